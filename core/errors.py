@@ -1,0 +1,99 @@
+"""Every error a user can meet, and what it means for the process's exit status.
+
+    VertuiError                 exit 1   anything below; `message` is the one line a user reads
+    ├── UsageError              exit 2   the request itself is malformed (name, number, path)
+    ├── NotFound                exit 4   a branch, commit, image or operation that does not exist
+    ├── Ambiguous               exit 4   a prefix that fits several commits; they are listed
+    ├── Conflict                exit 5   name taken, branch in the wrong state, undo no longer possible
+    ├── NoRoom                  exit 6   memory budget, disk or address space exhausted
+    ├── Unsupported             exit 7   this host cannot do it (no tun, no QEMU); says what to install
+    ├── Damaged                 exit 8   data on disk is not what was written; names the thing
+    ├── MachineFailed           exit 9   QEMU ended, did not start, or refused a command
+    ├── GuestFailed             exit 10  the agent did not answer, or refused
+    └── DaemonUnavailable       exit 11  the daemon cannot be started or reached
+
+Foreign exceptions (OSError, QMP, Netlink, sqlite3, zstd) are mapped to these once, where they enter.
+A message says what was wrong, which thing, and what to do, in one line.
+"""
+
+
+class VertuiError(Exception):
+    """Base of all; `str(error)` is one line fit for a terminal."""
+
+    exit_status = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+    @property
+    def kind(self) -> str:
+        """The class name: how the error travels through the API."""
+        return type(self).__name__
+
+
+class UsageError(VertuiError):
+    """The request itself is malformed."""
+
+    exit_status = 2
+
+
+class NotFound(VertuiError):
+    """No such branch, commit, image or operation."""
+
+    exit_status = 4
+
+
+class Ambiguous(VertuiError):
+    """A prefix fits several commits."""
+
+    exit_status = 4
+
+
+class Conflict(VertuiError):
+    """Refused in the present state: name taken, wrong state, not undoable."""
+
+    exit_status = 5
+
+
+class NoRoom(VertuiError):
+    """Memory budget, disk or addresses are exhausted."""
+
+    exit_status = 6
+
+
+class Unsupported(VertuiError):
+    """This host cannot do it; the message names the fix."""
+
+    exit_status = 7
+
+
+class Damaged(VertuiError):
+    """Stored data is not what was written."""
+
+    exit_status = 8
+
+
+class MachineFailed(VertuiError):
+    """QEMU ended, did not start, or refused a command."""
+
+    exit_status = 9
+
+
+class GuestFailed(VertuiError):
+    """The agent did not answer in time, or refused."""
+
+    exit_status = 10
+
+
+class DaemonUnavailable(VertuiError):
+    """The daemon cannot be started or reached."""
+
+    exit_status = 11
+
+
+def by_kind(kind: str, message: str) -> VertuiError:
+    """The error a `kind` names, as the API sends it; unknown kinds become VertuiError."""
+    for error in VertuiError.__subclasses__():
+        if error.__name__ == kind:
+            return error(message)
+    return VertuiError(message)
