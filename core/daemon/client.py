@@ -1,0 +1,228 @@
+"""The typed client: one method per verb, over HTTP on the daemon's Unix socket, by the standard library alone.
+
+Every state-changing request carries a request id, so that one sent again after a lost connection happens once.
+Streams (exec, attach, console) are in `core.daemon.streams`.
+"""
+
+import http.client
+import json
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+from core.daemon.codec import decode
+from core.errors import DaemonUnavailable, by_kind
+from core.home import Home, find_home
+from core.model import (
+    Branch,
+    Command,
+    Committed,
+    DaemonStatus,
+    Event,
+    Finding,
+    Forked,
+    Image,
+    Operation,
+    Plan,
+    Process,
+    TrashEntry,
+    Tree,
+)
+
+T = TypeVar("T")
+JsonObject = dict[str, Any]
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over an AF_UNIX socket."""
+
+    def __init__(self, path: Path, timeout_s: float | None = None) -> None:
+        super().__init__("vertui", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket's path."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Client:
+    """What CLI and UI call. Methods block; each call uses a connection of its own, so threads may share a client."""
+
+    def __init__(self, home: Home | None = None) -> None:
+        self.home = home or find_home()
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def tree(self) -> Tree:
+        """Branches, commits, images and the trunk."""
+        return decode(Tree, self._get("/v1/tree"))
+
+    def log(self, limit: int = 50) -> list[Operation]:
+        """The newest operations, newest first."""
+        return self._list(Operation, f"/v1/log?limit={limit}")
+
+    def ps(self, branch: str) -> list[Command]:
+        """Commands started by exec in a branch, also those inherited by a fork."""
+        return self._list(Command, f"/v1/branches/{quote(branch)}/commands")
+
+    def processes(self, branch: str) -> list[Process]:
+        """All processes in a branch's guest."""
+        return self._list(Process, f"/v1/branches/{quote(branch)}/processes")
+
+    def trash(self) -> list[TrashEntry]:
+        """What was pruned and can be restored."""
+        return self._list(TrashEntry, "/v1/trash")
+
+    def doctor(self) -> list[Finding]:
+        """What the daemon finds about this machine."""
+        return self._list(Finding, "/v1/doctor")
+
+    def status(self) -> DaemonStatus:
+        """The daemon's own facts."""
+        return decode(DaemonStatus, self._get("/v1/status"))
+
+    def diff(self, a: str, b: str) -> JsonObject:
+        """What changed from REF a to REF b: {"a", "b", "entries": […], "notes": […]}; see core.diff.as_json."""
+        return cast(JsonObject, self._get(f"/v1/diff?{urlencode({'a': a, 'b': b})}"))
+
+    def patch(self, a: str, b: str, path: str | None = None) -> bytes:
+        """The unified text diff from REF a to REF b, of one path if given (as `diff` prints it)."""
+        query = {"a": a, "b": b} | ({"path": path} if path else {})
+        return self._raw("GET", f"/v1/patch?{urlencode(query)}")
+
+    def console_text(self, branch: str) -> bytes:
+        """The last 64 KiB the machine's console printed. Guest bytes: escape before showing."""
+        return self._raw("GET", f"/v1/branches/{quote(branch)}/console")
+
+    def events(self) -> Iterator[Event]:
+        """Events as they happen, for ever; ends with DaemonUnavailable when the daemon goes away."""
+        connection = UnixConnection(self.home.daemon_socket)
+        try:
+            connection.request("GET", "/v1/events")
+            response = connection.getresponse()
+            while line := response.readline():
+                if line.strip():
+                    yield decode(Event, json.loads(line))
+        except (OSError, http.client.HTTPException) as error:
+            raise DaemonUnavailable("the daemon went away") from error
+        finally:
+            connection.close()
+        raise DaemonUnavailable("the daemon went away")
+
+    # -- changing --------------------------------------------------------------------------------------------
+
+    def build_image(self, name: str, options: JsonObject) -> Image:
+        """Build an image; options: memory_bytes, vcpus, disk_bytes, packages. Progress comes as events."""
+        return decode(Image, self._post("/v1/images", {"name": name, **options}))
+
+    def up(self, image: str | None, name: str) -> Branch:
+        """Start a branch from an image's golden commit; the first branch becomes the trunk."""
+        return decode(Branch, self._post("/v1/up", {"image": image, "name": name}))
+
+    def commit(self, branch: str, message: str = "") -> Committed:
+        """Commit a running or paused branch."""
+        return decode(Committed, self._post("/v1/commit", {"branch": branch, "message": message}))
+
+    def fork(self, ref: str, n: int, prefix: str | None = None, command: str | None = None) -> Forked:
+        """Fork a branch or commit into n branches PREFIX1 … PREFIXn; `command` is started in each."""
+        return decode(
+            Forked, self._post("/v1/fork", {"ref": ref, "n": n, "prefix": prefix, "command": command})
+        )
+
+    def plan_promote(self, branch: str, prune_losers: bool = False) -> Plan:
+        """What promote would do: lines say what the old trunk did since the fork that the winner lacks."""
+        return decode(Plan, self._post("/v1/plan/promote", {"branch": branch, "prune_losers": prune_losers}))
+
+    def plan_prune(self, targets: list[str], now: bool = False) -> Plan:
+        """What pruning branches and commits would remove."""
+        return decode(Plan, self._post("/v1/plan/prune", {"targets": targets, "now": now}))
+
+    def plan_empty_trash(self) -> Plan:
+        """What emptying the trash would remove for good."""
+        return decode(Plan, self._post("/v1/plan/empty-trash", {}))
+
+    def plan_remove_image(self, image: str) -> Plan:
+        """What removing an image would remove."""
+        return decode(Plan, self._post("/v1/plan/remove-image", {"image": image}))
+
+    def execute(self, plan: Plan) -> Operation:
+        """Carry a plan out, once; Conflict when the state it was made for is gone."""
+        return decode(Operation, self._post("/v1/execute", {"plan": plan.id}))
+
+    def undo(self) -> Operation:
+        """Take the newest undoable operation back."""
+        return decode(Operation, self._post("/v1/undo", {}))
+
+    def redo(self) -> Operation:
+        """Do the operation undone last again."""
+        return decode(Operation, self._post("/v1/redo", {}))
+
+    def restore_trash(self, entry: str) -> Operation:
+        """Bring a pruned branch or commit back."""
+        return decode(Operation, self._post("/v1/trash/restore", {"entry": entry}))
+
+    def pause(self, branch: str) -> Branch:
+        """Quiesce and stop a branch's machine."""
+        return decode(Branch, self._post("/v1/pause", {"branch": branch}))
+
+    def resume(self, branch: str) -> Branch:
+        """Let a paused branch run on."""
+        return decode(Branch, self._post("/v1/resume", {"branch": branch}))
+
+    def score(self, branch: str, score: float, note: str = "") -> Branch:
+        """Give a branch a score."""
+        return decode(Branch, self._post("/v1/score", {"branch": branch, "score": score, "note": note}))
+
+    def tag(self, commit: str, name: str) -> Operation:
+        """Name a commit; the name is a REF from then on."""
+        return decode(Operation, self._post("/v1/tag", {"commit": commit, "name": name}))
+
+    def rename(self, branch: str, name: str) -> Branch:
+        """Rename a branch."""
+        return decode(Branch, self._post("/v1/rename", {"branch": branch, "name": name}))
+
+    def stop_daemon(self) -> None:
+        """End the daemon; machines run on and the next verb starts it again."""
+        self._post("/v1/stop", {})
+
+    # -- the wire --------------------------------------------------------------------------------------------
+
+    def _get(self, path: str) -> Any:
+        return json.loads(self._raw("GET", path))
+
+    def _list(self, cls: type[T], path: str) -> list[T]:
+        return [decode(cls, item) for item in self._get(path)]
+
+    def _post(self, path: str, body: JsonObject) -> Any:
+        headers = {"Content-Type": "application/json", "Request-Id": uuid.uuid4().hex}
+        return json.loads(self._raw("POST", path, json.dumps(body).encode(), headers))
+
+    def _raw(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> bytes:
+        connection = UnixConnection(self.home.daemon_socket)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            data = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise DaemonUnavailable("the daemon does not answer: run `vertui daemon status`") from error
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise _failure(data)
+        return data
+
+
+def _failure(data: bytes) -> Exception:
+    """The error an answer carries: {"kind", "message"}."""
+    try:
+        answer = json.loads(data)
+        return by_kind(str(answer["kind"]), str(answer["message"]))
+    except (ValueError, KeyError, TypeError):
+        return DaemonUnavailable("the daemon gave an answer that cannot be read: see its log")

@@ -1,0 +1,115 @@
+"""Where state lives: one directory per home, and a short runtime directory for its sockets.
+
+VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock images/ commits/ layers/ cache/ log/
+$XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
+"""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import DaemonUnavailable, UsageError
+from core.store.files import disk_error
+
+LONGEST_SOCKET_PATH = 90  # AF_UNIX allows 107; the rest is room for a machine's names
+
+
+@dataclass(frozen=True)
+class Home:
+    """The paths of one home. Two homes never share a path, a socket or a process."""
+
+    root: Path
+    runtime: Path
+
+    @property
+    def catalog(self) -> Path:
+        """The SQLite file: the one place where state becomes true."""
+        return self.root / "catalog.db"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the daemon while it lives: one writer per home."""
+        return self.root / "lock"
+
+    @property
+    def images(self) -> Path:
+        """One directory per image id."""
+        return self.root / "images"
+
+    @property
+    def commits(self) -> Path:
+        """One directory per commit id."""
+        return self.root / "commits"
+
+    @property
+    def layers(self) -> Path:
+        """The qcow2 layers of commits and machines."""
+        return self.root / "layers"
+
+    @property
+    def cache(self) -> Path:
+        """Downloads and root trees; may be deleted at any time."""
+        return self.root / "cache"
+
+    @property
+    def log(self) -> Path:
+        """What the holder, the daemon and machines print."""
+        return self.root / "log"
+
+    @property
+    def daemon_socket(self) -> Path:
+        """The API."""
+        return self.runtime / "daemon.sock"
+
+    @property
+    def holder_socket(self) -> Path:
+        """The holder's requests."""
+        return self.runtime / "holder.sock"
+
+    @property
+    def machines(self) -> Path:
+        """Sockets of machines."""
+        return self.runtime / "m"
+
+    def make(self) -> None:
+        """Create every directory, private to this user."""
+        for path in (self.root, self.images, self.commits, self.layers, self.cache, self.log):
+            _private(path)
+        for path in (self.runtime, self.machines):
+            _private(path)
+
+
+def find_home(root: str | None = None) -> Home:
+    """The home named by `root`, VERTUI_HOME or the default. Creates nothing."""
+    named = root or os.environ.get("VERTUI_HOME")
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    path = Path(named or f"{data}/vertui").expanduser().resolve()
+    digest = hashlib.blake2s(os.fsencode(path), digest_size=6).hexdigest()
+    runtime = _runtime_parent() / f"vertui-{digest}"
+    if len(str(runtime)) + len("/m/0123456789abcdef.console") > LONGEST_SOCKET_PATH:
+        raise UsageError(f"{runtime} is too long for sockets: set XDG_RUNTIME_DIR to a shorter directory")
+    return Home(path, runtime)
+
+
+def _runtime_parent() -> Path:
+    """XDG_RUNTIME_DIR, /run/user/UID or /tmp: the first that we may write to."""
+    user = Path(f"/run/user/{os.getuid()}")
+    for path in (Path(os.environ.get("XDG_RUNTIME_DIR") or user), user):
+        if os.access(path, os.W_OK):
+            return path
+    return Path("/tmp")
+
+
+def _private(path: Path) -> None:
+    """Make a directory 0700; one in a shared place that somebody else made is refused."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = path.lstat()
+    except OSError as error:
+        raise disk_error(error, path) from error
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
+        raise DaemonUnavailable(f"{path} belongs to somebody else: remove it or set VERTUI_HOME elsewhere")
+    if facts.st_mode & 0o077:
+        path.chmod(0o700)

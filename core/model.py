@@ -1,0 +1,293 @@
+"""The values every part of vertui speaks of: frozen, typed, and nothing but data.
+
+These are also what the API sends: a dataclass here is the JSON object of the same shape. Times are Unix seconds,
+sizes bytes, durations milliseconds where the name ends in `_ms`.
+"""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.errors import UsageError
+
+PAGE_BYTES = 4096
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+HEX = re.compile(r"[0-9a-f]+")
+
+
+class BranchState(StrEnum):
+    """Where a branch is in its life; every state comes with a reason."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUSPENDED = "suspended"
+    STOPPED = "stopped"
+    LOST = "lost"
+    FAILED = "failed"
+
+
+class CommitState(StrEnum):
+    """hot: pages in RAM. sealed: durable. gone: was hot when the host died."""
+
+    HOT = "hot"
+    SEALED = "sealed"
+    GONE = "gone"
+
+
+class OperationState(StrEnum):
+    """intent: begun, may have left things. done, failed (nothing changed), undone."""
+
+    INTENT = "intent"
+    DONE = "done"
+    FAILED = "failed"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """What hardware a guest sees. Part of every commit: state restores only onto the same spec."""
+
+    machine: str
+    cpu: str
+    accelerator: str
+    memory_bytes: int
+    vcpus: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """Kernel, initrd, root disk and spec, with the golden commit made once it had booted."""
+
+    id: str
+    name: str
+    spec: MachineSpec
+    golden: str
+    created: float
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Commit:
+    """An immutable snapshot of a machine."""
+
+    id: str
+    state_id: str
+    parents: tuple[str, ...]
+    branch: str
+    image: str
+    message: str
+    created: float
+    state: CommitState
+    quiesced: bool
+    changed_pages: int = 0
+    stored_bytes: int = 0
+    pause_ms: float = 0.0
+    felt_pause_ms: float = 0.0
+    journal_position: int = 0
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A named line of work and what is known of its machine now."""
+
+    id: str
+    name: str
+    state: BranchState
+    reason: str
+    image: str
+    head: str
+    parent: str | None
+    parent_branch: str | None
+    created: float
+    trunk: bool = False
+    address: str | None = None
+    namespace: str | None = None
+    tap: str | None = None
+    pid: int | None = None
+    memory_bytes: int = 0
+    changed_bytes: int = 0
+    disk_bytes: int = 0
+    uptime_s: float = 0.0
+    score: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Everything `ls` shows. `trunk` is the trunk's branch name, None before the first `up`."""
+
+    branches: tuple[Branch, ...]
+    commits: tuple[Commit, ...]
+    images: tuple[Image, ...]
+    trunk: str | None
+
+
+@dataclass(frozen=True)
+class Child:
+    """One child of a fork: running, or failed with the reason."""
+
+    name: str
+    ok: bool
+    reason: str = ""
+    address: str | None = None
+    run_ms: float = 0.0
+    fork_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Forked:
+    """What a fork did. `pause_ms` is 0 when the source was a commit."""
+
+    commit: Commit
+    children: tuple[Child, ...]
+    operation: int
+    pause_ms: float = 0.0
+    felt_pause_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a commit did; `to_hot_ms` and `to_sealed_ms` count from the request."""
+
+    commit: Commit
+    operation: int
+    to_hot_ms: float
+    to_sealed_ms: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a destructive verb would do, exactly: dry run, dialog and log print this same value.
+
+    `lines` are for people, one thing each; `frees_bytes` is what comes back once nothing can undo it.
+    """
+
+    id: str
+    verb: str
+    branches: tuple[str, ...]
+    commits: tuple[str, ...]
+    frees_bytes: int
+    undoable: bool
+    lines: tuple[str, ...]
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A line of the operation log: a state-changing verb, and whether `undo` can take it back."""
+
+    id: int
+    request_id: str
+    verb: str
+    summary: str
+    state: OperationState
+    undoable: bool
+    created: float
+    finished: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class TrashEntry:
+    """Something pruned that can still be restored, until `expires`."""
+
+    id: str
+    kind: str
+    name: str
+    size_bytes: int
+    deleted: float
+    expires: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something happened; whoever shows a `subject` of that `kind` reads it again.
+
+    kind is one of branch, commit, trunk, image, operation, progress, trash. For progress, `fraction` is 0…1
+    of the step named in `text`.
+    """
+
+    sequence: int
+    kind: str
+    subject: str
+    text: str
+    time: float
+    fraction: float = 0.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command in a guest, running or finished. `exit_code` is None while it runs."""
+
+    id: int
+    argv: tuple[str, ...]
+    pid: int
+    started: float
+    exit_code: int | None = None
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+    dropped_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process in a guest, as its /proc tells: not to be trusted, only shown."""
+
+    pid: int
+    ppid: int
+    user: str
+    rss_bytes: int
+    command: str
+
+
+@dataclass(frozen=True)
+class ExecRequest:
+    """A command to run in a branch. `argv` of one string containing spaces is run by `sh -c`."""
+
+    branch: str
+    argv: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+    user: str | None = None
+    tty: bool = False
+    rows: int = 24
+    columns: int = 80
+    stdin: bool = False
+    timeout_s: float | None = None
+    lossless: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `doctor`: what was looked at, whether it is good, and the fix when it is not."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class DaemonStatus:
+    """The daemon and what it holds."""
+
+    pid: int
+    holder_pid: int
+    version: str
+    home: str
+    machines: int
+    started: float
+
+
+def check_name(name: str) -> str:
+    """`name` itself when it is a legal branch, image or tag name; UsageError otherwise."""
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"'{name[:40]}' is no name: use a-z, 0-9 and -, start with a letter, at most 31 characters"
+        )
+    if HEX.fullmatch(name):
+        raise UsageError(f"'{name}' is all hex digits and would read as a commit id: choose another name")
+    return name
