@@ -1,0 +1,183 @@
+"""A started command: its streams, its end, and who follows it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from .cgroup import WorkGroup, kill_group
+from .loop import READ, Poller, Timers
+from .spawn import Program, Stdio, start
+from .streams import Input, Stream, set_size
+
+if TYPE_CHECKING:
+    from .attachment import Attachment
+
+TIMED_OUT = 124
+
+OUTPUT_GRACE_S = 0.1
+"""How long a leader's end waits for output still in the pipe when somebody else holds the pipe open."""
+
+
+class Command:
+    """One command from its start until it is forgotten.
+
+    `end` is set once the leader has ended and its output is in the rings; processes it left behind go on and their
+    output is read on.
+    """
+
+    def __init__(
+        self, number: int, request: dict[str, Any], work: WorkGroup, poller: Poller, timers: Timers
+    ) -> None:
+        self.program = Program.from_request(request)
+        self.number = number
+        self.started = time.time()
+        self.end: dict[str, Any] | None = None
+        self.attachments: list[Attachment] = []
+        self._lossless = bool(request.get("lossless"))
+        self._timed_out = False
+        self._status: int | None = None
+        self._work = work
+        self._poller = poller
+        self._timers = timers
+        self.streams = [Stream(poller, self._backlog, self._finish_if_read) for _ in range(2)]
+        self._group = work.create(f"command-{number}")
+        try:
+            self._start(request)
+        except OSError:
+            work.discard(self._group)
+            raise
+        if request.get("timeout_s"):
+            timers.after(float(request["timeout_s"]), self._time_out)
+
+    def _start(self, request: dict[str, Any]) -> None:
+        self._tty = bool(request.get("tty"))
+        if self._tty:
+            ours, theirs = _terminal(request)
+        else:
+            ours, theirs = _pipes(stdin=bool(request.get("stdin")))
+        try:
+            self.pid, self._pidfd = start(self.program, theirs, self._group)
+        except OSError:
+            _close(ours)
+            raise
+        finally:
+            _close(theirs[:3])
+        self.stdin = Input(self._poller, ours[0], tty=self._tty)
+        for stream, fd in zip(self.streams, ours[1:], strict=False):
+            stream.follow(fd)
+        self._poller.watch(self._pidfd, READ, self._reap)
+
+    def _backlog(self, stream: Stream) -> int:
+        """Bytes a lossless command's slowest follower has not been sent; 0 when nothing need be kept."""
+        if not self._lossless or not self.attachments:
+            return 0
+        index = self.streams.index(stream)
+        return stream.ring.end - min(attachment.cursors[index] for attachment in self.attachments)
+
+    def _reap(self) -> None:
+        self._poller.forget(self._pidfd)
+        os.close(self._pidfd)
+        self._status = os.waitpid(self.pid, 0)[1]
+        self._finish_if_read()
+        if self.end is None:
+            self._timers.after(OUTPUT_GRACE_S, self._finish)
+
+    def _finish_if_read(self) -> None:
+        if self._status is not None and not any(stream.open for stream in self.streams):
+            self._finish()
+
+    def _finish(self) -> None:
+        """Fix the end; with a lossless backlog it waits for the followers, who hold the output up."""
+        if self.end is not None or self._status is None:
+            return
+        if any(stream.open and self._backlog(stream) for stream in self.streams):
+            self._timers.after(OUTPUT_GRACE_S, self._finish)
+            return
+        code = os.waitstatus_to_exitcode(self._status)
+        self.end = {
+            "code": TIMED_OUT if self._timed_out else code if code >= 0 else 128 - code,
+            "signal": -code if code < 0 else None,
+            "timed_out": self._timed_out,
+            "bytes": [stream.ring.end for stream in self.streams],
+        }
+        self.stdin.close()
+        self._work.discard(self._group)
+
+    def _time_out(self) -> None:
+        if self._status is None:
+            self._timed_out = True
+            kill_group(self._group)
+
+    def signal(self, number: int) -> None:
+        """Signal the command's process group; SIGKILL reaches whatever it started."""
+        if number == signal.SIGKILL:
+            kill_group(self._group)
+        elif self._status is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell a command on a terminal its new size."""
+        if self._tty:
+            self.stdin.resize(rows, columns)
+
+    def release(self) -> None:
+        """Close what is still open; who still writes gets SIGPIPE."""
+        for stream in self.streams:
+            stream.close()
+        self.stdin.close()
+
+    @property
+    def over(self) -> bool:
+        """Nothing more can come of it, and nobody is following."""
+        return (
+            self.end is not None and not self.attachments and not any(stream.open for stream in self.streams)
+        )
+
+    @property
+    def ring_bytes(self) -> int:
+        """Memory its output occupies."""
+        return sum(stream.ring.end - stream.ring.start for stream in self.streams)
+
+    def summary(self) -> dict[str, Any]:
+        """What `ps` says of it."""
+        return {
+            "id": self.number,
+            "argv": [word[:200] for word in self.program.argv[:16]],
+            "pid": self.pid,
+            "user": self.program.user.pw_name,
+            "tty": self._tty,
+            "started": self.started,
+            "end": self.end,
+            "offsets": [stream.ring.end for stream in self.streams],
+            "dropped": [stream.ring.start for stream in self.streams],
+            "stdin_offset": self.stdin.received,
+        }
+
+
+def _close(fds: tuple[int, ...]) -> None:
+    for fd in set(fds):
+        if fd >= 0:
+            os.close(fd)
+
+
+def _pipes(*, stdin: bool) -> tuple[tuple[int, ...], Stdio]:
+    """Our ends (stdin, or -1, stdout, stderr) and the child's."""
+    if stdin:
+        child_in, our_in = os.pipe()
+    else:
+        child_in, our_in = os.open("/dev/null", os.O_RDONLY), -1
+    our_out, child_out = os.pipe()
+    our_err, child_err = os.pipe()
+    return (our_in, our_out, our_err), Stdio(child_in, child_out, child_err, tty=False)
+
+
+def _terminal(request: dict[str, Any]) -> tuple[tuple[int, ...], Stdio]:
+    """Our ends (input and output of the terminal) and the child's, which are one."""
+    ours, theirs = os.openpty()
+    set_size(ours, int(request.get("rows") or 24), int(request.get("columns") or 80))
+    return (os.dup(ours), ours), Stdio(theirs, theirs, theirs, tty=True)

@@ -1,0 +1,140 @@
+"""The virtio-serial port: connected or not, never spinning, never blocking.
+
+While no host is connected the port polls as hung up without end. It is then taken out of the poll set and the driver
+asked to raise SIGIO, which it does when a host comes (or goes); a slow timer looks as well, should one be missed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from .loop import READ, WRITE, Poller, Timers
+
+PORT_NAME = "vertui.agent"
+LOOK_AGAIN_S = 15.0
+"""SIGIO tells of a connection at once; this only bounds the harm should the driver ever not raise it."""
+
+READ_BYTES = 64 * 1024
+
+
+def find_port() -> str:
+    """The device of our port; FileNotFoundError when QEMU offers none."""
+    for name in Path("/sys/class/virtio-ports").glob("*/name"):
+        if name.read_text().strip() == PORT_NAME:
+            return f"/dev/{name.parent.name}"
+    raise FileNotFoundError(f"no virtio port is called {PORT_NAME}")
+
+
+class Port:
+    """One end of the line: hands what arrives to `received`, says `lost` when the host goes."""
+
+    def __init__(
+        self,
+        fd: int,
+        poller: Poller,
+        timers: Timers,
+        received: Callable[[bytes], None],
+        lost: Callable[[], None],
+    ) -> None:
+        self._fd = fd
+        self._poller = poller
+        self._timers = timers
+        self._received = received
+        self._lost = lost
+        self._queue: deque[bytes] = deque()
+        self._flags = fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK
+        fcntl.fcntl(fd, fcntl.F_SETFL, self._flags)
+        self._watch_signals()
+        self._leave()
+
+    def send(self, frame: bytes) -> None:
+        """Queue a frame; `flush` sends it."""
+        self._queue.append(frame)
+
+    def clear(self) -> None:
+        """Forget what is queued, be it half sent."""
+        self._queue.clear()
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits to be sent."""
+        return sum(map(len, self._queue))
+
+    def flush(self) -> bool:
+        """Send what the host takes now; True when nothing is left."""
+        try:
+            while self._queue:
+                frame = self._queue[0]
+                sent = os.write(self._fd, frame)
+                if sent < len(frame):
+                    self._queue[0] = frame[sent:]
+                else:
+                    self._queue.popleft()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._leave()
+        return not self._queue
+
+    def expect(self, *, read: bool, write: bool) -> None:
+        """Say what to wake up for; without effect while no host is connected."""
+        if self.connected:
+            self._poller.watch(self._fd, READ * read | WRITE * write, self._ready)
+
+    def _ready(self) -> None:
+        try:
+            data = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._received(data)
+        else:
+            self._leave()
+
+    def _watch_signals(self) -> None:
+        wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGIO, lambda *_: None)
+        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+        fcntl.fcntl(self._fd, fcntl.F_SETOWN, os.getpid())
+        self._poller.watch(wake, READ, lambda: self._signalled(wake))
+
+    def _signalled(self, wake: int) -> None:
+        with suppress(BlockingIOError):
+            os.read(wake, 4096)
+        self._look()
+
+    def _leave(self) -> None:
+        """The host is gone: wait for the next."""
+        self.connected = False
+        self._poller.forget(self._fd)
+        self._queue.clear()
+        self._lost()
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, self._flags | os.O_ASYNC)
+        self._look()
+        if not self.connected:
+            self._timers.after(LOOK_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look()
+        if not self.connected:
+            self._timers.after(LOOK_AGAIN_S, self._look_again)
+
+    def _look(self) -> None:
+        """Has a host come? SIGIO is wanted only until then: connected, the driver raises it for all that arrives."""
+        if self.connected:
+            return
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        if not any(events & select.POLLHUP for _, events in poll.poll(0)):
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, self._flags)
+            self.connected = True
+            self.expect(read=True, write=False)

@@ -1,0 +1,208 @@
+"""The one loop: requests in, answers and output out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import wire
+from .attachment import Attachment
+from .cgroup import FreezeFailed, WorkGroup
+from .command import Command
+from .loop import READ, Poller, Timers
+from .port import Port
+from .spawn import BadRequest
+
+KEEP_FINISHED = 64
+KEEP_FINISHED_BYTES = 16 * 1024 * 1024
+"""Output of finished commands that stays readable: bounded, as the guest's memory is what forks copy."""
+
+MAX_COMMANDS = 512
+MAX_QUEUED_BYTES = 256 * 1024
+"""Requests are not read while more answers than this wait for the host."""
+
+Answer = dict[str, Any]
+
+
+class Server:
+    """Serves one port. Command descriptors live in a poll set of their own, so that freezing is one call."""
+
+    def __init__(self, port_fd: int, work: WorkGroup) -> None:
+        self._work = work
+        self._timers = Timers()
+        self._outer = Poller()
+        self._inner = Poller()
+        self._commands: dict[int, Command] = {}
+        self._attachments: dict[int, Attachment] = {}
+        self._last_number = 0
+        self._frames = wire.Frames(strict=False)
+        self._port = Port(port_fd, self._outer, self._timers, self._received, self._detach_all)
+        self._requests: dict[str, Callable[[int, Answer], Answer]] = {
+            "exec": self._exec,
+            "attach": self._attach,
+            "detach": self._detach,
+            "release": self._release,
+            "ps": self._ps,
+            "signal": self._signal,
+            "resize": self._resize,
+            "freeze": self._freeze,
+            "thaw": self._thaw,
+            "ping": self._ping,
+        }
+
+    def run(self) -> None:
+        """Serve for ever."""
+        self._outer.watch(self._inner.fileno(), READ, self._serve_commands)
+        while True:
+            self._outer.wait(None if self._work.frozen else self._timers.wait_s())
+            if not self._work.frozen:
+                self._timers.run_due()
+            self._pump()
+
+    def _serve_commands(self) -> None:
+        self._inner.wait(0)
+
+    def _pump(self) -> None:
+        """Send answers first, then output, one chunk of each command in turn, as fast as the host takes it."""
+        while self._port.flush():
+            frames = [] if self._work.frozen else list(self._output())
+            if not frames:
+                break
+            for frame in frames:
+                self._port.send(frame)
+        waiting = self._port.queued_bytes
+        self._port.expect(read=waiting < MAX_QUEUED_BYTES, write=waiting > 0)
+
+    def _output(self) -> Iterable[bytes]:
+        for channel, attachment in list(self._attachments.items()):
+            frame = attachment.next_frame()
+            if attachment.over:
+                del self._attachments[channel]
+                self._evict()
+            if frame:
+                yield frame
+
+    def _received(self, data: bytes) -> None:
+        for frame in self._frames.feed(data):
+            if frame.type == wire.HELLO:
+                self._port.clear()
+                self._detach_all()
+                self._port.send(wire.hello_reply(frame.payload))
+            elif frame.type == wire.REQUEST:
+                self._port.send(self._answer(frame))
+            elif frame.channel in self._attachments:
+                self._stream_frame(frame, self._attachments[frame.channel])
+
+    def _answer(self, frame: wire.Frame) -> bytes:
+        """Do what is asked. Whatever goes wrong goes back as one line: the agent must outlive any request."""
+        try:
+            request = frame.json()
+            handler = self._requests.get(str(request.get("op")))
+            if handler is None:
+                raise BadRequest(f"the agent knows no request {request.get('op')!r}")
+            return wire.json_frame(wire.REPLY, frame.channel, handler(frame.channel, request))
+        except Exception as error:
+            reason = str(error) if isinstance(error, (BadRequest, FreezeFailed, OSError)) else repr(error)
+            return wire.json_frame(wire.ERROR, frame.channel, {"message": reason[:2000]})
+
+    def _stream_frame(self, frame: wire.Frame, attachment: Attachment) -> None:
+        try:
+            offset, data = frame.data()
+            if frame.type == wire.STDIN:
+                attachment.command.stdin.feed(offset, data)
+            elif frame.type == wire.OUTPUT_ACK:
+                attachment.consumed(offset)
+        except (BadRequest, wire.WireError) as error:
+            self._port.send(wire.json_frame(wire.ERROR, frame.channel, {"message": str(error)}))
+            self._detach(frame.channel, {})
+
+    def _exec(self, channel: int, request: Answer) -> Answer:
+        if self._work.frozen:  # the child would stop before exec, and the agent with it
+            raise BadRequest("the guest is frozen")
+        self._evict()
+        if len(self._commands) >= MAX_COMMANDS:
+            raise BadRequest(f"{MAX_COMMANDS} commands are running already")
+        self._last_number += 1
+        command = Command(self._last_number, request, self._work, self._inner, self._timers)
+        self._commands[command.number] = command
+        self._follow(channel, command, (0, 0))
+        return {"id": command.number, "pid": command.pid}
+
+    def _attach(self, channel: int, request: Answer) -> Answer:
+        command = self._command(request)
+        self._follow(channel, command, (int(request["stdout_offset"]), int(request["stderr_offset"])))
+        return command.summary()
+
+    def _follow(self, channel: int, command: Command, offsets: tuple[int, int]) -> None:
+        if channel in self._attachments:
+            raise BadRequest(f"channel {channel} is in use")
+        attachment = Attachment(channel, command, offsets)
+        command.attachments.append(attachment)
+        self._attachments[channel] = attachment
+
+    def _detach(self, channel: int, request: Answer) -> Answer:
+        """Detach the channel a client names (its own exec or attach)."""
+        attachment = self._attachments.pop(int(request.get("channel", channel)), None)
+        if attachment:
+            attachment.leave()
+            self._evict()
+        return {}
+
+    def _detach_all(self) -> None:
+        for channel in list(self._attachments):
+            self._detach(channel, {})
+
+    def _command(self, request: Answer) -> Command:
+        command = self._commands.get(int(request["id"]))
+        if command is None:
+            raise BadRequest(f"the guest has no command {request['id']}")
+        return command
+
+    def _release(self, channel: int, request: Answer) -> Answer:
+        command = self._command(request)
+        if command.end is None:
+            raise BadRequest(f"command {command.number} is still running")
+        self._forget(command)
+        return {}
+
+    def _forget(self, command: Command) -> None:
+        for attachment in list(command.attachments):
+            self._detach(attachment.channel, {})
+        self._commands.pop(command.number, None)
+        command.release()
+
+    def _evict(self) -> None:
+        """Forget the oldest finished commands beyond what is kept."""
+        over = [command for command in self._commands.values() if command.over]
+        size = sum(command.ring_bytes for command in over)
+        for count, command in zip(range(len(over), 0, -1), over, strict=True):
+            if count <= KEEP_FINISHED and size <= KEEP_FINISHED_BYTES:
+                break
+            size -= command.ring_bytes
+            del self._commands[command.number]
+
+    def _ps(self, channel: int, request: Answer) -> Answer:
+        return wire.bounded("commands", [command.summary() for command in reversed(self._commands.values())])
+
+    def _signal(self, channel: int, request: Answer) -> Answer:
+        self._command(request).signal(int(request["signum"]))
+        return {}
+
+    def _resize(self, channel: int, request: Answer) -> Answer:
+        self._command(request).resize(int(request["rows"]), int(request["columns"]))
+        return {}
+
+    def _freeze(self, channel: int, request: Answer) -> Answer:
+        """Sync twice, as what is dirty at the freeze is then little; the answer is the last thing sent until asked."""
+        os.sync()
+        self._work.freeze(float(request["timeout_s"]))
+        os.sync()
+        return {}
+
+    def _thaw(self, channel: int, request: Answer) -> Answer:
+        self._work.thaw()
+        return {}
+
+    def _ping(self, channel: int, request: Answer) -> Answer:
+        return {"frozen": self._work.frozen, "protocol": wire.PROTOCOL}
