@@ -18,7 +18,9 @@ def main() -> None:
     fd = os.open(port.find_port(), os.O_RDWR)
     work = Path("/sys/fs/cgroup/work")
     work.mkdir(exist_ok=True)
-    server.Server(fd, cgroup.WorkGroup(str(work))).run()
+    agent = server.Server(fd, cgroup.WorkGroup(str(work)))
+    agent.listen_for_ssh()
+    agent.run()
 
 
 main()

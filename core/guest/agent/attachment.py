@@ -32,7 +32,7 @@ class Attachment:
         self._stdin_acked = command.stdin.written
 
     def consumed(self, total: int) -> None:
-        """The client has used up this many bytes of output in all."""
+        """The client has used up this much output in all, each frame counted with FRAME_COST."""
         self._consumed = max(self._consumed, min(total, self._sent))
 
     def leave(self) -> None:
@@ -51,13 +51,13 @@ class Attachment:
         return self._next_output() or self._exit_frame()
 
     def _next_output(self) -> bytes | None:
-        room = wire.WINDOW_BYTES - (self._sent - self._consumed)
+        room = wire.WINDOW_BYTES - (self._sent - self._consumed) - wire.FRAME_COST
         for index, stream in enumerate(self.command.streams):
             start = max(self.cursors[index], stream.ring.start)
             if room > 0 and start < stream.ring.end:
                 data = stream.ring.read(start, min(CHUNK_BYTES, room))
                 self.cursors[index] = start + len(data)
-                self._sent += len(data)
+                self._sent += len(data) + wire.FRAME_COST
                 stream.resume()
                 return wire.frame(STREAM_FRAMES[index], self.channel, wire.OFFSET.pack(start) + data)
         return None

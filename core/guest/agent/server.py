@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import wire
+from . import identity, processes, wire
 from .attachment import Attachment
 from .cgroup import FreezeFailed, WorkGroup
 from .command import Command
 from .loop import READ, Poller, Timers
 from .port import Port
 from .spawn import BadRequest
+from .ssh import SSHD, SshListener
 
 KEEP_FINISHED = 64
 KEEP_FINISHED_BYTES = 16 * 1024 * 1024
@@ -48,8 +49,16 @@ class Server:
             "resize": self._resize,
             "freeze": self._freeze,
             "thaw": self._thaw,
+            "identity": self._identity,
+            "processes": self._processes,
+            "stats": self._stats,
             "ping": self._ping,
         }
+
+    def listen_for_ssh(self) -> None:
+        """Serve ssh as well, when the image has it."""
+        if os.access(SSHD, os.X_OK):
+            self._ssh = SshListener(self._work, self._inner)
 
     def run(self) -> None:
         """Serve for ever."""
@@ -203,6 +212,15 @@ class Server:
     def _thaw(self, channel: int, request: Answer) -> Answer:
         self._work.thaw()
         return {}
+
+    def _identity(self, channel: int, request: Answer) -> Answer:
+        return identity.assume(request)
+
+    def _processes(self, channel: int, request: Answer) -> Answer:
+        return wire.bounded("processes", processes.processes())
+
+    def _stats(self, channel: int, request: Answer) -> Answer:
+        return processes.stats()
 
     def _ping(self, channel: int, request: Answer) -> Answer:
         return {"frozen": self._work.frozen, "protocol": wire.PROTOCOL}

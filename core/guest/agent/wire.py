@@ -35,6 +35,9 @@ RESYNC = bytes(MAX_PAYLOAD + HEADER_BYTES)
 WINDOW_BYTES = 256 * 1024
 """Bytes of a stream that may be under way and not yet acknowledged, in either direction."""
 
+FRAME_COST = 64
+"""What a data frame counts in the output window beyond its bytes, so that many tiny frames cannot fill memory."""
+
 
 class WireError(Exception):
     """Bytes that are no frame; only raised by a strict `Frames`."""
