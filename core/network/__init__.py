@@ -1,0 +1,31 @@
+"""Branch networks: how each machine is reached, and why it reaches nobody else.
+
+    hub        the private network namespace the daemon runs in; every branch meets here, routed, not bridged
+    namespace  one per branch, held by a descriptor only, with `tap0` (QEMU's) and `up0` (to the hub)
+    veth       `v<index>` in the hub, `up0` in the branch's namespace
+    address    10.77.x.y/32, the branch's own; inside, every guest is 10.0.2.15 with the same MAC
+    link       whether frames of the guest's tap pass; down until the guest has its own identity
+    guard      the ingress chain on `tap0`: only the guest's MAC with the guest's address passes
+
+                 hub (10.77.255.254)                      namespace of branch 7
+    daemon ── route 10.77.0.7/32 ── v7 ═══════ up0 10.77.0.7 ── NAT ── tap0 10.0.2.2 ── guest 10.0.2.15
+
+Life cycle: `HubNetwork()` → `prepare()` once → `create(index)` → `set_link(True)` when the guest may talk →
+`close()`. A daemon that was started again gets its networks back by `adopt(index, namespace_fd)` and removes
+what nobody knows by `sweep(keep)`. Everything blocks for about a millisecond and may be called from any thread.
+"""
+
+from core.network.addresses import GATEWAY, GUEST_ADDRESS, GUEST_MAC, HUB_ADDRESS
+from core.network.hub import HubNetwork
+from core.network.protocol import BranchNetwork, Network, NetworkInfo
+
+__all__ = [
+    "GATEWAY",
+    "GUEST_ADDRESS",
+    "GUEST_MAC",
+    "HUB_ADDRESS",
+    "BranchNetwork",
+    "HubNetwork",
+    "Network",
+    "NetworkInfo",
+]

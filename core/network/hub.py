@@ -1,0 +1,182 @@
+"""`HubNetwork`: branch networks in the namespace this process is in.
+
+The holder makes that namespace; nothing is ever made in the host's, and a hub that looks like one is refused.
+"""
+
+import errno
+import os
+import socket
+import threading
+from contextlib import ExitStack
+
+from core.errors import Conflict, Unsupported
+from core.network import namespace, nft, rtnetlink, rules, tap
+from core.network.addresses import (
+    BRANCH_NETWORK,
+    BRANCH_PREFIX,
+    EGRESS,
+    GATEWAY,
+    GATEWAY_MAC,
+    GUEST_PREFIX,
+    HUB_ADDRESS,
+    TAP,
+    TAP_IFINDEX,
+    UPLINK,
+    UPLINK_IFINDEX,
+    UPLINK_MAC,
+    VETH_IFINDEX_BASE,
+    VETH_MAC,
+    address_of,
+    index_of,
+    veth_of,
+)
+from core.network.branch import HubBranch, close_all, remove_veth
+from core.network.faults import mapped
+
+_FALLBACK_TUNNELS = {
+    "tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0",
+}  # fmt: skip
+"""What the kernel puts into every new namespace when the modules are loaded."""
+
+
+class HubNetwork:
+    """The `BranchNetwork` of a hub. Thread-safe: what it knows, it asks the kernel."""
+
+    def __init__(self) -> None:
+        """Hold the namespace of this process; raises Unsupported when it is the host's."""
+        # Several at once only queue on the kernel's rtnl lock, and lose a third of the time on the way.
+        self._one_at_a_time = threading.Lock()
+        with mapped("opening the hub's namespace"):
+            self._hub_fd = namespace.open_of_process()
+        try:
+            with mapped("looking at the hub"):
+                namespace.inside(self._hub_fd, _refuse_host)
+        except BaseException:
+            os.close(self._hub_fd)
+            raise
+
+    def close(self) -> None:
+        """Give up the hub's descriptor; networks go on and can be adopted."""
+        close_all(self._hub_fd)
+
+    def prepare(self) -> None:
+        """Loopback with the hub's address, forwarding, and the hub's rules; idempotent."""
+        with mapped("preparing the hub"):
+            namespace.inside(self._hub_fd, _prepare_hub)
+
+    def create(self, index: int) -> HubBranch:
+        """Make a branch network, link down; on failure nothing is left."""
+        address = address_of(index)
+        with self._one_at_a_time, mapped(f"making the network {address}"):
+            return namespace.in_thread(lambda: self._create(index, address))
+
+    def adopt(self, index: int, namespace_fd: int) -> HubBranch:
+        """Take over a network made by an earlier daemon; owns the descriptor unless it raises Conflict."""
+        address = address_of(index)
+        with mapped(f"adopting the network {address}"):
+            if index not in self.list() or not namespace.inside(namespace_fd, lambda: _is_branch(address)):
+                raise Conflict(
+                    f"that namespace is not the network {address}, or it has lost its link to the hub"
+                )
+            return HubBranch(index, namespace_fd, None, self._hub_fd)
+
+    def list(self) -> tuple[int, ...]:
+        """Indexes of the veths in the hub, ascending."""
+        with mapped("listing networks"):
+            names = namespace.inside(self._hub_fd, socket.if_nameindex)
+        return tuple(sorted(index for _, name in names if (index := index_of(name)) is not None))
+
+    def sweep(self, keep: set[int]) -> tuple[int, ...]:
+        """Remove the veths of all other indexes; returns those."""
+        leftover = tuple(index for index in self.list() if index not in keep)
+        with mapped("sweeping networks"):
+            namespace.inside(self._hub_fd, lambda: _remove_veths(leftover))
+        return leftover
+
+    def _create(self, index: int, address: str) -> HubBranch:
+        """The work of `create`, in a thread that leaves the hub for good."""
+        with ExitStack() as undo:
+            namespace_fd = namespace.unshare()
+            undo.callback(os.close, namespace_fd)
+            _harden()
+            tap_fd = tap.open_tap(TAP, TAP_IFINDEX)
+            undo.callback(os.close, tap_fd)
+            inner = rtnetlink.End(UPLINK, UPLINK_IFINDEX, UPLINK_MAC)
+            outer = rtnetlink.End(veth_of(index), VETH_IFINDEX_BASE + index, VETH_MAC)
+            rtnetlink.send(rtnetlink.veth(inner, outer, self._hub_fd))
+            undo.callback(namespace.inside, self._hub_fd, lambda: remove_veth(index))
+            _furnish(address)
+            namespace.enter(self._hub_fd)
+            rtnetlink.send(
+                rtnetlink.link_state(outer.ifindex, True),
+                rtnetlink.neighbour(outer.ifindex, address, UPLINK_MAC),
+                rtnetlink.host_route(address, outer.ifindex, HUB_ADDRESS),
+            )
+            branch = HubBranch(index, namespace_fd, tap_fd, self._hub_fd)
+            undo.pop_all()
+            return branch
+
+
+def _refuse_host() -> None:
+    strangers = [
+        name
+        for _, name in socket.if_nameindex()
+        if index_of(name) is None and name not in {"lo", EGRESS, *_FALLBACK_TUNNELS}
+    ]
+    if namespace.is_initial() or strangers:
+        found = f" (it has {', '.join(strangers[:3])})" if strangers else ""
+        raise Unsupported(
+            f"this process is in the host's network namespace{found}; branch networks are made "
+            "only in a private one: start the daemon with `vertui daemon start`"
+        )
+
+
+def _prepare_hub() -> None:
+    _harden()
+    rtnetlink.send(
+        rtnetlink.link_state(rtnetlink.LOOPBACK_IFINDEX, True),
+        rtnetlink.address(rtnetlink.LOOPBACK_IFINDEX, HUB_ADDRESS, 32),
+        rtnetlink.unreachable_route(BRANCH_NETWORK, BRANCH_PREFIX),
+    )
+    nft.apply(rules.HUB)
+
+
+def _harden() -> None:
+    """Before any link is made, since links take the defaults: IPv4 only, forwarding, no address but its own."""
+    namespace.write_sysctl("ipv4/ip_forward", 1)
+    namespace.write_sysctl("ipv4/conf/default/rp_filter", 1)
+    try:
+        namespace.write_sysctl("ipv6/conf/default/disable_ipv6", 1)
+    except OSError as error:
+        if error.errno != errno.ENOENT:  # a kernel without IPv6 has nothing to turn off
+            raise
+
+
+def _furnish(address: str) -> None:
+    """Addresses, routes and rules of a branch's namespace, whose links exist."""
+    rtnetlink.send(
+        rtnetlink.link_state(rtnetlink.LOOPBACK_IFINDEX, True),
+        rtnetlink.link_mac(TAP_IFINDEX, GATEWAY_MAC),
+        rtnetlink.address(TAP_IFINDEX, GATEWAY, GUEST_PREFIX),
+        rtnetlink.address(UPLINK_IFINDEX, address, 32),
+        rtnetlink.neighbour(UPLINK_IFINDEX, HUB_ADDRESS, VETH_MAC),
+        rtnetlink.default_route(HUB_ADDRESS, UPLINK_IFINDEX),
+    )
+    nft.apply(rules.branch(address))
+    namespace.write_sysctl("netfilter/nf_conntrack_tcp_loose", 0)
+
+
+def _is_branch(address: str) -> bool:
+    """Whether the thread is in the namespace of that address: only there can it be bound."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((address, 0))
+            socket.if_nametoindex(TAP)
+        except OSError:
+            return False
+    return True
+
+
+def _remove_veths(indexes: tuple[int, ...]) -> None:
+    for index in indexes:
+        remove_veth(index)

@@ -1,0 +1,89 @@
+"""Can this machine make branch networks? Tried for real, in a process that takes everything with it.
+
+`check()` runs this module as a program: a private user namespace (when not root) can only be entered by a
+process with one thread, and its end is what leaves nothing behind.
+"""
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from core.errors import Unsupported, VertuiError
+from core.network import namespace, nft, tap
+from core.network.hub import HubNetwork
+
+Check = tuple[str, bool, str]
+"""Name, whether it works, and the one line that says how to fix it (empty when it works)."""
+
+_CLONE_NEWUSER = 0x1000_0000
+_NAMESPACE_FIX = (
+    "no private network namespace can be made: run as root, or sysctl kernel.unprivileged_userns_clone=1 "
+    "kernel.apparmor_restrict_unprivileged_userns=0"
+)
+_TIMEOUT_S = 20
+
+
+def check() -> list[Check]:
+    """Every requirement of branch networks with its state and fix; nothing is left behind."""
+    root = Path(__file__).parents[2]
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-m", "core.network.probe"],
+            cwd=root,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return [("networks", False, f"the probe did not finish: {error}")]
+    return [(name, ok, fix) for name, ok, fix in json.loads(answer.stdout)]
+
+
+def probe() -> list[Check]:
+    """The checks, in this process, which moves into namespaces of its own for good."""
+    results = [
+        _tried("private network namespace", _isolate),
+        _tried(tap.DEVICE, _open_tun),
+        _tried("libnftables", nft.library),
+    ]
+    if all(ok for _, ok, _ in results):
+        results.append(_tried("branch network", _whole_branch))
+    return results
+
+
+def _tried(name: str, step: Callable[[], object]) -> Check:
+    try:
+        step()
+    except VertuiError as error:
+        return name, False, str(error)
+    return name, True, ""
+
+
+def _isolate() -> None:
+    flags = namespace.CLONE_NEWNET | (_CLONE_NEWUSER if os.geteuid() else 0)
+    if ctypes.CDLL(None).unshare(flags) != 0:
+        raise Unsupported(_NAMESPACE_FIX)
+
+
+def _open_tun() -> None:
+    try:
+        os.close(os.open(tap.DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        raise Unsupported(tap.MISSING) from error
+
+
+def _whole_branch() -> None:
+    hub = HubNetwork()
+    hub.prepare()
+    network = hub.create(1)
+    network.set_link(True)
+    network.close()
+    hub.close()
+
+
+if __name__ == "__main__":
+    print(json.dumps(probe()))

@@ -1,0 +1,68 @@
+"""What the engine knows of networks: the seam `BranchNetwork` and the values that cross it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """What `ls` shows of a branch's network."""
+
+    address: str
+    """IPv4 address at which the hub reaches the guest."""
+    namespace: str
+    """Identity of the branch's namespace as the kernel writes it: `net:[4026532…]`."""
+    tap: str
+    """Name of the tap inside that namespace."""
+
+
+class Network(Protocol):
+    """The network of one branch."""
+
+    @property
+    def index(self) -> int:
+        """The number its address and names follow from."""
+
+    @property
+    def info(self) -> NetworkInfo:
+        """Address, namespace and tap."""
+
+    @property
+    def tap_fd(self) -> int | None:
+        """Descriptor for QEMU (`-netdev tap,fd=`); None after `adopt`, where QEMU has it already."""
+
+    @property
+    def namespace_fd(self) -> int:
+        """Descriptor that keeps the namespace alive; the holder keeps a copy."""
+
+    def set_link(self, up: bool) -> None:
+        """Let frames pass between guest and namespace, or drop all of them. Idempotent."""
+
+    def close(self) -> None:
+        """Cut the branch off and give up the descriptors. Idempotent, never fails half way."""
+
+
+class BranchNetwork(Protocol):
+    """Makes, finds and removes the networks of branches. Blocking; callable from any thread."""
+
+    def prepare(self) -> None:
+        """Make the hub ready. Idempotent: each start of a daemon calls it."""
+
+    def create(self, index: int) -> Network:
+        """Make the network of `index`, link down.
+
+        On failure nothing is left. Raises Conflict when the index is taken, NoRoom beyond the address
+        space or without descriptors or memory, Unsupported when the host cannot do it.
+        """
+
+    def adopt(self, index: int, namespace_fd: int) -> Network:
+        """Take over the network of `index` from its namespace; owns `namespace_fd` from then on.
+
+        Raises Conflict, and leaves the descriptor to the caller, when that namespace is not the index's.
+        """
+
+    def list(self) -> tuple[int, ...]:
+        """Indexes of the networks that exist, ascending."""
+
+    def sweep(self, keep: set[int]) -> tuple[int, ...]:
+        """Remove all networks but `keep`; returns the indexes removed."""
