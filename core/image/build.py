@@ -1,0 +1,98 @@
+"""Building an image's files, step by step, leaving whole things or nothing."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from core.errors import Conflict
+from core.image.debian import kernel_version, make_rootfs, unpack_packages
+from core.image.modules import initrd
+from core.image.recipe import GUEST, SOURCES, Recipe
+from core.image.tools import alone, run
+from core.store.files import disk_error, write_atomic
+
+KEPT_BASES = 3
+"""Bases stay in the cache for the next image; each is a quarter of a gigabyte."""
+
+Progress = Callable[[str, float], None]
+
+
+async def digest(recipe: Recipe) -> str:
+    """Names the image these inputs would make now: the same digest means there is nothing to build."""
+    return recipe.digest(await kernel_version())
+
+
+async def build_files(recipe: Recipe, directory: Path, cache: Path, progress: Progress) -> None:
+    """Fill the empty `directory` with root.raw, vmlinux, initrd and empty.qcow2.
+
+    `cache` keeps the base for the next image; `progress` is told the step's name and how far it is, 0…1.
+    Raises Conflict when another build uses the cache, Unsupported when a tool is missing, NoRoom, Damaged, VertuiError.
+    On failure, cancelled or killed, the cache holds whole bases only; the caller removes `directory`.
+    """
+    try:
+        with _workshop(cache) as work:
+            base = await _base(recipe, cache, work, progress)
+            await _assemble(recipe, base, directory, work, progress)
+    except OSError as error:
+        raise disk_error(error, directory) from error
+
+
+async def _base(recipe: Recipe, cache: Path, work: Path, progress: Progress) -> Path:
+    """The cached base of this recipe, made first if need be."""
+    base = cache / f"base-{recipe.base_digest(await kernel_version())}"
+    if not base.exists():
+        fresh = work / "base"
+        fresh.mkdir()
+        progress("installing Debian", 0.0)
+        await make_rootfs(recipe, fresh, lambda fraction: progress("installing Debian", fraction))
+        progress("unpacking the kernel", 0.0)
+        await unpack_packages(fresh)
+        progress("unpacking the kernel", 1.0)
+        fresh.replace(base)
+    os.utime(base)
+    for unused in sorted(cache.glob("base-*"), key=lambda path: path.stat().st_mtime)[:-KEPT_BASES]:
+        shutil.rmtree(unused)
+    return base
+
+
+async def _assemble(recipe: Recipe, base: Path, directory: Path, work: Path, progress: Progress) -> None:
+    progress("making the root disk", 0.0)
+    disk = directory / "root.raw"
+    inputs = [base / "rootfs.tar", base / "modules", base / "busybox", GUEST, disk]
+    script = ["sh", str(SOURCES / "disk.sh"), str(work / "tree"), *map(str, inputs), str(recipe.disk_bytes)]
+    await run(alone(script))
+    progress("making the root disk", 1.0)
+    progress("making the initrd", 0.0)
+    shutil.copyfile(base / "vmlinux", directory / "vmlinux")
+    write_atomic(directory / "initrd", initrd(base / "modules", base / "busybox"))
+    overlay = ["-o", "cluster_size=4k", str(directory / "empty.qcow2"), str(recipe.disk_bytes)]
+    await run(["qemu-img", "create", "-q", "-f", "qcow2", *overlay])
+    progress("making the initrd", 1.0)
+
+
+@contextlib.contextmanager
+def _workshop(cache: Path) -> Iterator[Path]:
+    """An empty scratch directory, one build's at a time: what a killed build left in it goes first."""
+    cache.mkdir(parents=True, exist_ok=True)
+    lock = os.open(cache / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        work = cache / "work"
+        _remove(work)
+        work.mkdir()
+        try:
+            yield work
+        finally:
+            _remove(work)
+    except BlockingIOError as error:
+        raise Conflict("another image is being built: wait for it to finish") from error
+    finally:
+        os.close(lock)
+
+
+def _remove(tree: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(tree)

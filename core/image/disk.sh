@@ -1,0 +1,39 @@
+#!/bin/sh
+# Make the root disk: unpack the Debian tree, lay our files over it, turn it into a filesystem.
+# usage: disk.sh TREE ROOTFS_TAR MODULES BUSYBOX GUEST DISK DISK_BYTES (TREE is scratch, removed by the caller)
+set -eu
+tree=$1 tar=$2 modules=$3 busybox=$4 guest=$5 disk=$6 bytes=$7
+ours=$tree/usr/lib/vertui
+
+mkdir "$tree"
+tar --extract --numeric-owner --file="$tar" --directory="$tree"
+
+mkdir -p "$ours" "$tree/usr/lib/modules"
+cp -R "$modules/." "$tree/usr/lib/modules"
+install -m 755 "$busybox" "$ours/busybox"
+for script in init console sshd; do
+    install -m 755 "$guest/$script.sh" "$ours/$script"
+done
+install -m 644 "$guest/inittab" "$tree/etc/inittab"
+cp -R "$guest/agent" "$ours/agent"
+find "$ours/agent" -name __pycache__ -prune -exec rm -rf {} +
+# Unchecked: the agent's pages are the same in every image and no start compares times.
+chroot "$tree" python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/vertui/agent
+for tool in modprobe poweroff reboot halt; do
+    [ -e "$tree/usr/sbin/$tool" ] || ln -s ../lib/vertui/busybox "$tree/usr/sbin/$tool"
+done
+
+# A machine's identity is bound over these names, so that it never shows on the disk.
+for name in machine-id ssh/ssh_host_ed25519_key ssh/ssh_host_ed25519_key.pub; do
+    : > "$tree/etc/$name"
+done
+chmod 600 "$tree/etc/ssh/ssh_host_ed25519_key"
+echo vertui > "$tree/etc/hostname"
+printf '127.0.0.1 localhost\n127.0.1.1 vertui\n::1 localhost ip6-localhost\n' > "$tree/etc/hosts"
+echo 'nameserver 10.0.2.3' > "$tree/etc/resolv.conf"
+chown -R 0:0 "$ours" "$tree/usr/lib/modules"
+
+# No journal: commits give durability. Fixed ids: the same tree gives the same disk.
+truncate -s "$bytes" "$disk"
+mke2fs -q -F -t ext4 -O ^has_journal -b 4096 -m 0 -L vertui -U 76657274-7569-4000-8000-000000000001 \
+    -E hash_seed=76657274-7569-4000-8000-000000000002,lazy_itable_init=0,root_owner=0:0 -d "$tree" "$disk"

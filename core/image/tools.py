@@ -1,0 +1,121 @@
+"""Running the tools an image is made with, each in a session of its own that ends whole when it is not wanted."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from core.errors import NoRoom, Unsupported, VertuiError
+
+PACKAGES = {
+    "apt-cache": "apt",
+    "apt-config": "apt",
+    "apt-get": "apt",
+    "dpkg-deb": "dpkg",
+    "lz4": "lz4",
+    "mke2fs": "e2fsprogs",
+    "mmdebstrap": "mmdebstrap",
+    "qemu-img": "qemu-utils",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+}
+"""The Debian package of each tool, for the error that says it is missing."""
+
+WRAPPERS = ("setpriv", "unshare")
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # an ordinary user's PATH often lacks mke2fs
+LONGEST_LINE = 1 << 20
+EPOCH = "1700000000"  # the time of every file an image is made of
+
+Line = Callable[[str], None]
+
+
+def alone(argv: Sequence[str]) -> list[str]:
+    """`argv` as root of private mount and process namespaces, which end with it and take every mount along.
+
+    Ends also when the process that started it is killed. An ordinary user becomes root of a user namespace,
+    with the subordinate ids /etc/subuid grants.
+    """
+    mapped = [] if os.geteuid() == 0 else ["--map-root-user", "--map-auto"]
+    died = ["setpriv", "--pdeathsig", "KILL"]
+    return [*died, "unshare", *mapped, "--fork", "--pid", "--mount-proc", "--kill-child", *argv]
+
+
+async def run(argv: Sequence[str], line: Line | None = None, env: Mapping[str, str] | None = None) -> None:
+    """Run a tool to its end, calling `line` with each line it prints on either stream.
+
+    Raises Unsupported when a tool is missing, NoRoom when the disk is full, else VertuiError with what it said.
+    Cancelled, it returns when nothing of the tool is left running.
+    """
+    said = _Said(line)
+    process = await _start(argv, env)
+    try:
+        await _read_lines(process, said)
+        status = await process.wait()
+    finally:
+        await _end(process)
+    if status:
+        raise said.error(argv, status)
+
+
+async def output(argv: Sequence[str]) -> str:
+    """All that a tool prints, as `run` runs it."""
+    lines: list[str] = []
+    await run(argv, lines.append)
+    return "\n".join(lines)
+
+
+class _Said:
+    """Passes lines on and remembers the one that says why the tool failed: the first error, else the last line."""
+
+    def __init__(self, line: Line | None) -> None:
+        self._line = line
+        self._first_error = ""
+        self._last = ""
+
+    def __call__(self, text: str) -> None:
+        if text.startswith("E: ") and not self._first_error:
+            self._first_error = text.removeprefix("E: ")
+        self._last = text if text.strip() else self._last
+        if self._line:
+            self._line(text)
+
+    def error(self, argv: Sequence[str], status: int) -> VertuiError:
+        tool = next((word for word in argv if word in PACKAGES and word not in WRAPPERS), Path(argv[0]).name)
+        why = self._first_error or self._last or f"exit status {status}"
+        if "No space left on device" in why:
+            return NoRoom(f"no space left while {tool} ran: free some space and try again")
+        return VertuiError(f"{tool} failed: {why[:300]}")
+
+
+async def _start(argv: Sequence[str], env: Mapping[str, str] | None) -> asyncio.subprocess.Process:
+    for word in argv:
+        if word in PACKAGES and not shutil.which(word, path=PATH):
+            raise Unsupported(f"{word} is missing: apt-get install {PACKAGES[word]}")
+    return await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        limit=LONGEST_LINE,
+        env={"PATH": PATH, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": EPOCH, **(env or {})},
+    )
+
+
+async def _read_lines(process: asyncio.subprocess.Process, said: Line) -> None:
+    assert process.stdout
+    async for text in process.stdout:
+        said(text.decode(errors="replace").rstrip())
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill what is left of the tool's session, and wait until its output has no writer: nothing of it lives."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdout
+    while await process.stdout.read(LONGEST_LINE):
+        pass
+    await process.wait()
