@@ -18,6 +18,7 @@ KERNEL_ARGS = " ".join(
     (
         "console=hvc0",
         "quiet",
+        "cryptomgr.notests",  # half a second of boot under TCG
         "panic=-1",  # a dead guest resets at once: with -no-reboot QEMU ends and the holder sees it
         "tsc=nowatchdog",  # a busy or restored host makes the TSC look unstable, and the HPET is slower to read
         "mitigations=off",  # one tenant a machine; switching page tables at each system call is what TCG is worst at
