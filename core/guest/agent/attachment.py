@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import wire
+from .spawn import BadRequest
 
 if TYPE_CHECKING:
     from .command import Command
@@ -23,9 +24,9 @@ class Attachment:
     def __init__(self, channel: int, command: Command, offsets: tuple[int, int]) -> None:
         self.channel = channel
         self.command = command
-        self.cursors = [
-            min(offset, stream.ring.end) for offset, stream in zip(offsets, command.streams, strict=True)
-        ]
+        self.cursors = list(offsets)
+        if any(at > stream.ring.end or at < 0 for at, stream in zip(offsets, command.streams, strict=True)):
+            raise BadRequest(f"command {command.number} has no output at {offsets[0]} or {offsets[1]}")
         self._sent = 0
         self._consumed = 0
         self.over = False

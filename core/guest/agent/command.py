@@ -151,7 +151,7 @@ class Command:
             "pid": self.pid,
             "user": self.program.user.pw_name,
             "tty": self._tty,
-            "started": self.started,
+            "started_ms": int(self.started * 1000),
             "end": self.end,
             "offsets": [stream.ring.end for stream in self.streams],
             "dropped": [stream.ring.start for stream in self.streams],

@@ -14,7 +14,6 @@ from .kernel import read_file
 MAX_PROCESSES = 500
 MAX_COMMAND_CHARS = 200
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 
@@ -35,7 +34,7 @@ def _process(pid: int) -> dict[str, Any] | None:
     line = read_file(f"/proc/{pid}/cmdline", 4 * MAX_COMMAND_CHARS)
     name, _, rest = read_file(f"/proc/{pid}/stat").decode(errors="replace").rpartition(")")
     values = rest.split()
-    state, ppid, rss_pages = values[0], int(values[1]), int(values[21])
+    ppid, rss_pages = int(values[1]), int(values[21])
     if pid == 2 or ppid == 2:  # kthreadd and its children
         return None
     command = line.replace(b"\0", b" ").decode(errors="replace").strip()
@@ -43,9 +42,7 @@ def _process(pid: int) -> dict[str, Any] | None:
         "pid": pid,
         "ppid": ppid,
         "user": _user_name(Path(f"/proc/{pid}").stat().st_uid),
-        "state": state,
         "rss_bytes": rss_pages * _PAGE_BYTES,
-        "cpu_s": (int(values[11]) + int(values[12])) / _TICKS,
         "command": (command or name.partition("(")[2])[:MAX_COMMAND_CHARS],
     }
 
@@ -67,6 +64,6 @@ def stats() -> dict[str, Any]:
     return {
         "memory_bytes": memory["MemTotal:"],
         "available_bytes": memory["MemAvailable:"],
-        "load": os.getloadavg()[0],
-        "uptime_s": float(read_file("/proc/uptime").split()[0]),
+        "load_percent": int(os.getloadavg()[0] * 100),
+        "uptime_s": int(float(read_file("/proc/uptime").split()[0])),
     }

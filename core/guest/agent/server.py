@@ -136,7 +136,7 @@ class Server:
         command = Command(self._last_number, request, self._work, self._inner, self._timers)
         self._commands[command.number] = command
         self._follow(channel, command, (0, 0))
-        return {"id": command.number, "pid": command.pid}
+        return {"id": command.number, "pid": command.pid, "stdin_offset": 0}
 
     def _attach(self, channel: int, request: Answer) -> Answer:
         command = self._command(request)

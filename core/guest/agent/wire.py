@@ -92,7 +92,7 @@ def bounded(name: str, items: list[Any]) -> dict[str, Any]:
 
 def hello_reply(nonce: bytes) -> bytes:
     """The whole frame that answers a hello, known to both sides."""
-    return frame(HELLO_REPLY, PROTOCOL, nonce)
+    return frame(HELLO_REPLY, 0, nonce + bytes((PROTOCOL,)))
 
 
 class Frames:

@@ -1,0 +1,13 @@
+"""What runs inside a guest, and the host's end of the line to it.
+
+    agent/      the small server inside the guest (standard library only; the host imports its `wire`)
+    connection  one virtio-serial line: greeting, frames, the gate
+    streams     a command's output and input as an async iterator
+    client      AgentClient: every request the agent answers
+    identity    what makes a forked machine distinct
+
+Life of a line: connect (a nonce greeting, repeated until answered) → requests, each on a channel of its own → lost,
+when either side ends; then every pending request fails with GuestFailed and a new client is made. Commands outlive
+lines: their output stays in the guest, and `attach` goes on from any offset. The guest is not trusted: whatever it
+sends that is no proper answer ends the line with GuestFailed, and what it can make the host hold is bounded.
+"""

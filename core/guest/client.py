@@ -1,0 +1,188 @@
+"""AgentClient: the host's end of everything the agent can do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+from core.errors import GuestFailed
+from core.guest import answers
+from core.guest.agent import wire
+from core.guest.connection import Connection, request_frame
+from core.guest.identity import Identity
+from core.guest.streams import CommandStream
+from core.model import Command, Process
+
+ANSWER_DEADLINE_S = 10.0
+"""Far above what a busy guest takes (milliseconds to a second), short enough for somebody waiting."""
+
+SYNC_DEADLINE_S = 10.0
+"""What the two syncs around a freeze may add to its own deadline."""
+
+
+class AgentClient:
+    """One line to one guest's agent. Requests may overlap; all fail with GuestFailed once the line is lost.
+
+    A client stays valid while its guest is captured: `async with client.gate()` keeps new requests waiting and leaves
+    nothing half written, only `freeze`, `thaw`, `identity` and `ping` pass. A forked guest gets a client of its own,
+    which follows inherited commands with `attach`.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def connect(cls, socket_path: Path, deadline_s: float) -> AgentClient:
+        """Greet the agent behind QEMU's chardev socket, waiting for both to come up; GuestFailed after the deadline."""
+        return cls(await Connection.connect(socket_path, deadline_s))
+
+    async def close(self) -> None:
+        """End the line. Commands in the guest run on."""
+        await self._connection.close()
+
+    def gate(self) -> AbstractAsyncContextManager[None]:
+        """Hold everything but the capture's own requests back for the time of a block."""
+        return self._connection.gate()
+
+    async def request(self, op: str, **fields: Any) -> dict[str, Any]:
+        """Ask the agent for `op` and wait for its answer; GuestFailed with its reason when it refuses."""
+        return await self._request(op, fields)
+
+    async def _request(
+        self, op: str, fields: dict[str, Any], *, urgent: bool = False, deadline_s: float = ANSWER_DEADLINE_S
+    ) -> dict[str, Any]:
+        answer: asyncio.Future[wire.Frame] = asyncio.get_running_loop().create_future()
+        channel = self._connection.open_channel(_settle(answer), _fail(answer))
+        try:
+            await self._connection.send(request_frame(channel, op, fields), urgent=urgent)
+            async with asyncio.timeout(deadline_s):
+                frame = await answer
+            value = answers.payload(frame)
+            if frame.type == wire.ERROR:
+                raise GuestFailed(f"{op}: {answers.text(value, 'message')}")
+            return value
+        except TimeoutError as error:
+            raise GuestFailed(f"the agent did not answer {op} within {deadline_s:g} s") from error
+        finally:
+            self._connection.close_channel(channel)
+            answer.cancel()
+
+    async def exec(
+        self,
+        argv: Sequence[str] | str,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: str | None = None,
+        terminal: tuple[int, int] | None = None,
+        stdin: bool = False,
+        timeout_s: float | None = None,
+        lossless: bool = False,
+    ) -> CommandStream:
+        """Start a command (a list of words, or a line for sh) in a session of its own and follow it.
+
+        `terminal` is (rows, columns) and makes stdout and stderr one stream. After `timeout_s` all it started is
+        killed and the exit code is 124. A program that cannot be run says so on stderr and ends with 127 or 126.
+        `lossless` makes the command wait for this client instead of dropping old output.
+        """
+        fields = {
+            "argv": argv if isinstance(argv, str) else list(argv),
+            "env": dict(env or {}),
+            "cwd": cwd,
+            "user": user,
+            "tty": terminal is not None,
+            "rows": terminal[0] if terminal else 0,
+            "columns": terminal[1] if terminal else 0,
+            "stdin": stdin or terminal is not None,
+            "timeout_s": timeout_s,
+            "lossless": lossless,
+        }
+        return await self._follow("exec", (0, 0), fields)
+
+    async def attach(self, command: int, stdout_offset: int = 0, stderr_offset: int = 0) -> CommandStream:
+        """Follow a command from these offsets, also one inherited by a fork or already finished."""
+        offsets = (stdout_offset, stderr_offset)
+        fields = {"id": command, "stdout_offset": stdout_offset, "stderr_offset": stderr_offset}
+        return await self._follow("attach", offsets, fields)
+
+    async def _follow(self, op: str, offsets: tuple[int, int], fields: dict[str, Any]) -> CommandStream:
+        stream = CommandStream(self._connection, self.request, offsets)
+        await stream.start(request_frame(stream.channel, op, fields), ANSWER_DEADLINE_S)
+        return stream
+
+    async def ps(self) -> list[Command]:
+        """Commands running and finished, newest first; as many as fit into one answer (hundreds)."""
+        return answers.commands(await self.request("ps"))
+
+    async def release(self, command: int) -> None:
+        """Forget a finished command and its output."""
+        await self.request("release", id=command)
+
+    async def freeze(self, timeout_s: float = 0.25) -> None:
+        """Stop every process but the agent and sync; the guest then sends nothing until asked.
+
+        On failure (GuestFailed, with the reason) everything runs again.
+        """
+        try:
+            deadline_s = timeout_s + SYNC_DEADLINE_S
+            await self._request("freeze", {"timeout_s": timeout_s}, urgent=True, deadline_s=deadline_s)
+        except (GuestFailed, asyncio.CancelledError):
+            self._connection.post_urgent(request_frame(0, "thaw", {}))
+            raise
+
+    async def thaw(self) -> None:
+        """Let everything run again; harmless when it does."""
+        await self._request("thaw", {}, urgent=True)
+
+    async def identity(self, identity: Identity) -> None:
+        """Make a frozen guest this machine; GuestFailed unless it reads every value back."""
+        now_ns = time.time_ns()
+        seen = await self._request("identity", identity.request(now_ns), urgent=True)
+        wrong = identity.differences(seen, now_ns)
+        if wrong:
+            raise GuestFailed(f"the guest did not take on its identity: {', '.join(wrong)}")
+
+    async def ping(self) -> bool:
+        """Is the agent there? Returns whether its guest is frozen."""
+        return (await self._request("ping", {}, urgent=True)).get("frozen") is True
+
+    async def processes(self) -> list[Process]:
+        """What runs, without kernel threads; at most 500."""
+        return answers.processes(await self.request("processes"))
+
+    async def stats(self) -> dict[str, int]:
+        """memory_bytes, available_bytes, load_percent (of one CPU, last minute), uptime_s."""
+        answer = await self.request("stats")
+        names = ("memory_bytes", "available_bytes", "load_percent", "uptime_s")
+        return {name: answers.number(answer, name) for name in names}
+
+
+def _settle(answer: asyncio.Future[wire.Frame]) -> Any:
+    def receive(frame: wire.Frame) -> None:
+        if frame.type not in (wire.REPLY, wire.ERROR):
+            raise wire.WireError(f"frame of type {frame.type} for a request")
+        if not answer.done():
+            answer.set_result(frame)
+
+    return receive
+
+
+def _fail(answer: asyncio.Future[wire.Frame]) -> Any:
+    def fail(failure: GuestFailed) -> None:
+        if not answer.done():
+            answer.set_exception(GuestFailed(str(failure)))
+            answer.exception()  # fetched: a request given up meanwhile is not reported as never retrieved
+
+    return fail
+
+
+def _objects(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The list of objects in an answer; GuestFailed when it is none."""
+    items = answer.get(name)
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise GuestFailed(f"the guest's answer has no list of {name}")
+    return items

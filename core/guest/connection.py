@@ -1,0 +1,203 @@
+"""One line to an agent: the greeting, frames in and out, and the gate that holds them back during a capture."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from core.errors import GuestFailed, UsageError
+from core.guest.agent import wire
+from core.guest.answers import malformed
+
+READ_BYTES = 64 * 1024
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 1.0
+"""How soon a hello is repeated, at first and at most: an idle guest answers in milliseconds, a booting one later."""
+
+Receive = Callable[[wire.Frame], None]
+Fail = Callable[[GuestFailed], None]
+
+
+class Connection:
+    """Carries frames for channels. When the line is lost every channel is told why, once."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._channels: dict[int, tuple[Receive, Fail]] = {}
+        self._last_channel = 0
+        self._failure: GuestFailed | None = None
+        self._open = asyncio.Event()
+        self._open.set()
+        self._holds = 0
+        self._postponed: list[bytes] = []
+        self._task: asyncio.Task[None] | None = None
+        writer.transport.set_write_buffer_limits(high=0)  # drain() then waits until nothing is left to write
+
+    @classmethod
+    async def connect(cls, path: Path, deadline_s: float) -> Connection:
+        """Reach the agent behind a chardev socket; GuestFailed when it has not answered within the deadline."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                reader, writer = await _open_socket(path)
+                try:
+                    connection = cls(reader, writer)
+                    rest = await connection._greet()
+                except BaseException:
+                    writer.close()
+                    raise
+        except TimeoutError as error:
+            raise GuestFailed(f"the agent in the guest did not answer within {deadline_s:g} s") from error
+        connection._task = asyncio.create_task(connection._receive(rest))
+        return connection
+
+    async def _greet(self) -> bytes:
+        """Say hello until it is answered; returns what followed the answer.
+
+        The first time without zeros, which a guest that was captured between frames does not need.
+        """
+        nonce = secrets.token_bytes(wire.NONCE_BYTES)
+        expected = wire.hello_reply(nonce)
+        seen, wait_s, zeros = b"", FIRST_WAIT_S, b""
+        while True:
+            if not self._writer.transport.get_write_buffer_size():  # else nobody listens yet: do not pile up
+                self._writer.write(zeros + wire.frame(wire.HELLO, 0, nonce))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    while expected not in seen:
+                        seen = seen[-len(expected) :] + await self._read()
+                    return seen.partition(expected)[2]
+            wait_s, zeros = min(2 * wait_s, LONGEST_WAIT_S), wire.RESYNC
+
+    async def _read(self) -> bytes:
+        try:
+            data = await self._reader.read(READ_BYTES)
+        except OSError as error:
+            raise GuestFailed(f"the line to the guest broke: {error.strerror}") from error
+        if not data:
+            raise GuestFailed("the line to the guest was closed")
+        return data
+
+    async def _receive(self, data: bytes) -> None:
+        frames = wire.Frames(strict=True)
+        try:
+            while True:
+                for frame in frames.feed(data):
+                    if frame.channel in self._channels:
+                        self._channels[frame.channel][0](frame)
+                data = await self._read()
+        except wire.WireError as error:
+            self._fail(malformed(str(error)))
+        except GuestFailed as error:
+            self._fail(error)
+
+    def _fail(self, failure: GuestFailed) -> None:
+        if self._failure is None:
+            self._failure = failure
+            self._open.set()
+            self._writer.close()
+            for _, fail in list(self._channels.values()):
+                fail(failure)
+            self._channels.clear()
+
+    def open_channel(self, receive: Receive, fail: Fail) -> int:
+        """A channel number never used before on this line; GuestFailed when the line is lost.
+
+        `receive` gets its frames; a WireError or GuestFailed it raises ends the line, of which `fail` is told.
+        """
+        self._check()
+        self._last_channel += 1
+        self._channels[self._last_channel] = receive, fail
+        return self._last_channel
+
+    def close_channel(self, channel: int) -> None:
+        """Drop whatever still arrives for this channel."""
+        self._channels.pop(channel, None)
+
+    async def send(self, frame: bytes, *, urgent: bool = False) -> None:
+        """Write a frame, after the gate has opened unless it is urgent; GuestFailed when the line is lost."""
+        while not (urgent or self._open.is_set()):
+            await self._open.wait()
+        self._check()
+        self._writer.write(frame)
+        with suppress(ConnectionError):  # the reader finds out, and says so to all
+            await self._writer.drain()
+
+    def post(self, frame: bytes) -> None:
+        """Write a small frame without waiting; kept back while the gate is closed."""
+        if self._failure is None:
+            if self._holds:
+                self._postponed.append(frame)
+            else:
+                self._writer.write(frame)
+
+    def post_urgent(self, frame: bytes) -> None:
+        """Write a small frame without waiting, gate or not."""
+        if self._failure is None:
+            self._writer.write(frame)
+
+    async def hold(self) -> None:
+        """Close the gate: when this returns nothing is half written, and only urgent frames will be."""
+        self._holds += 1
+        self._open.clear()
+        with suppress(ConnectionError):
+            await self._writer.drain()
+        if self._failure is not None:
+            self.release()
+            raise self._failure
+
+    def release(self) -> None:
+        """Open the gate again, once for each `hold`."""
+        self._holds -= 1
+        if self._holds == 0:
+            self._open.set()
+            postponed, self._postponed = self._postponed, []
+            for frame in postponed:
+                self.post(frame)
+
+    @asynccontextmanager
+    async def gate(self) -> AsyncIterator[None]:
+        """`hold` for the time of a block."""
+        await self.hold()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise GuestFailed(str(self._failure))
+
+    async def close(self) -> None:
+        """End the line; what still waits on it fails."""
+        self._fail(GuestFailed("the line to the guest was closed"))
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+
+async def _open_socket(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect, waiting for QEMU to make the socket."""
+    while True:
+        try:
+            return await asyncio.open_unix_connection(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            await asyncio.sleep(0.02)
+        except OSError as error:
+            raise GuestFailed(f"cannot reach the guest: {error.strerror}") from error
+
+
+def request_frame(channel: int, op: str, fields: dict[str, Any]) -> bytes:
+    """A request; UsageError when what it carries is too long for a frame."""
+    try:
+        return wire.json_frame(wire.REQUEST, channel, {"op": op, **fields})
+    except wire.WireError as error:
+        raise UsageError(
+            f"{op}: arguments and environment are longer than {wire.MAX_PAYLOAD} bytes"
+        ) from error
