@@ -4,34 +4,25 @@ A thread has a network namespace of its own to be in. Everything here that enter
 ends with the work: the threads of the caller never move, and no namespace is held by a thread left over.
 """
 
-import ctypes
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from core import linux
+
 T = TypeVar("T")
-
-CLONE_NEWNET = 0x4000_0000
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _check(result: int, what: str) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
 def enter(namespace_fd: int) -> None:
     """Move the calling thread into a namespace."""
-    _check(_libc.setns(namespace_fd, CLONE_NEWNET), "entering a network namespace")
+    linux.checked(linux.libc.setns(namespace_fd, linux.CLONE_NEWNET), "entering a network namespace")
 
 
 def unshare() -> int:
     """Move the calling thread into a new, empty namespace; returns the descriptor that keeps it."""
-    _check(_libc.unshare(CLONE_NEWNET), "making a network namespace")
+    linux.unshare(linux.CLONE_NEWNET)
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 

@@ -4,7 +4,6 @@
 process with one thread, and its end is what leaves nothing behind.
 """
 
-import ctypes
 import json
 import os
 import subprocess
@@ -12,14 +11,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from core import linux
 from core.errors import Unsupported, VertuiError
-from core.network import namespace, nft, tap
+from core.network import nft, tap
 from core.network.hub import HubNetwork
 
 Check = tuple[str, bool, str]
 """Name, whether it works, and the one line that says how to fix it (empty when it works)."""
 
-_CLONE_NEWUSER = 0x1000_0000
 _NAMESPACE_FIX = (
     "no private network namespace can be made: run as root, or sysctl kernel.unprivileged_userns_clone=1 "
     "kernel.apparmor_restrict_unprivileged_userns=0"
@@ -64,9 +63,10 @@ def _tried(name: str, step: Callable[[], object]) -> Check:
 
 
 def _isolate() -> None:
-    flags = namespace.CLONE_NEWNET | (_CLONE_NEWUSER if os.geteuid() else 0)
-    if ctypes.CDLL(None).unshare(flags) != 0:
-        raise Unsupported(_NAMESPACE_FIX)
+    try:
+        linux.unshare(linux.CLONE_NEWNET | (linux.CLONE_NEWUSER if os.geteuid() else 0))
+    except OSError as error:
+        raise Unsupported(_NAMESPACE_FIX) from error
 
 
 def _open_tun() -> None:

@@ -1,0 +1,1 @@
+"""Branch networks, with real packets, in namespaces that end with each test."""
