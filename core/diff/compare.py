@@ -1,0 +1,111 @@
+"""Two states of one filesystem, side by side: which paths differ, and in what."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.diff.content import Content, same_content
+from core.diff.disk import Blocks
+from core.diff.entry import Change, Entry, Kind
+from core.diff.ext4 import Inodes, Volume
+from core.diff.index import PathBudget, PathIndex
+from core.diff.meta import FileType, Meta
+from core.diff.stat import read_metas
+
+
+class Sides:
+    """Two states of one filesystem, with what comparing them needs."""
+
+    def __init__(self, before: PathIndex, after: PathIndex, changed: Blocks) -> None:
+        self.before = before
+        self.after = after
+        self._changed = changed
+        self._loaded: dict[bool, Loaded] = {}
+
+    def compare(self, touched: Blocks) -> list[Entry]:
+        """Every path that differs, renames still as removed and added, ordered by path."""
+        removed, added = self._moved(touched)
+        stayed: dict[bytes, int] = {}
+        for inode in touched.tolist():
+            stayed.update((path, inode) for path in self.after.paths(inode) if path not in added)
+        self._load(removed, added, stayed)
+        entries = [self._compare(path, inode, inode) for path, inode in stayed.items()]
+        for path in removed.keys() | added.keys():
+            entries.append(self._compare(path, removed.get(path), added.get(path)))
+        return sorted((entry for entry in entries if entry), key=lambda entry: entry.path)
+
+    def _moved(self, touched: Blocks) -> tuple[dict[bytes, int], dict[bytes, int]]:
+        """Paths that lead elsewhere on the other disk, or nowhere: those of `before`, and those of `after`."""
+        removed: dict[bytes, int] = {}
+        added: dict[bytes, int] = {}
+        for index, other, found in ((self.before, self.after, removed), (self.after, self.before, added)):
+            budget = PathBudget(index.disk.name)
+            for inode in touched.tolist():
+                names, theirs = index.names(inode), other.names(inode) or {}
+                gone = [name for name in names or () if theirs.get(name) != (names or {})[name]]
+                directory = index.directory_path(inode) if gone else None
+                for name in gone if directory is not None else ():
+                    index.below((directory or b"") + name, (names or {})[name], found, budget)
+        return removed, added
+
+    def _load(self, removed: dict[bytes, int], added: dict[bytes, int], stayed: dict[bytes, int]) -> None:
+        self._loaded[False] = Loaded.of(self.before.volume, [*removed.values(), *stayed.values()])
+        self._loaded[True] = Loaded.of(self.after.volume, [*added.values(), *stayed.values()])
+
+    def content(self, after: bool, meta: Meta) -> Content:
+        """The bytes of a regular file of either side."""
+        return self._loaded[after].content(meta)
+
+    def _compare(self, path: bytes, old: int | None, new: int | None) -> Entry | None:
+        before = self._loaded[False].metas[old] if old is not None else None
+        after = self._loaded[True].metas[new] if new is not None else None
+        if before is None or after is None:
+            return Entry(path, Kind.REMOVED if after is None else Kind.ADDED, before, after)
+        what = self.differences(before, after)
+        return Entry(path, Kind.MODIFIED, before, after, what) if what - {Change.MTIME} else None
+
+    def differences(self, before: Meta, after: Meta) -> frozenset[Change]:
+        """In what two files differ, bytes included."""
+        found = _meta_differences(before, after)
+        if before.type is after.type is FileType.FILE and not same_content(
+            self.content(False, before), self.content(True, after), self._changed
+        ):
+            found.add(Change.CONTENT)
+        return frozenset(found)
+
+
+def _meta_differences(before: Meta, after: Meta) -> set[Change]:
+    if before.type is not after.type:
+        return {Change.TYPE}
+    pairs = {
+        Change.MODE: (before.mode, after.mode),
+        Change.OWNER: ((before.uid, before.gid), (after.uid, after.gid)),
+        Change.TARGET: (before.target, after.target),
+        Change.DEVICE: (before.device, after.device),
+        Change.XATTR: (before.xattrs, after.xattrs),
+    }
+    if before.type is FileType.FILE:
+        pairs[Change.SIZE] = (before.size, after.size)
+    if before.type is not FileType.DIRECTORY:
+        pairs[Change.MTIME] = (before.mtime_ns, after.mtime_ns)
+    return {change for change, (old, new) in pairs.items() if old != new}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Some inodes of a volume with all that is known of them."""
+
+    volume: Volume
+    inodes: Inodes
+    metas: dict[int, Meta]
+
+    @classmethod
+    def of(cls, volume: Volume, numbers: Iterable[int]) -> "Loaded":
+        """Read these inodes."""
+        inodes = volume.inodes(np.unique(np.fromiter(numbers, dtype=np.int64)))
+        return cls(volume, inodes, read_metas(volume, inodes))
+
+    def content(self, meta: Meta) -> Content:
+        """The bytes of a regular file among them."""
+        return Content(self.volume, self.inodes.extents.of(meta.inode), meta.size)

@@ -1,0 +1,102 @@
+"""ext4 directories: names and the inodes they stand for.
+
+Indexed (htree) directories are read as the linear lists they also are: index blocks look like one unused entry.
+"""
+
+from struct import Struct
+
+import numpy as np
+
+from core.diff.crc32c import crc32c
+from core.diff.disk import Blocks, Bytes
+from core.diff.ext4 import Inodes, Volume
+from core.diff.inodes import INDEXED, inode_seeds
+from core.errors import Damaged
+
+Names = dict[bytes, int]
+"""The entries of one directory, `.` and `..` left out."""
+
+_ENTRY = Struct("<IHBB")
+_TAIL_BYTES = 12
+_TAIL = np.frombuffer(
+    b"\0\0\0\0\x0c\0\0\xde", dtype=np.uint8
+)  # an unused entry of type 0xDE, then the checksum
+_BATCH_BLOCKS = 2048  # directory blocks held at a time: 8 MiB
+
+
+def read_names(volume: Volume, inodes: Inodes) -> dict[int, Names]:
+    """The entries of every directory among `inodes`."""
+    found: dict[int, Names] = {inode: {} for inode in inodes.directories.tolist()}
+    owners, positions, blocks = _blocks_of(volume, inodes)
+    for first in range(0, len(blocks), _BATCH_BLOCKS):
+        batch = slice(first, first + _BATCH_BLOCKS)
+        rows = volume.blocks(blocks[batch])
+        _check_sums(volume, inodes, owners[batch], positions[batch], rows)
+        for inode, row in zip(owners[batch].tolist(), rows, strict=True):
+            _parse_block(volume.disk.name, inode, row.tobytes(), found[inode])
+    return found
+
+
+def _blocks_of(volume: Volume, inodes: Inodes) -> tuple[Blocks, Blocks, Blocks]:
+    """Owner, position in the directory and number of each directory block."""
+    extents = inodes.extents
+    chosen = np.isin(extents.inode, inodes.directories)
+    length = extents.length[chosen]
+    step = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
+    owners = np.repeat(extents.inode[chosen], length)
+    positions = np.repeat(extents.logical[chosen], length) + step
+    blocks = np.repeat(extents.physical[chosen], length) + step
+    rows = np.searchsorted(inodes.numbers, owners)
+    wanted = inodes.records["size_low"].astype(np.int64) // volume.block_bytes
+    inside = positions < wanted[rows]
+    counts = np.bincount(rows[inside], minlength=len(inodes.numbers))
+    at = np.searchsorted(inodes.numbers, inodes.directories)
+    holed = (counts[at] != wanted[at]) | (wanted[at] == 0)
+    if holed.any():
+        raise Damaged(f"disk {volume.disk.name}: directory inode {inodes.directories[holed][0]} has a hole")
+    return owners[inside], positions[inside], blocks[inside]
+
+
+def _check_sums(volume: Volume, inodes: Inodes, owners: Blocks, positions: Blocks, rows: Bytes) -> None:
+    seed = volume.superblock.checksum_seed
+    if seed is None:
+        return
+    at = np.searchsorted(inodes.numbers, owners)
+    indexed = (inodes.records["flags"][at] & INDEXED) != 0
+    tailed = (rows[:, -_TAIL_BYTES:-4] == _TAIL).all(axis=1)
+    for row in np.flatnonzero(~tailed).tolist():
+        if not (indexed[row] and _is_index(rows[row].tobytes(), int(positions[row]))):
+            raise Damaged(f"disk {volume.disk.name}: directory inode {owners[row]} has lost a checksum")
+    seeds = inode_seeds(seed, owners[tailed], inodes.records[at[tailed]])
+    stored = np.ascontiguousarray(rows[tailed, -4:]).view("<u4").reshape(-1)
+    bad = crc32c(seeds, rows[tailed, :-_TAIL_BYTES]) != stored
+    if bad.any():
+        raise Damaged(f"disk {volume.disk.name}: directory inode {owners[tailed][bad][0]} fails its checksum")
+
+
+def _is_index(block: bytes, position: int) -> bool:
+    """Whether block number `position` of an indexed directory is one of the index, which has no tail."""
+    target, length, _, _ = _ENTRY.unpack_from(block)
+    return position == 0 or (target == 0 and length == len(block))
+
+
+def _parse_block(disk: str, inode: int, block: bytes, names: Names) -> None:
+    """Add the entries of one block of directory `inode` to `names`; Damaged if it is malformed."""
+    position, end = 0, len(block)
+    while position < end:
+        if end - position < _ENTRY.size:
+            raise _damaged(disk, inode)
+        target, length, name_length, _ = _ENTRY.unpack_from(block, position)
+        if length < _ENTRY.size + name_length or length % 4 or position + length > end:
+            raise _damaged(disk, inode)
+        if target:
+            name = block[position + 8 : position + 8 + name_length]
+            if not name or b"/" in name or b"\0" in name or name in names:
+                raise _damaged(disk, inode)
+            if name not in (b".", b".."):
+                names[name] = target
+        position += length
+
+
+def _damaged(disk: str, inode: int) -> Damaged:
+    return Damaged(f"disk {disk}: directory inode {inode} is malformed")

@@ -1,0 +1,49 @@
+"""The result of a comparison: one entry for each path that differs."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.diff.meta import Meta
+
+
+class Kind(StrEnum):
+    """What became of a path."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    MODIFIED = "modified"
+    RENAMED = "renamed"
+
+
+class Change(StrEnum):
+    """In what a file differs. A change of mtime alone is no difference and makes no entry."""
+
+    CONTENT = "content"
+    SIZE = "size"
+    MODE = "mode"
+    OWNER = "owner"
+    TARGET = "target"
+    TYPE = "type"
+    DEVICE = "device"
+    XATTR = "xattr"
+    MTIME = "mtime"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One path that differs. `before` is None for an added one, `after` for a removed one; a renamed one was at
+    `source` before. `what` is empty unless both are there (and may be for a pure rename)."""
+
+    path: bytes
+    kind: Kind
+    before: Meta | None
+    after: Meta | None
+    what: frozenset[Change] = frozenset()
+    source: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilesystemDiff:
+    """All that differs, ordered by path."""
+
+    entries: tuple[Entry, ...]

@@ -1,0 +1,87 @@
+"""What differs between the filesystems of two disks, exactly, at the cost of what differs.
+
+How. The blocks that differ name the inodes that may differ (their records, data, trees or attributes lie there);
+all others are the same on both disks. Two directories that differ give the names that were taken away and added;
+whatever lies below such a name is removed from, or added to, that place. Every other path leads through the same
+inodes on both disks, so it differs only if its own inode does.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from core.diff.compare import Loaded, Sides
+from core.diff.directories import read_names
+from core.diff.disk import Blocks, Disk
+from core.diff.entry import FilesystemDiff
+from core.diff.ext4 import Volume
+from core.diff.index import PathBudget, PathIndex
+from core.diff.meta import FileType, Meta
+from core.diff.renames import pair_renames
+from core.diff.superblock import ROOT_INODE
+from core.errors import NotFound, Unsupported, UsageError
+
+DiskT = TypeVar("DiskT", bound=Disk)
+
+
+def diff_disks(a: DiskT, b: DiskT, index: PathIndex | None = None) -> FilesystemDiff:
+    """What differs on `b` from `a`, two states of one filesystem.
+
+    `index` is that of the image both come from (or of `a` itself); without one, `a` is walked first. Both disks
+    must hold whole filesystems: taken quiesced or synced. Raises Unsupported for filesystems that are not two
+    states of one, or not ext4 as vertui makes it; Damaged for one that contradicts itself.
+    """
+    before = index_of(a, index)
+    volume = Volume(b)
+    changed = _changed(before.volume, volume)
+    touched = before.touched(volume, changed)
+    sides = Sides(before, before.advanced(volume, touched), changed)
+    return FilesystemDiff(pair_renames(sides, sides.compare(touched)))
+
+
+def index_of(disk: Disk, base: PathIndex | None) -> PathIndex:
+    """The index of `disk`, from that of the image it comes from if there is one."""
+    if base is None:
+        return PathIndex(disk)
+    volume = Volume(disk)
+    changed = _changed(base.volume, volume)
+    return base.advanced(volume, base.touched(volume, changed)) if len(changed) else base
+
+
+def _changed(a: Volume, b: Volume) -> Blocks:
+    """The filesystem blocks that may differ between two states of one filesystem."""
+    if not a.same_layout(b):
+        raise Unsupported(f"disks {a.disk.name} and {b.disk.name} do not come from one image")
+    return a.filesystem_blocks(a.disk.changed_blocks(b.disk))
+
+
+def walk(disk: Disk) -> dict[bytes, Meta]:
+    """Every path on a disk."""
+    index = PathIndex(disk)
+    paths: dict[bytes, int] = {}
+    index.below(b"/", ROOT_INODE, paths, PathBudget(disk.name))
+    metas = Loaded.of(index.volume, paths.values()).metas
+    return {path: metas[inode] for path, inode in paths.items()}
+
+
+def read_file(disk: Disk, path: bytes, limit_bytes: int) -> bytes:
+    """The first `limit_bytes` bytes of the regular file at an absolute path; symlinks are not followed."""
+    volume = Volume(disk)
+    inode = _resolve(volume, path.strip(b"/").split(b"/"))
+    loaded = Loaded.of(volume, [inode])
+    if loaded.metas[inode].type is not FileType.FILE:
+        raise UsageError(f"{path.decode(errors='backslashreplace')} is not a regular file")
+    return loaded.content(loaded.metas[inode]).read(limit_bytes)
+
+
+def _resolve(volume: Volume, parts: Sequence[bytes]) -> int:
+    inode = ROOT_INODE
+    for part in parts:
+        names = read_names(volume, volume.inodes(np.array([inode]))).get(inode, {})
+        if part not in names:
+            raise NotFound(
+                f"no file {b'/'.join(parts).decode(errors='backslashreplace')} on {volume.disk.name}"
+            )
+        inode = names[part]
+    return inode

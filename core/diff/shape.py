@@ -1,0 +1,46 @@
+"""A diff as JSON-ready values."""
+
+from typing import Any
+
+from core.diff.entry import Entry, FilesystemDiff
+from core.diff.meta import Meta
+
+
+def as_json(diff: FilesystemDiff) -> dict[str, Any]:
+    """`{"entries": [{path, kind, what, from?, before, after}], "counts": {added, removed, modified, renamed}}`.
+
+    A path, target or attribute name is a string; bytes that are not UTF-8 appear in it as `\\xNN`, and then
+    `<key>_hex` beside it holds the exact bytes. `before` and `after` are null or `{type, mode (octal text), uid,
+    gid, size, mtime_ns, links, inode, target?, device?, xattrs?}`, attribute values in hexadecimal.
+    """
+    counts = dict.fromkeys(("added", "removed", "modified", "renamed"), 0)
+    for entry in diff.entries:
+        counts[entry.kind.value] += 1
+    return {"entries": [_entry(entry) for entry in diff.entries], "counts": counts}
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    shown: dict[str, Any] = {**_text("path", entry.path), "kind": entry.kind.value}
+    if entry.source is not None:
+        shown |= _text("from", entry.source)
+    shown["what"] = sorted(change.value for change in entry.what)
+    return shown | {"before": _meta(entry.before), "after": _meta(entry.after)}
+
+
+def _meta(meta: Meta | None) -> dict[str, Any] | None:
+    if meta is None:
+        return None
+    shown: dict[str, Any] = {"type": meta.type.value, "mode": f"{meta.mode:04o}"}
+    shown |= {key: getattr(meta, key) for key in ("uid", "gid", "size", "mtime_ns", "links", "inode")}
+    if meta.target is not None:
+        shown |= _text("target", meta.target)
+    if meta.device is not None:
+        shown["device"] = list(meta.device)
+    if meta.xattrs:
+        shown["xattrs"] = {name.decode(errors="backslashreplace"): value.hex() for name, value in meta.xattrs}
+    return shown
+
+
+def _text(key: str, value: bytes) -> dict[str, str]:
+    shown = value.decode(errors="backslashreplace")
+    return {key: shown} if shown.encode() == value else {key: shown, f"{key}_hex": value.hex()}
