@@ -1,0 +1,193 @@
+"""What the screens read: a feed of trees and events, and the watcher that follows it in the background.
+
+The seam is `Feed`: the daemon's is `DaemonFeed`; anything that has a `Tree` can be another. The watcher owns two
+threads: one reads events, the other fetches the tree whenever events say that it changed, at most ten times a
+second, so that a burst costs one fetch and an idle screen nothing.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from core.errors import DaemonUnavailable, VertuiError
+from core.home import Home
+from core.model import Command, Event, Process, Tree
+from vertui.lanes import LaneRow, rows
+
+if TYPE_CHECKING:
+    from core.daemon.streams import StreamMessage
+
+FETCH_INTERVAL_S = 0.1  # ten trees a second is as much as an eye can follow
+BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+TAIL_BYTES = 16 * 1024  # of a running command's output, what a console pane may want
+
+
+class Feed(Protocol):
+    """Where the screens' data comes from. Every method may block and raise VertuiError."""
+
+    def start(self) -> None:
+        """Make sure that there is something to read from."""
+
+    def tree(self) -> Tree:
+        """The tree as it is now."""
+
+    def events(self) -> Iterator[Event]:
+        """Events for ever; DaemonUnavailable when their source goes away."""
+
+    def commands(self, branch: str) -> list[Command]:
+        """Commands of a branch, by exec."""
+
+    def processes(self, branch: str) -> list[Process]:
+        """Processes in a branch's guest."""
+
+    def console(self, branch: str) -> "AbstractContextManager[Iterable[StreamMessage]]":
+        """What a machine's console prints."""
+
+    def output(self, branch: str, command: Command) -> "AbstractContextManager[Iterable[StreamMessage]]":
+        """The last output of a command and what follows."""
+
+
+class DaemonFeed:
+    """The daemon's feed. Imports the client when first used, after the first frame."""
+
+    def __init__(self, home: Home) -> None:
+        from core.daemon.client import Client
+
+        self._home = home
+        self._client = Client(home)
+
+    def start(self) -> None:
+        """Start the daemon if need be."""
+        from core.daemon.start import ensure_daemon
+
+        ensure_daemon(self._home)
+
+    def tree(self) -> Tree:
+        """The daemon's tree."""
+        return self._client.tree()
+
+    def events(self) -> Iterator[Event]:
+        """The daemon's events."""
+        return self._client.events()
+
+    def commands(self, branch: str) -> list[Command]:
+        """Commands of a branch, by exec."""
+        return self._client.ps(branch)
+
+    def processes(self, branch: str) -> list[Process]:
+        """Processes in a branch's guest."""
+        return self._client.processes(branch)
+
+    def console(self, branch: str) -> "AbstractContextManager[Iterable[StreamMessage]]":
+        """What a machine's console prints."""
+        from core.daemon import streams
+
+        return streams.console(self._home, branch)
+
+    def output(self, branch: str, command: Command) -> "AbstractContextManager[Iterable[StreamMessage]]":
+        """The last output of a command and what follows."""
+        from core.daemon import streams
+
+        start = max(0, command.stdout_bytes - TAIL_BYTES), max(0, command.stderr_bytes - TAIL_BYTES)
+        return streams.attach(self._home, branch, command.id, *start)
+
+
+@dataclass(frozen=True)
+class News:
+    """What came since the last look. `rows` belong to `tree`; `error` says why nothing comes, None while it does."""
+
+    tree: Tree | None
+    rows: list[LaneRow]
+    events: tuple[Event, ...]
+    error: VertuiError | None
+
+
+class Watcher:
+    """Follows a feed. `notify` is called from its threads when there is news to `take`."""
+
+    def __init__(self, open_feed: Callable[[], Feed], notify: Callable[[], object]) -> None:
+        self._open_feed, self._notify = open_feed, notify
+        self._wakes: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._news = News(None, [], (), None)
+        self._stopped = threading.Event()
+        self.feed: Feed | None = None  # once it is open
+
+    def start(self) -> None:
+        """Begin to follow."""
+        threading.Thread(target=self._connect, name="feed", daemon=True).start()
+
+    def stop(self) -> None:
+        """Follow no more; a thread that waits for an event ends with the next one, or with the process."""
+        self._stopped.set()
+        self._wakes.put(None)
+
+    def poke(self) -> None:
+        """Fetch the tree although no event came."""
+        self._wakes.put(None)
+
+    def take(self) -> News:
+        """What came since the last call."""
+        with self._lock:
+            news, self._news = self._news, News(None, [], (), self._news.error)
+            return news
+
+    def _connect(self) -> None:
+        feed = self.feed = self._open_feed()
+        threading.Thread(target=self._fetch, args=(feed,), name="tree", daemon=True).start()
+        failures = 0
+        while not self._stopped.is_set():
+            try:
+                feed.start()
+                events = feed.events()
+                self._wakes.put(None)  # the subscription stands: what is fetched from now on misses nothing
+                for event in events:
+                    failures = 0
+                    self._wakes.put(event)
+                    if self._stopped.is_set():
+                        return
+            except VertuiError as error:
+                self._tell(error=error)
+            self._stopped.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+            failures += 1
+
+    def _fetch(self, feed: Feed) -> None:
+        while not self._stopped.is_set():
+            events = self._next_events()
+            if self._stopped.is_set():
+                return
+            started = time.monotonic()
+            try:
+                stale = any(event is None or event.kind != "progress" for event in events)
+                tree = feed.tree() if stale else None
+                self._tell(tree, rows(tree) if tree else [], tuple(event for event in events if event))
+            except DaemonUnavailable:
+                continue  # the other thread meets the same, says so, and pokes when it is back
+            except VertuiError as error:
+                self._tell(error=error)
+            self._stopped.wait(max(0.0, FETCH_INTERVAL_S - (time.monotonic() - started)))
+
+    def _next_events(self) -> list[Event | None]:
+        """Wait for a wake, then take all there are."""
+        events = [self._wakes.get()]
+        while not self._wakes.empty():
+            events.append(self._wakes.get())
+        return events
+
+    def _tell(
+        self,
+        tree: Tree | None = None,
+        lanes: list[LaneRow] | None = None,
+        events: tuple[Event, ...] = (),
+        error: VertuiError | None = None,
+    ) -> None:
+        with self._lock:
+            old = self._news
+            kept = (tree, lanes or []) if tree else (old.tree, old.rows)
+            self._news = News(*kept, (old.events + events)[-200:], error)
+        if not self._stopped.is_set():
+            self._notify()

@@ -1,0 +1,40 @@
+"""The command palette over the action registry."""
+
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Provider
+
+from vertui.actions import ACTIONS, Action
+
+if TYPE_CHECKING:
+    from vertui.app import VertuiApp
+
+
+class ActionProvider(Provider):
+    """Finds actions by label and help; those that cannot run say why."""
+
+    async def discover(self) -> AsyncIterator[DiscoveryHit]:
+        """All actions, before anything is typed."""
+        for action, words in self._actions():
+            yield DiscoveryHit(action.label, partial(self._vertui.main.act, action.id), help=words)
+
+    async def search(self, query: str) -> AsyncIterator[Hit]:
+        """The actions that fit."""
+        matcher = self.matcher(query)
+        for action, words in self._actions():
+            score = matcher.match(f"{action.label} {action.help}")
+            if score > 0:
+                act = partial(self._vertui.main.act, action.id)
+                yield Hit(score, matcher.highlight(action.label), act, help=words)
+
+    def _actions(self) -> Iterator[tuple[Action, str]]:
+        selection = self._vertui.main.selection
+        for action in ACTIONS:
+            reason = action.refuse(selection)
+            yield action, f"{action.key_label}  {action.help}" + (f" · not now: {reason}" if reason else "")
+
+    @property
+    def _vertui(self) -> "VertuiApp":
+        return cast("VertuiApp", self.app)

@@ -1,0 +1,134 @@
+"""What differs between two REFs: the files at the left, the text diff of the one under the cursor at the right."""
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.timer import Timer
+
+from vertui import theme
+from vertui.screens.base import VertuiScreen
+from vertui.screens.main import BREAKPOINTS
+from vertui.text import printable, size
+from vertui.widgets.footer import KeyHints
+from vertui.widgets.guest_text import clean
+from vertui.widgets.lines import MOST_LINES, LineView
+from vertui.widgets.rows import RowList, columns
+
+JsonObject = dict[str, Any]
+SETTLE_S = 0.08  # the cursor rests this long before a file's text is asked for
+MARKS = {
+    "added": ("+", theme.GREEN),
+    "removed": ("-", theme.RED),
+    "modified": ("~", theme.GOLD),
+    "renamed": ("→", theme.BLUE),
+}
+PATCH_COLOURS = {"+": theme.GREEN, "-": theme.RED, "@": theme.TEAL, "d": theme.MUTED}
+
+
+class DiffScreen(VertuiScreen):
+    """Reads the diff when it opens, each file's text when the cursor rests on it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,d", "app.pop_screen", show=False),
+        Binding("x", "swap", show=False),
+        Binding("J,ctrl+down", "scroll_patch(5)", show=False),
+        Binding("K,ctrl+up", "scroll_patch(-5)", show=False),
+    ]
+    HORIZONTAL_BREAKPOINTS = BREAKPOINTS
+
+    def __init__(self, a: str, b: str) -> None:
+        super().__init__()
+        self._a, self._b = a, b
+        self._patches: dict[str, list[Text]] = {}
+        self._settling: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """Files, text, keys."""
+        with Horizontal(id="panes"):
+            yield RowList[JsonObject](_draw, lambda entry: entry["path"], id="files")
+            yield LineView(id="patch")
+        yield KeyHints(j_k="file", J_K="scroll the text", x="swap sides", esc="back")
+
+    def on_mount(self) -> None:
+        """Ask for the files."""
+        self._read()
+
+    def on_row_list_moved(self) -> None:
+        """Another file."""
+        if self._settling is not None:
+            self._settling.stop()
+        self._settling = self.set_timer(SETTLE_S, self._ask_patch)
+
+    def action_swap(self) -> None:
+        """Compare the other way round."""
+        self._a, self._b = self._b, self._a
+        self._patches.clear()
+        self._read()
+
+    def action_scroll_patch(self, by: int) -> None:
+        """Scroll the text while the files have the focus."""
+        self.query_one("#patch").scroll_relative(y=by, animate=False)
+
+    def _read(self) -> None:
+        a, b = self._a, self._b
+        self._files.border_title = f"{a} → {b}"
+        self._files.border_subtitle = "comparing…"
+        self.vertui.call(f"comparing {a} with {b}", lambda: self.vertui.client.diff(a, b), self._show)
+
+    def _show(self, diff: JsonObject) -> None:
+        if not self.is_attached:
+            return
+        entries = diff["entries"]
+        counts = {kind: sum(entry["kind"] == kind for entry in entries) for kind in MARKS}
+        said = " · ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+        self._files.border_subtitle = said or "nothing differs"
+        self._files.show(entries)
+        notes = [Text(printable(str(note)), style=theme.GOLD) for note in diff.get("notes", ())]
+        self.query_one("#patch", LineView).show(notes or [Text(said or "no file differs", style=theme.MUTED)])
+        if entries:
+            self._ask_patch()
+
+    def _ask_patch(self) -> None:
+        entry = self._files.current
+        if entry is None:
+            return
+        path, pair = entry["path"], (self._a, self._b)
+        self.query_one("#patch").border_title = printable(path)
+        if path in self._patches:
+            self.query_one("#patch", LineView).show(self._patches[path])
+            return
+
+        def arrived(lines: list[Text]) -> None:
+            if self.is_attached and pair == (self._a, self._b):
+                self._patches[path] = lines
+                self._ask_patch()
+
+        self.vertui.ask(lambda: _patch_lines(self.vertui.client.patch(*pair, path), entry), arrived)
+
+    @property
+    def _files(self) -> RowList[JsonObject]:
+        return self.query_one("#files", RowList)
+
+
+def _patch_lines(patch: bytes, entry: JsonObject) -> list[Text]:
+    """The facts of an entry, then its text diff, coloured."""
+    lines = patch.decode(errors="replace").splitlines()
+    facts = _facts(entry)
+    shown = [Text(clean(line), style=PATCH_COLOURS.get(line[:1], theme.TEXT)) for line in lines[:MOST_LINES]]
+    return [*facts, Text(), *shown]
+
+
+def _facts(entry: JsonObject) -> list[Text]:
+    """What changed besides the text."""
+    return [Text(f"{entry['kind']}  {', '.join(entry.get('what') or ())}", style=theme.MUTED)]
+
+
+def _draw(entry: JsonObject, width: int) -> Text:
+    glyph, colour = MARKS.get(entry["kind"], ("?", theme.MUTED))
+    left = Text.assemble((f"{glyph} ", f"bold {colour}"), (printable(entry["path"]), theme.TEXT))
+    before, after = (side["size"] if side else None for side in (entry.get("before"), entry.get("after")))
+    sizes = " → ".join(size(count) for count in (before, after) if count is not None)
+    return columns(left, Text(sizes, style=theme.MUTED), width)

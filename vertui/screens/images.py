@@ -1,0 +1,93 @@
+"""The images, and the one being built."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+
+from core.model import Image, Plan
+from vertui import theme
+from vertui.feed import News
+from vertui.screens.base import VertuiScreen
+from vertui.screens.dialogs import Answer, plan_dialog
+from vertui.text import short, size
+from vertui.verbs import Verbs
+from vertui.widgets.events import progress_bar
+from vertui.widgets.footer import KeyHints
+from vertui.widgets.rows import RowList, columns
+
+
+class ImagesScreen(VertuiScreen):
+    """Builds, starts and removes images; shows how far a build is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,i", "app.pop_screen", show=False),
+        Binding("b", "verb('build')", show=False),
+        Binding("n", "verb('up')", show=False),
+        Binding("x", "remove", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """The list, the progress, the keys."""
+        yield RowList[Image](_draw, lambda image: image.id, id="images")
+        yield Static(id="progress")
+        yield KeyHints(b="build", n="start a machine", x="remove", esc="back")
+
+    def on_mount(self) -> None:
+        """What is known already."""
+        self._list.border_title = "images"
+        self._show()
+
+    def hear(self, news: News) -> None:
+        """Follow the build and the list."""
+        self._show()
+
+    def action_verb(self, verb: str) -> None:
+        """Build or start, as on the main screen."""
+        main = self.vertui.main
+        if verb == "up" and not main.shown.images:
+            self.vertui.fail("there is no image yet: b builds one")
+        else:
+            getattr(Verbs(self.vertui, main), verb)(main.selection)
+
+    def action_remove(self) -> None:
+        """Show what removing the current image would remove."""
+        if (image := self._list.current) is not None:
+            self.vertui.call(
+                "planning", lambda: self.vertui.client.plan_remove_image(image.name), self._show_plan
+            )
+
+    def _show_plan(self, plan: Plan) -> None:
+        def answer(said: Answer | None) -> None:
+            if said is Answer.DO:
+                self.vertui.call("removing the image", lambda: self.vertui.client.execute(plan))
+
+        self.app.push_screen(plan_dialog(plan, "Remove"), answer)
+
+    def _show(self) -> None:
+        self._list.show(self.vertui.main.shown.images)
+        progress, jobs = self.vertui.main.event_line.progress, self.vertui.jobs
+        line = Text(f"◌ {jobs[0]}…  " if jobs else "", style=theme.TEAL)
+        if progress is not None:
+            line.append_text(progress_bar(progress))
+        elif not self._list.items and not jobs:
+            line = Text("no image yet: b builds one", style=theme.MUTED)
+        self.query_one("#progress", Static).update(line)
+
+    @property
+    def _list(self) -> RowList[Image]:
+        return self.query_one("#images", RowList)
+
+
+def _draw(image: Image, width: int) -> Text:
+    left = Text.assemble(
+        (f"{image.name:<16} ", f"bold {theme.BRIGHT}"), (f"{short(image.golden)} ", theme.MUTED)
+    )
+    spec = image.spec
+    right = Text(
+        f"{spec.accelerator}  {spec.vcpus} vCPU  {size(spec.memory_bytes)} memory  ", style=theme.MUTED
+    )
+    right.append(f"{size(spec.disk_bytes)} disk  ").append(f"{size(image.size_bytes):>6}", theme.TEXT)
+    return columns(left, right, width)

@@ -1,0 +1,280 @@
+"""The main screen: the tree at the left, detail and console at the right, the event line and the keys below."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import AppBlur, AppFocus, Resize
+from textual.timer import Timer
+from textual.widgets import Input
+
+from core.model import Branch, Command, Event, Process, Tree
+from vertui import theme
+from vertui.actions import ACTIONS, ALIVE, BY_ID, NOTHING, Selection, key_of
+from vertui.feed import News
+from vertui.lanes import LaneRow
+from vertui.screens.base import VertuiScreen
+from vertui.verbs import Verbs
+from vertui.widgets.console import ConsolePane
+from vertui.widgets.detail import detail
+from vertui.widgets.events import EventLine
+from vertui.widgets.footer import ActionFooter
+from vertui.widgets.lines import LineView
+from vertui.widgets.tree import TreeView
+from vertui.widgets.welcome import Welcome
+
+SETTLE_S = 0.12  # the cursor rests this long before its node is asked about: held keys ask nothing
+TICK_S = 5.0  # sizes and uptimes of running machines, while somebody looks
+BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # columns, and the class from there on
+VIEWS = ("both", "detail", "console")
+
+
+class MainScreen(VertuiScreen):
+    """Shows the newest tree and takes the keys of every action."""
+
+    HORIZONTAL_BREAKPOINTS = [
+        (0, "-narrow"),
+        (100, "-normal"),
+        (160, "-wide"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(action.key, f"app.act({action.id!r})", action.label, show=False) for action in ACTIONS
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: Tree = NOTHING
+        self.frozen = False
+        self._held: News | None = None
+        self._asked: dict[str, tuple[list[Command], list[Process]]] = {}
+        self._settling: Timer | None = None
+        self._tick: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """All panes."""
+        with Horizontal(id="panes"):
+            with Vertical(id="left"):
+                yield TreeView(id="tree")
+                yield Welcome(id="welcome")
+                yield Input(placeholder="words that a node must contain", id="filter", compact=True)
+            with Vertical(id="right"):
+                yield LineView(id="detail")
+                yield ConsolePane(id="console")
+        yield EventLine(id="events")
+        yield ActionFooter(id="keys")
+
+    def on_mount(self) -> None:
+        """Titles, and the slow tick, asleep until something runs."""
+        self.tree_view.border_title = "tree"
+        self.query_one("#detail").border_title = "detail"
+        self.query_one("#console").border_title = "console"
+        self.set_class(True, "-welcoming")
+        self.add_class("-both")
+        self._tick = self.set_interval(TICK_S, self._refresh_sizes, pause=True)
+
+    # -- what is shown ---------------------------------------------------------------------------------------
+
+    @property
+    def tree_view(self) -> TreeView:
+        """The tree's widget."""
+        return self.query_one("#tree", TreeView)
+
+    @property
+    def event_line(self) -> EventLine:
+        """The event line."""
+        return self.query_one("#events", EventLine)
+
+    @property
+    def selection(self) -> Selection:
+        """What verbs act on."""
+        return Selection(self.shown, self.tree_view.node, self.tree_view.marked_nodes)
+
+    @property
+    def welcoming(self) -> bool:
+        """Is there nothing yet but the offer to begin?"""
+        golden = {image.golden for image in self.shown.images}
+        return not self.shown.branches and all(commit.id in golden for commit in self.shown.commits)
+
+    def hear(self, news: News) -> None:
+        """Show news, or keep it while the view is frozen."""
+        self.event_line.trouble(str(news.error) if news.error else "")
+        self.query_one(Welcome).trouble(news.error)
+        if self.frozen:
+            self._held = _newer(self._held, news)
+            return
+        self.event_line.add(news.events)
+        self.query_one(Welcome).progress(self.event_line.progress)
+        if news.tree is not None:
+            self._show_tree(news.tree, news.rows)
+        if any(event.kind in ("branch", "operation") for event in news.events):
+            self._settle()
+
+    def say(self, text: str, colour: str = theme.GOLD) -> None:
+        """A word in the event line."""
+        self.event_line.notice(text, colour)
+
+    def show_jobs(self, jobs: tuple[str, ...]) -> None:
+        """Say what runs."""
+        self.event_line.jobs(jobs)
+        self.query_one(Welcome).jobs(jobs)
+
+    def _show_tree(self, tree: Tree, rows: Sequence[LaneRow]) -> None:
+        first, self.shown = not self.shown.branches, tree
+        self.tree_view.show_tree(rows)
+        if first:
+            self.tree_view.go_home()
+        self.query_one(Welcome).show(tree)
+        if self.has_class("-welcoming") != self.welcoming:
+            self.set_class(self.welcoming, "-welcoming")
+            if not self.welcoming:
+                self.tree_view.focus()
+        self._title()
+        self._show_selection()
+        self._pace()
+
+    def _title(self) -> None:
+        running = sum(branch.state in ALIVE for branch in self.shown.branches)
+        marks = f" · {len(self.tree_view.marked)} marked" if self.tree_view.marked else ""
+        title = f"tree · {running} of {len(self.shown.branches)} running · {len(self.shown.commits)} commits"
+        self.tree_view.border_title = title + marks
+        words = f"/{self.tree_view.filter}" if self.tree_view.filter else ""
+        self.tree_view.border_subtitle = "frozen: p goes on" if self.frozen else words
+
+    def _show_selection(self) -> None:
+        """Detail and keys for the node under the cursor; what must be asked comes when the cursor rests."""
+        node = self.tree_view.node
+        self.query_one(ActionFooter).selection = self.selection
+        pane = self.query_one("#detail", LineView)
+        commands, processes = self._asked.get(key_of(node), ([], [])) if node else ([], [])
+        pane.show(detail(self.shown, node, commands, processes, pane.container_size.width - 1))
+
+    def on_row_list_moved(self) -> None:
+        """The cursor moved."""
+        self._show_selection()
+        self._settle()
+
+    def on_row_list_chosen(self) -> None:
+        """Enter on a node."""
+        self.act("menu")
+
+    def on_resize(self, event: Resize) -> None:
+        """Facts stand in one column or two."""
+        self.call_after_refresh(self._show_selection)
+
+    # -- what must be asked ----------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        if self._settling is not None:
+            self._settling.stop()
+        self._settling = self.set_timer(SETTLE_S, self._ask)
+
+    def _ask(self) -> None:
+        node, feed = self.tree_view.node, self.vertui.watcher.feed
+        self.query_one(ConsolePane).look_at(feed, node)
+        if feed is None or not isinstance(node, Branch) or node.state not in ALIVE:
+            return
+        branch = node.name
+
+        def work() -> tuple[list[Command], list[Process]]:
+            return feed.commands(branch), feed.processes(branch)
+
+        self.vertui.ask(work, lambda answer: self._answered(node, *answer))
+
+    def _answered(self, node: Branch, commands: list[Command], processes: list[Process]) -> None:
+        self._asked = {key_of(node): (commands, processes)}
+        current, feed = self.tree_view.node, self.vertui.watcher.feed
+        if feed is None or current is None or key_of(current) != key_of(node):
+            return
+        self.query_one(ConsolePane).look_at_command(feed, commands)
+        self._show_selection()
+
+    def _pace(self) -> None:
+        """Tick only while something runs and somebody looks."""
+        if self._tick is None:
+            return
+        if self.app.app_focus and any(branch.state in ALIVE for branch in self.shown.branches):
+            self._tick.resume()
+        else:
+            self._tick.pause()
+
+    def _refresh_sizes(self) -> None:
+        if self.app.screen is self and not self.frozen:
+            self.vertui.watcher.poke()
+
+    def on_app_focus(self, event: AppFocus) -> None:
+        """Somebody looks."""
+        self._pace()
+
+    def on_app_blur(self, event: AppBlur) -> None:
+        """Nobody looks."""
+        self._pace()
+
+    # -- keys ------------------------------------------------------------------------------------------------
+
+    def act(self, action: str) -> None:
+        """Do an action, or say why it cannot be."""
+        selection = self.selection
+        if reason := BY_ID[action].refuse(selection):
+            self.say(f"{BY_ID[action].label}: {reason}")
+        else:
+            getattr(Verbs(self.vertui, self), action)(selection)
+
+    def mark(self) -> None:
+        """Mark the node under the cursor, or no longer."""
+        self.tree_view.toggle_mark()
+        self._title()
+        self._show_selection()
+
+    def unmark(self) -> None:
+        """Clear marks and filter."""
+        self.tree_view.clear_marks()
+        self.query_one("#filter", Input).value = ""
+        self.remove_class("-filtering")
+        self.tree_view.filter = ""
+        self.tree_view.focus()
+        self._title()
+        self._show_selection()
+
+    def ask_filter(self) -> None:
+        """Open the filter's line."""
+        self.add_class("-filtering")
+        self.query_one("#filter", Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter as it is typed."""
+        self.tree_view.filter = event.value
+        self._title()
+
+    def on_input_submitted(self) -> None:
+        """Keep the filter and go back to the tree."""
+        self.remove_class("-filtering")
+        self.tree_view.focus()
+
+    def go_to_trunk(self) -> None:
+        """Put the cursor on the trunk."""
+        self.tree_view.go_home()
+
+    def toggle_frozen(self) -> None:
+        """Hold the view, or show what came meanwhile. The feed goes on either way."""
+        self.frozen = not self.frozen
+        self.set_class(self.frozen, "-frozen")
+        self._title()
+        if not self.frozen and self._held is not None:
+            held, self._held = self._held, None
+            self.hear(held)
+
+    def next_view(self) -> None:
+        """Both panes, the detail, the console."""
+        now = next(index for index, view in enumerate(VIEWS) if self.has_class(f"-{view}"))
+        self.remove_class(*(f"-{view}" for view in VIEWS))
+        self.add_class(f"-{VIEWS[(now + 1) % len(VIEWS)]}")
+
+
+def _newer(old: News | None, new: News) -> News:
+    """Both as one."""
+    events: tuple[Event, ...] = (*(old.events if old else ()), *new.events)[-200:]
+    if new.tree is not None or old is None:
+        return News(new.tree, new.rows, events, new.error)
+    return News(old.tree, old.rows, events, new.error)

@@ -1,0 +1,82 @@
+"""The trash: what was pruned, until its grace period ends."""
+
+import time
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from core.model import Plan, TrashEntry
+from vertui import theme
+from vertui.feed import News
+from vertui.screens.base import VertuiScreen
+from vertui.screens.dialogs import Answer, plan_dialog
+from vertui.text import age, printable, size
+from vertui.widgets.footer import KeyHints
+from vertui.widgets.rows import RowList, columns
+
+
+class TrashScreen(VertuiScreen):
+    """Restores one, or empties all."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,T", "app.pop_screen", show=False),
+        Binding("r", "restore", show=False),
+        Binding("E", "empty", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """The list and its keys."""
+        yield RowList[TrashEntry](_draw, lambda entry: entry.id, id="trash")
+        yield KeyHints(r="restore", E="empty the trash", esc="back")
+
+    def on_mount(self) -> None:
+        """Read it."""
+        self._list.border_title = "trash"
+        self._read()
+
+    def hear(self, news: News) -> None:
+        """Read it again when something was pruned, restored or freed."""
+        if any(event.kind in ("trash", "operation") for event in news.events):
+            self._read()
+
+    def on_row_list_chosen(self) -> None:
+        """Enter restores."""
+        self.action_restore()
+
+    def action_restore(self) -> None:
+        """Bring the current entry back."""
+        if (entry := self._list.current) is not None:
+            self.vertui.call(
+                f"restoring {entry.name}", lambda: self.vertui.client.restore_trash(entry.id), self._done
+            )
+
+    def action_empty(self) -> None:
+        """Show what would go for good."""
+        self.vertui.call("planning", self.vertui.client.plan_empty_trash, self._show_plan)
+
+    def _show_plan(self, plan: Plan) -> None:
+        def answer(said: Answer | None) -> None:
+            if said is Answer.DO:
+                self.vertui.call("emptying the trash", lambda: self.vertui.client.execute(plan), self._done)
+
+        self.app.push_screen(plan_dialog(plan, "Empty"), answer)
+
+    def _done(self, result: object) -> None:
+        if self.is_mounted:
+            self._read()
+
+    def _read(self) -> None:
+        self.vertui.ask(self.vertui.client.trash, self._list.show)
+
+    @property
+    def _list(self) -> RowList[TrashEntry]:
+        return self.query_one(RowList)
+
+
+def _draw(entry: TrashEntry, width: int) -> Text:
+    left = Text.assemble((f"{entry.kind:<7} ", theme.MUTED), (printable(entry.name), f"bold {theme.BRIGHT}"))
+    right = Text(f"{size(entry.size_bytes):>6}  ", style=theme.TEXT)
+    right.append(f"{age(time.time() - entry.deleted)} ago, ", theme.MUTED)
+    return columns(left, right.append(f"goes in {age(entry.expires - time.time())}", theme.MUTED), width)

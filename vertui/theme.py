@@ -1,0 +1,76 @@
+"""The palette: one calm dark theme, and what each state looks like. `theme.tcss` says where it goes."""
+
+from textual.theme import Theme
+
+from core.model import Branch, BranchState, Commit, CommitState, OperationState
+
+GROUND = "#0e1215"
+RAISED = "#141a1e"
+SELECTED = "#22303a"
+BORDER = "#2c373f"
+TEXT = "#c8d1d6"
+BRIGHT = "#eef3f5"
+MUTED = "#75838c"
+FAINT = "#485660"
+TEAL = "#72bcc6"
+GREEN = "#8cc48a"
+GOLD = "#dcb56c"
+RED = "#e07f7a"
+VIOLET = "#ab99dc"
+BLUE = "#82a8e0"
+
+LANES = ("#5b8f98", "#8a7fb5", "#a98c56", "#6f9a6d", "#a5706d", "#6787b3")
+PREFIXES = (TEAL, GOLD, VIOLET, GREEN, BLUE, RED)
+
+BRANCH_COLOURS = {
+    BranchState.STARTING: TEAL,
+    BranchState.RUNNING: GREEN,
+    BranchState.PAUSED: GOLD,
+    BranchState.SUSPENDED: BLUE,
+    BranchState.STOPPED: MUTED,
+    BranchState.LOST: VIOLET,
+    BranchState.FAILED: RED,
+}
+COMMIT_COLOURS = {CommitState.HOT: GOLD, CommitState.SEALED: TEAL, CommitState.GONE: RED}
+OPERATION_MARKS = {
+    OperationState.INTENT: ("◌", TEAL),
+    OperationState.DONE: ("✓", GREEN),
+    OperationState.FAILED: ("✗", RED),
+    OperationState.UNDONE: ("↶", MUTED),
+}
+
+THEME = Theme(
+    name="vertui",
+    primary=TEAL,
+    secondary=VIOLET,
+    accent=GOLD,
+    foreground=TEXT,
+    background=GROUND,
+    surface=GROUND,
+    panel=RAISED,
+    success=GREEN,
+    warning=GOLD,
+    error=RED,
+    dark=True,
+    variables={
+        "border": BORDER,
+        "border-blurred": BORDER,
+        "block-cursor-background": SELECTED,
+        "block-cursor-foreground": BRIGHT,
+        "input-selection-background": f"{TEAL} 30%",
+        "scrollbar": BORDER,
+        "scrollbar-hover": FAINT,
+        "scrollbar-active": MUTED,
+        "scrollbar-background": GROUND,
+        "scrollbar-background-hover": GROUND,
+        "scrollbar-background-active": GROUND,
+        "scrollbar-corner-color": GROUND,
+        "text-muted": MUTED,
+        "faint": FAINT,
+    },
+)
+
+
+def colour_of(item: Branch | Commit) -> str:
+    """The colour of a node's state."""
+    return COMMIT_COLOURS[item.state] if isinstance(item, Commit) else BRANCH_COLOURS[item.state]

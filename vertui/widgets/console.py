@@ -1,0 +1,81 @@
+"""The live console of a branch: what its machine prints, and the output of its newest running command."""
+
+from rich.text import Text
+
+from core.model import Branch, Command
+from vertui import theme
+from vertui.actions import ALIVE, Node
+from vertui.feed import Feed
+from vertui.messages import Printed
+from vertui.widgets.follower import Follower
+from vertui.widgets.lines import LineView
+
+
+class ConsolePane(LineView):
+    """Follows one branch at a time. Command output carries the command's number, the console's does not."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(follow=True, id=id)
+        self._branch: Branch | None = None
+        self._command: Command | None = None
+        self._followers: dict[str, Follower] = {}
+
+    def look_at(self, feed: Feed | None, node: Node | None) -> None:
+        """Follow this branch; a commit or a branch without a machine has nothing to follow."""
+        branch = node if isinstance(node, Branch) and node.state in ALIVE else None
+        if (
+            feed
+            and branch
+            and self._branch
+            and (branch.id, branch.pid) == (self._branch.id, self._branch.pid)
+        ):
+            return
+        self.leave()
+        self.border_title = f"console · {branch.name}" if branch else "console"
+        if not feed or not branch:
+            self.show([Text("no machine runs here", style=theme.FAINT)] if node else [])
+            return
+        self.clear()
+        self._branch = branch
+        name = branch.name
+        self._start("", Follower(lambda: feed.console(name), self._notify))
+
+    def look_at_command(self, feed: Feed, commands: list[Command]) -> None:
+        """Follow the newest running command too."""
+        running = [command for command in commands if command.exit_code is None]
+        newest = max(running, key=lambda command: command.id, default=None)
+        if not newest or not self._branch or (self._command and self._command.id == newest.id):
+            return
+        self._command, name = newest, self._branch.name
+        if old := self._followers.pop("command", None):
+            old.close()
+        self._start("command", Follower(lambda: feed.output(name, newest), self._notify))
+
+    def leave(self) -> None:
+        """Follow nothing."""
+        for follower in self._followers.values():
+            follower.close()
+        self._followers.clear()
+        self._branch = self._command = None
+
+    def on_printed(self) -> None:
+        """Take what came."""
+        rest = Text(style=theme.TEXT)
+        for source, follower in self._followers.items():
+            gutter = f"{self._command.id}│ " if source and self._command else ""
+            lines = [Text.assemble((gutter, theme.TEAL), (line, theme.TEXT)) for line in follower.take()]
+            if follower.error:
+                lines.append(Text(str(follower.error), style=theme.MUTED))
+            rest = Text(follower.rest, style=theme.TEXT) if follower.rest else rest
+            self.append(lines, rest)
+
+    def on_unmount(self) -> None:
+        """Close what is open."""
+        self.leave()
+
+    def _start(self, source: str, follower: Follower) -> None:
+        self._followers[source] = follower
+        follower.start()
+
+    def _notify(self) -> None:
+        self.post_message(Printed())

@@ -1,0 +1,85 @@
+"""The event line: what happens now at the left, what happened last after it."""
+
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from rich.text import Text
+from textual.widget import Widget
+
+from core.model import Event
+from vertui import theme
+from vertui.text import printable
+
+BAR_WIDTH = 16
+KEPT = 20  # more than fit any width
+
+
+class EventLine(Widget):
+    """One line. A notice (the reason a key did nothing, a failure) stays until the next key or event."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._events: deque[Event] = deque(maxlen=KEPT)
+        self._notice = Text()
+        self._trouble = ""
+        self._jobs: tuple[str, ...] = ()
+        self.progress: Event | None = None
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Say what happened."""
+        for event in events:
+            if event.kind == "progress":
+                self.progress = event if event.fraction < 1 else None
+            elif event.text:
+                self._events.appendleft(event)
+                self._notice = Text()
+        self.refresh()
+
+    def notice(self, text: str, colour: str = theme.GOLD) -> None:
+        """Say something about the key just pressed."""
+        self._notice = Text(printable(text), style=colour)
+        self.refresh()
+
+    def trouble(self, text: str) -> None:
+        """Say that the feed is broken; an empty text that it is whole."""
+        self._trouble = text
+        self.refresh()
+
+    def jobs(self, doing: tuple[str, ...]) -> None:
+        """Say what runs."""
+        self._jobs = doing
+        if not doing:
+            self.progress = None
+        self.refresh()
+
+    def render(self) -> Text:
+        """Trouble, jobs, notice, then events, newest first, as many as fit."""
+        parts = [Text(f"✗ {printable(self._trouble)}", style=theme.RED)] if self._trouble else []
+        parts += [Text(f"◌ {job}…", style=theme.TEAL) for job in self._jobs]
+        if self.progress:
+            parts.append(progress_bar(self.progress))
+        if self._notice:
+            parts.append(self._notice)
+        parts += [_said(event, first=not index) for index, event in enumerate(self._events)]
+        line = Text(" ").append_text(Text("  ·  ", style=theme.FAINT).join(parts))
+        line.truncate(self.size.width, overflow="ellipsis")
+        return line
+
+
+def progress_bar(event: Event) -> Text:
+    """A bar, the percentage and the step."""
+    full = int(max(0.0, min(1.0, event.fraction)) * BAR_WIDTH)
+    return Text.assemble(
+        ("━" * full, theme.TEAL),
+        ("━" * (BAR_WIDTH - full), theme.BORDER),
+        (f" {event.fraction:4.0%} ", theme.BRIGHT),
+        (printable(event.text), theme.MUTED),
+    )
+
+
+def _said(event: Event, first: bool) -> Text:
+    clock = time.strftime("%H:%M:%S", time.localtime(event.time))
+    return Text.assemble(
+        (f"{clock} ", theme.FAINT), (printable(event.text), theme.TEXT if first else theme.FAINT)
+    )

@@ -1,0 +1,45 @@
+"""The footer: the keys of the moment, dimmed where they cannot run, each to be clicked as well as pressed."""
+
+from rich.style import Style
+from rich.text import Text
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from vertui import theme
+from vertui.actions import ACTIONS, Action, Selection
+
+
+class ActionFooter(Widget):
+    """One line of keys. Those left out for want of room are in the help."""
+
+    selection: reactive[Selection] = reactive(Selection, layout=False)
+
+    def render(self) -> Text:
+        """The keys that fit, the last two always."""
+        shown = [action for action in ACTIONS if action.footer]
+        parts = [_part(action, action.refuse(self.selection)) for action in shown]
+        while len(parts) > 3 and sum(part.cell_len for part in parts) > self.size.width:
+            del parts[-3]
+        return Text.assemble(*parts, no_wrap=True)
+
+
+def _part(action: Action, reason: str | None) -> Text:
+    key, label = (theme.FAINT, theme.FAINT) if reason else (f"bold {theme.TEAL}", theme.MUTED)
+    text = Text.assemble((f" {action.key_label} ", key), (f"{action.label} ", label))
+    text.stylize(Style(meta={"@click": f"app.act({action.id!r})"}))
+    return text
+
+
+class KeyHints(Widget):
+    """The footer of a dialog or a screen of its own: keys and what they do there."""
+
+    def __init__(self, **hints: str) -> None:
+        super().__init__()
+        self._hints = hints
+
+    def render(self) -> Text:
+        """Keys and words."""
+        text = Text(no_wrap=True)
+        for key, label in self._hints.items():
+            text.append(f" {key.strip('_')} ", f"bold {theme.TEAL}").append(f"{label} ", theme.MUTED)
+        return text

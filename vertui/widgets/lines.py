@@ -1,0 +1,99 @@
+"""Lines of text to look at: scrolls, may follow its end, never takes the focus unless asked."""
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len
+from rich.text import Text
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+MOST_LINES = 5000  # kept; older ones go
+
+
+class LineView(ScrollView, can_focus=False):
+    """Shows lines, folding those too long for its width. Draws only what is visible."""
+
+    DEFAULT_CSS = "LineView { overflow-x: hidden; scrollbar-size-vertical: 1; }"
+
+    def __init__(self, *, follow: bool = False, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._follow = follow
+        self._lines: list[Text] = []
+        self._rows: list[Text] = []
+        self._rest: list[Text] = []
+
+    def show(self, lines: Iterable[Text]) -> None:
+        """Show these lines instead, keeping the place."""
+        self._lines, self._rest = list(lines)[:MOST_LINES], []
+        self._fold_all()
+
+    def append(self, lines: Iterable[Text], rest: Text | None = None) -> None:
+        """Add lines, then the unfinished one, which the next call replaces."""
+        at_end = self._follow and self.scroll_offset.y >= self.max_scroll_y - 1
+        new = list(lines)
+        self._lines += new
+        if len(self._lines) > MOST_LINES:
+            del self._lines[:-MOST_LINES]
+        self._rows += [row for line in new for row in self._fold(line)]
+        del self._rows[: -2 * MOST_LINES]
+        self._rest = self._fold(rest) if rest else []
+        self._measure()
+        if at_end:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.show(())
+        self.scroll_home(animate=False, immediate=True)
+
+    @property
+    def text(self) -> str:
+        """What is shown, plain."""
+        return "\n".join(row.plain for row in (*self._rows, *self._rest))
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one visible row."""
+        index, width = y + self.scroll_offset.y, self.size.width
+        style = self.rich_style
+        row = self._row(index)
+        if row is None:
+            return Strip.blank(width, style)
+        segments = row.render(self.app.console)
+        return Strip(segments).adjust_cell_length(width).apply_style(style)
+
+    def on_resize(self) -> None:
+        """Fold anew to the new width."""
+        at_end = self._follow and self.scroll_offset.y >= self.max_scroll_y - 1
+        self._fold_all()
+        if at_end:
+            self.scroll_end(animate=False, x_axis=False)
+
+    def _row(self, index: int) -> Text | None:
+        if index < len(self._rows):
+            return self._rows[index]
+        index -= len(self._rows)
+        return self._rest[index] if index < len(self._rest) else None
+
+    def _fold(self, line: Text) -> list[Text]:
+        width = self._fold_width
+        line.end = ""
+        if width < 1 or cell_len(line.plain) <= width:
+            return [line]
+        rows = list(line.wrap(self.app.console, width, overflow="fold", no_wrap=False))
+        for row in rows:
+            row.end = ""
+        return rows
+
+    def _fold_all(self) -> None:
+        self._rows = [row for line in self._lines for row in self._fold(line)]
+        self._measure()
+
+    @property
+    def _fold_width(self) -> int:
+        """The content's width less the scrollbar that may come: text must not fold anew when it does."""
+        return self.container_size.width - 1 if self.container_size.width else 0
+
+    def _measure(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self._rows) + len(self._rest))
+        self.refresh()

@@ -1,0 +1,178 @@
+"""A list with a cursor: vim keys, arrows and mouse, one line an item, drawn only where it is visible."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from vertui import theme
+
+T = TypeVar("T")
+CURSOR_STYLE = Style(bgcolor=theme.SELECTED)
+BAR = Segment("▌", Style(color=theme.TEAL, bgcolor=theme.SELECTED))
+BLURRED_BAR = Segment("▌", Style(color=theme.FAINT, bgcolor=theme.SELECTED))
+MARGIN = Segment(" ")
+
+
+class RowList(ScrollView, Generic[T], can_focus=True):
+    """Shows items, each drawn by `draw(item, width)`. The cursor stays on its item, told by `key`, when they change."""
+
+    DEFAULT_CSS = """
+    RowList { overflow-x: hidden; scrollbar-size-vertical: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", show=False),
+        Binding("k,up", "move(-1)", show=False),
+        Binding("ctrl+d,pagedown", "page(1)", show=False),
+        Binding("ctrl+u,pageup", "page(-1)", show=False),
+        Binding("g,home", "first", show=False),
+        Binding("G,end", "last", show=False),
+        Binding("enter", "choose", show=False),
+    ]
+    cursor: reactive[int] = reactive(0, repaint=False)
+
+    class Moved(Message):
+        """The cursor is on another item."""
+
+        def can_replace(self, message: Message) -> bool:
+            """Only where the cursor ends up matters."""
+            return isinstance(message, RowList.Moved) and message._sender is self._sender
+
+    class Chosen(Message):
+        """Enter or a double click on an item."""
+
+    def __init__(
+        self,
+        draw: Callable[[T, int], Text],
+        key: Callable[[T], Hashable] = repr,
+        *,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self._draw, self._key = draw, key
+        self._items: Sequence[T] = ()
+
+    @property
+    def items(self) -> Sequence[T]:
+        """What is shown."""
+        return self._items
+
+    @property
+    def current(self) -> T | None:
+        """The item under the cursor."""
+        return self._items[self.cursor] if self._items else None
+
+    def show(self, items: Sequence[T]) -> None:
+        """Show these items; the cursor stays on its own if it is still there, else where it was."""
+        old = self.current
+        self._items = items
+        self.virtual_size = Size(self.size.width, len(items))
+        if old is None or not self.go_to(self._key(old)):
+            self.cursor = self.validate_cursor(self.cursor)
+        new = self.current
+        if (old is None) != (new is None) or (old and new and self._key(old) != self._key(new)):
+            self.post_message(self.Moved())
+        self.refresh()
+
+    def go_to(self, key: Hashable) -> bool:
+        """Put the cursor on the item with this key; False when there is none."""
+        for index, item in enumerate(self._items):
+            if self._key(item) == key:
+                self.cursor = index
+                return True
+        return False
+
+    def validate_cursor(self, cursor: int) -> int:
+        """Within the items."""
+        return max(0, min(cursor, len(self._items) - 1))
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        """Draw the two lines that changed and scroll the new one into view."""
+        for index in (old, new):
+            self.refresh(Region(0, index - self.scroll_offset.y, self.size.width, 1))
+        self._reveal(new)
+        self.post_message(self.Moved())
+
+    def action_move(self, by: int) -> None:
+        """Move by rows."""
+        self.cursor += by
+
+    def action_page(self, by: int) -> None:
+        """Move by half a screen."""
+        self.cursor += by * max(1, self.size.height // 2)
+
+    def action_first(self) -> None:
+        """Go to the top."""
+        self.cursor = 0
+
+    def action_last(self) -> None:
+        """Go to the bottom."""
+        self.cursor = len(self._items) - 1
+
+    def action_choose(self) -> None:
+        """Choose the current item."""
+        if self._items:
+            self.post_message(self.Chosen())
+
+    def on_click(self, event: Click) -> None:
+        """Put the cursor where the mouse is; a second click chooses."""
+        index = event.y - self.content_offset_y + self.scroll_offset.y
+        if 0 <= index < len(self._items):
+            self.cursor = index
+            if event.chain == 2:
+                self.action_choose()
+
+    @property
+    def content_offset_y(self) -> int:
+        """Rows taken by the border above the first line."""
+        return self.gutter.top
+
+    def on_resize(self) -> None:
+        """Keep the cursor in view."""
+        self.virtual_size = Size(self.size.width, len(self._items))
+        self._reveal(self.cursor)
+
+    def on_focus(self) -> None:
+        """The cursor looks different with the focus."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """The cursor looks different without the focus."""
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one visible row: the cursor's bar, then the item."""
+        index, width, style = y + self.scroll_offset.y, self.size.width, self.rich_style
+        if index >= len(self._items):
+            return Strip.blank(width, style)
+        text = self._draw(self._items[index], width - 1)
+        text.end = ""
+        selected = index == self.cursor
+        bar = (BAR if self.has_focus else BLURRED_BAR) if selected else MARGIN
+        strip = Strip([bar, *text.render(self.app.console)]).adjust_cell_length(width)
+        return strip.apply_style(style + CURSOR_STYLE if selected else style)
+
+    def _reveal(self, index: int) -> None:
+        top, height = self.scroll_offset.y, self.size.height
+        if height and not top <= index < top + height:
+            target = index if index < top else index - height + 1
+            self.scroll_to(y=target, animate=False, immediate=True)
+
+
+def columns(left: Text, right: Text, width: int) -> Text:
+    """`left` and `right` at the two ends of a row; `left` gives way."""
+    room = width - right.cell_len - 1
+    if room < 12:  # no room for both: the left one says what the item is
+        left.truncate(width, overflow="ellipsis")
+        return left
+    left.truncate(room, overflow="ellipsis", pad=True)
+    return left.append(" ").append_text(right)

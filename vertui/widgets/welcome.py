@@ -1,0 +1,89 @@
+"""The first screen, while there is no machine: what is missing, and one key to get there."""
+
+from rich.text import Text
+from textual.widget import Widget
+
+from core.errors import VertuiError
+from core.model import Event, Finding, Tree
+from vertui import theme
+from vertui.text import printable
+from vertui.widgets.events import progress_bar
+
+
+class Welcome(Widget):
+    """Two steps with their state, the progress of the one at work, and what stands in the way."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._tree: Tree | None = None
+        self._progress: Event | None = None
+        self._trouble: VertuiError | None = None
+        self._jobs: tuple[str, ...] = ()
+        self._findings: tuple[Finding, ...] = ()
+
+    def show(self, tree: Tree) -> None:
+        """There is a daemon, and this is what it has."""
+        self._tree = tree
+        self.refresh()
+
+    def progress(self, event: Event | None) -> None:
+        """How far the step at work is."""
+        self._progress = event
+        self.refresh()
+
+    def trouble(self, error: VertuiError | None) -> None:
+        """What stands in the way."""
+        self._trouble = error
+        self.refresh()
+
+    def jobs(self, doing: tuple[str, ...]) -> None:
+        """What is at work."""
+        self._jobs = doing
+        if not doing:
+            self._progress = None
+        self.refresh()
+
+    def findings(self, findings: list[Finding]) -> None:
+        """What `doctor` found."""
+        self._findings = tuple(finding for finding in findings if not finding.ok)
+        self.refresh()
+
+    def render(self) -> Text:
+        """All of it, in the middle of the pane."""
+        lines = [
+            Text("vertui", style=f"bold {theme.BRIGHT}"),
+            Text("running machines to commit, fork, compare and restore", style=theme.MUTED),
+            Text(),
+            *self._steps(),
+            Text(),
+            *self._state(),
+        ]
+        pad = max(0, (self.size.height - len(lines)) // 3)
+        return Text("\n" * pad).append_text(Text("\n").join(lines))
+
+    def _steps(self) -> list[Text]:
+        built = bool(self._tree and self._tree.images)
+        return [
+            _step(built, "1", "build the image", "Debian: kernel, root disk, one boot; some minutes"),
+            _step(False, "2", "start main", "the first machine, and the trunk"),
+        ]
+
+    def _state(self) -> list[Text]:
+        lines = [
+            Text.assemble((f"✗ {finding.name}: ", theme.RED), (printable(finding.detail), theme.TEXT))
+            .append(f"  {printable(finding.fix)}", theme.GOLD)
+            for finding in self._findings
+        ]  # fmt: skip
+        if self._trouble is not None:
+            return [*lines, Text(f"✗ {printable(str(self._trouble))}", style=theme.RED)]
+        if self._jobs:
+            lines.append(Text(f"◌ {self._jobs[0]}…", style=theme.TEAL))
+            return [*lines, progress_bar(self._progress)] if self._progress else lines
+        if self._tree is None:
+            return [Text("◌ starting the daemon…", style=theme.TEAL)]
+        return [*lines, Text.assemble((" ⏎ ", f"bold {theme.TEAL}"), ("begin", theme.TEXT))]
+
+
+def _step(done: bool, number: str, what: str, how: str) -> Text:
+    mark, colour = ("✓", theme.GREEN) if done else (number, theme.TEAL)
+    return Text.assemble((f" {mark}  ", f"bold {colour}"), (f"{what:<18}", theme.TEXT), (how, theme.MUTED))
