@@ -55,7 +55,9 @@ class HubBranch:
             with mapped(f"removing the network of {self.info.address}"):
                 namespace.inside(self.hub_fd, lambda: remove_veth(self.index))
         finally:
-            close_all(self.tap_fd, self.namespace_fd)
+            os.close(self.namespace_fd)
+            if self.tap_fd is not None:
+                os.close(self.tap_fd)
 
 
 def remove_veth(index: int) -> None:
@@ -68,10 +70,3 @@ def remove_veth(index: int) -> None:
     except OSError as error:
         if error.errno != errno.ENODEV:
             raise
-
-
-def close_all(*descriptors: int | None) -> None:
-    """Close what is there."""
-    for fd in descriptors:
-        if fd is not None:
-            os.close(fd)

@@ -30,7 +30,7 @@ from core.network.addresses import (
     index_of,
     veth_of,
 )
-from core.network.branch import HubBranch, close_all, remove_veth
+from core.network.branch import HubBranch, remove_veth
 from core.network.faults import mapped
 
 _FALLBACK_TUNNELS = {
@@ -56,8 +56,13 @@ class HubNetwork:
             raise
 
     def close(self) -> None:
-        """Give up the hub's descriptor; networks go on and can be adopted."""
-        close_all(self._hub_fd)
+        """Give up the hub's descriptor, after the last use of its branches; idempotent.
+
+        Networks that were not closed go on and can be adopted.
+        """
+        hub_fd, self._hub_fd = self._hub_fd, -1
+        if hub_fd >= 0:
+            os.close(hub_fd)
 
     def prepare(self) -> None:
         """Loopback with the hub's address, forwarding, and the hub's rules; idempotent."""

@@ -1,6 +1,6 @@
 """Links, addresses, routes and neighbours: the few rtnetlink messages a branch needs, sent in batches.
 
-Encoded here because it is on the path of every fork: a message costs 5 µs this way, 250–600 µs (with the
+Encoded here because it is on the path of every fork: a message costs 10–20 µs this way, 250–600 µs (with the
 interpreter's lock held) through pyroute2's encoders, and importing those takes 0.4 s. Layouts: rtnetlink(7),
 linux/if_link.h, linux/rtnetlink.h, linux/neighbour.h. The tests read the results back through pyroute2.
 """

@@ -43,6 +43,7 @@ def run_isolated(body: Callable[[], None], *, user: bool) -> None:
 
 
 def _in_child(body: Callable[[], None], user: bool, writing: int) -> NoReturn:
+    gc.freeze()  # so that the collection at the end looks at the body's objects, not at all of pytest's
     unraisable: list[str] = []
     sys.unraisablehook = lambda args: unraisable.append(f"{args.err_msg}: {args.exc_value!r}\n")
     try:

@@ -6,16 +6,35 @@ import socket
 
 import pytest
 
-from core.network import GATEWAY, GUEST_ADDRESS, GUEST_MAC, HUB_ADDRESS, HubNetwork, nft
+from core.network import (
+    GATEWAY,
+    GUEST_ADDRESS,
+    GUEST_MAC,
+    HUB_ADDRESS,
+    BranchNetwork,
+    HubNetwork,
+    nft,
+    rtnetlink,
+)
 from core.network.addresses import GATEWAY_MAC
-from tests.network.guest import Guest, arp_frame, can_connect, ping, received, send, tcp_frame, udp_frame
+from tests.network.guest import (
+    Guest,
+    arp_frame,
+    can_connect,
+    iproute,
+    ping,
+    received,
+    send,
+    tcp_frame,
+    udp_frame,
+)
 from tests.network.isolation import isolated, run_isolated
 
 OUTSIDE = "198.51.100.7"
 RST, ACK = 0x04, 0x10
 
 
-def prepared() -> HubNetwork:
+def prepared() -> BranchNetwork:
     hub = HubNetwork()
     hub.prepare()
     return hub
@@ -90,6 +109,30 @@ def test_what_leads_nowhere_is_refused_at_once() -> None:
 
 
 @isolated
+def test_a_branch_that_is_not_there_is_not_looked_for_outside() -> None:
+    prepared()
+    with iproute() as ip:
+        ip.link("add", ifname="eg0", kind="veth", peer={"ifname": "eg1"}, state="up")
+    rtnetlink.send(rtnetlink.default_route("192.0.2.1", socket.if_nametoindex("eg0")))
+    with pytest.raises(OSError) as refused:
+        socket.create_connection(("10.77.0.9", 80), 0.5)
+    assert refused.value.errno == errno.EHOSTUNREACH
+
+
+@isolated
+def test_the_first_packet_needs_no_arp() -> None:
+    network = prepared().create(1)
+    for _ in range(2):
+        network.set_link(False)
+        network.set_link(True)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"first", ("10.77.0.1", 4000))
+        (frame,) = received(network, 0.05)
+        assert frame[:6].hex(":") == GUEST_MAC
+        assert frame.endswith(b"first")
+
+
+@isolated
 def test_frames_with_a_strange_sender_are_dropped() -> None:
     network = prepared().create(1)
     network.set_link(True)
@@ -139,4 +182,4 @@ def test_nothing_passes_while_the_link_is_down() -> None:
         guest.listen(80)
         for up in (False, True, True, False, False, True):
             network.set_link(up)
-            assert can_connect("10.77.0.1", 80, 0.2) is up
+            assert can_connect("10.77.0.1", 80, 0.1) is up
