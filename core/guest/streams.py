@@ -92,8 +92,9 @@ class CommandStream(AsyncIterator[Output | Exit]):
         if frame.type == wire.REPLY and not self._started.done():
             self._started.set_result(payload(frame))
         elif frame.type == wire.ERROR:
+            failure = GuestFailed(text(payload(frame), "message"))
             self._connection.close_channel(self.channel)
-            self._fail(GuestFailed(text(payload(frame), "message")))
+            self._fail(failure)
         elif frame.type in (wire.STDOUT, wire.STDERR):
             self._receive_output(StreamName(frame.type - wire.STDOUT), *frame.data())
         elif frame.type == wire.STDIN_ACK:

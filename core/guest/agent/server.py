@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -62,6 +63,7 @@ class Server:
 
     def run(self) -> None:
         """Serve for ever."""
+        _ignore_broken_pipes()
         self._outer.watch(self._inner.fileno(), READ, self._serve_commands)
         while True:
             self._outer.wait(None if self._work.frozen else self._timers.wait_s())
@@ -224,3 +226,9 @@ class Server:
 
     def _ping(self, channel: int, request: Answer) -> Answer:
         return {"frozen": self._work.frozen, "protocol": wire.PROTOCOL}
+
+
+def _ignore_broken_pipes() -> None:
+    """By handlers that do nothing: unlike SIG_IGN, which Python sets, exec resets them for the programs we start."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, lambda *_: None)

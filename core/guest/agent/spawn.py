@@ -9,8 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
-import signal
 import termios
+from contextlib import suppress
+from errno import ENOENT
 from typing import Any, NamedTuple, NoReturn
 
 from .kernel import clone_into
@@ -38,6 +39,12 @@ class Program(NamedTuple):
     env: dict[str, str]
     cwd: str
     user: pwd.struct_passwd
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the program may lie, in the order to try."""
+        name = self.argv[0]
+        return [name] if "/" in name else [f"{place}/{name}" for place in self.env["PATH"].split(":")]
 
     @classmethod
     def from_request(cls, request: dict[str, Any]) -> Program:
@@ -81,19 +88,26 @@ def _become(program: Program, stdio: Stdio) -> NoReturn:
     name = program.argv[0]
     try:
         _take_streams(stdio)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
         _take_user(program.user)
         name = program.cwd
         os.chdir(program.cwd)
         name = program.argv[0]
-        os.execvpe(program.argv[0], program.argv, program.env)
+        _exec(program)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         os.write(2, f"vertui: {name}: {reason}\n".encode(errors="replace"))
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
     finally:
         os._exit(126)
+
+
+def _exec(program: Program) -> NoReturn:
+    """What execvpe does, without its detours: the child of a fork pays for each page it touches."""
+    missing = FileNotFoundError(ENOENT, os.strerror(ENOENT))
+    for path in program.paths:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.execve(path, program.argv, program.env)
+    raise missing
 
 
 def _take_streams(stdio: Stdio) -> None:

@@ -1,0 +1,115 @@
+"""The agent's parts that need no process: the ring, the reading of connections, what an identity is checked by."""
+
+import socket
+import subprocess
+from binascii import crc32
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import GuestFailed
+from core.guest import answers
+from core.guest.agent.ring import Ring
+from core.guest.agent.sockets import Connection, is_own, parse
+from core.guest.identity import make_identity
+
+
+@given(st.lists(st.binary(max_size=40), max_size=30), st.integers(0, 300), st.integers(1, 50))
+def test_a_ring_holds_the_last_bytes_by_offset(writes: list[bytes], offset: int, limit: int) -> None:
+    ring, everything = Ring(size=16), b""
+    for data in writes:
+        ring.write(data)
+        everything += data
+        assert ring.end == len(everything)
+        assert ring.start == max(0, len(everything) - 16)
+    start = min(max(offset, ring.start), ring.end)
+    assert ring.read(start, limit) == everything[start : start + limit]
+
+
+TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0
+   1: 0F02000A:9C40 0202000A:0050 01 00000000:00000000 00:00000000 00000000     0        0 2 1 0
+   2: 0F02000A:9C42 0202000A:0050 06 00000000:00000000 00:00000000 00000000     0        0 3 1 0
+   3: 0100007F:9C44 0100007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 4 1 0
+"""
+
+
+def test_connections_are_read_from_proc() -> None:
+    own, peer, loopback = map(socket.inet_aton, ("10.0.2.15", "10.0.2.2", "127.0.0.1"))
+    assert parse(TCP, socket.AF_INET) == [
+        Connection(socket.AF_INET, own, 40000, peer, 80),
+        Connection(socket.AF_INET, loopback, 40004, loopback, 80),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("127.3.2.1", True),
+        ("10.0.2.15", True),
+        ("10.0.2.2", False),
+        ("::1", True),
+        ("fe80::1", False),
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:10.0.2.15", True),
+        ("::ffff:8.8.8.8", False),
+    ],
+)
+def test_what_is_outside(address: str, expected: bool) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    own = {socket.inet_aton("10.0.2.15")}
+    assert is_own(socket.inet_pton(family, address), own) is expected
+
+
+def test_host_keys_are_good_ssh_keys(tmp_path: Path) -> None:
+    identity = make_identity("b1")
+    key = tmp_path / "key"
+    key.write_text(identity.ssh_host_key + "\n")
+    key.chmod(0o600)
+    derived = subprocess.run(["ssh-keygen", "-y", "-f", key], capture_output=True, text=True, check=True)
+    assert derived.stdout.split()[:2] == identity.ssh_public_key.split()[:2]
+
+
+def test_identities_differ_in_everything_but_form() -> None:
+    one, other = make_identity("b1"), make_identity("b2")
+    assert all(getattr(one, name) != getattr(other, name) for name in one.__dataclass_fields__)
+
+
+def test_an_identity_is_confirmed_by_all_its_values() -> None:
+    identity = make_identity("b1")
+    request = identity.request(10)
+    seen = {
+        name: request[name] for name in ("hostname", "machine_id", "boot_id", "ssh_public_key", "generation")
+    }
+    seen |= {
+        "kernel_hostname": "b1",
+        "unix_time_ns": 11,
+        "ssh_host_key": crc32(identity.ssh_host_key.encode()),
+    }
+    assert identity.differences(seen, 10) == []
+    for name in seen:
+        assert len(identity.differences(seen | {name: "other"}, 10)) == 1
+    assert identity.differences({}, 10)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"commands": 3},
+        {"commands": [3]},
+        {"commands": [{}]},
+        {"commands": [{"argv": ["a"], "id": 10**30}]},
+    ],
+)
+def test_a_wrong_answer_is_the_guests_failure(answer: dict[str, Any]) -> None:
+    with pytest.raises(GuestFailed):
+        answers.commands(answer)
+
+
+def test_what_a_guest_says_is_fit_for_a_terminal() -> None:
+    item = {"pid": 1, "ppid": 0, "user": "root", "rss_bytes": 1, "command": "a\x1b[2J\nb\ud800"}
+    assert answers.processes({"processes": [item]})[0].command == "a?[2J?b?"
