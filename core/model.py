@@ -13,6 +13,9 @@ from core.errors import UsageError
 PAGE_BYTES = 4096
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 HEX = re.compile(r"[0-9a-f]+")
+SHORTEST_PREFIX = (
+    6  # of a commit id in a REF; a shorter name of hex digits, such as b3, cannot be mistaken for one
+)
 
 
 class BranchState(StrEnum):
@@ -288,6 +291,6 @@ def check_name(name: str) -> str:
         raise UsageError(
             f"'{name[:40]}' is no name: use a-z, 0-9 and -, start with a letter, at most 31 characters"
         )
-    if HEX.fullmatch(name):
+    if len(name) >= SHORTEST_PREFIX and HEX.fullmatch(name):
         raise UsageError(f"'{name}' is all hex digits and would read as a commit id: choose another name")
     return name

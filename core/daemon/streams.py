@@ -7,7 +7,6 @@ To the daemon, binary: stdin; text: {"eof": true}, {"resize": [rows, columns]}, 
 """
 
 import json
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,12 +16,10 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import unix_connect
 
 from core.daemon.codec import encode
+from core.daemon.wire import HEADER, STDERR, STDOUT
 from core.errors import DaemonUnavailable, by_kind
 from core.home import Home
 from core.model import ExecRequest
-
-STDOUT, STDERR = 1, 2
-HEADER = struct.Struct(">BQ")
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,8 @@ class Exit:
     code: int
     timed_out: bool
 
+
+__all__ = ["STDERR", "STDOUT", "Dropped", "Exit", "Output", "Started", "Stream", "attach", "console", "run"]
 
 StreamMessage = Output | Started | Dropped | Exit
 

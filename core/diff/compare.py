@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.diff.content import Content, same_content
+from core.diff.directories import Names
 from core.diff.disk import Blocks
 from core.diff.entry import Change, Entry, Kind
 from core.diff.ext4 import Inodes, Volume
@@ -41,12 +42,10 @@ class Sides:
         added: dict[bytes, int] = {}
         for index, other, found in ((self.before, self.after, removed), (self.after, self.before, added)):
             budget = PathBudget(index.disk.name)
-            for inode in touched.tolist():
-                names, theirs = index.names(inode), other.names(inode) or {}
-                gone = [name for name in names or () if theirs.get(name) != (names or {})[name]]
-                directory = index.directory_path(inode) if gone else None
-                for name in gone if directory is not None else ():
-                    index.below((directory or b"") + name, (names or {})[name], found, budget)
+            for directory, names in _rebound(index, other, touched):
+                if directory[:-1] not in found:  # else it lies below one that was listed whole
+                    for name, inode in names.items():
+                        index.below(directory + name, inode, found, budget)
         return removed, added
 
     def _load(self, removed: dict[bytes, int], added: dict[bytes, int], stayed: dict[bytes, int]) -> None:
@@ -73,6 +72,17 @@ class Sides:
         ):
             found.add(Change.CONTENT)
         return frozenset(found)
+
+
+def _rebound(index: PathIndex, other: PathIndex, touched: Blocks) -> list[tuple[bytes, Names]]:
+    """Directories with the names that lead elsewhere, or nowhere, by the other index; parents first."""
+    found = []
+    for inode in touched.tolist():
+        names, theirs = index.names(inode) or {}, other.names(inode) or {}
+        gone = {name: child for name, child in names.items() if theirs.get(name) != child}
+        if gone and (path := index.directory_path(inode)) is not None:
+            found.append((path, gone))
+    return sorted(found, key=lambda pair: pair[0])
 
 
 def _meta_differences(before: Meta, after: Meta) -> set[Change]:

@@ -1,11 +1,12 @@
 """ext4 directories: names and the inodes they stand for.
 
-Indexed (htree) directories are read as the linear lists they also are: index blocks look like one unused entry.
+Indexed (htree) directories are read as the lists their leaf blocks are; their index blocks hold no names.
 """
 
 from struct import Struct
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.diff.crc32c import crc32c
 from core.diff.disk import Blocks, Bytes
@@ -31,8 +32,10 @@ def read_names(volume: Volume, inodes: Inodes) -> dict[int, Names]:
     for first in range(0, len(blocks), _BATCH_BLOCKS):
         batch = slice(first, first + _BATCH_BLOCKS)
         rows = volume.blocks(blocks[batch])
-        _check_sums(volume, inodes, owners[batch], positions[batch], rows)
-        for inode, row in zip(owners[batch].tolist(), rows, strict=True):
+        leaves = ~_are_index(inodes, owners[batch], positions[batch], rows)
+        holders, rows = owners[batch][leaves], rows[leaves]
+        _check_sums(volume, inodes, holders, rows)
+        for inode, row in zip(holders.tolist(), rows, strict=True):
             _parse_block(volume.disk.name, inode, row.tobytes(), found[inode])
     return found
 
@@ -57,27 +60,24 @@ def _blocks_of(volume: Volume, inodes: Inodes) -> tuple[Blocks, Blocks, Blocks]:
     return owners[inside], positions[inside], blocks[inside]
 
 
-def _check_sums(volume: Volume, inodes: Inodes, owners: Blocks, positions: Blocks, rows: Bytes) -> None:
+def _are_index(inodes: Inodes, owners: Blocks, positions: Blocks, rows: Bytes) -> NDArray[np.bool_]:
+    """Which blocks of indexed directories are of the index: the first, and those that are one unused entry."""
+    records = inodes.records[np.searchsorted(inodes.numbers, owners)]
+    whole = np.frombuffer(_ENTRY.pack(0, rows.shape[1], 0, 0)[:6], dtype=np.uint8)
+    unused = (rows[:, :6] == whole).all(axis=1)
+    return np.asarray(((records["flags"] & INDEXED) != 0) & ((positions == 0) | unused))
+
+
+def _check_sums(volume: Volume, inodes: Inodes, owners: Blocks, rows: Bytes) -> None:
     seed = volume.superblock.checksum_seed
-    if seed is None:
+    if seed is None or not len(owners):
         return
-    at = np.searchsorted(inodes.numbers, owners)
-    indexed = (inodes.records["flags"][at] & INDEXED) != 0
-    tailed = (rows[:, -_TAIL_BYTES:-4] == _TAIL).all(axis=1)
-    for row in np.flatnonzero(~tailed).tolist():
-        if not (indexed[row] and _is_index(rows[row].tobytes(), int(positions[row]))):
-            raise Damaged(f"disk {volume.disk.name}: directory inode {owners[row]} has lost a checksum")
-    seeds = inode_seeds(seed, owners[tailed], inodes.records[at[tailed]])
-    stored = np.ascontiguousarray(rows[tailed, -4:]).view("<u4").reshape(-1)
-    bad = crc32c(seeds, rows[tailed, :-_TAIL_BYTES]) != stored
+    seeds = inode_seeds(seed, owners, inodes.records[np.searchsorted(inodes.numbers, owners)])
+    stored = np.ascontiguousarray(rows[:, -4:]).view("<u4").reshape(-1)
+    bad = crc32c(seeds, rows[:, :-_TAIL_BYTES]) != stored
+    bad |= (rows[:, -_TAIL_BYTES:-4] != _TAIL).any(axis=1)
     if bad.any():
-        raise Damaged(f"disk {volume.disk.name}: directory inode {owners[tailed][bad][0]} fails its checksum")
-
-
-def _is_index(block: bytes, position: int) -> bool:
-    """Whether block number `position` of an indexed directory is one of the index, which has no tail."""
-    target, length, _, _ = _ENTRY.unpack_from(block)
-    return position == 0 or (target == 0 and length == len(block))
+        raise Damaged(f"disk {volume.disk.name}: directory inode {owners[bad][0]} fails its checksum")
 
 
 def _parse_block(disk: str, inode: int, block: bytes, names: Names) -> None:

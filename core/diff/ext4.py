@@ -19,6 +19,7 @@ from core.diff.inodes import (
     check_records,
     in_use,
     inode_seeds,
+    is_reserved,
     record_type,
 )
 from core.diff.meta import FILE_TYPES
@@ -81,7 +82,8 @@ class Volume:
         return self.superblock == other.superblock and bool(np.array_equal(self._tables, other._tables))
 
     def changed_inodes(self, other: "Volume", changed: Blocks) -> Blocks:
-        """Numbers of the inodes whose records differ between two volumes of one layout, given changed blocks."""
+        """Numbers of the inodes whose records differ between two volumes of one layout, given changed blocks;
+        the filesystem's own inodes, which no name leads to, are left out."""
         order = np.argsort(self._tables)
         slot = np.searchsorted(self._tables[order], changed, side="right") - 1
         group = order[slot.clip(0)]
@@ -93,7 +95,8 @@ class Volume:
         mine, theirs = (
             volume.blocks(block).reshape(-1, self.superblock.inode_bytes) for volume in (self, other)
         )
-        return np.unique(numbers.reshape(-1)[(mine != theirs).any(axis=1)])
+        differing = np.unique(numbers.reshape(-1)[(mine != theirs).any(axis=1)])
+        return differing[~is_reserved(differing)]
 
     def living(self, numbers: Blocks) -> Blocks:
         """Those of `numbers` that are in use."""

@@ -17,9 +17,9 @@ from core.diff.disk import Blocks, Disk
 from core.diff.entry import FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.index import PathBudget, PathIndex
+from core.diff.inodes import ROOT_INODE
 from core.diff.meta import FileType, Meta
 from core.diff.renames import pair_renames
-from core.diff.superblock import ROOT_INODE
 from core.errors import NotFound, Unsupported, UsageError
 
 DiskT = TypeVar("DiskT", bound=Disk)

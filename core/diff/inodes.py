@@ -14,6 +14,9 @@ INDEXED = 0x1000
 EXTENTS = 0x80000
 _UNREADABLE = 0x800 | 0x200000 | 0x10000000  # encrypted, value of an attribute, data inside the inode
 
+ROOT_INODE = 2
+_FIRST_ORDINARY = 11
+
 TYPE_MASK = 0o170000
 DIRECTORY = 0o040000
 REGULAR = 0o100000
@@ -53,6 +56,11 @@ def record_type(inode_bytes: int) -> np.dtype[np.void]:
 def in_use(records: Records) -> NDArray[np.bool_]:
     """Which records are of living files: deleted ones have no links, never used ones no mode."""
     return np.asarray((records["mode"] != 0) & (records["links"] != 0))
+
+
+def is_reserved(numbers: Blocks) -> NDArray[np.bool_]:
+    """Which inodes are the filesystem's own (journal, resizing, quotas): never named by a directory."""
+    return np.asarray((numbers < _FIRST_ORDINARY) & (numbers != ROOT_INODE))
 
 
 def inode_seeds(seed: int, numbers: Blocks, records: Records) -> Checksums:

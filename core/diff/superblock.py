@@ -13,8 +13,6 @@ from core.diff.crc32c import crc32c, crc32c_of
 from core.diff.disk import Blocks, Disk
 from core.errors import Damaged, Unsupported
 
-ROOT_INODE = 2
-
 _RECOVER = 0x4
 _CSUM_SEED = 0x2000
 _64BIT = 0x80

@@ -1,0 +1,330 @@
+"""The catalog: the one place where state becomes true.
+
+SQLite in WAL mode with synchronous=FULL: a transaction here is the sole commit point. Whatever it names is on disk
+before it is written (`PageStore.put` returns after fsync), so a row is never ahead of its files.
+
+Used from the daemon's event loop only; every method takes well under a millisecond but for the commit's fsync.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from core.daemon.codec import decode, encode
+from core.errors import Damaged, NoRoom, NotFound, VertuiError
+from core.model import Branch, BranchState, Commit, CommitState, Image, Operation, OperationState
+
+FORMAT = 1
+SCHEMA = """
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, spec TEXT NOT NULL, golden TEXT NOT NULL,
+  created REAL NOT NULL);
+CREATE TABLE commits (id TEXT PRIMARY KEY, state_id TEXT NOT NULL, parents TEXT NOT NULL, branch TEXT NOT NULL,
+  image TEXT NOT NULL, message TEXT NOT NULL, created REAL NOT NULL, state TEXT NOT NULL, quiesced INTEGER NOT NULL,
+  changed_pages INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, pause_ms REAL NOT NULL, felt_pause_ms REAL NOT NULL,
+  journal_position INTEGER NOT NULL, tags TEXT NOT NULL, deleted REAL);
+CREATE TABLE branches (id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
+  image TEXT NOT NULL, head TEXT NOT NULL, parent TEXT, parent_branch TEXT, created REAL NOT NULL,
+  number INTEGER NOT NULL, fork INTEGER, machine TEXT, started REAL, score REAL, note TEXT NOT NULL, deleted REAL);
+CREATE UNIQUE INDEX branch_names ON branches (name) WHERE deleted IS NULL;
+CREATE UNIQUE INDEX branch_numbers ON branches (number) WHERE deleted IS NULL;
+CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE NOT NULL, verb TEXT NOT NULL,
+  summary TEXT NOT NULL, state TEXT NOT NULL, undoable INTEGER NOT NULL, created REAL NOT NULL, finished REAL,
+  error TEXT NOT NULL, intent TEXT NOT NULL, inverse TEXT NOT NULL, result TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class BranchRow:
+    """A branch as the catalog knows it; `number` gives its network, `machine` names its process while it has one.
+
+    `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation.
+    """
+
+    id: str
+    name: str
+    state: BranchState
+    reason: str
+    image: str
+    head: str
+    parent: str | None
+    parent_branch: str | None
+    created: float
+    number: int
+    fork: int | None = None
+    machine: str | None = None
+    started: float | None = None
+    score: float | None = None
+    note: str = ""
+    deleted: float | None = None
+
+    def shown(self) -> Branch:
+        """What the API shows of it, before anything of the machine is known."""
+        return decode(Branch, encode(self))
+
+
+@dataclass(frozen=True)
+class OperationRow:
+    """An operation with what it meant to create (`intent`), what undoes it (`inverse`) and what it answered."""
+
+    id: int
+    request_id: str
+    verb: str
+    summary: str
+    state: OperationState
+    undoable: bool
+    created: float
+    finished: float | None
+    error: str
+    intent: dict[str, Any]
+    inverse: dict[str, Any]
+    result: Any
+
+    def shown(self) -> Operation:
+        """What the log shows of it."""
+        return decode(Operation, encode(self))
+
+
+class Catalog:
+    """Rows in and out. Wrap several changes in `transaction` to make them one."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._prepare()
+        except sqlite3.Error as error:
+            raise _mapped(error) from error
+        path.chmod(0o600)
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes in the body, durably, or none. Nested ones belong to the outermost."""
+        if self._db.in_transaction:
+            yield
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise _mapped(error) from error
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    # -- settings, images ------------------------------------------------------------------------------------
+
+    def setting(self, key: str) -> str | None:
+        """A setting's value, such as the `trunk`'s branch id."""
+        rows = self._read("SELECT value FROM settings WHERE key = ?", key)
+        return rows[0]["value"] if rows else None
+
+    def set_setting(self, key: str, value: str | None) -> None:
+        """Set or, with None, forget a setting."""
+        if value is None:
+            self._write("DELETE FROM settings WHERE key = ?", key)
+        else:
+            self._write("INSERT OR REPLACE INTO settings VALUES (?, ?)", key, value)
+
+    def images(self) -> list[Image]:
+        """All images, oldest first."""
+        return [_image(row) for row in self._read("SELECT * FROM images ORDER BY created")]
+
+    def put_image(self, image: Image) -> None:
+        """Add an image, or give its name to a new one."""
+        self._write("DELETE FROM images WHERE name = ?", image.name)
+        spec = json.dumps(encode(image.spec))
+        self._write(
+            "INSERT INTO images VALUES (?,?,?,?,?)", image.id, image.name, spec, image.golden, image.created
+        )
+
+    def delete_image(self, image: str) -> None:
+        """Forget an image."""
+        self._write("DELETE FROM images WHERE id = ?", image)
+
+    # -- commits ---------------------------------------------------------------------------------------------
+
+    def commits(self, *, deleted: bool = False) -> list[Commit]:
+        """All commits, or all in the trash, oldest first."""
+        rows = self._read(f"SELECT * FROM commits WHERE deleted IS {_null(deleted)} ORDER BY created, rowid")
+        return [_commit(row) for row in rows]
+
+    def commit(self, commit: str) -> Commit:
+        """One commit by its whole id, also from the trash."""
+        rows = self._read("SELECT * FROM commits WHERE id = ?", commit)
+        if not rows:
+            raise NotFound(f"no commit {commit[:12]}")
+        return _commit(rows[0])
+
+    def put_commit(self, commit: Commit) -> None:
+        """Add or change a commit; one that was in the trash leaves it."""
+        fields = encode(commit) | {"parents": json.dumps(commit.parents), "tags": json.dumps(commit.tags)}
+        self._put("commits", fields)
+
+    def mark_commit(self, commit: str, deleted: float | None) -> None:
+        """Put a commit in the trash at a time, or take it out."""
+        self._write("UPDATE commits SET deleted = ? WHERE id = ?", deleted, commit)
+
+    def deleted_at(self, commit: str) -> float | None:
+        """When a commit was put in the trash; None when it was not."""
+        rows = self._read("SELECT deleted FROM commits WHERE id = ?", commit)
+        return rows[0]["deleted"] if rows else None
+
+    def set_tags(self, commit: str, tags: Iterable[str]) -> None:
+        """Replace a commit's tags."""
+        self._write("UPDATE commits SET tags = ? WHERE id = ?", json.dumps(list(tags)), commit)
+
+    def delete_commit(self, commit: str) -> None:
+        """Forget a commit for good."""
+        self._write("DELETE FROM commits WHERE id = ?", commit)
+
+    # -- branches --------------------------------------------------------------------------------------------
+
+    def branches(self, *, deleted: bool = False) -> list[BranchRow]:
+        """All branches, or all in the trash, oldest first."""
+        rows = self._read(f"SELECT * FROM branches WHERE deleted IS {_null(deleted)} ORDER BY created, rowid")
+        return [decode(BranchRow, dict(row)) for row in rows]
+
+    def branch(self, branch: str) -> BranchRow:
+        """One branch by its id, also from the trash."""
+        rows = self._read("SELECT * FROM branches WHERE id = ?", branch)
+        if not rows:
+            raise NotFound(f"no branch with id {branch}")
+        return decode(BranchRow, dict(rows[0]))
+
+    def named(self, name: str) -> BranchRow | None:
+        """The branch of that name, if there is one outside the trash."""
+        rows = self._read("SELECT * FROM branches WHERE name = ? AND deleted IS NULL", name)
+        return decode(BranchRow, dict(rows[0])) if rows else None
+
+    def put_branch(self, row: BranchRow) -> None:
+        """Add or change a branch."""
+        self._put("branches", encode(row))
+
+    def change_branch(self, branch: str, **changes: Any) -> BranchRow:
+        """Change some columns of a branch; the new row."""
+        row = replace(self.branch(branch), **changes)
+        self.put_branch(row)
+        return row
+
+    def delete_branch(self, branch: str) -> None:
+        """Forget a branch for good."""
+        self._write("DELETE FROM branches WHERE id = ?", branch)
+
+    def free_number(self) -> int:
+        """The lowest network number no branch has, also none in the trash: an address never changes hands there."""
+        taken = {row["number"] for row in self._read("SELECT number FROM branches")}
+        return next(number for number in range(1, len(taken) + 2) if number not in taken)
+
+    # -- operations ------------------------------------------------------------------------------------------
+
+    def begin(self, request_id: str, verb: str, summary: str, intent: dict[str, Any], now: float) -> int:
+        """Write an operation's intent before it does anything; its id."""
+        columns = "request_id, verb, summary, state, undoable, created, error, intent, inverse, result"
+        values = (
+            request_id,
+            verb,
+            summary,
+            OperationState.INTENT.value,
+            0,
+            now,
+            "",
+            json.dumps(intent),
+            "{}",
+            "null",
+        )
+        marks = ",".join("?" * len(values))
+        return self._write(f"INSERT INTO operations ({columns}) VALUES ({marks})", *values)
+
+    def change_operation(self, operation: int, **changes: Any) -> None:
+        """Change some columns of an operation."""
+        encoded = {
+            key: json.dumps(encode(value)) if key in ("intent", "inverse", "result") else encode(value)
+            for key, value in changes.items()
+        }
+        names = ", ".join(f"{key} = ?" for key in encoded)
+        self._write(f"UPDATE operations SET {names} WHERE id = ?", *encoded.values(), operation)
+
+    def operation(self, operation: int) -> OperationRow:
+        """One operation."""
+        rows = self._read("SELECT * FROM operations WHERE id = ?", operation)
+        if not rows:
+            raise NotFound(f"no operation {operation}")
+        return _operation(rows[0])
+
+    def requested(self, request_id: str) -> OperationRow | None:
+        """The operation a request id began, if any: a request sent twice happens once."""
+        rows = self._read("SELECT * FROM operations WHERE request_id = ?", request_id)
+        return _operation(rows[0]) if rows else None
+
+    def operations(self, limit: int = 1000, state: OperationState | None = None) -> list[OperationRow]:
+        """The newest operations, newest first."""
+        where = "WHERE state = ?" if state else ""
+        values = (state.value, limit) if state else (limit,)
+        rows = self._read(f"SELECT * FROM operations {where} ORDER BY id DESC LIMIT ?", *values)
+        return [_operation(row) for row in rows]
+
+    # -- sqlite ----------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+        elif version != FORMAT:
+            raise Damaged(
+                f"the catalog has format {version}, this vertui reads {FORMAT}: use the version that wrote it"
+            )
+
+    def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise _mapped(error) from error
+
+    def _write(self, query: str, *values: Any) -> int:
+        try:
+            return self._db.execute(query, values).lastrowid or 0
+        except sqlite3.Error as error:
+            raise _mapped(error) from error
+
+    def _put(self, table: str, fields: dict[str, Any]) -> None:
+        names, marks = ", ".join(fields), ",".join("?" * len(fields))
+        updates = ", ".join(f"{name} = excluded.{name}" for name in fields)
+        query = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}"
+        self._write(query, *fields.values())
+
+
+def _null(deleted: bool) -> str:
+    return "NOT NULL" if deleted else "NULL"
+
+
+def _image(row: sqlite3.Row) -> Image:
+    return decode(Image, dict(row) | {"spec": json.loads(row["spec"])})
+
+
+def _commit(row: sqlite3.Row) -> Commit:
+    lists = {"parents": json.loads(row["parents"]), "tags": json.loads(row["tags"])}
+    found = decode(Commit, dict(row) | lists)
+    return replace(found, quiesced=bool(found.quiesced), state=CommitState(found.state))
+
+
+def _operation(row: sqlite3.Row) -> OperationRow:
+    fields = dict(row) | {key: json.loads(row[key]) for key in ("intent", "inverse", "result")}
+    return decode(OperationRow, fields | {"undoable": bool(row["undoable"])})
+
+
+def _mapped(error: sqlite3.Error) -> VertuiError:
+    if "full" in str(error):
+        return NoRoom("no space left for the catalog: free some space and try again")
+    return Damaged(f"the catalog cannot be used: {error}")

@@ -1,0 +1,209 @@
+"""The API: HTTP on a Unix socket. Every answer is a value of `core.model`; every refusal {"kind", "message"}."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+
+import core.daemon.requests as body
+from core.catalog import BranchRow
+from core.daemon.codec import encode
+from core.engine import capture, compare, doctor, fork, images, inspect, marks, plans, trash, undo
+from core.engine.context import Engine
+from core.engine.operations import once
+from core.errors import VertuiError
+from core.image.recipe import Recipe
+from core.model import (
+    Branch,
+    Command,
+    Committed,
+    DaemonStatus,
+    Finding,
+    Forked,
+    Image,
+    Operation,
+    Plan,
+    Process,
+    TrashEntry,
+    Tree,
+)
+
+HTTP_STATUS = {"UsageError": 400, "NotFound": 404, "Ambiguous": 409, "Conflict": 409}
+RequestId = Header(default_factory=lambda: uuid.uuid4().hex, alias="Request-Id", max_length=64)
+
+
+def make_app(engine: Engine) -> FastAPI:
+    """The application over one engine."""
+    app = FastAPI(title="vertui", version="1", docs_url=None, redoc_url=None)
+    _add_errors(app)
+    _add_reads(app, engine)
+    _add_verbs(app, engine)
+    _add_plans(app, engine)
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(VertuiError)
+    async def refused(_: Request, error: VertuiError) -> Response:
+        status = HTTP_STATUS.get(error.kind, 500)
+        return JSONResponse({"kind": error.kind, "message": str(error)}, status)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        message = f"{'.'.join(str(part) for part in first['loc'][1:])}: {first['msg']}"
+        return JSONResponse({"kind": "UsageError", "message": message}, 400)
+
+
+def _add_reads(app: FastAPI, engine: Engine) -> None:
+    @app.get("/v1/alive")
+    async def alive() -> dict[str, bool]:
+        return {"alive": True}
+
+    @app.get("/v1/status")
+    async def status() -> DaemonStatus:
+        return await asyncio.to_thread(doctor.status, engine)
+
+    @app.get("/v1/tree")
+    async def tree() -> Tree:
+        return await inspect.tree(engine)
+
+    @app.get("/v1/log")
+    async def log(limit: int = 50) -> list[Operation]:
+        return [row.shown() for row in engine.catalog.operations(min(max(limit, 1), 10_000))]
+
+    @app.get("/v1/branches/{branch}/commands")
+    async def commands(branch: str) -> list[Command]:
+        return await engine.machine(branch).agent.ps()
+
+    @app.get("/v1/branches/{branch}/processes")
+    async def processes(branch: str) -> list[Process]:
+        return await engine.machine(branch).agent.processes()
+
+    @app.get("/v1/branches/{branch}/console")
+    async def console(branch: str) -> Response:
+        return Response(engine.machine(branch).console.text, media_type="application/octet-stream")
+
+    @app.get("/v1/trash")
+    async def trash_entries() -> list[TrashEntry]:
+        return trash.entries(engine)
+
+    @app.get("/v1/doctor")
+    async def findings() -> list[Finding]:
+        return await asyncio.to_thread(doctor.findings, engine)
+
+    @app.get("/v1/diff")
+    async def diff(a: str, b: str) -> dict[str, Any]:
+        return await compare.diff(engine, a, b)
+
+    @app.get("/v1/patch")
+    async def patch(a: str, b: str, path: str | None = None) -> Response:
+        return Response(await compare.patch(engine, a, b, path), media_type="application/octet-stream")
+
+    @app.get("/v1/events")
+    async def events() -> StreamingResponse:
+        queue = engine.subscribe()
+
+        async def lines() -> AsyncIterator[bytes]:
+            try:
+                yield b"\n"
+                while (event := await queue.get()) is not None:
+                    yield json.dumps(encode(event)).encode() + b"\n"
+            finally:
+                engine.unsubscribe(queue)
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def _add_verbs(app: FastAPI, engine: Engine) -> None:
+    @app.post("/v1/images", response_model=Image)
+    async def build(request: body.BuildImage, request_id: str = RequestId) -> Any:
+        recipe = Recipe(request.memory_bytes, request.vcpus, request.disk_bytes, tuple(request.packages))
+        return await once(
+            engine, request_id, lambda: images.build_image(engine, request_id, request.name, recipe)
+        )
+
+    @app.post("/v1/up", response_model=Branch)
+    async def up(request: body.Up, request_id: str = RequestId) -> Any:
+        run = lambda: fork.up(engine, request_id, request.image, request.name)  # noqa: E731
+        return await _branch(engine, request_id, run)
+
+    @app.post("/v1/commit", response_model=Committed)
+    async def commit(request: body.Commit, request_id: str = RequestId) -> Any:
+        run = lambda: capture.commit(engine, request_id, request.branch, request.message)  # noqa: E731
+        return await once(engine, request_id, run)
+
+    @app.post("/v1/fork", response_model=Forked)
+    async def fork_(request: body.Fork, request_id: str = RequestId) -> Any:
+        wanted = (request.ref, request.n, request.prefix, request.command)
+        return await once(engine, request_id, lambda: fork.fork(engine, request_id, *wanted))
+
+    @app.post("/v1/pause", response_model=Branch)
+    async def pause(request: body.OneBranch, request_id: str = RequestId) -> Any:
+        return await _branch(engine, request_id, lambda: capture.pause(engine, request_id, request.branch))
+
+    @app.post("/v1/resume", response_model=Branch)
+    async def resume(request: body.OneBranch, request_id: str = RequestId) -> Any:
+        return await _branch(engine, request_id, lambda: capture.resume(engine, request_id, request.branch))
+
+    @app.post("/v1/score", response_model=Branch)
+    async def score(request: body.Score, request_id: str = RequestId) -> Any:
+        run = lambda: marks.score(engine, request_id, request.branch, request.score, request.note)  # noqa: E731
+        return await _branch(engine, request_id, run)
+
+    @app.post("/v1/rename", response_model=Branch)
+    async def rename(request: body.Rename, request_id: str = RequestId) -> Any:
+        run = lambda: marks.rename(engine, request_id, request.branch, request.name)  # noqa: E731
+        return await _branch(engine, request_id, run)
+
+    @app.post("/v1/tag", response_model=Operation)
+    async def tag(request: body.Tag, request_id: str = RequestId) -> Any:
+        return await once(
+            engine, request_id, lambda: marks.tag(engine, request_id, request.commit, request.name)
+        )
+
+    @app.post("/v1/undo", response_model=Operation)
+    async def undo_(_: body.Nothing, request_id: str = RequestId) -> Any:
+        return await once(engine, request_id, lambda: undo.undo(engine, request_id))
+
+    @app.post("/v1/redo", response_model=Operation)
+    async def redo(_: body.Nothing, request_id: str = RequestId) -> Any:
+        return await once(engine, request_id, lambda: undo.redo(engine, request_id))
+
+
+def _add_plans(app: FastAPI, engine: Engine) -> None:
+    @app.post("/v1/plan/promote")
+    async def plan_promote(request: body.PlanPromote) -> Plan:
+        return await plans.plan_promote(engine, request.branch, request.prune_losers)
+
+    @app.post("/v1/plan/prune")
+    async def plan_prune(request: body.PlanPrune) -> Plan:
+        return plans.plan_prune(engine, request.targets, request.now)
+
+    @app.post("/v1/plan/empty-trash")
+    async def plan_empty_trash(_: body.Nothing) -> Plan:
+        return trash.plan_empty(engine)
+
+    @app.post("/v1/plan/remove-image")
+    async def plan_remove_image(request: body.PlanRemoveImage) -> Plan:
+        return plans.kept(engine, images.plan_remove_image(engine, request.image))
+
+    @app.post("/v1/execute", response_model=Operation)
+    async def execute(request: body.Execute, request_id: str = RequestId) -> Any:
+        return await once(engine, request_id, lambda: plans.execute(engine, request_id, request.plan))
+
+    @app.post("/v1/trash/restore", response_model=Operation)
+    async def restore(request: body.RestoreTrash, request_id: str = RequestId) -> Any:
+        return await once(engine, request_id, lambda: trash.restore(engine, request_id, request.entry))
+
+
+async def _branch(engine: Engine, request_id: str, run: Callable[[], Awaitable[BranchRow]]) -> Any:
+    async def shown() -> Branch:
+        return await inspect.branch(engine, await run())
+
+    return await once(engine, request_id, shown)

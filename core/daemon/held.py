@@ -1,0 +1,122 @@
+"""The daemon's side of the holder: requests by one connection, exits by another."""
+
+import array
+import asyncio
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.daemon.holder import LARGEST_MESSAGE, MOST_DESCRIPTORS
+from core.errors import DaemonUnavailable, MachineFailed
+from core.home import Home
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the holder has: child pids and exit statuses by key, names of kept descriptors, its own pid."""
+
+    children: dict[str, int]
+    kept: frozenset[str]
+    exits: dict[str, int]
+    pid: int
+
+
+class Held:
+    """Blocking requests to the holder; safe from any thread. Each takes well under a millisecond, spawn about two."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._socket = connect(home)
+        self._lock = threading.Lock()
+        self._watch: socket.socket | None = None
+
+    def close(self) -> None:
+        """Leave the holder; idempotent."""
+        self._socket.close()
+        if self._watch:
+            self._watch.close()
+
+    def spawn(self, key: str, argv: Sequence[str], log: Path, descriptors: Sequence[int]) -> int:
+        """Start a child that finds `descriptors` as 3, 4, …; its pid. MachineFailed when it cannot be started."""
+        answer, _ = self._ask({"do": "spawn", "key": key, "argv": list(argv), "log": str(log)}, descriptors)
+        if "error" in answer:
+            raise MachineFailed(f"cannot start {Path(argv[0]).name}: {answer['error']}")
+        return int(answer["pid"])
+
+    def kill(self, key: str) -> None:
+        """End a child at once; nothing happens when it has ended."""
+        self._ask({"do": "kill", "key": key})
+
+    def keep(self, key: str, descriptor: int) -> None:
+        """Have a descriptor outlive this daemon. The caller's own copy stays the caller's."""
+        self._ask({"do": "keep", "key": key}, [descriptor])
+
+    def get(self, key: str) -> int | None:
+        """A new descriptor for what was kept under `key`, or None."""
+        return next(iter(self._ask({"do": "get", "key": key})[1]), None)
+
+    def drop(self, key: str) -> None:
+        """Close what was kept under `key`."""
+        self._ask({"do": "drop", "key": key})
+
+    def holdings(self) -> Holdings:
+        """All that is held; exits are told once."""
+        answer, _ = self._ask({"do": "list"})
+        return Holdings(answer["children"], frozenset(answer["kept"]), answer["exits"], answer["pid"])
+
+    def rest(self) -> None:
+        """Do not start the daemon again when it ends."""
+        self._ask({"do": "rest"})
+
+    def watch(self, on_exit: Callable[[str, int], None]) -> None:
+        """Call `on_exit(key, status)` on the running event loop for each child that ends from now on."""
+        self._watch = connect(self._home)
+        self._watch.sendall(json.dumps({"do": "watch"}).encode())
+        self._watch.setblocking(False)
+        watch = self._watch
+
+        def ready() -> None:
+            try:
+                message = watch.recv(LARGEST_MESSAGE)
+            except BlockingIOError:
+                return
+            if not message:
+                asyncio.get_running_loop().remove_reader(watch)
+                return
+            fields = json.loads(message)
+            if "exit" in fields:
+                on_exit(fields["exit"], fields["status"])
+
+        asyncio.get_running_loop().add_reader(watch, ready)
+
+    def _ask(
+        self, request: dict[str, Any], descriptors: Sequence[int] = ()
+    ) -> tuple[dict[str, Any], list[int]]:
+        rights = (
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        )
+        try:
+            with self._lock:
+                self._socket.sendmsg([json.dumps(request).encode()], rights)
+                data, received, _, _ = socket.recv_fds(self._socket, LARGEST_MESSAGE, MOST_DESCRIPTORS)
+        except OSError as error:
+            raise DaemonUnavailable(f"the holder went away: {error.strerror}") from error
+        for descriptor in received:
+            os.set_inheritable(descriptor, False)
+        return json.loads(data), received
+
+
+def connect(home: Home) -> socket.socket:
+    """A connection to the holder; OSError when there is none."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        connection.connect(str(home.holder_socket))
+    except OSError:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,108 @@
+"""The bodies of the API's requests: what a client may send, and its bounds."""
+
+from pydantic import BaseModel, Field
+
+Name = Field(max_length=200)
+
+
+class BuildImage(BaseModel):
+    """Build an image."""
+
+    name: str = Name
+    memory_bytes: int = 512 << 20
+    vcpus: int = 1
+    disk_bytes: int = 4 << 30
+    packages: list[str] = []
+
+
+class Up(BaseModel):
+    """Start a branch from an image."""
+
+    image: str | None = None
+    name: str = Name
+
+
+class OneBranch(BaseModel):
+    """A verb that takes a branch and nothing else."""
+
+    branch: str = Name
+
+
+class Commit(BaseModel):
+    """Commit a branch."""
+
+    branch: str = Name
+    message: str = Field("", max_length=10_000)
+
+
+class Fork(BaseModel):
+    """Fork a branch or commit."""
+
+    ref: str = Name
+    n: int
+    prefix: str | None = None
+    command: str | None = Field(None, max_length=100_000)
+
+
+class PlanPromote(BaseModel):
+    """Plan a promotion."""
+
+    branch: str = Name
+    prune_losers: bool = False
+
+
+class PlanPrune(BaseModel):
+    """Plan a pruning."""
+
+    targets: list[str] = Field(max_length=10_000)
+    now: bool = False
+
+
+class PlanRemoveImage(BaseModel):
+    """Plan removing an image."""
+
+    image: str = Name
+
+
+class Execute(BaseModel):
+    """Carry out a plan."""
+
+    plan: str = Name
+
+
+class RestoreTrash(BaseModel):
+    """Bring something back from the trash."""
+
+    entry: str = Name
+
+
+class Score(BaseModel):
+    """Score a branch."""
+
+    branch: str = Name
+    score: float
+    note: str = Field("", max_length=10_000)
+
+
+class Tag(BaseModel):
+    """Name a commit."""
+
+    commit: str = Name
+    name: str = Name
+
+
+class Rename(BaseModel):
+    """Rename a branch."""
+
+    branch: str = Name
+    name: str = Name
+
+
+class Nothing(BaseModel):
+    """A verb without arguments."""
+
+
+class StopAll(BaseModel):
+    """End every machine; `now` leaves out the commits that would let them be resumed."""
+
+    now: bool = False

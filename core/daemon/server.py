@@ -1,0 +1,115 @@
+"""The daemon: one engine, served over HTTP on a Unix socket, started by the holder and outlived by machines."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import sys
+from collections.abc import Iterator
+
+from fastapi import FastAPI
+
+from core.catalog import Catalog
+from core.daemon.api import make_app
+from core.daemon.held import Held
+from core.daemon.peers import Config, OwnUserProtocol, Server
+from core.daemon.sockets import add_streams
+from core.engine.context import Engine
+from core.engine.recover import recover, watch
+from core.engine.trash import expire
+from core.errors import VertuiError
+from core.home import Home, find_home
+from core.machine.qemu import QemuHypervisor
+from core.network import HubNetwork
+from core.store.files import disk_error
+from core.store.plain import PlainStore
+
+EXPIRE_EVERY_S = 3600.0
+
+
+def make_engine(home: Home) -> Engine:
+    """The engine of a home, over its catalog, store, holder and hub."""
+    held = Held(home)
+    network = HubNetwork()
+    network.prepare()
+    store = PlainStore(home.commits, home.layers)
+    return Engine(home, Catalog(home.catalog), store, held, QemuHypervisor(home, held), network)
+
+
+async def serve(home: Home) -> None:
+    """Recover, then serve until told to stop. The socket appears only once everything was accounted for."""
+    engine = make_engine(home)
+    watch(engine)
+    await recover(engine)
+    app = make_app(engine)
+    add_streams(app, engine)
+    config = Config(
+        app, http=OwnUserProtocol, ws="websockets-sansio", log_level="warning", lifespan="off",
+        timeout_graceful_shutdown=1, ws_max_size=1 << 20,
+    )  # fmt: skip
+    server = Server(config)
+    _add_stop(app, engine, server)
+    listener = _listen(home)
+    tidying = asyncio.create_task(_tidy(engine))
+    try:
+        await server.serve([listener])
+    finally:
+        tidying.cancel()
+        home.daemon_socket.unlink(missing_ok=True)
+        await asyncio.gather(*(live.leave() for live in engine.live.values()))
+        engine.catalog.close()
+
+
+def _add_stop(app: FastAPI, engine: Engine, server: Server) -> None:
+    @app.post("/v1/stop")
+    async def stop() -> dict[str, bool]:
+        await asyncio.to_thread(engine.held.rest)
+        server.should_exit = True
+        engine.end_events()
+        return {"stopping": True}
+
+
+async def _tidy(engine: Engine) -> None:
+    while True:
+        with contextlib.suppress(VertuiError):
+            await expire(engine)
+        await asyncio.sleep(EXPIRE_EVERY_S)
+
+
+def _listen(home: Home) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    home.daemon_socket.unlink(missing_ok=True)
+    listener.bind(str(home.daemon_socket))
+    home.daemon_socket.chmod(0o600)
+    listener.listen(128)
+    return listener
+
+
+@contextlib.contextmanager
+def _locked(home: Home) -> Iterator[None]:
+    """One writer a home: held while the daemon lives."""
+    descriptor = os.open(home.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        sys.exit("another daemon holds this home")
+    finally:
+        os.close(descriptor)
+
+
+def main() -> None:
+    """`python -m core.daemon.server HOME`; a reason it cannot start is its last line of output."""
+    home = find_home(sys.argv[1])
+    try:
+        with _locked(home):
+            asyncio.run(serve(home))
+    except VertuiError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(str(disk_error(error, home.root)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""The verbs, and what they share.
+
+    context   Engine: catalog, store, machines, networks, events of one home
+    live      a branch's machine with its network, agent and console
+    capture   commit, pause, resume            start     machines out of commits, distinct and awake
+    fork      up, fork                         plans     promote, prune, trash: shown, then executed once
+    changes   what undo and redo apply         images    build, base images
+    recover   what a daemon finds when it starts          inspect   tree, sizes, diff
+
+A verb is a function of the Engine. Its docstring says what it requires, does on success, and leaves on failure.
+Every state-changing one runs inside `operations.operation`, which writes an intent first and the outcome last.
+"""

@@ -1,0 +1,152 @@
+"""Commit, pause and resume: a running machine read at one instant."""
+
+import asyncio
+import mmap
+import os
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.catalog import BranchRow
+from core.engine.bases import base_of, new_layer
+from core.engine.context import Engine
+from core.engine.live import Live
+from core.engine.operations import operation
+from core.errors import Conflict
+from core.machine.memory import Pages, Table
+from core.model import PAGE_BYTES, BranchState, Commit, CommitState, Committed, MachineSpec
+from core.store.protocol import Captured, Manifest
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A captured state, still in RAM, and how long the guest felt it."""
+
+    captured: Captured
+    pause_ms: float
+    felt_pause_ms: float
+
+
+async def freeze_and_read(
+    engine: Engine, live: Live, image: str, base: str | None, spec: MachineSpec
+) -> Shot:
+    """Capture a machine, quiesced if its guest can be frozen. On failure it goes on as it was."""
+    directory = engine.home.images / (image if base else f".{image}.tmp")
+    layer = await asyncio.to_thread(new_layer, engine, directory)
+    began = time.perf_counter()
+    try:
+        async with live.held() as quiesced:
+            began = time.perf_counter()
+            state = await live.machine.capture(engine.layer(layer))
+    except BaseException:
+        if layer not in live.machine.layers:
+            engine.store.layer_path(layer).unlink(missing_ok=True)
+        raise
+    felt_ms = (time.perf_counter() - began) * 1000
+    engine.reach("capture.read")
+    under = await base_of(engine, base) if base else None
+    try:
+        pages, table = await asyncio.to_thread(
+            without_unchanged, state.pages, state.table, under.descriptor if under else None
+        )
+    finally:
+        if under:
+            os.close(under.descriptor)
+    captured = Captured(image, base, spec, pages, table, state.devices, state.layers, quiesced)
+    return Shot(captured, state.pause_ms, felt_ms)
+
+
+def without_unchanged(pages: Pages, table: Table, base: int | None) -> tuple[Pages, Table]:
+    """Only the pages that differ from the base image behind a descriptor; without one, from zero."""
+    if not len(pages):
+        return pages, table
+    if base is None:
+        differs = table.any(axis=1)
+        return pages[differs], table[differs]
+    with mmap.mmap(base, 0, prot=mmap.PROT_READ) as room:
+        under = np.frombuffer(room, np.uint8).reshape(-1, PAGE_BYTES)
+        differs = (under[pages] != table).any(axis=1)
+        del under
+    return pages[differs], table[differs]
+
+
+def put_commit(
+    engine: Engine, manifest: Manifest, shot: Shot, stored: int, *, branch: str, message: str,
+    state: CommitState = CommitState.SEALED,
+) -> Commit:  # fmt: skip
+    """The catalog row of a captured state."""
+    commit = Commit(
+        id=manifest.id,
+        state_id=manifest.state_id,
+        parents=manifest.parents,
+        branch=branch,
+        image=manifest.image,
+        message=message,
+        created=time.time(),
+        state=state,
+        quiesced=manifest.quiesced,
+        changed_pages=manifest.page_count,
+        stored_bytes=stored,
+        pause_ms=round(shot.pause_ms, 2),
+        felt_pause_ms=round(shot.felt_pause_ms, 2),
+    )
+    engine.catalog.put_commit(commit)
+    engine.publish("commit", commit.id, f"{branch or manifest.image}: commit {commit.id[:12]} is {state}")
+    return commit
+
+
+async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
+    """Capture a branch's machine."""
+    image = engine.image(row.image)
+    return await freeze_and_read(engine, live, image.id, image.golden, image.spec)
+
+
+async def save(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
+    """Seal a captured state as the branch's new head."""
+    parents = (engine.catalog.branch(row.id).head,)
+    identified = await asyncio.to_thread(engine.store.identify, shot.captured, parents)
+    manifest, stored = await asyncio.to_thread(engine.store.put, shot.captured, identified)
+    engine.reach("commit.stored")
+    with engine.catalog.transaction():
+        commit = put_commit(engine, manifest, shot, stored, branch=row.name, message=message)
+        engine.catalog.change_branch(row.id, head=commit.id)
+    return commit
+
+
+async def commit(engine: Engine, request_id: str, name: str, message: str) -> Committed:
+    """Commit a branch.
+
+    Requires a running or paused machine. On success its state is sealed and is the branch's head; the machine went on.
+    On failure the machine goes on and nothing is added.
+    """
+    row, live, began = engine.branch(name), engine.machine(name), time.perf_counter()
+    async with operation(engine, request_id, "commit", f"commit {row.name}") as record, live.lock:
+        shot = await shoot(engine, live, row)
+        hot_ms = (time.perf_counter() - began) * 1000
+        made = await save(engine, row, shot, message)
+        record.summary = f"commit {row.name} as {made.id[:12]}"
+        record.inverse = {"heads": {row.id: row.head}, "hide": [made.id]}
+    engine.publish("branch", row.name, record.summary)
+    return Committed(made, record.id, round(hot_ms, 2), round((time.perf_counter() - began) * 1000, 2))
+
+
+async def pause(engine: Engine, request_id: str, name: str) -> BranchRow:
+    """Quiesce and stop a branch's machine. Requires a running one; on failure it runs on."""
+    row, live = engine.branch(name), engine.machine(name)
+    if row.state is not BranchState.RUNNING:
+        raise Conflict(f"branch {row.name} is {row.state}, not running")
+    async with operation(engine, request_id, "pause", f"pause {row.name}") as record, live.lock:
+        await live.pause()
+        record.inverse = {"resume": [row.id]}
+        reason = "" if live.quiesced else "its processes could not be frozen"
+        return engine.set_branch(row.id, state=BranchState.PAUSED, reason=reason)
+
+
+async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
+    """Let a paused branch run on. Requires a paused one; on failure it stays paused."""
+    row, live = engine.branch(name), engine.machine(name)
+    async with operation(engine, request_id, "resume", f"resume {row.name}") as record, live.lock:
+        await live.resume()
+        record.inverse = {"pause": [row.id]}
+        return engine.set_branch(row.id, state=BranchState.RUNNING, reason="")

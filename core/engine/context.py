@@ -1,0 +1,141 @@
+"""What every verb works with: one Engine a home."""
+
+import asyncio
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from core.catalog import BranchRow, Catalog
+from core.daemon.held import Held
+from core.engine.live import Live
+from core.errors import Conflict, NotFound
+from core.graph import Ref, resolve
+from core.home import Home
+from core.machine.protocol import Hypervisor, Layer
+from core.model import Event, Image, Plan
+from core.network import HubNetwork
+from core.store.protocol import PageStore
+
+EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
+FAULT = "VERTUI_FAULT"  # "STEP=kill" or "STEP=fail": what a test of crashes sets; see Engine.reach
+
+
+@dataclass
+class Engine:
+    """Catalog, store, machines, networks and events of one home. Lives on the daemon's event loop."""
+
+    home: Home
+    catalog: Catalog
+    store: PageStore
+    held: Held
+    hypervisor: Hypervisor
+    network: HubNetwork
+    live: dict[str, Live] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    building: asyncio.Lock = field(default_factory=asyncio.Lock)
+    loading_base: asyncio.Lock = field(default_factory=asyncio.Lock)
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    started: float = field(default_factory=time.time)
+    _sequence: int = 0
+    _listeners: set[asyncio.Queue[Event | None]] = field(default_factory=set)
+
+    # -- events ----------------------------------------------------------------------------------------------
+
+    def publish(self, kind: str, subject: str, text: str, fraction: float = 0.0) -> None:
+        """Tell every listener; one that does not read is dropped, not waited for."""
+        self._sequence += 1
+        event = Event(self._sequence, kind, subject, text, time.time(), fraction)
+        for queue in list(self._listeners):
+            if queue.qsize() >= EVENTS_WAITING:
+                self.unsubscribe(queue)
+                queue.put_nowait(None)
+            else:
+                queue.put_nowait(event)
+
+    def subscribe(self) -> asyncio.Queue[Event | None]:
+        """A queue of events from now on; None ends it."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._listeners.add(queue)
+        return queue
+
+    def unsubscribe(self, queue: asyncio.Queue[Event | None]) -> None:
+        """Stop feeding a queue; idempotent."""
+        self._listeners.discard(queue)
+
+    def end_events(self) -> None:
+        """Let every listener's stream end: the daemon is about to."""
+        for queue in self._listeners:
+            queue.put_nowait(None)
+
+    def reach(self, step: str) -> None:
+        """Name a step of a verb. VERTUI_FAULT lets a crash test end the daemon, or the verb, exactly here."""
+        wanted = os.environ.get(FAULT, "")
+        if wanted == f"{step}=kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if wanted == f"{step}=fail":
+            raise Conflict(f"stopped at {step}, as {FAULT} asks")
+
+    # -- finding things --------------------------------------------------------------------------------------
+
+    def resolve(self, ref: str) -> Ref:
+        """What a REF means now."""
+        branches = self.catalog.branches()
+        heads = {row.name: row.head for row in branches}
+        trunk = self.catalog.setting("trunk")
+        name = next((row.name for row in branches if row.id == trunk), None)
+        return resolve(ref, self.catalog.commits(), heads, name)
+
+    def branch(self, name: str) -> BranchRow:
+        """The branch of that name; `@trunk` is the trunk's."""
+        if name == "@trunk":
+            return self.catalog.branch((self.resolve(name).branch and self.catalog.setting("trunk")) or "")
+        row = self.catalog.named(name)
+        if row is None:
+            raise NotFound(f"no branch '{name[:40]}': `vertui ls` lists those there are")
+        return row
+
+    def machine(self, name: str) -> Live:
+        """The live machine of a branch; Conflict says why there is none."""
+        row = self.branch(name)
+        live = self.live.get(row.id)
+        if live is None:
+            reason = f" ({row.reason})" if row.reason else ""
+            raise Conflict(
+                f"branch {row.name} is {row.state}{reason}: `vertui resume {row.name}` starts it from its head"
+            )
+        return live
+
+    def image(self, name: str | None) -> Image:
+        """The image of that name or id; without a name the newest."""
+        images = self.catalog.images()
+        if not images:
+            raise NotFound("there is no image yet: run `vertui image build`")
+        if name is None:
+            return images[-1]
+        found = [image for image in images if name in (image.name, image.id)]
+        if not found:
+            raise NotFound(f"no image '{name[:40]}': `vertui image ls` lists those there are")
+        return found[0]
+
+    def layer(self, layer: str) -> Layer:
+        """A disk layer by its id."""
+        return Layer(layer, self.store.layer_path(layer))
+
+    def set_branch(self, branch: str, **changes: object) -> BranchRow:
+        """Change a branch's row and tell who shows it."""
+        row = self.catalog.change_branch(branch, **changes)
+        self.publish(
+            "branch", row.name, f"{row.name} is {row.state}" + (f": {row.reason}" if row.reason else "")
+        )
+        return row
+
+
+def new_id() -> str:
+    """A fresh id for a machine, branch, layer or plan: 16 hex digits, never reused."""
+    return uuid.uuid4().hex[:16]
+
+
+Progress = Callable[[str, float], None]

@@ -1,0 +1,65 @@
+"""Reading: the tree, and what each machine takes."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from core.catalog import BranchRow
+from core.engine.context import Engine
+from core.engine.images import image_bytes
+from core.engine.live import Live
+from core.errors import VertuiError
+from core.graph import kept
+from core.model import Branch, Tree
+
+
+async def tree(engine: Engine) -> Tree:
+    """Branches with their machines' figures, commits with their nearest kept ancestors, images, the trunk."""
+    trunk = engine.catalog.setting("trunk")
+    rows = engine.catalog.branches()
+    branches = await asyncio.gather(*(branch(engine, row, trunk) for row in rows))
+    commits = tuple(
+        replace(commit, parents=parents)
+        for commit, parents in kept(engine.catalog.commits(), engine.catalog.commits(deleted=True))
+    )
+    images = tuple(replace(image, size_bytes=image_bytes(engine, image)) for image in engine.catalog.images())
+    return Tree(tuple(branches), commits, images, next((row.name for row in rows if row.id == trunk), None))
+
+
+async def branch(engine: Engine, row: BranchRow, trunk: str | None = None) -> Branch:
+    """One branch as `ls` shows it."""
+    parent = engine.catalog.branch(row.parent_branch).name if row.parent_branch else None
+    shown = replace(
+        row.shown(), trunk=row.id == (trunk or engine.catalog.setting("trunk")), parent_branch=parent
+    )
+    live = engine.live.get(row.id)
+    if live is None:
+        return shown
+    info = live.network.info
+    memory, changed, disk = await _figures(engine, live)
+    return replace(
+        shown, address=info.address, namespace=info.namespace, tap=info.tap, pid=live.machine.pid,
+        memory_bytes=memory, changed_bytes=changed, disk_bytes=disk,
+        uptime_s=round(time.time() - (row.started or row.created), 1),
+    )  # fmt: skip
+
+
+async def _figures(engine: Engine, live: Live) -> tuple[int, int, int]:
+    """PSS, changed memory and the written disk layer, in bytes; zero for what just ended."""
+    changed = disk = 0
+    memory = await asyncio.to_thread(_pss_bytes, live.machine.pid)
+    with contextlib.suppress(VertuiError):
+        changed = await live.machine.changed_bytes()
+    with contextlib.suppress(OSError, IndexError):
+        disk = engine.store.layer_path(live.machine.layers[-1]).stat().st_blocks * 512
+    return memory, changed, disk
+
+
+def _pss_bytes(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0

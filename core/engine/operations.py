@@ -1,0 +1,74 @@
+"""The operation log around a verb: intent first, outcome last, each request once."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from core.daemon.codec import encode
+from core.engine.context import Engine
+from core.errors import Conflict, VertuiError
+from core.model import OperationState
+
+T = TypeVar("T")
+
+
+@dataclass
+class Record:
+    """The operation in progress. What the verb sets here is written with its outcome, in one transaction."""
+
+    id: int
+    summary: str
+    inverse: dict[str, Any] | None = None
+
+
+@asynccontextmanager
+async def operation(
+    engine: Engine, request_id: str, verb: str, summary: str, intent: dict[str, Any] | None = None
+) -> AsyncIterator[Record]:
+    """Log the body as one operation: done with its inverse if it ends well, failed with the reason if not."""
+    record = Record(engine.catalog.begin(request_id, verb, summary, intent or {}, time.time()), summary)
+    try:
+        yield record
+    except BaseException as error:
+        reason = str(error) if isinstance(error, VertuiError) else type(error).__name__
+        _finish(engine, record, OperationState.FAILED, error=reason)
+        raise
+    _finish(
+        engine, record, OperationState.DONE, inverse=record.inverse or {}, undoable=record.inverse is not None
+    )
+
+
+async def once(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]]) -> Any:
+    """`run()` encoded as JSON values; for a request id seen before, the answer it got then.
+
+    The run goes on when its client hangs up: a verb is not left half done because nobody waits for it.
+    """
+    earlier = engine.catalog.requested(request_id)
+    if earlier is None:
+        return await asyncio.shield(asyncio.create_task(_answered(engine, request_id, run)))
+    if earlier.state is OperationState.FAILED:
+        raise VertuiError(earlier.error)
+    if earlier.state is OperationState.INTENT:
+        raise Conflict(f"operation {earlier.id} ({earlier.summary}) is still at work")
+    return earlier.result
+
+
+async def _answered(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]]) -> Any:
+    result = json.loads(json.dumps(encode(await run())))
+    begun = engine.catalog.requested(request_id)
+    if begun is not None:
+        engine.catalog.change_operation(begun.id, result=result)
+    return result
+
+
+def _finish(engine: Engine, record: Record, state: OperationState, **changes: Any) -> None:
+    engine.catalog.change_operation(
+        record.id, state=state, summary=record.summary, finished=time.time(), **changes
+    )
+    engine.publish(
+        "operation", str(record.id), record.summary + (f": {changes['error']}" if "error" in changes else "")
+    )

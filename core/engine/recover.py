@@ -1,0 +1,160 @@
+"""What a daemon finds when it starts, and what it does when a machine ends: nothing is left unaccounted for."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import time
+from dataclasses import replace
+
+from core.catalog import BranchRow
+from core.daemon.held import Holdings
+from core.engine.bases import base_of
+from core.engine.context import Engine
+from core.engine.live import Live
+from core.engine.start import end
+from core.errors import VertuiError
+from core.model import BranchState, CommitState, OperationState
+
+ALIVE = (BranchState.RUNNING, BranchState.PAUSED)
+WITH_MACHINE = (*ALIVE, BranchState.STARTING)
+MACHINE = "machine:"
+
+
+async def recover(engine: Engine) -> None:
+    """Adopt machines that run, account for those that do not, and remove what no row names."""
+    holdings = engine.held.holdings()
+    rows = {f"{MACHINE}{row.machine}": row for row in engine.catalog.branches() if row.machine}
+    for key in holdings.children:
+        if key.startswith(MACHINE) and key not in rows:
+            engine.held.kill(key)
+    steps = [
+        _recover_branch(engine, row, key, holdings) for key, row in rows.items() if row.state in WITH_MACHINE
+    ]
+    await asyncio.gather(*steps)
+    await asyncio.to_thread(engine.network.sweep, {live.network.index for live in engine.live.values()})
+    for operation in engine.catalog.operations(state=OperationState.INTENT):
+        reason = "the daemon ended while this was at work; what it had begun was removed"
+        engine.catalog.change_operation(
+            operation.id, state=OperationState.FAILED, error=reason, finished=time.time()
+        )
+    for commit in engine.catalog.commits():
+        if commit.state is CommitState.HOT:
+            engine.catalog.put_commit(replace(commit, state=CommitState.GONE))
+    _sweep_files(engine, holdings)
+
+
+async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Holdings) -> None:
+    if row.state is BranchState.STARTING:
+        engine.held.kill(key)
+        _forget_unborn(engine, row)
+    elif key not in holdings.children:
+        status = holdings.exits.get(key)
+        _account(engine, row, status)
+    else:
+        try:
+            await _adopt(engine, row, holdings.children[key])
+        except VertuiError as error:
+            engine.held.kill(key)
+            engine.set_branch(row.id, state=BranchState.LOST, reason=str(error), machine=None)
+
+
+def _forget_unborn(engine: Engine, row: BranchRow) -> None:
+    """A branch that was starting goes if its commit never came to be; else it failed, and its name says so."""
+    known = {commit.id for commit in engine.catalog.commits()}
+    if row.head not in known:
+        engine.catalog.delete_branch(row.id)
+        return
+    engine.set_branch(
+        row.id, state=BranchState.FAILED, reason="the daemon ended while it started", machine=None
+    )
+
+
+async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
+    """Take over a running machine. One found stopped by an unfinished verb is continued first of all."""
+    image = engine.image(row.image)
+    base = await base_of(engine, image.golden)
+    try:
+        machine = await engine.hypervisor.adopt(row.machine or "", image.spec, base, pid)
+    finally:
+        os.close(base.descriptor)
+    paused = row.state is BranchState.PAUSED
+    if not paused and not await machine.is_running():
+        await machine.cont()
+    namespace = await asyncio.to_thread(engine.held.get, f"net:{row.number}")
+    if namespace is None:
+        await machine.close()
+        raise VertuiError("its network is gone")
+    network = await asyncio.to_thread(engine.network.adopt, row.number, namespace)
+    live = engine.live[row.id] = Live(row.id, machine, network)
+    await live.console.open(machine.console_socket)
+    if paused:
+        await live.found_paused(quiesced=not row.reason)
+    else:
+        await (await live.connect()).thaw()
+        await asyncio.to_thread(network.set_link, True)
+
+
+def watch(engine: Engine) -> None:
+    """Account for machines that end from now on."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    def on_exit(key: str, status: int) -> None:
+        live = next((live for live in engine.live.values() if f"{MACHINE}{live.machine.id}" == key), None)
+        if live is not None and not live.closing:
+            task = asyncio.create_task(_ended(engine, live, status))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    engine.held.watch(on_exit)
+
+
+async def _ended(engine: Engine, live: Live, status: int) -> None:
+    row = engine.catalog.branch(live.branch)
+    await end(engine, live)
+    if row.deleted is None and row.state in ALIVE:
+        _account(engine, row, status)
+
+
+def _account(engine: Engine, row: BranchRow, status: int | None) -> None:
+    """Say what became of a branch whose machine is gone."""
+    if status == 0:
+        engine.set_branch(row.id, state=BranchState.STOPPED, reason="the guest shut down", machine=None)
+        return
+    how = "its machine ended with the holder"
+    if status is not None:
+        how = (
+            f"its machine was killed by signal {-status}"
+            if status < 0
+            else f"its machine ended with status {status}"
+        )
+    engine.set_branch(row.id, state=BranchState.LOST, reason=how, machine=None)
+
+
+def _sweep_files(engine: Engine, holdings: Holdings) -> None:
+    """Remove half-built images, layers no commit or machine has, sockets and bases of what is gone."""
+    for leftover in engine.home.images.glob(".*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    collect_layers(engine)
+    machines = {live.machine.id for live in engine.live.values()}
+    for path in engine.home.machines.glob("*"):
+        if path.stem not in machines:
+            path.unlink(missing_ok=True)
+    goldens = {image.golden for image in engine.catalog.images()}
+    numbers = {str(live.network.index) for live in engine.live.values()}
+    for key in holdings.kept:
+        kind, _, name = key.partition(":")
+        if (kind == "base" and name not in goldens) or (kind == "net" and name not in numbers):
+            engine.held.drop(key)
+
+
+def collect_layers(engine: Engine) -> int:
+    """Remove disk layers that no commit (also none in the trash) and no machine has; bytes freed."""
+    keep: set[str] = set()
+    for deleted in (False, True):
+        for commit in engine.catalog.commits(deleted=deleted):
+            with contextlib.suppress(VertuiError):
+                keep.update(layer for layer, _ in engine.store.manifest(commit.id).layers)
+    for live in engine.live.values():
+        keep.update(live.machine.layers)
+    return engine.store.collect(frozenset(keep))

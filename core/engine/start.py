@@ -1,0 +1,122 @@
+"""Machines out of commits: loaded, continued, and made distinct before anything but the agent runs in them."""
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+
+from core.catalog import BranchRow
+from core.engine.bases import base_of, new_layer
+from core.engine.context import Engine, new_id
+from core.engine.live import FREEZE_S, Live
+from core.errors import Conflict, VertuiError
+from core.guest.identity import make_identity
+from core.machine.memory import Pages, Table
+from core.machine.protocol import Machine
+from core.model import BranchState, CommitState, Image
+from core.network.protocol import Network
+
+
+@dataclass(frozen=True)
+class Source:
+    """A state to start machines from: pages (n,) and contents (n, 4096) over the image's base, devices, disk layers."""
+
+    image: Image
+    pages: Pages
+    table: Table
+    devices: bytes
+    layers: tuple[str, ...]
+    quiesced: bool
+
+
+async def source_of(engine: Engine, commit_id: str) -> Source:
+    """A sealed commit's state, verified. Damaged names what is not as it was written."""
+    commit = engine.catalog.commit(commit_id)
+    if commit.state is CommitState.GONE:
+        raise Conflict(f"commit {commit_id[:12]} was still hot when the host died: fork one of its ancestors")
+    image = engine.image(commit.image)
+    store = engine.store
+    layers = await asyncio.to_thread(store.disk, commit_id)
+    devices = await asyncio.to_thread(store.devices, commit_id)
+    pages, table = await asyncio.to_thread(store.memory, commit_id)
+    if commit_id == image.golden:  # its pages are the base image itself
+        pages, table = pages[:0], table[:0]
+    return Source(image, pages, table, devices, layers, commit.quiesced)
+
+
+async def load(engine: Engine, row: BranchRow, source: Source) -> Live:
+    """A branch's machine, loaded and not yet continued. On failure nothing is left of it."""
+    network: Network = await asyncio.to_thread(engine.network.create, row.number)
+    machine: Machine | None = None
+    layer = await asyncio.to_thread(new_layer, engine, engine.home.images / source.image.id)
+    try:
+        machine = await _start(engine, row, source, network)
+        layers = [engine.layer(name) for name in (*source.layers, layer)]
+        await machine.open_disk(engine.home.images / source.image.id / "root.raw", layers)
+        await machine.load(source.pages, source.table, source.devices)
+        engine.held.keep(f"net:{row.number}", network.namespace_fd)
+    except BaseException:
+        if machine:
+            await machine.close()
+        await asyncio.to_thread(network.close)
+        engine.store.layer_path(layer).unlink(missing_ok=True)
+        raise
+    live = Live(row.id, machine, network)
+    engine.live[row.id] = live
+    return live
+
+
+async def _start(engine: Engine, row: BranchRow, source: Source, network: Network) -> Machine:
+    machine = row.machine or new_id()
+    base = await base_of(engine, source.image.golden)
+    try:
+        return await engine.hypervisor.start(machine, source.image.spec, base, network.tap_fd or -1, None)
+    finally:
+        os.close(base.descriptor)
+
+
+async def wake(engine: Engine, live: Live, row: BranchRow, *, quiesced: bool) -> float:
+    """Continue a loaded machine and give it an identity of its own; how long `cont` took, in ms.
+
+    Its processes stay frozen and its link down until the identity is confirmed; on failure the machine is ended.
+    """
+    began = time.perf_counter()
+    try:
+        await live.machine.cont()
+        cont_ms = (time.perf_counter() - began) * 1000
+        await live.console.open(live.machine.console_socket)
+        agent = await live.connect()
+        if not quiesced:
+            await agent.freeze(FREEZE_S)
+        await agent.identity(make_identity(row.name))
+        engine.reach("wake.distinct")
+        await agent.thaw()
+        await asyncio.to_thread(live.network.set_link, True)
+    except BaseException:
+        await end(engine, live)
+        raise
+    engine.set_branch(row.id, state=BranchState.RUNNING, reason="", started=time.time())
+    return cont_ms
+
+
+async def start_again(engine: Engine, row: BranchRow) -> BranchRow:
+    """Start a branch that has no machine from its head. On failure it stays as it was."""
+    source = await source_of(engine, row.head)
+    starting = engine.set_branch(row.id, state=BranchState.STARTING, reason="", machine=new_id())
+    try:
+        live = await load(engine, starting, source)
+        await wake(engine, live, starting, quiesced=source.quiesced)
+    except VertuiError:
+        engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
+        raise
+    return engine.catalog.branch(row.id)
+
+
+async def end(engine: Engine, live: Live) -> None:
+    """End a branch's machine and everything that belongs to it; idempotent. Its disk layer goes if no commit has it."""
+    engine.live.pop(live.branch, None)
+    layers = live.machine.layers
+    await live.close()
+    engine.held.drop(f"net:{live.network.index}")
+    if layers:
+        engine.store.layer_path(layers[-1]).unlink(missing_ok=True)

@@ -1,0 +1,92 @@
+"""The trash: what was pruned and can come back, until it is emptied or its grace period ends."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from core.daemon.codec import encode
+from core.engine.changes import Change, apply
+from core.engine.context import Engine, new_id
+from core.engine.operations import operation
+from core.engine.recover import collect_layers
+from core.errors import Ambiguous, NotFound
+from core.model import Operation, Plan, TrashEntry
+
+GRACE_S = 24 * 3600.0
+
+
+def entries(engine: Engine) -> list[TrashEntry]:
+    """Everything in the trash, newest first: branches, and commits pruned by themselves."""
+    found = []
+    branches = engine.catalog.branches(deleted=True)
+    for row in branches:
+        deleted = row.deleted or 0.0
+        found.append(TrashEntry(row.id, "branch", row.name, 0, deleted, deleted + GRACE_S))
+    for commit in engine.catalog.commits(deleted=True):
+        deleted = engine.catalog.deleted_at(commit.id) or 0.0
+        name = f"{commit.id[:12]} {commit.message}".strip()
+        found.append(TrashEntry(commit.id, "commit", name, commit.stored_bytes, deleted, deleted + GRACE_S))
+    return sorted(found, key=lambda entry: -entry.deleted)
+
+
+async def restore(engine: Engine, request_id: str, wanted: str) -> Operation:
+    """Bring a branch (by name or id) or a commit (by id prefix) back; a branch that ran runs again."""
+    found = [e for e in entries(engine) if wanted in (e.id, e.name) or e.id.startswith(wanted)]
+    found = [e for e in found if e.name == wanted][:1] or found
+    if not found:
+        raise NotFound(
+            f"nothing in the trash is called '{wanted[:40]}': `vertui trash ls` lists what there is"
+        )
+    if len(found) > 1:
+        raise Ambiguous(
+            f"'{wanted[:40]}' may be any of {', '.join(e.id[:12] for e in found[:8])}: give more digits"
+        )
+    entry = found[0]
+    change = Change(restore=(entry.id,)) if entry.kind == "branch" else Change(show=(entry.id,))
+    async with (
+        engine.changing,
+        operation(engine, request_id, "trash restore", f"restore {entry.name}") as record,
+    ):
+        record.inverse = encode(await apply(engine, change))
+    return engine.catalog.operation(record.id).shown()
+
+
+def plan_empty(engine: Engine) -> Plan:
+    """What emptying the trash removes for good."""
+    found = entries(engine)
+    lines = tuple(f"{entry.kind} {entry.name} goes for good: nothing brings it back" for entry in found)
+    branches = tuple(entry.id for entry in found if entry.kind == "branch")
+    commits = tuple(entry.id for entry in found if entry.kind == "commit")
+    size = sum(entry.size_bytes for entry in found)
+    plan = Plan(new_id(), "trash empty", branches, commits, size, False, lines or ("the trash is empty",))
+    engine.plans[plan.id] = plan
+    return plan
+
+
+async def empty(engine: Engine, plan: Plan) -> None:
+    """Remove for good what a plan lists and is still in the trash."""
+    branches = {row.id for row in engine.catalog.branches(deleted=True)} & set(plan.branches)
+    commits = {commit.id for commit in engine.catalog.commits(deleted=True)} & set(plan.commits)
+    with engine.catalog.transaction():
+        for branch in branches:
+            engine.catalog.delete_branch(branch)
+        for commit in commits:
+            engine.catalog.delete_commit(commit)
+    await purge(engine, commits)
+    engine.publish("trash", "", "the trash was emptied")
+
+
+async def purge(engine: Engine, commits: Iterable[str]) -> None:
+    """Free what commits without a row took: rows are gone first, so a crash leaves only what the next sweep takes."""
+    for commit in commits:
+        await asyncio.to_thread(engine.store.delete, commit)
+    collect_layers(engine)
+
+
+async def expire(engine: Engine) -> None:
+    """Remove what has been in the trash longer than the grace period."""
+    old = [entry for entry in entries(engine) if entry.expires < time.time()]
+    branches = tuple(entry.id for entry in old if entry.kind == "branch")
+    commits = tuple(entry.id for entry in old if entry.kind == "commit")
+    if old:
+        await empty(engine, Plan(new_id(), "trash empty", branches, commits, 0, False, ()))

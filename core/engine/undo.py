@@ -1,0 +1,40 @@
+"""Undo and redo: the newest operation's inverse, applied; its own inverse is what redo applies."""
+
+from core.catalog import OperationRow
+from core.daemon.codec import decode, encode
+from core.engine.changes import Change, apply
+from core.engine.context import Engine
+from core.engine.operations import operation
+from core.errors import Conflict
+from core.model import Operation, OperationState
+
+
+async def undo(engine: Engine, request_id: str) -> Operation:
+    """Take back the newest operation that can be. Refused with the reason when what it needs is gone."""
+    done = [row for row in engine.catalog.operations(state=OperationState.DONE) if row.undoable]
+    if not done:
+        raise Conflict(
+            "there is nothing to undo: `vertui log` shows what was done and what can be taken back"
+        )
+    return await _turn(engine, request_id, "undo", done[0], OperationState.UNDONE)
+
+
+async def redo(engine: Engine, request_id: str) -> Operation:
+    """Do again what was undone last; gone once something else was done since."""
+    newest = max(
+        (row.id for row in engine.catalog.operations(state=OperationState.DONE) if row.undoable), default=0
+    )
+    undone = [row for row in engine.catalog.operations(state=OperationState.UNDONE) if row.id > newest]
+    if not undone:
+        raise Conflict("there is nothing to redo")
+    return await _turn(engine, request_id, "redo", undone[-1], OperationState.DONE)
+
+
+async def _turn(
+    engine: Engine, request_id: str, verb: str, row: OperationRow, state: OperationState
+) -> Operation:
+    summary = f"{verb} {row.id}: {row.summary}"
+    async with engine.changing, operation(engine, request_id, verb, summary) as record:
+        inverse = await apply(engine, decode(Change, row.inverse))
+        engine.catalog.change_operation(row.id, state=state, inverse=encode(inverse))
+    return engine.catalog.operation(record.id).shown()

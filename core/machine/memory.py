@@ -1,0 +1,167 @@
+"""Guest memory from outside: which pages a process changed over its base image, read and written in bulk.
+
+A machine maps its base MAP_PRIVATE, so a changed page is an anonymous one.
+Sources: Linux Documentation/admin-guide/mm/pagemap.rst
+(PAGEMAP_SCAN, Linux 6.7, and the older pagemap file), process_vm_readv(2).
+"""
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import MachineFailed
+from core.linux import libc
+from core.model import PAGE_BYTES
+
+Pages = NDArray[np.uint32]
+Table = NDArray[np.uint8]
+
+PAGEMAP_SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
+PAGE_IS_FILE, PAGE_IS_PRESENT, PAGE_IS_SWAPPED = 1 << 2, 1 << 3, 1 << 4
+SCAN_REGIONS = 8192  # regions returned by one ioctl; the scan goes on where it stopped
+SCAN_ARGUMENT = struct.Struct("<12Q")
+REGION = np.dtype([("start", "<u8"), ("end", "<u8"), ("categories", "<u8")])
+IOVEC = np.dtype([("base", "<u8"), ("length", "<u8")])
+MOST_IOVECS = 1024  # UIO_MAXIOV
+PAGEMAP_FILE_BIT, PAGEMAP_PRESENT_BITS = 61, 3 << 62
+
+
+@dataclass(frozen=True)
+class GuestMemory:
+    """Where a process maps its guest's RAM: physical address 0 of the guest lies at `start`."""
+
+    pid: int
+    start: int
+    size_bytes: int
+
+
+def find_memory(pid: int, inode: int, size_bytes: int) -> GuestMemory:
+    """The mapping of the base image with this inode in a process. MachineFailed when it is not mapped whole."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except OSError as error:
+        raise MachineFailed(f"machine process {pid} has ended") from error
+    start = end = 0
+    for line in lines:
+        span, _, offset, _, number = line.split(maxsplit=5)[:5]
+        if int(number) != inode:
+            continue
+        low, high = (int(part, 16) for part in span.split("-"))
+        if int(offset, 16) == 0:
+            start, end = low, high
+        elif low == end:
+            end = high
+    if end - start != size_bytes:
+        raise MachineFailed(f"machine process {pid} does not map its base image whole")
+    return GuestMemory(pid, start, size_bytes)
+
+
+def changed_pages(memory: GuestMemory) -> Pages:
+    """Numbers of the pages that differ, or may differ, from the base: sorted."""
+    try:
+        ranges = _scan(memory)
+    except OSError as error:
+        if error.errno not in (errno.ENOTTY, errno.EINVAL):
+            raise MachineFailed(f"cannot scan machine process {memory.pid}: {error.strerror}") from error
+        return _read_pagemap(memory)
+    counts = ranges[:, 1]
+    if not len(counts):
+        return np.empty(0, np.uint32)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    pages: Pages = (np.repeat(ranges[:, 0], counts) + within).astype(np.uint32)
+    return pages
+
+
+def _scan(memory: GuestMemory) -> NDArray[np.int64]:
+    """PAGEMAP_SCAN: (first page, count) of every run that is present or swapped and not the file's."""
+    regions = np.zeros(SCAN_REGIONS, REGION)
+    found: list[NDArray[np.int64]] = []
+    position, end = memory.start, memory.start + memory.size_bytes
+    descriptor = os.open(f"/proc/{memory.pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while position < end:
+            any_of = PAGE_IS_PRESENT | PAGE_IS_SWAPPED
+            argument = bytearray(
+                SCAN_ARGUMENT.pack(96, 0, position, end, 0, regions.ctypes.data, SCAN_REGIONS, 0,
+                                   PAGE_IS_FILE, PAGE_IS_FILE, any_of, PAGE_IS_PRESENT)
+            )  # fmt: skip
+            count = fcntl.ioctl(descriptor, PAGEMAP_SCAN, argument, True)
+            position = SCAN_ARGUMENT.unpack(argument)[4]
+            runs = regions[:count]
+            first = (runs["start"] - np.uint64(memory.start)) // np.uint64(PAGE_BYTES)
+            pages = (runs["end"] - runs["start"]) // np.uint64(PAGE_BYTES)
+            found.append(np.stack([first, pages], axis=1).astype(np.int64))
+    finally:
+        os.close(descriptor)
+    return np.concatenate(found)
+
+
+def _read_pagemap(memory: GuestMemory) -> Pages:
+    """The older way: one 64-bit entry a page; bit 61 clear means anonymous."""
+    try:
+        with Path(f"/proc/{memory.pid}/pagemap").open("rb", buffering=0) as file:
+            file.seek(memory.start // PAGE_BYTES * 8)
+            entries = np.frombuffer(file.read(memory.size_bytes // PAGE_BYTES * 8), "<u8")
+    except OSError as error:
+        raise MachineFailed(f"cannot scan machine process {memory.pid}: {error.strerror}") from error
+    present = (entries & np.uint64(PAGEMAP_PRESENT_BITS)) != 0
+    anonymous = (entries >> np.uint64(PAGEMAP_FILE_BIT)) & np.uint64(1) == 0
+    return np.flatnonzero(present & anonymous).astype(np.uint32)
+
+
+def arena(pages: int) -> mmap.mmap:
+    """Memory for that many pages, already faulted in: reading into fresh memory costs four times as much."""
+    size = max(pages, 1) * PAGE_BYTES
+    return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
+
+
+def read_pages(memory: GuestMemory, pages: Pages, into: mmap.mmap | None = None) -> Table:
+    """Contents of `pages`, shape (n, 4096), in `into` when it is large enough. The machine must be stopped."""
+    size = len(pages) * PAGE_BYTES
+    room = into if into is not None and len(into) >= size else arena(len(pages))
+    table = np.frombuffer(room, np.uint8, count=size).reshape(-1, PAGE_BYTES)
+    _transfer(libc.process_vm_readv, memory, pages, table)
+    return table
+
+
+def write_pages(memory: GuestMemory, pages: Pages, table: Table) -> None:
+    """Write contents of shape (n, 4096) over `pages` of a machine that is not running."""
+    _transfer(libc.process_vm_writev, memory, pages, np.ascontiguousarray(table))
+
+
+def _transfer(call: ctypes._NamedFuncPointer, memory: GuestMemory, pages: Pages, table: Table) -> None:
+    """Move whole runs of neighbouring pages, at most 1,024 runs a call."""
+    if not len(pages):
+        return
+    breaks = np.flatnonzero(np.diff(pages) != 1) + 1
+    firsts = np.concatenate([[0], breaks])
+    counts = np.diff(np.concatenate([firsts, [len(pages)]]))
+    remote = np.empty(len(firsts), IOVEC)
+    remote["base"] = memory.start + pages[firsts].astype(np.uint64) * PAGE_BYTES
+    remote["length"] = counts * PAGE_BYTES
+    local = np.zeros(1, IOVEC)
+    position = table.ctypes.data
+    for first in range(0, len(remote), MOST_IOVECS):
+        batch = remote[first : first + MOST_IOVECS]
+        size = int(batch["length"].sum())
+        local[0] = (position, size)
+        moved = call(
+            memory.pid,
+            ctypes.c_void_p(local.ctypes.data),
+            ctypes.c_ulong(1),
+            ctypes.c_void_p(batch.ctypes.data),
+            ctypes.c_ulong(len(batch)),
+            ctypes.c_ulong(0),
+        )
+        if moved != size:
+            reason = os.strerror(ctypes.get_errno()) if moved < 0 else "it ended midway"
+            raise MachineFailed(f"cannot reach the memory of machine process {memory.pid}: {reason}")
+        position += size

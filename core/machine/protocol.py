@@ -1,0 +1,113 @@
+"""The seam between the engine and whatever runs machines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from core.machine.base import Base
+from core.machine.memory import Pages, Table
+from core.model import MachineSpec
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One qcow2 layer of a disk: its id and where it lies."""
+
+    id: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What a first boot needs besides the disk."""
+
+    kernel: Path
+    initrd: Path
+    arguments: str
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """What `capture` read: changed page numbers (n,), contents (n, 4096), device state, and how long it stood still.
+
+    `layers` are the disk's layers below the one the machine writes now, oldest first.
+    """
+
+    pages: Pages
+    table: Table
+    devices: bytes
+    layers: tuple[str, ...]
+    pause_ms: float
+
+
+class Machine(Protocol):
+    """One machine process. Errors are MachineFailed; a failed capture leaves the machine running as it was."""
+
+    id: str
+    pid: int
+
+    @property
+    def agent_socket(self) -> Path:
+        """Where the guest's agent is reached."""
+        ...
+
+    @property
+    def console_socket(self) -> Path:
+        """Where the guest's console is reached."""
+        ...
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The disk's layers, oldest first; the last is written."""
+        ...
+
+    async def open_disk(self, root: Path, layers: Sequence[Layer]) -> None:
+        """Put a disk in place of the placeholder: root disk, frozen layers, and last the layer to write."""
+        ...
+
+    async def load(self, pages: Pages, table: Table, devices: bytes) -> None:
+        """Inject memory over the base and load the device state; the machine stays paused."""
+        ...
+
+    async def capture(self, next_layer: Layer) -> MachineState:
+        """Freeze the disk at this instant and read everything; the machine then goes on in `next_layer`."""
+        ...
+
+    async def copy_disk(self, to: Path) -> tuple[str, ...]:
+        """Copy the layer being written, as of one instant, to a file; the frozen layers below it."""
+        ...
+
+    async def stop(self) -> None:
+        """Let no vCPU run."""
+        ...
+
+    async def cont(self) -> None:
+        """Let the vCPUs run."""
+        ...
+
+    async def is_running(self) -> bool:
+        """Do the vCPUs run?"""
+        ...
+
+    async def changed_bytes(self) -> int:
+        """Bytes of guest memory that differ from the base."""
+        ...
+
+    async def close(self) -> None:
+        """End the process and remove its sockets; idempotent, never fails."""
+        ...
+
+
+class Hypervisor(Protocol):
+    """Starts machines and finds them again."""
+
+    async def start(
+        self, machine: str, spec: MachineSpec, base: Base, tap: int, boot: Boot | None
+    ) -> Machine:
+        """A paused machine on `base` with a placeholder disk: ready to load, or with `boot` ready to boot."""
+        ...
+
+    async def adopt(self, machine: str, spec: MachineSpec, base: Base, pid: int) -> Machine:
+        """A machine started by an earlier daemon."""
+        ...

@@ -1,0 +1,291 @@
+"""Machines as QEMU processes."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from core.daemon.held import Held
+from core.errors import MachineFailed
+from core.home import Home
+from core.machine import memory
+from core.machine.arguments import DISK_NODE, arguments
+from core.machine.base import Base
+from core.machine.memory import GuestMemory, Pages, Table
+from core.machine.monitor import Monitor
+from core.machine.protocol import Boot, Layer, MachineState
+from core.model import PAGE_BYTES, MachineSpec
+from core.store.files import disk_error
+
+ARENA_SPARE_PAGES = 1024  # what may change between the count before the pause and the pause
+CHANNELS = ("qmp", "agent", "console")
+
+
+class QemuHypervisor:
+    """Starts QEMU under the holder, with its sockets made beforehand and everything passed as descriptors."""
+
+    def __init__(self, home: Home, held: Held) -> None:
+        self._home = home
+        self._held = held
+
+    async def start(
+        self, machine: str, spec: MachineSpec, base: Base, tap: int, boot: Boot | None
+    ) -> "QemuMachine":
+        """A paused machine on `base` with a placeholder disk: ready to load, or with `boot` ready to boot."""
+        pid = await asyncio.to_thread(self._spawn, machine, spec, base, tap, boot)
+        return await self._connected(machine, base, pid)
+
+    async def adopt(self, machine: str, spec: MachineSpec, base: Base, pid: int) -> "QemuMachine":
+        """A machine started by an earlier daemon."""
+        found = await self._connected(machine, base, pid)
+        await found.find_layers()
+        return found
+
+    async def _connected(self, machine: str, base: Base, pid: int) -> "QemuMachine":
+        found = QemuMachine(self._home, self._held, machine, pid)
+        try:
+            await found.connect(base)
+        except BaseException:
+            await found.close()
+            raise
+        return found
+
+    def _spawn(self, machine: str, spec: MachineSpec, base: Base, tap: int, boot: Boot | None) -> int:
+        listeners = [_listen(socket_path(self._home, machine, channel)) for channel in CHANNELS]
+        try:
+            descriptors = [base.descriptor, tap, *(listener.fileno() for listener in listeners)]
+            log = self._home.log / "machines.log"
+            return self._held.spawn(f"machine:{machine}", arguments(machine, spec, boot), log, descriptors)
+        finally:
+            for listener in listeners:
+                listener.close()
+
+
+class QemuMachine:
+    """`Machine` by QMP for control and by process_vm_readv for memory."""
+
+    def __init__(self, home: Home, held: Held, machine: str, pid: int) -> None:
+        self.id = machine
+        self.pid = pid
+        self._home = home
+        self._held = held
+        self._monitor = Monitor(machine)
+        self._memory = GuestMemory(pid, 0, 0)
+        self._layers: tuple[str, ...] = ()
+
+    @property
+    def agent_socket(self) -> Path:
+        """Where the guest's agent is reached."""
+        return socket_path(self._home, self.id, "agent")
+
+    @property
+    def console_socket(self) -> Path:
+        """Where the guest's console is reached."""
+        return socket_path(self._home, self.id, "console")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The disk's layers, oldest first; the last is written."""
+        return self._layers
+
+    async def connect(self, base: Base) -> None:
+        """Connect the monitor and find the guest's memory."""
+        await self._monitor.connect(socket_path(self._home, self.id, "qmp"))
+        self._memory = await asyncio.to_thread(memory.find_memory, self.pid, base.inode, base.size_bytes)
+
+    async def open_disk(self, root: Path, layers: Sequence[Layer]) -> None:
+        """Put a disk in place of the placeholder: root disk, frozen layers, and last the layer to write."""
+        await self._add(_file("f-root", root, writable=False))
+        await self._add({"driver": "raw", "node-name": "root", "file": "f-root", "read-only": True})
+        below = "root"
+        for layer in layers:
+            await self._add_layer(layer, below, writable=layer is layers[-1])
+            below = _node(layer.id)
+        await self._monitor.execute(
+            "blockdev-reopen", options=[{"driver": "raw", "node-name": DISK_NODE, "file": below}]
+        )
+        self._layers = tuple(layer.id for layer in layers)
+
+    async def load(self, pages: Pages, table: Table, devices: bytes) -> None:
+        """Inject memory over the base and load the device state; the machine stays paused."""
+        await asyncio.to_thread(memory.write_pages, self._memory, pages, table)
+        with _memfd(devices) as descriptor:
+            await self._monitor.execute_with(descriptor, "getfd", fdname="state")
+            await self._monitor.load_devices()
+
+    async def capture(self, next_layer: Layer) -> MachineState:
+        """Freeze the disk at this instant and read everything; the machine then goes on in `next_layer`."""
+        expected = await asyncio.to_thread(memory.changed_pages, self._memory)
+        arena = await asyncio.to_thread(memory.arena, len(expected) + ARENA_SPARE_PAGES)
+        await self._add_layer(next_layer, None, writable=True)
+        frozen = self._layers
+        async with self._standing_still() as clock:
+            try:
+                await self._monitor.execute(
+                    "blockdev-snapshot", node=_node(frozen[-1]), overlay=_node(next_layer.id)
+                )
+            except MachineFailed:
+                await self._remove_layer(next_layer)
+                raise
+            self._layers = (*frozen, next_layer.id)
+            devices = await self._save_devices()
+            pages = memory.changed_pages(self._memory)
+            table = memory.read_pages(self._memory, pages, arena)
+        return MachineState(pages, table, devices, frozen, clock.pause_ms)
+
+    async def copy_disk(self, to: Path) -> tuple[str, ...]:
+        """Copy the layer being written, as of one instant, to a file; the frozen layers below it."""
+        async with self._standing_still():
+            await asyncio.to_thread(_copy_file, self._home.layers / f"{self._layers[-1]}.qcow2", to)
+            return self._layers[:-1]
+
+    async def stop(self) -> None:
+        """Let no vCPU run."""
+        await self._monitor.execute("stop")
+
+    async def cont(self) -> None:
+        """Let the vCPUs run."""
+        await self._monitor.execute("cont")
+
+    async def is_running(self) -> bool:
+        """Do the vCPUs run?"""
+        status: dict[str, Any] = await self._monitor.execute("query-status")
+        return bool(status["running"])
+
+    async def changed_bytes(self) -> int:
+        """Bytes of guest memory that differ from the base."""
+        return PAGE_BYTES * len(await asyncio.to_thread(memory.changed_pages, self._memory))
+
+    async def close(self) -> None:
+        """End the process and remove its sockets; idempotent, never fails."""
+        with contextlib.suppress(Exception):
+            await asyncio.to_thread(self._held.kill, f"machine:{self.id}")
+        await self._monitor.close()
+        for channel in CHANNELS:
+            socket_path(self._home, self.id, channel).unlink(missing_ok=True)
+
+    async def find_layers(self) -> None:
+        """Ask QEMU for the disk's layers: what an adopting daemon does not know."""
+        nodes = await self._monitor.execute("query-named-block-nodes")
+        disk: dict[str, Any] = next(
+            (node["image"] for node in nodes if node.get("node-name") == DISK_NODE), {}
+        )
+        tops = [node for node in nodes if node["drv"] == "qcow2" and node.get("file") == disk.get("filename")]
+        found: list[str] = []
+        image = tops[0]["image"] if tops else {}
+        while image.get("format") == "qcow2":
+            found.append(Path(image["filename"]).stem)
+            image = image.get("backing-image", {})
+        self._layers = tuple(reversed(found))
+
+    @asynccontextmanager
+    async def _standing_still(self) -> AsyncIterator["_Clock"]:
+        """Stop the machine for the body, if it runs, and let it go on whatever happens there."""
+        running = await self.is_running()
+        clock = _Clock()
+        if running:
+            await self.stop()
+        try:
+            yield clock
+        finally:
+            if running:
+                await self.cont()
+            clock.pause_ms = (time.perf_counter() - clock.started) * 1000
+
+    async def _save_devices(self) -> bytes:
+        """The device state, by `xen-save-devices-state`: generic in spite of its name; no RAM in it."""
+        descriptor = os.memfd_create("vertui-devices", os.MFD_CLOEXEC)
+        try:
+            writer = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                added = await self._monitor.execute_with(writer, "add-fd")
+            finally:
+                os.close(writer)
+            number = added["fdset-id"]
+            await self._monitor.execute("xen-save-devices-state", filename=f"/dev/fdset/{number}", live=False)
+            await self._monitor.execute("remove-fd", fdset_id=number)
+            return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        finally:
+            os.close(descriptor)
+
+    async def _add(self, node: dict[str, Any]) -> None:
+        await self._monitor.execute("blockdev-add", **node)
+
+    async def _add_layer(self, layer: Layer, below: str | None, *, writable: bool) -> None:
+        await self._add(_file(f"f-{layer.id}", layer.path, writable=writable))
+        node = {"driver": "qcow2", "node-name": _node(layer.id), "file": f"f-{layer.id}", "backing": below}
+        await self._add(node | {"read-only": not writable})
+
+    async def _remove_layer(self, layer: Layer) -> None:
+        with contextlib.suppress(MachineFailed):
+            await self._monitor.execute("blockdev-del", node_name=_node(layer.id))
+            await self._monitor.execute("blockdev-del", node_name=f"f-{layer.id}")
+
+
+class _Clock:
+    """When a pause began and, once over, how long it was."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.pause_ms = 0.0
+
+
+def socket_path(home: Home, machine: str, channel: str) -> Path:
+    """Where a machine listens for `qmp`, `agent` or `console`."""
+    return home.machines / f"{machine}.{channel}"
+
+
+def _node(layer: str) -> str:
+    return f"l-{layer}"
+
+
+def _file(name: str, path: Path, *, writable: bool) -> dict[str, Any]:
+    """A file node. Durability is the seal's, so guest flushes need not reach the disk."""
+    cache = {"no-flush": True, "direct": False}
+    return {
+        "driver": "file",
+        "node-name": name,
+        "filename": str(path),
+        "cache": cache,
+        "read-only": not writable,
+    }
+
+
+def _listen(path: Path) -> socket.socket:
+    """A listening socket made before QEMU runs: a client connects at once, nothing polls."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        listener.listen(4)
+    except OSError as error:
+        listener.close()
+        raise disk_error(error, path) from error
+    return listener
+
+
+@contextlib.contextmanager
+def _memfd(data: bytes) -> Any:
+    descriptor = os.memfd_create("vertui-devices", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, data)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """Copy by the kernel, sharing blocks where the filesystem can."""
+    try:
+        with source.open("rb") as reader, target.open("xb") as writer:
+            size = os.fstat(reader.fileno()).st_size
+            while size:
+                size -= os.copy_file_range(reader.fileno(), writer.fileno(), size)
+    except OSError as error:
+        raise disk_error(error, target) from error
