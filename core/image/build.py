@@ -1,10 +1,11 @@
 """Building an image's files, step by step, leaving whole things or nothing."""
 
+import asyncio
 import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from core.errors import Conflict
@@ -33,7 +34,7 @@ async def build_files(recipe: Recipe, directory: Path, cache: Path, progress: Pr
     On failure, cancelled or killed, the cache holds whole bases only; the caller removes `directory`.
     """
     try:
-        with _workshop(cache) as work:
+        async with _workshop(cache) as work:
             base = await _base(recipe, cache, work, progress)
             await _assemble(recipe, base, directory, work, progress)
     except OSError as error:
@@ -53,8 +54,9 @@ async def _base(recipe: Recipe, cache: Path, work: Path, progress: Progress) -> 
         progress("unpacking the kernel", 1.0)
         fresh.replace(base)
     os.utime(base)
-    for unused in sorted(cache.glob("base-*"), key=lambda path: path.stat().st_mtime)[:-KEPT_BASES]:
-        shutil.rmtree(unused)
+    bases = sorted(cache.glob("base-*"), key=lambda path: path.stat().st_mtime)
+    for unused in bases[:-KEPT_BASES]:
+        await asyncio.to_thread(shutil.rmtree, unused)
     return base
 
 
@@ -62,37 +64,46 @@ async def _assemble(recipe: Recipe, base: Path, directory: Path, work: Path, pro
     progress("making the root disk", 0.0)
     disk = directory / "root.raw"
     inputs = [base / "rootfs.tar", base / "modules", base / "busybox", GUEST, disk]
-    script = ["sh", str(SOURCES / "disk.sh"), str(work / "tree"), *map(str, inputs), str(recipe.disk_bytes)]
-    await run(alone(script))
+    scratch = work / "scratch"
+    scratch.mkdir()
+    script = [
+        "sh",
+        str(SOURCES / "disk.sh"),
+        str(scratch / "tree"),
+        *map(str, inputs),
+        str(recipe.disk_bytes),
+    ]
+    await run(alone(script, scratch))
     progress("making the root disk", 1.0)
     progress("making the initrd", 0.0)
-    shutil.copyfile(base / "vmlinux", directory / "vmlinux")
+    await asyncio.to_thread(shutil.copyfile, base / "vmlinux", directory / "vmlinux")
     write_atomic(directory / "initrd", initrd(base / "modules", base / "busybox"))
     overlay = ["-o", "cluster_size=4k", str(directory / "empty.qcow2"), str(recipe.disk_bytes)]
     await run(["qemu-img", "create", "-q", "-f", "qcow2", *overlay])
     progress("making the initrd", 1.0)
 
 
-@contextlib.contextmanager
-def _workshop(cache: Path) -> Iterator[Path]:
+@contextlib.asynccontextmanager
+async def _workshop(cache: Path) -> AsyncIterator[Path]:
     """An empty scratch directory, one build's at a time: what a killed build left in it goes first."""
     cache.mkdir(parents=True, exist_ok=True)
     lock = os.open(cache / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         work = cache / "work"
-        _remove(work)
+        await _remove(work)
         work.mkdir()
         try:
             yield work
         finally:
-            _remove(work)
+            await _remove(work)
     except BlockingIOError as error:
         raise Conflict("another image is being built: wait for it to finish") from error
     finally:
         os.close(lock)
 
 
-def _remove(tree: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(tree)
+async def _remove(tree: Path) -> None:
+    """Remove a tree, also while being cancelled."""
+    if tree.exists():
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, tree))

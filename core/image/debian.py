@@ -33,7 +33,8 @@ async def kernel_version() -> str:
 
 async def make_rootfs(recipe: Recipe, work: Path, step: Step) -> None:
     """Write work/rootfs.tar and the packages work/debs/*.deb, from the mirrors this host's apt knows."""
-    (work / "tmp").mkdir()
+    scratch = work / "scratch"
+    scratch.mkdir()
     (work / "apt.conf").write_text(await _apt_settings())
     seen = 0
 
@@ -43,8 +44,8 @@ async def make_rootfs(recipe: Recipe, work: Path, step: Step) -> None:
             seen += 1
             step(min(seen / USUAL_STEPS, 1.0))
 
-    await run(alone(await _mmdebstrap(recipe, work)), line, env={"TMPDIR": str(work / "tmp")})
-    shutil.rmtree(work / "tmp")
+    await run(alone(await _mmdebstrap(recipe, work), scratch), line, env={"TMPDIR": str(scratch)})
+    scratch.rmdir()
 
 
 async def unpack_packages(work: Path) -> None:
@@ -71,7 +72,7 @@ async def _mmdebstrap(recipe: Recipe, work: Path) -> list[str]:
         "--variant=minbase",
         f"--include={','.join(recipe.installed)}",
         f"--aptopt={work / 'apt.conf'}",
-        f'--extract-hook=sh {shlex.quote(str(SOURCES / "excludes.sh"))} "$1"',
+        f'--extract-hook=sh {shlex.quote(str(SOURCES / "extracted.sh"))} "$1"',
         f'--customize-hook=sh {shlex.quote(str(SOURCES / "fetch.sh"))} "$1"',
         f"--customize-hook=copy-out /debs {shlex.quote(str(work))}",
         '--customize-hook=rm -r "$1/debs"',

@@ -8,9 +8,6 @@ from pathlib import Path
 
 from core.errors import UsageError
 
-FORMAT = 1
-"""Raised whenever the builder makes something else of the same inputs."""
-
 MIB = 1 << 20
 GIB = 1 << 30
 MEMORY_STEP = 2 * MIB  # a huge page of the host, so that a base image can be mapped by them
@@ -30,6 +27,8 @@ ESSENTIALS = (
     "procps",
     "python3",
 )
+BASE_MAKERS = ("debian.py", "kernel.py", "modules.py", "extracted.sh", "fetch.sh")
+"""Our sources that decide what a base holds: an edit makes another base, so there is no format number to forget."""
 
 SOURCES = Path(__file__).parent
 GUEST = SOURCES.parent / "guest"
@@ -65,8 +64,8 @@ class Recipe:
 
     def base_digest(self, kernel: str) -> str:
         """Names the base: what of the image costs a run of mmdebstrap. `kernel` is Debian's version of it."""
-        hook = (SOURCES / "fetch.sh").read_bytes()
-        return _digest(str(FORMAT), self.suite, *self.installed, kernel, hook)
+        makers = [SOURCES / name for name in BASE_MAKERS]
+        return _digest(self.suite, *self.installed, kernel, *(path.read_bytes() for path in makers))
 
     def digest(self, kernel: str) -> str:
         """Names the image's files: equal exactly when all inputs are, our own sources included."""

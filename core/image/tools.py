@@ -28,19 +28,22 @@ WRAPPERS = ("setpriv", "unshare")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # an ordinary user's PATH often lacks mke2fs
 LONGEST_LINE = 1 << 20
 EPOCH = "1700000000"  # the time of every file an image is made of
+ON_TMPFS = 'mount -t tmpfs -o mode=755,size=75% tmpfs "$1" && shift && exec "$@"'
+"""A Debian tree is 10,000 small files: in memory it takes half the time, and needs no tidying."""
 
 Line = Callable[[str], None]
 
 
-def alone(argv: Sequence[str]) -> list[str]:
-    """`argv` as root of private mount and process namespaces, which end with it and take every mount along.
+def alone(argv: Sequence[str], scratch: Path) -> list[str]:
+    """`argv` as root of private mount and process namespaces, with a tmpfs on the directory `scratch`.
 
-    Ends also when the process that started it is killed. An ordinary user becomes root of a user namespace,
-    with the subordinate ids /etc/subuid grants.
+    The namespaces, every mount in them and all in `scratch` end with the tool, which ends with the process that
+    started it. An ordinary user becomes root of a user namespace, with the subordinate ids /etc/subuid grants.
     """
-    mapped = [] if os.geteuid() == 0 else ["--map-root-user", "--map-auto"]
     died = ["setpriv", "--pdeathsig", "KILL"]
-    return [*died, "unshare", *mapped, "--fork", "--pid", "--mount-proc", "--kill-child", *argv]
+    mapped = [] if os.geteuid() == 0 else ["--map-root-user", "--map-auto"]
+    unshared = ["unshare", *mapped, "--fork", "--pid", "--mount-proc", "--kill-child"]
+    return [*died, *unshared, "sh", "-c", ON_TMPFS, "sh", str(scratch), *argv]
 
 
 async def run(argv: Sequence[str], line: Line | None = None, env: Mapping[str, str] | None = None) -> None:
@@ -86,7 +89,7 @@ class _Said:
         tool = next((word for word in argv if word in PACKAGES and word not in WRAPPERS), Path(argv[0]).name)
         why = self._first_error or self._last or f"exit status {status}"
         if "No space left on device" in why:
-            return NoRoom(f"no space left while {tool} ran: free some space and try again")
+            return NoRoom(f"no disk space or memory left while {tool} ran: free some and try again")
         return VertuiError(f"{tool} failed: {why[:300]}")
 
 
