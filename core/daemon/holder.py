@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from core import linux
+from core.daemon import porter
 from core.home import Home, find_home
 
 LARGEST_MESSAGE = 128 * 1024
@@ -212,8 +213,11 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
+    jobs = porter.start()
     enter_namespaces()
-    Holder(home).run()
+    holder = Holder(home)
+    holder.kept[porter.KEY] = jobs.detach()
+    holder.run()
 
 
 if __name__ == "__main__":

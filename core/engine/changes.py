@@ -117,9 +117,7 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
         "pause": change.resume,
         "resume": change.pause,
     }
-    return Change(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in inverse.items()}
-    )
+    return decode(Change, inverse)
 
 
 def _hide(engine: Engine, change: Change, now: float) -> list[str]:

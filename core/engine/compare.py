@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from core.diff.entry import FilesystemDiff
 from core.diff.filesystem import diff_disks
 from core.diff.shape import as_json
 from core.diff.text import patch as patch_lines
@@ -31,7 +32,8 @@ async def patch(engine: Engine, a: str, b: str, path: str | None) -> bytes:
 
     def compare(before: ChainDisk, after: ChainDisk) -> bytes:
         found = diff_disks(before, after)
-        return b"".join(patch_lines(found, before, after))
+        wanted = [entry for entry in found.entries if path is None or _below(entry.path, path.encode())]
+        return b"".join(patch_lines(FilesystemDiff(tuple(wanted)), before, after))
 
     return (await _compared(engine, a, b, compare))[0]
 
@@ -77,3 +79,9 @@ async def _disk(engine: Engine, ref: str, notes: list[str]) -> AsyncIterator[tup
         yield engine.home.images / row.image / "root.raw", [*(path(layer) for layer in frozen), copy]
     finally:
         copy.unlink(missing_ok=True)
+
+
+def _below(path: bytes, top: bytes) -> bool:
+    """Is a path that path, or below it? Leading and trailing slashes do not matter."""
+    parts, wanted = path.strip(b"/"), top.strip(b"/")
+    return not wanted or parts == wanted or parts.startswith(wanted + b"/")

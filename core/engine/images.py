@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from core.daemon.porter import KEY as PORTER
 from core.engine.bases import new_layer
 from core.engine.capture import freeze_and_read, put_commit
 from core.engine.context import Engine, Progress, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
-from core.errors import Conflict, GuestFailed, MachineFailed, NotFound
-from core.image.build import build_files, digest
+from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound
+from core.image.job import run_build, run_digest
 from core.image.kernel import KERNEL_ARGS
 from core.image.recipe import Recipe
 from core.machine import base as base_images
@@ -41,21 +42,29 @@ async def build_image(engine: Engine, request_id: str, name: str, recipe: Recipe
     if engine.building.locked():
         raise Conflict("another image is being built: wait for it to finish")
     async with engine.building:
-        wanted = await digest(recipe)
-        present = next(
-            (image for image in engine.catalog.images() if image.id == _image_id(wanted, name)), None
-        )
-        if present:
-            return present
-        async with operation(engine, request_id, "image build", f"build image {name}"):
-            return await _build(engine, name, recipe, _image_id(wanted, name))
+        porter = await asyncio.to_thread(engine.held.get, PORTER)
+        if porter is None:
+            raise DaemonUnavailable("the porter is gone: run `vertui daemon stop --all` and start again")
+        try:
+            return await _build_once(engine, request_id, name, recipe, porter)
+        finally:
+            os.close(porter)
+
+
+async def _build_once(engine: Engine, request_id: str, name: str, recipe: Recipe, porter: int) -> Image:
+    wanted = _image_id(await run_digest(porter, recipe), name)
+    present = next((image for image in engine.catalog.images() if image.id == wanted), None)
+    if present:
+        return present
+    async with operation(engine, request_id, "image build", f"build image {name}"):
+        return await _build(engine, name, recipe, wanted, porter)
 
 
 def _image_id(digest_: str, name: str) -> str:
     return f"{name}-{digest_[:16]}"
 
 
-async def _build(engine: Engine, name: str, recipe: Recipe, image: str) -> Image:
+async def _build(engine: Engine, name: str, recipe: Recipe, image: str, porter: int) -> Image:
     def progress(step: str, fraction: float) -> None:
         engine.publish("progress", name, step, fraction)
 
@@ -63,7 +72,7 @@ async def _build(engine: Engine, name: str, recipe: Recipe, image: str) -> Image
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
     try:
-        await build_files(recipe, work, engine.home.cache, progress)
+        await run_build(porter, recipe, work, engine.home.cache, progress)
         made = await _boot_and_commit(engine, name, recipe, image, work, progress)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -15,7 +15,6 @@ from core.guest.answers import number, pair, payload, text
 from core.guest.connection import Connection
 
 ACK_EVERY = wire.WINDOW_BYTES // 4
-STDIN_CHUNK_BYTES = 32 * 1024
 
 
 class StreamName(IntEnum):
@@ -148,8 +147,8 @@ class CommandStream(AsyncIterator[Output | Exit]):
 
     async def write_stdin(self, data: bytes) -> None:
         """Send input, waiting while a window of it has not been read; GuestFailed when the command is over."""
-        for at in range(0, len(data), STDIN_CHUNK_BYTES):
-            chunk = data[at : at + STDIN_CHUNK_BYTES]
+        for at in range(0, len(data), wire.CHUNK_BYTES):
+            chunk = data[at : at + wire.CHUNK_BYTES]
             while self._stdin_sent + len(chunk) - self._stdin_acked > wire.WINDOW_BYTES and self._following():
                 self._changed.clear()
                 await self._changed.wait()

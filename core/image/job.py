@@ -1,7 +1,7 @@
 """`python -m core.image.job`: an image build as a job of its own, in the host's network namespace.
 
-It prints one JSON object a line: {"step", "fraction"} as it goes, then {"digest"} or {"done": true}, or {"error": {"kind",
-"message"}}. `run_digest` and `run_build` are the daemon's side.
+It prints one JSON object a line: {"step", "fraction"} as it goes, then {"digest"} or {"done": true}, or
+{"error": {"kind", "message"}}. `run_digest` and `run_build` are the daemon's side.
 """
 
 import asyncio

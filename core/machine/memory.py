@@ -11,6 +11,7 @@ import fcntl
 import mmap
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def write_pages(memory: GuestMemory, pages: Pages, table: Table) -> None:
     _transfer(libc.process_vm_writev, memory, pages, np.ascontiguousarray(table))
 
 
-def _transfer(call: ctypes._NamedFuncPointer, memory: GuestMemory, pages: Pages, table: Table) -> None:
+def _transfer(call: Callable[..., int], memory: GuestMemory, pages: Pages, table: Table) -> None:
     """Move whole runs of neighbouring pages, at most 1,024 runs a call."""
     if not len(pages):
         return

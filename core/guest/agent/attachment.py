@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 STREAM_FRAMES = (wire.STDOUT, wire.STDERR)
 
-CHUNK_BYTES = 32 * 1024 - wire.HEADER_BYTES - wire.OFFSET.size
-"""The virtio console driver takes 32 KiB a write: one frame, one write."""
-
 ACK_EVERY_BYTES = wire.WINDOW_BYTES // 4
 
 
@@ -56,7 +53,7 @@ class Attachment:
         for index, stream in enumerate(self.command.streams):
             start = max(self.cursors[index], stream.ring.start)
             if room > 0 and start < stream.ring.end:
-                data = stream.ring.read(start, min(CHUNK_BYTES, room))
+                data = stream.ring.read(start, min(wire.CHUNK_BYTES, room))
                 self.cursors[index] = start + len(data)
                 self._sent += len(data) + wire.FRAME_COST
                 stream.resume()

@@ -13,7 +13,6 @@ import socket
 import struct
 import time
 from binascii import a2b_base64, crc32
-from pathlib import Path
 from typing import Any
 
 from .kernel import bind_mount, read_file, write_file
@@ -39,7 +38,7 @@ def assume(request: dict[str, Any]) -> dict[str, Any]:
     _reseed(a2b_base64(request["seed"]))
     time.clock_settime_ns(time.CLOCK_REALTIME, int(request["unix_time_ns"]))
     socket.sethostname(request["hostname"])
-    Path(DIRECTORY, "identity").mkdir(parents=True, exist_ok=True)
+    _make_directory()
     for field, name in BOUND.items():
         _present(
             name, f"{DIRECTORY}/identity/{field}", request[field] + "\n", private=field == "ssh_host_key"
@@ -47,6 +46,12 @@ def assume(request: dict[str, Any]) -> dict[str, Any]:
     closed = close_outside()
     write_file(f"{DIRECTORY}/generation", f"{request['generation']}\n".encode())
     return {"closed": closed, **_read_back()}
+
+
+def _make_directory() -> None:
+    for path in (DIRECTORY, f"{DIRECTORY}/identity"):
+        if not os.access(path, os.F_OK):
+            os.mkdir(path)  # noqa: PTH102
 
 
 def _reseed(seed: bytes) -> None:

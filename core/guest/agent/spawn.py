@@ -61,7 +61,8 @@ class Program(NamedTuple):
         base |= {"SHELL": user.pw_shell or "/bin/sh", "LANG": "C.UTF-8"}
         if request.get("tty"):
             base["TERM"] = "xterm-256color"
-        return cls(argv, base | env, request.get("cwd") or user.pw_dir, user)
+        home = user.pw_dir if os.access(user.pw_dir, os.X_OK) else "/"
+        return cls(argv, base | env, request.get("cwd") or home, user)
 
 
 def _look_up(user: str) -> pwd.struct_passwd:

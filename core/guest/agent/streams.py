@@ -13,7 +13,8 @@ from .loop import READ, WRITE, Poller
 from .ring import RING_BYTES, Ring
 from .spawn import BadRequest
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 2 * wire.CHUNK_BYTES
+"""A full pipe's worth, in whole frames."""
 
 
 class Stream:

@@ -32,6 +32,9 @@ HEADER_BYTES = HEADER.size + CHECKSUM.size
 MAX_PAYLOAD = 64 * 1024
 RESYNC = bytes(MAX_PAYLOAD + HEADER_BYTES)
 
+CHUNK_BYTES = 32 * 1024 - HEADER_BYTES - OFFSET.size
+"""Data in one frame: the virtio console driver takes 32 KiB a write, so one frame is one write."""
+
 WINDOW_BYTES = 256 * 1024
 """Bytes of a stream that may be under way and not yet acknowledged, in either direction."""
 

@@ -1,0 +1,123 @@
+"""The porter: a small process that stays in the host's network namespace, where the holder's children cannot go.
+
+It runs what must reach the host's network (downloads of an image build). One SEQPACKET message is one job: a JSON list,
+the argv, and beside it two descriptors: the job's stdout and stderr, and a pipe into which its exit status is written
+as a decimal number. A job whose status pipe loses its reader is killed with its whole process group: nobody wants it.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+
+from core import linux
+from core.errors import DaemonUnavailable
+
+LARGEST_JOB = 64 * 1024
+KEY = "porter"
+LONGEST_LINE = 1 << 20
+
+
+def start() -> socket.socket:
+    """Fork the porter and return the socket it takes jobs from. Call it before entering any namespace."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        try:
+            ours.close()
+            linux.die_with_parent(signal.SIGKILL)
+            _serve(theirs)
+        finally:
+            os._exit(0)
+    theirs.close()
+    return ours
+
+
+def _serve(jobs: socket.socket) -> None:
+    """Take jobs and watch them until the other end closes."""
+    running: dict[int, int] = {}
+    wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    poll = select.poll()
+    poll.register(jobs, select.POLLIN)
+    poll.register(wake_read, select.POLLIN)
+    while True:
+        for descriptor, _ in poll.poll():
+            if descriptor == wake_read:
+                os.read(wake_read, 4096)
+                _reap(running, poll)
+            elif descriptor == jobs.fileno():
+                data, descriptors, _, _ = socket.recv_fds(jobs, LARGEST_JOB, 2)
+                if not data:
+                    return
+                output, status = descriptors
+                running[status] = _run(json.loads(data), output)
+                poll.register(status, 0)
+            elif descriptor in running:
+                poll.unregister(descriptor)
+                os.killpg(running[descriptor], signal.SIGKILL)
+
+
+def _run(argv: list[str], output: int) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            linux.die_with_parent(signal.SIGKILL)
+            signal.set_wakeup_fd(-1)
+            os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.closerange(3, 4096)
+            os.execvp(argv[0], argv)
+        finally:
+            os._exit(127)
+    os.close(output)
+    return pid
+
+
+def _reap(running: dict[int, int], poll: select.poll) -> None:
+    for status, pid in list(running.items()):
+        ended, result = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            with contextlib.suppress(OSError):
+                os.write(status, str(os.waitstatus_to_exitcode(result)).encode())
+            with contextlib.suppress(KeyError):
+                poll.unregister(status)
+            os.close(status)
+            del running[status]
+
+
+async def run_job(porter: int, argv: Sequence[str]) -> AsyncIterator[str]:
+    """Run a job through the porter behind a descriptor and yield its output's lines; killed if the reader leaves.
+
+    Raises DaemonUnavailable when the porter is gone; a job's failure is for its own output to tell.
+    """
+    output_read, output_write = os.pipe2(os.O_CLOEXEC)
+    status_read, status_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        with socket.socket(fileno=os.dup(porter)) as jobs:
+            socket.send_fds(jobs, [json.dumps(list(argv)).encode()], [output_write, status_write])
+    except OSError as error:
+        os.close(output_read)
+        raise DaemonUnavailable(
+            "the porter is gone: run `vertui daemon stop --all` and start again"
+        ) from error
+    finally:
+        os.close(output_write)
+        os.close(status_write)
+    reader = asyncio.StreamReader(limit=LONGEST_LINE)
+    pipe = os.fdopen(output_read, "rb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        while line := await reader.readline():
+            yield line.decode(errors="replace").rstrip("\n")
+    finally:
+        transport.close()
+        os.close(status_read)
