@@ -1,0 +1,90 @@
+"""The command line as a process: every verb has its help, every mistake is one line, and reading stays light."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vertui.cli import VERBS
+
+HEAVY = ("textual", "rich", "pydantic", "numpy", "networkx", "fastapi", "uvicorn", "websockets", "asyncio")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A home in which no daemon can be started: its place is a file."""
+    place = tmp_path / "home"
+    place.write_text("not a directory")
+    yield place
+    assert place.read_text() == "not a directory"
+
+
+def vertui(home: Path, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    variables = os.environ | {"VERTUI_HOME": str(home)}
+    return subprocess.run(
+        [sys.executable, "-m", "vertui", *argv],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=variables,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from vertui.cli import main
+
+    assert main([verb, "--help"]) == 0
+    said = capsys.readouterr()
+    assert f"Usage: vertui {verb}" in said.out
+    assert not said.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "line"),
+    [
+        (["forl"], 2, "there is no verb 'forl': did you mean fork? (see `vertui --help`)"),
+        (["fork"], 2, "missing argument 'REF' (see `vertui fork --help`)"),
+        (["ls", "--nonsense"], 2, "no such option: --nonsense (see `vertui ls --help`)"),
+        (["daemon", "status"], 11, "the daemon is not running: any verb starts it"),
+    ],
+)
+def test_a_mistake_is_one_line(home: Path, argv: list[str], status: int, line: str) -> None:
+    done = vertui(home, *argv)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", f"vertui: {line}\n")
+
+
+@pytest.mark.parametrize("argv", [["ls"], ["up"], ["exec", "b1", "--", "true"], ["cp", "x", "b1:"], ["undo"]])
+def test_a_daemon_that_cannot_start_is_one_line(home: Path, argv: list[str]) -> None:
+    done = vertui(home, *argv)
+    assert done.returncode not in (0, 70)
+    assert done.stdout == ""
+    assert done.stderr.startswith("vertui: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_read_verbs_import_nothing_heavy(home: Path) -> None:
+    script = (
+        "import sys, core.daemon.client, vertui.commands.tree\n"
+        "from vertui.cli import main\n"
+        "main(['daemon', 'status'])\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"VERTUI_HOME": str(home)},
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_the_version_is_the_packages() -> None:
+    from importlib.metadata import version
+
+    done = subprocess.run([sys.executable, "-m", "vertui", "--version"], capture_output=True, text=True)
+    assert done.stdout == f"vertui {version('vertui')}\n"

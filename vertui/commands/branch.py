@@ -1,0 +1,137 @@
+"""Branches: start, fork, pause, judge, and choose one."""
+
+from typing import Annotated
+
+import typer
+
+from core.errors import GuestFailed
+from core.model import Branch, Child, Forked
+from vertui.commands.options import BranchName, DryRun, Yes, new_app
+from vertui.output import Cell, Row, say_table
+from vertui.session import connect, settle
+from vertui.text import millis, number, printable, short
+
+app = new_app()
+
+Ref = Annotated[
+    str,
+    typer.Argument(metavar="REF", help="A branch, @trunk, a commit id, a tag, or REF~N.", show_default=False),
+]
+
+
+@app.command()
+def up(
+    image: Annotated[
+        str | None,
+        typer.Option("--image", "-i", help="The image to start from.", show_default="the only one"),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="The new branch's name.")] = "main",
+) -> None:
+    """Start a machine from an image. The first branch becomes the trunk.
+
+    \b
+    Examples:
+      vertui up
+      vertui up --image base --name work
+    """
+    _say(connect().up(image, name))
+
+
+@app.command()
+def fork(
+    ref: Ref,
+    n: Annotated[int, typer.Option("-n", "--number", help="How many children.")] = 1,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="PREFIX", help="Children are PREFIX1 … PREFIXN.", show_default="b"),
+    ] = None,
+    command: Annotated[
+        str | None, typer.Option("--exec", metavar="CMD", help="Start this shell command in every child.")
+    ] = None,
+) -> None:
+    """Fork a running branch, or any commit, into N running machines.
+
+    All children come from one commit and go on where it stood: processes, memory, open files. The parent runs on.
+
+    \b
+    Examples:
+      vertui fork main -n 4
+      vertui fork main~2 -n 2 --name try --exec 'make test > /tmp/log 2>&1'
+    """
+    _say_fork(connect().fork(ref, n, name, command))
+
+
+@app.command()
+def promote(
+    branch: BranchName,
+    prune_losers: Annotated[
+        bool, typer.Option("--prune-losers", help="Also prune the other branches of this branch's own fork.")
+    ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Make a branch the trunk. Its processes go on; the old trunk stays a branch until pruned.
+
+    Shows what the old trunk did since the fork that this branch lacks, and asks.
+    """
+    client = connect()
+    if settle(client, client.plan_promote(branch, prune_losers), yes, dry_run):
+        print(f"{client.tree().trunk} is the trunk (undo: `vertui undo`)")
+
+
+@app.command()
+def pause(branch: BranchName) -> None:
+    """Quiesce and stop a branch's machine; it keeps its memory and can still be committed and forked."""
+    _say(connect().pause(branch))
+
+
+@app.command()
+def resume(branch: BranchName) -> None:
+    """Let a paused branch run on."""
+    _say(connect().resume(branch))
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def score(
+    branch: BranchName,
+    value: Annotated[float, typer.Argument(metavar="NUMBER", help="Any number.", show_default=False)],
+    note: Annotated[str, typer.Option("--note", help="A word about it.")] = "",
+) -> None:
+    """Give a branch a score, for you and for `ls`.
+
+    \b
+    Example:
+      vertui score b2 0.75 --note 'one test left'
+    """
+    judged = connect().score(branch, value, note)
+    print(f"{judged.name}  score {number(judged.score)}  {printable(judged.note)}".rstrip())
+
+
+@app.command()
+def rename(
+    branch: BranchName,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.", show_default=False)],
+) -> None:
+    """Rename a branch."""
+    print(f"{branch} is now {connect().rename(branch, name).name}")
+
+
+def _say(branch: Branch) -> None:
+    parts = (branch.name, str(branch.state), branch.address or "", "(trunk)" if branch.trunk else "")
+    print("  ".join(part for part in parts if part))
+
+
+def _say_fork(forked: Forked) -> None:
+    """The commit, then a row a child; a child that failed is said and makes the exit status 10."""
+    pause_text = f"  parent paused {millis(forked.pause_ms)}" if forked.pause_ms else ""
+    print(f"{short(forked.commit.id)}  {printable(forked.commit.message)}{pause_text}")
+    say_table(("BRANCH", "ADDRESS", "FORK", "RUN", ""), [_child(child) for child in forked.children])
+    failed = sum(not child.ok for child in forked.children)
+    if failed:
+        raise GuestFailed(f"{failed} of {len(forked.children)} children failed; the others run")
+
+
+def _child(child: Child) -> Row:
+    if not child.ok:
+        return (Cell(child.name, "red"), "", "", "", Cell(f"failed: {printable(child.reason)}", "red"))
+    return (child.name, child.address or "", millis(child.fork_ms), millis(child.run_ms), "")

@@ -1,0 +1,99 @@
+"""The daemon itself, and what this machine can do."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from core.daemon.client import Client
+from core.errors import DaemonUnavailable
+from core.home import find_home
+from core.model import Finding
+from vertui.commands.options import Json, new_app
+from vertui.output import say_json, styled
+from vertui.session import connect, listens
+from vertui.text import age, printable
+
+app = new_app()
+daemon = new_app()
+app.add_typer(daemon, name="daemon")
+
+
+@daemon.callback()
+def _daemon() -> None:
+    """Start, stop or look at the daemon. Any verb starts it when it is needed."""
+
+
+@daemon.command()
+def start() -> None:
+    """Start the daemon; machines left by an earlier one are taken over."""
+    status = connect().status()
+    print(f"running, pid {status.pid}, {status.machines} machines")
+
+
+@daemon.command()
+def stop(
+    everything: Annotated[
+        bool, typer.Option("--all", help="End machines, networks and the holder too. Commits stay.")
+    ] = False,
+) -> None:
+    """End the daemon. Machines run on, and the next verb starts it again."""
+    home = find_home()
+    if everything:
+        from core.daemon.start import end_all
+
+        print("everything ended" if end_all(home) else "nothing was running")
+    elif listens(home):
+        Client(home).stop_daemon()
+        print("the daemon ended; machines run on")
+    else:
+        print("the daemon was not running")
+
+
+@daemon.command()
+def status(json: Json = False) -> None:
+    """Show the daemon's pid, its home and how many machines run. Exit status 11 when it does not run."""
+    home = find_home()
+    if not listens(home):
+        raise DaemonUnavailable("the daemon is not running: any verb starts it")
+    facts = Client(home).status()
+    if json:
+        say_json(facts)
+        return
+    rows = [
+        ("pid", str(facts.pid)),
+        ("holder", str(facts.holder_pid)),
+        ("version", facts.version),
+        ("home", printable(facts.home)),
+        ("machines", str(facts.machines)),
+        ("up", age(time.time() - facts.started)),
+    ]
+    for name, value in rows:
+        print(f"{name:<10}{value}")
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Say what this machine can and cannot do for vertui, with the fix. Exit status 7 when something is amiss."""
+    findings = _findings()
+    if json:
+        say_json(findings)
+    else:
+        for finding in findings:
+            _say(finding)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(7)
+
+
+def _findings() -> list[Finding]:
+    try:
+        return connect().doctor()
+    except DaemonUnavailable as error:
+        return [Finding("daemon", ok=False, detail=str(error), fix="read the log named above")]
+
+
+def _say(finding: Finding) -> None:
+    mark = styled("✓", "green") if finding.ok else styled("✗", "red")
+    print(f"{mark} {finding.name}: {printable(finding.detail)}")
+    if not finding.ok and finding.fix:
+        print(f"  → {printable(finding.fix)}")

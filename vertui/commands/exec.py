@@ -1,0 +1,244 @@
+"""Commands in branches: `exec`, `ps`, `shell` and the machine's console."""
+
+import os
+import shlex
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.core import TyperCommand
+
+from core.errors import UsageError
+from core.home import Home
+from core.model import Command, ExecRequest
+from vertui import foreground
+from vertui.commands.options import BranchName, Json, new_app
+from vertui.output import Cell, Row, say_json, say_table, warn
+from vertui.session import connect
+from vertui.streaming import Attachment, Follower, Note, Sink
+from vertui.terminal import Prefixed, raw, window_size, write
+from vertui.text import age, printable, size
+
+if TYPE_CHECKING:
+    from typer._click.core import Context
+
+app = new_app()
+
+LEAVE = b"\x1d"  # Ctrl-], as in telnet and virsh
+SHELL = "command -v bash >/dev/null && exec bash -l; exec sh -l"
+PS_HEADER = ("ID", "PID", "STATE", "AGE", "STDOUT", "STDERR", "COMMAND")
+
+
+class AfterDashes(TyperCommand):
+    """A verb whose last part, behind `--`, is somebody else's command line: left alone, in `ctx.obj`."""
+
+    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
+        """Take the command behind `--` off before options are looked for."""
+        split = args.index("--") if "--" in args else len(args)
+        ctx.obj = tuple(args[split + 1 :])
+        return super().parse_args(ctx, args[:split])
+
+
+@app.command(
+    "exec", cls=AfterDashes, epilog="The command stands behind --, as in: vertui exec BRANCH... -- CMD"
+)
+def execute(
+    ctx: typer.Context,
+    branches: Annotated[
+        list[str], typer.Argument(metavar="BRANCH", help="Where to run it.", show_default=False)
+    ],
+    interactive: Annotated[bool, typer.Option("-i", "--interactive", help="Pass standard input on.")] = False,
+    tty: Annotated[bool, typer.Option("-t", "--tty", help="Give the command a terminal.")] = False,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", "-e", metavar="K=V", help="Set a variable; may be repeated.")
+    ] = None,
+    cwd: Annotated[
+        str | None, typer.Option("--cwd", "-w", help="Directory to run in.", show_default="home")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", "-u", help="User to run as.", show_default="root")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", help="End it after this long: exit status 124."),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Leave it running and print its id.")
+    ] = False,
+    attach: Annotated[
+        int | None, typer.Option("--attach", metavar="ID", help="Follow a command shown by `vertui ps`.")
+    ] = None,
+    from_offset: Annotated[
+        str, typer.Option("--from", metavar="OUT[,ERR]", help="Byte offsets to attach from.")
+    ] = "0",
+) -> None:
+    """Run a command in one branch or several. Its exit status is the command's; of several, the first not 0.
+
+    Ctrl-C goes to the command; a second one leaves it running. Branches' lines are prefixed when there are several.
+
+    \b
+    Examples:
+      vertui exec main -- python3 -m unittest
+      vertui exec b1 b2 b3 --timeout 30 -- sh -c 'make && ./run'
+      vertui exec -i b1 -- tar -x < files.tar
+      vertui exec b1 --attach 7
+    """
+    client = connect()
+    if attach is not None:
+        whats: list[ExecRequest | Attachment] = [
+            Attachment(branch, attach, *_offsets(from_offset)) for branch in branches
+        ]
+    else:
+        whats = [
+            _request(branch, ctx.obj, env or [], cwd, user, tty, interactive, timeout) for branch in branches
+        ]
+    followers = _followers(client.home, whats)
+    if detach:
+        _detach(followers)
+    else:
+        raise typer.Exit(_run(followers, interactive, tty))
+
+
+@app.command()
+def ps(branch: BranchName, json: Json = False) -> None:
+    """List the commands exec started in a branch, also those a fork inherited, and how they ended."""
+    commands = connect().ps(branch)
+    if json:
+        say_json(commands)
+    elif not commands:
+        print(f"no command was started in {branch}")
+    else:
+        now = time.time()
+        say_table(PS_HEADER, [_command(command, now) for command in commands])
+
+
+@app.command()
+def shell(branch: BranchName) -> None:
+    """Open a shell in a branch. It ends with `exit` or Ctrl-D."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"shell needs a terminal: use `vertui exec -i {branch} -- sh`")
+    client = connect()
+    request = _request(branch, ("sh", "-c", SHELL), [], None, None, True, True, None)
+    raise typer.Exit(_run(_followers(client.home, [request]), stdin=True, tty=True))
+
+
+@app.command()
+def console(branch: BranchName) -> None:
+    """Show a machine's serial console and type into it; Ctrl-] leaves."""
+    from core.daemon.streams import Output
+    from core.daemon.streams import console as open_console
+
+    client = connect()
+    with open_console(client.home, branch) as stream:
+        warn(f"console of {branch}: Ctrl-] leaves")
+        left = threading.Event()
+
+        def pump() -> None:
+            while data := os.read(sys.stdin.fileno(), foreground.CHUNK_BYTES):
+                typed, escape, _ = data.partition(LEAVE)
+                stream.write(typed)
+                if escape:
+                    break
+            left.set()
+            stream.close()
+
+        with raw():
+            threading.Thread(target=pump, daemon=True).start()
+            try:
+                for message in stream:
+                    if isinstance(message, Output):
+                        write(message.stream, message.data)
+            except Exception:
+                if not left.is_set():
+                    raise
+        print()
+
+
+def _request(
+    branch: str,
+    argv: tuple[str, ...],
+    env: list[str],
+    cwd: str | None,
+    user: str | None,
+    tty: bool,
+    stdin: bool,
+    timeout_s: float | None,
+) -> ExecRequest:
+    if not argv:
+        raise UsageError("no command: write it behind --, as in `vertui exec main -- uname -a`")
+    if timeout_s is not None and timeout_s <= 0:
+        raise UsageError("a timeout is more than 0 seconds")
+    rows, columns = window_size()
+    variables = _variables(env)
+    if tty:
+        variables.setdefault("TERM", os.environ.get("TERM", "xterm"))
+    return ExecRequest(branch, argv, variables, cwd, user, tty, rows, columns, stdin, timeout_s)
+
+
+def _variables(pairs: list[str]) -> dict[str, str]:
+    split = [pair.partition("=") for pair in pairs]
+    for name, equals, _ in split:
+        if not name or not equals:
+            raise UsageError(f"'{name[:40]}' sets nothing: write --env NAME=VALUE")
+    return {name: value for name, _, value in split}
+
+
+def _offsets(text: str) -> tuple[int, int]:
+    parts = text.split(",")
+    if len(parts) > 2 or not all(part.isdigit() for part in parts):
+        raise UsageError(f"'{text[:40]}' are no offsets: write --from 4096 or --from 4096,128")
+    return int(parts[0]), int(parts[1]) if len(parts) > 1 else 0
+
+
+def _followers(home: Home, whats: list[ExecRequest] | list[ExecRequest | Attachment]) -> list[Follower]:
+    width = max(len(what.branch) for what in whats)
+    sinks: list[Sink] = (
+        [write]
+        if len(whats) == 1
+        else [Prefixed(what.branch, width, index) for index, what in enumerate(whats)]
+    )
+    return [Follower(home, what, sink, _note(what.branch)) for what, sink in zip(whats, sinks, strict=True)]
+
+
+def _note(branch: str) -> Note:
+    return lambda text: warn(f"{branch}: {text}")
+
+
+def _detach(followers: list[Follower]) -> None:
+    for follower in followers:
+        number = follower.start()
+        print(number if len(followers) == 1 else f"{follower.branch} {number}")
+
+
+def _run(followers: list[Follower], stdin: bool, tty: bool) -> int:
+    ends = foreground.run(followers, stdin, tty)
+    for follower in followers:
+        if isinstance(follower.sink, Prefixed):
+            follower.sink.flush()
+    if ends is not None:
+        return foreground.status(followers, ends)
+    for follower in followers:
+        out, err = follower.offsets.values()
+        again = f"vertui exec {follower.branch} --attach {follower.command} --from {out},{err}"
+        warn(f"left running; go on with `{again}`")
+    return foreground.DETACHED
+
+
+def _command(command: Command, now: float) -> Row:
+    over = command.exit_code is not None
+    state = (
+        Cell(f"exit {command.exit_code}", "red" if command.exit_code else "")
+        if over
+        else Cell("running", "green")
+    )
+    return (
+        str(command.id),
+        str(command.pid),
+        state,
+        age(now - command.started),
+        size(command.stdout_bytes),
+        size(command.stderr_bytes),
+        printable(shlex.join(command.argv)),
+    )

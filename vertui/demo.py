@@ -1,0 +1,340 @@
+"""`vertui demo`: the main job on real work, by the client alone, every step checked.
+
+A machine runs a service that counts requests in memory and a client with one connection to it. Forked into four,
+each branch tries a patch on a project whose tests fail, and is scored, while its service counts on. The best is
+promoted, the rest pruned.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.daemon.client import Client
+from core.errors import Conflict, GuestFailed, VertuiError
+from core.model import Branch, Child, ExecRequest, Forked, Plan
+from core.store.files import disk_error
+from vertui.lanes import rows
+from vertui.output import Cell, say_table, styled
+from vertui.progress import progress
+from vertui.streaming import Captured, Follower, capture
+from vertui.text import millis, number, printable
+from vertui.transfer import Copier, Place
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets" / "demo"
+PATCHES = ("half", "right", "wrong", "hang")
+RIGHT = "right"
+FIXED = "/root/demo/project/slots/calendar.py"
+IMAGE = "base"
+STATUS = "/dev/shm/caller.json"  # as in assets/demo/caller.py
+TESTS_S = (
+    25.0  # the suite alone takes 2 s where the processor is emulated; here four run beside one that hangs
+)
+READY_S = 60.0
+POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the guest's client says of its one connection; see assets/demo/caller.py."""
+
+    count: int
+    accepts: int
+    port: int
+    gaps: int
+
+
+@dataclass
+class Trial:
+    """One branch with its patch, and what came of it."""
+
+    child: Child
+    patch: str
+    branch: Branch
+    score: float = 0.0
+    note: str = ""
+    counter_after: int = 0
+    diff: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The branch."""
+        return self.child.name
+
+
+class DemoFailed(VertuiError):
+    """A step did not do what it says; everything is left for inspection."""
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """Print what is done, ticked, with its time; a failure names the step."""
+    started = time.monotonic()
+    try:
+        yield
+    except VertuiError as error:
+        print(f"{styled('✗', 'red')} {text}")
+        raise DemoFailed(f"demo: {text}: {error} (everything is left as it is: `vertui tree`)") from error
+    took = millis((time.monotonic() - started) * 1000)
+    print(f"{styled('✓', 'green')} {text:<64} {took:>8}", flush=True)
+
+
+def check(holds: bool, otherwise: str) -> None:
+    """GuestFailed unless it holds."""
+    if not holds:
+        raise GuestFailed(otherwise)
+
+
+class Demo:
+    """One run. `main` is the demo's machine; its children are named after it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.main = _free_name({branch.name for branch in client.tree().branches})
+        self.trunk_before = client.tree().trunk
+        self.trials: list[Trial] = []
+        self.before: Call | None = None
+        self.forked: Forked | None = None
+        self.winner = ""
+        self.tree_before: list[str] = []
+        self.tree_after: list[str] = []
+
+    def play(self) -> dict[str, Any]:
+        """All steps; what `--json` writes. DemoFailed at the first that does not hold."""
+        self.start()
+        self.fork()
+        self.try_patches()
+        self.compare()
+        self.choose()
+        return self.report()
+
+    def start(self) -> None:
+        """Image, machine, project, service."""
+        images = self.client.tree().images
+        if not images:
+            with step(f"build image {IMAGE}"), progress(self.client, IMAGE):
+                self.client.build_image(IMAGE, {})
+        image = next((one.name for one in images if one.name == IMAGE), images[0].name if images else IMAGE)
+        with step(f"start {self.main} from image {image}"):
+            self.client.up(image, self.main)
+        with step("copy the project in"):
+            Copier(self.client, lambda _: None).copy(Place(None, str(ASSETS)), Place(self.main, "/root/demo"))
+        with step("start a service that counts, and one connection to it"):
+            for program in ("counter.py", "caller.py"):
+                self._leave_running("python3", f"/root/demo/{program}")
+            self.before = self._wait_for(self.main, 5)
+
+    def fork(self) -> None:
+        """Four children of one commit."""
+        self.tree_before = self._tree()
+        with step(f"fork {self.main} into {len(PATCHES)} running branches"):
+            self.before = self._call(self.main)
+            self.forked = self.client.fork(self.main, len(PATCHES), f"{self.main}-b")
+            failed = [f"{child.name}: {child.reason}" for child in self.forked.children if not child.ok]
+            check(not failed, "; ".join(failed))
+            addresses = {child.address for child in self.forked.children}
+            check(len(addresses) == len(PATCHES), "two branches have the same address")
+            live = {branch.name: branch for branch in self.client.tree().branches}
+            self.trials = [
+                Trial(child, patch, live[child.name])
+                for child, patch in zip(self.forked.children, PATCHES, strict=True)
+            ]
+
+    def try_patches(self) -> None:
+        """Patch, test and score, all branches at once."""
+        with step("apply a patch, run the tests and score, in every branch"):
+            self._in_all(self._try)
+        for trial in self.trials:
+            print(f"    {trial.name}  {trial.patch:<6} score {number(trial.score):<5} {trial.note}")
+        with step("every service counted on from the parent's number, same connection"):
+            self._in_all(self._check_counter)
+
+    def compare(self) -> None:
+        """Each branch against the commit it was forked from."""
+        assert self.forked
+        with step("compare every branch's files with the fork"):
+            for trial in self.trials:
+                entries = self.client.diff(self.forked.commit.id, trial.name)["entries"]
+                trial.diff = sorted("/" + str(entry["path"]).lstrip("/") for entry in entries)
+                check(FIXED in trial.diff, f"{trial.name} lacks its change of {FIXED}: {trial.diff[:5]}")
+
+    def choose(self) -> None:
+        """Promote the best, prune the others."""
+        best = max(self.trials, key=lambda trial: trial.score)
+        self.winner = best.name
+        with step(f"promote {best.name}, the best"):
+            check(best.patch == RIGHT, f"{best.name} won with the patch '{best.patch}', which is not right")
+            started = self._uptime(best.name)
+            self._execute(self.client.plan_promote(best.name))
+            check(self.client.tree().trunk == best.name, f"{best.name} is not the trunk")
+            check(self._uptime(best.name) >= started, f"{best.name} was started again")
+        losers = [trial.name for trial in self.trials if trial is not best]
+        with step(f"prune {', '.join(losers)}"):
+            self._execute(self.client.plan_prune(losers))
+            left = {branch.name for branch in self.client.tree().branches} & set(losers)
+            check(not left, f"{', '.join(sorted(left))} is still there")
+        self.tree_after = self._tree()
+
+    def clean(self) -> None:
+        """Give the trunk back and remove what the demo made; the image stays."""
+        with step("clean up (`--keep` leaves it)"):
+            if self.trunk_before:
+                self._execute(self.client.plan_promote(self.trunk_before))
+            mine = {self.main, self.winner}
+            left = [branch.name for branch in self.client.tree().branches if branch.name in mine]
+            self._execute(self.client.plan_prune(left, now=True))
+
+    def report(self) -> dict[str, Any]:
+        """The outcome as one JSON document; `diff` is what the winner changed."""
+        assert self.forked and self.before
+        return {
+            "branches": [self._branch(trial, self.before) for trial in self.trials],
+            "winner": self.winner,
+            "diff": next(trial.diff for trial in self.trials if trial.name == self.winner),
+            "parent_pause_ms": self.forked.pause_ms,
+            "parent_felt_pause_ms": self.forked.felt_pause_ms,
+            "tree_before": self.tree_before,
+            "tree_after": self.tree_after,
+        }
+
+    def table(self) -> None:
+        """What each branch came to."""
+        assert self.forked
+        header = ("BRANCH", "PATCH", "SCORE", "FILES", "ADDRESS", "FORK", "COUNTER")
+        say_table(header, [self._row(trial) for trial in self.trials])
+        print(f"parent paused {millis(self.forked.pause_ms)}, felt {millis(self.forked.felt_pause_ms)}")
+
+    def _row(self, trial: Trial) -> tuple[Cell | str, ...]:
+        assert self.before
+        return (
+            Cell(trial.name, "bold" if trial.name == self.winner else ""),
+            trial.patch,
+            number(trial.score),
+            str(len(trial.diff)),
+            trial.branch.address or "",
+            millis(trial.child.fork_ms),
+            f"{self.before.count} → {trial.counter_after}",
+        )
+
+    def _branch(self, trial: Trial, before: Call) -> dict[str, Any]:
+        return {
+            "name": trial.name,
+            "patch": trial.patch,
+            "address": trial.branch.address,
+            "tap": trial.branch.tap,
+            "namespace": trial.branch.namespace,
+            "score": trial.score,
+            "fork_ms": trial.child.fork_ms,
+            "counter_before": before.count,
+            "counter_after": trial.counter_after,
+            "diff": trial.diff,
+        }
+
+    def _try(self, trial: Trial) -> None:
+        """Apply the patch and score what the tests say under a time limit."""
+        applied = self._run(trial.name, 60, "git", "apply", f"/root/demo/patches/{trial.patch}.patch")
+        check(applied.code == 0, f"{trial.name}: git apply: {_last_line(applied.stderr)}")
+        tested = self._run(trial.name, TESTS_S, "python3", "-B", "/root/demo/score.py")
+        if tested.timed_out:
+            trial.note = f"no end within {TESTS_S:g} s"
+        else:
+            result = _json(tested.stdout, trial.name)
+            trial.score = round(result["passed"] / result["total"], 3)
+            trial.note = f"{result['passed']} of {result['total']} tests pass"
+        self.client.score(trial.name, trial.score, trial.note)
+
+    def _check_counter(self, trial: Trial) -> None:
+        before = self.before
+        assert before
+        now = self._wait_for(trial.name, before.count + 1)
+        trial.counter_after = now.count
+        check(now.port == before.port, f"{trial.name}: the connection is another one")
+        check(now.accepts == 1, f"{trial.name}: the service saw {now.accepts} connections")
+        check(now.gaps == 0, f"{trial.name}: the count jumped")
+
+    def _in_all(self, work: Callable[[Trial], None]) -> None:
+        """`work` in every branch at once; the first error is raised when all are through."""
+        with ThreadPoolExecutor(len(self.trials)) as pool:
+            for future in [pool.submit(work, trial) for trial in self.trials]:
+                future.result()
+
+    def _run(self, branch: str, timeout_s: float, *argv: str) -> Captured:
+        request = ExecRequest(branch, argv, cwd="/root/demo/project", timeout_s=timeout_s)
+        return capture(self.client.home, request)
+
+    def _leave_running(self, *argv: str) -> None:
+        Follower(self.client.home, ExecRequest(self.main, argv), lambda *_: None, lambda _: None).start()
+
+    def _call(self, branch: str) -> Call:
+        return Call(**_json(self._run(branch, READY_S, "cat", STATUS).stdout, branch))
+
+    def _wait_for(self, branch: str, count: int) -> Call:
+        """The client's status once the count has come that far."""
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            if self._run(branch, READY_S, "test", "-e", STATUS).code == 0:
+                call = self._call(branch)
+                if call.count >= count:
+                    return call
+            time.sleep(POLL_S)
+        raise GuestFailed(f"{branch}: the service did not count to {count} within {READY_S:g} s")
+
+    def _uptime(self, name: str) -> float:
+        return next((branch.uptime_s for branch in self.client.tree().branches if branch.name == name), 0.0)
+
+    def _execute(self, plan: Plan) -> None:
+        for line in plan.lines:
+            print(f"    {printable(line)}")
+        self.client.execute(plan)
+
+    def _tree(self) -> list[str]:
+        return [f"{row.graph} {row.text}" for row in rows(self.client.tree())]
+
+
+def run(client: Client, output: Path | None, keep: bool) -> None:
+    """Play the demo; write what happened to `output`. DemoFailed names the step that did not hold."""
+    demo = Demo(client)
+    result = demo.play()
+    if output:
+        _write(output, result)
+    for title, lines in (("before", demo.tree_before), ("after", demo.tree_after)):
+        print(styled(f"\ntree {title}", "bold"))
+        print("\n".join(lines))
+    print()
+    demo.table()
+    if not keep:
+        demo.clean()
+
+
+def _write(output: Path, result: dict[str, Any]) -> None:
+    try:
+        output.write_text(json.dumps(result, indent=2) + "\n")
+    except OSError as error:
+        raise disk_error(error, output) from error
+
+
+def _free_name(taken: set[str]) -> str:
+    """demo, demo2, …: the first for which neither it nor a child of it is taken."""
+    for number_ in range(1, 1000):
+        name = "demo" if number_ == 1 else f"demo{number_}"
+        if not any(one == name or one.startswith(f"{name}-b") for one in taken):
+            return name
+    raise Conflict("there are a thousand demos already: prune some")
+
+
+def _json(data: bytes, branch: str) -> dict[str, int]:
+    """The last line of what a guest printed: numbers by name, or GuestFailed."""
+    try:
+        value = json.loads(_last_line(data))
+        return {str(key): int(number_) for key, number_ in value.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise GuestFailed(f"{branch} does not say what it was asked") from error
+
+
+def _last_line(data: bytes) -> str:
+    lines = data.decode(errors="replace").strip().splitlines()
+    return printable(lines[-1]) if lines else ""

@@ -1,0 +1,117 @@
+"""Plain text for pipes and terminals: colour, tables that fit, and one-line reports.
+
+Colour is used only where standard output is a terminal and NO_COLOR is not set; what a table must leave out to fit
+a terminal it keeps in a pipe.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from unicodedata import combining, east_asian_width
+
+from core.daemon.codec import encode
+
+COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36, "white": 37}
+STYLES = COLOURS | {"bold": 1, "dim": 2}
+GAP = "  "
+LEAST_COLUMN = 6  # a column shortened further says nothing
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text of one line and how it looks: names of COLOURS, `bold` or `dim`, separated by spaces."""
+
+    text: str
+    style: str = ""
+
+
+Row = Sequence[Cell | str]
+
+
+def colourful() -> bool:
+    """May standard output carry escape sequences?"""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def styled(text: str, style: str, colour: bool | None = None) -> str:
+    """`text` in `style` where colour is wanted."""
+    if not style or not (colourful() if colour is None else colour):
+        return text
+    codes = ";".join(str(STYLES[word]) for word in style.split())
+    return f"\x1b[{codes}m{text}\x1b[0m"
+
+
+def line_width() -> int | None:
+    """Columns of the terminal, None where output is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def cells(text: str) -> int:
+    """Terminal columns that `text` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def clip(text: str, width: int) -> str:
+    """`text` in at most `width` columns, ending in … where something is left out."""
+    if cells(text) <= width:
+        return text
+    kept, used = "", 0
+    for char in text:
+        used += cells(char)
+        if used > width - 1:
+            break
+        kept += char
+    return kept + "…"
+
+
+def table(header: Sequence[str], rows: Iterable[Row], width: int | None = None) -> list[str]:
+    """Lines of a table with a dim header; columns empty in every row are left out, the widest shrink to `width`."""
+    body = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
+    shown = [index for index in range(len(header)) if any(row[index].text for row in body)]
+    lines = [[Cell(header[index], "dim") for index in shown]] + [[row[i] for i in shown] for row in body]
+    widths = [max(cells(line[index].text) for line in lines) for index in range(len(shown))]
+    if width is not None:
+        _shrink(widths, width - len(GAP) * (len(widths) - 1))
+    return [_line(line, widths) for line in lines]
+
+
+def say_table(header: Sequence[str], rows: Iterable[Row]) -> None:
+    """Print a table that fits the terminal."""
+    for line in table(header, rows, line_width()):
+        print(line)
+
+
+def say_json(value: Any) -> None:
+    """Print a model value as one JSON document."""
+    print(json.dumps(encode(value), indent=2))
+
+
+def warn(text: str) -> None:
+    """One line on standard error."""
+    print(f"vertui: {text}", file=sys.stderr, flush=True)
+
+
+def _shrink(widths: list[int], room: int) -> None:
+    """Take from the widest column, one cell at a time, until all fit or nothing can be taken."""
+    while sum(widths) > room:
+        widest = max(range(len(widths)), key=lambda index: widths[index])
+        if widths[widest] <= LEAST_COLUMN:
+            return
+        widths[widest] -= 1
+
+
+def _line(line: Sequence[Cell], widths: Sequence[int]) -> str:
+    """One line; nothing trails the last text."""
+    last = max((index for index, cell in enumerate(line) if cell.text), default=-1)
+    parts = []
+    for index, (cell, width) in enumerate(zip(line, widths, strict=True)):
+        text = clip(cell.text, width)
+        padding = "" if index >= last else " " * (width - cells(text))
+        parts.append(styled(text, cell.style) + padding)
+    return GAP.join(parts[: last + 1])

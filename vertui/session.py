@@ -1,0 +1,70 @@
+"""How a command reaches the daemon, and how a plan is shown, asked about and carried out."""
+
+import socket
+import sys
+
+import typer
+
+from core.daemon.client import Client
+from core.errors import Conflict
+from core.home import Home, find_home
+from core.model import Plan
+from vertui.output import styled
+from vertui.text import printable, size
+
+
+def connect() -> Client:
+    """A client of a running daemon, which is started when nobody listens. Raises DaemonUnavailable."""
+    home = find_home()
+    revive(home)
+    return Client(home)
+
+
+def revive(home: Home) -> None:
+    """Start the daemon unless it listens."""
+    if listens(home):
+        return
+    from core.daemon.start import ensure_daemon  # asyncio and more: read verbs cannot afford it
+
+    ensure_daemon(home)
+
+
+def listens(home: Home) -> bool:
+    """Does a daemon accept connections?"""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(home.daemon_socket)) == 0
+
+
+def settle(client: Client, plan: Plan, yes: bool, dry_run: bool) -> bool:
+    """Show a plan and carry it out once agreed to; False for a dry run.
+
+    Raises Conflict without a terminal to ask at, typer.Exit(1) when the answer is no: nothing changed then.
+    """
+    show_plan(plan)
+    if dry_run:
+        return False
+    if not yes:
+        _ask(plan)
+    client.execute(plan)
+    return True
+
+
+def show_plan(plan: Plan) -> None:
+    """Everything a plan says, one thing a line."""
+    for line in plan.lines:
+        print(f"  {printable(line)}")
+    for path in plan.files:
+        print(f"  {printable(path)}")
+    if plan.frees_bytes:
+        print(f"  frees {size(plan.frees_bytes)}{' once nothing can undo it' if plan.undoable else ''}")
+    if not plan.undoable:
+        print(styled("  nothing brings this back", "red"))
+
+
+def _ask(plan: Plan) -> None:
+    if not sys.stdin.isatty():
+        raise Conflict(f"{plan.verb} asks first and there is no terminal to ask at: add --yes or --dry-run")
+    print(f"{plan.verb}? [y/N] ", end="", flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        print("nothing changed")
+        raise typer.Exit(1)

@@ -1,0 +1,269 @@
+"""`cp`: files and trees between this machine and branches, as tar streams through exec.
+
+Names work as with scp and `docker cp`: into a directory that exists, else as the name given; `SRC/.` copies what is
+in a directory. A directory travels as its contents, a file as one entry, so the receiving side alone decides names.
+"""
+
+import posixpath
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from core.daemon.client import Client
+from core.daemon.streams import STDOUT, Dropped, Exit, Output, Stream, run
+from core.errors import Conflict, GuestFailed, NotFound, UsageError, VertuiError
+from core.model import ExecRequest
+from core.store.files import disk_error
+from vertui.pack import FILE_NAME, pack
+from vertui.streaming import capture
+from vertui.text import printable
+from vertui.unpack import Unpacked, unpack
+
+REMOTE = re.compile(r"(@trunk|[a-z][a-z0-9-]{0,30}):(.*)", re.DOTALL)
+STDERR_BYTES = 4096  # of a failing tar: its last line is shown
+
+PROBE = 'if [ -d "$1" ]; then echo directory; elif [ -e "$1" ]; then echo file; else echo absent; fi'
+SEND_TREE = 'exec tar -cf - --format=gnu -C "$1" .'
+SEND_FILE = (
+    f"exec tar -chf - --format=gnu --transform='s,.*,{FILE_NAME},' "
+    '-C "$(dirname -- "$1")" -- "./$(basename -- "$1")"'
+)
+TAKE_TREE = 'mkdir -p -- "$1" && exec tar -xpf - --no-same-owner -C "$1"'
+TAKE_FILE = f"""
+t=$(mktemp -d "$(dirname -- "$1")/.cp.XXXXXX") || exit 1
+trap 'rm -rf "$t"' EXIT
+tar -xpf - --no-same-owner -C "$t" && mv -fT -- "$t/{FILE_NAME}" "$1"
+"""
+
+
+class Kind(StrEnum):
+    """What stands at a path."""
+
+    DIRECTORY = "directory"
+    FILE = "file"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One side of a copy; `branch` is None for this machine."""
+
+    branch: str | None
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.branch}:{self.path}" if self.branch else self.path
+
+
+Progress = Callable[[int], None]
+
+
+def parse(text: str) -> Place:
+    """`branch:path` or a local path; write a local path that has a colon as `./a:b`."""
+    match = REMOTE.fullmatch(text)
+    if match:
+        return Place(match[1], match[2] or ".")
+    if not text:
+        raise UsageError("an empty path names nothing")
+    return Place(None, text)
+
+
+class Copier:
+    """Copies by one client; `progress` hears the bytes of each block."""
+
+    def __init__(self, client: Client, progress: Progress) -> None:
+        self._client = client
+        self._progress = progress
+
+    def copy(self, source: Place, target: Place) -> tuple[Unpacked | None, Place]:
+        """What was copied (None between branches: this side does not look) and where it went."""
+        if source.branch is None and target.branch is None:
+            raise UsageError("one side of cp is BRANCH:PATH: for local files use cp itself")
+        kind = self._kind(source)
+        if kind is Kind.ABSENT:
+            raise NotFound(f"there is no {source}")
+        final = Place(target.branch, destination(source.path, kind, target.path, self._kind(target)))
+        self._check_parent(final)
+        if source.branch is None:
+            return self._upload(Path(source.path), final, kind), final
+        if final.branch is None:
+            return self._download(source, Path(final.path), kind), final
+        self._relay(source, final, kind)
+        return None, final
+
+    def _kind(self, place: Place) -> Kind:
+        if place.branch is None:
+            path = Path(place.path)
+            return Kind.DIRECTORY if path.is_dir() else Kind.FILE if path.exists() else Kind.ABSENT
+        answer = (
+            capture(self._client.home, ExecRequest(place.branch, ("sh", "-c", PROBE, "cp", place.path)))
+            .stdout.decode(errors="replace")
+            .strip()
+        )
+        if answer not in Kind.__members__.values():
+            raise GuestFailed(f"{place.branch} does not say what {place.path} is: has it a shell?")
+        return Kind(answer)
+
+    def _check_parent(self, final: Place) -> None:
+        parent = posixpath.dirname(final.path) or "."
+        if self._kind(Place(final.branch, parent)) is not Kind.DIRECTORY:
+            raise NotFound(f"there is no directory {Place(final.branch, parent)}")
+
+    def _upload(self, source: Path, final: Place, kind: Kind) -> Unpacked:
+        with _Inlet(self._client, final, kind, self._progress) as inlet:
+            return pack(source, inlet)
+
+    def _download(self, source: Place, final: Path, kind: Kind) -> Unpacked:
+        with _open(self._client, source, SEND_TREE if kind is Kind.DIRECTORY else SEND_FILE) as stream:
+            outlet = _Outlet(stream, source, self._limit(source), self._progress)
+            if kind is Kind.FILE:
+                result = unpack(outlet, final.parent, final.name)
+            else:
+                _make(final)
+                result = unpack(outlet, final)
+            outlet.finish()
+            return result
+
+    def _relay(self, source: Place, final: Place, kind: Kind) -> None:
+        with (
+            _open(self._client, source, SEND_TREE if kind is Kind.DIRECTORY else SEND_FILE) as stream,
+            _Inlet(self._client, final, kind, self._progress) as inlet,
+        ):
+            outlet = _Outlet(stream, source, None, lambda _: None)
+            for block in outlet.blocks():
+                inlet.write(block)
+
+    def _limit(self, source: Place) -> int:
+        """No honest tree is larger than the guest's disk and memory together."""
+        tree = self._client.tree()
+        name = tree.trunk if source.branch == "@trunk" else source.branch
+        images = {branch.image for branch in tree.branches if branch.name == name}
+        specs = [image.spec for image in tree.images if {image.id, image.name} & images]
+        return max((spec.disk_bytes + spec.memory_bytes for spec in specs), default=1 << 40)
+
+
+def destination(source: str, kind: Kind, target: str, there: Kind) -> str:
+    """The path a copy ends up at, by scp's rules. Conflict or NotFound when they allow none."""
+    contents = posixpath.basename(source) in ("", ".", "..") and posixpath.basename(source.rstrip("/")) in (
+        "",
+        ".",
+        "..",
+    )
+    if there is Kind.DIRECTORY:
+        return target if contents else posixpath.join(target, posixpath.basename(source.rstrip("/")))
+    if there is Kind.FILE and kind is Kind.DIRECTORY:
+        raise Conflict(f"{target} is a file and {source} a directory")
+    if target.endswith("/") and kind is Kind.FILE:
+        raise NotFound(f"there is no directory {target}")
+    return target.rstrip("/") or "/"
+
+
+class _Inlet:
+    """A guest's tar taking an archive: write to it, leave the block to see how it ended."""
+
+    def __init__(self, client: Client, final: Place, kind: Kind, progress: Progress) -> None:
+        self._place = final
+        self._progress = progress
+        self._stream = _open(client, final, TAKE_TREE if kind is Kind.DIRECTORY else TAKE_FILE, stdin=True)
+        self._outlet = _Outlet(self._stream, final, None, lambda _: None)
+        self._failure: VertuiError | None = None
+        self._over = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> "_Inlet":
+        self._reader.start()
+        return self
+
+    def write(self, data: bytes, /) -> None:
+        """Send a block; raises why tar ended when it has."""
+        if self._over.is_set():
+            raise self._failure or GuestFailed(f"tar in {self._place.branch} ended early")
+        self._stream.write(data)
+        self._progress(len(data))
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        try:
+            if kind is None:
+                self._stream.eof()
+                self._reader.join()
+        finally:
+            self._stream.close()
+        if kind is None and self._failure:
+            raise self._failure
+
+    def _read(self) -> None:
+        try:
+            self._outlet.finish()
+        except VertuiError as error:
+            self._failure = error
+        self._over.set()
+
+
+class _Outlet:
+    """A command's standard output as something to `read`, bounded when a limit is given."""
+
+    def __init__(self, stream: Stream, place: Place, limit: int | None, progress: Progress) -> None:
+        self._messages = iter(stream)
+        self._place = place
+        self._room = limit
+        self._progress = progress
+        self._stderr = b""
+        self._rest = b""
+        self._ended = False
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        while not self._rest and not self._ended:
+            self._rest = next(self.blocks(), b"")
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    def finish(self) -> None:
+        """Read to the end; GuestFailed when the command failed."""
+        for _ in self.blocks():
+            pass
+
+    def blocks(self) -> Iterator[bytes]:
+        """Standard output as it comes; GuestFailed at its end when the command failed."""
+        for message in self._messages if not self._ended else ():
+            if isinstance(message, Exit):
+                self._ended = True
+                self._check(message)
+            elif isinstance(message, Dropped):
+                raise GuestFailed(f"output of {self._place.branch} was lost: copy again")
+            elif isinstance(message, Output) and message.stream == STDOUT:
+                self._count(len(message.data))
+                yield message.data
+            elif isinstance(message, Output):
+                self._stderr = (self._stderr + message.data)[-STDERR_BYTES:]
+
+    def _count(self, size: int) -> None:
+        self._progress(size)
+        if self._room is not None:
+            self._room -= size
+            if self._room < 0:
+                raise GuestFailed(
+                    f"{self._place.branch} sends more than its disk and memory can hold: stopped"
+                )
+
+    def _check(self, end: Exit) -> None:
+        if end.code:
+            lines = self._stderr.decode(errors="replace").strip().splitlines()
+            reason = printable(lines[-1]) if lines else f"exit status {end.code}"
+            raise GuestFailed(f"copying at {self._place} failed: {reason}")
+
+
+def _open(client: Client, place: Place, script: str, stdin: bool = False) -> Stream:
+    assert place.branch is not None
+    argv = ("sh", "-c", script, "cp", place.path)
+    return run(client.home, ExecRequest(place.branch, argv, stdin=stdin, lossless=True))
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, directory) from error
