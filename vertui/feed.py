@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from core.daemon.streams import StreamMessage
 
 FETCH_INTERVAL_S = 0.1  # ten trees a second is as much as an eye can follow
-BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
 TAIL_BYTES = 16 * 1024  # of a running command's output, what a console pane may want
 
 

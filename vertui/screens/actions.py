@@ -38,9 +38,9 @@ class ActionsScreen(Dialog[str]):
             yield Input(placeholder="type to search", compact=True)
             yield RowList[Action](self._draw, lambda action: action.id)
             if self._mode == "copy":
-                yield KeyHints(enter="copy", esc="leave")
+                yield KeyHints(("⏎", "copy"), ("esc", "leave"))
             else:
-                yield KeyHints(enter="do it", ctrl_y="copy as command", esc="leave")
+                yield KeyHints(("⏎", "do it"), ("ctrl+y", "copy as command"), ("esc", "leave"))
 
     def on_mount(self) -> None:
         """Everything, before anything is typed."""

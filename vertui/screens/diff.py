@@ -50,7 +50,7 @@ class DiffScreen(VertuiScreen):
         with Horizontal(id="panes"):
             yield RowList[JsonObject](_draw, lambda entry: entry["path"], id="files")
             yield LineView(id="patch")
-        yield KeyHints(j_k="file", J_K="scroll the text", x="swap sides", esc="back")
+        yield KeyHints(("j/k", "file"), ("J/K", "scroll the text"), ("x", "swap sides"), ("esc", "back"))
 
     def on_mount(self) -> None:
         """Ask for the files."""
@@ -123,12 +123,29 @@ def _patch_lines(patch: bytes, entry: JsonObject) -> list[Text]:
 
 def _facts(entry: JsonObject) -> list[Text]:
     """What changed besides the text."""
-    return [Text(f"{entry['kind']}  {', '.join(entry.get('what') or ())}", style=theme.MUTED)]
+    lines = [Text(f"{entry['kind']}  {', '.join(entry['what'])}", style=theme.MUTED)]
+    if "from" in entry:
+        lines.append(Text(f"was {printable(entry['from'])}", style=theme.BLUE))
+    before, after = _sides(entry)
+    for name in ("type", "mode", "owner", "target", "size"):
+        if before.get(name) != after.get(name):
+            text = " → ".join(printable(str(side[name])) for side in (before, after) if name in side)
+            lines.append(Text.assemble((f"{name:<7}", theme.MUTED), (text, theme.TEXT)))
+    return lines
+
+
+def _sides(entry: JsonObject) -> tuple[JsonObject, JsonObject]:
+    """Both states of a file, empty where there was none, with the owner as one value."""
+    before, after = (entry[key] or {} for key in ("before", "after"))
+    return _with_owner(before), _with_owner(after)
+
+
+def _with_owner(side: JsonObject) -> JsonObject:
+    return side | {"owner": f"{side['uid']}:{side['gid']}"} if side else side
 
 
 def _draw(entry: JsonObject, width: int) -> Text:
     glyph, colour = MARKS.get(entry["kind"], ("?", theme.MUTED))
     left = Text.assemble((f"{glyph} ", f"bold {colour}"), (printable(entry["path"]), theme.TEXT))
-    before, after = (side["size"] if side else None for side in (entry.get("before"), entry.get("after")))
-    sizes = " → ".join(size(count) for count in (before, after) if count is not None)
+    sizes = " → ".join(size(side["size"]) for side in _sides(entry) if side)
     return columns(left, Text(sizes, style=theme.MUTED), width)

@@ -33,7 +33,7 @@ class ImagesScreen(VertuiScreen):
         """The list, the progress, the keys."""
         yield RowList[Image](_draw, lambda image: image.id, id="images")
         yield Static(id="progress")
-        yield KeyHints(b="build", n="start a machine", x="remove", esc="back")
+        yield KeyHints(("b", "build"), ("n", "start a machine"), ("x", "remove"), ("esc", "back"))
 
     def on_mount(self) -> None:
         """What is known already."""

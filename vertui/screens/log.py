@@ -32,7 +32,7 @@ class LogScreen(VertuiScreen):
     def compose(self) -> ComposeResult:
         """The list and its keys."""
         yield RowList[Operation](_draw, lambda operation: operation.id, id="operations")
-        yield KeyHints(u="undo the newest", U="redo", esc="back")
+        yield KeyHints(("u", "undo the newest"), ("U", "redo"), ("esc", "back"))
 
     def on_mount(self) -> None:
         """Read it."""

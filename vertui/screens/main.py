@@ -34,17 +34,20 @@ VIEWS = ("both", "detail", "console")
 class MainScreen(VertuiScreen):
     """Shows the newest tree and takes the keys of every action."""
 
-    HORIZONTAL_BREAKPOINTS = [
-        (0, "-narrow"),
-        (100, "-normal"),
-        (160, "-wide"),
-    ]
+    HORIZONTAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(action.key, f"app.act({action.id!r})", action.label, show=False) for action in ACTIONS
     ]
 
     def __init__(self) -> None:
         super().__init__()
+        self.tree_view = TreeView(id="tree")
+        self.event_line = EventLine(id="events")
+        self._welcome = Welcome(id="welcome")
+        self._filter = Input(placeholder="words that a node must contain", id="filter", compact=True)
+        self._detail = LineView(id="detail")
+        self._printed = ConsolePane(id="console")
+        self._keys = ActionFooter(id="keys")
         self.shown: Tree = NOTHING
         self.frozen = False
         self._held: News | None = None
@@ -56,35 +59,25 @@ class MainScreen(VertuiScreen):
         """All panes."""
         with Horizontal(id="panes"):
             with Vertical(id="left"):
-                yield TreeView(id="tree")
-                yield Welcome(id="welcome")
-                yield Input(placeholder="words that a node must contain", id="filter", compact=True)
+                yield self.tree_view
+                yield self._welcome
+                yield self._filter
             with Vertical(id="right"):
-                yield LineView(id="detail")
-                yield ConsolePane(id="console")
-        yield EventLine(id="events")
-        yield ActionFooter(id="keys")
+                yield self._detail
+                yield self._printed
+        yield self.event_line
+        yield self._keys
 
     def on_mount(self) -> None:
         """Titles, and the slow tick, asleep until something runs."""
         self.tree_view.border_title = "tree"
-        self.query_one("#detail").border_title = "detail"
-        self.query_one("#console").border_title = "console"
+        self._detail.border_title = "detail"
+        self._printed.border_title = "console"
         self.set_class(True, "-welcoming")
         self.add_class("-both")
         self._tick = self.set_interval(TICK_S, self._refresh_sizes, pause=True)
 
     # -- what is shown ---------------------------------------------------------------------------------------
-
-    @property
-    def tree_view(self) -> TreeView:
-        """The tree's widget."""
-        return self.query_one("#tree", TreeView)
-
-    @property
-    def event_line(self) -> EventLine:
-        """The event line."""
-        return self.query_one("#events", EventLine)
 
     @property
     def selection(self) -> Selection:
@@ -99,13 +92,13 @@ class MainScreen(VertuiScreen):
 
     def hear(self, news: News) -> None:
         """Show news, or keep it while the view is frozen."""
-        self.event_line.trouble(str(news.error) if news.error else "")
-        self.query_one(Welcome).trouble(news.error)
+        self.event_line.trouble(f"{news.error}; trying again…" if news.error else "")
+        self._welcome.trouble(news.error)
         if self.frozen:
             self._held = _newer(self._held, news)
             return
         self.event_line.add(news.events)
-        self.query_one(Welcome).progress(self.event_line.progress)
+        self._welcome.progress(self.event_line.progress)
         if news.tree is not None:
             self._show_tree(news.tree, news.rows)
         if any(event.kind in ("branch", "operation") for event in news.events):
@@ -118,14 +111,14 @@ class MainScreen(VertuiScreen):
     def show_jobs(self, jobs: tuple[str, ...]) -> None:
         """Say what runs."""
         self.event_line.jobs(jobs)
-        self.query_one(Welcome).jobs(jobs)
+        self._welcome.jobs(jobs)
 
     def _show_tree(self, tree: Tree, rows: Sequence[LaneRow]) -> None:
         first, self.shown = not self.shown.branches, tree
         self.tree_view.show_tree(rows)
         if first:
             self.tree_view.go_home()
-        self.query_one(Welcome).show(tree)
+        self._welcome.show(tree)
         if self.has_class("-welcoming") != self.welcoming:
             self.set_class(self.welcoming, "-welcoming")
             if not self.welcoming:
@@ -145,10 +138,10 @@ class MainScreen(VertuiScreen):
     def _show_selection(self) -> None:
         """Detail and keys for the node under the cursor; what must be asked comes when the cursor rests."""
         node = self.tree_view.node
-        self.query_one(ActionFooter).selection = self.selection
-        pane = self.query_one("#detail", LineView)
+        self._keys.selection = self.selection
         commands, processes = self._asked.get(key_of(node), ([], [])) if node else ([], [])
-        pane.show(detail(self.shown, node, commands, processes, pane.container_size.width - 1))
+        width = self._detail.container_size.width - 1
+        self._detail.show(detail(self.shown, node, commands, processes, width))
 
     def on_row_list_moved(self) -> None:
         """The cursor moved."""
@@ -172,7 +165,7 @@ class MainScreen(VertuiScreen):
 
     def _ask(self) -> None:
         node, feed = self.tree_view.node, self.vertui.watcher.feed
-        self.query_one(ConsolePane).look_at(feed, node)
+        self._printed.look_at(feed, node)
         if feed is None or not isinstance(node, Branch) or node.state not in ALIVE:
             return
         branch = node.name
@@ -187,7 +180,7 @@ class MainScreen(VertuiScreen):
         current, feed = self.tree_view.node, self.vertui.watcher.feed
         if feed is None or current is None or key_of(current) != key_of(node):
             return
-        self.query_one(ConsolePane).look_at_command(feed, commands)
+        self._printed.look_at_command(feed, commands)
         self._show_selection()
 
     def _pace(self) -> None:
@@ -230,7 +223,7 @@ class MainScreen(VertuiScreen):
     def unmark(self) -> None:
         """Clear marks and filter."""
         self.tree_view.clear_marks()
-        self.query_one("#filter", Input).value = ""
+        self._filter.value = ""
         self.remove_class("-filtering")
         self.tree_view.filter = ""
         self.tree_view.focus()
@@ -240,7 +233,7 @@ class MainScreen(VertuiScreen):
     def ask_filter(self) -> None:
         """Open the filter's line."""
         self.add_class("-filtering")
-        self.query_one("#filter", Input).focus()
+        self._filter.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter as it is typed."""

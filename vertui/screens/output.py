@@ -51,7 +51,7 @@ class OutputScreen(VertuiScreen):
         with Horizontal(id="outputs"):
             for index in range(len(self._branches) if self._in_columns else 1):
                 yield LineView(follow=True, id=f"output{index}")
-        yield KeyHints(j_k="scroll", ctrl_c="interrupt", esc="back, the command runs on")
+        yield KeyHints(("j/k", "scroll"), ("ctrl+c", "interrupt"), ("esc", "back, the command runs on"))
 
     def on_mount(self) -> None:
         """Start the command everywhere."""

@@ -29,7 +29,7 @@ class TrashScreen(VertuiScreen):
     def compose(self) -> ComposeResult:
         """The list and its keys."""
         yield RowList[TrashEntry](_draw, lambda entry: entry.id, id="trash")
-        yield KeyHints(r="restore", E="empty the trash", esc="back")
+        yield KeyHints(("r", "restore"), ("E", "empty the trash"), ("esc", "back"))
 
     def on_mount(self) -> None:
         """Read it."""

@@ -11,7 +11,7 @@ from vertui.actions import Node
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
 from vertui.text import age, millis, number, printable, short, size
 
-TWO_COLUMNS = 66  # from this width facts stand in two columns
+TWO_COLUMNS = 60  # from this width facts stand in two columns
 MOST_PROCESSES = 40
 KEY_WIDTH = 11
 

@@ -2,6 +2,7 @@
 
 from rich.style import Style
 from rich.text import Text
+from textual.events import Click
 from textual.reactive import reactive
 from textual.widget import Widget
 
@@ -22,24 +23,29 @@ class ActionFooter(Widget):
             del parts[-3]
         return Text.assemble(*parts, no_wrap=True)
 
+    async def on_click(self, event: Click) -> None:
+        """A click on a key presses it."""
+        if action := event.style.meta.get("action"):
+            await self.run_action(f"app.act({action!r})")
+
 
 def _part(action: Action, reason: str | None) -> Text:
     key, label = (theme.FAINT, theme.FAINT) if reason else (f"bold {theme.TEAL}", theme.MUTED)
     text = Text.assemble((f" {action.key_label} ", key), (f"{action.label} ", label))
-    text.stylize(Style(meta={"@click": f"app.act({action.id!r})"}))
+    text.stylize(Style(meta={"action": action.id}))
     return text
 
 
 class KeyHints(Widget):
     """The footer of a dialog or a screen of its own: keys and what they do there."""
 
-    def __init__(self, **hints: str) -> None:
+    def __init__(self, *hints: tuple[str, str]) -> None:
         super().__init__()
         self._hints = hints
 
     def render(self) -> Text:
         """Keys and words."""
         text = Text(no_wrap=True)
-        for key, label in self._hints.items():
-            text.append(f" {key.strip('_')} ", f"bold {theme.TEAL}").append(f"{label} ", theme.MUTED)
+        for key, label in self._hints:
+            text.append(f" {key} ", f"bold {theme.TEAL}").append(f"{label} ", theme.MUTED)
         return text

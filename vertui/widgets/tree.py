@@ -12,7 +12,8 @@ from vertui.lanes import LaneRow
 from vertui.text import number, printable, short, size
 from vertui.widgets.rows import RowList, columns
 
-WIDE = 56  # columns from which a row also says sizes and times
+WIDE = 48  # columns from which a row also says sizes and times
+WIDER = 76  # … and addresses
 HERE = "◀ you are here"
 
 
@@ -56,13 +57,13 @@ class TreeView(RowList[LaneRow]):
         if self.node is None:
             return
         self.marked ^= {key_of(self.node)}
-        self.refresh()
+        self.draw_anew()
         self.action_move(1)
 
     def clear_marks(self) -> None:
         """Mark nothing."""
         self.marked.clear()
-        self.refresh()
+        self.draw_anew()
 
     def go_home(self) -> None:
         """Put the cursor on the trunk."""
@@ -98,6 +99,8 @@ def _branch_facts(branch: Branch, width: int) -> Text:
     text = Text(
         f"{number(branch.score):>5}" if branch.score is not None else "", style=f"bold {theme.BRIGHT}"
     )
+    if width >= WIDER and branch.address:
+        text.append(f"  {branch.address:<15}", theme.FAINT)
     if width >= WIDE and branch.changed_bytes:
         text.append(f" {'+' + size(branch.changed_bytes):>6}", theme.MUTED)
     return text.append(f"  {branch.state:<9}", colour)
@@ -108,13 +111,13 @@ def _commit(commit: Commit) -> Text:
     for tag in commit.tags:
         text.append(f" {tag} ", f"{theme.GROUND} on {theme.GOLD}")
     text.append(f" {printable(commit.message)}", theme.TEXT)
-    if not commit.quiesced:
-        text.append(" unquiesced", theme.GOLD)
     return text
 
 
 def _commit_facts(commit: Commit, width: int) -> Text:
     text = Text(style=theme.FAINT)
+    if not commit.quiesced:
+        text.append("unquiesced ", theme.GOLD)
     if commit.state is not CommitState.SEALED:
         text.append(f"{commit.state} ", theme.colour_of(commit))
     if width >= WIDE:

@@ -58,8 +58,9 @@ class Welcome(Widget):
             Text(),
             *self._state(),
         ]
-        pad = max(0, (self.size.height - len(lines)) // 3)
-        return Text("\n" * pad).append_text(Text("\n").join(lines))
+        above = max(0, (self.size.height - len(lines)) // 3)
+        left = " " * max(0, (self.size.width - max(line.cell_len for line in lines)) // 2)
+        return Text("\n" * above).append_text(Text("\n").join(Text(left).append_text(line) for line in lines))
 
     def _steps(self) -> list[Text]:
         built = bool(self._tree and self._tree.images)

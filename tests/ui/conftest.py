@@ -1,0 +1,42 @@
+"""An app over a hand-made feed, in a home where no daemon is."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from core.home import Home
+from tests.ui.trees import HandMadeFeed
+from vertui.actions import NOTHING
+from vertui.app import VertuiApp
+
+Show = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Times are shown in the local zone: let it be the same everywhere."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def show(tmp_path: Path) -> Show:
+    """Opens the app over a feed: `async with show(feed) as pilot`."""
+
+    @asynccontextmanager
+    async def opened(feed: HandMadeFeed, size: tuple[int, int] = (120, 36)) -> AsyncIterator[Pilot[None]]:
+        app = VertuiApp(Home(tmp_path / "home", tmp_path / "run"), lambda: feed)
+        async with app.run_test(size=size) as pilot:
+            while app.main.shown is NOTHING:
+                await pilot.pause(0.01)
+            await pilot.pause()
+            yield pilot
+
+    return opened

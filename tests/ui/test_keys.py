@@ -1,0 +1,201 @@
+"""Keys on the main screen, and what they leave on it."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.model import BranchState
+from tests.ui.conftest import Show
+from tests.ui.looks import app_of, text_of
+from tests.ui.trees import DEMO, EMPTY, HandMadeFeed, branch, event, many
+from vertui.actions import ACTIONS, ALIVE, BY_ID, Selection, ref_of
+from vertui.screens.actions import ActionsScreen
+from vertui.screens.dialogs import FormDialog
+from vertui.verbs import Verbs
+
+
+def selected(pilot: object) -> str:
+    node = app_of(pilot).main.tree_view.node  # type: ignore[arg-type]
+    return ref_of(node) if node else ""
+
+
+@pytest.mark.parametrize(
+    ("keys", "where"),
+    [
+        ("j", "5ab3c05a"),
+        ("down", "5ab3c05a"),
+        ("j j k", "5ab3c05a"),
+        ("G", "77d05a77"),
+        ("end", "77d05a77"),
+        ("G g", "main"),
+        ("k", "main"),
+        ("G at", "main"),
+    ],
+)
+async def test_the_cursor_moves(show: Show, keys: str, where: str) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press(*keys.split())
+        assert selected(pilot) == where
+
+
+async def test_a_click_selects(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.click("#tree", offset=(10, 3))
+        assert selected(pilot) == "b2"
+
+
+async def test_the_selection_survives_another_tree(show: Show) -> None:
+    feed = HandMadeFeed(DEMO)
+    async with show(feed) as pilot:
+        await pilot.press("j", "j")
+        assert selected(pilot) == "b2"
+        more = replace(DEMO, branches=(branch("aaa", "3f2a11"), *DEMO.branches))
+        feed.put(more, event("branch", "aaa", "forked aaa"))
+        await pilot.pause(0.3)
+        assert "aaa" in text_of(app_of(pilot)) and "forked aaa" in text_of(app_of(pilot))
+        assert selected(pilot) == "b2"
+        gone = replace(DEMO, branches=tuple(one for one in DEMO.branches if one.name not in ("b2", "try1")))
+        feed.put(gone, event("branch", "b2", "pruned b2", 2))
+        await pilot.pause(0.3)
+        assert selected(pilot) != "b2"
+
+
+async def test_a_burst_of_events_costs_few_fetches(show: Show) -> None:
+    feed = HandMadeFeed(DEMO)
+    async with show(feed) as pilot:
+        before = feed.fetches
+        feed.put(DEMO, *(event("branch", "b1", f"event {number}", number) for number in range(200)))
+        await pilot.pause(0.35)
+        assert 1 <= feed.fetches - before <= 5
+        assert "event 199" in text_of(app_of(pilot))
+
+
+async def test_an_idle_screen_fetches_nothing(show: Show) -> None:
+    still = replace(DEMO, branches=tuple(one for one in DEMO.branches if one.state not in ALIVE))
+    feed = HandMadeFeed(still)
+    async with show(feed) as pilot:
+        before = feed.fetches
+        await pilot.pause(1.0)
+        assert feed.fetches == before
+
+
+async def test_freezing_holds_the_view_and_not_the_feed(show: Show) -> None:
+    feed = HandMadeFeed(DEMO)
+    async with show(feed) as pilot:
+        await pilot.press("p")
+        feed.put(EMPTY, event("branch", "main", "all gone"))
+        await pilot.pause(0.3)
+        assert "frozen" in text_of(app_of(pilot)) and selected(pilot) == "main"
+        await pilot.press("p")
+        await pilot.pause(0.1)
+        assert "build the image" in text_of(app_of(pilot))
+
+
+async def test_a_verb_that_cannot_run_says_why(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press("P")
+        assert "promote: main is the trunk already" in text_of(app_of(pilot))
+        await pilot.press("G", "e")
+        assert "exec: 77d05a77 is a commit, not a branch" in text_of(app_of(pilot))
+        await pilot.press("space", "g", "space", "f")
+        assert "fork: takes one, 2 are marked" in text_of(app_of(pilot))
+        assert app_of(pilot).screen is app_of(pilot).main
+
+
+async def test_marks_select_many_and_escape_clears_them(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press("space", "j", "space")
+        assert app_of(pilot).main.selection.refs == ("main", "b2")
+        await pilot.press("escape")
+        assert app_of(pilot).main.selection.refs == ("try1",)
+
+
+async def test_the_filter_hides_what_does_not_fit(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press("slash", *"paused", "enter")
+        assert [row.item.id for row in app_of(pilot).main.tree_view.items] == ["id-b3"]
+        await pilot.press("escape")
+        assert len(app_of(pilot).main.tree_view.items) == 11
+
+
+async def test_help_searches_and_does(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press("question_mark")
+        assert isinstance(app_of(pilot).screen, ActionsScreen)
+        await pilot.press(*"start N copies", "enter")
+        await pilot.pause()
+        assert isinstance(app_of(pilot).screen, FormDialog)
+        await pilot.press("escape")
+        assert app_of(pilot).screen is app_of(pilot).main
+
+
+async def test_copy_as_command(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press("j", "j", "y", *"prune", "enter")
+        await pilot.pause()
+        assert app_of(pilot).clipboard == "vertui prune b2"
+
+
+async def test_the_palette_knows_the_actions(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press("colon", *"freeze")
+        await pilot.pause(0.5)
+        await pilot.press("enter")
+        await pilot.pause(0.3)
+        assert app_of(pilot).main.frozen
+
+
+async def test_a_form_says_what_is_wrong_and_stays(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press("f", "0", "enter")
+        assert "children: a whole number from 1 to 100" in text_of(app_of(pilot))
+        await pilot.press("escape")
+        assert app_of(pilot).screen is app_of(pilot).main
+
+
+async def test_a_failing_daemon_is_one_line(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press("x")
+        await pilot.pause(0.3)
+        assert "the daemon does not answer" in text_of(app_of(pilot))
+        assert app_of(pilot).is_running and not app_of(pilot).jobs
+
+
+async def test_moving_is_fast_in_a_thousand_commits(show: Show) -> None:
+    import time
+
+    async with show(HandMadeFeed(many(1000)), (200, 50)) as pilot:
+        tree = app_of(pilot).main.tree_view
+        times = []
+        for _ in range(200):
+            started = time.perf_counter()
+            tree.action_move(1)
+            for y in range(tree.size.height):
+                tree.render_line(y)
+            times.append(time.perf_counter() - started)
+        assert sorted(times)[len(times) // 2] < 0.016
+
+
+def test_every_action_is_whole() -> None:
+    assert len({action.key for action in ACTIONS}) == len(ACTIONS)
+    for action in ACTIONS:
+        assert callable(getattr(Verbs, action.id)), action.id
+        assert action.label and action.help
+        assert action.command(Selection(DEMO, DEMO.branches[0])).startswith("vertui")
+        action.refuse(Selection())
+
+
+def test_a_diff_compares_with_the_parent_or_two_marked() -> None:
+    by_name = {one.name: one for one in DEMO.branches}
+    assert Selection(DEMO, by_name["b2"]).pair == ("9c01be9c", "b2")
+    assert Selection(DEMO, by_name["b2"], (by_name["b1"],)).pair == ("b1", "b2")
+    assert Selection(DEMO, by_name["main"], (by_name["b1"], by_name["b2"])).pair == ("b1", "b2")
+    assert Selection(DEMO, DEMO.commits[0]).pair is None
+
+
+def test_states_refuse() -> None:
+    by_name = {one.name: one for one in DEMO.branches}
+    assert BY_ID["pause"].refuse(Selection(DEMO, by_name["b3"])) == "b3 is paused"
+    assert BY_ID["resume"].refuse(Selection(DEMO, by_name["b3"])) is None
+    assert by_name["b4"].state is BranchState.FAILED
+    assert BY_ID["fork"].refuse(Selection(DEMO, by_name["b4"])) == "b4 is failed"
