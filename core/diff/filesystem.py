@@ -68,7 +68,7 @@ def walk(disk: Disk) -> dict[bytes, Meta]:
 def read_file(disk: Disk, path: bytes, limit_bytes: int) -> bytes:
     """The first `limit_bytes` bytes of the regular file at an absolute path; symlinks are not followed."""
     volume = Volume(disk)
-    inode = _resolve(volume, path.strip(b"/").split(b"/"))
+    inode = _resolve(volume, [part for part in path.split(b"/") if part])
     loaded = Loaded.of(volume, [inode])
     if loaded.metas[inode].type is not FileType.FILE:
         raise UsageError(f"{path.decode(errors='backslashreplace')} is not a regular file")

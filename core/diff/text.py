@@ -46,7 +46,7 @@ def patch(diff: FilesystemDiff, a: Disk, b: Disk, max_bytes: int = MAX_TEXT_BYTE
 
     Larger files than `max_bytes` are only said to differ.
     """
-    reader = _Reader(Volume(a), Volume(b), max_bytes)
+    reader = _Reader(diff, Volume(a), Volume(b), max_bytes)
     for entry in diff.entries:
         yield from _remarks(entry)
         yield from _file_patch(reader, entry)
@@ -68,9 +68,11 @@ def _escaped(byte: int) -> bytes:
 class _Reader:
     """Fetches the versions of files from the two disks."""
 
-    def __init__(self, a: Volume, b: Volume, max_bytes: int) -> None:
-        self._volumes = (a, b)
+    def __init__(self, diff: FilesystemDiff, a: Volume, b: Volume, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+        old = [entry.before.inode for entry in diff.entries if entry.before]
+        new = [entry.after.inode for entry in diff.entries if entry.after]
+        self._loaded = (Loaded.of(a, old), Loaded.of(b, new))
 
     def side(self, after: bool, path: bytes, meta: Meta | None) -> _Side | None:
         """A version as git sees it, None if git sees nothing: only files and symlinks count."""
@@ -81,7 +83,7 @@ class _Reader:
             return _Side(name, b"120000", len(meta.target), meta.target)
         data = None
         if meta.size <= self._max_bytes:
-            data = Loaded.of(self._volumes[after], [meta.inode]).content(meta).read(meta.size)
+            data = self._loaded[after].content(meta).read(meta.size)
         return _Side(name, b"100755" if meta.mode & 0o100 else b"100644", meta.size, data)
 
 
