@@ -295,7 +295,7 @@ async def test_a_terminal(client: AgentClient) -> None:
 
 
 async def test_control_c_on_a_terminal(client: AgentClient) -> None:
-    stream = await client.exec("echo ready; sleep 60", terminal=(24, 80))
+    stream = await client.exec("echo ready; exec sleep 60", terminal=(24, 80))
     await output(stream, b"ready\r\n")
     await stream.write_stdin(b"\x03")
     assert (await collect(stream))[2].signal == signal.SIGINT
