@@ -209,8 +209,9 @@ class TrashEntry:
 class Event:
     """Something happened; whoever shows a `subject` of that `kind` reads it again.
 
-    kind is one of branch, commit, trunk, image, operation, progress, trash. For progress, `fraction` is 0…1
-    of the step named in `text`.
+    kind is one of branch, commit, trunk, image, operation, progress, trash; `subject` is a branch's or image's name
+    (progress: the image's), a commit's or operation's id. A command's start and end are events of its branch.
+    For progress, `fraction` is 0…1 of the step named in `text`.
     """
 
     sequence: int
@@ -248,7 +249,11 @@ class Process:
 
 @dataclass(frozen=True)
 class ExecRequest:
-    """A command to run in a branch. `argv` of one string containing spaces is run by `sh -c`."""
+    """A command to run in a branch. A single word with blanks in it is a line for the guest's shell, as with ssh.
+
+    `lossless` makes the command wait for its reader instead of dropping old output. `purpose` is what the operation
+    log calls it: exec or cp.
+    """
 
     branch: str
     argv: tuple[str, ...]
@@ -261,6 +266,7 @@ class ExecRequest:
     stdin: bool = False
     timeout_s: float | None = None
     lossless: bool = False
+    purpose: str = "exec"
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,10 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
     async def resume(request: body.OneBranch, request_id: str = RequestId) -> Any:
         return await _branch(engine, request_id, lambda: capture.resume(engine, request_id, request.branch))
 
+    @app.post("/v1/suspend-all")
+    async def suspend_all(request: body.StopAll, request_id: str = RequestId) -> None:
+        await once(engine, request_id, lambda: capture.suspend_all(engine, request_id, now=request.now))
+
     @app.post("/v1/score", response_model=Branch)
     async def score(request: body.Score, request_id: str = RequestId) -> Any:
         run = lambda: marks.score(engine, request_id, request.branch, request.score, request.note)  # noqa: E731

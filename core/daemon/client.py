@@ -4,6 +4,7 @@ Every state-changing request carries a request id, so that one sent again after 
 Streams (exec, attach, console) are in `core.daemon.streams`.
 """
 
+import contextlib
 import http.client
 import json
 import socket
@@ -99,20 +100,9 @@ class Client:
         """The last 64 KiB the machine's console printed. Guest bytes: escape before showing."""
         return self._raw("GET", f"/v1/branches/{quote(branch)}/console")
 
-    def events(self) -> Iterator[Event]:
-        """Events as they happen, for ever; ends with DaemonUnavailable when the daemon goes away."""
-        connection = UnixConnection(self.home.daemon_socket)
-        try:
-            connection.request("GET", "/v1/events")
-            response = connection.getresponse()
-            while line := response.readline():
-                if line.strip():
-                    yield decode(Event, json.loads(line))
-        except (OSError, http.client.HTTPException) as error:
-            raise DaemonUnavailable("the daemon went away") from error
-        finally:
-            connection.close()
-        raise DaemonUnavailable("the daemon went away")
+    def events(self) -> "EventStream":
+        """Events from now on: whatever happens after this call returns is among them."""
+        return EventStream(self.home)
 
     # -- changing --------------------------------------------------------------------------------------------
 
@@ -186,6 +176,10 @@ class Client:
         """Rename a branch."""
         return decode(Branch, self._post("/v1/rename", {"branch": branch, "name": name}))
 
+    def suspend_all(self, now: bool = False) -> None:
+        """End every machine, committed first so that `resume` brings it back; `now` leaves the commits out."""
+        self._post("/v1/suspend-all", {"now": now})
+
     def stop_daemon(self) -> None:
         """End the daemon; machines run on and the next verb starts it again."""
         self._post("/v1/stop", {})
@@ -217,6 +211,40 @@ class Client:
         if response.status >= 400:
             raise _failure(data)
         return data
+
+
+class EventStream:
+    """Events as they happen. Iterating ends with DaemonUnavailable when the daemon goes away; `close` ends it quietly."""
+
+    def __init__(self, home: Home) -> None:
+        self._connection = UnixConnection(home.daemon_socket)
+        self._closed = False
+        try:
+            self._connection.request("GET", "/v1/events")
+            self._response = self._connection.getresponse()
+            self._response.readline()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise DaemonUnavailable("the daemon does not answer: run `vertui daemon status`") from error
+
+    def __iter__(self) -> Iterator[Event]:
+        try:
+            while line := self._response.readline():
+                yield decode(Event, json.loads(line))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            if not self._closed:
+                raise DaemonUnavailable("the daemon went away") from error
+        finally:
+            self._response.close()
+            self._connection.close()
+        if not self._closed:
+            raise DaemonUnavailable("the daemon went away")
+
+    def close(self) -> None:
+        """End the stream, from any thread: a reader blocked in it returns."""
+        self._closed = True
+        with contextlib.suppress(OSError, AttributeError):
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _failure(data: bytes) -> Exception:

@@ -11,9 +11,12 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from core.daemon.codec import decode
 from core.daemon.wire import HEADER, STDOUT
 from core.engine.context import Engine
+from core.engine.operations import note
 from core.errors import UsageError, VertuiError
 from core.guest.streams import CommandStream, Exit, Output
 from core.model import ExecRequest
+
+LONGEST_SUMMARY = 200  # characters of a command that the log shows
 
 
 def add_streams(app: FastAPI, engine: Engine) -> None:
@@ -24,8 +27,9 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
         async with _request(socket) as fields:
             request = _exec_request(fields)
             live = engine.machine(request.branch)
+            line = len(request.argv) == 1 and any(blank in request.argv[0] for blank in " \t\n")
             stream = await live.agent.exec(
-                request.argv,
+                request.argv[0] if line else request.argv,
                 env=request.env,
                 cwd=request.cwd,
                 user=request.user,
@@ -34,6 +38,7 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
                 timeout_s=request.timeout_s,
                 lossless=request.lossless,
             )
+            note(engine, request.purpose, f"{request.branch}: {' '.join(request.argv)[:LONGEST_SUMMARY]}")
             await _follow(engine, socket, request.branch, stream)
 
     @app.websocket("/v1/attach")
@@ -84,6 +89,8 @@ def _exec_request(fields: dict[str, Any]) -> ExecRequest:
         request = decode(ExecRequest, fields)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the request cannot be read: {error}") from error
+    if request.purpose not in ("exec", "cp"):
+        raise UsageError(f"'{request.purpose}' is no purpose: exec or cp")
     if not request.argv or not all(isinstance(word, str) for word in request.argv):
         raise UsageError("give a command to run")
     return request

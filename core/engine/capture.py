@@ -13,6 +13,7 @@ from core.engine.bases import base_of, new_layer
 from core.engine.context import Engine
 from core.engine.live import Live
 from core.engine.operations import operation
+from core.engine.start import end, start_again
 from core.errors import Conflict
 from core.machine.memory import Pages, Table
 from core.model import PAGE_BYTES, BranchState, Commit, CommitState, Committed, MachineSpec
@@ -144,9 +145,37 @@ async def pause(engine: Engine, request_id: str, name: str) -> BranchRow:
 
 
 async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
-    """Let a paused branch run on. Requires a paused one; on failure it stays paused."""
-    row, live = engine.branch(name), engine.machine(name)
-    async with operation(engine, request_id, "resume", f"resume {row.name}") as record, live.lock:
-        await live.resume()
+    """Let a paused branch run on, or start one without a machine from its head. On failure it stays as it was."""
+    row = engine.branch(name)
+    if row.state in (BranchState.RUNNING, BranchState.STARTING):
+        raise Conflict(f"branch {row.name} is {row.state} already")
+    async with operation(engine, request_id, "resume", f"resume {row.name}") as record:
+        live = engine.live.get(row.id)
+        if live is None:
+            return await start_again(engine, row)
+        async with live.lock:
+            await live.resume()
         record.inverse = {"pause": [row.id]}
         return engine.set_branch(row.id, state=BranchState.RUNNING, reason="")
+
+
+async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
+    """End every machine. Each is committed first, so that `resume` brings it back; with `now` none is.
+
+    A machine that cannot be committed keeps all running, and the reason is said.
+    """
+    async with operation(engine, request_id, "suspend", f"suspend {len(engine.live)} branches"):
+        machines = list(engine.live.values())
+        if not now:
+            await asyncio.gather(*(_save_last(engine, live) for live in machines))
+        state = BranchState.STOPPED if now else BranchState.SUSPENDED
+        reason = "stopped uncommitted; its head is its last commit" if now else ""
+        for live in machines:
+            engine.set_branch(live.branch, state=state, reason=reason, machine=None)
+        await asyncio.gather(*(end(engine, live) for live in machines))
+
+
+async def _save_last(engine: Engine, live: Live) -> None:
+    row = engine.catalog.branch(live.branch)
+    async with live.lock:
+        await save(engine, row, await shoot(engine, live, row), "suspend")

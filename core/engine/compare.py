@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from core.diff.entry import FilesystemDiff
 from core.diff.filesystem import diff_disks
+from core.diff.index import PathIndex
 from core.diff.shape import as_json
 from core.diff.text import patch as patch_lines
 from core.engine.context import Engine, new_id
@@ -20,8 +21,8 @@ T = TypeVar("T")
 async def diff(engine: Engine, a: str, b: str) -> dict[str, Any]:
     """The files that differ from REF a to REF b, and notes on anything that limits what this says."""
 
-    def compare(before: ChainDisk, after: ChainDisk) -> dict[str, Any]:
-        return as_json(diff_disks(before, after))
+    def compare(before: ChainDisk, after: ChainDisk, index: PathIndex) -> dict[str, Any]:
+        return as_json(diff_disks(before, after, index))
 
     found, notes = await _compared(engine, a, b, compare)
     return found | {"a": a, "b": b, "notes": notes}
@@ -30,8 +31,8 @@ async def diff(engine: Engine, a: str, b: str) -> dict[str, Any]:
 async def patch(engine: Engine, a: str, b: str, path: str | None) -> bytes:
     """The unified text diff from REF a to REF b, of one path if given."""
 
-    def compare(before: ChainDisk, after: ChainDisk) -> bytes:
-        found = diff_disks(before, after)
+    def compare(before: ChainDisk, after: ChainDisk, index: PathIndex) -> bytes:
+        found = diff_disks(before, after, index)
         wanted = [entry for entry in found.entries if path is None or _below(entry.path, path.encode())]
         return b"".join(patch_lines(FilesystemDiff(tuple(wanted)), before, after))
 
@@ -39,7 +40,7 @@ async def patch(engine: Engine, a: str, b: str, path: str | None) -> bytes:
 
 
 async def _compared(
-    engine: Engine, a: str, b: str, compare: Callable[[ChainDisk, ChainDisk], T]
+    engine: Engine, a: str, b: str, compare: Callable[[ChainDisk, ChainDisk, PathIndex], T]
 ) -> tuple[T, list[str]]:
     notes: list[str] = []
     async with AsyncExitStack() as stack:
@@ -52,7 +53,7 @@ async def _compared(
 
         def run() -> T:
             with ChainDisk(before[0], before[1]) as one, ChainDisk(after[0], after[1]) as other:
-                return compare(one, other)
+                return compare(one, other, _index(engine, before[0]))
 
         return await asyncio.to_thread(run), notes
 
@@ -79,6 +80,13 @@ async def _disk(engine: Engine, ref: str, notes: list[str]) -> AsyncIterator[tup
         yield engine.home.images / row.image / "root.raw", [*(path(layer) for layer in frozen), copy]
     finally:
         copy.unlink(missing_ok=True)
+
+
+def _index(engine: Engine, root: Path) -> PathIndex:
+    """The paths of an image's root disk, walked once: what every diff between its branches starts from."""
+    if root not in engine.indexes:
+        engine.indexes[root] = PathIndex(ChainDisk(root))
+    return engine.indexes[root]
 
 
 def _below(path: bytes, top: bytes) -> bool:

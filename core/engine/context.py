@@ -7,9 +7,11 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from core.catalog import BranchRow, Catalog
 from core.daemon.held import Held
+from core.diff.index import PathIndex
 from core.engine.live import Live
 from core.errors import Conflict, NotFound
 from core.graph import Ref, resolve
@@ -35,6 +37,7 @@ class Engine:
     network: HubNetwork
     live: dict[str, Live] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
+    indexes: dict[Path, PathIndex] = field(default_factory=dict)
     building: asyncio.Lock = field(default_factory=asyncio.Lock)
     loading_base: asyncio.Lock = field(default_factory=asyncio.Lock)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)

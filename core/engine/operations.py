@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +41,15 @@ async def operation(
     _finish(
         engine, record, OperationState.DONE, inverse=record.inverse or {}, undoable=record.inverse is not None
     )
+
+
+def note(engine: Engine, verb: str, summary: str) -> None:
+    """Log what cannot be undone and has no outcome of its own, such as a command that was started."""
+    now = time.time()
+    with engine.catalog.transaction():
+        number = engine.catalog.begin(uuid.uuid4().hex, verb, summary, {}, now)
+        engine.catalog.change_operation(number, state=OperationState.DONE, finished=now)
+    engine.publish("operation", str(number), f"{verb} {summary}")
 
 
 async def once(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]]) -> Any:

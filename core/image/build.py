@@ -74,6 +74,7 @@ async def _assemble(recipe: Recipe, base: Path, directory: Path, work: Path, pro
         str(recipe.disk_bytes),
     ]
     await run(alone(script, scratch))
+    disk.chmod(0o600)
     progress("making the root disk", 1.0)
     progress("making the initrd", 0.0)
     await asyncio.to_thread(shutil.copyfile, base / "vmlinux", directory / "vmlinux")

@@ -6,7 +6,8 @@ tree=$1 tar=$2 modules=$3 busybox=$4 guest=$5 disk=$6 bytes=$7
 ours=$tree/usr/lib/vertui
 
 mkdir "$tree"
-tar --extract --numeric-owner --file="$tar" --directory="$tree"
+# /dev stays empty: the guest mounts devtmpfs there, and an ordinary user cannot make device nodes.
+tar --extract --numeric-owner --exclude='./dev/*' --file="$tar" --directory="$tree"
 
 mkdir -p "$ours" "$tree/usr/lib/modules"
 cp -R "$modules/." "$tree/usr/lib/modules"
@@ -32,8 +33,9 @@ echo vertui > "$tree/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 vertui\n::1 localhost ip6-localhost\n' > "$tree/etc/hosts"
 echo 'nameserver 10.0.2.3' > "$tree/etc/resolv.conf"
 chown -R 0:0 "$ours" "$tree/usr/lib/modules"
+find "$tree" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
 # No journal: commits give durability. Fixed ids: the same tree gives the same disk.
 truncate -s "$bytes" "$disk"
-mke2fs -q -F -t ext4 -O ^has_journal -b 4096 -m 0 -L vertui -U 76657274-7569-4000-8000-000000000001 \
+E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -F -t ext4 -O ^has_journal -b 4096 -m 0 -L vertui -U 76657274-7569-4000-8000-000000000001 \
     -E hash_seed=76657274-7569-4000-8000-000000000002,lazy_itable_init=0,root_owner=0:0 -d "$tree" "$disk"

@@ -28,7 +28,7 @@ WRAPPERS = ("setpriv", "unshare")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # an ordinary user's PATH often lacks mke2fs
 LONGEST_LINE = 1 << 20
 EPOCH = "1700000000"  # the time of every file an image is made of
-ON_TMPFS = 'mount -t tmpfs -o mode=755,size=75% tmpfs "$1" && shift && exec "$@"'
+ON_TMPFS = 'umask 022 && mount -t tmpfs -o mode=755,size=75% tmpfs "$1" && shift && exec "$@"'
 """A Debian tree is 10,000 small files: in memory it takes half the time, and needs no tidying."""
 
 Line = Callable[[str], None]
@@ -86,7 +86,8 @@ class _Said:
             self._line(text)
 
     def error(self, argv: Sequence[str], status: int) -> VertuiError:
-        tool = next((word for word in argv if word in PACKAGES and word not in WRAPPERS), Path(argv[0]).name)
+        names = [Path(word).name for word in argv if word in PACKAGES or word.endswith(".sh")]
+        tool = next((name for name in names if name not in WRAPPERS), argv[0])
         why = self._first_error or self._last or f"exit status {status}"
         if "No space left on device" in why:
             return NoRoom(f"no disk space or memory left while {tool} ran: free some and try again")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import select
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from .kernel import write_file
 
@@ -19,6 +20,7 @@ class WorkGroup:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._outside = path.rpartition("/")[0]
         self.frozen = False
         self._leftover: set[str] = set()
 
@@ -27,6 +29,15 @@ class WorkGroup:
         path = f"{self.path}/{name}"
         os.mkdir(path)  # noqa: PTH102
         return path
+
+    @contextmanager
+    def joined(self, group: str) -> Iterator[None]:
+        """Be in a command's group for a moment, so that what is started is born there. Never while frozen."""
+        write_file(f"{group}/cgroup.procs", b"0")
+        try:
+            yield
+        finally:
+            write_file(f"{self._outside}/cgroup.procs", b"0")
 
     def discard(self, path: str) -> None:
         """Remove a command's group, now or, when processes it left behind still run, once they are gone."""

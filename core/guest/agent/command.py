@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cgroup import WorkGroup, kill_group
 from .loop import READ, Poller, Timers
-from .spawn import Program, Stdio, start
+from .spawn import CannotRun, Program, Stdio, start
 from .streams import Input, Stream, set_size
 
 if TYPE_CHECKING:
@@ -60,7 +60,11 @@ class Command:
         else:
             ours, theirs = _pipes(stdin=bool(request.get("stdin")))
         try:
-            self.pid, self._pidfd = start(self.program, theirs, self._group)
+            self.pid, self._pidfd = start(self.program, theirs, self._work, self._group)
+            self._poller.watch(self._pidfd, READ, self._reap)
+        except CannotRun as reason:
+            os.write(theirs.stderr, reason.message)
+            self.pid, self._status = 0, reason.code << 8
         except OSError:
             _close(ours)
             raise
@@ -69,7 +73,6 @@ class Command:
         self.stdin = Input(self._poller, ours[0], tty=self._tty)
         for stream, fd in zip(self.streams, ours[1:], strict=False):
             stream.follow(fd)
-        self._poller.watch(self._pidfd, READ, self._reap)
 
     def _backlog(self, stream: Stream) -> int:
         """Bytes a lossless command's slowest follower has not been sent; 0 when nothing need be kept."""
@@ -173,11 +176,11 @@ def _pipes(*, stdin: bool) -> tuple[tuple[int, ...], Stdio]:
         child_in, our_in = os.open("/dev/null", os.O_RDONLY), -1
     our_out, child_out = os.pipe()
     our_err, child_err = os.pipe()
-    return (our_in, our_out, our_err), Stdio(child_in, child_out, child_err, tty=False)
+    return (our_in, our_out, our_err), Stdio(child_in, child_out, child_err)
 
 
 def _terminal(request: dict[str, Any]) -> tuple[tuple[int, ...], Stdio]:
     """Our ends (input and output of the terminal) and the child's, which are one."""
     ours, theirs = os.openpty()
     set_size(ours, int(request.get("rows") or 24), int(request.get("columns") or 80))
-    return (os.dup(ours), ours), Stdio(theirs, theirs, theirs, tty=True)
+    return (os.dup(ours), ours), Stdio(theirs, theirs, theirs, os.ttyname(theirs))

@@ -1,20 +1,13 @@
-"""From what a client asks for to a running process.
-
-The child reports its own failure: it writes one line to its standard error and ends with 127 (no such program) or
-126 (anything else), as a shell does. So a command that cannot be started is followed like any other.
-"""
+"""From what a client asks for to a running process."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
-import termios
-from contextlib import suppress
 from errno import ENOENT
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
-from .kernel import clone_into
+from .cgroup import WorkGroup
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -23,13 +16,33 @@ class BadRequest(Exception):
     """A request that makes no sense; its text is for the user."""
 
 
+class CannotRun(Exception):
+    """A program that did not start; `message` and `code` are a shell's (127: no such file, 126: anything else)."""
+
+    def __init__(self, name: str, error: OSError | ValueError) -> None:
+        reason = (
+            f"{error.filename or name}: {error.strerror}"
+            if isinstance(error, OSError)
+            else f"{name}: {error}"
+        )
+        self.message = f"vertui: {reason}\n".encode(errors="replace")
+        self.code = 127 if isinstance(error, FileNotFoundError) else 126
+
+
 class Stdio(NamedTuple):
-    """The child's ends of its three streams; `tty` when all are one terminal."""
+    """The child's ends of its three streams; `tty` names the terminal when they are one."""
 
     stdin: int
     stdout: int
     stderr: int
-    tty: bool
+    tty: str = ""
+
+    @property
+    def actions(self) -> list[tuple[int, int, int] | tuple[int, int, str, int, int]]:
+        """For posix_spawn. Opening it makes a terminal the new session's own."""
+        sources = [0, 0, 0] if self.tty else [self.stdin, self.stdout, self.stderr]
+        copies = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(sources)]
+        return [(os.POSIX_SPAWN_OPEN, 0, self.tty, os.O_RDWR, 0), *copies] if self.tty else [*copies]
 
 
 class Program(NamedTuple):
@@ -41,9 +54,17 @@ class Program(NamedTuple):
     user: pwd.struct_passwd
 
     @property
+    def words(self) -> list[str]:
+        """What is started: the program, by way of setpriv when it runs as another user."""
+        if self.user.pw_uid == os.getuid():
+            return self.argv
+        ids = [f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}"]
+        return ["setpriv", *ids, "--init-groups", "--", *self.argv]
+
+    @property
     def paths(self) -> list[str]:
         """Where the program may lie, in the order to try."""
-        name = self.argv[0]
+        name = self.words[0]
         return [name] if "/" in name else [f"{place}/{name}" for place in self.env["PATH"].split(":")]
 
     @classmethod
@@ -72,55 +93,30 @@ def _look_up(user: str) -> pwd.struct_passwd:
         raise BadRequest(f"the guest has no user {user!r}") from error
 
 
-def start(program: Program, stdio: Stdio, cgroup: str) -> tuple[int, int]:
-    """Run the program in its own session and cgroup; returns (pid, pidfd), OSError when the kernel refuses."""
-    directory = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        pid, pidfd = clone_into(directory)
-        if pid == 0:
-            _become(program, stdio)
-        return pid, pidfd
-    finally:
-        os.close(directory)
+def start(program: Program, stdio: Stdio, work: WorkGroup, group: str) -> tuple[int, int]:
+    """Run the program in its own session, in `group`; returns (pid, pidfd). CannotRun when it does not start.
 
-
-def _become(program: Program, stdio: Stdio) -> NoReturn:
-    """In the child: turn into the program. Never returns, whatever happens."""
-    name = program.argv[0]
-    try:
-        _take_streams(stdio)
-        _take_user(program.user)
-        name = program.cwd
-        os.chdir(program.cwd)
-        name = program.argv[0]
-        _exec(program)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        os.write(2, f"vertui: {name}: {reason}\n".encode(errors="replace"))
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
-    finally:
-        os._exit(126)
-
-
-def _exec(program: Program) -> NoReturn:
-    """What execvpe does, without its detours: the child of a fork pays for each page it touches."""
-    missing = FileNotFoundError(ENOENT, os.strerror(ENOENT))
-    for path in program.paths:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            os.execve(path, program.argv, program.env)
-    raise missing
-
-
-def _take_streams(stdio: Stdio) -> None:
-    os.setsid()
-    if stdio.tty:
-        fcntl.ioctl(stdio.stdin, termios.TIOCSCTTY, 0)
-    for target, source in enumerate((stdio.stdin, stdio.stdout, stdio.stderr)):
-        os.dup2(source, target)
-
-
-def _take_user(user: pwd.struct_passwd) -> None:
-    if user.pw_uid != os.getuid():
-        os.initgroups(user.pw_name, user.pw_gid)
-        os.setgid(user.pw_gid)
-        os.setuid(user.pw_uid)
+    By posix_spawn, which copies no memory: the child of a fork would spend more on the agent's pages than a small
+    program runs. What posix_spawn cannot set the child inherits: the agent joins the group, enters the directory,
+    and comes back.
+    """
+    failed = CannotRun(program.argv[0], FileNotFoundError(ENOENT, os.strerror(ENOENT)))
+    with work.joined(group):
+        try:
+            os.chdir(program.cwd)
+            for path in program.paths:
+                if os.access(path, os.F_OK):
+                    pid = os.posix_spawn(
+                        path,
+                        program.words,
+                        program.env,
+                        file_actions=stdio.actions,
+                        setsid=True,
+                        setsigmask=(),
+                    )
+                    return pid, os.pidfd_open(pid)
+        except (OSError, ValueError) as error:
+            failed = CannotRun(program.argv[0], error)
+        finally:
+            os.chdir("/")
+    raise failed

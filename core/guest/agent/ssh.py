@@ -12,7 +12,7 @@ import socket
 
 from .cgroup import WorkGroup
 from .loop import READ, Poller
-from .spawn import PATH, Program, Stdio, start
+from .spawn import PATH, CannotRun, Program, Stdio, start
 
 SSHD = "/usr/sbin/sshd"
 PORT = 22
@@ -47,8 +47,8 @@ class SshListener:
         group = self._work.create(f"ssh-{self._count}")
         null = os.open("/dev/null", os.O_WRONLY)
         try:
-            pid, pidfd = start(program, Stdio(fd, fd, null, tty=False), group)
-        except OSError:
+            pid, pidfd = start(program, Stdio(fd, fd, null), self._work, group)
+        except (CannotRun, OSError):
             self._work.discard(group)
             return
         finally:
