@@ -214,7 +214,7 @@ class Client:
 
 
 class EventStream:
-    """Events as they happen. Iterating ends with DaemonUnavailable when the daemon goes away; `close` ends it quietly."""
+    """Events as they happen, until `close`; DaemonUnavailable when the daemon goes away."""
 
     def __init__(self, home: Home) -> None:
         self._connection = UnixConnection(home.daemon_socket)

@@ -9,6 +9,7 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
     list                      {"children": {key: pid}, "kept": [key], "exits": {key: status}, "pid"}
     watch                     this connection is told {"exit": key, "status"} from now on
     daemon / rest             start the daemon now / do not start it again when it ends
+    state                     {"daemon": pid or null, "resting"}: one that dies thrice at once is left to rest
     end                       end every child, then the holder
 
 Children die with the holder (PR_SET_PDEATHSIG). Exits nobody watched are kept until `list` tells them.
@@ -20,6 +21,7 @@ import fcntl
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -29,11 +31,13 @@ from typing import Any
 
 from core import linux
 from core.daemon import porter
+from core.daemon.spawn import null, spawn
 from core.home import Home, find_home
 
 LARGEST_MESSAGE = 128 * 1024
 MOST_DESCRIPTORS = 16
-RESTART_PAUSE_S = 0.5  # a daemon that dies at once is not started in a tight loop
+QUICK_DEATH_S = 3.0  # a daemon that ends sooner did not come up
+MOST_QUICK_DEATHS = 3  # in a row, before it is left to rest until a client asks again
 DAEMON = "daemon"
 
 
@@ -48,6 +52,8 @@ class Holder:
         self.watchers: set[socket.socket] = set()
         self.resting = False
         self.ending = False
+        self.daemon_started = 0.0
+        self.quick_deaths = 0
         self.selector = selectors.DefaultSelector()
 
     def run(self) -> None:
@@ -118,9 +124,12 @@ class Holder:
             self.watchers.add(peer)
         elif do == "daemon":
             self.resting = False
+            self.quick_deaths = 0
             self._start_daemon()
         elif do == "rest":
             self.resting = True
+        elif do == "state":
+            return {"daemon": self.children.get(DAEMON), "resting": self.resting}
         elif do == "end":
             self.ending = True
         return {}
@@ -130,10 +139,12 @@ class Holder:
             raise ValueError(f"{key} runs already")
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         output = os.open(log, flags, 0o600)
-        pid = os.fork()
-        if pid == 0:
-            _become(argv, [os.open("/dev/null", os.O_RDONLY), output, output, *descriptors])
-        os.close(output)
+        nothing = null()
+        try:
+            pid = spawn(argv, [nothing, output, output, *descriptors])
+        finally:
+            os.close(output)
+            os.close(nothing)
         self.children[key] = pid
         return pid
 
@@ -141,6 +152,7 @@ class Holder:
         if DAEMON not in self.children:
             argv = [sys.executable, "-m", "core.daemon.server", str(self.home.root)]
             self._spawn(DAEMON, argv, str(self.home.log / "daemon.log"), [])
+            self.daemon_started = time.monotonic()
 
     def _reap(self) -> None:
         for key, pid in list(self.children.items()):
@@ -148,9 +160,12 @@ class Holder:
             if ended:
                 del self.children[key]
                 self._report(key, os.waitstatus_to_exitcode(status))
-        if DAEMON not in self.children and not self.resting and not self.ending:
-            time.sleep(RESTART_PAUSE_S)
-            self._start_daemon()
+        if DAEMON not in self.children and not self.resting:
+            quick = time.monotonic() - self.daemon_started < QUICK_DEATH_S
+            self.quick_deaths = self.quick_deaths + 1 if quick else 0
+            self.resting = self.quick_deaths >= MOST_QUICK_DEATHS
+            if not self.resting:
+                self._start_daemon()
 
     def _report(self, key: str, status: int) -> None:
         if not self.watchers:
@@ -171,28 +186,11 @@ class Holder:
             os.close(self.kept.pop(key))
 
     def _end(self) -> None:
-        self.home.holder_socket.unlink(missing_ok=True)
         for pid in self.children.values():
             os.kill(pid, signal.SIGKILL)
         for pid in self.children.values():
             os.waitpid(pid, 0)
-
-
-def _become(argv: list[str], descriptors: list[int]) -> None:
-    """In a fresh child: own session, the given descriptors as 0, 1, 2, 3 …, nothing else, then exec."""
-    try:
-        os.setsid()
-        linux.die_with_parent(signal.SIGKILL)
-        signal.set_wakeup_fd(-1)
-        high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 64) for descriptor in descriptors]
-        for number, descriptor in enumerate(high):
-            os.dup2(descriptor, number)
-        os.closerange(len(high), 4096)
-        os.execvp(argv[0], argv)
-    except BaseException as error:
-        os.write(2, f"{argv[0]}: {error}\n".encode())
-    finally:
-        os._exit(127)
+        shutil.rmtree(self.home.runtime, ignore_errors=True)
 
 
 def enter_namespaces() -> None:

@@ -15,6 +15,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 
 from core import linux
+from core.daemon.spawn import null, spawn
 from core.errors import DaemonUnavailable
 
 LARGEST_JOB = 64 * 1024
@@ -63,21 +64,12 @@ def _serve(jobs: socket.socket) -> None:
 
 
 def _run(argv: list[str], output: int) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setsid()
-            linux.die_with_parent(signal.SIGKILL)
-            signal.set_wakeup_fd(-1)
-            os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.closerange(3, 4096)
-            os.execvp(argv[0], argv)
-        finally:
-            os._exit(127)
-    os.close(output)
-    return pid
+    nothing = null()
+    try:
+        return spawn(argv, [nothing, output, output])
+    finally:
+        os.close(output)
+        os.close(nothing)
 
 
 def _reap(running: dict[int, int], poll: select.poll) -> None:

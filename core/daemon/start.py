@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
 from core.daemon.client import UnixConnection
 from core.daemon.held import connect
@@ -21,12 +22,12 @@ def ensure_daemon(home: Home) -> None:
         return
     home.make()
     deadline = time.monotonic() + START_DEADLINE_S
-    while not _ask_holder(home, "daemon"):
+    while _ask_holder(home, "daemon") is None:
         _start_holder(home)
         if time.monotonic() > deadline:
             raise _failed(home, "holder.log")
     while not answers(home):
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or (_ask_holder(home, "state") or {}).get("resting"):
             raise _failed(home, "daemon.log")
         time.sleep(0.02)
 
@@ -55,19 +56,18 @@ def end_all(home: Home) -> bool:
         pass
     except OSError:
         return False
-    home.daemon_socket.unlink(missing_ok=True)
-    for socket_path in home.machines.glob("*"):
-        socket_path.unlink(missing_ok=True)
     return True
 
 
-def _ask_holder(home: Home, do: str) -> bool:
+def _ask_holder(home: Home, do: str) -> dict[str, Any] | None:
+    """The holder's answer; None when there is no holder."""
     try:
         with connect(home) as holder:
             holder.sendall(json.dumps({"do": do}).encode())
-            return bool(holder.recv(65536))
-    except OSError:
-        return False
+            answer: dict[str, Any] = json.loads(holder.recv(65536))
+            return answer
+    except (OSError, ValueError):
+        return None
 
 
 def _start_holder(home: Home) -> None:

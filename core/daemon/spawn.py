@@ -1,0 +1,40 @@
+"""How the holder and the porter start a process: own session, given descriptors, and it ends with its parent."""
+
+import fcntl
+import os
+import signal
+from collections.abc import Sequence
+
+from core import linux
+
+FIRST_HIGH = 64  # descriptors are moved above this before they take their places, so that none is overwritten
+
+
+def spawn(argv: Sequence[str], descriptors: Sequence[int]) -> int:
+    """Start a child that has these descriptors as 0, 1, 2, 3 … and no others; its pid."""
+    pid = os.fork()
+    if pid == 0:
+        _become(argv, descriptors)
+    return pid
+
+
+def _become(argv: Sequence[str], descriptors: Sequence[int]) -> None:
+    """In the child: never returns. What goes wrong is said on descriptor 2, and the exit status is 127."""
+    try:
+        os.setsid()
+        linux.die_with_parent(signal.SIGKILL)
+        signal.set_wakeup_fd(-1)
+        high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_HIGH) for descriptor in descriptors]
+        for number, descriptor in enumerate(high):
+            os.dup2(descriptor, number)
+        os.closerange(len(high), os.sysconf("SC_OPEN_MAX"))
+        os.execvp(argv[0], argv)
+    except BaseException as error:
+        os.write(2, f"{argv[0]}: {error}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def null() -> int:
+    """A descriptor of /dev/null."""
+    return os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)

@@ -1,0 +1,45 @@
+"""Rules of the house that a machine can check."""
+
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import core
+
+ROOT = Path(__file__).parents[2]
+
+
+def modules() -> list[str]:
+    """Every module of core, but the agent's, which run in the guest, and programs, which run when imported."""
+    found = [module.name for module in pkgutil.walk_packages(core.__path__, "core.")]
+    return [name for name in found if not name.startswith("core.guest.agent")]
+
+
+def test_core_imports_no_terminal_library() -> None:
+    names = modules()
+    assert len(names) > 50
+    program = "import importlib, sys\n" + "\n".join(f"importlib.import_module({name!r})" for name in names)
+    check = "\nprint([name for name in ('textual', 'rich') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program + check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_reading_verbs_import_nothing_heavy() -> None:
+    program = "import sys, core.daemon.client, core.daemon.start\nprint(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"pydantic", "numpy", "networkx", "fastapi", "textual", "rich", "websockets", "typer"}
+
+
+def test_state_is_written_by_the_one_helper() -> None:
+    for path in (ROOT / "core").rglob("*.py"):
+        if "agent" not in path.parts:
+            assert not re.search(r"open\([^)]*[\"']wb?[\"']", path.read_text()), f"{path} opens a file for writing"
+
+
+def test_no_module_is_too_long() -> None:
+    for top in ("core", "vertui", "tests"):
+        for path in (ROOT / top).rglob("*.py"):
+            assert len(path.read_text().splitlines()) <= 500, f"{path} has more than 500 lines"
