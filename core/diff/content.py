@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.diff.disk import Blocks, Bytes
 from core.diff.ext4 import Volume
@@ -66,38 +65,46 @@ class Content:
         return out
 
 
-def same_content(a: Content, b: Content, changed: Blocks | None) -> bool:
-    """Whether two files hold the same bytes. `changed`, ascending, are the filesystem blocks that may differ
-    between the two volumes; None when the volumes have nothing in common."""
+def same_content(a: Content, b: Content, changed: Blocks) -> bool:
+    """Whether two files hold the same bytes; `changed`, ascending, are the filesystem blocks that may differ
+    between the two volumes, which are states of one filesystem."""
     if a.size != b.size:
         return False
-    for first, end in _segments(a, b):
-        for logical in _suspects(a, b, first, end, changed):
-            if not np.array_equal(a.gather(logical), b.gather(logical)):
-                return False
+    suspects = _suspects(a, b, changed)
+    for start in range(0, len(suspects), _PIECE_BLOCKS):
+        piece = suspects[start : start + _PIECE_BLOCKS]
+        if not np.array_equal(a.gather(piece), b.gather(piece)):
+            return False
     return True
 
 
-def _segments(a: Content, b: Content) -> Iterator[tuple[int, int]]:
-    """Logical ranges in which neither file begins or ends an extent."""
+def _suspects(a: Content, b: Content, changed: Blocks) -> Blocks:
+    """The blocks of two files, ascending, that have to be read to know: those that lie at different places, and
+    of those at the same place the changed ones. Never more than the two have on the disk."""
+    first, end = _segments(a, b)
+    ours, theirs = a.locate(first), b.locate(first)
+    apart, together = ours != theirs, (ours == theirs) & (ours != _HOLE)
+    first, end, ours, moved = (
+        first[together],
+        end[together],
+        ours[together],
+        _expand(first[apart], end[apart]),
+    )
+    low, high = np.searchsorted(changed, ours), np.searchsorted(changed, ours + end - first)
+    in_place = changed[_expand(low, high)] - np.repeat(ours - first, high - low)
+    return np.sort(np.concatenate([moved, in_place]))
+
+
+def _segments(a: Content, b: Content) -> tuple[Blocks, Blocks]:
+    """First blocks and ends of the stretches in which neither file begins or ends an extent."""
     edges = [part.extents.logical for part in (a, b)]
     edges += [part.extents.logical + part.extents.length for part in (a, b)]
-    cuts = np.unique(np.concatenate([*edges, np.array([0, a.blocks])])).clip(0, a.blocks)
-    for first, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-        if first < end:
-            yield first, end
+    cuts = np.unique(np.concatenate([*edges, np.array([0, a.blocks])]).clip(0, a.blocks))
+    return cuts[:-1], cuts[1:]
 
 
-def _suspects(a: Content, b: Content, first: int, end: int, changed: Blocks | None) -> Iterator[Blocks]:
-    """The blocks of a segment that have to be read to know, in pieces."""
-    ours, theirs = (int(part.locate(np.array([first]))[0]) for part in (a, b))
-    if ours == _HOLE and theirs == _HOLE:
-        return
-    if ours == theirs and changed is not None:
-        low, high = np.searchsorted(changed, [ours, ours + end - first]).tolist()
-        blocks: NDArray[np.int64] = changed[low:high] - ours + first
-        for start in range(0, len(blocks), _PIECE_BLOCKS):
-            yield blocks[start : start + _PIECE_BLOCKS]
-        return
-    for start in range(first, end, _PIECE_BLOCKS):
-        yield np.arange(start, min(end, start + _PIECE_BLOCKS))
+def _expand(first: Blocks, end: Blocks) -> Blocks:
+    """All numbers of the ranges [first, end), one range after the other."""
+    length = end - first
+    numbers: Blocks = np.arange(int(length.sum())) + np.repeat(first - np.cumsum(length) + length, length)
+    return numbers

@@ -55,7 +55,8 @@ class Volume:
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.superblock = read_superblock(disk)
-        self._tables = read_inode_tables(disk, self.superblock)
+        self.inode_tables = read_inode_tables(disk, self.superblock)
+        """First block of each group's inode table."""
         self._record_type = record_type(self.superblock.inode_bytes)
 
     @property
@@ -79,18 +80,20 @@ class Volume:
 
     def same_layout(self, other: "Volume") -> bool:
         """Whether inode and block numbers mean the same on both: copies of one filesystem."""
-        return self.superblock == other.superblock and bool(np.array_equal(self._tables, other._tables))
+        return self.superblock == other.superblock and bool(
+            np.array_equal(self.inode_tables, other.inode_tables)
+        )
 
     def changed_inodes(self, other: "Volume", changed: Blocks) -> Blocks:
         """Numbers of the inodes whose records differ between two volumes of one layout, given changed blocks;
         the filesystem's own inodes, which no name leads to, are left out."""
-        order = np.argsort(self._tables)
-        slot = np.searchsorted(self._tables[order], changed, side="right") - 1
+        order = np.argsort(self.inode_tables)
+        slot = np.searchsorted(self.inode_tables[order], changed, side="right") - 1
         group = order[slot.clip(0)]
-        inside = (slot >= 0) & (changed < self._tables[group] + self.superblock.table_blocks)
+        inside = (slot >= 0) & (changed < self.inode_tables[group] + self.superblock.table_blocks)
         group, block = group[inside], changed[inside]
         per_block = self.superblock.inodes_per_block
-        before = self.superblock.inodes_per_group * group + (block - self._tables[group]) * per_block
+        before = self.superblock.inodes_per_group * group + (block - self.inode_tables[group]) * per_block
         numbers = before[:, None] + np.arange(1, per_block + 1)
         mine, theirs = (
             volume.blocks(block).reshape(-1, self.superblock.inode_bytes) for volume in (self, other)
@@ -117,7 +120,7 @@ class Volume:
         if len(numbers) and not 1 <= numbers.min() <= numbers.max() <= self.superblock.inodes:
             raise Damaged(f"disk {self.disk.name}: a directory names an inode that does not exist")
         group, index = np.divmod(numbers - 1, self.superblock.inodes_per_group)
-        block = self._tables[group] + index // self.superblock.inodes_per_block
+        block = self.inode_tables[group] + index // self.superblock.inodes_per_block
         unique, inverse = np.unique(block, return_inverse=True)
         table = self.blocks(unique).reshape(
             len(unique), self.superblock.inodes_per_block, self.superblock.inode_bytes

@@ -58,7 +58,7 @@ def test_exactly_what_was_done_is_listed(tmp_path: Path, base: Path) -> None:
     assert entries[b"/tool"].what == {Change.MODE}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 4])
 def test_random_histories_equal_what_the_kernel_saw(tmp_path: Path, base: Path, seed: int) -> None:
     first, second = overlay(tmp_path, "1.qcow2"), overlay(tmp_path, "2.qcow2")
     begin, middle = on_kernel(tmp_path, base, [first], "history", str(seed))

@@ -60,7 +60,7 @@ def metadata_blocks(image: Path) -> list[int]:
         extents = others.extents
         runs = zip(extents.physical.tolist(), extents.length.tolist(), strict=True)
         blocks = {first + step for first, length in runs for step in range(length)}
-        tables = {int(table) + step for table in volume._tables for step in range(len(metas) // 16 + 2)}
+        tables = {int(table) + step for table in volume.inode_tables for step in range(len(metas) // 16 + 2)}
     attributes = set(others.attribute_blocks.tolist())
     return sorted(blocks | tables | attributes | set(files.extents.node_block.tolist()) | {0, 1})
 
@@ -165,7 +165,7 @@ def test_a_lost_checksum_is_damage(tmp_path: Path, image: Path) -> None:
         inode = walk(disk)[b"/scattered"].inode
         names = volume.inodes(np.array([2])).extents.physical[0]
         tree = volume.inodes(np.array([inode])).extents.node_block[0]
-        record = int(volume._tables[0]) * 4096 + (inode - 1) * 256
+        record = int(volume.inode_tables[0]) * 4096 + (inode - 1) * 256
     for at in (1024 + 4, 4096 + 8, int(names) * 4096 + 30, int(tree) * 4096 + 20, record + 4):
         mutated.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
         with ChainDisk(mutated) as disk, pytest.raises(Damaged, match="checksum"):

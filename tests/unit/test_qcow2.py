@@ -85,15 +85,6 @@ def test_disks_of_different_bases_are_compared_whole(tmp_path: Path, base: Path)
         (["-o", "compat=0.10,cluster_size=4k"], "version 3"),
         (["-o", "cluster_size=16k,extended_l2=on"], "never writes"),
         (["-o", "cluster_size=4k", "-b", "base.raw", "-F", "raw"], "never writes"),
-        (
-            [
-                "-o",
-                "cluster_size=4k,encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
-                "--object",
-                "secret,id=s,data=x",
-            ],
-            "never",
-        ),
     ],
 )
 def test_what_vertui_never_writes_is_refused(
