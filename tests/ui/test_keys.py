@@ -102,6 +102,13 @@ async def test_a_verb_that_cannot_run_says_why(show: Show) -> None:
         assert app_of(pilot).screen is app_of(pilot).main
 
 
+async def test_enter_on_the_first_screen_begins(show: Show) -> None:
+    async with show(HandMadeFeed(EMPTY)) as pilot:
+        await pilot.press("enter")
+        await pilot.pause(0.3)
+        assert "the daemon does not answer" in text_of(app_of(pilot))
+
+
 async def test_marks_select_many_and_escape_clears_them(show: Show) -> None:
     async with show(HandMadeFeed(DEMO)) as pilot:
         await pilot.press("space", "j", "space")

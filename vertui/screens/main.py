@@ -73,7 +73,7 @@ class MainScreen(VertuiScreen):
         self.tree_view.border_title = "tree"
         self._detail.border_title = "detail"
         self._printed.border_title = "console"
-        self.set_class(True, "-welcoming")
+        self.say("looking for the daemon…", theme.TEAL)
         self.add_class("-both")
         self._tick = self.set_interval(TICK_S, self._refresh_sizes, pause=True)
 
@@ -94,6 +94,8 @@ class MainScreen(VertuiScreen):
         """Show news, or keep it while the view is frozen."""
         self.event_line.trouble(f"{news.error}; trying again…" if news.error else "")
         self._welcome.trouble(news.error)
+        if news.error and self.shown is NOTHING:
+            self._offer(True)
         if self.frozen:
             self._held = _newer(self._held, news)
             return
@@ -115,17 +117,22 @@ class MainScreen(VertuiScreen):
 
     def _show_tree(self, tree: Tree, rows: Sequence[LaneRow]) -> None:
         first, self.shown = not self.shown.branches, tree
+        if first:
+            self.say("")
         self.tree_view.show_tree(rows)
         if first:
             self.tree_view.go_home()
         self._welcome.show(tree)
-        if self.has_class("-welcoming") != self.welcoming:
-            self.set_class(self.welcoming, "-welcoming")
-            if not self.welcoming:
-                self.tree_view.focus()
+        self._offer(self.welcoming)
         self._title()
         self._show_selection()
         self._pace()
+
+    def _offer(self, welcoming: bool) -> None:
+        """Show the offer to begin in place of the panes, or the panes. Hidden, the tree must take no keys."""
+        if self.has_class("-welcoming") != welcoming:
+            self.set_class(welcoming, "-welcoming")
+            self.set_focus(None if welcoming else self.tree_view)
 
     def _title(self) -> None:
         running = sum(branch.state in ALIVE for branch in self.shown.branches)
@@ -145,6 +152,7 @@ class MainScreen(VertuiScreen):
 
     def on_row_list_moved(self) -> None:
         """The cursor moved."""
+        self.say("")
         self._show_selection()
         self._settle()
 
@@ -208,6 +216,7 @@ class MainScreen(VertuiScreen):
 
     def act(self, action: str) -> None:
         """Do an action, or say why it cannot be."""
+        self.say("")
         selection = self.selection
         if reason := BY_ID[action].refuse(selection):
             self.say(f"{BY_ID[action].label}: {reason}")

@@ -31,7 +31,10 @@ class EventLine(Widget):
         for event in events:
             if event.kind == "progress":
                 self.progress = event if event.fraction < 1 else None
-            elif event.text:
+                continue
+            if event.kind in ("image", "operation"):  # what was under way has ended
+                self.progress = None
+            if event.text:
                 self._events.appendleft(event)
                 self._notice = Text()
         self.refresh()

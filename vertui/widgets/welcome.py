@@ -77,11 +77,11 @@ class Welcome(Widget):
         ]  # fmt: skip
         if self._trouble is not None:
             return [*lines, Text(f"✗ {printable(str(self._trouble))}", style=theme.RED)]
+        lines += [Text(f"◌ {job}…", style=theme.TEAL) for job in self._jobs]
+        if self._progress is not None:
+            return [*lines, progress_bar(self._progress)]
         if self._jobs:
-            lines.append(Text(f"◌ {self._jobs[0]}…", style=theme.TEAL))
-            return [*lines, progress_bar(self._progress)] if self._progress else lines
-        if self._tree is None:
-            return [Text("◌ starting the daemon…", style=theme.TEAL)]
+            return lines
         return [*lines, Text.assemble((" ⏎ ", f"bold {theme.TEAL}"), ("begin", theme.TEXT))]
 
 
