@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cgroup import WorkGroup, kill_group
 from .loop import READ, Poller, Timers
+from .ring import Ring
 from .spawn import CannotRun, Program, Stdio, start
 from .streams import Input, Stream, set_size
 
@@ -33,6 +34,7 @@ class Command:
         self, number: int, request: dict[str, Any], work: WorkGroup, poller: Poller, timers: Timers
     ) -> None:
         self.program = Program.from_request(request)
+        timeout_s = float(request.get("timeout_s") or 0)
         self.number = number
         self.started = time.time()
         self.end: dict[str, Any] | None = None
@@ -50,8 +52,7 @@ class Command:
         except OSError:
             work.discard(self._group)
             raise
-        if request.get("timeout_s"):
-            timers.after(float(request["timeout_s"]), self._time_out)
+        self._timeout = timers.after(timeout_s, self._time_out) if timeout_s else None
 
     def _start(self, request: dict[str, Any]) -> None:
         self._tty = bool(request.get("tty"))
@@ -82,6 +83,7 @@ class Command:
         return stream.ring.end - min(attachment.cursors[index] for attachment in self.attachments)
 
     def _reap(self) -> None:
+        self._timers.cancel(self._timeout)
         self._poller.forget(self._pidfd)
         os.close(self._pidfd)
         self._status = os.waitpid(self.pid, 0)[1]
@@ -129,9 +131,10 @@ class Command:
             self.stdin.resize(rows, columns)
 
     def release(self) -> None:
-        """Close what is still open; who still writes gets SIGPIPE."""
+        """Close what is still open (who still writes gets SIGPIPE) and let go of the output."""
         for stream in self.streams:
             stream.close()
+            stream.ring = Ring()
         self.stdin.close()
 
     @property

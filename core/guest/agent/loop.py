@@ -20,6 +20,7 @@ class Poller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
+        self._events: dict[int, int] = {}
 
     def fileno(self) -> int:
         """The epoll descriptor: readable while an event waits."""
@@ -27,11 +28,11 @@ class Poller:
 
     def watch(self, fd: int, events: int, handler: Callable[[], None]) -> None:
         """Call `handler` whenever `fd` is ready; again with other events to change them."""
-        if fd in self._handlers:
-            self._epoll.modify(fd, events)
-        else:
+        if fd not in self._handlers:
             self._epoll.register(fd, events)
-        self._handlers[fd] = handler
+        elif self._events[fd] != events:
+            self._epoll.modify(fd, events)
+        self._handlers[fd], self._events[fd] = handler, events
 
     def forget(self, fd: int) -> None:
         """Watch no more; nothing happens when it was not watched. Call before closing `fd`."""
@@ -53,9 +54,17 @@ class Timers:
         self._heap: list[Timer] = []
         self._order = itertools.count()
 
-    def after(self, delay_s: float, call: Callable[[], None]) -> None:
-        """Have `call` run once, `delay_s` from now. It cannot be taken back, so it checks whether it still applies."""
-        heapq.heappush(self._heap, (time.monotonic() + delay_s, next(self._order), call))
+    def after(self, delay_s: float, call: Callable[[], None]) -> Timer:
+        """Have `call` run once, `delay_s` from now."""
+        timer = (time.monotonic() + delay_s, next(self._order), call)
+        heapq.heappush(self._heap, timer)
+        return timer
+
+    def cancel(self, timer: Timer | None) -> None:
+        """Take a call back, if it has not run; what it refers to is let go."""
+        if timer in self._heap:
+            self._heap.remove(timer)
+            heapq.heapify(self._heap)
 
     def wait_s(self) -> float | None:
         """How long to sleep until the next one is due; None for ever."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from .loop import READ, WRITE, Poller, Timers
+from .loop import READ, WRITE, Poller, Timer, Timers
 
 PORT_NAME = "vertui.agent"
 LOOK_AGAIN_S = 15.0
@@ -51,6 +51,7 @@ class Port:
         self._queue: deque[bytes] = deque()
         self._flags = fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK
         fcntl.fcntl(fd, fcntl.F_SETFL, self._flags)
+        self._timer: Timer | None = None
         self._watch_signals()
         self._leave()
 
@@ -120,21 +121,17 @@ class Port:
         self._lost()
         fcntl.fcntl(self._fd, fcntl.F_SETFL, self._flags | os.O_ASYNC)
         self._look()
-        if not self.connected:
-            self._timers.after(LOOK_AGAIN_S, self._look_again)
-
-    def _look_again(self) -> None:
-        self._look()
-        if not self.connected:
-            self._timers.after(LOOK_AGAIN_S, self._look_again)
 
     def _look(self) -> None:
         """Has a host come? SIGIO is wanted only until then: connected, the driver raises it for all that arrives."""
         if self.connected:
             return
+        self._timers.cancel(self._timer)
+        self._timer = self._timers.after(LOOK_AGAIN_S, self._look)
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         if not any(events & select.POLLHUP for _, events in poll.poll(0)):
             fcntl.fcntl(self._fd, fcntl.F_SETFL, self._flags)
+            self._timers.cancel(self._timer)
             self.connected = True
             self.expect(read=True, write=False)

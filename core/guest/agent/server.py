@@ -33,13 +33,14 @@ class Server:
     def __init__(self, port_fd: int, work: WorkGroup) -> None:
         self._work = work
         self._timers = Timers()
+        self._line_timers = Timers()
         self._outer = Poller()
         self._inner = Poller()
         self._commands: dict[int, Command] = {}
         self._attachments: dict[int, Attachment] = {}
         self._last_number = 0
         self._frames = wire.Frames(strict=False)
-        self._port = Port(port_fd, self._outer, self._timers, self._received, self._detach_all)
+        self._port = Port(port_fd, self._outer, self._line_timers, self._received, self._detach_all)
         self._requests: dict[str, Callable[[int, Answer], Answer]] = {
             "exec": self._exec,
             "attach": self._attach,
@@ -66,9 +67,11 @@ class Server:
         _ignore_broken_pipes()
         self._outer.watch(self._inner.fileno(), READ, self._serve_commands)
         while True:
-            self._outer.wait(None if self._work.frozen else self._timers.wait_s())
-            if not self._work.frozen:
-                self._timers.run_due()
+            active = [self._line_timers] if self._work.frozen else [self._line_timers, self._timers]
+            waits_s = [wait_s for timers in active if (wait_s := timers.wait_s()) is not None]
+            self._outer.wait(min(waits_s, default=None))
+            for timers in active:
+                timers.run_due()
             self._pump()
 
     def _serve_commands(self) -> None:
@@ -191,7 +194,7 @@ class Server:
             if count <= KEEP_FINISHED and size <= KEEP_FINISHED_BYTES:
                 break
             size -= command.ring_bytes
-            del self._commands[command.number]
+            self._forget(command)
 
     def _ps(self, channel: int, request: Answer) -> Answer:
         return wire.bounded("commands", [command.summary() for command in reversed(self._commands.values())])

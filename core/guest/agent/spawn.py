@@ -107,12 +107,7 @@ def start(program: Program, stdio: Stdio, work: WorkGroup, group: str) -> tuple[
             for path in program.paths:
                 if os.access(path, os.F_OK):
                     pid = os.posix_spawn(
-                        path,
-                        program.words,
-                        program.env,
-                        file_actions=stdio.actions,
-                        setsid=True,
-                        setsigmask=(),
+                        path, program.words, program.env, file_actions=stdio.actions, setsid=True
                     )
                     return pid, os.pidfd_open(pid)
         except (OSError, ValueError) as error:
