@@ -65,6 +65,7 @@ class Line:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.agent_pid = 0
         self.agent_end, self._end = socket.socketpair()
         self._end.setblocking(False)
 
@@ -101,6 +102,7 @@ async def line(work: Path, tmp_path: Path) -> AsyncIterator[Line]:
     async with Line(tmp_path / "agent.sock") as line:
         fd = line.agent_end.fileno()
         agent = subprocess.Popen([sys.executable, "-c", AGENT, str(fd), str(work)], pass_fds=[fd], cwd=ROOT)
+        line.agent_pid = agent.pid
         try:
             yield line
             assert agent.poll() is None, "the agent has ended"
@@ -372,6 +374,20 @@ async def test_a_freeze_in_no_time_fails_and_leaves_all_running(client: AgentCli
         await client.freeze(0)
     assert await client.ping() is False
     assert (await collect(await client.exec(["true"])))[2].code == 0
+
+
+async def test_an_idle_agent_sleeps(client: AgentClient, line: Line) -> None:
+    await client.exec(["sleep", "60"])
+    await asyncio.sleep(0.3)
+    before = ticks(line)
+    await asyncio.sleep(1)
+    assert ticks(line) - before <= 1
+
+
+def ticks(line: Line) -> int:
+    """CPU time of the agent, in hundredths of a second."""
+    fields = Path(f"/proc/{line.agent_pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 async def test_a_lost_line_fails_everything(line: Line, client: AgentClient) -> None:

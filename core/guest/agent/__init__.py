@@ -5,10 +5,11 @@ on the host only `wire` is imported. Modules therefore import each other relativ
 
     wire        frames: what both ends of the port speak
     port        the virtio-serial port: connected or not, never spinning, never blocking
-    server      the one loop; requests to answers
-    command     a started command: its streams, its end; `ring` keeps its last output
+    loop        descriptors and timers
+    server      requests in, answers and output out
+    command     a started command and its end; `streams` are its outputs and input, `ring` keeps its last output
     attachment  a client following a command, from offsets of its own
-    spawn       from a request to a running process; `kernel` has the system calls Python lacks
+    spawn       from a request to a running process; `kernel` has what Python lacks
     cgroup      the work group: everything but agent and init; freeze, thaw, kill
     identity    what makes a forked machine distinct; `sockets` closes its outside connections
     processes   what runs and how the machine fares, for the UI

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from .kernel import write_file
+from .kernel import read_file, write_file
 
 
 class FreezeFailed(Exception):
@@ -21,7 +21,7 @@ class WorkGroup:
     def __init__(self, path: str) -> None:
         self.path = path
         self._outside = path.rpartition("/")[0]
-        self.frozen = False
+        self.frozen = read_file(f"{path}/cgroup.freeze").strip() == b"1"
         self._leftover: set[str] = set()
 
     def create(self, name: str) -> str:
