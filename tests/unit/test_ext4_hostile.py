@@ -36,7 +36,7 @@ def unchecked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(folder: Path, *options: str) -> Path:
     tree = folder / "tree"
     (tree / "sub" / "deeper").mkdir(parents=True)
-    for number in range(300):
+    for number in range(120):
         (tree / "sub" / f"file-{number:04}-{'n' * 60}").write_bytes(b"%d\n" % number * 50)
     with (tree / "scattered").open("wb") as file:
         for at in range(40):
@@ -78,7 +78,7 @@ def survive(original: Path, mutated: Path) -> bool:
             try:
                 diff = diff_disks(left, right)
                 assert sum(map(len, patch(diff, left, right))) < 64 << 20
-                for entry in diff.entries:
+                for entry in diff.entries[:20]:
                     if entry.after and entry.after.type is FileType.FILE:
                         read_file(right, entry.path, 1 << 20)
             except VertuiError as error:
