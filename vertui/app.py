@@ -67,14 +67,21 @@ class VertuiApp(App[None]):
 
     # -- calls in threads ------------------------------------------------------------------------------------
 
-    def call(self, doing: str, work: Callable[[], T], then: Callable[[T], object] = _ignore) -> None:
-        """Do `work` in a thread, saying `doing` meanwhile; then call `then` with its result, or show its error."""
+    def call(
+        self,
+        doing: str,
+        work: Callable[[], T],
+        then: Callable[[T], object] = _ignore,
+        failed: Callable[[VertuiError], object] = _ignore,
+    ) -> None:
+        """Do `work` in a thread, saying `doing` meanwhile; then call `then` with its result, or show its error and
+        call `failed` with it."""
         self._show_jobs((*self.jobs, doing))
-        self._start(doing, work, then)
+        self._start(doing, work, then, failed)
 
     def ask(self, work: Callable[[], T], then: Callable[[T], object] = _ignore) -> None:
         """Do `work` in a thread without a word; its error is not shown."""
-        self._start("", work, then)
+        self._start("", work, then, _ignore)
 
     def on_finished(self, message: Finished) -> None:
         """A call's end."""
@@ -84,7 +91,9 @@ class VertuiApp(App[None]):
             self._show_jobs(tuple(left))
         if message.error is None:
             message.then(message.result)
-        elif message.doing:
+            return
+        message.failed(message.error)
+        if message.doing:
             self.fail(str(message.error))
 
     def fail(self, text: str) -> None:
@@ -92,12 +101,19 @@ class VertuiApp(App[None]):
         self.main.say(f"✗ {text}", theme.RED)
         self.notify(printable(text), severity="error", timeout=8, markup=False)
 
-    def _start(self, doing: str, work: Callable[[], T], then: Callable[[T], object]) -> None:
+    def _start(
+        self,
+        doing: str,
+        work: Callable[[], T],
+        then: Callable[[T], object],
+        failed: Callable[[VertuiError], object],
+    ) -> None:
         def run() -> None:
             try:
-                self.post_message(Finished(doing, then, work(), None))
-            except VertuiError as error:
-                self.post_message(Finished(doing, then, None, error))
+                result, error = work(), None
+            except VertuiError as caught:
+                result, error = None, caught
+            self.post_message(Finished(doing, then, failed, result, error))
 
         threading.Thread(target=run, name=doing or "ask", daemon=True).start()
 

@@ -26,6 +26,15 @@ BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
 TAIL_BYTES = 16 * 1024  # of a running command's output, what a console pane may want
 
 
+class Events(Protocol):
+    """Events as they happen, for ever; DaemonUnavailable when their source goes away."""
+
+    def __iter__(self) -> Iterator[Event]: ...
+
+    def close(self) -> None:
+        """End it, from any thread."""
+
+
 class Feed(Protocol):
     """Where the screens' data comes from. Every method may block and raise VertuiError."""
 
@@ -35,8 +44,8 @@ class Feed(Protocol):
     def tree(self) -> Tree:
         """The tree as it is now."""
 
-    def events(self) -> Iterator[Event]:
-        """Events for ever; DaemonUnavailable when their source goes away."""
+    def events(self) -> Events:
+        """Events from now on."""
 
     def commands(self, branch: str) -> list[Command]:
         """Commands of a branch, by exec."""
@@ -70,7 +79,7 @@ class DaemonFeed:
         """The daemon's tree."""
         return self._client.tree()
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Events:
         """The daemon's events."""
         return self._client.events()
 
@@ -115,6 +124,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._news = News(None, [], (), None)
         self._stopped = threading.Event()
+        self._events: Events | None = None
         self.feed: Feed | None = None  # once it is open
 
     def start(self) -> None:
@@ -122,9 +132,11 @@ class Watcher:
         threading.Thread(target=self._connect, name="feed", daemon=True).start()
 
     def stop(self) -> None:
-        """Follow no more; a thread that waits for an event ends with the next one, or with the process."""
+        """Follow no more; both threads end."""
         self._stopped.set()
         self._wakes.put(None)
+        if self._events is not None:
+            self._events.close()
 
     def poke(self) -> None:
         """Fetch the tree although no event came."""
@@ -143,17 +155,20 @@ class Watcher:
         while not self._stopped.is_set():
             try:
                 feed.start()
-                events = feed.events()
+                self._events = feed.events()
+                failures = 0
                 self._wakes.put(None)  # the subscription stands: what is fetched from now on misses nothing
-                for event in events:
-                    failures = 0
-                    self._wakes.put(event)
-                    if self._stopped.is_set():
-                        return
+                self._read(self._events)
             except VertuiError as error:
                 self._tell(error=error)
             self._stopped.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
             failures += 1
+
+    def _read(self, events: Events) -> None:
+        if self._stopped.is_set():  # `stop` may have come before there was anything to close
+            events.close()
+        for event in events:
+            self._wakes.put(event)
 
     def _fetch(self, feed: Feed) -> None:
         while not self._stopped.is_set():

@@ -25,10 +25,16 @@ class Printed(Message):
 
 
 class Finished(Message):
-    """A call made in a thread has ended: with `result` for `then`, or with `error`."""
+    """A call made in a thread has ended: with `result` for `then`, or with `error` for `failed`."""
 
     def __init__(
-        self, doing: str, then: Callable[[Any], object], result: object, error: VertuiError | None
+        self,
+        doing: str,
+        then: Callable[[Any], object],
+        failed: Callable[[VertuiError], object],
+        result: object,
+        error: VertuiError | None,
     ) -> None:
         super().__init__()
-        self.doing, self.then, self.result, self.error = doing, then, result, error
+        self.doing, self.then, self.failed = doing, then, failed
+        self.result, self.error = result, error

@@ -10,7 +10,7 @@ from core.errors import DaemonUnavailable
 from core.model import Plan
 from tests.ui.conftest import Show
 from tests.ui.looks import app_of, text_of
-from tests.ui.trees import DEMO, HandMadeFeed, event
+from tests.ui.trees import DEMO, HandMadeFeed
 from vertui.feed import Watcher
 from vertui.screens.dialogs import Answer, PlanDialog, any_number, name, plan_dialog, whole_number
 from vertui.widgets.guest_text import LONGEST_LINE, GuestText, clean
@@ -117,4 +117,12 @@ def test_a_watcher_says_what_is_wrong_and_comes_back() -> None:
         time.sleep(0.02)
     assert news.tree is DEMO and news.error is None
     watcher.stop()
-    feed.put(DEMO, event("branch", "main", "the thread's last"))
+    assert _ended("feed") and _ended("tree")
+
+
+def _ended(thread: str) -> bool:
+    for one in threading.enumerate():
+        if one.name == thread:
+            one.join(2)
+            return not one.is_alive()
+    return True

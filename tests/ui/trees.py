@@ -20,6 +20,7 @@ from core.model import (
     Tree,
 )
 
+Queue = queue.SimpleQueue[Event | VertuiError | None]
 NOON = 1_750_000_000.0
 SPEC = MachineSpec("pc-q35-7.2", "Nehalem-v1", "tcg", 512 << 20, 1, 2 << 30)
 
@@ -105,12 +106,29 @@ def many(count: int) -> Tree:
     return Tree((*branches, branch("main", ids[-1], trunk=True)), tuple(commits), (IMAGE,), "main")
 
 
+class HandMadeEvents:
+    """Takes events off a queue; an error there is raised, None is the end."""
+
+    def __init__(self, queue: "Queue") -> None:
+        self._queue = queue
+
+    def __iter__(self) -> Iterator[Event]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, VertuiError):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """End."""
+        self._queue.put(None)
+
+
 class HandMadeFeed:
     """A feed over values: `put` shows another tree and says why, `break_with` ends the events with an error."""
 
     def __init__(self, tree: Tree, console: bytes = CONSOLE) -> None:
         self._tree, self._console = tree, console
-        self._queue: queue.SimpleQueue[Event | VertuiError] = queue.SimpleQueue()
+        self._queue: Queue = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.fetches = 0
 
@@ -133,13 +151,9 @@ class HandMadeFeed:
             self.fetches += 1
         return self._tree
 
-    def events(self) -> Iterator[Event]:
-        """What was put."""
-        while True:
-            item = self._queue.get()
-            if isinstance(item, VertuiError):
-                raise item
-            yield item
+    def events(self) -> "HandMadeEvents":
+        """What is put."""
+        return HandMadeEvents(self._queue)
 
     def commands(self, branch: str) -> list[Command]:
         """The same in every branch."""

@@ -1,7 +1,8 @@
 """What all screens share."""
 
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
+from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ class VertuiScreen(Screen[None]):
 class Dialog(ModalScreen[T]):
     """A modal dialog: a box in the middle, escape leaves it without an answer."""
 
-    BINDINGS = [("escape", "leave", "leave")]  # noqa: RUF012 (Textual's own shape)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", show=False),
+        # priority: keys typed fast behind a tab must find the next field focused, not the one before
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+    ]
 
     @property
     def vertui(self) -> "VertuiApp":

@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.timer import Timer
 
+from core.errors import VertuiError
 from vertui import theme
 from vertui.screens.base import VertuiScreen
 from vertui.screens.main import BREAKPOINTS
@@ -76,7 +77,14 @@ class DiffScreen(VertuiScreen):
         a, b = self._a, self._b
         self._files.border_title = f"{a} → {b}"
         self._files.border_subtitle = "comparing…"
-        self.vertui.call(f"comparing {a} with {b}", lambda: self.vertui.client.diff(a, b), self._show)
+        self.vertui.call(
+            f"comparing {a} with {b}", lambda: self.vertui.client.diff(a, b), self._show, self._failed
+        )
+
+    def _failed(self, error: VertuiError) -> None:
+        if self.is_attached:
+            self._files.border_subtitle = "not compared"
+            self.query_one("#patch", LineView).show([Text(printable(str(error)), style=theme.RED)])
 
     def _show(self, diff: JsonObject) -> None:
         if not self.is_attached:

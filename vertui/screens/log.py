@@ -55,7 +55,7 @@ class LogScreen(VertuiScreen):
 def _draw(operation: Operation, width: int) -> Text:
     glyph, colour = theme.OPERATION_MARKS[operation.state]
     left = Text.assemble((f"{glyph} ", colour), (f"{operation.id:>5} ", theme.FAINT))
-    left.append(f"{operation.verb:<9} ", f"bold {theme.BRIGHT}").append(
+    left.append(f"{operation.verb:<12} ", f"bold {theme.BRIGHT}").append(
         printable(operation.summary), theme.TEXT
     )
     if operation.error:

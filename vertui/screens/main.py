@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from core.model import Branch, Command, Event, Process, Tree
 from vertui import theme
-from vertui.actions import ACTIONS, ALIVE, BY_ID, NOTHING, Selection, key_of
+from vertui.actions import ACTIONS, ALIVE, BY_ID, NOTHING, Node, Selection, key_of
 from vertui.feed import News
 from vertui.lanes import LaneRow
 from vertui.screens.base import VertuiScreen
@@ -116,7 +116,7 @@ class MainScreen(VertuiScreen):
         self._welcome.jobs(jobs)
 
     def _show_tree(self, tree: Tree, rows: Sequence[LaneRow]) -> None:
-        first, self.shown = not self.shown.branches, tree
+        first, before, self.shown = not self.shown.branches, self.tree_view.node, tree
         if first:
             self.say("")
         self.tree_view.show_tree(rows)
@@ -126,6 +126,8 @@ class MainScreen(VertuiScreen):
         self._offer(self.welcoming)
         self._title()
         self._show_selection()
+        if _machine(before) != _machine(self.tree_view.node):
+            self._settle()
         self._pace()
 
     def _offer(self, welcoming: bool) -> None:
@@ -272,6 +274,11 @@ class MainScreen(VertuiScreen):
         now = next(index for index, view in enumerate(VIEWS) if self.has_class(f"-{view}"))
         self.remove_class(*(f"-{view}" for view in VIEWS))
         self.add_class(f"-{VIEWS[(now + 1) % len(VIEWS)]}")
+
+
+def _machine(node: Node | None) -> tuple[object, ...]:
+    """What must change before a node's machine is asked again."""
+    return (node.id, node.state, node.pid) if isinstance(node, Branch) else ()
 
 
 def _newer(old: News | None, new: News) -> News:

@@ -1,4 +1,4 @@
-"""The live console of a branch: what its machine prints, and the output of its newest running command."""
+"""The live console of a branch: what its machine prints, and what its newest command prints."""
 
 from rich.text import Text
 
@@ -41,9 +41,8 @@ class ConsolePane(LineView):
         self._start("", Follower(lambda: feed.console(name), self._notify))
 
     def look_at_command(self, feed: Feed, commands: list[Command]) -> None:
-        """Follow the newest running command too."""
-        running = [command for command in commands if command.exit_code is None]
-        newest = max(running, key=lambda command: command.id, default=None)
+        """Follow a command too: the newest that runs, or else the newest."""
+        newest = max(commands, key=lambda command: (command.exit_code is None, command.id), default=None)
         if not newest or not self._branch or (self._command and self._command.id == newest.id):
             return
         self._command, name = newest, self._branch.name

@@ -24,7 +24,11 @@ def detail(
         return [Text("nothing is selected", style=theme.MUTED)]
     if isinstance(node, Commit):
         return _commit(tree, node, width)
-    return [*_branch(tree, node, width), *_commands(commands), *_processes(processes)]
+    return [
+        *_branch(tree, node, width),
+        *_cut(_commands(commands), width),
+        *_cut(_processes(processes), width),
+    ]
 
 
 def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
@@ -52,7 +56,7 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         "forked from": " at ".join(
             part for part in (branch.parent_branch, short(branch.parent or "")) if part
         ),
-        "image": branch.image[:16],
+        "image": _image(tree, branch.image),
         "born": _moment(branch.created),
     }
     yield from _facts(facts, width)
@@ -76,7 +80,7 @@ def _commit(tree: Tree, commit: Commit, width: int) -> list[Text]:
         "children": str(len(children)) if children else "",
         "tags": " ".join(commit.tags),
         "head of": " ".join(here),
-        "image": commit.image[:16],
+        "image": _image(tree, commit.image),
         "state id": commit.state_id[:16],
     }
     return [*lines, Text(), *_facts(facts, width), Text(), Text(f"id {commit.id}", style=theme.FAINT)]
@@ -135,5 +139,16 @@ def _processes(processes: Sequence[Process]) -> Iterable[Text]:
         yield Text(f"and {len(biggest) - MOST_PROCESSES} more", style=theme.FAINT)
 
 
+def _image(tree: Tree, id: str) -> str:
+    return next((image.name for image in tree.images if image.id == id), id[:16])
+
+
+def _cut(lines: Iterable[Text], width: int) -> Iterable[Text]:
+    """Lines that must stay one row each."""
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+        yield line
+
+
 def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")

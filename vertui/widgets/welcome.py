@@ -62,10 +62,13 @@ class Welcome(Widget):
         left = " " * max(0, (self.size.width - max(line.cell_len for line in lines)) // 2)
         return Text("\n" * above).append_text(Text("\n").join(Text(left).append_text(line) for line in lines))
 
+    @property
+    def _built(self) -> bool:
+        return bool(self._tree and self._tree.images)
+
     def _steps(self) -> list[Text]:
-        built = bool(self._tree and self._tree.images)
         return [
-            _step(built, "1", "build the image", "Debian: kernel, root disk, one boot; some minutes"),
+            _step(self._built, "1", "build the image", "Debian: kernel, root disk, one boot; some minutes"),
             _step(False, "2", "start main", "the first machine, and the trunk"),
         ]
 
@@ -82,7 +85,12 @@ class Welcome(Widget):
             return [*lines, progress_bar(self._progress)]
         if self._jobs:
             return lines
-        return [*lines, Text.assemble((" ⏎ ", f"bold {theme.TEAL}"), ("begin", theme.TEXT))]
+        return [
+            *lines,
+            Text.assemble(
+                (" ⏎ ", f"bold {theme.TEAL}"), ("start main" if self._built else "begin", theme.TEXT)
+            ),
+        ]
 
 
 def _step(done: bool, number: str, what: str, how: str) -> Text:

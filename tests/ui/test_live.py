@@ -1,0 +1,90 @@
+"""The UI over a real daemon and real machines, by keys alone; what other clients do shows by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from textual.pilot import Pilot
+
+from core.daemon.client import Client
+from core.home import Home
+from core.model import BranchState
+from tests.guests import Guest
+from tests.ui.looks import app_of, text_of
+from vertui.app import VertuiApp
+
+PATIENCE_S = 60.0  # a busy two-core host starts and forks slowly
+
+
+@pytest.fixture
+async def pilot(home: Home) -> AsyncIterator[Pilot[None]]:
+    async with VertuiApp(home).run_test(size=(160, 45)) as opened:
+        yield opened
+
+
+async def until(pilot: Pilot[None], good: Callable[[], bool]) -> None:
+    """Wait for the screen to become good."""
+    for _ in range(int(PATIENCE_S / 0.1)):
+        if good():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"this did not come:\n{text_of(app_of(pilot))}")
+
+
+async def until_seen(pilot: Pilot[None], *words: str) -> None:
+    """Wait until all these words are on the screen."""
+    await until(pilot, lambda: all(word in text_of(app_of(pilot)) for word in words))
+
+
+async def test_the_first_screen_starts_main(pilot: Pilot[None]) -> None:
+    await until_seen(pilot, "✓  build the image", "start main")
+    await pilot.press("enter")
+    await until_seen(pilot, "★ trunk", "running", "tap0", "processes")
+
+
+async def test_the_main_job_by_keys(main: Guest, pilot: Pilot[None]) -> None:
+    app = app_of(pilot)
+    await until_seen(pilot, "★ trunk")
+    await pilot.press("f", "2", "tab", "t", "enter")
+    await until(
+        pilot,
+        lambda: (
+            [one.name for one in app.main.shown.branches if one.state is BranchState.RUNNING]
+            == ["main", "t1", "t2"]
+        ),
+    )
+    await pilot.press(
+        "j", "space", "space", "e", *"echo $((40+2)) > /root/answer; cat /root/answer; exit 3", "enter"
+    )
+    await until(pilot, lambda: text_of(app).count("exit 3") == 2 and text_of(app).count(" 42 ") == 2)
+    await pilot.press("escape", "escape", "at", "j", "d")
+    await until_seen(pilot, "/root/answer", "+42")
+    await pilot.press("escape", "x")
+    await until_seen(pilot, "Cancel", "goes into the trash")
+    await pilot.press("enter")
+    assert len(app.main.shown.branches) == 3
+    await pilot.press("x")
+    await until_seen(pilot, "Cancel")
+    await pilot.press("right", "enter")
+    await until(pilot, lambda: len(app.main.shown.branches) == 2)
+    await pilot.press("u")
+    await until_seen(pilot, "Cancel", "undo #")
+    await pilot.press("right", "enter")
+    await until(pilot, lambda: len(app.main.shown.branches) == 3)
+    await pilot.press("at", "j", "P")
+    await until_seen(pilot, "Cancel")
+    await pilot.press("right", "enter")
+    await until(pilot, lambda: app.main.shown.trunk == "t1")
+
+
+async def test_what_others_do_shows_and_the_daemon_may_go(
+    main: Guest, pilot: Pilot[None], client: Client
+) -> None:
+    await until_seen(pilot, "★ trunk")
+    client.score("main", 0.75, "seen from outside")
+    await until_seen(pilot, "0.75", "seen from outside")
+    client.stop_daemon()
+    await until_seen(pilot, "trying again")
+    await until(pilot, lambda: "trying again" not in text_of(app_of(pilot)))
+    client.score("main", 0.5)
+    await until_seen(pilot, "0.5")
