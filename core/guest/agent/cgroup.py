@@ -25,8 +25,8 @@ class WorkGroup:
         self._leftover: set[str] = set()
 
     def create(self, name: str) -> str:
-        """Make a group for one command and return its path."""
-        path = f"{self.path}/{name}"
+        """Make a group for one command and return its path; an agent started anew meets none of its forerunner's."""
+        path = f"{self.path}/{name}.{os.getpid()}"
         os.mkdir(path)  # noqa: PTH102
         return path
 
