@@ -87,8 +87,8 @@ class MainScreen(VertuiScreen):
     @property
     def welcoming(self) -> bool:
         """Is there nothing yet but the offer to begin?"""
-        golden = {image.golden for image in self.shown.images}
-        return not self.shown.branches and all(commit.id in golden for commit in self.shown.commits)
+        golden = all(not commit.parents for commit in self.shown.commits)
+        return golden and not self.shown.branches
 
     def hear(self, news: News) -> None:
         """Show news, or keep it while the view is frozen."""
