@@ -9,7 +9,7 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
     list                      {"children": {key: pid}, "kept": [key], "exits": {key: status}, "pid"}
     watch                     this connection is told {"exit": key, "status"} from now on
     daemon / rest             start the daemon now / do not start it again when it ends
-    state                     {"daemon": pid or null, "resting"}: one that dies thrice at once is left to rest
+    state                     {"pid", "daemon": pid or null, "resting"}: one that dies thrice at once is left to rest
     end                       end every child, then the holder
 
 Children die with the holder (PR_SET_PDEATHSIG). Exits nobody watched are kept until `list` tells them.
@@ -56,12 +56,16 @@ class Holder:
         self.quick_deaths = 0
         self.selector = selectors.DefaultSelector()
 
-    def run(self) -> None:
-        """Serve until `end`."""
+    def listen(self) -> socket.socket:
+        """The socket requests come by."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.home.holder_socket.unlink(missing_ok=True)
         listener.bind(str(self.home.holder_socket))
         listener.listen(16)
+        return listener
+
+    def run(self, listener: socket.socket) -> None:
+        """Serve until `end`."""
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -129,7 +133,7 @@ class Holder:
         elif do == "rest":
             self.resting = True
         elif do == "state":
-            return {"daemon": self.children.get(DAEMON), "resting": self.resting}
+            return {"pid": os.getpid(), "daemon": self.children.get(DAEMON), "resting": self.resting}
         elif do == "end":
             self.ending = True
         return {}
@@ -211,11 +215,15 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    jobs = porter.start()
-    enter_namespaces()
     holder = Holder(home)
+    listener = holder.listen()
+    if os.fork():
+        os._exit(0)  # whoever started us goes on: we listen
+    os.setsid()
+    holder.children[porter.KEY], jobs = porter.start()
     holder.kept[porter.KEY] = jobs.detach()
-    holder.run()
+    enter_namespaces()
+    holder.run(listener)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,11 @@ KEY = "porter"
 LONGEST_LINE = 1 << 20
 
 
-def start() -> socket.socket:
-    """Fork the porter and return the socket it takes jobs from. Call it before entering any namespace."""
+def start() -> tuple[int, socket.socket]:
+    """Fork the porter: its pid, and the socket it takes jobs from. Call it before entering any namespace."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         try:
             ours.close()
             linux.die_with_parent(signal.SIGKILL)
@@ -34,7 +35,7 @@ def start() -> socket.socket:
         finally:
             os._exit(0)
     theirs.close()
-    return ours
+    return pid, ours
 
 
 def _serve(jobs: socket.socket) -> None:

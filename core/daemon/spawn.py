@@ -28,7 +28,7 @@ def _become(argv: Sequence[str], descriptors: Sequence[int]) -> None:
         for number, descriptor in enumerate(high):
             os.dup2(descriptor, number)
         os.closerange(len(high), os.sysconf("SC_OPEN_MAX"))
-        os.execvp(argv[0], argv)
+        os.execvp(argv[0], list(argv))
     except BaseException as error:
         os.write(2, f"{argv[0]}: {error}\n".encode())
     finally:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -45,17 +46,16 @@ def answers(home: Home) -> bool:
 
 
 def end_all(home: Home) -> bool:
-    """End the holder and with it every process of this home; False when nothing ran."""
-    try:
-        with connect(home) as holder:
-            holder.sendall(json.dumps({"do": "end"}).encode())
-            holder.settimeout(END_DEADLINE_S)
-            while holder.recv(65536):
-                pass
-    except ConnectionResetError:
-        pass
-    except OSError:
+    """End the holder and with it every process of this home, and wait for it; False when nothing ran."""
+    state = _ask_holder(home, "state")
+    if state is None:
         return False
+    process = os.pidfd_open(int(state["pid"]))
+    try:
+        _ask_holder(home, "end")
+        select.select([process], [], [], END_DEADLINE_S)
+    finally:
+        os.close(process)
     return True
 
 
@@ -71,23 +71,18 @@ def _ask_holder(home: Home, do: str) -> dict[str, Any] | None:
 
 
 def _start_holder(home: Home) -> None:
-    """Start the holder in a session of its own and wait until it listens or ends."""
+    """Start the holder; it leaves this process's session by itself once it listens."""
     with (home.log / "holder.log").open("ab") as log:
-        process = subprocess.Popen(
+        started = subprocess.run(
             [sys.executable, "-m", "core.daemon.holder", str(home.root)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,
+            check=False,
             env=os.environ | {"VERTUI_HOME": str(home.root)},
         )
-    deadline = time.monotonic() + START_DEADLINE_S
-    while time.monotonic() < deadline and not home.holder_socket.exists():
-        if process.poll() is not None:
-            if process.returncode:
-                raise _failed(home, "holder.log")
-            return
-        time.sleep(0.005)
+    if started.returncode:
+        raise _failed(home, "holder.log")
 
 
 def _failed(home: Home, log: str) -> VertuiError:

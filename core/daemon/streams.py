@@ -8,6 +8,7 @@ To the daemon, binary: stdin; text: {"eof": true}, {"resize": [rows, columns]}, 
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -63,12 +64,15 @@ class Stream:
     """One running command or console. Iterate it for messages; it ends after Exit. Close it or use `with`."""
 
     def __init__(self, home: Home, path: str, request: dict[str, Any]) -> None:
+        self._stack = ExitStack()
         try:
-            self._socket = unix_connect(
+            connecting = unix_connect(
                 str(home.daemon_socket), f"ws://vertui{path}", compression=None, max_size=None
             )
+            self._socket = self._stack.enter_context(connecting)
             self._socket.send(json.dumps(request))
         except (OSError, WebSocketException) as error:
+            self._stack.close()
             raise DaemonUnavailable("the daemon does not answer: run `vertui daemon status`") from error
 
     def __iter__(self) -> Iterator[StreamMessage]:
@@ -103,7 +107,7 @@ class Stream:
 
     def close(self) -> None:
         """Leave; the command runs on."""
-        self._socket.close()
+        self._stack.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,91 @@
+"""Real homes with real machines, each test its own, and a check that nothing of it is left."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.daemon.client import Client
+from core.daemon.start import end_all, ensure_daemon
+from core.home import Home, find_home
+from tests.guests import Guest
+from tests.leaks import Traces, host_traces
+
+ROOT = Path(__file__).parents[1]
+BUILT = ROOT / "build" / "test-home"  # kept between runs: building the same image again is instant
+
+
+def full() -> bool:
+    """Run the full counts (`scripts/test --all`), not the samples?"""
+    return os.environ.get("VERTUI_TEST_ALL") == "1"
+
+
+@pytest.fixture(scope="session")
+def built() -> Home:
+    """A home with an image and nothing else; no daemon runs in it."""
+    BUILT.mkdir(parents=True, exist_ok=True)
+    home = find_home(str(BUILT))
+    with (BUILT.parent / "test-home.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ensure_daemon(home)
+        try:
+            Client(home).build_image("base", {})
+        finally:
+            end_all(home)
+    return home
+
+
+@pytest.fixture
+def idle_home(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home of this test's own with the image in it (hard links: images never change), and no daemon yet.
+
+    After the test nothing of it may be left on the host: no process, memfd, namespace, mount, socket.
+    """
+    root = tmp_path / "home"
+    before = host_traces(root)
+    shutil.copytree(
+        built.root,
+        root,
+        copy_function=_link,
+        ignore=shutil.ignore_patterns("catalog.db*", "cache", "lock", "log"),
+    )
+    for path in built.root.glob("catalog.db*"):
+        shutil.copy2(path, root / path.name)
+    monkeypatch.setenv("VERTUI_HOME", str(root))
+    home = find_home(str(root))
+    home.make()
+    yield home
+    end_all(home)
+    if not home.holder_socket.exists():
+        shutil.rmtree(home.runtime, ignore_errors=True)
+    assert host_traces(root) - before == Traces(), "processes, namespaces, mounts or files were left behind"
+
+
+@pytest.fixture
+def home(idle_home: Home) -> Home:
+    """A home with its daemon running."""
+    ensure_daemon(idle_home)
+    return idle_home
+
+
+@pytest.fixture
+def client(home: Home) -> Client:
+    """A client of this test's daemon."""
+    return Client(home)
+
+
+@pytest.fixture
+def main(client: Client) -> Guest:
+    """A running branch `main`."""
+    client.up(None, "main")
+    return Guest(client, "main")
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

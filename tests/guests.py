@@ -1,0 +1,72 @@
+"""A branch as tests use it: run a command, get what it printed."""
+
+from dataclasses import dataclass
+
+from core.daemon import streams
+from core.daemon.client import Client
+from core.model import ExecRequest
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command printed and how it ended."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output without the last newline."""
+        return self.stdout.decode().rstrip("\n")
+
+
+@dataclass(frozen=True)
+class Guest:
+    """One branch through the public API."""
+
+    client: Client
+    name: str
+
+    def run(self, line: str) -> Ran:
+        """Run a line of shell and wait for its end."""
+        request = ExecRequest(self.name, ("sh", "-c", line))
+        with streams.run(self.client.home, request) as stream:
+            return collect(stream)
+
+    def text(self, line: str) -> str:
+        """What a line of shell that must succeed prints."""
+        ran = self.run(line)
+        assert ran.code == 0, f"{line!r} in {self.name} ended with {ran.code}: {ran.stderr.decode()}"
+        return ran.text
+
+    def start(self, line: str) -> int:
+        """Start a line of shell, leave it running; its id."""
+        with streams.run(self.client.home, ExecRequest(self.name, ("sh", "-c", line))) as stream:
+            for message in stream:
+                if isinstance(message, streams.Started):
+                    return message.id
+        raise AssertionError("the command did not start")
+
+    def attach(self, command: int) -> Ran:
+        """Everything a command printed, from its beginning until its end."""
+        with streams.attach(self.client.home, self.name, command) as stream:
+            return collect(stream)
+
+    def other(self, name: str) -> "Guest":
+        """Another branch of the same home."""
+        return Guest(self.client, name)
+
+
+def collect(stream: streams.Stream) -> Ran:
+    """All output of a stream, each byte once and in order, and its exit."""
+    outputs = {streams.STDOUT: bytearray(), streams.STDERR: bytearray()}
+    for message in stream:
+        if isinstance(message, streams.Output):
+            assert message.offset == len(outputs[message.stream]), "output is missing or repeated"
+            outputs[message.stream] += message.data
+        elif isinstance(message, streams.Dropped):
+            raise AssertionError(f"{message.count} bytes were dropped")
+        elif isinstance(message, streams.Exit):
+            return Ran(message.code, bytes(outputs[1]), bytes(outputs[2]))
+    raise AssertionError("the stream ended without an exit")

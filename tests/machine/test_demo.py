@@ -1,0 +1,53 @@
+"""The demo does what it says, without a terminal, and leaves nothing but the image."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from core.daemon.client import Client
+from core.home import Home
+from vertui.demo import PATCHES
+
+DEMO_S = 300.0
+
+
+def demo(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vertui", "demo", *argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEMO_S,
+    )
+
+
+def test_the_main_job_from_start_to_end(home: Home, client: Client, tmp_path: Path) -> None:
+    output = tmp_path / "out.json"
+    done = demo("--json", str(output))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "✗" not in done.stdout
+    told = json.loads(output.read_text())
+    branches = told["branches"]
+    assert [branch["patch"] for branch in branches] == list(PATCHES)
+    for key in ("name", "address", "tap", "namespace"):
+        assert all(branch[key] for branch in branches), key
+    assert len({branch["address"] for branch in branches}) == len(branches)
+    assert all(branch["counter_after"] > branch["counter_before"] > 0 for branch in branches)
+    assert all(branch["fork_ms"] > 0 for branch in branches)
+    best = next(branch for branch in branches if branch["name"] == told["winner"])
+    assert (best["patch"], best["score"]) == ("right", 1.0)
+    assert told["diff"] == ["/root/demo/project/slots/calendar.py"]
+    assert told["parent_pause_ms"] > 0
+    assert len(told["tree_before"]) > len(told["tree_after"]) > 1
+    tree = client.tree()
+    assert not tree.branches
+    assert len(tree.images) == 1
+
+
+def test_a_demo_beside_other_work_leaves_it_alone(home: Home, client: Client) -> None:
+    client.up(None, "demo")
+    done = demo("--keep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {branch.name for branch in client.tree().branches} == {"demo", "demo2", "demo2-b2"}
+    assert client.tree().trunk == "demo2-b2"

@@ -1,0 +1,91 @@
+"""Forks: running copies of a running machine, distinct in all that must be, the same in all else."""
+
+import pytest
+
+from core.daemon.client import Client
+from core.errors import Conflict, NoRoom, NotFound, UsageError
+from tests.guests import Guest
+
+
+def test_eight_children_are_distinct_and_apart(main: Guest, client: Client) -> None:
+    forked = client.fork("main", 8)
+    assert [child.name for child in forked.children] == [f"b{number}" for number in range(1, 9)]
+    assert all(child.ok for child in forked.children), forked.children
+    probe = "hostname; cat /etc/machine-id; cat /proc/sys/kernel/random/boot_id; head -c 16 /dev/urandom | od -An -tx1"
+    told = [
+        main.other(child.name).text(f"{probe}; cat /etc/ssh/ssh_host_ed25519_key.pub")
+        for child in forked.children
+    ]
+    for values in zip(*(text.splitlines() for text in told), strict=True):
+        assert len(set(values)) == 8, values
+    assert [text.splitlines()[0] for text in told] == [child.name for child in forked.children]
+    assert len({child.address for child in forked.children}) == 8
+    for child in forked.children:
+        main.other(child.name).text(f"echo mine > /root/only-{child.name}")
+    for child in forked.children:
+        assert main.other(child.name).text("ls /root") == f"only-{child.name}"
+
+
+def test_children_inherit_processes_and_memory(main: Guest, client: Client) -> None:
+    main.start("n=0; while true; do n=$((n+1)); echo $n > /dev/shm/n; sleep 0.05; done")
+    main.text("echo kept > /dev/shm/kept; sleep 0.5")
+    at_fork = int(main.text("cat /dev/shm/n"))
+    client.fork("main", 2, "c")
+    for name in ("c1", "c2"):
+        child = main.other(name)
+        assert child.text("cat /dev/shm/kept") == "kept"
+        first = int(child.text("cat /dev/shm/n"))
+        assert first >= at_fork
+        assert int(child.text("sleep 1; cat /dev/shm/n")) > first
+        assert "n=$((n+1))" in " ".join(client.ps(name)[-1].argv)
+    assert int(main.text("sleep 1; cat /dev/shm/n")) > at_fork
+
+
+def test_every_line_once_in_parent_and_children(main: Guest, client: Client) -> None:
+    """A command printing 1…100,000, forked into four midway with the client attached."""
+    command = main.start(
+        "i=1; while [ $i -le 100 ]; do seq $(((i-1)*1000+1)) $((i*1000)); i=$((i+1)); sleep 0.02; done"
+    )
+    forked = client.fork("main", 4)
+    assert all(child.ok for child in forked.children)
+    expected = "".join(f"{number}\n" for number in range(1, 100_001)).encode()
+    for name in ("main", "b1", "b2", "b3", "b4"):
+        assert main.other(name).attach(command).stdout == expected, name
+
+
+def test_fork_of_a_commit_has_that_commits_state(main: Guest, client: Client) -> None:
+    main.text("echo first > /root/state")
+    first = client.commit("main", "first").commit
+    main.text("echo second > /root/state; echo new > /root/new")
+    client.commit("main", "second")
+    client.fork(first.id[:10], 1, "old")
+    assert main.other("old1").text("cat /root/state; ls /root") == "first\nstate"
+    client.fork("main~1", 1, "back")
+    assert main.other("back1").text("cat /root/state") == "first"
+
+
+@pytest.mark.parametrize(
+    ("ref", "n", "prefix", "error"),
+    [
+        ("main", 0, None, UsageError),
+        ("main", 10_000, None, UsageError),
+        ("main", 900, None, NoRoom),
+        ("nobody", 1, None, NotFound),
+        ("main", 1, "Main_", UsageError),
+        ("main", 1, "abcdef", UsageError),
+        ("main", 1, "taken", Conflict),
+        ("abcdef123456", 1, None, NotFound),
+    ],
+)
+def test_refused_before_anything_starts(
+    main: Guest, client: Client, ref: str, n: int, prefix: str | None, error: type[Exception]
+) -> None:
+    client.rename("main", "taken1")
+    client.rename("taken1", "main") if prefix != "taken" else None
+    before = client.tree()
+    with pytest.raises(error) as refusal:
+        client.fork("taken1" if prefix == "taken" else ref, n, prefix)
+    assert "\n" not in str(refusal.value)
+    after = client.tree()
+    assert [branch.name for branch in after.branches] == [branch.name for branch in before.branches]
+    assert after.commits == before.commits
