@@ -116,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warn(_usage(error))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
+        print(file=sys.stderr)  # what follows ^C starts a line of its own
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush complains

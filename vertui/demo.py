@@ -130,7 +130,6 @@ class Demo:
 
     def fork(self) -> None:
         """Four children of one commit."""
-        self.tree_before = self._tree()
         with step(f"fork {self.main} into {len(PATCHES)} running branches"):
             self.before = self._call(self.main)
             self.forked = self.client.fork(self.main, len(PATCHES), f"{self.main}-b")
@@ -164,6 +163,7 @@ class Demo:
 
     def choose(self) -> None:
         """Promote the best, prune the others."""
+        self.tree_before = self._tree()
         best = max(self.trials, key=lambda trial: trial.score)
         self.winner = best.name
         with step(f"promote {best.name}, the best"):
@@ -184,9 +184,8 @@ class Demo:
         with step("clean up (`--keep` leaves it)"):
             if self.trunk_before:
                 self._execute(self.client.plan_promote(self.trunk_before))
-            mine = {self.main, self.winner}
-            left = [branch.name for branch in self.client.tree().branches if branch.name in mine]
-            self._execute(self.client.plan_prune(left, now=True))
+            assert self.forked
+            self._execute(self.client.plan_prune([self.main, self.winner, self.forked.commit.id], now=True))
 
     def report(self) -> dict[str, Any]:
         """The outcome as one JSON document; `diff` is what the winner changed."""

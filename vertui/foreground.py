@@ -43,7 +43,8 @@ def _wait(followers: Sequence[Follower], inbox: "SimpleQueue[Event]") -> list[En
         if isinstance(event, tuple):
             ends[event[0]] = event[1]
             if isinstance(event[1], BrokenPipeError):
-                _signal_all(followers, signal.SIGPIPE)
+                others = [follower for index, follower in enumerate(followers) if index not in ends]
+                _signal_all(others, signal.SIGPIPE)
                 raise event[1]
         elif event is signal.SIGWINCH:
             for follower in followers:

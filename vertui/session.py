@@ -9,7 +9,6 @@ from core.daemon.client import Client
 from core.errors import Conflict
 from core.home import Home, find_home
 from core.model import Plan
-from vertui.output import styled
 from vertui.text import printable, size
 
 
@@ -50,15 +49,11 @@ def settle(client: Client, plan: Plan, yes: bool, dry_run: bool) -> bool:
 
 
 def show_plan(plan: Plan) -> None:
-    """Everything a plan says, one thing a line."""
+    """What a plan says, one thing a line; its lines say themselves when nothing brings something back."""
     for line in plan.lines:
         print(f"  {printable(line)}")
-    for path in plan.files:
-        print(f"  {printable(path)}")
     if plan.frees_bytes:
         print(f"  frees {size(plan.frees_bytes)}{' once nothing can undo it' if plan.undoable else ''}")
-    if not plan.undoable:
-        print(styled("  nothing brings this back", "red"))
 
 
 def _ask(plan: Plan) -> None:

@@ -4,6 +4,8 @@ When the daemon goes away it is started again and the command attached to from t
 the guest, so nothing is lost and nothing comes twice.
 """
 
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,6 +58,7 @@ class Follower:
     command: int | None = None
     offsets: dict[int, int] = field(default_factory=lambda: {STDOUT: 0, STDERR: 0})
     _stream: Stream | None = None
+    _opened: threading.Event = field(default_factory=threading.Event)
 
     @property
     def branch(self) -> str:
@@ -88,11 +91,13 @@ class Follower:
         raise GuestFailed(f"the command in {self.branch} did not start")
 
     def write(self, data: bytes) -> None:
-        """Send stdin; what cannot be sent while the daemon is away is noted."""
+        """Send stdin, once there is a connection; what cannot be sent while the daemon is away is noted."""
+        self._opened.wait()
         self._tell(lambda stream: stream.write(data), "input was lost while the daemon was away")
 
     def eof(self) -> None:
         """Close stdin."""
+        self._opened.wait()
         self._tell(lambda stream: stream.eof(), "the end of input was lost while the daemon was away")
 
     def resize(self, rows: int, columns: int) -> None:
@@ -117,10 +122,15 @@ class Follower:
     def _once(self) -> Exit:
         """One connection's worth."""
         with self._open() as self._stream:
+            self._opened.set()
             for message in self._stream:
                 if isinstance(message, Exit):
                     return message
-                self._take(message)
+                try:
+                    self._take(message)
+                except BrokenPipeError:  # as in a local pipeline, the reader's end is the writer's
+                    self.signal(signal.SIGPIPE)
+                    raise
         raise DaemonUnavailable("the daemon went away")
 
     def _take(self, message: Output | Started | Dropped) -> None:

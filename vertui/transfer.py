@@ -251,7 +251,8 @@ class _Outlet:
 
     def _check(self, end: Exit) -> None:
         if end.code:
-            lines = self._stderr.decode(errors="replace").strip().splitlines()
+            said = self._stderr.decode(errors="replace").splitlines()
+            lines = [line for line in said if line.strip() and "previous errors" not in line]
             reason = printable(lines[-1]) if lines else f"exit status {end.code}"
             raise GuestFailed(f"copying at {self._place} failed: {reason}")
 

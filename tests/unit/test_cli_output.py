@@ -144,7 +144,13 @@ def test_what_a_diff_line_says(before: object, after: object, what: list[str], s
 
 
 def test_a_path_narrows_a_diff_to_itself_and_what_is_below() -> None:
-    entries = [{"path": "/a"}, {"path": "/a/b"}, {"path": "/ab"}, {"path": "/c", "from": "/a/d"}]
+    entries = [
+        {"path": "/a", "kind": "added"},
+        {"path": "/a/b", "kind": "added"},
+        {"path": "/ab", "kind": "removed"},
+    ]
+    entries.append({"path": "/c", "from": "/a/d", "kind": "renamed"})
     found = _below({"entries": entries}, "a/")
     assert [entry["path"] for entry in found["entries"]] == ["/a", "/a/b", "/c"]
+    assert found["counts"] == {"added": 2, "removed": 0, "modified": 0, "renamed": 1}
     assert _below({"entries": entries}, None)["entries"] == entries

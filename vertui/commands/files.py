@@ -126,15 +126,16 @@ def _below(found: JsonObject, path: str | None) -> JsonObject:
             for name in ("/" + str(entry[key]).lstrip("/") for key in ("path", "from") if key in entry)
         )
     ]
-    return found | {"entries": kept}
+    counts = {kind: sum(entry["kind"] == kind for entry in kept) for kind in LETTERS}
+    return found | {"entries": kept, "counts": counts}
 
 
 def _say_diff(found: JsonObject) -> None:
     entries = found["entries"]
     if entries:
         say_table(("", "PATH", "CHANGE"), [_entry(entry) for entry in entries])
-    counts = {kind: sum(entry["kind"] == kind for entry in entries) for kind in LETTERS}
-    print(", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no file differs")
+    counts = found["counts"]
+    print(", ".join(f"{counts[kind]} {kind}" for kind in LETTERS if counts[kind]) or "no file differs")
     for note in found.get("notes", ()):
         warn(printable(str(note)))
 

@@ -48,13 +48,13 @@ def prune(
 @app.command()
 def undo() -> None:
     """Take the newest operation back that can be: fork, promote, prune, rename, score…"""
-    print(f"undone: {printable(connect().undo().summary)}")
+    print(printable(connect().undo().summary))
 
 
 @app.command()
 def redo() -> None:
     """Do again what was undone last."""
-    print(f"done again: {printable(connect().redo().summary)}")
+    print(printable(connect().redo().summary))
 
 
 @trash.callback()
