@@ -1,106 +1,19 @@
-"""The command line: a table of verbs, each loaded from its module when it is used, and the one place where errors end.
+"""Where a command line begins and every error ends.
 
-A verb's module is imported only when the verb runs, so that `vertui ls` pays for nothing but itself.
+`vertui ls` and `vertui tree` are asked by prompts and scripts all the time and need no parser: they answer in half
+the time without one. All else goes to the group of verbs in `vertui.commands`.
 """
 
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from difflib import get_close_matches
-from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
-from typer.core import TyperGroup
 
 from core.errors import VertuiError
 from vertui.output import warn
 
-if TYPE_CHECKING:
-    from typer._click.core import Command, Context
-
 INTERRUPTED, BROKEN_PIPE, BUG = 130, 141, 70
-
-VERBS = {
-    "up": "branch",
-    "ls": "tree",
-    "tree": "tree",
-    "commit": "commit",
-    "fork": "branch",
-    "exec": "exec",
-    "ps": "exec",
-    "shell": "exec",
-    "console": "exec",
-    "cp": "files",
-    "diff": "files",
-    "promote": "branch",
-    "prune": "trash",
-    "undo": "trash",
-    "redo": "trash",
-    "trash": "trash",
-    "pause": "branch",
-    "resume": "branch",
-    "score": "branch",
-    "tag": "commit",
-    "rename": "branch",
-    "log": "tree",
-    "image": "image",
-    "daemon": "daemon",
-    "doctor": "daemon",
-    "demo": "demo",
-}
-
-
-class Verbs(TyperGroup):
-    """The group of all verbs; each is looked up in `vertui.commands` by the module VERBS names."""
-
-    def list_commands(self, ctx: "Context") -> list[str]:
-        """Every verb, in the order of the main job."""
-        return list(VERBS)
-
-    def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
-        """Import the verb's module; an unknown verb fails with the nearest known ones."""
-        if cmd_name not in VERBS:
-            near = " or ".join(get_close_matches(cmd_name, VERBS, n=2))
-            ctx.fail(f"there is no verb '{cmd_name}'" + (f": did you mean {near}?" if near else ""))
-        module = import_module(f"vertui.commands.{VERBS[cmd_name]}")
-        return typer.main.get_group(module.app).commands[cmd_name]
-
-
-app = typer.Typer(
-    cls=Verbs,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version  # 15 ms
-
-        print(f"vertui {version('vertui')}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def _open(
-    ctx: typer.Context,
-    show_version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
-    ] = False,
-) -> None:
-    """Commit, fork, compare and restore running virtual machines.
-
-    Without a verb the terminal UI opens. REF is a branch name, @trunk, a commit id of six digits or more, a tag,
-    or REF~N. State lives in VERTUI_HOME; the daemon starts when it is first needed.
-    """
-    if ctx.invoked_subcommand is None:
-        from core.home import find_home
-        from vertui.app import run  # imports textual
-
-        run(find_home())
+QUICK = (["ls"], ["ls", "--json"], ["tree"], ["tree", "--json"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,10 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VertuiError as error:
         warn(str(error))
         return error.exit_status
-    except typer.TyperException as error:
-        warn(_usage(error))
-        return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         print(file=sys.stderr)  # what follows ^C starts a line of its own
         return INTERRUPTED
     except BrokenPipeError:
@@ -126,23 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _invoke(argv: list[str]) -> int:
-    if "_VERTUI_COMPLETE" in os.environ:
-        app()  # answers the shell and exits
-    command = typer.main.get_command(app)
-    try:
-        with command.make_context("vertui", argv) as context:
-            result: Any = command.invoke(context)
-    except typer.Exit as done:
-        return done.exit_code
-    return result if isinstance(result, int) else 0
+    if argv in QUICK and "_VERTUI_COMPLETE" not in os.environ:
+        from vertui.listing import LISTINGS
 
+        LISTINGS[argv[0]]("--json" in argv)
+        return 0
+    from vertui.commands.group import invoke
 
-def _usage(error: typer.TyperException) -> str:
-    """One line for a malformed command line, naming the help that would have told."""
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context else "vertui"
-    text = " ".join(error.format_message().split()).rstrip(".")
-    return f"{text[:1].lower()}{text[1:]} (see `{path} --help`)"
+    return invoke(argv)
 
 
 def _bug(error: Exception) -> int:

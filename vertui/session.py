@@ -3,10 +3,8 @@
 import socket
 import sys
 
-import typer
-
 from core.daemon.client import Client
-from core.errors import Conflict
+from core.errors import Conflict, VertuiError
 from core.home import Home, find_home
 from core.model import Plan
 from vertui.text import printable, size
@@ -37,7 +35,7 @@ def listens(home: Home) -> bool:
 def settle(client: Client, plan: Plan, yes: bool, dry_run: bool) -> bool:
     """Show a plan and carry it out once agreed to; False for a dry run.
 
-    Raises Conflict without a terminal to ask at, typer.Exit(1) when the answer is no: nothing changed then.
+    Raises Conflict without a terminal to ask at, VertuiError when the answer is no: nothing changed then.
     """
     show_plan(plan)
     if dry_run:
@@ -61,5 +59,4 @@ def _ask(plan: Plan) -> None:
         raise Conflict(f"{plan.verb} asks first and there is no terminal to ask at: add --yes or --dry-run")
     print(f"{plan.verb}? [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        print("nothing changed")
-        raise typer.Exit(1)
+        raise VertuiError("nothing changed")

@@ -5,17 +5,15 @@ from typing import Annotated
 
 import typer
 
-from core.model import Branch, BranchState, Operation, OperationState
+from core.model import Operation, OperationState
 from vertui.commands.options import Json, new_app
-from vertui.lanes import BRANCH_MARKS, NodeKind, rows
-from vertui.output import Cell, Row, clip, line_width, say_json, say_table, styled
+from vertui.listing import draw_tree, list_branches
+from vertui.output import Cell, Row, say_json, say_table
 from vertui.session import connect
-from vertui.text import age, number, printable, short, size
+from vertui.text import age, printable
 
 app = new_app()
 
-NOTHING = "nothing yet: `vertui up` starts a machine"
-BRANCH_HEADER = ("", "BRANCH", "STATE", "ADDRESS", "MEMORY", "CHANGED", "SCORE", "HEAD", "FROM", "UP", "NOTE")
 LOG_HEADER = ("ID", "AGE", "VERB", "STATE", "WHAT")
 OPERATION_COLOURS = {
     OperationState.INTENT: "yellow",
@@ -31,13 +29,7 @@ def ls(json: Json = False) -> None:
 
     --json prints everything there is: branches, commits, images and the trunk.
     """
-    tree = connect().tree()
-    if json:
-        say_json(tree)
-    elif not tree.branches:
-        print(NOTHING)
-    else:
-        say_table(BRANCH_HEADER, [_branch(branch) for branch in tree.branches])
+    list_branches(json)
 
 
 @app.command()
@@ -48,19 +40,7 @@ def tree(json: Json = False) -> None:
     ● running  ◑ paused  ◔ suspended  ■ stopped  ✗ failed  ? lost     branches
     ◆ hot      ○ sealed  ✗ gone                                       commits
     """
-    value = connect().tree()
-    if json:
-        say_json(value)
-        return
-    now, width = time.time(), line_width()
-    for row in rows(value):
-        text = f"{row.text}  {age(now - row.item.created)}" if row.kind is NodeKind.COMMIT else row.text
-        text = text if width is None else clip(text, max(10, width - 2 * row.lane - 2))
-        lanes = "".join(segment.text for segment in row.lanes)
-        here = "bold" if isinstance(row.item, Branch) and row.item.trunk else ""
-        print(f"{lanes}{styled(row.mark.glyph, row.mark.colour)} {styled(text, here)}")
-    if not value.branches and not value.commits:
-        print(NOTHING)
+    draw_tree(json)
 
 
 @app.command()
@@ -77,24 +57,6 @@ def log(
     else:
         now = time.time()
         say_table(LOG_HEADER, [_operation(operation, now) for operation in operations])
-
-
-def _branch(branch: Branch) -> Row:
-    mark = BRANCH_MARKS[branch.state]
-    note = branch.note if branch.state is BranchState.RUNNING else branch.reason
-    return (
-        Cell("*" if branch.trunk else "", "bold"),
-        Cell(branch.name, "bold" if branch.trunk else ""),
-        Cell(f"{mark.glyph} {branch.state}", mark.colour),
-        branch.address or "",
-        size(branch.memory_bytes) if branch.pid else "",
-        size(branch.changed_bytes) if branch.pid else "",
-        number(branch.score),
-        short(branch.head),
-        branch.parent_branch or "",
-        age(branch.uptime_s) if branch.pid else "",
-        printable(note),
-    )
 
 
 def _operation(operation: Operation, now: float) -> Row:

@@ -1,0 +1,119 @@
+"""The group of all verbs: a table, and each verb's module loaded when it is used."""
+
+import os
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from core.errors import UsageError
+
+if TYPE_CHECKING:
+    from typer._click.core import Command, Context
+
+VERBS = {
+    "up": "branch",
+    "ls": "tree",
+    "tree": "tree",
+    "commit": "commit",
+    "fork": "branch",
+    "exec": "exec",
+    "ps": "exec",
+    "shell": "exec",
+    "console": "exec",
+    "cp": "files",
+    "diff": "files",
+    "promote": "branch",
+    "prune": "trash",
+    "undo": "trash",
+    "redo": "trash",
+    "trash": "trash",
+    "pause": "branch",
+    "resume": "branch",
+    "score": "branch",
+    "tag": "commit",
+    "rename": "branch",
+    "log": "tree",
+    "image": "image",
+    "daemon": "daemon",
+    "doctor": "daemon",
+    "demo": "demo",
+}
+
+
+class Verbs(TyperGroup):
+    """The group of all verbs; each is looked up in `vertui.commands` by the module VERBS names."""
+
+    def list_commands(self, ctx: "Context") -> list[str]:
+        """Every verb, in the order of the main job."""
+        return list(VERBS)
+
+    def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
+        """Import the verb's module; an unknown verb fails with the nearest known ones."""
+        if cmd_name not in VERBS:
+            near = " or ".join(get_close_matches(cmd_name, VERBS, n=2))
+            ctx.fail(f"there is no verb '{cmd_name}'" + (f": did you mean {near}?" if near else ""))
+        module = import_module(f"vertui.commands.{VERBS[cmd_name]}")
+        return typer.main.get_group(module.app).commands[cmd_name]
+
+
+app = typer.Typer(
+    cls=Verbs,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # 15 ms
+
+        print(f"vertui {version('vertui')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _open(
+    ctx: typer.Context,
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Commit, fork, compare and restore running virtual machines.
+
+    Without a verb the terminal UI opens. REF is a branch name, @trunk, a commit id of six digits or more, a tag,
+    or REF~N. State lives in VERTUI_HOME; the daemon starts when it is first needed.
+    """
+    if ctx.invoked_subcommand is None:
+        from core.home import find_home
+        from vertui.app import run  # imports textual
+
+        run(find_home())
+
+
+def invoke(argv: Sequence[str]) -> int:
+    """Run a command line; its exit status. A malformed one is a UsageError naming the help that would have told."""
+    if "_VERTUI_COMPLETE" in os.environ:
+        app()  # answers the shell and exits
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("vertui", list(argv)) as context:
+            result: Any = command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except typer.TyperException as error:
+        raise UsageError(_usage(error)) from error
+    return result if isinstance(result, int) else 0
+
+
+def _usage(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "vertui"
+    text = error.format_message().rstrip(".")
+    return f"{text[:1].lower()}{text[1:]} (see `{path} --help`)"
