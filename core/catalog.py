@@ -208,6 +208,11 @@ class Catalog:
         rows = self._read("SELECT * FROM branches WHERE name = ? AND deleted IS NULL", name)
         return decode(BranchRow, dict(rows[0])) if rows else None
 
+    def name_of(self, branch: str | None) -> str | None:
+        """The name of a branch, also one in the trash; None when it is gone for good or none was meant."""
+        rows = self._read("SELECT name FROM branches WHERE id = ?", branch)
+        return rows[0]["name"] if rows else None
+
     def put_branch(self, row: BranchRow) -> None:
         """Add or change a branch."""
         self._put("branches", encode(row))

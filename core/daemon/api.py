@@ -40,18 +40,23 @@ RequestId = Header(default_factory=lambda: uuid.uuid4().hex, alias="Request-Id",
 def make_app(engine: Engine) -> FastAPI:
     """The application over one engine."""
     app = FastAPI(title="vertui", version="1", docs_url=None, redoc_url=None)
-    _add_errors(app)
+    _add_errors(app, engine)
     _add_reads(app, engine)
     _add_verbs(app, engine)
     _add_plans(app, engine)
     return app
 
 
-def _add_errors(app: FastAPI) -> None:
+def _add_errors(app: FastAPI, engine: Engine) -> None:
     @app.exception_handler(VertuiError)
     async def refused(_: Request, error: VertuiError) -> Response:
         status = HTTP_STATUS.get(error.kind, 500)
         return JSONResponse({"kind": error.kind, "message": str(error)}, status)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> Response:
+        message = f"the daemon failed at this ({type(error).__name__}): see daemon.log in {engine.home.log}"
+        return JSONResponse({"kind": "VertuiError", "message": message}, 500)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> Response:

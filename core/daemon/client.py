@@ -10,11 +10,12 @@ import json
 import socket
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from core.daemon.codec import decode
+from core.daemon.start import ensure_daemon
+from core.daemon.unix import UnixConnection
 from core.errors import DaemonUnavailable, by_kind
 from core.home import Home, find_home
 from core.model import (
@@ -35,20 +36,6 @@ from core.model import (
 
 T = TypeVar("T")
 JsonObject = dict[str, Any]
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over an AF_UNIX socket."""
-
-    def __init__(self, path: Path, timeout_s: float | None = None) -> None:
-        super().__init__("vertui", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket's path."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
 
 
 class Client:
@@ -94,11 +81,11 @@ class Client:
     def patch(self, a: str, b: str, path: str | None = None) -> bytes:
         """The unified text diff from REF a to REF b, of one path if given (as `diff` prints it)."""
         query = {"a": a, "b": b} | ({"path": path} if path else {})
-        return self._raw("GET", f"/v1/patch?{urlencode(query)}")
+        return self._ask("GET", f"/v1/patch?{urlencode(query)}")
 
     def console_text(self, branch: str) -> bytes:
         """The last 64 KiB the machine's console printed. Guest bytes: escape before showing."""
-        return self._raw("GET", f"/v1/branches/{quote(branch)}/console")
+        return self._ask("GET", f"/v1/branches/{quote(branch)}/console")
 
     def events(self) -> "EventStream":
         """Events from now on: whatever happens after this call returns is among them."""
@@ -182,19 +169,29 @@ class Client:
 
     def stop_daemon(self) -> None:
         """End the daemon; machines run on and the next verb starts it again."""
-        self._post("/v1/stop", {})
+        self._raw("POST", "/v1/stop", b"{}")
 
     # -- the wire --------------------------------------------------------------------------------------------
 
     def _get(self, path: str) -> Any:
-        return json.loads(self._raw("GET", path))
+        return json.loads(self._ask("GET", path))
 
     def _list(self, cls: type[T], path: str) -> list[T]:
         return [decode(cls, item) for item in self._get(path)]
 
     def _post(self, path: str, body: JsonObject) -> Any:
         headers = {"Content-Type": "application/json", "Request-Id": uuid.uuid4().hex}
-        return json.loads(self._raw("POST", path, json.dumps(body).encode(), headers))
+        return json.loads(self._ask("POST", path, json.dumps(body).encode(), headers))
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> bytes:
+        """An answer, also when the daemon dies meanwhile: its successor is asked again under the same request id."""
+        try:
+            return self._raw(method, path, body, headers)
+        except DaemonUnavailable:
+            ensure_daemon(self.home)
+            return self._raw(method, path, body, headers)
 
     def _raw(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None

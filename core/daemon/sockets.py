@@ -39,7 +39,9 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
                 lossless=request.lossless,
             )
             note(engine, request.purpose, f"{request.branch}: {' '.join(request.argv)[:LONGEST_SUMMARY]}")
-            await _follow(engine, socket, request.branch, stream)
+            engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
+            await _follow(socket, stream)
+            engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
 
     @app.websocket("/v1/attach")
     async def attach(socket: WebSocket) -> None:
@@ -47,7 +49,7 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
             offsets = (_number(fields, "stdout_offset"), _number(fields, "stderr_offset"))
             branch = str(fields.get("branch"))
             stream = await engine.machine(branch).agent.attach(_number(fields, "id"), *offsets)
-            await _follow(engine, socket, branch, stream)
+            await _follow(socket, stream)
 
     @app.websocket("/v1/console")
     async def console(socket: WebSocket) -> None:
@@ -96,16 +98,14 @@ def _exec_request(fields: dict[str, Any]) -> ExecRequest:
     return request
 
 
-async def _follow(engine: Engine, socket: WebSocket, branch: str, stream: CommandStream) -> None:
+async def _follow(socket: WebSocket, stream: CommandStream) -> None:
     """Send a command's output until it ends, and pass on what the client sends."""
     await socket.send_text(json.dumps({"started": stream.id}))
-    engine.publish("branch", branch, f"{branch}: command {stream.id} is followed")
     try:
         await _both(_show(socket, stream), _control(socket, stream))
     finally:
         with contextlib.suppress(VertuiError):
             await stream.detach()
-        engine.publish("branch", branch, f"{branch}: command {stream.id} is no longer followed")
 
 
 async def _show(socket: WebSocket, stream: CommandStream) -> None:

@@ -23,6 +23,7 @@ def _become(argv: Sequence[str], descriptors: Sequence[int]) -> None:
     try:
         os.setsid()
         linux.die_with_parent(signal.SIGKILL)
+        linux.without_huge_pages()
         signal.set_wakeup_fd(-1)
         high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_HIGH) for descriptor in descriptors]
         for number, descriptor in enumerate(high):

@@ -8,8 +8,8 @@ import sys
 import time
 from typing import Any
 
-from core.daemon.client import UnixConnection
 from core.daemon.held import connect
+from core.daemon.unix import UnixConnection
 from core.errors import DaemonUnavailable, VertuiError
 from core.home import Home
 

@@ -24,8 +24,9 @@ class Sides:
         self._changed = changed
         self._loaded: dict[bool, Loaded] = {}
 
-    def compare(self, touched: Blocks) -> list[Entry]:
-        """Every path that differs, renames still as removed and added, ordered by path."""
+    def compare(self, touched: Blocks, *, times: bool = False) -> list[Entry]:
+        """Every path that differs, renames still as removed and added, ordered by path; with `times` also those
+        that differ in nothing but the time of their last change."""
         removed, added = self._moved(touched)
         stayed: dict[bytes, int] = {}
         for inode in touched.tolist():
@@ -34,7 +35,9 @@ class Sides:
         entries = [self._compare(path, inode, inode) for path, inode in stayed.items()]
         for path in removed.keys() | added.keys():
             entries.append(self._compare(path, removed.get(path), added.get(path)))
-        return sorted((entry for entry in entries if entry), key=lambda entry: entry.path)
+        silent = frozenset() if times else frozenset({Change.MTIME})
+        shown = (entry for entry in entries if entry.kind is not Kind.MODIFIED or entry.what - silent)
+        return sorted(shown, key=lambda entry: entry.path)
 
     def _moved(self, touched: Blocks) -> tuple[dict[bytes, int], dict[bytes, int]]:
         """Paths that lead elsewhere on the other disk, or nowhere: those of `before`, and those of `after`."""
@@ -56,13 +59,12 @@ class Sides:
         """The bytes of a regular file of either side."""
         return self._loaded[after].content(meta)
 
-    def _compare(self, path: bytes, old: int | None, new: int | None) -> Entry | None:
+    def _compare(self, path: bytes, old: int | None, new: int | None) -> Entry:
         before = self._loaded[False].metas[old] if old is not None else None
         after = self._loaded[True].metas[new] if new is not None else None
         if before is None or after is None:
             return Entry(path, Kind.REMOVED if after is None else Kind.ADDED, before, after)
-        what = self.differences(before, after)
-        return Entry(path, Kind.MODIFIED, before, after, what) if what - {Change.MTIME} else None
+        return Entry(path, Kind.MODIFIED, before, after, self.differences(before, after))
 
     def differences(self, before: Meta, after: Meta) -> frozenset[Change]:
         """In what two files differ, bytes included."""

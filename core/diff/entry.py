@@ -16,7 +16,7 @@ class Kind(StrEnum):
 
 
 class Change(StrEnum):
-    """In what a file differs. A change of mtime alone is no difference and makes no entry."""
+    """In what a file differs. A change of mtime alone makes no entry unless it was asked for."""
 
     CONTENT = "content"
     SIZE = "size"

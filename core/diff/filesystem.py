@@ -25,8 +25,13 @@ from core.errors import NotFound, Unsupported, UsageError
 DiskT = TypeVar("DiskT", bound=Disk)
 
 
-def diff_disks(a: DiskT, b: DiskT, index: PathIndex | None = None) -> FilesystemDiff:
+def diff_disks(
+    a: DiskT, b: DiskT, index: PathIndex | None = None, *, times: bool = False, renames: bool = True
+) -> FilesystemDiff:
     """What differs on `b` from `a`, two states of one filesystem.
+
+    With `times` files that differ in their time of last change alone are told too; without `renames` a moved file
+    is one removed and one added.
 
     `index` is that of the image both come from (or of `a` itself); without one, `a` is walked first. Both disks
     must hold whole filesystems: taken quiesced or synced. Raises Unsupported for filesystems that are not two
@@ -37,7 +42,8 @@ def diff_disks(a: DiskT, b: DiskT, index: PathIndex | None = None) -> Filesystem
     changed = _changed(before.volume, volume)
     touched = before.touched(volume, changed)
     sides = Sides(before, before.advanced(volume, touched), changed)
-    return FilesystemDiff(pair_renames(sides, sides.compare(touched)))
+    entries = sides.compare(touched, times=times)
+    return FilesystemDiff(pair_renames(sides, entries) if renames else tuple(entries))
 
 
 def index_of(disk: Disk, base: PathIndex | None) -> PathIndex:

@@ -20,27 +20,33 @@ def as_json(diff: FilesystemDiff) -> dict[str, Any]:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    shown: dict[str, Any] = {**_text("path", entry.path), "kind": entry.kind.value}
+    fields: dict[str, Any] = {**text_fields("path", entry.path), "kind": entry.kind.value}
     if entry.source is not None:
-        shown |= _text("from", entry.source)
-    shown["what"] = sorted(change.value for change in entry.what)
-    return shown | {"before": _meta(entry.before), "after": _meta(entry.after)}
+        fields |= text_fields("from", entry.source)
+    fields["what"] = sorted(change.value for change in entry.what)
+    return fields | {"before": _meta(entry.before), "after": _meta(entry.after)}
 
 
 def _meta(meta: Meta | None) -> dict[str, Any] | None:
     if meta is None:
         return None
-    shown: dict[str, Any] = {"type": meta.type.value, "mode": f"{meta.mode:04o}"}
-    shown |= {key: getattr(meta, key) for key in ("uid", "gid", "size", "mtime_ns", "links", "inode")}
+    fields: dict[str, Any] = {"type": meta.type.value, "mode": f"{meta.mode:04o}"}
+    fields |= {key: getattr(meta, key) for key in ("uid", "gid", "size", "mtime_ns", "links", "inode")}
     if meta.target is not None:
-        shown |= _text("target", meta.target)
+        fields |= text_fields("target", meta.target)
     if meta.device is not None:
-        shown["device"] = list(meta.device)
+        fields["device"] = list(meta.device)
     if meta.xattrs:
-        shown["xattrs"] = {name.decode(errors="backslashreplace"): value.hex() for name, value in meta.xattrs}
-    return shown
+        fields["xattrs"] = {shown(name): value.hex() for name, value in meta.xattrs}
+    return fields
 
 
-def _text(key: str, value: bytes) -> dict[str, str]:
-    shown = value.decode(errors="backslashreplace")
-    return {key: shown} if shown.encode() == value else {key: shown, f"{key}_hex": value.hex()}
+def shown(value: bytes) -> str:
+    """Bytes as text, those that are not UTF-8 as `\\xNN`."""
+    return value.decode(errors="backslashreplace")
+
+
+def text_fields(key: str, value: bytes) -> dict[str, str]:
+    """`{key: text}`, and `<key>_hex` with the exact bytes when the text does not give them back."""
+    text = shown(value)
+    return {key: text} if text.encode() == value else {key: text, f"{key}_hex": value.hex()}

@@ -30,7 +30,7 @@ async def tree(engine: Engine) -> Tree:
 
 async def branch(engine: Engine, row: BranchRow, trunk: str | None = None) -> Branch:
     """One branch as `ls` shows it."""
-    parent = engine.catalog.branch(row.parent_branch).name if row.parent_branch else None
+    parent = engine.catalog.name_of(row.parent_branch)
     shown = replace(
         row.shown(), trunk=row.id == (trunk or engine.catalog.setting("trunk")), parent_branch=parent
     )

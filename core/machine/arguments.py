@@ -10,6 +10,7 @@ from core.network.addresses import GUEST_MAC
 
 BASE_FD, TAP_FD, QMP_FD, AGENT_FD, CONSOLE_FD = 3, 4, 5, 6, 7
 DISK_NODE = "disk"
+TRANSLATIONS_MIB = 32  # of emulated code; QEMU's default grows to 1 GiB a machine
 MACHINE_TYPE = "pc-q35-7.2"
 CPU = "Nehalem-v1"
 
@@ -26,6 +27,7 @@ def arguments(machine: str, spec: MachineSpec, boot: Boot | None) -> list[str]:
         *("-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         *("-machine", _machine(spec)),
+        *("-accel", _accelerator(spec)),
         *("-cpu", spec.cpu),
         *("-smp", str(spec.vcpus)),
         *("-m", f"{spec.memory_bytes >> 20}M"),
@@ -50,7 +52,11 @@ def arguments(machine: str, spec: MachineSpec, boot: Boot | None) -> list[str]:
 
 
 def _machine(spec: MachineSpec) -> str:
-    return f"{spec.machine},accel={spec.accelerator},hpet=on,smm=off,vmport=off,suppress-vmdesc=on,memory-backend=ram"
+    return f"{spec.machine},hpet=on,smm=off,vmport=off,suppress-vmdesc=on,memory-backend=ram"
+
+
+def _accelerator(spec: MachineSpec) -> str:
+    return f"tcg,tb-size={TRANSLATIONS_MIB}" if spec.accelerator == "tcg" else spec.accelerator
 
 
 def _channel(name: str, descriptor: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import time
@@ -171,17 +172,9 @@ class QemuMachine:
 
     async def find_layers(self) -> None:
         """Ask QEMU for the disk's layers: what an adopting daemon does not know."""
-        nodes = await self._monitor.execute("query-named-block-nodes")
-        disk: dict[str, Any] = next(
-            (node["image"] for node in nodes if node.get("node-name") == DISK_NODE), {}
-        )
-        tops = [node for node in nodes if node["drv"] == "qcow2" and node.get("file") == disk.get("filename")]
-        found: list[str] = []
-        image = tops[0]["image"] if tops else {}
-        while image.get("format") == "qcow2":
-            found.append(Path(image["filename"]).stem)
-            image = image.get("backing-image", {})
-        self._layers = tuple(reversed(found))
+        nodes = await self._monitor.execute("query-named-block-nodes", flat=True)
+        described = next((node["file"] for node in nodes if node.get("node-name") == DISK_NODE), "")
+        self._layers = chain_of(described)
 
     @asynccontextmanager
     async def _standing_still(self) -> AsyncIterator["_Clock"]:
@@ -238,6 +231,19 @@ class _Clock:
 def socket_path(home: Home, machine: str, channel: str) -> Path:
     """Where a machine listens for `qmp`, `agent` or `console`."""
     return home.machines / f"{machine}.{channel}"
+
+
+def chain_of(described: str) -> tuple[str, ...]:
+    """The layer ids in QEMU's `json:` description of a disk, oldest first. MachineFailed when it is none of ours."""
+    found: list[str] = []
+    try:
+        node = json.loads(described.removeprefix("json:"))["file"]
+        while node["driver"] == "qcow2":
+            found.append(Path(node["file"]["filename"]).stem)
+            node = node["backing"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MachineFailed("the machine's disk is not one that vertui gave it") from error
+    return tuple(reversed(found))
 
 
 def _node(layer: str) -> str:

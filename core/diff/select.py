@@ -1,0 +1,75 @@
+"""Which entries of a diff somebody asked for: those at or below some paths, and not those that match a glob."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fnmatch import translate
+from functools import cached_property
+
+from core.diff.entry import Entry, FilesystemDiff, Kind
+from core.diff.shape import shown
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Paths as JSON shows them, and globs to ignore; no path means all of them.
+
+    A glob with a slash is held against whole paths, one without against each name on the way; what lies below an
+    ignored directory is ignored. `*` matches slashes too.
+    """
+
+    paths: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    def of(self, diff: FilesystemDiff) -> FilesystemDiff:
+        """The entries selected; a file that moved into or out of the selection was added or removed there."""
+        if not self.paths and not self.ignore:
+            return diff
+        found = [kept for entry in diff.entries if (kept := self._kept(entry))]
+        return FilesystemDiff(tuple(sorted(found, key=lambda entry: entry.path)))
+
+    def has(self, path: bytes) -> bool:
+        """Whether a path is selected."""
+        text = shown(path)
+        below = not self.paths or any(is_below(text, top) for top in self.paths)
+        return below and not any(glob(text) for glob in self._globs)
+
+    def _kept(self, entry: Entry) -> Entry | None:
+        here = self.has(entry.path)
+        if entry.source is None or here == self.has(entry.source):
+            return entry if here else None
+        if here:
+            return replace(entry, kind=Kind.ADDED, before=None, what=frozenset(), source=None)
+        return replace(
+            entry, path=entry.source, kind=Kind.REMOVED, after=None, what=frozenset(), source=None
+        )
+
+    @cached_property
+    def _globs(self) -> tuple["_Glob", ...]:
+        return tuple(_Glob(pattern) for pattern in self.ignore)
+
+
+def is_below(path: str, top: str) -> bool:
+    """Is a path that path, or below it? Leading and trailing slashes do not matter."""
+    parts, wanted = path.strip("/"), top.strip("/")
+    return not wanted or parts == wanted or parts.startswith(wanted + "/")
+
+
+class _Glob:
+    """One glob to ignore by."""
+
+    def __init__(self, pattern: str) -> None:
+        self._whole = "/" in pattern.rstrip("/")
+        self._pattern = re.compile(translate(pattern.strip("/")))
+
+    def __call__(self, path: str) -> bool:
+        """Does it match a path, or a directory above it?"""
+        return any(self._pattern.match(part) for part in self._parts(path.strip("/")))
+
+    def _parts(self, path: str) -> Iterator[str]:
+        names = path.split("/")
+        if not self._whole:
+            yield from names
+            return
+        for end in range(1, len(names) + 1):
+            yield "/".join(names[:end])
