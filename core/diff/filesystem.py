@@ -6,13 +6,12 @@ whatever lies below such a name is removed from, or added to, that place. Every 
 inodes on both disks, so it differs only if its own inode does.
 """
 
-from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
 
 from core.diff.compare import Loaded, Sides
-from core.diff.directories import read_names
+from core.diff.directories import Names, read_names
 from core.diff.disk import Blocks, Disk
 from core.diff.entry import FilesystemDiff
 from core.diff.ext4 import Volume
@@ -74,20 +73,28 @@ def walk(disk: Disk) -> dict[bytes, Meta]:
 def read_file(disk: Disk, path: bytes, limit_bytes: int) -> bytes:
     """The first `limit_bytes` bytes of the regular file at an absolute path; symlinks are not followed."""
     volume = Volume(disk)
-    inode = _resolve(volume, [part for part in path.split(b"/") if part])
+    inode = inode_at(volume, path)
     loaded = Loaded.of(volume, [inode])
     if loaded.metas[inode].type is not FileType.FILE:
         raise UsageError(f"{path.decode(errors='backslashreplace')} is not a regular file")
     return loaded.content(loaded.metas[inode]).read(limit_bytes)
 
 
-def _resolve(volume: Volume, parts: Sequence[bytes]) -> int:
+def names_at(volume: Volume, path: bytes) -> Names | None:
+    """The entries of the directory at an absolute path; None when there is none."""
+    try:
+        inode = inode_at(volume, path)
+    except NotFound:
+        return None
+    return read_names(volume, volume.inodes(np.array([inode]))).get(inode)
+
+
+def inode_at(volume: Volume, path: bytes) -> int:
+    """The inode an absolute path leads to, symlinks not followed; NotFound when none does."""
     inode = ROOT_INODE
-    for part in parts:
+    for part in filter(None, path.split(b"/")):
         names = read_names(volume, volume.inodes(np.array([inode]))).get(inode, {})
         if part not in names:
-            raise NotFound(
-                f"no file {b'/'.join(parts).decode(errors='backslashreplace')} on {volume.disk.name}"
-            )
+            raise NotFound(f"there is no {path.decode(errors='backslashreplace')} on {volume.disk.name}")
         inode = names[part]
     return inode

@@ -40,9 +40,7 @@ class Selection:
             return entry if here else None
         if here:
             return replace(entry, kind=Kind.ADDED, before=None, what=frozenset(), source=None)
-        return replace(
-            entry, path=entry.source, kind=Kind.REMOVED, after=None, what=frozenset(), source=None
-        )
+        return replace(entry, path=entry.source, kind=Kind.REMOVED, after=None, what=frozenset(), source=None)
 
     @cached_property
     def _globs(self) -> tuple["_Glob", ...]:

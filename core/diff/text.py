@@ -1,24 +1,27 @@
-"""A diff as a patch in git's format, as far as git can express it.
+"""A diff as a patch in git's format, as far as git can express it; what it cannot are remarks (`carry`).
 
-What git cannot carry (directories, devices, owners, attributes, permissions beyond the executable bit) stands
-between the files' patches as one line each that begins with `#`, which `git apply` skips.
+To read: texts up to a size as hunks, of all else that it differs. To apply: everything, binary content included.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha1
 
+from core.diff.binary import binary_patch
+from core.diff.carry import Remarks, is_in_git, is_refused, quoted
 from core.diff.compare import Loaded
 from core.diff.disk import Disk
 from core.diff.entry import Change, Entry, FilesystemDiff
 from core.diff.ext4 import Volume
-from core.diff.lines import hunks
-from core.diff.meta import FileType, Meta
+from core.diff.filesystem import names_at
+from core.diff.lines import changed_spans, hunks
+from core.diff.meta import Meta
 
-MAX_TEXT_BYTES = 1 << 20
+MAX_TEXT_BYTES = 1 << 20  # larger texts are not split into lines
+MAX_BINARY_BYTES = 64 << 20  # larger files do not fit a patch that is to be applied
 _PROBE_BYTES = 8000  # git calls a file binary if a NUL stands this near its start
-_ESCAPES = {7: b"a", 8: b"b", 9: b"t", 10: b"n", 11: b"v", 12: b"f", 13: b"r", 34: b'"', 92: b"\\"}
-_NO_BLOB = b"0" * 7
+_SHOWN_DIGITS = 7  # of a blob's name, where nothing depends on it
+_NO_BLOB = b"0" * 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,49 +39,62 @@ class _Side:
 
     @property
     def blob(self) -> bytes:
-        """The start of git's name for the content."""
+        """git's name for the content."""
         body = b"blob %d\0" % self.size + (self.data or b"")
-        return sha1(body, usedforsecurity=False).hexdigest()[:7].encode()
+        return sha1(body, usedforsecurity=False).hexdigest().encode()
 
 
-def patch(diff: FilesystemDiff, a: Disk, b: Disk, max_bytes: int = MAX_TEXT_BYTES) -> Iterator[bytes]:
+def patch(diff: FilesystemDiff, a: Disk, b: Disk, *, whole: bool = False) -> Iterator[bytes]:
     """The lines of a patch from `a` to `b`, each with its newline; `diff` is what `diff_disks(a, b)` gave.
 
-    Larger files than `max_bytes` are only said to differ.
+    With `whole` it is one `git apply` takes: binary and larger files are in it, up to MAX_BINARY_BYTES each, and
+    every remark is of something it leaves out. Without, they are only said to differ.
     """
-    reader = _Reader(diff, Volume(a), Volume(b), max_bytes)
+    reader = _Reader(diff, Volume(a), Volume(b), whole)
+    remarks = Remarks(diff.entries)
     for entry in diff.entries:
-        yield from _remarks(entry)
+        yield from remarks.of(entry)
         yield from _file_patch(reader, entry)
+    if whole:
+        yield from _emptied(diff, Volume(b))
 
 
-def quoted(name: bytes) -> bytes:
-    """A path as git prints it: in quotes with C escapes when it holds anything but plain ASCII."""
-    if all(32 <= byte < 127 and byte not in _ESCAPES for byte in name):
-        return name
-    return b'"' + b"".join(_escaped(byte) for byte in name) + b'"'
+def changed_lines(diff: FilesystemDiff, a: Disk, b: Disk) -> list[tuple[int, int] | None]:
+    """For each entry the lines added and removed, None for what git counts no lines of."""
+    reader = _Reader(diff, Volume(a), Volume(b), whole=False)
+    return [_line_counts(reader, entry) for entry in diff.entries]
 
 
-def _escaped(byte: int) -> bytes:
-    if byte in _ESCAPES:
-        return b"\\" + _ESCAPES[byte]
-    return bytes((byte,)) if 32 <= byte < 127 else b"\\%03o" % byte
+def _line_counts(reader: "_Reader", entry: Entry) -> tuple[int, int] | None:
+    old, new = reader.sides(entry)
+    sides = [side for side in (old, new) if side]
+    if not sides or any(side.data is None or side.binary for side in sides):
+        return None
+    spans = changed_spans(_lines(old), _lines(new))
+    return sum(b1 - b0 for _, _, b0, b1 in spans), sum(a1 - a0 for a0, a1, _, _ in spans)
 
 
 class _Reader:
     """Fetches the versions of files from the two disks."""
 
-    def __init__(self, diff: FilesystemDiff, a: Volume, b: Volume, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, diff: FilesystemDiff, a: Volume, b: Volume, whole: bool) -> None:
+        self.whole = whole
+        self._max_bytes = MAX_BINARY_BYTES if whole else MAX_TEXT_BYTES
         old = [entry.before.inode for entry in diff.entries if entry.before]
         new = [entry.after.inode for entry in diff.entries if entry.after]
         self._loaded = (Loaded.of(a, old), Loaded.of(b, new))
 
-    def side(self, after: bool, path: bytes, meta: Meta | None) -> _Side | None:
-        """A version as git sees it, None if git sees nothing: only files and symlinks count."""
-        if meta is None or meta.type not in (FileType.FILE, FileType.SYMLINK):
-            return None
+    def sides(self, entry: Entry) -> tuple[_Side | None, _Side | None]:
+        """Both versions as git sees them, None where it sees nothing."""
+        return (
+            self._side(False, entry.source or entry.path, entry.before),
+            self._side(True, entry.path, entry.after),
+        )
+
+    def _side(self, after: bool, path: bytes, meta: Meta | None) -> _Side | None:
         name = path.removeprefix(b"/")
+        if meta is None or not is_in_git(meta) or (self.whole and is_refused(name, meta)):
+            return None
         if meta.target is not None:
             return _Side(name, b"120000", len(meta.target), meta.target)
         data = None
@@ -88,19 +104,44 @@ class _Reader:
 
 
 def _file_patch(reader: _Reader, entry: Entry) -> Iterator[bytes]:
-    old = reader.side(False, entry.source or entry.path, entry.before)
-    new = reader.side(True, entry.path, entry.after)
+    old, new = reader.sides(entry)
+    if reader.whole:
+        yield from _left_out(entry, old, new)
+        if any(side and side.data is None for side in (old, new)):
+            return
     if old and new and old.mode[:3] != new.mode[:3]:  # git has no change of type
-        yield from _versions(old, None, same=False)
-        yield from _versions(None, new, same=False)
+        yield from _versions(old, None, same=False, whole=reader.whole)
+        yield from _versions(None, new, same=False, whole=reader.whole)
     elif old or new:
         same = bool(old and new) and not entry.what & {Change.CONTENT, Change.TARGET}
-        yield from _versions(old, new, same)
+        yield from _versions(old, new, same, reader.whole)
 
 
-def _versions(old: _Side | None, new: _Side | None, same: bool) -> Iterator[bytes]:
+def _left_out(entry: Entry, old: _Side | None, new: _Side | None) -> Iterator[bytes]:
+    """Remarks on files that cannot be in a patch at all."""
+    for path, meta, side in ((entry.source or entry.path, entry.before, old), (entry.path, entry.after, new)):
+        if is_in_git(meta) and side is None:
+            yield b"# %s: git refuses to touch this path\n" % quoted(path)
+        elif side and side.data is None:
+            yield b"# %s: %d bytes are too many for a patch\n" % (quoted(path), side.size)
+
+
+def _emptied(diff: FilesystemDiff, after: Volume) -> Iterator[bytes]:
+    """Remarks on directories that stay though their last file went: git removes those."""
+    gone = [entry for entry in diff.entries if is_in_git(entry.before) and not is_in_git(entry.after)]
+    gone += [
+        replace(entry, path=entry.source)
+        for entry in diff.entries
+        if entry.source and is_in_git(entry.before)
+    ]
+    for path in sorted({entry.path.rpartition(b"/")[0] for entry in gone} - {b""}):
+        if names_at(after, path) == {}:
+            yield b"# +%s: directory\n" % quoted(path)
+
+
+def _versions(old: _Side | None, new: _Side | None, same: bool, whole: bool) -> Iterator[bytes]:
     header = list(_extended_header(old, new, same))
-    body = [] if same else _body(old, new)
+    body = [] if same else _body(old, new, whole)
     if header or not same:
         names = ((old or new), (new or old))
         yield b"diff --git %s %s\n" % tuple(
@@ -124,7 +165,7 @@ def _extended_header(old: _Side | None, new: _Side | None, same: bool) -> Iterat
             yield b"rename from %s\nrename to %s\n" % (quoted(old.name), quoted(new.name))
 
 
-def _body(old: _Side | None, new: _Side | None) -> Iterator[bytes]:
+def _body(old: _Side | None, new: _Side | None, whole: bool) -> Iterator[bytes]:
     left = quoted(b"a/" + old.name) if old else b"/dev/null"
     right = quoted(b"b/" + new.name) if new else b"/dev/null"
     sides = [side for side in (old, new) if side]
@@ -132,12 +173,13 @@ def _body(old: _Side | None, new: _Side | None) -> Iterator[bytes]:
         size = max(side.size for side in sides)
         yield b"Files %s and %s differ: too large to show (%d bytes)\n" % (left, right, size)
         return
-    yield b"index %s..%s%s\n" % (
-        old.blob if old else _NO_BLOB,
-        new.blob if new else _NO_BLOB,
-        _same_mode(old, new),
-    )
-    if any(side.binary for side in sides):
+    opaque = any(side.binary or side.size > MAX_TEXT_BYTES for side in sides)
+    digits = 40 if opaque and whole else _SHOWN_DIGITS
+    blobs = tuple((side.blob if side else _NO_BLOB)[:digits] for side in (old, new))
+    yield b"index %s..%s%s\n" % (*blobs, _same_mode(old, new))
+    if opaque and whole:
+        yield from binary_patch((old and old.data) or b"", (new and new.data) or b"")
+    elif opaque:
         yield b"Binary files %s and %s differ\n" % (left, right)
     elif any(side.data for side in sides):
         yield b"--- %s%s\n+++ %s%s\n" % (left, _tab(left), right, _tab(right))
@@ -156,33 +198,3 @@ def _tab(name: bytes) -> bytes:
 def _lines(side: _Side | None) -> list[bytes]:
     lines = ((side and side.data) or b"").split(b"\n")
     return [line + b"\n" for line in lines[:-1]] + [line for line in lines[-1:] if line]
-
-
-def _remarks(entry: Entry) -> Iterator[bytes]:
-    """What of an entry git cannot carry, a line each."""
-    name = quoted(entry.path)
-    plain = (FileType.FILE, FileType.SYMLINK)
-    for sign, meta in ((b"-", entry.before), (b"+", entry.after)):
-        moved = entry.before is None or entry.after is None or entry.source or Change.TYPE in entry.what
-        if meta and meta.type not in plain and (moved or Change.DEVICE in entry.what):
-            where = quoted(entry.source) if entry.source and sign == b"-" else name
-            yield b"# %s%s: %s%s\n" % (sign, where, meta.type.encode(), _device(meta))
-    if entry.before and entry.after:
-        for change, old, new in _silent_changes(entry.before, entry.after):
-            if change in entry.what:
-                yield b"# %s: %s %s -> %s\n" % (name, change.encode(), old, new)
-
-
-def _device(meta: Meta) -> bytes:
-    return b" %d:%d" % meta.device if meta.device else b""
-
-
-def _silent_changes(before: Meta, after: Meta) -> Iterator[tuple[Change, bytes, bytes]]:
-    yield Change.OWNER, b"%d:%d" % (before.uid, before.gid), b"%d:%d" % (after.uid, after.gid)
-    if before.type is not FileType.FILE or before.mode ^ after.mode != 0o111:
-        yield Change.MODE, b"%04o" % before.mode, b"%04o" % after.mode
-    yield Change.XATTR, _attributes(before), _attributes(after)
-
-
-def _attributes(meta: Meta) -> bytes:
-    return b"{%s}" % b", ".join(quoted(name) + b"=" + quoted(value) for name, value in meta.xattrs)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from core.diff.carry import quoted
 from core.diff.filesystem import diff_disks
 from core.diff.lines import changed_spans, hunks
 from core.diff.shape import as_json
-from core.diff.text import patch, quoted
+from core.diff.text import patch
 from core.machine.qcow2 import ChainDisk
 from tests.unit.diff_images import copy_sparse, debugfs, make_image, run
 

@@ -1,0 +1,65 @@
+"""Several siblings against what they all come from: which paths differ in any, and which changes are the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from core.diff.compare import Loaded
+from core.diff.disk import Disk
+from core.diff.entry import Entry, FilesystemDiff, Kind
+from core.diff.ext4 import Volume
+from core.diff.filesystem import diff_disks, index_of
+from core.diff.index import PathIndex
+from core.diff.meta import FileType, Meta
+from core.diff.select import Selection
+from core.diff.shape import text_fields
+
+DiskT = TypeVar("DiskT", bound=Disk)
+Outcome = tuple[object, ...]
+"""What a path is after a change, equal for equal changes."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One path: for each sibling the kind of its change and the number of the change, from 1; None for none."""
+
+    path: bytes
+    cells: tuple[tuple[Kind, int] | None, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """`{"path", "cells": [{"kind", "change"} or null]}`."""
+        cells = [cell and {"kind": cell[0].value, "change": cell[1]} for cell in self.cells]
+        return text_fields("path", self.path) | {"cells": cells}
+
+
+def matrix(
+    base: DiskT, siblings: Sequence[DiskT], index: PathIndex | None, wanted: Selection, *, times: bool = False
+) -> list[Row]:
+    """The paths in which any sibling differs from `base`, ordered; equal numbers in a row are equal outcomes."""
+    known = index_of(base, index)
+    columns = [_outcomes(base, sibling, known, wanted, times) for sibling in siblings]
+    paths = sorted({path for column in columns for path in column})
+    return [_row(path, [column.get(path) for column in columns]) for path in paths]
+
+
+def _outcomes(
+    base: DiskT, sibling: DiskT, index: PathIndex, wanted: Selection, times: bool
+) -> dict[bytes, tuple[Kind, Outcome]]:
+    diff: FilesystemDiff = wanted.of(diff_disks(base, sibling, index, times=times, renames=False))
+    loaded = Loaded.of(Volume(sibling), [entry.after.inode for entry in diff.entries if entry.after])
+    return {entry.path: (entry.kind, _outcome(entry, loaded, times)) for entry in diff.entries}
+
+
+def _outcome(entry: Entry, loaded: Loaded, times: bool) -> Outcome:
+    meta: Meta | None = entry.after
+    if meta is None:
+        return ()
+    content = loaded.content(meta).digest() if meta.type is FileType.FILE else b""
+    when = meta.mtime_ns if times else 0
+    return meta.type, meta.mode, meta.uid, meta.gid, meta.target, meta.device, meta.xattrs, content, when
+
+
+def _row(path: bytes, cells: Sequence[tuple[Kind, Outcome] | None]) -> Row:
+    numbers: dict[Outcome, int] = {}
+    shown = [cell and (cell[0], numbers.setdefault(cell[1], len(numbers) + 1)) for cell in cells]
+    return Row(path, tuple(shown))
