@@ -113,9 +113,9 @@ def test_a_command_outlives_its_client(main: Guest) -> None:
     attached = vertui("exec", "main", "--attach", number, "--from", "4")
     assert (attached.stdout, attached.returncode) == ("two\n", 4)
     assert f"{number} " in succeeded("ps", "main")
-    script = "trap 'echo no' INT; while :; do sleep 0.1; done"
+    script = "trap 'echo no' INT; echo ready; while :; do sleep 0.1; done"
     with subprocess.Popen(
-        [*VERTUI, "exec", "main", "--", "sh", "-c", f"echo ready; {script}"],
+        [*VERTUI, "exec", "main", "--", "sh", "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as running:

@@ -1,0 +1,72 @@
+"""Exec: streams, exit codes, input, terminals, limits; and what the daemon's death does to them."""
+
+import hashlib
+import os
+import signal
+import time
+
+import pytest
+
+from core.daemon import streams
+from core.daemon.client import Client
+from core.errors import Conflict, NotFound, UsageError
+from core.model import ExecRequest
+from tests.guests import Guest, collect
+
+
+def test_streams_exit_codes_and_surroundings(main: Guest, client: Client) -> None:
+    ran = main.run("echo out; echo err >&2; exit 3")
+    assert (ran.code, ran.stdout, ran.stderr) == (3, b"out\n", b"err\n")
+    request = ExecRequest(
+        "main", ("sh", "-c", "echo $GREETING $PWD $(id -un)"), {"GREETING": "hi"}, "/tmp", "nobody"
+    )
+    with streams.run(client.home, request) as stream:
+        assert collect(stream).text == "hi /tmp nobody"
+    with streams.run(client.home, ExecRequest("main", ("no-such-program",))) as stream:
+        assert collect(stream).code == 127
+    with streams.run(client.home, ExecRequest("main", ("echo one line | wc -w",))) as stream:
+        assert collect(stream).text == "2"
+
+
+def test_stdin_terminal_and_timeout(main: Guest, client: Client) -> None:
+    data = os.urandom(300_000)
+    with streams.run(client.home, ExecRequest("main", ("sha256sum",), stdin=True)) as stream:
+        stream.write(data)
+        stream.eof()
+        assert collect(stream).text.split()[0] == hashlib.sha256(data).hexdigest()
+    request = ExecRequest("main", ("sh", "-c", "tty; stty size"), tty=True, rows=33, columns=77)
+    with streams.run(client.home, request) as stream:
+        assert collect(stream).stdout.split(b"\r\n")[1] == b"33 77"
+    with streams.run(client.home, ExecRequest("main", ("sleep", "60"), timeout_s=0.5)) as stream:
+        assert collect(stream).code == 124
+
+
+def test_a_command_outlives_the_daemon(main: Guest, client: Client) -> None:
+    command = main.start("i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo line $i; sleep 0.05; done")
+    first = client.status().pid
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while client.status().pid == first and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert client.status().pid != first
+    assert main.attach(command).text.splitlines() == [f"line {number}" for number in range(1, 41)]
+    assert client.fork("main", 1).children[0].ok
+    assert client.diff("main", "b1")["entries"] == []
+
+
+def test_refusals(main: Guest, client: Client) -> None:
+    with pytest.raises(NotFound), streams.run(client.home, ExecRequest("nobody", ("true",))) as stream:
+        collect(stream)
+    with pytest.raises(UsageError), streams.run(client.home, ExecRequest("main", ())) as stream:
+        collect(stream)
+    client.pause("main")
+    with pytest.raises(Conflict, match="paused"):
+        main.run("true")
+
+
+def test_exec_is_logged_as_not_undoable(main: Guest, client: Client) -> None:
+    main.text("echo logged")
+    newest = client.log(1)[0]
+    assert newest.verb == "exec"
+    assert not newest.undoable
+    assert "echo logged" in newest.summary
