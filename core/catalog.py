@@ -142,8 +142,8 @@ class Catalog:
         return [_image(row) for row in self._read("SELECT * FROM images ORDER BY created")]
 
     def put_image(self, image: Image) -> None:
-        """Add an image, or give its name to a new one."""
-        self._write("DELETE FROM images WHERE name = ?", image.name)
+        """Add an image. One that had its name is called by its id from then on: branches may still need it."""
+        self._write("UPDATE images SET name = id WHERE name = ?", image.name)
         spec = json.dumps(encode(image.spec))
         self._write(
             "INSERT INTO images VALUES (?,?,?,?,?)", image.id, image.name, spec, image.golden, image.created

@@ -95,6 +95,6 @@ def inode_at(volume: Volume, path: bytes) -> int:
     for part in filter(None, path.split(b"/")):
         names = read_names(volume, volume.inodes(np.array([inode]))).get(inode, {})
         if part not in names:
-            raise NotFound(f"there is no {path.decode(errors='backslashreplace')} on {volume.disk.name}")
+            raise NotFound(f"no file {path.decode(errors='backslashreplace')} on {volume.disk.name}")
         inode = names[part]
     return inode

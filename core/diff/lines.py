@@ -1,4 +1,4 @@
-"""Line differences of two texts, bounded in time whatever they hold.
+"""Line differences of two texts, bounded in time whatever they hold, and what two changes make together.
 
 Patience first: lines that are unique in both texts and in the same order are anchors (Cohen; Knuth's longest
 increasing run of cards), and only what lies between two anchors is left to difflib, whose time can grow with the
@@ -26,6 +26,20 @@ def changed_spans(old: Lines, new: Lines) -> list[Span]:
             spans.pop()
         spans.append((a0, a1, b0, b1))
     return spans
+
+
+def merge_lines(old: Lines, ours: Lines, theirs: Lines) -> list[bytes] | None:
+    """`old` with the changes of both; None when two overlap or touch and are not the same."""
+    edits = {
+        (a0, a1, tuple(new[b0:b1])) for new in (ours, theirs) for a0, a1, b0, b1 in changed_spans(old, new)
+    }
+    merged, at, end = list[bytes](), 0, -1
+    for a0, a1, lines in sorted(edits):
+        if a0 <= end:
+            return None
+        merged += [*old[at:a0], *lines]
+        at = end = a1
+    return [*merged, *old[at:]]
 
 
 def _differing(old: Lines, new: Lines) -> Iterator[Span]:

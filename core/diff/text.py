@@ -35,7 +35,7 @@ class _Side:
 
     @property
     def binary(self) -> bool:
-        return self.data is not None and b"\0" in self.data[:_PROBE_BYTES]
+        return self.data is not None and is_binary(self.data)
 
     @property
     def blob(self) -> bytes:
@@ -196,5 +196,15 @@ def _tab(name: bytes) -> bytes:
 
 
 def _lines(side: _Side | None) -> list[bytes]:
-    lines = ((side and side.data) or b"").split(b"\n")
+    return as_lines((side and side.data) or b"")
+
+
+def as_lines(data: bytes) -> list[bytes]:
+    """The lines of a text, each with its newline but perhaps the last."""
+    lines = data.split(b"\n")
     return [line + b"\n" for line in lines[:-1]] + [line for line in lines[-1:] if line]
+
+
+def is_binary(data: bytes) -> bool:
+    """Does git call it binary?"""
+    return b"\0" in data[:_PROBE_BYTES]

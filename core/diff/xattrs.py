@@ -1,6 +1,6 @@
 """ext4 extended attributes, kept behind an inode's fields and in one block that inodes may share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 
 import numpy as np
@@ -24,6 +24,9 @@ _PREFIXES = {
     8: b"system.richacl",
 }
 _BLOCK_HEADER_BYTES = 32
+_ACLS = (2, 3)
+_STORED_ACL, _SHOWN_ACL = (version.to_bytes(4, "little") for version in (1, 2))
+_NAMED = (0x02, 0x08)  # entries for a certain user or group
 
 
 def read_xattrs(volume: Volume, inodes: Inodes) -> Iterator[Xattrs]:
@@ -81,9 +84,28 @@ def _parse(disk: str, inode: int, area: bytes, position: int, origin: int) -> li
         start = origin + offset
         if in_inode or prefix not in _PREFIXES or len(name) < name_length or start + size > len(area):
             raise _damaged(disk, inode)
-        found.append((_PREFIXES[prefix] + name, area[start : start + size]))
+        value = area[start : start + size]
+        if prefix in _ACLS:
+            value = _acl(value, lambda: _damaged(disk, inode))
+        found.append((_PREFIXES[prefix] + name, value))
         position += (16 + name_length + 3) & ~3
     return found
+
+
+def _acl(stored: bytes, damaged: Callable[[], Damaged]) -> bytes:
+    """An access list as getxattr(2) gives it: every entry there has an id (linux/posix_acl_xattr.h)."""
+    if stored[:4] != _STORED_ACL:
+        raise damaged()
+    found, position = [_SHOWN_ACL], 4
+    while position < len(stored):
+        tag = int.from_bytes(stored[position : position + 2], "little")
+        length = 8 if tag in _NAMED else 4
+        entry = stored[position : position + length]
+        if len(entry) < length:
+            raise damaged()
+        found.append(entry if tag in _NAMED else entry + b"\xff" * 4)
+        position += length
+    return b"".join(found)
 
 
 def _damaged(disk: str, inode: int) -> Damaged:

@@ -37,9 +37,13 @@ async def apply(engine: Engine, change: Change) -> Change:
     """Make a change and return its inverse. Refused whole, with the reason, before anything is changed."""
     _check(engine, change)
     await _commit_first(engine, change.prune)
+    if change.prune:
+        engine.reach("prune.committed")
     with engine.catalog.transaction():
         inverse = _apply_rows(engine, change)
     await _end_pruned(engine, change.prune)
+    if change.prune:
+        engine.reach("prune.ended")
     await _start_restored(engine, change.restore)
     for branch in change.pause:
         await engine.live[branch].pause()

@@ -22,7 +22,7 @@ from core.network import HubNetwork
 from core.store.protocol import PageStore
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
-FAULT = "VERTUI_FAULT"  # "STEP=kill" or "STEP=fail": what a test of crashes sets; see Engine.reach
+FAULT = "VERTUI_FAULT"  # a file that tests of crashes write "STEP=kill" or "STEP=fail" into; see Engine.reach
 
 
 @dataclass
@@ -75,7 +75,8 @@ class Engine:
 
     def reach(self, step: str) -> None:
         """Name a step of a verb. VERTUI_FAULT lets a crash test end the daemon, or the verb, exactly here."""
-        wanted = os.environ.get(FAULT, "")
+        fault = os.environ.get(FAULT)
+        wanted = Path(fault).read_text() if fault and Path(fault).exists() else ""
         if wanted == f"{step}=kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if wanted == f"{step}=fail":

@@ -108,6 +108,7 @@ async def _fork_shot(
     sealing = asyncio.create_task(asyncio.to_thread(engine.store.put, captured, identified))
     loaded = await _load_all(engine, rows, source)
     try:
+        engine.reach("fork.loaded")
         manifest, stored = await sealing
         message = f"fork into {names[0]}…{names[-1]}" if len(names) > 1 else f"fork into {names[0]}"
         with engine.catalog.transaction():

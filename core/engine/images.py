@@ -128,6 +128,7 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
             ) from error
         finally:
             await live.close()
+            engine.store.layer_path((machine.layers or (layer,))[-1]).unlink(missing_ok=True)
     finally:
         os.close(empty.descriptor)
         await asyncio.to_thread(network.close)
@@ -154,19 +155,16 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
         engine.store.delete(manifest.id)
         shutil.rmtree(final, ignore_errors=True)
         raise
+    for old in engine.catalog.images():
+        if old.name == old.id and not _users(engine, old):
+            remove_image(engine, old.id)
     return made
 
 
 def plan_remove_image(engine: Engine, name: str) -> Plan:
     """What removing an image removes. Conflict while a branch, live or in the trash, is made of it."""
     image = engine.image(name)
-    users = [
-        row.name
-        for deleted in (False, True)
-        for row in engine.catalog.branches(deleted=deleted)
-        if row.image == image.id
-    ]
-    if users:
+    if users := _users(engine, image):
         raise Conflict(
             f"image {image.name} is used by {', '.join(users[:5])}: prune them and empty the trash first"
         )
@@ -179,6 +177,12 @@ def plan_remove_image(engine: Engine, name: str) -> Plan:
     size = image_bytes(engine, image)
     line = f"image {image.name}: {size >> 20} MiB, {len(commits)} commits; nothing brings it back but building it again"
     return Plan(new_id(), "image rm", (), commits, size, False, (line,), (image.id,))
+
+
+def _users(engine: Engine, image: Image) -> list[str]:
+    """The branches, also in the trash, whose machines are made of an image."""
+    rows = [row for deleted in (False, True) for row in engine.catalog.branches(deleted=deleted)]
+    return [row.name for row in rows if row.image == image.id]
 
 
 def remove_image(engine: Engine, image_id: str) -> None:

@@ -19,6 +19,7 @@ from core.model import BranchState, CommitState, OperationState
 ALIVE = (BranchState.RUNNING, BranchState.PAUSED)
 WITH_MACHINE = (*ALIVE, BranchState.STARTING)
 MACHINE = "machine:"
+CLOCK_STEP_S = 1.0  # a filesystem's clock may lag behind ours by a tick
 
 
 async def recover(engine: Engine) -> None:
@@ -33,7 +34,8 @@ async def recover(engine: Engine) -> None:
     ]
     await asyncio.gather(*steps)
     await asyncio.to_thread(engine.network.sweep, {live.network.index for live in engine.live.values()})
-    for operation in engine.catalog.operations(state=OperationState.INTENT):
+    unfinished = engine.catalog.operations(state=OperationState.INTENT)
+    for operation in unfinished:
         reason = "the daemon ended while this was at work; what it had begun was removed"
         engine.catalog.change_operation(
             operation.id, state=OperationState.FAILED, error=reason, finished=time.time()
@@ -41,6 +43,8 @@ async def recover(engine: Engine) -> None:
     for commit in engine.catalog.commits():
         if commit.state is CommitState.HOT:
             engine.catalog.put_commit(replace(commit, state=CommitState.GONE))
+    if unfinished:
+        _remove_unborn(engine, min(operation.created for operation in unfinished))
     _sweep_files(engine, holdings)
 
 
@@ -129,6 +133,18 @@ def _account(engine: Engine, row: BranchRow, status: int | None) -> None:
             else f"its machine ended with status {status}"
         )
     engine.set_branch(row.id, state=BranchState.LOST, reason=how, machine=None)
+
+
+def _remove_unborn(engine: Engine, since: float) -> None:
+    """Remove commits and images that an unfinished operation stored and no row names. Older ones are left alone:
+
+    should the catalog be lost, they are what it can be rebuilt from.
+    """
+    known = {commit.id for deleted in (False, True) for commit in engine.catalog.commits(deleted=deleted)}
+    known |= {image.id for image in engine.catalog.images()}
+    for path in (*engine.home.commits.iterdir(), *engine.home.images.iterdir()):
+        if path.name not in known and path.stat().st_mtime >= since - CLOCK_STEP_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _sweep_files(engine: Engine, holdings: Holdings) -> None:

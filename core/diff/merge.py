@@ -1,0 +1,221 @@
+"""One state's changes brought into another: three ways, against what both come from.
+
+Content, permissions, owner and attributes are merged each for itself; two texts changed in different places are
+merged line by line. What both changed in different ways is a clash.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeVar
+
+from core.diff.compare import Loaded
+from core.diff.content import Content
+from core.diff.disk import Disk
+from core.diff.entry import Entry
+from core.diff.ext4 import Volume
+from core.diff.filesystem import diff_disks, index_of
+from core.diff.index import PathIndex
+from core.diff.lines import merge_lines
+from core.diff.meta import FileType, Meta
+from core.diff.select import Selection
+from core.diff.shape import shown
+from core.diff.text import MAX_TEXT_BYTES, as_lines, is_binary
+
+DiskT = TypeVar("DiskT", bound=Disk)
+_RIGHTS = {("mode",): "permissions", ("uid", "gid"): "owner", ("xattrs",): "attributes"}
+
+
+class Prefer(StrEnum):
+    """Whose side a clash is decided for: as in git, `ours` is the branch that is changed."""
+
+    OURS = "ours"
+    THEIRS = "theirs"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One path of ours to change: `seen` stands there, `wanted` is to, None for nothing.
+
+    When `renewed` the file is replaced, a regular one with the bytes of `body`; else only permissions, owner and
+    attributes of what stands there are set.
+    """
+
+    path: bytes
+    seen: Meta | None
+    wanted: Meta | None
+    renewed: bool = True
+    body: Content | bytes | None = None
+
+
+@dataclass(frozen=True)
+class Clash:
+    """A path both changed, and how."""
+
+    path: bytes
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.path)} ({self.reason})"
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What to do to ours; `clashes` are left out of it, or with a preference decided."""
+
+    steps: tuple[Step, ...]
+    clashes: tuple[Clash, ...]
+
+
+class _Differ(Exception):
+    """Both sides changed this, in different ways."""
+
+
+def merge(
+    base: DiskT, ours: DiskT, theirs: DiskT, index: PathIndex | None, wanted: Selection, prefer: Prefer | None
+) -> Merge:
+    """How `ours` takes the selected changes of `theirs` since `base`, whose path index, or its image's, is `index`."""
+    known = index_of(base, index)
+    taken = wanted.of(diff_disks(base, theirs, known, renames=False)).entries
+    mine = diff_disks(base, ours, known, times=True, renames=False).entries
+    return _Merger((base, ours, theirs), taken, mine).merge(prefer)
+
+
+@dataclass(frozen=True)
+class _Version:
+    """A file with where it can be read."""
+
+    meta: Meta
+    side: Loaded
+
+    @property
+    def content(self) -> Content | None:
+        return self.side.content(self.meta) if self.meta.type is FileType.FILE else None
+
+    def lines(self) -> list[bytes] | None:
+        """The lines of a text; None for anything else."""
+        content = self.content
+        if content is None or content.size > MAX_TEXT_BYTES:
+            return None
+        data = content.read(content.size)
+        return None if is_binary(data) else as_lines(data)
+
+    def has_body_of(self, other: "_Version") -> bool:
+        """The same type, bytes, target and device?"""
+        shapes = [(meta.type, meta.size, meta.target, meta.device) for meta in (self.meta, other.meta)]
+        if shapes[0] != shapes[1]:
+            return False
+        mine, theirs = self.content, other.content
+        return mine is None or theirs is None or mine.digest() == theirs.digest()
+
+    def is_like(self, other: "_Version") -> bool:
+        """The same in everything but time?"""
+        rights = [(meta.mode, meta.uid, meta.gid, meta.xattrs) for meta in (self.meta, other.meta)]
+        return rights[0] == rights[1] and self.has_body_of(other)
+
+
+class _Merger:
+    def __init__(self, disks: Sequence[Disk], taken: Sequence[Entry], mine: Sequence[Entry]) -> None:
+        self._taken = taken
+        self._mine = {entry.path: entry for entry in mine}
+        metas = (
+            [entry.before for entry in (*taken, *mine)],
+            [entry.after for entry in mine],
+            [entry.after for entry in taken],
+        )
+        self._base, self._ours, self._theirs = (
+            Loaded.of(Volume(disk), {meta.inode for meta in part if meta})
+            for disk, part in zip(disks, metas, strict=True)
+        )
+
+    def merge(self, prefer: Prefer | None) -> Merge:
+        steps, clashes = list[Step](), list[Clash]()
+        for entry in self._taken:
+            try:
+                step = self._step(entry)
+            except _Differ as clash:
+                clashes.append(Clash(entry.path, str(clash)))
+                step = self._theirs_whole(entry) if prefer is Prefer.THEIRS else None
+            if step:
+                steps.append(step)
+        return Merge(tuple(steps), tuple(clashes))
+
+    def _step(self, entry: Entry) -> Step | None:
+        before = _Version(entry.before, self._base) if entry.before else None
+        after = _Version(entry.after, self._theirs) if entry.after else None
+        seen = self._seen(entry)
+        self._check_directories(entry)
+        if seen is None:
+            if before and after:
+                raise _Differ("changed there, removed here")
+            return self._theirs_whole(entry) if after else None
+        if after is None:
+            if before and before.is_like(seen):
+                return self._theirs_whole(entry)
+            raise _Differ("removed there, changed here")
+        return _merged(entry.path, before, seen, after)
+
+    def _seen(self, entry: Entry) -> _Version | None:
+        """What stands at the path in ours; what we did not change is as in the base."""
+        mine = self._mine.get(entry.path)
+        if mine is None:
+            return _Version(entry.before, self._base) if entry.before else None
+        return _Version(mine.after, self._ours) if mine.after else None
+
+    def _theirs_whole(self, entry: Entry) -> Step:
+        seen = self._seen(entry)
+        body = _Version(entry.after, self._theirs).content if entry.after else None
+        return Step(entry.path, seen.meta if seen else None, entry.after, True, body)
+
+    def _check_directories(self, entry: Entry) -> None:
+        """No file may come where ours has no directory now, and no directory go in which ours has changes."""
+        path = entry.path
+        while entry.after and (path := path.rpartition(b"/")[0]):
+            mine = self._mine.get(path)
+            if mine and mine.before and not _is_directory(mine.after):
+                raise _Differ(f"{shown(path)} is no directory here")
+        if not _is_directory(entry.before) or _is_directory(entry.after):
+            return
+        below = entry.path + b"/"
+        if any(path.startswith(below) and mine.after for path, mine in self._mine.items()):
+            raise _Differ("removed there, changed below here")
+
+
+def _merged(path: bytes, before: _Version | None, seen: _Version, after: _Version) -> Step | None:
+    """Both are there: each aspect from whoever changed it."""
+    old, ours, theirs = before.meta if before else None, seen.meta, after.meta
+    renewed, body = _merged_body(before, seen, after)
+    wanted = _rights(old, ours, theirs, theirs if renewed else ours)
+    return Step(path, ours, wanted, renewed, body) if renewed or wanted != ours else None
+
+
+def _merged_body(
+    before: _Version | None, seen: _Version, after: _Version
+) -> tuple[bool, Content | bytes | None]:
+    """Whether the file is to be replaced, and with what bytes."""
+    if after.has_body_of(seen) or (before and before.has_body_of(after)):
+        return False, None
+    if before and before.has_body_of(seen):
+        return True, after.content
+    if before is None:
+        raise _Differ("added in both")
+    old, ours, theirs = before.lines(), seen.lines(), after.lines()
+    merged = None if old is None or ours is None or theirs is None else merge_lines(old, ours, theirs)
+    if merged is None:
+        raise _Differ("content")
+    return True, b"".join(merged)
+
+
+def _rights(old: Meta | None, ours: Meta, theirs: Meta, wanted: Meta) -> Meta:
+    """`wanted` with permissions, owner and attributes of whoever changed them."""
+    for names, what in _RIGHTS.items():
+        values = [[getattr(meta, name) for name in names] if meta else None for meta in (old, ours, theirs)]
+        if values[2] not in (values[0], values[1]) and values[1] != values[0]:
+            raise _Differ(what)
+        source = ours if values[2] in (values[0], values[1]) else theirs
+        wanted = replace(wanted, **{name: getattr(source, name) for name in names})
+    return wanted
+
+
+def _is_directory(meta: Meta | None) -> bool:
+    return meta is not None and meta.type is FileType.DIRECTORY

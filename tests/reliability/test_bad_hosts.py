@@ -1,0 +1,146 @@
+"""Hosts that cannot do it, disks that are full, files that are damaged: one clear line, and nothing left behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.daemon.client import Client
+from core.daemon.start import end_all
+from core.home import Home
+from tests.guests import Guest
+
+VERTUI = str(Path(sys.executable).with_name("vertui"))
+
+
+def isolated(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell script in a mount namespace of its own, where `vertui` is a command."""
+    path = f"{Path(VERTUI).parent}:{os.environ['PATH']}"
+    argv = ["unshare", "-m", "sh", "-c", script]
+    return subprocess.run(
+        argv, capture_output=True, text=True, timeout=300, check=False, env=os.environ | {"PATH": path}
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The single line a refused verb prints."""
+    assert done.returncode != 0
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("vertui: ")
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+def test_no_tun(idle_home: Home) -> None:
+    done = isolated("mount -t tmpfs none /dev/net && vertui up")
+    assert "/dev/net/tun" in one_line(done)
+    ended = isolated("vertui ls --json")
+    assert '"branches": []' in ended.stdout.replace("\n", "").replace("[ ]", "[]")
+
+
+def test_no_qemu(idle_home: Home) -> None:
+    """A QEMU that is not there: the branch is not, either."""
+    done = isolated("mount --bind /bin/false /usr/bin/qemu-system-x86_64 && vertui up")
+    assert "main" in one_line(done)
+    client = Client(idle_home)
+    assert client.tree().branches == ()
+    assert client.tree().trunk is None
+    assert len(list(idle_home.layers.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["memory.zst", "devices.zst", "manifest.json"])
+def test_corrupted_golden_commit(idle_home: Home, name: str) -> None:
+    [commit] = idle_home.commits.iterdir()
+    golden = commit / name
+    damaged = bytearray(golden.read_bytes())
+    damaged[len(damaged) // 2] ^= 0x10
+    golden.unlink()
+    golden.write_bytes(damaged)
+    done = isolated("vertui up")
+    assert golden.parent.name[:12] in one_line(done)
+    assert Client(idle_home).tree().branches == ()
+
+
+def test_corrupted_disk_layer_and_missing_root_disk(idle_home: Home) -> None:
+    [layer] = idle_home.layers.iterdir()
+    damaged = layer.read_bytes()[:-4096]
+    layer.unlink()
+    layer.write_bytes(damaged)
+    assert layer.stem in one_line(isolated("vertui up"))
+
+
+def test_missing_root_disk(idle_home: Home) -> None:
+    next(idle_home.images.glob("*/root.raw")).unlink()
+    assert "root.raw" in one_line(isolated("vertui up"))
+    assert Client(idle_home).tree().branches == ()
+
+
+def test_full_disk(idle_home: Home) -> None:
+    """On a full filesystem commit and fork are refused whole; with room again they go on."""
+    root, small = idle_home.root, idle_home.root.parent / "small"
+    script = f"""
+    mkdir {small} && mount -t tmpfs -o size=1500m none {small} && cp -a --sparse=always {root}/. {small}/ || exit 9
+    export VERTUI_HOME={small}
+    vertui up > /dev/null || exit 8
+    vertui exec main -- sh -c 'head -c 8000000 /dev/urandom > /dev/shm/x'
+    head -c 3G /dev/zero > {small}/filler 2> /dev/null
+    vertui commit main; echo "commit $?"
+    vertui fork main -n 2; echo "fork $?"
+    rm {small}/filler
+    vertui ls
+    vertui commit main > /dev/null; echo "commit $?"
+    vertui fork main -n 2 > /dev/null; echo "fork $?"
+    vertui exec b2 -- echo alive
+    vertui daemon stop --all > /dev/null
+    ls -a {small}/commits | grep -c tmp
+    """
+    done = isolated(script)
+    said = done.stdout.splitlines()
+    assert [line for line in said if line.startswith(("commit", "fork"))] == [
+        "commit 6",
+        "fork 6",
+        "commit 0",
+        "fork 0",
+    ]
+    assert "alive" in said
+    assert said[-1] == "0"
+    assert [line.startswith("vertui: no space left") for line in done.stderr.splitlines()] == [True, True], (
+        done.stderr
+    )
+    assert not [line for line in said if line.split()[:1] == ["b1"] and "failed" in line]
+
+
+def test_a_daemon_that_cannot_start(idle_home: Home) -> None:
+    for path in idle_home.root.glob("catalog.db*"):
+        path.unlink()
+    idle_home.catalog.write_bytes(b"this is no database" * 100)
+    line = one_line(isolated("vertui ls"))
+    assert "catalog" in line
+    assert end_all(idle_home)
+
+
+def test_home_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    os.chown(foreign, 65534, 65534)
+    monkeypatch.setenv("VERTUI_HOME", str(foreign))
+    assert "somebody else" in one_line(isolated("vertui ls"))
+
+
+def test_guest_that_shuts_down_or_reboots(main: Guest, client: Client) -> None:
+    """A machine that ends by itself is said to have, and comes back from its head."""
+    import time
+
+    client.commit("main", "before")
+    main.start("sleep 0.3; echo b > /proc/sysrq-trigger")
+    deadline = time.monotonic() + 20
+    while client.tree().branches[0].state == "running" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    ended = client.tree().branches[0]
+    assert ended.state in ("stopped", "lost")
+    assert ended.reason
+    client.resume("main")
+    assert main.text("echo back") == "back"

@@ -1,0 +1,92 @@
+"""The daemon killed at every named step: nothing half done stays, and what was acknowledged does."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from core.daemon.client import Client
+from core.daemon.start import end_all, ensure_daemon
+from core.engine.context import FAULT
+from core.errors import VertuiError
+from core.home import Home
+from tests.conftest import full
+from tests.guests import Guest
+
+STEPS = {
+    "capture.read": "commit",
+    "commit.stored": "commit",
+    "fork.captured": "fork",
+    "fork.loaded": "fork",
+    "fork.sealed": "fork",
+    "wake.distinct": "fork",
+    "prune.committed": "prune",
+    "prune.ended": "prune",
+}
+SAMPLE = ("commit.stored", "fork.loaded", "wake.distinct", "prune.committed")
+
+
+def act(client: Client, verb: str) -> None:
+    """The verb under test; a child that failed counts as a refusal."""
+    if verb == "commit":
+        client.commit("main", "under test")
+    elif verb == "fork":
+        for child in client.fork("main", 2, "c").children:
+            if not child.ok:
+                raise VertuiError(child.reason)
+    else:
+        client.execute(client.plan_prune(["b1"]))
+
+
+@pytest.mark.parametrize("how", ["kill", "fail"])
+@pytest.mark.parametrize("step", list(STEPS) if full() else SAMPLE)
+def test_step(idle_home: Home, monkeypatch: pytest.MonkeyPatch, step: str, how: str) -> None:
+    fault = idle_home.root / "fault"
+    monkeypatch.setenv(FAULT, str(fault))
+    ensure_daemon(idle_home)
+    client = Client(idle_home)
+    client.up(None, "main")
+    main = Guest(client, "main")
+    client.fork("main", 1)
+    kept = client.commit("main", "acknowledged").commit
+    running = {branch.pid for branch in client.tree().branches}
+    fault.write_text(f"{step}={how}")
+    with pytest.raises(VertuiError) as refusal:
+        act(client, STEPS[step])
+    assert "\n" not in str(refusal.value)
+    fault.unlink()
+    check(client, kept.id, running)
+    assert main.text("echo alive") == "alive"
+    if STEPS[step] != "prune" or any(branch.name == "b1" for branch in client.tree().branches):
+        for name in ("c1", "c2"):
+            if any(branch.name == name for branch in client.tree().branches):
+                client.execute(client.plan_prune([name], now=True))
+        act(client, STEPS[step])
+    check(client, kept.id, set())
+    client.suspend_all(now=True)
+    end_all(idle_home)
+
+
+def check(client: Client, kept: str, running: set[int | None]) -> None:
+    """What was there is there; every machine has a branch, every branch that runs a machine, every layer an owner."""
+    tree = client.tree()
+    assert kept in {commit.id for commit in tree.commits}
+    processes = {int(p.name) for p in Path("/proc").glob("[0-9]*") if is_machine(p, client.home)}
+    assert processes == {branch.pid for branch in tree.branches if branch.pid}
+    assert all(branch.state in ("running", "failed") for branch in tree.branches), tree.branches
+    assert all(branch.reason for branch in tree.branches if branch.state == "failed")
+    stored = {path.name for path in client.home.commits.iterdir()}
+    assert {commit.id for commit in tree.commits} <= stored
+    assert not [name for name in stored if name.startswith(".")]
+    assert all(operation.state != "intent" for operation in client.log(1000))
+    if running:
+        assert len(processes & running) >= len(running) - 1
+
+
+def is_machine(process: Path, home: Home) -> bool:
+    """Is this a QEMU of that home?"""
+    try:
+        mine = b"VERTUI_HOME=" + os.fsencode(home.root) + b"\0" in (process / "environ").read_bytes()
+        return mine and b"qemu-system" in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
