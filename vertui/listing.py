@@ -11,6 +11,7 @@ from vertui.text import age, number, printable, short, size
 
 NOTHING = "nothing yet: `vertui up` starts a machine"
 BRANCH_HEADER = ("", "BRANCH", "STATE", "ADDRESS", "MEMORY", "CHANGED", "SCORE", "HEAD", "FROM", "UP", "NOTE")
+EXPENDABLE = ("UP", "FROM", "HEAD", "CHANGED", "MEMORY")  # in a narrow terminal; --json has them all
 
 
 def list_branches(json: bool) -> None:
@@ -21,7 +22,7 @@ def list_branches(json: bool) -> None:
     elif not tree.branches:
         print(NOTHING)
     else:
-        say_table(BRANCH_HEADER, [_branch(branch) for branch in tree.branches])
+        say_table(BRANCH_HEADER, [_branch(branch) for branch in tree.branches], EXPENDABLE)
 
 
 def draw_tree(json: bool) -> None:

@@ -18,6 +18,7 @@ from core.daemon.codec import encode
 COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36, "white": 37}
 STYLES = COLOURS | {"bold": 1, "dim": 2}
 GAP = "  "
+ROOMY_COLUMN = 20  # what a long column keeps while others are still shown
 LEAST_COLUMN = 6  # a column shortened further says nothing
 
 
@@ -70,20 +71,29 @@ def clip(text: str, width: int) -> str:
     return kept + "…"
 
 
-def table(header: Sequence[str], rows: Iterable[Row], width: int | None = None) -> list[str]:
-    """Lines of a table with a dim header; columns empty in every row are left out, the widest shrink to `width`."""
+def table(
+    header: Sequence[str], rows: Iterable[Row], width: int | None = None, expendable: Sequence[str] = ()
+) -> list[str]:
+    """Lines of a table with a dim header; columns empty in every row are left out.
+
+    To fit `width`, long columns shrink a little, then the expendable ones go in turn, then the widest shrink.
+    """
     body = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
     shown = [index for index in range(len(header)) if any(row[index].text for row in body)]
-    lines = [[Cell(header[index], "dim") for index in shown]] + [[row[i] for i in shown] for row in body]
-    widths = [max(cells(line[index].text) for line in lines) for index in range(len(shown))]
+    lines = [[Cell(title, "dim") for title in header], *body]
+    widths = {index: max(cells(line[index].text) for line in lines) for index in shown}
     if width is not None:
-        _shrink(widths, width - len(GAP) * (len(widths) - 1))
-    return [_line(line, widths) for line in lines]
+        _shrink(widths, width, ROOMY_COLUMN)
+        for title in expendable:
+            if _taken(widths) > width:
+                widths.pop(header.index(title), None)
+        _shrink(widths, width, LEAST_COLUMN)
+    return [_line([line[index] for index in widths], list(widths.values())) for line in lines]
 
 
-def say_table(header: Sequence[str], rows: Iterable[Row]) -> None:
+def say_table(header: Sequence[str], rows: Iterable[Row], expendable: Sequence[str] = ()) -> None:
     """Print a table that fits the terminal."""
-    for line in table(header, rows, line_width()):
+    for line in table(header, rows, line_width(), expendable):
         print(line)
 
 
@@ -97,11 +107,15 @@ def warn(text: str) -> None:
     print(f"vertui: {text}", file=sys.stderr, flush=True)
 
 
-def _shrink(widths: list[int], room: int) -> None:
-    """Take from the widest column, one cell at a time, until all fit or nothing can be taken."""
-    while sum(widths) > room:
-        widest = max(range(len(widths)), key=lambda index: widths[index])
-        if widths[widest] <= LEAST_COLUMN:
+def _taken(widths: dict[int, int]) -> int:
+    return sum(widths.values()) + len(GAP) * (len(widths) - 1)
+
+
+def _shrink(widths: dict[int, int], width: int, least: int) -> None:
+    """Take from the widest column, one cell at a time, until all fit or none is wider than `least`."""
+    while _taken(widths) > width:
+        widest = max(widths, key=lambda index: widths[index])
+        if widths[widest] <= least:
             return
         widths[widest] -= 1
 

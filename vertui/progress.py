@@ -3,10 +3,10 @@
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from core.daemon.client import Client
-from core.errors import VertuiError
+from core.daemon.client import Client, EventStream
+from core.errors import DaemonUnavailable
 from core.model import Event
 from vertui.output import clip, line_width
 from vertui.text import printable
@@ -17,27 +17,25 @@ BAR = 24  # cells
 @contextmanager
 def progress(client: Client, subject: str) -> Iterator[None]:
     """Show progress events of `subject` until the block ends."""
-    over = threading.Event()
-    threading.Thread(target=_show, args=(client, subject, over), daemon=True).start()
+    events = client.events()
+    thread = threading.Thread(target=_show, args=(events, subject))
+    thread.start()
     try:
         yield
     finally:
-        over.set()
+        events.close()
+        thread.join()
         if sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _show(client: Client, subject: str, over: threading.Event) -> None:
+def _show(events: EventStream, subject: str) -> None:
     step = ""
-    try:
-        for event in client.events():
-            if over.is_set():
-                return
+    with suppress(DaemonUnavailable):  # the call itself will say why
+        for event in events:
             if event.kind == "progress" and event.subject == subject:
                 _draw(event, event.text != step)
                 step = event.text
-    except VertuiError:
-        return  # the call itself will say why
 
 
 def _draw(event: Event, new_step: bool) -> None:

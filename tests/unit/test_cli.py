@@ -47,6 +47,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("argv", "status", "line"),
     [
+        ([], 2, "the UI needs a terminal: see `vertui --help` for verbs that do without"),
         (["forl"], 2, "there is no verb 'forl': did you mean fork? (see `vertui --help`)"),
         (["fork"], 2, "missing argument 'REF' (see `vertui fork --help`)"),
         (["ls", "--nonsense"], 2, "no such option: --nonsense (see `vertui ls --help`)"),

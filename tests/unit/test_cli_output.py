@@ -30,6 +30,16 @@ def test_a_table_fits_its_terminal(width: int) -> None:
     assert ("…" in lines[2]) is (width < 36)
 
 
+def test_expendable_columns_go_before_names_are_cut() -> None:
+    rows = [("branch-one", "10.77.0.100", "5m"), ("b2", "10.77.0.101", "6m")]
+    wide, narrow, least = (
+        table(("NAME", "ADDRESS", "UP"), rows, width, ("UP",))[1] for width in (30, 24, 16)
+    )
+    assert wide == "branch-one  10.77.0.100  5m"
+    assert narrow == "branch-one  10.77.0.100"
+    assert least == "branch…  10.77.…"
+
+
 def test_wide_letters_take_two_columns() -> None:
     assert cells("日本") == 4
     assert clip("日本語", 4) == "日…"

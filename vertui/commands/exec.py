@@ -5,12 +5,13 @@ import shlex
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from core.errors import UsageError
+from core.daemon import streams
+from core.errors import UsageError, VertuiError
 from core.home import Home
 from core.model import Command, ExecRequest
 from vertui import foreground
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 app = new_app()
 
+What = ExecRequest | Attachment
 LEAVE = b"\x1d"  # Ctrl-], as in telnet and virsh
 SHELL = "command -v bash >/dev/null && exec bash -l; exec sh -l"
 PS_HEADER = ("ID", "PID", "STATE", "AGE", "STDOUT", "STDERR", "COMMAND")
@@ -85,16 +87,13 @@ def execute(
       vertui exec -i b1 -- tar -x < files.tar
       vertui exec b1 --attach 7
     """
-    client = connect()
+    whats: list[What]
     if attach is not None:
-        whats: list[ExecRequest | Attachment] = [
-            Attachment(branch, attach, *_offsets(from_offset)) for branch in branches
-        ]
+        whats = [Attachment(branch, attach, *_offsets(from_offset)) for branch in branches]
     else:
-        whats = [
-            _request(branch, ctx.obj, env or [], cwd, user, tty, interactive, timeout) for branch in branches
-        ]
-    followers = _followers(client.home, whats)
+        more = {"env": _variables(env or []), "cwd": cwd, "user": user, "timeout_s": _positive(timeout)}
+        whats = [_request(branch, _given(ctx.obj), tty, interactive, **more) for branch in branches]
+    followers = _followers(connect().home, whats)
     if detach:
         _detach(followers)
     else:
@@ -120,61 +119,63 @@ def shell(branch: BranchName) -> None:
     if not sys.stdin.isatty():
         raise UsageError(f"shell needs a terminal: use `vertui exec -i {branch} -- sh`")
     client = connect()
-    request = _request(branch, ("sh", "-c", SHELL), [], None, None, True, True, None)
+    request = _request(branch, ("sh", "-c", SHELL), tty=True, stdin=True)
     raise typer.Exit(_run(_followers(client.home, [request]), stdin=True, tty=True))
 
 
 @app.command()
 def console(branch: BranchName) -> None:
     """Show a machine's serial console and type into it; Ctrl-] leaves."""
-    from core.daemon.streams import Output
-    from core.daemon.streams import console as open_console
-
     client = connect()
-    with open_console(client.home, branch) as stream:
+    with streams.console(client.home, branch) as stream:
         warn(f"console of {branch}: Ctrl-] leaves")
         left = threading.Event()
-
-        def pump() -> None:
-            while data := os.read(sys.stdin.fileno(), foreground.CHUNK_BYTES):
-                typed, escape, _ = data.partition(LEAVE)
-                stream.write(typed)
-                if escape:
-                    break
-            left.set()
-            stream.close()
-
         with raw():
-            threading.Thread(target=pump, daemon=True).start()
-            try:
-                for message in stream:
-                    if isinstance(message, Output):
-                        write(message.stream, message.data)
-            except Exception:
-                if not left.is_set():
-                    raise
-        print()
+            threading.Thread(target=_type, args=(stream, left), daemon=True).start()
+            _print(stream, left)
+    print()
+
+
+def _type(stream: streams.Stream, left: threading.Event) -> None:
+    """Standard input to the console, up to LEAVE or its end."""
+    typed, escape = b"", b""
+    while not escape and (data := os.read(sys.stdin.fileno(), foreground.CHUNK_BYTES)):
+        typed, escape, _ = data.partition(LEAVE)
+        stream.write(typed)
+    left.set()
+    stream.close()
+
+
+def _print(stream: streams.Stream, left: threading.Event) -> None:
+    """What the console prints; that the stream ends is no error once the user has left."""
+    try:
+        for message in stream:
+            if isinstance(message, streams.Output):
+                write(message.stream, message.data)
+    except VertuiError:
+        if not left.is_set():
+            raise
 
 
 def _request(
-    branch: str,
-    argv: tuple[str, ...],
-    env: list[str],
-    cwd: str | None,
-    user: str | None,
-    tty: bool,
-    stdin: bool,
-    timeout_s: float | None,
+    branch: str, argv: tuple[str, ...], tty: bool = False, stdin: bool = False, **more: Any
 ) -> ExecRequest:
+    """A request with this terminal's size, and its TERM for a command that gets a terminal."""
+    rows, columns = window_size()
+    env = ({"TERM": os.environ.get("TERM", "xterm")} if tty else {}) | more.pop("env", {})
+    return ExecRequest(branch, argv, env, tty=tty, rows=rows, columns=columns, stdin=stdin, **more)
+
+
+def _given(argv: tuple[str, ...]) -> tuple[str, ...]:
     if not argv:
         raise UsageError("no command: write it behind --, as in `vertui exec main -- uname -a`")
+    return argv
+
+
+def _positive(timeout_s: float | None) -> float | None:
     if timeout_s is not None and timeout_s <= 0:
         raise UsageError("a timeout is more than 0 seconds")
-    rows, columns = window_size()
-    variables = _variables(env)
-    if tty:
-        variables.setdefault("TERM", os.environ.get("TERM", "xterm"))
-    return ExecRequest(branch, argv, variables, cwd, user, tty, rows, columns, stdin, timeout_s)
+    return timeout_s
 
 
 def _variables(pairs: list[str]) -> dict[str, str]:
@@ -192,7 +193,7 @@ def _offsets(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1]) if len(parts) > 1 else 0
 
 
-def _followers(home: Home, whats: list[ExecRequest] | list[ExecRequest | Attachment]) -> list[Follower]:
+def _followers(home: Home, whats: list[What]) -> list[Follower]:
     width = max(len(what.branch) for what in whats)
     sinks: list[Sink] = (
         [write]

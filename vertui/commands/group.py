@@ -1,6 +1,7 @@
 """The group of all verbs: a table, and each verb's module loaded when it is used."""
 
 import os
+import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -89,6 +90,8 @@ def _open(
     or REF~N. State lives in VERTUI_HOME; the daemon starts when it is first needed.
     """
     if ctx.invoked_subcommand is None:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise UsageError("the UI needs a terminal: see `vertui --help` for verbs that do without")
         from core.home import find_home
         from vertui.app import run  # imports textual
 

@@ -9,7 +9,7 @@ import typer
 from core.errors import UsageError
 from core.model import Image
 from vertui.commands.options import DryRun, Json, Yes, new_app
-from vertui.output import Row, say_json, say_table
+from vertui.output import Row, say_json, say_table, warn
 from vertui.progress import progress
 from vertui.session import connect, settle
 from vertui.text import age, short, size
@@ -60,10 +60,16 @@ def build(
     }
     client = connect()
     started = time.monotonic()
-    with progress(client, name):
-        built = client.build_image(name, {key: value for key, value in options.items() if value is not None})
+    try:
+        with progress(client, name):
+            built = client.build_image(
+                name, {key: value for key, value in options.items() if value is not None}
+            )
+    except KeyboardInterrupt:
+        warn("the daemon goes on building: `vertui log` tells how it ended")
+        raise
     took = time.monotonic() - started
-    print(f"{built.name}  golden {short(built.golden)}  {size(built.size_bytes)}  in {took:.1f} s")
+    print(f"{built.name}  golden {short(built.golden)}  in {took:.1f} s")
 
 
 @image.command("ls")
