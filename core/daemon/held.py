@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.daemon.holder import LARGEST_MESSAGE, MOST_DESCRIPTORS
+from core.daemon.unix import connect_holder
 from core.errors import DaemonUnavailable, MachineFailed
 from core.home import Home
 
@@ -31,7 +32,7 @@ class Held:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._socket = connect(home)
+        self._socket = connect_holder(home)
         self._lock = threading.Lock()
         self._watch: socket.socket | None = None
 
@@ -75,7 +76,7 @@ class Held:
 
     def watch(self, on_exit: Callable[[str, int], None]) -> None:
         """Call `on_exit(key, status)` on the running event loop for each child that ends from now on."""
-        self._watch = connect(self._home)
+        self._watch = connect_holder(self._home)
         self._watch.sendall(json.dumps({"do": "watch"}).encode())
         self._watch.setblocking(False)
         watch = self._watch
@@ -109,14 +110,3 @@ class Held:
         for descriptor in received:
             os.set_inheritable(descriptor, False)
         return json.loads(data), received
-
-
-def connect(home: Home) -> socket.socket:
-    """A connection to the holder; OSError when there is none."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        connection.connect(str(home.holder_socket))
-    except OSError:
-        connection.close()
-        raise
-    return connection

@@ -8,8 +8,7 @@ import sys
 import time
 from typing import Any
 
-from core.daemon.held import connect
-from core.daemon.unix import UnixConnection
+from core.daemon.unix import UnixConnection, connect_holder
 from core.errors import DaemonUnavailable, VertuiError
 from core.home import Home
 
@@ -62,7 +61,7 @@ def end_all(home: Home) -> bool:
 def _ask_holder(home: Home, do: str) -> dict[str, Any] | None:
     """The holder's answer; None when there is no holder."""
     try:
-        with connect(home) as holder:
+        with connect_holder(home) as holder:
             holder.sendall(json.dumps({"do": do}).encode())
             answer: dict[str, Any] = json.loads(holder.recv(65536))
             return answer

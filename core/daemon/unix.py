@@ -1,8 +1,10 @@
-"""HTTP over the daemon's Unix socket, by the standard library."""
+"""Connections by Unix socket: HTTP to the daemon, messages to the holder. Imports little: every verb pays for it."""
 
 import http.client
 import socket
 from pathlib import Path
+
+from core.home import Home
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -17,3 +19,14 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+
+
+def connect_holder(home: Home) -> socket.socket:
+    """A connection to the holder; OSError when there is none."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        connection.connect(str(home.holder_socket))
+    except OSError:
+        connection.close()
+        raise
+    return connection
