@@ -1,162 +1,17 @@
-"""The terminal UI: one app over one home. Threads call the daemon and post messages; only handlers touch widgets."""
+"""Start the terminal UI. The app itself is `vertui.ui.VertuiApp`."""
 
-import os
-import subprocess
-import sys
-import threading
-from collections.abc import Callable
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+import gc
 
-from textual.app import App, SuspendNotSupported
-
-from core.errors import VertuiError
 from core.home import Home
-from vertui import theme
-from vertui.feed import DaemonFeed, Feed, Watcher
-from vertui.messages import Arrived, Finished
-from vertui.palette import ActionProvider
-from vertui.screens.base import VertuiScreen
-from vertui.screens.main import MainScreen
-from vertui.text import printable
-
-if TYPE_CHECKING:
-    from core.daemon.client import Client
-
-T = TypeVar("T")
-
-
-def _ignore(result: object) -> None:
-    """Events say what a call did; its result says nothing more."""
-
-
-class VertuiApp(App[None]):
-    """vertui's terminal UI. `open_feed` is called in a thread; by default it is the daemon's feed."""
-
-    CSS_PATH = "theme.tcss"
-    TITLE = "vertui"
-    COMMANDS = {ActionProvider}  # noqa: RUF012 (Textual's own shape)
-
-    def __init__(self, home: Home, open_feed: Callable[[], Feed] | None = None) -> None:
-        super().__init__()
-        self.register_theme(theme.THEME)  # before the stylesheet, which uses its variables, is read
-        self.theme = theme.THEME.name
-        self.home = home
-        self.main = MainScreen()
-        self.jobs: tuple[str, ...] = ()
-        self.watcher = Watcher(open_feed or (lambda: DaemonFeed(home)), self._notify)
-
-    @cached_property
-    def client(self) -> "Client":
-        """The daemon's client, imported when first used."""
-        from core.daemon.client import Client
-
-        return Client(self.home)
-
-    def get_default_screen(self) -> MainScreen:
-        """The main screen."""
-        return self.main
-
-    def on_mount(self) -> None:
-        """Show a frame first, then look for the daemon."""
-        self.call_after_refresh(self.watcher.start)
-
-    def on_unmount(self) -> None:
-        """Follow no more."""
-        self.watcher.stop()
-
-    # -- calls in threads ------------------------------------------------------------------------------------
-
-    def call(
-        self,
-        doing: str,
-        work: Callable[[], T],
-        then: Callable[[T], object] = _ignore,
-        failed: Callable[[VertuiError], object] = _ignore,
-    ) -> None:
-        """Do `work` in a thread, saying `doing` meanwhile; then call `then` with its result, or show its error and
-        call `failed` with it."""
-        self._show_jobs((*self.jobs, doing))
-        self._start(doing, work, then, failed)
-
-    def ask(self, work: Callable[[], T], then: Callable[[T], object] = _ignore) -> None:
-        """Do `work` in a thread without a word; its error is not shown."""
-        self._start("", work, then, _ignore)
-
-    def on_finished(self, message: Finished) -> None:
-        """A call's end."""
-        if message.doing:
-            left = list(self.jobs)
-            left.remove(message.doing)
-            self._show_jobs(tuple(left))
-        if message.error is None:
-            message.then(message.result)
-            return
-        message.failed(message.error)
-        if message.doing:
-            self.fail(str(message.error))
-
-    def fail(self, text: str) -> None:
-        """Show one line that says what went wrong."""
-        self.main.say(f"✗ {text}", theme.RED)
-        self.notify(printable(text), severity="error", timeout=8, markup=False)
-
-    def _start(
-        self,
-        doing: str,
-        work: Callable[[], T],
-        then: Callable[[T], object],
-        failed: Callable[[VertuiError], object],
-    ) -> None:
-        def run() -> None:
-            try:
-                result, error = work(), None
-            except VertuiError as caught:
-                result, error = None, caught
-            self.post_message(Finished(doing, then, failed, result, error))
-
-        threading.Thread(target=run, name=doing or "ask", daemon=True).start()
-
-    def _show_jobs(self, jobs: tuple[str, ...]) -> None:
-        self.jobs = jobs
-        self.main.show_jobs(jobs)
-
-    # -- news ------------------------------------------------------------------------------------------------
-
-    def on_arrived(self) -> None:
-        """Give the news to every screen."""
-        news = self.watcher.take()
-        for screen in self.screen_stack:
-            if isinstance(screen, VertuiScreen):
-                screen.hear(news)
-
-    def _notify(self) -> None:
-        self.post_message(Arrived())
-
-    # -- actions ---------------------------------------------------------------------------------------------
-
-    def action_act(self, action: str) -> None:
-        """A key of the registry, on the main screen."""
-        if self.screen is self.main:
-            self.main.act(action)
-
-    def run_outside(self, *argv: str) -> None:
-        """Leave the terminal to a `vertui` command and come back when it ends."""
-        command = [sys.executable, "-m", "vertui", *argv]
-        try:
-            with self.suspend():
-                status = subprocess.run(
-                    command, env=os.environ | {"VERTUI_HOME": str(self.home.root)}, check=False
-                ).returncode
-        except SuspendNotSupported:
-            self.fail("this terminal cannot be left: run it in another one")
-            return
-        self.refresh()
-        if status:
-            self.main.say(f"{argv[0]} ended with status {status}")
 
 
 def run(home: Home) -> None:
-    """Show the UI until the user leaves it."""
-    app: App[Any] = VertuiApp(home)
-    app.run()
+    """Show the UI until the user leaves it.
+
+    Importing it makes some hundred thousand objects that stay: looking for garbage among them costs a third of the
+    time to the first frame, so the collector rests until then.
+    """
+    gc.disable()
+    from vertui.ui import VertuiApp
+
+    VertuiApp(home).run()

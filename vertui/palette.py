@@ -9,7 +9,7 @@ from textual.command import DiscoveryHit, Hit, Provider
 from vertui.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
-    from vertui.app import VertuiApp
+    from vertui.ui import VertuiApp
 
 
 class ActionProvider(Provider):

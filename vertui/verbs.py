@@ -28,8 +28,8 @@ from vertui.screens.dialogs import (
 )
 
 if TYPE_CHECKING:
-    from vertui.app import VertuiApp
     from vertui.screens.main import MainScreen
+    from vertui.ui import VertuiApp
 
 MOST_CHILDREN = 100  # the engine refuses what does not fit; this keeps a slip of the finger from asking
 MIB = 1 << 20

@@ -1,4 +1,4 @@
-"""An app over a hand-made feed, in a home where no daemon is."""
+"""An app over a hand-made feed, in a home where no daemon can be started: its place is a file."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from core.home import Home
 from tests.ui.trees import HandMadeFeed
 from vertui.actions import NOTHING
-from vertui.app import VertuiApp
+from vertui.ui import VertuiApp
 
 Show = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
 
@@ -32,7 +32,9 @@ def show(tmp_path: Path) -> Show:
 
     @asynccontextmanager
     async def opened(feed: HandMadeFeed, size: tuple[int, int] = (120, 36)) -> AsyncIterator[Pilot[None]]:
-        app = VertuiApp(Home(tmp_path / "home", tmp_path / "run"), lambda: feed)
+        place = tmp_path / "home"
+        place.write_text("not a directory")
+        app = VertuiApp(Home(place, tmp_path / "run"), lambda: feed)
         async with app.run_test(size=size) as pilot:
             while app.main.shown is NOTHING:
                 await pilot.pause(0.01)

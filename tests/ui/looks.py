@@ -1,14 +1,17 @@
 """What is on the screen, as text, and goldens of it. `VERTUI_GOLDENS=write` writes them anew: look at the diff."""
 
+import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 from textual.app import App
 from textual.pilot import Pilot
 
-from vertui.app import VertuiApp
+from vertui.ui import VertuiApp
 
+PATIENCE_S = 60.0  # a busy two-core host starts and forks slowly
 GOLDENS = Path(__file__).parent / "goldens"
 
 
@@ -30,3 +33,17 @@ def assert_looks(app: App[None], name: str) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     assert text == path.read_text()
+
+
+async def until(pilot: Pilot[None], good: Callable[[], bool]) -> None:
+    """Wait for the screen to become good."""
+    for _ in range(int(PATIENCE_S / 0.1)):
+        if good():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"this did not come:\n{text_of(app_of(pilot))}")
+
+
+async def until_seen(pilot: Pilot[None], *words: str) -> None:
+    """Wait until all these words are on the screen."""
+    await until(pilot, lambda: all(word in text_of(app_of(pilot)) for word in words))

@@ -1,7 +1,6 @@
 """The UI over a real daemon and real machines, by keys alone; what other clients do shows by itself."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from textual.pilot import Pilot
@@ -10,30 +9,14 @@ from core.daemon.client import Client
 from core.home import Home
 from core.model import BranchState
 from tests.guests import Guest
-from tests.ui.looks import app_of, text_of
-from vertui.app import VertuiApp
-
-PATIENCE_S = 60.0  # a busy two-core host starts and forks slowly
+from tests.ui.looks import app_of, text_of, until, until_seen
+from vertui.ui import VertuiApp
 
 
 @pytest.fixture
 async def pilot(home: Home) -> AsyncIterator[Pilot[None]]:
     async with VertuiApp(home).run_test(size=(160, 45)) as opened:
         yield opened
-
-
-async def until(pilot: Pilot[None], good: Callable[[], bool]) -> None:
-    """Wait for the screen to become good."""
-    for _ in range(int(PATIENCE_S / 0.1)):
-        if good():
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"this did not come:\n{text_of(app_of(pilot))}")
-
-
-async def until_seen(pilot: Pilot[None], *words: str) -> None:
-    """Wait until all these words are on the screen."""
-    await until(pilot, lambda: all(word in text_of(app_of(pilot)) for word in words))
 
 
 async def test_the_first_screen_starts_main(pilot: Pilot[None]) -> None:

@@ -37,3 +37,10 @@ async def test_nothing_of_the_guest_reaches_the_terminal_as_control(show: Show) 
         assert "evil" not in text  # the title the console tried to set
         assert not any(ord(char) < 32 and char != "\n" for char in text)
         assert "\u202e" not in text
+
+
+async def test_the_console_follows_its_end(show: Show) -> None:
+    lines = b"".join(b"line %d\n" % number for number in range(300))
+    async with show(HandMadeFeed(DEMO, lines), (200, 50)) as pilot:
+        await pilot.pause(SETTLED_S)
+        assert "served 42" in text_of(app_of(pilot)) and "line 299" in text_of(app_of(pilot))

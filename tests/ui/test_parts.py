@@ -4,6 +4,8 @@ import threading
 import time
 
 import pytest
+from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 
 from core.errors import DaemonUnavailable
@@ -14,6 +16,7 @@ from tests.ui.trees import DEMO, HandMadeFeed
 from vertui.feed import Watcher
 from vertui.screens.dialogs import Answer, PlanDialog, any_number, name, plan_dialog, whole_number
 from vertui.widgets.guest_text import LONGEST_LINE, GuestText, clean
+from vertui.widgets.lines import segments
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,11 @@ def test_hostile_bytes_cost_little(hostile: bytes) -> None:
     text.feed(b"\n")
     assert time.perf_counter() - started < 1.0
     assert len(text.rest) <= 4 * LONGEST_LINE
+
+
+def test_a_line_of_one_style_keeps_it() -> None:
+    (segment,) = segments(Text("+added", style="green"), Console())
+    assert segment.style == Style.parse("green")
 
 
 PLAN = Plan("p1", "prune", ("b1",), (), 21 << 20, True, ("branch b1", "its machine, committed first"))

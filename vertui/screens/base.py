@@ -6,8 +6,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
 if TYPE_CHECKING:
-    from vertui.app import VertuiApp
     from vertui.feed import News
+    from vertui.ui import VertuiApp
 
 T = TypeVar("T")
 

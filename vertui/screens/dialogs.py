@@ -142,7 +142,7 @@ class PlanDialog(Dialog[Answer]):
                 )
             yield Static(self._footing, classes="note")
             if self._variant:
-                yield Static(Text.assemble((" n ", theme.TEAL), (self._variant, theme.MUTED)))
+                yield Static(Text.assemble(("n ", theme.TEAL), (self._variant, theme.MUTED)))
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
                 yield Button(self._do, id="do", variant="error", compact=True)

@@ -26,7 +26,7 @@ MARKS = {
     "modified": ("~", theme.GOLD),
     "renamed": ("→", theme.BLUE),
 }
-PATCH_COLOURS = {"+": theme.GREEN, "-": theme.RED, "@": theme.TEAL, "d": theme.MUTED}
+PATCH_COLOURS = {"+": theme.GREEN, "-": theme.RED, "@": theme.TEAL}
 
 
 class DiffScreen(VertuiScreen):
@@ -123,10 +123,12 @@ class DiffScreen(VertuiScreen):
 
 def _patch_lines(patch: bytes, entry: JsonObject) -> list[Text]:
     """The facts of an entry, then its text diff, coloured."""
-    lines = patch.decode(errors="replace").splitlines()
-    facts = _facts(entry)
-    shown = [Text(clean(line), style=PATCH_COLOURS.get(line[:1], theme.TEXT)) for line in lines[:MOST_LINES]]
-    return [*facts, Text(), *shown]
+    shown, in_head = [*_facts(entry), Text()], True
+    for line in patch.decode(errors="replace").splitlines()[:MOST_LINES]:
+        in_head = in_head and not line.startswith("@@")
+        colour = theme.MUTED if in_head else PATCH_COLOURS.get(line[:1], theme.TEXT)
+        shown.append(Text(clean(line), style=colour))
+    return shown
 
 
 def _facts(entry: JsonObject) -> list[Text]:

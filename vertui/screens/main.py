@@ -10,13 +10,12 @@ from textual.events import AppBlur, AppFocus, Resize
 from textual.timer import Timer
 from textual.widgets import Input
 
-from core.model import Branch, Command, Event, Process, Tree
+from core.model import Branch, BranchState, Command, Event, Process, Tree
 from vertui import theme
 from vertui.actions import ACTIONS, ALIVE, BY_ID, NOTHING, Node, Selection, key_of
 from vertui.feed import News
 from vertui.lanes import LaneRow
 from vertui.screens.base import VertuiScreen
-from vertui.verbs import Verbs
 from vertui.widgets.console import ConsolePane
 from vertui.widgets.detail import detail
 from vertui.widgets.events import EventLine
@@ -137,7 +136,7 @@ class MainScreen(VertuiScreen):
             self.set_focus(None if welcoming else self.tree_view)
 
     def _title(self) -> None:
-        running = sum(branch.state in ALIVE for branch in self.shown.branches)
+        running = sum(branch.state is BranchState.RUNNING for branch in self.shown.branches)
         marks = f" · {len(self.tree_view.marked)} marked" if self.tree_view.marked else ""
         title = f"tree · {running} of {len(self.shown.branches)} running · {len(self.shown.commits)} commits"
         self.tree_view.border_title = title + marks
@@ -217,7 +216,9 @@ class MainScreen(VertuiScreen):
     # -- keys ------------------------------------------------------------------------------------------------
 
     def act(self, action: str) -> None:
-        """Do an action, or say why it cannot be."""
+        """Do an action, or say why it cannot be. The dialogs are imported here, after the first frame."""
+        from vertui.verbs import Verbs
+
         self.say("")
         selection = self.selection
         if reason := BY_ID[action].refuse(selection):

@@ -34,7 +34,7 @@ class EventLine(Widget):
                 continue
             if event.kind in ("image", "operation"):  # what was under way has ended
                 self.progress = None
-            if event.text:
+            if event.text not in ("", event.subject, self._newest):
                 self._events.appendleft(event)
                 self._notice = Text()
         self.refresh()
@@ -55,6 +55,10 @@ class EventLine(Widget):
         if not doing:
             self.progress = None
         self.refresh()
+
+    @property
+    def _newest(self) -> str:
+        return self._events[0].text if self._events else ""
 
     def render(self) -> Text:
         """Trouble, jobs, notice, then events, newest first, as many as fit."""

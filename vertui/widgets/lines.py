@@ -3,12 +3,21 @@
 from collections.abc import Iterable
 
 from rich.cells import cell_len
+from rich.console import Console
+from rich.segment import Segment
 from rich.text import Text
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 MOST_LINES = 5000  # kept; older ones go
+
+
+def segments(text: Text, console: Console) -> list[Segment]:
+    """One row as segments. `Text.render` forgets the text's own style when there is no span."""
+    if not text.spans:
+        return [Segment(text.plain, console.get_style(text.style))]
+    return list(text.render(console))
 
 
 class LineView(ScrollView, can_focus=False):
@@ -30,7 +39,7 @@ class LineView(ScrollView, can_focus=False):
 
     def append(self, lines: Iterable[Text], rest: Text | None = None) -> None:
         """Add lines, then the unfinished one, which the next call replaces."""
-        at_end = self._follow and self.scroll_offset.y >= self.max_scroll_y - 1
+        at_end = self._at_end
         new = list(lines)
         self._lines += new
         if len(self._lines) > MOST_LINES:
@@ -40,7 +49,7 @@ class LineView(ScrollView, can_focus=False):
         self._rest = self._fold(rest) if rest else []
         self._measure()
         if at_end:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self._go_to_end()
 
     def clear(self) -> None:
         """Show nothing."""
@@ -59,15 +68,23 @@ class LineView(ScrollView, can_focus=False):
         row = self._row(index)
         if row is None:
             return Strip.blank(width, style)
-        segments = row.render(self.app.console)
-        return Strip(segments).adjust_cell_length(width).apply_style(style)
+        return Strip(segments(row, self.app.console)).adjust_cell_length(width).apply_style(style)
 
     def on_resize(self) -> None:
         """Fold anew to the new width."""
-        at_end = self._follow and self.scroll_offset.y >= self.max_scroll_y - 1
+        at_end = self._at_end
         self._fold_all()
         if at_end:
-            self.scroll_end(animate=False, x_axis=False)
+            self._go_to_end()
+
+    @property
+    def _at_end(self) -> bool:
+        """Is the end in view, and to stay so?"""
+        return self._follow and self.scroll_offset.y >= self.max_scroll_y - 1
+
+    def _go_to_end(self) -> None:
+        """By force: the scrollbar that new lines bring is not there yet, and without one nothing scrolls."""
+        self.scroll_end(animate=False, immediate=True, force=True, x_axis=False)
 
     def _row(self, index: int) -> Text | None:
         if index < len(self._rows):

@@ -15,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from vertui import theme
+from vertui.widgets.lines import segments
 
 T = TypeVar("T")
 CURSOR_STYLE = Style(bgcolor=theme.SELECTED)
@@ -180,7 +181,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         text = self._draw(self._items[index], width - 1)
         text.end = ""
         bar = (BAR if focused else BLURRED_BAR) if selected else MARGIN
-        strip = Strip([bar, *text.render(self.app.console)]).adjust_cell_length(width)
+        strip = Strip([bar, *segments(text, self.app.console)]).adjust_cell_length(width)
         return strip.apply_style(style + CURSOR_STYLE if selected else style)
 
     def _reveal(self, index: int) -> None:

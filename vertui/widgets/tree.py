@@ -96,9 +96,7 @@ def _branch(branch: Branch) -> Text:
 def _branch_facts(branch: Branch, width: int) -> Text:
     """Right-aligned columns, so that states, sizes and scores stand below each other."""
     colour = theme.colour_of(branch)
-    text = Text(
-        f"{number(branch.score):>5}" if branch.score is not None else "", style=f"bold {theme.BRIGHT}"
-    )
+    text = Text.assemble((number(branch.score), f"bold {theme.BRIGHT}"))
     if width >= WIDER and branch.address:
         text.append(f"  {branch.address:<15}", theme.FAINT)
     if width >= WIDE and branch.changed_bytes:
