@@ -44,6 +44,11 @@ def answers(home: Home) -> bool:
         connection.close()
 
 
+def holder_runs(home: Home) -> bool:
+    """Is there anything of this home to end?"""
+    return _ask_holder(home, "state") is not None
+
+
 def end_all(home: Home) -> bool:
     """End the holder and with it every process of this home, and wait for it; False when nothing ran."""
     state = _ask_holder(home, "state")

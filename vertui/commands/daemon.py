@@ -7,7 +7,7 @@ import typer
 
 from core.daemon.client import Client
 from core.errors import DaemonUnavailable
-from core.home import find_home
+from core.home import Home, find_home
 from core.model import Finding
 from vertui.commands.options import Json, new_app
 from vertui.output import say_json, styled
@@ -34,20 +34,36 @@ def start() -> None:
 @daemon.command()
 def stop(
     everything: Annotated[
-        bool, typer.Option("--all", help="End machines, networks and the holder too. Commits stay.")
+        bool,
+        typer.Option("--all", help="End machines, networks and the holder too; `resume` brings them back."),
+    ] = False,
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="With --all: do not commit machines first. What they did since is lost."),
     ] = False,
 ) -> None:
     """End the daemon. Machines run on, and the next verb starts it again."""
     home = find_home()
     if everything:
-        from core.daemon.start import end_all
-
-        print("everything ended" if end_all(home) else "nothing was running")
+        _stop_everything(home, now)
     elif listens(home):
         Client(home).stop_daemon()
         print("the daemon ended; machines run on")
     else:
         print("the daemon was not running")
+
+
+def _stop_everything(home: Home, now: bool) -> None:
+    """Commit what runs, unless told not to, then end it all; a machine that cannot be committed keeps everything."""
+    from core.daemon.start import end_all, holder_runs
+
+    if holder_runs(home) and not now:
+        client = connect()
+        saved = [branch.name for branch in client.tree().branches if branch.pid]
+        client.suspend_all()
+        if saved:
+            print(f"suspended {' '.join(saved)}: `vertui resume` brings each back as it was")
+    print("everything ended" if end_all(home) else "nothing was running")
 
 
 @daemon.command()
