@@ -9,7 +9,7 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
     list                      {"children": {key: pid}, "kept": [key], "exits": {key: status}, "pid"}
     watch                     this connection is told {"exit": key, "status"} from now on
     daemon / rest             start the daemon now / do not start it again when it ends
-    state                     {"pid", "daemon": pid or null, "resting"}: one that dies thrice at once is left to rest
+    state                     {"daemon": pid or null, "resting"}: one that dies thrice at once is left to rest
     end                       end every child, then the holder
 
 Children die with the holder (PR_SET_PDEATHSIG). Exits nobody watched are kept until `list` tells them.
@@ -133,7 +133,7 @@ class Holder:
         elif do == "rest":
             self.resting = True
         elif do == "state":
-            return {"pid": os.getpid(), "daemon": self.children.get(DAEMON), "resting": self.resting}
+            return {"daemon": self.children.get(DAEMON), "resting": self.resting}
         elif do == "end":
             self.ending = True
         return {}

@@ -51,10 +51,10 @@ def holder_runs(home: Home) -> bool:
 
 def end_all(home: Home) -> bool:
     """End the holder and with it every process of this home, and wait for it; False when nothing ran."""
-    state = _ask_holder(home, "state")
-    if state is None:
+    holdings = _ask_holder(home, "list")
+    if holdings is None:
         return False
-    process = os.pidfd_open(int(state["pid"]))
+    process = os.pidfd_open(int(holdings["pid"]))
     try:
         _ask_holder(home, "end")
         select.select([process], [], [], END_DEADLINE_S)
