@@ -44,7 +44,10 @@ class Terminal:
     def expect(self, pattern: str) -> None:
         deadline = time.monotonic() + WAIT_S
         while not re.search(pattern, self.text):
-            assert time.monotonic() < deadline, f"no {pattern!r} in {self.text!r}"
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+                self.end()
+                raise AssertionError(f"no {pattern!r} in {self.text!r}")
             if select.select([self._descriptor], [], [], 1)[0]:
                 self.text += os.read(self._descriptor, 65536).decode(errors="replace")
 

@@ -128,9 +128,9 @@ def console(branch: BranchName) -> None:
     """Show a machine's serial console and type into it; Ctrl-] leaves."""
     client = connect()
     with streams.console(client.home, branch) as stream:
-        warn(f"console of {branch}: Ctrl-] leaves")
         left = threading.Event()
         with raw():
+            write(streams.STDERR, f"vertui: console of {branch}: Ctrl-] leaves\r\n".encode())
             threading.Thread(target=_type, args=(stream, left), daemon=True).start()
             _print(stream, left)
     print()
