@@ -85,9 +85,14 @@ class VertuiApp(App[None]):
         self._show_jobs((*self.jobs, doing))
         self._start(doing, work, then, failed)
 
-    def ask(self, work: Callable[[], T], then: Callable[[T], object] = _ignore) -> None:
-        """Do `work` in a thread without a word; its error is not shown."""
-        self._start("", work, then, _ignore)
+    def ask(
+        self,
+        work: Callable[[], T],
+        then: Callable[[T], object] = _ignore,
+        failed: Callable[[VertuiError], object] = _ignore,
+    ) -> None:
+        """Do `work` in a thread without a word; only `failed` learns of its error."""
+        self._start("", work, then, failed)
 
     def on_finished(self, message: Finished) -> None:
         """A call's end."""
@@ -119,6 +124,8 @@ class VertuiApp(App[None]):
                 result, error = work(), None
             except VertuiError as caught:
                 result, error = None, caught
+            except Exception as bug:  # a thread that dies unheard would leave its job on the screen for ever
+                result, error = None, VertuiError(f"a bug: {bug!r}")
             self.post_message(Finished(doing, then, failed, result, error))
 
         threading.Thread(target=run, name=doing or "ask", daemon=True).start()

@@ -39,7 +39,7 @@ async def test_the_main_job_by_keys(main: Guest, pilot: Pilot[None]) -> None:
     await pilot.press(
         "j", "space", "space", "e", *"echo $((40+2)) > /root/answer; cat /root/answer; exit 3", "enter"
     )
-    await until(pilot, lambda: text_of(app).count("exit 3") == 2 and text_of(app).count(" 42 ") == 2)
+    await until(pilot, lambda: text_of(app).count("│ exit 3") == 2 and text_of(app).count("│ 42 ") == 2)
     await pilot.press("escape", "escape", "at", "j", "d")
     await until_seen(pilot, "/root/answer", "+42")
     await pilot.press("escape", "x")

@@ -84,7 +84,7 @@ class DiffScreen(VertuiScreen):
     def _failed(self, error: VertuiError) -> None:
         if self.is_attached:
             self._files.border_subtitle = "not compared"
-            self.query_one("#patch", LineView).show([Text(printable(str(error)), style=theme.RED)])
+            self._unreadable(error)
 
     def _show(self, diff: JsonObject) -> None:
         if not self.is_attached:
@@ -114,7 +114,15 @@ class DiffScreen(VertuiScreen):
                 self._patches[path] = lines
                 self._ask_patch()
 
-        self.vertui.ask(lambda: _patch_lines(self.vertui.client.patch(*pair, path), entry), arrived)
+        self.vertui.ask(
+            lambda: _patch_lines(self.vertui.client.patch(*pair, path=[path]), entry),
+            arrived,
+            self._unreadable,
+        )
+
+    def _unreadable(self, error: VertuiError) -> None:
+        if self.is_attached:
+            self.query_one("#patch", LineView).show([Text(printable(str(error)), style=theme.RED)])
 
     @property
     def _files(self) -> RowList[JsonObject]:
