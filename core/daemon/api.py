@@ -2,18 +2,19 @@
 
 import asyncio
 import json
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 
 import core.daemon.requests as body
 from core.catalog import BranchRow
 from core.daemon.codec import encode
-from core.engine import capture, compare, doctor, fork, images, inspect, marks, plans, trash, undo
+from core.daemon.comparisons import add_comparisons
+from core.daemon.request_id import RequestId
+from core.engine import capture, doctor, fork, images, inspect, marks, plans, trash, undo
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import VertuiError
@@ -34,7 +35,6 @@ from core.model import (
 )
 
 HTTP_STATUS = {"UsageError": 400, "NotFound": 404, "Ambiguous": 409, "Conflict": 409}
-RequestId = Header(default_factory=lambda: uuid.uuid4().hex, alias="Request-Id", max_length=64)
 
 
 def make_app(engine: Engine) -> FastAPI:
@@ -44,6 +44,7 @@ def make_app(engine: Engine) -> FastAPI:
     _add_reads(app, engine)
     _add_verbs(app, engine)
     _add_plans(app, engine)
+    add_comparisons(app, engine)
     return app
 
 
@@ -101,14 +102,6 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
     @app.get("/v1/doctor")
     async def findings() -> list[Finding]:
         return await asyncio.to_thread(doctor.findings, engine)
-
-    @app.get("/v1/diff")
-    async def diff(a: str, b: str) -> dict[str, Any]:
-        return await compare.diff(engine, a, b)
-
-    @app.get("/v1/patch")
-    async def patch(a: str, b: str, path: str | None = None) -> Response:
-        return Response(await compare.patch(engine, a, b, path), media_type="application/octet-stream")
 
     @app.get("/v1/events")
     async def events() -> StreamingResponse:

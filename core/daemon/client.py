@@ -9,14 +9,14 @@ import http.client
 import json
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from core.daemon.codec import decode
 from core.daemon.start import ensure_daemon
 from core.daemon.unix import UnixConnection
-from core.errors import DaemonUnavailable, by_kind
+from core.errors import DaemonUnavailable, VertuiError, by_kind
 from core.home import Home, find_home
 from core.model import (
     Branch,
@@ -35,6 +35,7 @@ from core.model import (
 )
 
 T = TypeVar("T")
+PIECE_BYTES = 256 * 1024  # of a long answer, read at a time
 JsonObject = dict[str, Any]
 
 
@@ -74,14 +75,28 @@ class Client:
         """The daemon's own facts."""
         return decode(DaemonStatus, self._get("/v1/status"))
 
-    def diff(self, a: str, b: str) -> JsonObject:
-        """What changed from REF a to REF b: {"a", "b", "entries": […], "notes": […]}; see core.diff.as_json."""
-        return cast(JsonObject, self._get(f"/v1/diff?{urlencode({'a': a, 'b': b})}"))
+    def diff(self, a: str, b: str = "", **asked: Any) -> JsonObject:
+        """What changed from REF a to REF b, or `x...y` for both: {"a", "b", "entries", "counts", "fallbacks",
+        "notes"}; see core.diff.shape. `asked`: path and ignore (lists), mtime, lines, processes, ports, packages,
+        memory, fallback (flags)."""
+        return cast(JsonObject, self._get(f"/v1/diff?{_query(a=a, b=b, **asked)}"))
 
-    def patch(self, a: str, b: str, path: str | None = None) -> bytes:
-        """The unified text diff from REF a to REF b, of one path if given (as `diff` prints it)."""
-        query = {"a": a, "b": b} | ({"path": path} if path else {})
-        return self._ask("GET", f"/v1/patch?{urlencode(query)}")
+    def diff_siblings(self, refs: Sequence[str], **asked: Any) -> JsonObject:
+        """Which files differ among several REFs: {"base", "refs", "rows", "notes"}; see core.engine.compare.
+        `asked`: path and ignore (lists), mtime."""
+        return cast(JsonObject, self._get(f"/v1/siblings?{_query(ref=list(refs), **asked)}"))
+
+    def patch(self, a: str, b: str = "", **asked: Any) -> bytes:
+        """The unified text diff from REF a to REF b. `asked`: path and ignore (lists), whole (for `git apply`)."""
+        return b"".join(self.patch_pieces(a, b, **asked))
+
+    def patch_pieces(self, a: str, b: str = "", **asked: Any) -> Iterator[bytes]:
+        """The same as it comes."""
+        return self._pieces(f"/v1/patch?{_query(a=a, b=b, **asked)}")
+
+    def files(self, ref: str, path: str, attributes: bool = True) -> Iterator[bytes]:
+        """The file or tree at an absolute path of a REF, as a tar stream."""
+        return self._pieces(f"/v1/files?{_query(ref=ref, path=path, attributes=attributes)}")
 
     def console_text(self, branch: str) -> bytes:
         """The last 64 KiB the machine's console printed. Guest bytes: escape before showing."""
@@ -110,6 +125,16 @@ class Client:
         return decode(
             Forked, self._post("/v1/fork", {"ref": ref, "n": n, "prefix": prefix, "command": command})
         )
+
+    def apply(
+        self, source: str, target: str, paths: Sequence[str] = (), prefer: str | None = None
+    ) -> JsonObject:
+        """Bring a REF's file changes since the merge base into a running branch: {"changed", "clashes"}.
+
+        `prefer` decides clashes: "ours" is the target. Without it they are a Conflict.
+        """
+        request = {"source": source, "target": target, "paths": list(paths), "prefer": prefer}
+        return cast(JsonObject, self._post("/v1/apply", request))
 
     def plan_promote(self, branch: str, prune_losers: bool = False) -> Plan:
         """What promote would do: lines say what the old trunk did since the fork that the winner lacks."""
@@ -193,6 +218,22 @@ class Client:
             ensure_daemon(self.home)
             return self._raw(method, path, body, headers)
 
+    def _pieces(self, path: str) -> Iterator[bytes]:
+        """A long answer as it comes. A refusal is raised at once, not with the first piece."""
+        connection = UnixConnection(self.home.daemon_socket)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise _failure(response.read())
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise DaemonUnavailable("the daemon does not answer: run `vertui daemon status`") from error
+        except VertuiError:
+            connection.close()
+            raise
+        return _read(connection, response)
+
     def _raw(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> bytes:
@@ -242,6 +283,23 @@ class EventStream:
         self._closed = True
         with contextlib.suppress(OSError, AttributeError):
             self._connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _read(connection: UnixConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    try:
+        while data := response.read(PIECE_BYTES):
+            yield data
+    except (OSError, http.client.HTTPException) as error:
+        raise DaemonUnavailable("the daemon broke its answer off: its log says why") from error
+    finally:
+        response.close()
+        connection.close()
+
+
+def _query(**fields: Any) -> str:
+    """A query string; lists are repeated, flags are 1 or 0."""
+    shown = {key: int(value) if isinstance(value, bool) else value for key, value in fields.items()}
+    return urlencode(shown, doseq=True)
 
 
 def _failure(data: bytes) -> Exception:

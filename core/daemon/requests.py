@@ -1,5 +1,7 @@
 """The bodies of the API's requests: what a client may send, and its bounds."""
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 Name = Field(max_length=200)
@@ -42,6 +44,15 @@ class Fork(BaseModel):
     n: int
     prefix: str | None = None
     command: str | None = Field(None, max_length=100_000)
+
+
+class Apply(BaseModel):
+    """Bring one state's file changes into a branch; `prefer` decides clashes."""
+
+    source: str = Name
+    target: str = Name
+    paths: list[str] = Field([], max_length=10_000)
+    prefer: Literal["ours", "theirs"] | None = None
 
 
 class PlanPromote(BaseModel):

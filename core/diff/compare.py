@@ -68,7 +68,7 @@ class Sides:
 
     def differences(self, before: Meta, after: Meta) -> frozenset[Change]:
         """In what two files differ, bytes included."""
-        found = _meta_differences(before, after)
+        found = meta_differences(before, after)
         if before.type is after.type is FileType.FILE and not same_content(
             self.content(False, before), self.content(True, after), self._changed
         ):
@@ -87,7 +87,8 @@ def _rebound(index: PathIndex, other: PathIndex, touched: Blocks) -> list[tuple[
     return sorted(found, key=lambda pair: pair[0])
 
 
-def _meta_differences(before: Meta, after: Meta) -> set[Change]:
+def meta_differences(before: Meta, after: Meta) -> set[Change]:
+    """In what two files differ besides the bytes of regular ones."""
     if before.type is not after.type:
         return {Change.TYPE}
     pairs = {

@@ -47,6 +47,9 @@ class Selection:
         return tuple(_Glob(pattern) for pattern in self.ignore)
 
 
+ALL_FILES = Selection()
+
+
 def is_below(path: str, top: str) -> bool:
     """Is a path that path, or below it? Leading and trailing slashes do not matter."""
     parts, wanted = path.strip("/"), top.strip("/")

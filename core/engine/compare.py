@@ -1,95 +1,211 @@
-"""What differs between two REFs' disks: commits as stored, live branches as of one instant."""
+"""What differs between two REFs: files from their disks, and on request what else tells them apart."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import numpy as np
 
 from core.diff.entry import FilesystemDiff
 from core.diff.filesystem import diff_disks
-from core.diff.index import PathIndex
+from core.diff.multi import matrix
+from core.diff.packages import compare_packages, installed_packages
+from core.diff.pages import differing_pages, heat_map
+from core.diff.select import ALL_FILES, Selection
 from core.diff.shape import as_json
+from core.diff.text import changed_lines
 from core.diff.text import patch as patch_lines
-from core.engine.context import Engine, new_id
-from core.errors import Conflict
-from core.machine.qcow2 import ChainDisk
+from core.diff.walked import compare_walks
+from core.engine import guests
+from core.engine.bases import base_of
+from core.engine.capture import without_unchanged
+from core.engine.context import Engine
+from core.engine.points import State, known_paths, states_of
+from core.errors import Damaged, NotFound, Unsupported, UsageError
+from core.graph import Graph
+from core.machine.memory import Pages, Table
 
 T = TypeVar("T")
+PIECE_BYTES = 256 * 1024  # of a streamed answer
 
 
-async def diff(engine: Engine, a: str, b: str) -> dict[str, Any]:
-    """The files that differ from REF a to REF b, and notes on anything that limits what this says."""
+@dataclass(frozen=True)
+class Asked:
+    """What a diff is to tell of; `fallback` lets guests be asked when a disk cannot be read from outside."""
 
-    def compare(before: ChainDisk, after: ChainDisk, index: PathIndex) -> dict[str, Any]:
-        return as_json(diff_disks(before, after, index))
+    files: Selection = ALL_FILES
+    times: bool = False
+    lines: bool = False
+    processes: bool = False
+    ports: bool = False
+    packages: bool = False
+    memory: bool = False
+    fallback: bool = True
 
-    found, notes = await _compared(engine, a, b, compare)
+
+EVERYTHING = Asked()
+
+
+async def diff(engine: Engine, a: str, b: str, asked: Asked = EVERYTHING) -> dict[str, Any]:
+    """What differs from REF a to REF b: `core.diff.shape.as_json` with `a`, `b`, `notes` on anything that limits
+    what this says, `fallbacks` (how often guests were asked for what disks did not tell), and what was asked for."""
+    a, b = ends(engine, a, b)
+    async with states_of(engine, (a, b)) as (before, after):
+        notes = [state.note for state in (before, after) if state.note]
+        found = await _files(engine, before, after, asked, notes)
+        if asked.packages:
+            found["packages"] = await asyncio.to_thread(_packages, before, after)
+        if asked.memory:
+            found["memory"] = await _memory(engine, before, after)
+        found |= await _guests(before, after, asked, notes)
     return found | {"a": a, "b": b, "notes": notes}
 
 
-async def patch(engine: Engine, a: str, b: str, path: str | None) -> bytes:
-    """The unified text diff from REF a to REF b, of one path if given."""
+def ends(engine: Engine, a: str, b: str) -> tuple[str, str]:
+    """The two REFs of a comparison; `x...y` for both is y with the merge base of the two."""
+    if not b and "..." in a:
+        left, _, right = a.partition("...")
+        return merge_base(engine, [left, right]), right
+    if not b:
+        raise UsageError(f"'{a[:60]}' names one state: give two REFs, or A...B for what B did")
+    return a, b
 
-    def compare(before: ChainDisk, after: ChainDisk, index: PathIndex) -> bytes:
-        found = diff_disks(before, after, index)
-        wanted = [entry for entry in found.entries if path is None or _below(entry.path, path.encode())]
-        return b"".join(patch_lines(FilesystemDiff(tuple(wanted)), before, after))
 
-    return (await _compared(engine, a, b, compare))[0]
+def merge_base(engine: Engine, refs: Sequence[str]) -> str:
+    """The nearest commit that all REFs come from."""
+    graph = Graph(engine.catalog.commits())
+    base = engine.resolve(refs[0]).commit
+    for ref in refs[1:]:
+        found = graph.merge_base(base, engine.resolve(ref).commit)
+        if found is None:
+            raise NotFound(f"{refs[0]} and {ref} have no commit in common")
+        base = found
+    return base
 
 
-async def _compared(
-    engine: Engine, a: str, b: str, compare: Callable[[ChainDisk, ChainDisk, PathIndex], T]
-) -> tuple[T, list[str]]:
-    notes: list[str] = []
-    async with AsyncExitStack() as stack:
-        before = await stack.enter_async_context(_disk(engine, a, notes))
-        after = await stack.enter_async_context(_disk(engine, b, notes))
-        if before[0] != after[0]:
-            raise Conflict(
-                f"{a} and {b} come from different images: their disks have nothing in common to compare"
-            )
+async def _files(
+    engine: Engine, before: State, after: State, asked: Asked, notes: list[str]
+) -> dict[str, Any]:
+    try:
+        return await asyncio.to_thread(_read_files, engine, before, after, asked) | {"fallbacks": 0}
+    except (Unsupported, Damaged) as error:
+        machines = guests.both_live(before, after)
+        if not asked.fallback or machines is None:
+            raise
+        notes.append(f"read inside the guests, moved files are removed and added: {error}")
+    walks = await asyncio.gather(*(guests.walk_of(live) for live in machines))
+    found = await asyncio.to_thread(lambda: compare_walks(*walks, times=asked.times))
+    return as_json(asked.files.of(found)) | {"fallbacks": 1}
 
-        def run() -> T:
-            with ChainDisk(before[0], before[1]) as one, ChainDisk(after[0], after[1]) as other:
-                return compare(one, other, _index(engine, before[0]))
 
-        return await asyncio.to_thread(run), notes
+def _read_files(engine: Engine, before: State, after: State, asked: Asked) -> dict[str, Any]:
+    found = _compared(engine, before, after, asked)
+    shown = as_json(found)
+    if asked.lines:
+        counts = changed_lines(found, before.disk, after.disk)
+        for entry, count in zip(shown["entries"], counts, strict=True):
+            entry["lines"] = count
+    return shown
+
+
+def _compared(engine: Engine, before: State, after: State, asked: Asked) -> FilesystemDiff:
+    found = diff_disks(before.disk, after.disk, known_paths(engine, before), times=asked.times)
+    return asked.files.of(found)
+
+
+def _packages(before: State, after: State) -> dict[str, Any]:
+    return compare_packages(*(installed_packages(state.disk) for state in (before, after)))
+
+
+async def _guests(before: State, after: State, asked: Asked, notes: list[str]) -> dict[str, Any]:
+    """Processes and ports, which no commit remembers."""
+    wanted = [name for name in ("processes", "ports") if getattr(asked, name)]
+    machines = guests.both_live(before, after)
+    if wanted and machines is None:
+        dead = next(state.ref for state in (before, after) if state.live is None)
+        notes.append(f"{' and '.join(wanted)} can be compared between running branches only: {dead} is none")
+        return {}
+    asking: dict[str, Callable[..., Any]] = {"processes": guests.processes, "ports": guests.ports}
+    return {name: await asking[name](*machines) for name in wanted if machines}
+
+
+async def _memory(engine: Engine, before: State, after: State) -> dict[str, Any]:
+    """The heat map of the pages that differ."""
+    states = [await _pages(engine, state) for state in (before, after)]
+    changed = await asyncio.to_thread(differing_pages, *states)
+    return heat_map(changed, before.image.spec.memory_bytes).as_json()
+
+
+async def _pages(engine: Engine, state: State) -> tuple[Pages, Table]:
+    """A state's pages that differ from its image's base."""
+    if state.live is not None:
+        async with state.live.lock:
+            pages, table = await state.live.machine.read_memory()
+        base = await base_of(engine, state.image.golden)
+        try:
+            return await asyncio.to_thread(without_unchanged, pages, table, base.descriptor)
+        finally:
+            os.close(base.descriptor)
+    if state.commit == state.image.golden:  # its pages are the base itself
+        return np.empty(0, np.uint32), np.empty((0, 4096), np.uint8)
+    return await asyncio.to_thread(engine.store.memory, state.commit)
+
+
+async def diff_siblings(engine: Engine, refs: Sequence[str], asked: Asked) -> dict[str, Any]:
+    """Which files differ among REFs, each against the commit all come from:
+    `{"base", "refs", "rows": [{path, cells: [{kind, change} or null]}], "notes"}`; equal `change` numbers in a row
+    are the same change."""
+    if len(refs) < 2:
+        raise UsageError("name at least two REFs to compare with each other")
+    base = merge_base(engine, refs)
+    async with states_of(engine, (base, *refs)) as (root, *siblings):
+
+        def run() -> list[dict[str, Any]]:
+            disks = [state.disk for state in siblings]
+            rows = matrix(root.disk, disks, known_paths(engine, root), asked.files, times=asked.times)
+            return [row.as_json() for row in rows]
+
+        rows = await asyncio.to_thread(run)
+        notes = [state.note for state in (root, *siblings) if state.note]
+    return {"base": base, "refs": list(refs), "rows": rows, "notes": notes}
 
 
 @asynccontextmanager
-async def _disk(engine: Engine, ref: str, notes: list[str]) -> AsyncIterator[tuple[Path, list[Path]]]:
-    """A REF's root disk and layers. A live branch's written layer is copied at one quiesced instant, then removed."""
-    found = engine.resolve(ref)
-    row = engine.branch(found.branch) if found.branch else None
-    live = engine.live.get(row.id) if row else None
-    path = engine.store.layer_path
-    if row is None or live is None:
-        manifest = await asyncio.to_thread(engine.store.manifest, found.commit)
-        if not manifest.quiesced:
-            notes.append(f"{ref} was not quiesced: its latest writes may be missing")
-        yield engine.home.images / manifest.image / "root.raw", [path(layer) for layer, _ in manifest.layers]
-        return
-    copy = path(f"point-{new_id()}")
-    try:
-        async with live.lock, live.held() as quiesced:
-            frozen = await live.machine.copy_disk(copy)
-        if not quiesced:
-            notes.append(f"{ref} could not be frozen: its latest writes may be missing")
-        yield engine.home.images / row.image / "root.raw", [*(path(layer) for layer in frozen), copy]
-    finally:
-        copy.unlink(missing_ok=True)
+async def patch(
+    engine: Engine, a: str, b: str, files: Selection, *, whole: bool
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The text diff from REF a to REF b; with `whole` one that `git apply` takes (`core.diff.text.patch`)."""
+    a, b = ends(engine, a, b)
+    async with states_of(engine, (a, b)) as (before, after):
+
+        def begin() -> Iterator[bytes]:
+            found = _compared(engine, before, after, Asked(files))
+            return patch_lines(found, before.disk, after.disk, whole=whole)
+
+        yield in_pieces(await asyncio.to_thread(begin))
 
 
-def _index(engine: Engine, root: Path) -> PathIndex:
-    """The paths of an image's root disk, walked once: what every diff between its branches starts from."""
-    if root not in engine.indexes:
-        engine.indexes[root] = PathIndex(ChainDisk(root))
-    return engine.indexes[root]
+async def in_pieces(source: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """What a blocking iterator gives, joined to larger pieces, taken in a thread that is never left alone."""
+    while True:
+        taking = asyncio.ensure_future(asyncio.to_thread(_piece, source))
+        try:
+            piece = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await asyncio.gather(taking, return_exceptions=True)
+            raise
+        if not piece:
+            return
+        yield piece
 
 
-def _below(path: bytes, top: bytes) -> bool:
-    """Is a path that path, or below it? Leading and trailing slashes do not matter."""
-    parts, wanted = path.strip(b"/"), top.strip(b"/")
-    return not wanted or parts == wanted or parts.startswith(wanted + b"/")
+def _piece(source: Iterator[bytes]) -> bytes:
+    piece = bytearray()
+    for part in source:
+        piece += part
+        if len(piece) >= PIECE_BYTES:
+            break
+    return bytes(piece)

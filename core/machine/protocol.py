@@ -78,6 +78,10 @@ class Machine(Protocol):
         """Copy the layer being written, as of one instant, to a file; the frozen layers below it."""
         ...
 
+    async def read_memory(self) -> tuple[Pages, Table]:
+        """The pages that may differ from the base with their contents, as of one instant."""
+        ...
+
     async def stop(self) -> None:
         """Let no vCPU run."""
         ...

@@ -169,6 +169,10 @@ class ChainDisk:
     ) -> None:
         self.close()
 
+    def reopened(self) -> "ChainDisk":
+        """The same disk on open files of its own."""
+        return ChainDisk(self._base.path, [overlay.path for overlay in self._overlays])
+
     def close(self) -> None:
         """Let go of every file; harmless when repeated."""
         for layer in (self._base, *self._overlays):

@@ -145,6 +145,14 @@ class QemuMachine:
             await asyncio.to_thread(_copy_file, self._home.layers / f"{self._layers[-1]}.qcow2", to)
             return self._layers[:-1]
 
+    async def read_memory(self) -> tuple[Pages, Table]:
+        """The pages that may differ from the base with their contents, as of one instant."""
+        expected = await asyncio.to_thread(memory.changed_pages, self._memory)
+        arena = await asyncio.to_thread(memory.arena, len(expected) + ARENA_SPARE_PAGES)
+        async with self._standing_still():
+            pages = memory.changed_pages(self._memory)
+            return pages, memory.read_pages(self._memory, pages, arena)
+
     async def stop(self) -> None:
         """Let no vCPU run."""
         await self._monitor.execute("stop")

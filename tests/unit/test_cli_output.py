@@ -6,8 +6,8 @@ import pytest
 
 from core.errors import Conflict, NotFound, UsageError
 from vertui.commands.exec import _offsets, _variables
-from vertui.commands.files import _below, _changes
 from vertui.commands.image import parse_size
+from vertui.differences import changes
 from vertui.output import Cell, cells, clip, styled, table
 from vertui.text import age, millis, natural, number, printable, size
 from vertui.transfer import Kind, Place, destination, parse
@@ -146,21 +146,9 @@ def meta(**changes: object) -> dict[str, object]:
         (meta(), meta(mode="0755"), ["mode"], ["mode 0644 → 0755"]),
         (meta(), meta(uid=7), ["owner"], ["owner 0:0 → 7:0"]),
         (meta(target="a"), meta(target="b\n"), ["target"], ["target a → b\\x0a"]),
+        (meta(), meta(), ["mtime"], ["time"]),
         (meta(), meta(type="fifo"), ["type", "xattr"], ["type file → fifo", "xattr"]),
     ],
 )
 def test_what_a_diff_line_says(before: object, after: object, what: list[str], said: list[str]) -> None:
-    assert _changes({"before": before, "after": after, "what": what}) == said
-
-
-def test_a_path_narrows_a_diff_to_itself_and_what_is_below() -> None:
-    entries = [
-        {"path": "/a", "kind": "added"},
-        {"path": "/a/b", "kind": "added"},
-        {"path": "/ab", "kind": "removed"},
-    ]
-    entries.append({"path": "/c", "from": "/a/d", "kind": "renamed"})
-    found = _below({"entries": entries}, "a/")
-    assert [entry["path"] for entry in found["entries"]] == ["/a", "/a/b", "/c"]
-    assert found["counts"] == {"added": 2, "removed": 0, "modified": 0, "renamed": 1}
-    assert _below({"entries": entries}, None)["entries"] == entries
+    assert changes({"before": before, "after": after, "what": what}) == said

@@ -1,0 +1,145 @@
+"""One branch's file changes brought into another that runs."""
+
+import asyncio
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from core.diff.content import Content
+from core.diff.merge import Merge, Prefer, Step, merge
+from core.diff.meta import FILE_TYPES, FileType, Meta
+from core.diff.select import Selection
+from core.diff.shape import shown
+from core.engine.compare import in_pieces, merge_base
+from core.engine.context import Engine
+from core.engine.live import Live
+from core.engine.operations import operation
+from core.engine.points import known_paths, states_of
+from core.errors import Conflict, GuestFailed
+from core.guest.scripts import guest_script
+from core.guest.scripts.put import CHANGED_MEANWHILE
+from core.guest.streams import Exit, StreamName
+
+CLASHES_SHOWN = 50
+FRAME = struct.Struct("<QI")
+KINDS = {kind: bits for bits, kind in FILE_TYPES.items()}
+BLOCK_BYTES = 64 * 1024
+STDERR_BYTES = 4000
+DEADLINE_S = 600.0
+
+
+async def apply(
+    engine: Engine, request_id: str, source: str, target: str, files: Selection, prefer: Prefer | None
+) -> dict[str, Any]:
+    """Bring what REF `source` changed since the merge base into branch `target`.
+
+    Requires a running target. On success its files hold both sides' changes, and `{"changed", "clashes"}` says which
+    were changed and which clashes were decided by `prefer`. Conflict lists clashes when there is no preference, and
+    files that changed while it was at work. On failure nothing changed. It cannot be undone: commit first.
+    """
+    row, live = engine.branch(target), engine.machine(target)
+    base = merge_base(engine, [source, target])
+    async with operation(engine, request_id, "apply", f"apply {source} to {row.name}") as record:
+        async with states_of(engine, (base, target, source)) as (root, ours, theirs):
+
+            def plan() -> Merge:
+                disks = (root.disk, ours.disk, theirs.disk)
+                return merge(*disks, known_paths(engine, root), files, prefer)
+
+            found = await asyncio.to_thread(plan)
+            if found.clashes and prefer is None:
+                raise Conflict(_listed(source, row.name, found))
+            if found.steps:
+                await _put(live, found.steps)
+        record.summary = f"apply {len(found.steps)} changes of {source} to {row.name}"
+    engine.publish("branch", row.name, record.summary)
+    return {
+        "changed": [shown(step.path) for step in found.steps],
+        "clashes": [str(clash) for clash in found.clashes],
+    }
+
+
+def _listed(source: str, target: str, found: Merge) -> str:
+    listed = "; ".join(map(str, found.clashes[:CLASHES_SHOWN]))
+    more = len(found.clashes) - CLASHES_SHOWN
+    return (
+        f"{len(found.clashes)} changed in both {source} and {target}, --ours or --theirs decides: {listed}"
+        + (f"; and {more} more" if more > 0 else "")
+    )
+
+
+async def _put(live: Live, steps: tuple[Step, ...]) -> None:
+    """Let the guest carry the steps out; GuestFailed when it cannot, Conflict when files changed meanwhile."""
+    stream = await live.agent.exec(guest_script("put"), stdin=True, timeout_s=DEADLINE_S)
+    async for piece in in_pieces(_frames(steps)):
+        await stream.write_stdin(piece)
+    await stream.eof()
+    said = b""
+    async for item in stream:
+        if isinstance(item, Exit):
+            reason = " ".join(said.decode(errors="backslashreplace").split())
+            if item.code == CHANGED_MEANWHILE:
+                raise Conflict(f"changed while being applied to, nothing was done: {reason}")
+            if item.code:
+                raise GuestFailed(f"the guest could not apply the changes, nothing was done: {reason}")
+            return
+        if item.stream is StreamName.STDERR:
+            said = (said + item.data)[-STDERR_BYTES:]
+
+
+def _frames(steps: tuple[Step, ...]) -> Iterator[bytes]:
+    """What core.guest.scripts.put reads."""
+    first: dict[int, int] = {}
+    told = [_told(number, step, first) for number, step in enumerate(steps)]
+    yield json.dumps(told).encode() + b"\n"
+    for step, fields in zip(steps, told, strict=True):
+        if step.renewed and step.wanted and step.wanted.type is FileType.FILE and fields["same_as"] is None:
+            yield from _content(step.body)
+
+
+def _told(number: int, step: Step, first: dict[int, int]) -> dict[str, Any]:
+    """A step as JSON; names of one file that are new together stay one file."""
+    fields: dict[str, Any] = {
+        "path": step.path.hex(),
+        "expect": _expected(step.seen),
+        "remove": step.wanted is None,
+    }
+    if step.wanted is None:
+        return fields | {"same_as": None}
+    meta = step.wanted
+    linked = None
+    if step.renewed and isinstance(step.body, Content) and meta.links > 1:
+        linked = first.setdefault(meta.inode, number)
+    return fields | {
+        "renew": step.renewed,
+        "kind": KINDS[meta.type],
+        "mode": meta.mode,
+        "uid": meta.uid,
+        "gid": meta.gid,
+        "mtime_ns": meta.mtime_ns,
+        "size": len(step.body) if isinstance(step.body, bytes) else meta.size,
+        "target": None if meta.target is None else meta.target.hex(),
+        "device": meta.device,
+        "xattrs": [[name.hex(), value.hex()] for name, value in meta.xattrs],
+        "same_as": None if linked == number else linked,
+    }
+
+
+def _expected(seen: Meta | None) -> list[int] | None:
+    if seen is None:
+        return None
+    return [seen.inode] if seen.type is FileType.DIRECTORY else [seen.inode, seen.size, seen.mtime_ns]
+
+
+def _content(body: Content | bytes | None) -> Iterator[bytes]:
+    """Frames of (offset, length, bytes); only what is stored of a file is sent."""
+    if isinstance(body, Content):
+        block = body.volume.block_bytes
+        for logical, rows in body.stored():
+            for number, row in zip(logical.tolist(), rows, strict=True):
+                data = row.tobytes()[: body.size - number * block]
+                yield FRAME.pack(number * block, len(data)) + data
+    elif body:
+        yield FRAME.pack(0, len(body)) + body
+    yield FRAME.pack(0, 0)

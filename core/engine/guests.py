@@ -1,0 +1,93 @@
+"""What only a running guest can tell: processes, listening ports, and its files when its disk cannot be read."""
+
+import asyncio
+import re
+from typing import Any
+
+from core.daemon.codec import encode
+from core.diff.walked import Walked, parse_walk
+from core.engine.live import Live
+from core.engine.points import State
+from core.errors import GuestFailed
+from core.guest.scripts import guest_script
+from core.guest.streams import Exit, StreamName
+from core.model import Process
+
+MOST_OUTPUT_BYTES = 512 << 20  # two million files; more is a guest that talks without end
+STDERR_BYTES = 2000
+WALK_DEADLINE_S = 600.0
+ASK_DEADLINE_S = 30.0
+PORT = re.compile(
+    r"(?P<protocol>tcp|udp)\s+\S+\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s+\S+\s*(?P<users>.*)"
+)
+USER = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
+
+Port = tuple[str, str, int, str]
+
+
+async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> bytes:
+    """What a command prints; GuestFailed when it fails, prints without end, or does not end."""
+    found, said = bytearray(), b""
+    stream = await live.agent.exec(argv, timeout_s=deadline_s, lossless=True)
+    async for item in stream:
+        if isinstance(item, Exit):
+            if item.code:
+                reason = said.decode(errors="replace").strip().splitlines()[-1:] or [
+                    f"exit status {item.code}"
+                ]
+                raise GuestFailed(f"{argv[0]} failed in the guest: {reason[0]}")
+            return bytes(found)
+        if item.stream is StreamName.STDOUT:
+            found += item.data
+        else:
+            said = (said + item.data)[-STDERR_BYTES:]
+        if len(found) > MOST_OUTPUT_BYTES:
+            await stream.detach()
+            raise GuestFailed(f"{argv[0]} prints without end in the guest")
+    raise GuestFailed(f"{argv[0]} did not end in the guest")
+
+
+async def walk_of(live: Live) -> Walked:
+    """Every file of a guest, as it tells."""
+    told = await output_of(live, guest_script("walk"), WALK_DEADLINE_S)
+    return await asyncio.to_thread(parse_walk, told)
+
+
+async def processes(before: Live, after: Live) -> dict[str, Any]:
+    """`{"started": [process], "ended": [process]}`. A forked process keeps its number and its command."""
+    old, new = await asyncio.gather(before.agent.processes(), after.agent.processes())
+    return {
+        "started": [encode(process) for process in _beyond(new, old)],
+        "ended": [encode(process) for process in _beyond(old, new)],
+    }
+
+
+def _beyond(some: list[Process], others: list[Process]) -> list[Process]:
+    known = {(process.pid, process.user, process.command) for process in others}
+    return [process for process in some if (process.pid, process.user, process.command) not in known]
+
+
+async def ports(before: Live, after: Live) -> dict[str, Any]:
+    """`{"opened": [port], "closed": [port]}`, a port being {protocol, address, port, command}."""
+    old, new = await asyncio.gather(_listening(before), _listening(after))
+    return {"opened": _shown(new - old), "closed": _shown(old - new)}
+
+
+async def _listening(live: Live) -> set[Port]:
+    told = (await output_of(live, ("ss", "-Hlntup"), ASK_DEADLINE_S)).decode(errors="replace")
+    found = set()
+    for line in told.splitlines():
+        if match := PORT.match(line):
+            user = USER.search(match["users"])
+            found.add((match["protocol"], match["address"], int(match["port"]), user["name"] if user else ""))
+    return found
+
+
+def _shown(ports: set[Port]) -> list[dict[str, Any]]:
+    keys = ("protocol", "address", "port", "command")
+    return [dict(zip(keys, port, strict=True)) for port in sorted(ports)]
+
+
+def both_live(before: State, after: State) -> tuple[Live, Live] | None:
+    """The machines of two states; None unless both have one."""
+    return (before.live, after.live) if before.live and after.live else None

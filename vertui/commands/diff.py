@@ -1,0 +1,254 @@
+"""What differs between states, and carrying files out of them and between them."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.daemon.client import Client
+from core.errors import NotFound, UsageError
+from core.store.files import disk_error
+from vertui import differences
+from vertui.commands.options import Json, new_app
+from vertui.output import say_json, warn
+from vertui.session import connect
+from vertui.text import printable
+from vertui.unpack import unpack
+
+app = new_app()
+
+NOT_CARRIED = 3  # exit status: something could not be carried by a patch, or was left out of a directory
+SKIPPED_SHOWN = 10
+REMARK = re.compile(rb"^#.*\n", re.MULTILINE)  # no line of a patch but a remark begins so
+
+Paths = Annotated[
+    list[str] | None, typer.Argument(metavar="[PATH...]", help="Only these files, or what is below them.")
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore", metavar="GLOB", help="Leave out names, or paths if it has a slash; may be repeated."
+    ),
+]
+
+
+@app.command()
+def diff(
+    refs: Annotated[
+        list[str],
+        typer.Argument(metavar="A [B] [PATH...]", help="States, then absolute paths.", show_default=False),
+    ],
+    stat: Annotated[bool, typer.Option("--stat", help="Lines added and removed in each file.")] = False,
+    patch: Annotated[bool, typer.Option("--patch", "-p", help="Print a unified text diff.")] = False,
+    name_only: Annotated[bool, typer.Option("--name-only", help="Print paths alone.")] = False,
+    json: Json = False,
+    multi: Annotated[
+        bool, typer.Option("--multi", help="Compare all REFs with the commit they come from: a matrix.")
+    ] = False,
+    ignore: Ignore = None,
+    mtime: Annotated[bool, typer.Option("--mtime", help="Also files that differ in time alone.")] = False,
+    processes: Annotated[bool, typer.Option("--processes", help="Started and ended.")] = False,
+    ports: Annotated[bool, typer.Option("--ports", help="Listening ports opened and closed.")] = False,
+    packages: Annotated[bool, typer.Option("--packages", help="Debian packages.")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="Changed pages of memory as a heat map.")] = False,
+    fallback: Annotated[
+        bool,
+        typer.Option(
+            "--fallback/--no-fallback", help="Ask the guests when a disk cannot be read from outside."
+        ),
+    ] = True,
+) -> None:
+    """List the files that differ from A to B: A added, D removed, M modified, R renamed.
+
+    With one REF: a branch since the commit it was forked from, a commit since its parent. A...B: what B did since
+    the commit both come from. With --multi equal numbers in a row are the same change.
+
+    \b
+    Examples:
+      vertui diff b1
+      vertui diff main b2 /root/project --patch
+      vertui diff main...b2 --stat --ignore '*.pyc'
+      vertui diff --multi b1 b2 b3 b4
+    """
+    client = connect()
+    files: dict[str, Any] = {"path": [ref for ref in refs if ref.startswith("/")], "ignore": ignore or []}
+    named = [ref for ref in refs if not ref.startswith("/")]
+    if multi:
+        found = client.diff_siblings(named, mtime=mtime, **files)
+        say_json(found) if json else differences.say_matrix(found)
+        differences.say_notes(found)
+        return
+    a, b = _ends(client, named)
+    if patch:
+        differences.say_patch(client.patch(a, b, **files))
+        return
+    more = {"processes": processes, "ports": ports, "packages": packages, "memory": memory}
+    found = client.diff(a, b, **files, mtime=mtime, lines=stat, fallback=fallback, **more)
+    if json:
+        say_json(found)
+        return
+    say = differences.say_stat if stat else differences.say_names if name_only else differences.say_files
+    say(found)
+    differences.say_more(found)
+    differences.say_notes(found)
+
+
+@app.command()
+def patch(
+    branch: Annotated[str, typer.Argument(metavar="BRANCH", help="Any REF.", show_default=False)],
+    paths: Paths = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base", metavar="REF", help="The state the patch is for.", show_default="where it was forked"
+        ),
+    ] = None,
+) -> None:
+    """Print what a branch did as a patch that `git apply` takes, binary files included.
+
+    Paths start at the root directory: below /root/project `git apply -p3` makes them relative. What a patch cannot
+    carry (owners, devices, empty directories, attributes) is listed on standard error, and the exit status is 3.
+
+    \b
+    Examples:
+      vertui patch b2 /root/project | git apply -p3
+      vertui patch b2 --base main > b2.patch
+    """
+    client = connect()
+    pieces = client.patch_pieces(base or origin(client, branch), branch, path=paths or [], whole=True)
+    remarks = 0
+    sys.stdout.flush()
+    for lines in _whole_lines(pieces):
+        for remark in REMARK.findall(lines):
+            remarks += 1
+            warn(f"not in the patch: {printable(remark[2:].decode(errors='backslashreplace').strip())}")
+        sys.stdout.buffer.write(REMARK.sub(b"", lines))
+    sys.stdout.buffer.flush()
+    if remarks:
+        raise typer.Exit(NOT_CARRIED)
+
+
+@app.command("export-files")
+def export_files(
+    branch: Annotated[str, typer.Argument(metavar="BRANCH", help="Any REF.", show_default=False)],
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="A file or directory in it.", show_default=False)
+    ],
+    target: Annotated[
+        str, typer.Argument(metavar="DIR|-", help="Where to; - writes a tar stream.", show_default=False)
+    ],
+) -> None:
+    """Write a file or tree of a branch or commit into a directory, or as a tar stream. No machine is needed.
+
+    A tar stream has everything: owners, modes, devices, links, attributes. Into a directory come files, directories
+    and links that stay inside it, owned by you; what is left out is named, and the exit status is 3.
+
+    \b
+    Examples:
+      vertui export-files b2 /root/project ./project
+      vertui export-files b2 / - | zstd > b2.tar.zst
+    """
+    pieces = connect().files(branch, path, attributes=target == "-")
+    if target == "-":
+        sys.stdout.flush()
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+    directory = Path(target)
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, directory) from error
+    done = unpack(_Source(pieces), directory)
+    print(f"{done.files} files in {target}")
+    for name in done.skipped[:SKIPPED_SHOWN]:
+        warn(f"left out {printable(name)}: a device, or a link that leads out")
+    if done.skipped:
+        warn(f"{len(done.skipped)} left out in all; a tar stream has them")
+        raise typer.Exit(NOT_CARRIED)
+
+
+@app.command()
+def apply(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="Any REF.", show_default=False)],
+    target: Annotated[str, typer.Argument(metavar="TO", help="A running branch.", show_default=False)],
+    paths: Paths = None,
+    ours: Annotated[bool, typer.Option("--ours", help="Where both changed a file, keep TO's.")] = False,
+    theirs: Annotated[bool, typer.Option("--theirs", help="Where both changed a file, take FROM's.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring FROM's file changes into a running branch, three ways against the commit both come from.
+
+    Texts changed in different places are merged. What both changed in different ways is listed, and then nothing is
+    done unless --ours or --theirs decides. All of it happens or nothing; it cannot be undone, so commit TO first.
+
+    \b
+    Examples:
+      vertui apply b2 main /root/project
+      vertui apply b2 b3 --theirs
+    """
+    if ours and theirs:
+        raise UsageError("--ours and --theirs exclude each other")
+    prefer = "ours" if ours else "theirs" if theirs else None
+    found = connect().apply(source, target, paths or [], prefer)
+    if json:
+        say_json(found)
+        return
+    for path in found["changed"]:
+        print(printable(path))
+    for clash in found["clashes"]:
+        warn(f"{'kept' if ours else 'taken'}: {printable(clash)}")
+    print(f"{len(found['changed'])} changes of {source} are in {target}")
+
+
+def origin(client: Client, ref: str) -> str:
+    """The REF that `diff REF` compares with: a branch's fork point or image, a commit's parent."""
+    tree = client.tree()
+    name = tree.trunk if ref == "@trunk" else ref
+    for branch in tree.branches:
+        if branch.name == name and branch.parent:
+            return branch.parent
+        if branch.name == name:
+            for image in tree.images:
+                if branch.image in (image.id, image.name):
+                    return image.golden
+            raise NotFound(f"{name} comes from no commit that is still here: name two REFs")
+    base, tilde, steps = ref.rpartition("~")
+    return f"{base}~{int(steps) + 1}" if tilde and steps.isdigit() else f"{ref}~1"
+
+
+def _ends(client: Client, refs: list[str]) -> tuple[str, str]:
+    if not refs or len(refs) > 2 or (len(refs) == 2 and "..." in refs[0]):
+        raise UsageError(
+            "name one state, two, or A...B; paths start with a slash, and --multi takes more states"
+        )
+    if len(refs) == 2:
+        return refs[0], refs[1]
+    return (refs[0], "") if "..." in refs[0] else (origin(client, refs[0]), refs[0])
+
+
+def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        whole, newline, rest = (rest + piece).rpartition(b"\n")
+        yield whole + newline
+    yield rest
+
+
+class _Source:
+    """Pieces as something to `read`."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        if not self._rest:
+            self._rest = next(self._pieces, b"")
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
