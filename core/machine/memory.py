@@ -95,8 +95,10 @@ def _scan(memory: GuestMemory) -> NDArray[np.int64]:
                                    PAGE_IS_FILE, PAGE_IS_FILE, any_of, PAGE_IS_PRESENT)
             )  # fmt: skip
             count = fcntl.ioctl(descriptor, PAGEMAP_SCAN, argument, True)
-            position = SCAN_ARGUMENT.unpack(argument)[4]
             runs = regions[:count]
+            position = SCAN_ARGUMENT.unpack(argument)[4]
+            if count:  # some kernels report an end before the last run's when the array is full
+                position = max(position, int(runs["end"][-1]))
             first = (runs["start"] - np.uint64(memory.start)) // np.uint64(PAGE_BYTES)
             pages = (runs["end"] - runs["start"]) // np.uint64(PAGE_BYTES)
             found.append(np.stack([first, pages], axis=1).astype(np.int64))
