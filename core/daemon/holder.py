@@ -208,6 +208,7 @@ def enter_namespaces() -> None:
 
 def main() -> None:
     """`python -m core.daemon.holder HOME`: serve; ends quietly when another holder serves this home."""
+    os.umask(0o077)
     home = find_home(sys.argv[1])
     home.make()
     lock = os.open(home.runtime / "holder.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

@@ -16,6 +16,7 @@ from core.engine.context import Engine, Progress, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound
+from core.guest.identity import make_identity
 from core.image.job import run_build, run_digest
 from core.image.kernel import KERNEL_ARGS
 from core.image.recipe import Recipe
@@ -28,6 +29,8 @@ from core.store.files import sync_directory
 
 ACCELERATOR = "VERTUI_ACCEL"  # overrides the choice by booting
 BOOT_DEADLINES_S = {"kvm": 15.0, "tcg": 120.0}  # kvm boots in one second or never; emulation takes 4 to 30
+FIRST_FREEZE_S = 5.0  # a guest that is still starting its console takes longer than one at work
+PROMPT, PROMPT_DEADLINE_S = b"# ", 60.0  # what root's shell on the console prints when it is ready
 TRIES = 2  # a boot that fails once under load is tried again
 BUILD_NETWORK = MAX_INDEX  # the network number of the one machine being built
 
@@ -136,6 +139,7 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
 
 async def _golden(engine: Engine, name: str, image: str, work: Path, spec: MachineSpec, live: Live) -> Image:
     """Commit the booted machine, put the image's files in place, and make both true in one transaction."""
+    await _settle(live)
     shot = await freeze_and_read(engine, live, image, None, spec)
     if not shot.captured.quiesced:
         raise GuestFailed("its processes could not be frozen")
@@ -159,6 +163,19 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
         if old.name == old.id and not _users(engine, old):
             remove_image(engine, old.id)
     return made
+
+
+async def _settle(live: Live) -> None:
+    """Let a fresh guest do once what every child would otherwise do first: take an identity, start a shell, prompt."""
+    await live.agent.freeze(FIRST_FREEZE_S)
+    await live.agent.identity(make_identity("vertui"))
+    await live.agent.thaw()
+    async for _ in await live.agent.exec("true"):
+        pass
+    async with asyncio.timeout(PROMPT_DEADLINE_S):
+        async for printed in live.console.view():
+            if PROMPT in printed:
+                return
 
 
 def plan_remove_image(engine: Engine, name: str) -> Plan:

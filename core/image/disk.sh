@@ -12,7 +12,7 @@ tar --extract --numeric-owner --exclude='./dev/*' --file="$tar" --directory="$tr
 mkdir -p "$ours" "$tree/usr/lib/modules"
 cp -R "$modules/." "$tree/usr/lib/modules"
 install -m 755 "$busybox" "$ours/busybox"
-for script in init console sshd; do
+for script in init console; do
     install -m 755 "$guest/$script.sh" "$ours/$script"
 done
 install -m 644 "$guest/inittab" "$tree/etc/inittab"

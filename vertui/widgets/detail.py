@@ -47,7 +47,7 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         "address": branch.address,
         "memory": size(branch.memory_bytes) if branch.memory_bytes else "",
         "namespace": branch.namespace,
-        "changed": f"{size(branch.changed_bytes)} since head" if branch.changed_bytes else "",
+        "changed": f"{size(branch.changed_bytes)} over its image" if branch.changed_bytes else "",
         "tap": branch.tap,
         "disk": f"{size(branch.disk_bytes)} written" if branch.disk_bytes else "",
         "pid": str(branch.pid) if branch.pid else "",
