@@ -37,6 +37,8 @@ def read_names(volume: Volume, inodes: Inodes) -> dict[int, Names]:
         _check_sums(volume, inodes, holders, rows)
         for inode, row in zip(holders.tolist(), rows, strict=True):
             _parse_block(volume.disk.name, inode, row.tobytes(), found[inode])
+    for inode, names in found.items():
+        _check_names(volume.disk.name, inode, names)
     return found
 
 
@@ -81,21 +83,29 @@ def _check_sums(volume: Volume, inodes: Inodes, owners: Blocks, rows: Bytes) -> 
 
 
 def _parse_block(disk: str, inode: int, block: bytes, names: Names) -> None:
-    """Add the entries of one block of directory `inode` to `names`; Damaged if it is malformed."""
-    position, end = 0, len(block)
+    """Add the entries of one block of directory `inode`, `.` and `..` too, to `names`; Damaged if it is malformed."""
+    position, end, unpack = 0, len(block), _ENTRY.unpack_from
     while position < end:
-        if end - position < _ENTRY.size:
+        if end - position < 8:
             raise _damaged(disk, inode)
-        target, length, name_length, _ = _ENTRY.unpack_from(block, position)
-        if length < _ENTRY.size + name_length or length % 4 or position + length > end:
+        target, length, name_length, _ = unpack(block, position)
+        if length < 8 + name_length or length & 3 or position + length > end:
             raise _damaged(disk, inode)
         if target:
             name = block[position + 8 : position + 8 + name_length]
-            if not name or b"/" in name or b"\0" in name or name in names:
+            if name in names or not name:
                 raise _damaged(disk, inode)
-            if name not in (b".", b".."):
-                names[name] = target
+            names[name] = target
         position += length
+
+
+def _check_names(disk: str, inode: int, names: Names) -> None:
+    """Refuse names that are paths, and leave out the directory itself and the one above."""
+    together = b"".join(names)
+    if b"/" in together or b"\0" in together:
+        raise _damaged(disk, inode)
+    names.pop(b".", None)
+    names.pop(b"..", None)
 
 
 def _damaged(disk: str, inode: int) -> Damaged:

@@ -139,8 +139,8 @@ class PathIndex:
         return upper[inode] if inode in upper else self._lower.directories.get(inode)
 
     def knows(self, inode: int) -> bool:
-        """Whether the inode is a directory here or has a name."""
-        return self.names(inode) is not None or bool(self.links(inode))
+        """Whether the inode was ever read: if it changed since, it is touched and read again anyway."""
+        return inode in self._lower.links or inode in self._upper.links or self.names(inode) is not None
 
     def links(self, inode: int) -> list[Link]:
         """All names of an inode."""

@@ -1,0 +1,143 @@
+"""Two states of an image compared: time and bytes read, beside the ways that walk both."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from disks import ROOT, Disks, make_disks
+from report import Report, median_ms
+
+from core.diff.filesystem import diff_disks, walk
+from core.diff.index import PathIndex
+from core.diff.shape import as_json
+from core.machine.qcow2 import ChainDisk
+
+FEW, MANY = 20_000, 200_000
+QUICK_FEW, QUICK_MANY = 2_000, 20_000
+WARM_MS, WARM_AIM_MS, COLD_MS = 150.0, 50.0, 1000.0
+TIMES_MORE = 2.0  # what ten times the files may cost at most
+
+MOUNTED = """
+set -e
+mount -o loop,ro "$1" "$3/before"
+mount -o loop,ro "$2" "$3/after"
+shift 2
+cd "$1"; shift
+set +e
+"$@" > out 2>&1 < /dev/null
+cd /
+umount "$OLDPWD/before"
+umount "$OLDPWD/after"
+"""
+
+
+def measure(quick: bool) -> Report:
+    """Our figures for few and many files, then the others' for few."""
+    sizes = (QUICK_FEW, QUICK_MANY) if quick else (FEW, MANY)
+    report = Report(f"diff: {sizes[0]:,} and {sizes[1]:,} files, 100 changed")
+    found = {}
+    for files in sizes:
+        disks = make_disks(files)
+        warm, cold = _ours_ms(disks, quick)
+        found[files] = warm, _read_bytes(disks)
+        scale = 1.0 if files == sizes[0] else TIMES_MORE
+        report.add(f"{files:,} files, warm path index", warm, "ms", must=WARM_MS * scale, aim=WARM_AIM_MS)
+        must = COLD_MS if files == sizes[0] else None
+        report.add(f"{files:,} files, no path index yet", cold, "ms", must=must)
+        report.add(f"{files:,} files, bytes read", found[files][1] / 1024, "KiB")
+    few, many = (found[files] for files in sizes)
+    report.add("ten times the files: time", many[0] / few[0], "times", must=TIMES_MORE, aim=1.0)
+    report.add("ten times the files: bytes read", many[1] / few[1], "times", must=TIMES_MORE, aim=1.0)
+    _add_others(report, make_disks(sizes[0]), sizes[0])
+    return report
+
+
+def _ours_ms(disks: Disks, quick: bool) -> tuple[float, float]:
+    with ChainDisk(disks.before) as base:
+        index = PathIndex(base)
+        warm = median_ms(lambda: summary(disks, index), quick)
+    return warm, median_ms(lambda: summary(disks, None), quick=True)
+
+
+def summary(disks: Disks, index: PathIndex | None) -> dict[str, int]:
+    """What a diff's request does once it has its two states: open, compare, shape."""
+    with ChainDisk(disks.before) as a, ChainDisk(disks.before, [disks.overlay]) as b:
+        counts: dict[str, int] = as_json(diff_disks(a, b, index))["counts"]
+        return counts
+
+
+def _read_bytes(disks: Disks) -> int:
+    """What a warm diff reads, by /proc/self/io, which counts whether or not the page cache has it."""
+    with ChainDisk(disks.before) as base:
+        index = PathIndex(base)
+        before = _read_so_far()
+        summary(disks, index)
+        return _read_so_far() - before
+
+
+def _read_so_far() -> int:
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def _add_others(report: Report, disks: Disks, files: int) -> None:
+    """The others run once, with everything in the page cache: they walk both trees and read every file."""
+    name = f"{files:,} files, walk of both without mounting (as virt-diff)"
+    report.add(name, _timed_ms(lambda: _walk_both(disks)), "ms")
+    commands = {
+        "diff -rq on loop mounts": ["diff", "-rq", "before", "after"],
+        "rsync -n on loop mounts": ["rsync", "-nrlptgoDc", "--delete", "before/", "after/"],
+        "git diff --no-index --stat on loop mounts": [
+            "git",
+            "diff",
+            "--no-index",
+            "--stat",
+            "before",
+            "after",
+        ],
+    }
+    for title, command in commands.items():
+        if shutil.which(command[0]) is None:
+            report.notes.append(f"{title}: {command[0]} is not installed")
+            continue
+        try:
+            _mounted(disks, command)
+            report.add(f"{files:,} files, {title}", _mounted(disks, command), "ms")
+        except subprocess.CalledProcessError:
+            report.notes.append(f"{title}: this user cannot mount")
+
+
+def _walk_both(disks: Disks) -> None:
+    trees = []
+    with ChainDisk(disks.before) as a, ChainDisk(disks.after) as b:
+        for disk in (a, b):
+            trees.append(walk(disk))
+    assert trees[0] != trees[1]
+
+
+def _mounted(disks: Disks, command: list[str]) -> float:
+    with _directory() as work:
+        timed = ["sh", "-c", 'date +%s%N > began; "$@"; date +%s%N > ended', "sh", *command]
+        script = ["unshare", "-m", "sh", "-c", MOUNTED, "mounted", disks.before, disks.after, work, *timed]
+        subprocess.run(script, check=True, capture_output=True)
+        began, ended = (int((work / name).read_text()) for name in ("began", "ended"))
+        return (ended - began) / 1e6
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    work = ROOT / "mounts"
+    for name in ("before", "after"):
+        (work / name).mkdir(parents=True, exist_ok=True)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work)
+
+
+def _timed_ms(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return (time.perf_counter() - began) * 1000
