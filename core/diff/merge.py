@@ -50,10 +50,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Clash:
-    """A path both changed, and how."""
+    """A path both changed, and how. One that is not `decidable` cannot be decided for theirs."""
 
     path: bytes
     reason: str
+    decidable: bool = True
 
     def __str__(self) -> str:
         return f"{shown(self.path)} ({self.reason})"
@@ -66,9 +67,19 @@ class Merge:
     steps: tuple[Step, ...]
     clashes: tuple[Clash, ...]
 
+    def undecided(self, prefer: Prefer | None) -> tuple[Clash, ...]:
+        """The clashes a preference leaves open."""
+        if prefer is Prefer.THEIRS:
+            return tuple(clash for clash in self.clashes if not clash.decidable)
+        return () if prefer else self.clashes
+
 
 class _Differ(Exception):
     """Both sides changed this, in different ways."""
+
+
+class _NoPlace(_Differ):
+    """There is no directory any more for what they changed."""
 
 
 def merge(
@@ -134,8 +145,9 @@ class _Merger:
             try:
                 step = self._step(entry)
             except _Differ as clash:
-                clashes.append(Clash(entry.path, str(clash)))
-                step = self._theirs_whole(entry) if prefer is Prefer.THEIRS else None
+                decidable = not isinstance(clash, _NoPlace)
+                clashes.append(Clash(entry.path, str(clash), decidable))
+                step = self._theirs_whole(entry) if decidable and prefer is Prefer.THEIRS else None
             if step:
                 steps.append(step)
         return Merge(tuple(steps), tuple(clashes))
@@ -173,7 +185,7 @@ class _Merger:
         while entry.after and (path := path.rpartition(b"/")[0]):
             mine = self._mine.get(path)
             if mine and mine.before and not _is_directory(mine.after):
-                raise _Differ(f"{shown(path)} is no directory here")
+                raise _NoPlace(f"{shown(path)} is no directory here")
         if not _is_directory(entry.before) or _is_directory(entry.after):
             return
         below = entry.path + b"/"

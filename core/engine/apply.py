@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.diff.content import Content
-from core.diff.merge import Merge, Prefer, Step, merge
+from core.diff.merge import Clash, Merge, Prefer, Step, merge
 from core.diff.meta import FILE_TYPES, FileType, Meta
 from core.diff.select import Selection
 from core.diff.shape import shown
@@ -48,8 +48,9 @@ async def apply(
                 return merge(*disks, known_paths(engine, root), files, prefer)
 
             found = await asyncio.to_thread(plan)
-            if found.clashes and prefer is None:
-                raise Conflict(_listed(source, row.name, found))
+            undecided = found.undecided(prefer)
+            if undecided:
+                raise Conflict(_listed(source, row.name, undecided, prefer))
             if found.steps:
                 await _put(live, found.steps)
         record.summary = f"apply {len(found.steps)} changes of {source} to {row.name}"
@@ -60,13 +61,12 @@ async def apply(
     }
 
 
-def _listed(source: str, target: str, found: Merge) -> str:
-    listed = "; ".join(map(str, found.clashes[:CLASHES_SHOWN]))
-    more = len(found.clashes) - CLASHES_SHOWN
-    return (
-        f"{len(found.clashes)} changed in both {source} and {target}, --ours or --theirs decides: {listed}"
-        + (f"; and {more} more" if more > 0 else "")
-    )
+def _listed(source: str, target: str, clashes: tuple[Clash, ...], prefer: Prefer | None) -> str:
+    fix = "--ours leaves them" if prefer else "--ours or --theirs decides"
+    listed = "; ".join(map(str, clashes[:CLASHES_SHOWN]))
+    more = len(clashes) - CLASHES_SHOWN
+    end = f"; and {more} more" if more > 0 else ""
+    return f"{len(clashes)} changed in both {source} and {target}, {fix}: {listed}{end}"
 
 
 async def _put(live: Live, steps: tuple[Step, ...]) -> None:

@@ -1,0 +1,251 @@
+"""Diffs of running machines: at points that leave nothing, against what the guests themselves see, and beyond files."""
+
+import io
+import pickle
+import random
+import subprocess
+import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from core.daemon import streams
+from core.daemon.client import Client
+from core.errors import Conflict, Unsupported, UsageError
+from core.home import Home
+from core.model import ExecRequest
+from tests.conftest import full
+from tests.guests import Guest, collect
+from tests.machine.test_cli import vertui
+from tests.unit import diff_images
+from tests.unit.diff_images import Seen
+from tests.unit.told import assert_told
+
+DIFFS = 100 if full() else 10
+HISTORIES = 50 if full() else 3
+SMALL_FILES = 10_000 if full() else 1_000
+PROJECT = (
+    "mkdir -p /root/p && cd /root/p && seq 100 > text && seq 20 > both && echo x > gone && echo y > kept"
+)
+
+
+def send(guest: Guest, data: bytes, path: str) -> None:
+    request = ExecRequest(guest.name, ("sh", "-c", f"cat > {path}"), stdin=True)
+    with streams.run(guest.client.home, request) as stream:
+        stream.write(data)
+        stream.eof()
+        assert collect(stream).code == 0
+
+
+def paths(found: dict[str, object]) -> set[str]:
+    entries = found["entries"]
+    assert isinstance(entries, list)
+    return {str(entry["path"]) for entry in entries}
+
+
+def test_points_leave_nothing(main: Guest, client: Client, home: Home) -> None:
+    """Many diffs of a live branch, one after the other and at once: catalog and disk chain stay as they were."""
+    client.fork("main", 1)
+    branch = main.other("b1")
+    parent = next(item.parent for item in client.tree().branches if item.name == "b1")
+    assert parent is not None
+
+    def things() -> tuple[object, ...]:
+        tree = client.tree()
+        heads = [(item.name, item.head, item.state) for item in tree.branches]
+        return heads, tree.commits, sorted(home.layers.iterdir()), sorted(home.commits.iterdir())
+
+    before = things()
+    for number in range(DIFFS):
+        branch.text(f"echo {number} > /root/unsynced-{number}")
+        assert f"/root/unsynced-{number}" in paths(client.diff(parent, "b1"))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: client.diff(parent, "b1"), range(8)))
+    assert all(paths(one) == paths(found[0]) and one["fallbacks"] == 0 for one in found)
+    assert len(paths(found[0])) == DIFFS
+    assert things() == before
+    branch.text("test -e /root/unsynced-0")
+
+
+def test_histories_equal_what_the_guest_saw(main: Guest, client: Client) -> None:
+    """Random lives of a tree in a guest, each ending in a commit; compared when no machine is left."""
+    seed = random.randrange(1 << 30) if full() else 7
+    print(f"seed {seed}")
+    send(main, Path(diff_images.__file__).read_bytes(), "/root/act.py")
+    main.text(
+        "mkdir -p /root/tree/d && cd /root/tree && seq 9000 > large && echo a > small && cp small d/copy"
+    )
+    main.text("truncate -s 1G /root/tree/sparse")
+    commits, seen = [client.commit("main").commit.id], list[bytes]()
+    for number in range(HISTORIES):
+        if number == HISTORIES - 1:
+            main.text(f"mkdir /root/tree/many && cd /root/tree/many && seq {SMALL_FILES} | xargs touch")
+            commits[-1] = client.commit("main").commit.id
+        main.text(f"python3 /root/act.py history {seed + number} /root/tree /root/seen 2>&1")
+        seen.append(main.run("cat /root/seen").stdout)
+        commits.append(client.commit("main").commit.id)
+    client.suspend_all(now=True)
+    assert all(branch.pid is None for branch in client.tree().branches)
+    for (a, b), told in zip(pairwise(commits), seen, strict=True):
+        old, new = pickle.loads(told)
+        found = client.diff(a, b, path=["/root/tree"], fallback=False)
+        assert found["fallbacks"] == 0 and found["notes"] == []
+        assert_told(found["entries"], *(rooted(side) for side in (old, new)))
+
+
+def rooted(side: object) -> dict[bytes, Seen]:
+    assert isinstance(side, list)
+    return {b"/root/tree" + (path if path != b"/" else b""): Seen(*seen) for path, seen in side}
+
+
+def test_beyond_files(main: Guest, client: Client) -> None:
+    client.fork("main", 2)
+    one, two = main.other("b1"), main.other("b2")
+    server = "import socket, time; s = socket.create_server(('', 8123)); time.sleep(600)"
+    two.start(f'exec python3 -c "{server}"')
+    one.start("exec sleep 4321")
+    two.text("head -c 20000000 /dev/urandom > /dev/shm/heat")
+    two.text(
+        "sed -i '0,/^Version: /s/^Version: .*/Version: 99/' /var/lib/dpkg/status;"
+        " until ss -Hlnt | grep 8123; do sleep 0.2; done"
+    )
+    found = client.diff("b1", "b2", processes=True, ports=True, packages=True, memory=True)
+    assert found["notes"] == []
+    assert any(server in process["command"] for process in found["processes"]["started"])
+    assert [process["command"] for process in found["processes"]["ended"] if "4321" in process["command"]]
+    assert {(port["port"], port["command"]) for port in found["ports"]["opened"]} == {(8123, "python3")}
+    assert found["ports"]["closed"] == []
+    changed = found["packages"]["changed"]
+    assert [package["after"] for package in changed] == ["99"]
+    heat = found["memory"]
+    assert 20_000_000 / 4096 <= heat["changed_pages"] == sum(heat["cells"]) < heat["pages"]
+    assert heat["pages"] == len(heat["cells"]) * heat["cell_pages"]
+    head = client.commit("b2").commit.id
+    same = client.diff(head, head, memory=True, processes=True)
+    assert same["memory"]["changed_pages"] == 0 and same["entries"] == []
+    assert "running branches only" in same["notes"][0]
+    shown = vertui("diff", "b1", head, "--memory", "--packages").stdout
+    assert "█" in shown and "→ 99" in shown
+
+
+def test_siblings_side_by_side(main: Guest, client: Client) -> None:
+    main.text(PROJECT)
+    client.fork("main", 4)
+    for number in range(1, 5):
+        main.other(f"b{number}").text(
+            f"cd /root/p && echo {number // 3} > text && rm gone && echo {number} > own &&"
+            f" chmod {600 + number // 4} kept"
+        )
+    main.other("b4").text("cd /root/p && seq 100 > text")
+    found = client.diff_siblings(["b1", "b2", "b3", "b4"], ignore=["/var", "own"])
+    told = {
+        row["path"]: [(cell["kind"][0], cell["change"]) if cell else None for cell in row["cells"]]
+        for row in found["rows"]
+    }
+    assert told == {
+        "/root/p/gone": [("r", 1)] * 4,
+        "/root/p/kept": [("m", 1)] * 3 + [("m", 2)],
+        "/root/p/text": [("m", 1), ("m", 1), ("m", 2), None],
+    }
+    with pytest.raises(UsageError, match="at least two"):
+        client.diff_siblings(["b1"])
+
+
+def test_a_winners_work_leaves_and_comes_home(tmp_path: Path, main: Guest, client: Client) -> None:
+    """By a patch into a checkout, by a tar, and by `apply` into another branch."""
+    main.text(PROJECT)
+    client.fork("main", 2)
+    winner = main.other("b1")
+    winner.text(
+        "cd /root/p && sed -i s/^50$/fifty/ text && sed -i s/^15$/fifteen/ both && rm gone && chmod +x kept &&"
+        " head -c 5000 /dev/urandom > binary && ln -s text link && mkdir -p deep/er empty && mv both deep/er/moved &&"
+        " mv deep/er/moved both && echo z > deep/er/z && ln deep/er/z deep/z2"
+    )
+    checkout = tmp_path / "checkout" / "root" / "p"
+    checkout.parent.mkdir(parents=True)
+    assert vertui("export-files", "main", "/root/p", str(checkout)).returncode == 0
+    made = subprocess.run(["git", "init", "-q", str(tmp_path / "checkout")])
+    assert made.returncode == 0
+    patched = vertui("patch", "b1", "/root/p")
+    assert (patched.returncode, patched.stderr) == (
+        3,
+        "vertui: not in the patch: +/root/p/empty: directory\n",
+    )
+    applied = subprocess.run(
+        ["git", "apply", "-"], cwd=tmp_path / "checkout", input=patched.stdout, text=True
+    )
+    assert applied.returncode == 0
+    assert vertui("export-files", "b1", "/root/p", str(tmp_path / "out")).returncode == 0
+    (tmp_path / "out" / "empty").rmdir()
+    same = subprocess.run(["diff", "-r", "--no-dereference", checkout, tmp_path / "out"], capture_output=True)
+    assert same.stdout == b""
+    assert (checkout / "kept").stat().st_mode & 0o111
+
+    main.text("cd /root/p && sed -i s/^3$/three/ both")
+    done = vertui("apply", "b1", "main", "/root/p")
+    assert done.returncode == 0, done.stderr
+    main.text(
+        "cd /root/p && grep -q three both && grep -q fifteen both && grep -q fifty text && test -x kept -a ! -e gone &&"
+        " test -d empty -a -L link && test $(stat -c %h deep/z2) = 2 && ! ls -a / | grep vertui-apply"
+    )
+    assert paths(client.diff("b1", "main", path=["/root/p"])) == {"/root/p/both"}
+    assert client.log(1)[0].verb == "apply"
+
+
+def test_both_changed(main: Guest, client: Client) -> None:
+    main.text(PROJECT)
+    client.fork("main", 1)
+    main.other("b1").text(
+        "cd /root/p && echo theirs > text && rm kept && echo t > gone && mkdir new && echo t > new/x"
+    )
+    main.text("cd /root/p && echo ours > text && echo more >> kept && echo o > new")
+    before = main.text("cd /root/p && md5sum *")
+    with pytest.raises(Conflict, match=r"4 changed in both") as refusal:
+        client.apply("b1", "main")
+    for path in ("text (content)", "kept (removed there, changed here)", "new (added in both)", "new/x"):
+        assert f"/root/p/{path}" in str(refusal.value)
+    assert main.text("cd /root/p && md5sum *") == before
+    assert [operation.error[:9] for operation in client.log(1)] == ["4 changed"]
+    client.apply("b1", "main", prefer="ours")
+    assert main.text("cd /root/p && cat text gone") == "ours\nt"
+    client.apply("b1", "main", ["/root/p/text", "/root/p/kept"], prefer="theirs")
+    assert main.text("cd /root/p && cat text && ls") == "theirs\nboth\ngone\nnew\ntext"
+    assert client.apply("b1", "main", ["/root/p/text"])["changed"] == []
+
+
+def test_a_disk_that_cannot_be_read_is_asked_about(main: Guest, client: Client) -> None:
+    """A feature bit unknown to the reader is set behind the running kernel's back."""
+    client.fork("main", 2)
+    main.other("b1").text("echo one > /root/one")
+    two = main.other("b2")
+    two.text("touch /root/two && setfattr -n user.x -v y /root/two 2>/dev/null; chmod 700 /root/two; sync")
+    flip = "import os; d = os.open('/dev/vda', 2); os.pwrite(d, bytes([os.pread(d, 1, 1122)[0] ^ 1]), 1122)"
+    two.text(f'python3 -c "{flip}"')
+    with pytest.raises(Unsupported):
+        client.diff("b1", "b2", fallback=False)
+    found = client.diff("b1", "b2", path=["/root"])
+    assert found["fallbacks"] == 1 and "read inside the guests" in found["notes"][0]
+    assert {(entry["path"], entry["kind"]) for entry in found["entries"]} == {
+        ("/root/one", "removed"),
+        ("/root/two", "added"),
+    }
+
+
+def test_a_tar_has_everything(main: Guest, client: Client) -> None:
+    main.text(
+        "mkdir /root/t && cd /root/t && mknod null c 1 3 && mkfifo pipe && echo a > a && ln a b && chown 5:6 a &&"
+        " python3 -c \"import os; os.setxattr('a', 'user.note', b'\\xff1')\" && chmod 4711 a && ln -s / out && mkdir e"
+    )
+    data = b"".join(client.files("main", "/root/t"))
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        members = {member.name: member for member in archive}
+    assert set(members) == {".", "./a", "./b", "./null", "./pipe", "./out", "./e"}
+    first = members["./a"]
+    assert (first.mode, first.uid, first.gid) == (0o4711, 5, 6)
+    assert first.pax_headers["SCHILY.xattr.user.note"].encode(errors="surrogateescape") == b"\xff1"
+    assert members["./b"].islnk() and members["./null"].ischr() and members["./pipe"].isfifo()
+    assert abs(first.mtime - time.time()) < 1000
+    assert members["./out"].linkname == "/"
