@@ -7,7 +7,6 @@ import subprocess
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -79,17 +78,20 @@ def test_histories_equal_what_the_guest_saw(main: Guest, client: Client) -> None
         "mkdir -p /root/tree/d && cd /root/tree && seq 9000 > large && echo a > small && cp small d/copy"
     )
     main.text("truncate -s 1G /root/tree/sparse")
-    commits, seen = [client.commit("main").commit.id], list[bytes]()
+    lives = list[tuple[str, str, bytes]]()
+    before = client.commit("main").commit.id
     for number in range(HISTORIES):
         if number == HISTORIES - 1:
             main.text(f"mkdir /root/tree/many && cd /root/tree/many && seq {SMALL_FILES} | xargs touch")
-            commits[-1] = client.commit("main").commit.id
+            before = client.commit("main").commit.id
         main.text(f"python3 /root/act.py history {seed + number} /root/tree /root/seen 2>&1")
-        seen.append(main.run("cat /root/seen").stdout)
-        commits.append(client.commit("main").commit.id)
+        told = main.run("cat /root/seen").stdout
+        after = client.commit("main").commit.id
+        lives.append((before, after, told))
+        before = after
     client.suspend_all(now=True)
     assert all(branch.pid is None for branch in client.tree().branches)
-    for (a, b), told in zip(pairwise(commits), seen, strict=True):
+    for a, b, told in lives:
         old, new = pickle.loads(told)
         found = client.diff(a, b, path=["/root/tree"], fallback=False)
         assert found["fallbacks"] == 0 and found["notes"] == []
