@@ -13,6 +13,7 @@ import pickle
 import random
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -239,6 +240,19 @@ def _sparse(rng: random.Random, file: bytes, fresh: bytes, _: bytes) -> None:
         write_at(fresh, rng.randrange(1 << 30), b"drop")
 
 
+def _access_list(rng: random.Random, file: bytes, fresh: bytes, _: bytes) -> None:
+    """Reads for everybody, and rights of a certain user (linux/posix_acl_xattr.h)."""
+    entries = [
+        (1, 6, -1),
+        (2, rng.randrange(8), 1000 + rng.randrange(9)),
+        (4, 4, -1),
+        (16, 7, -1),
+        (32, 4, -1),
+    ]
+    packed = b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    os.setxattr(file, "system.posix_acl_access", struct.pack("<I", 2) + packed)
+
+
 _ACTS: list[Callable[[random.Random, bytes, bytes, bytes], object]] = [
     lambda rng, file, fresh, folder: write_at(fresh, 0, rng.randbytes(rng.randrange(20000))),
     lambda rng, file, fresh, folder: write_at(file, os.path.getsize(file), b"appended"),
@@ -255,6 +269,7 @@ _ACTS: list[Callable[[random.Random, bytes, bytes, bytes], object]] = [
     lambda rng, file, fresh, folder: os.setxattr(file, "user.note", b"v" * rng.choice([3, 1500])),
     lambda rng, file, fresh, folder: os.mknod(fresh, stat.S_IFCHR | 0o600, os.makedev(300, 70000)),
     lambda rng, file, fresh, folder: os.mkfifo(fresh),
+    _access_list,
     lambda rng, file, fresh, folder: os.mkdir(fresh),
     lambda rng, file, fresh, folder: shutil.rmtree(folder) if _is_movable(folder) else None,
     _move_folder,
