@@ -28,7 +28,7 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
             request = _exec_request(fields)
             live = engine.machine(request.branch)
             line = len(request.argv) == 1 and any(blank in request.argv[0] for blank in " \t\n")
-            stream = await live.agent.exec(
+            stream = await (await live.agent()).exec(
                 request.argv[0] if line else request.argv,
                 env=request.env,
                 cwd=request.cwd,
@@ -48,7 +48,7 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
         async with _request(socket) as fields:
             offsets = (_number(fields, "stdout_offset"), _number(fields, "stderr_offset"))
             branch = str(fields.get("branch"))
-            stream = await engine.machine(branch).agent.attach(_number(fields, "id"), *offsets)
+            stream = await (await engine.machine(branch).agent()).attach(_number(fields, "id"), *offsets)
             await _follow(socket, stream)
 
     @app.websocket("/v1/console")

@@ -200,7 +200,7 @@ async def _woken(engine: Engine, live: Live, row: BranchRow, began: float, comma
         cont_ms = await start.wake(engine, live, row, quiesced=True)
         fork_ms = (time.perf_counter() - began) * 1000
         if command:
-            await (await live.agent.exec(command)).detach()
+            await (await (await live.agent()).exec(command)).detach()
     except VertuiError as error:
         engine.set_branch(row.id, state=BranchState.FAILED, reason=str(error), machine=None)
         return Child(row.name, False, str(error))

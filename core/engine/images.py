@@ -167,10 +167,10 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
 
 async def _settle(live: Live) -> None:
     """Let a fresh guest do once what every child would otherwise do first: take an identity, start a shell, prompt."""
-    await live.agent.freeze(FIRST_FREEZE_S)
-    await live.agent.identity(make_identity("vertui"))
-    await live.agent.thaw()
-    async for _ in await live.agent.exec("true"):
+    await (await live.agent()).freeze(FIRST_FREEZE_S)
+    await (await live.agent()).identity(make_identity("vertui"))
+    await (await live.agent()).thaw()
+    async for _ in await (await live.agent()).exec("true"):
         pass
     async with asyncio.timeout(PROMPT_DEADLINE_S):
         async for printed in live.console.view():

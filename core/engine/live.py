@@ -15,6 +15,7 @@ from core.network.protocol import Network
 CONSOLE_BYTES = 64 * 1024  # what a viewer sees of the past
 CONSOLE_WAITING = 256  # chunks a slow viewer may lag behind before it misses some
 FREEZE_S = 0.25  # a guest that cannot be frozen in this time is committed unquiesced
+AGAIN_DEADLINE_S = 15.0  # for an agent that its guest's init has to start again
 CONNECT_DEADLINE_S = 60.0  # eight children under emulation share two cores for their first answer
 
 
@@ -91,19 +92,21 @@ class Live:
         self.closing = False
         self.quiesced = False
         self._agent: AgentClient | None = None
+        self._connecting = asyncio.Lock()
         self._paused: contextlib.AsyncExitStack | None = None
 
-    @property
-    def agent(self) -> AgentClient:
-        """The line to the guest. Conflict while the branch is paused, GuestFailed when there is none."""
+    async def agent(self) -> AgentClient:
+        """The line to the guest; one that was lost is made again. Conflict while the branch is paused."""
         if self._paused is not None:
             raise Conflict("the branch is paused: `vertui resume` lets it run on")
-        if self._agent is None:
-            raise GuestFailed("the guest's agent cannot be reached: prune the branch or fork its head")
-        return self._agent
+        async with self._connecting:
+            if self._agent is None or self._agent.lost:
+                await self._close_agent()
+                self._agent = await AgentClient.connect(self.machine.agent_socket, AGAIN_DEADLINE_S)
+            return self._agent
 
     async def connect(self) -> AgentClient:
-        """Greet the guest's agent."""
+        """Greet the agent of a guest that has just begun to run."""
         self._agent = await AgentClient.connect(self.machine.agent_socket, CONNECT_DEADLINE_S)
         return self._agent
 
@@ -168,11 +171,10 @@ class Live:
         await asyncio.to_thread(self.network.close)
 
     async def _freeze(self, stack: contextlib.AsyncExitStack) -> bool:
-        if self._agent is None:
-            return False
-        await stack.enter_async_context(self._agent.gate())
         try:
-            await self._agent.freeze(FREEZE_S)
+            agent = await self.agent()
+            await stack.enter_async_context(agent.gate())
+            await agent.freeze(FREEZE_S)
         except GuestFailed:
             return False
         stack.push_async_callback(self._thaw)

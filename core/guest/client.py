@@ -44,6 +44,11 @@ class AgentClient:
         """End the line. Commands in the guest run on."""
         await self._connection.close()
 
+    @property
+    def lost(self) -> bool:
+        """Has the line ended, so that only a new client reaches the guest?"""
+        return self._connection.lost
+
     def gate(self) -> AbstractAsyncContextManager[None]:
         """Hold everything but the capture's own requests back for the time of a block."""
         return self._connection.gate()

@@ -86,6 +86,10 @@ class Connection:
         try:
             while True:
                 for frame in frames.feed(data):
+                    if frame.type == wire.START:
+                        raise GuestFailed(
+                            "the guest's agent was started again: what it was doing is not known to it"
+                        )
                     if frame.channel in self._channels:
                         self._channels[frame.channel][0](frame)
                 data = await self._read()
@@ -102,6 +106,11 @@ class Connection:
             for _, fail in list(self._channels.values()):
                 fail(failure)
             self._channels.clear()
+
+    @property
+    def lost(self) -> bool:
+        """Has the line ended?"""
+        return self._failure is not None
 
     def open_channel(self, receive: Receive, fail: Fail) -> int:
         """A channel number never used before on this line; GuestFailed when the line is lost.

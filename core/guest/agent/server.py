@@ -66,6 +66,8 @@ class Server:
         """Serve for ever."""
         _ignore_broken_pipes()
         self._outer.watch(self._inner.fileno(), READ, self._serve_commands)
+        self._port.send(wire.frame(wire.START, 0))
+        self._pump()
         while True:
             active = [self._line_timers] if self._work.frozen else [self._line_timers, self._timers]
             waits_s = [wait_s for timers in active if (wait_s := timers.wait_s()) is not None]

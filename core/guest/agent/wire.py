@@ -7,6 +7,7 @@ the checksum covers the header's first nine bytes and the payload. Control paylo
 Zero bytes between frames are skipped: a host that is not answered sends `RESYNC` (more zeros than any frame is long)
 before it says hello again, which completes whatever half frame a restored guest was waiting for. In the other
 direction the answer to a hello is known beforehand, byte for byte, so the host looks for it and drops what precedes.
+An agent that starts says `START`: a host that had greeted an earlier one learns that nobody knows its requests.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 PROTOCOL = 1
 NONCE_BYTES = 16
 
-HELLO, HELLO_REPLY, REQUEST, REPLY, ERROR, STDIN, STDIN_ACK, STDOUT, STDERR, OUTPUT_ACK, EXIT = range(1, 12)
+HELLO, HELLO_REPLY, REQUEST, REPLY, ERROR, STDIN, STDIN_ACK, STDOUT, STDERR, OUTPUT_ACK, EXIT, START = range(
+    1, 13
+)
 
 HEADER = struct.Struct("<BII")
 CHECKSUM = struct.Struct("<I")
