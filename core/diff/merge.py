@@ -129,6 +129,7 @@ class _Merger:
     def __init__(self, disks: Sequence[Disk], taken: Sequence[Entry], mine: Sequence[Entry]) -> None:
         self._taken = taken
         self._mine = {entry.path: entry for entry in mine}
+        self._made = {entry.path for entry in taken if _is_directory(entry.after)}
         metas = (
             [entry.before for entry in (*taken, *mine)],
             [entry.after for entry in mine],
@@ -184,8 +185,9 @@ class _Merger:
         path = entry.path
         while entry.after and (path := path.rpartition(b"/")[0]):
             mine = self._mine.get(path)
-            if mine and mine.before and not _is_directory(mine.after):
-                raise _NoPlace(f"{shown(path)} is no directory here")
+            if mine and not _is_directory(mine.after):
+                made_there = path in self._made
+                raise (_Differ if made_there else _NoPlace)(f"{shown(path)} is no directory here")
         if not _is_directory(entry.before) or _is_directory(entry.after):
             return
         below = entry.path + b"/"

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from core.daemon.codec import encode
@@ -28,7 +29,7 @@ Port = tuple[str, str, int, str]
 async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> bytes:
     """What a command prints; GuestFailed when it fails, prints without end, or does not end."""
     found, said = bytearray(), b""
-    stream = await live.agent.exec(argv, timeout_s=deadline_s, lossless=True)
+    stream = await (await live.agent()).exec(argv, timeout_s=deadline_s, lossless=True)
     async for item in stream:
         if isinstance(item, Exit):
             if item.code:
@@ -47,15 +48,16 @@ async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> byt
     raise GuestFailed(f"{argv[0]} did not end in the guest")
 
 
-async def walk_of(live: Live) -> Walked:
-    """Every file of a guest, as it tells."""
-    told = await output_of(live, guest_script("walk"), WALK_DEADLINE_S)
+async def walk_of(live: Live, tops: Sequence[str]) -> Walked:
+    """The files of a guest at or below some absolute paths, all of them without any, as it tells."""
+    told = await output_of(live, guest_script("walk", *tops), WALK_DEADLINE_S)
     return await asyncio.to_thread(parse_walk, told)
 
 
 async def processes(before: Live, after: Live) -> dict[str, Any]:
     """`{"started": [process], "ended": [process]}`. A forked process keeps its number and its command."""
-    old, new = await asyncio.gather(before.agent.processes(), after.agent.processes())
+    old_agent, new_agent = await before.agent(), await after.agent()
+    old, new = await asyncio.gather(old_agent.processes(), new_agent.processes())
     return {
         "started": [encode(process) for process in _beyond(new, old)],
         "ended": [encode(process) for process in _beyond(old, new)],

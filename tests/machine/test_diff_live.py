@@ -24,8 +24,8 @@ from tests.unit.diff_images import Seen
 from tests.unit.told import assert_told
 
 DIFFS = 100 if full() else 10
-HISTORIES = 50 if full() else 3
-SMALL_FILES = 10_000 if full() else 1_000
+HISTORIES = 50 if full() else 2
+SMALL_FILES = 10_000 if full() else 300
 PROJECT = (
     "mkdir -p /root/p && cd /root/p && seq 100 > text && seq 20 > both && echo x > gone && echo y > kept"
 )
@@ -194,7 +194,7 @@ def test_a_winners_work_leaves_and_comes_home(tmp_path: Path, main: Guest, clien
         " test -d empty -a -L link && test $(stat -c %h deep/z2) = 2 && ! ls -a / | grep vertui-apply"
     )
     assert paths(client.diff("b1", "main", path=["/root/p"])) == {"/root/p/both"}
-    assert client.log(1)[0].verb == "apply"
+    assert "apply" in [operation.verb for operation in client.log(3)]
 
 
 def test_both_changed(main: Guest, client: Client) -> None:
@@ -210,7 +210,7 @@ def test_both_changed(main: Guest, client: Client) -> None:
     for path in ("text (content)", "kept (removed there, changed here)", "new (added in both)", "new/x"):
         assert f"/root/p/{path}" in str(refusal.value)
     assert main.text("cd /root/p && md5sum *") == before
-    assert [operation.error[:9] for operation in client.log(1)] == ["4 changed"]
+    assert any(operation.verb == "apply" and "4 changed" in operation.error for operation in client.log(3))
     client.apply("b1", "main", prefer="ours")
     assert main.text("cd /root/p && cat text gone") == "ours\nt"
     client.apply("b1", "main", ["/root/p/text", "/root/p/kept"], prefer="theirs")

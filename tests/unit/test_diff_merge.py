@@ -123,6 +123,15 @@ def test_what_both_changed_otherwise_is_a_clash(sides: Sides) -> None:
     assert changed(sides.merge(Prefer.THEIRS)) == set(expected) - {"/folder/new"}
 
 
+def test_a_directory_there_and_a_file_here(sides: Sides) -> None:
+    sides.change(1, "mkdir new")
+    sides.write(1, "new/file", "theirs\n")
+    sides.write(0, "new", "ours\n")
+    assert clashes(sides.merge()) == {"/new": "added in both", "/new/file": "/new is no directory here"}
+    assert changed(sides.merge(Prefer.OURS)) == set()
+    assert changed(sides.merge(Prefer.THEIRS)) == {"/new", "/new/file"}
+
+
 def test_a_directory_removed_there_and_filled_here(sides: Sides) -> None:
     sides.change(1, "rm folder/leaf", "rmdir folder")
     sides.write(0, "folder/mine", "mine\n")

@@ -6,6 +6,6 @@ They use nothing but the standard library, and each stands alone: none imports a
 from pathlib import Path
 
 
-def guest_script(name: str) -> tuple[str, ...]:
+def guest_script(name: str, *arguments: str) -> tuple[str, ...]:
     """The command that runs the program `name` in a guest."""
-    return "python3", "-I", "-c", (Path(__file__).parent / f"{name}.py").read_text()
+    return "python3", "-I", "-c", (Path(__file__).parent / f"{name}.py").read_text(), *arguments

@@ -1,4 +1,7 @@
-"""Runs in a guest: tells of every file on the root filesystem, one line of JSON each, paths in hexadecimal."""
+"""Runs in a guest: tells of every file on the root filesystem, one line of JSON each, paths in hexadecimal.
+
+Arguments: the paths to walk; the root directory without any.
+"""
 
 # The paths are bytes that pathlib cannot hold.
 # ruff: noqa: PTH115, PTH123
@@ -69,5 +72,6 @@ def digest(path: bytes) -> str:
 
 if __name__ == "__main__":
     os.sync()
-    walk(b"/", os.lstat("/").st_dev)
+    for top in sys.argv[1:] or ["/"]:
+        walk(os.fsencode(top), os.lstat("/").st_dev)
     sys.stdout.flush()
