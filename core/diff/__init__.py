@@ -1,4 +1,4 @@
-"""What differs between two machine disks, read from outside: no mount, no help from the guest.
+"""What differs between machine states: disks read from outside, without a mount or help from the guest, and pages.
 
 Words
     disk            whole 4 KiB blocks that never change while open; `core.machine.qcow2.ChainDisk` is one
@@ -14,7 +14,10 @@ Life of a diff: changed blocks → touched inodes → names taken away and added
 A disk must have been taken whole: quiesced, or synced with nothing writing. What cannot be read is refused as
 Unsupported or Damaged in one line; checksums are verified wherever the filesystem has them.
 
-Public names: `diff_disks`, `index_of`, `walk`, `read_file` (filesystem), `PathIndex` (index), `Entry`, `Kind`,
-`Change`, `FilesystemDiff` (entry), `Meta`, `FileType` (meta), `patch` (text), `as_json` (shape), `Disk` (disk).
+Asked of disks       diff_disks, index_of, walk, read_file (filesystem); what a diff holds: entry, meta
+What is shown        Selection (select), as_json (shape), patch, changed_lines (text), matrix (multi)
+What leaves a disk   patch with `whole` and its remarks (text, carry, binary), archive (archive), merge (merge)
+Beside files         installed_packages (packages), differing_pages, heat_map (pages), compare_walks (walked)
+
 They are imported from their modules, so that a reader of disks needs nothing of the comparison.
 """

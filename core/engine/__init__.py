@@ -5,7 +5,9 @@
     capture   commit, pause, resume            start     machines out of commits, distinct and awake
     fork      up, fork                         plans     promote, prune, trash: shown, then executed once
     changes   what undo and redo apply         images    build, base images
-    recover   what a daemon finds when it starts          inspect   tree, sizes, diff
+    recover   what a daemon finds when it starts          inspect   tree, sizes
+    points    states of disks held still, path indexes    compare   diff, siblings, patch
+    guests    what only running guests can tell           export    trees as tar        apply   changes into a branch
 
 A verb is a function of the Engine. Its docstring says what it requires, does on success, and leaves on failure.
 Every state-changing one runs inside `operations.operation`, which writes an intent first and the outcome last.
