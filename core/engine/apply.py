@@ -71,7 +71,7 @@ def _listed(source: str, target: str, clashes: tuple[Clash, ...], prefer: Prefer
 
 async def _put(live: Live, steps: tuple[Step, ...]) -> None:
     """Let the guest carry the steps out; GuestFailed when it cannot, Conflict when files changed meanwhile."""
-    stream = await live.agent.exec(guest_script("put"), stdin=True, timeout_s=DEADLINE_S)
+    stream = await (await live.agent()).exec(guest_script("put"), stdin=True, timeout_s=DEADLINE_S)
     async for piece in in_pieces(_frames(steps)):
         await stream.write_stdin(piece)
     await stream.eof()

@@ -24,7 +24,7 @@ from tests.unit.diff_images import Seen
 from tests.unit.told import assert_told
 
 DIFFS = 100 if full() else 10
-HISTORIES = 50 if full() else 2
+HISTORIES = 50 if full() else 1
 SMALL_FILES = 10_000 if full() else 300
 PROJECT = (
     "mkdir -p /root/p && cd /root/p && seq 100 > text && seq 20 > both && echo x > gone && echo y > kept"
