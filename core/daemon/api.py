@@ -126,6 +126,10 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
             engine, request_id, lambda: images.build_image(engine, request_id, request.name, recipe)
         )
 
+    @app.post("/v1/images/cancel")
+    async def cancel_build(_: body.Nothing) -> None:
+        await images.cancel_build(engine)
+
     @app.post("/v1/up", response_model=Branch)
     async def up(request: body.Up, request_id: str = RequestId) -> Any:
         run = lambda: fork.up(engine, request_id, request.image, request.name)  # noqa: E731

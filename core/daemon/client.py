@@ -112,6 +112,10 @@ class Client:
         """Build an image; options: memory_bytes, vcpus, disk_bytes, packages. Progress comes as events."""
         return decode(Image, self._post("/v1/images", {"name": name, **options}))
 
+    def cancel_build(self) -> None:
+        """Interrupt the image build that is going on; whoever waits for it gets Conflict."""
+        self._post("/v1/images/cancel", {})
+
     def up(self, image: str | None, name: str) -> Branch:
         """Start a branch from an image's golden commit; the first branch becomes the trunk."""
         return decode(Branch, self._post("/v1/up", {"image": image, "name": name}))

@@ -192,6 +192,8 @@ class Holder:
     def _end(self) -> None:
         for pid in self.children.values():
             os.kill(pid, signal.SIGKILL)
+        for key in list(self.kept):
+            self._drop(key)  # a machine that waits for a page ends only once nobody can answer it any more
         for pid in self.children.values():
             os.waitpid(pid, 0)
         shutil.rmtree(self.home.runtime, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 It runs what must reach the host's network (downloads of an image build). One SEQPACKET message is one job: a JSON list,
 the argv, and beside it two descriptors: the job's stdout and stderr, and a pipe into which its exit status is written
-as a decimal number. A job whose status pipe loses its reader is killed with its whole process group: nobody wants it.
+as a decimal number. A job whose status pipe loses its reader gets SIGTERM: nobody wants it, and it has to tidy up.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ def _serve(jobs: socket.socket) -> None:
                 poll.register(status, 0)
             elif descriptor in running:
                 poll.unregister(descriptor)
-                os.killpg(running[descriptor], signal.SIGKILL)
+                os.kill(running[descriptor], signal.SIGTERM)
 
 
 def _run(argv: list[str], output: int) -> int:
@@ -86,7 +86,7 @@ def _reap(running: dict[int, int], poll: select.poll) -> None:
 
 
 async def run_job(porter: int, argv: Sequence[str]) -> AsyncIterator[str]:
-    """Run a job through the porter behind a descriptor and yield its output's lines; killed if the reader leaves.
+    """Run a job through the porter behind a descriptor and yield its output's lines; ended if the reader leaves.
 
     Raises DaemonUnavailable when the porter is gone; a job's failure is for its own output to tell.
     """

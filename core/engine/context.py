@@ -38,7 +38,7 @@ class Engine:
     live: dict[str, Live] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     indexes: dict[Path, PathIndex] = field(default_factory=dict)
-    building: asyncio.Lock = field(default_factory=asyncio.Lock)
+    building: asyncio.Task[object] | None = None
     loading_base: asyncio.Lock = field(default_factory=asyncio.Lock)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     started: float = field(default_factory=time.time)

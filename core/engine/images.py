@@ -42,9 +42,10 @@ async def build_image(engine: Engine, request_id: str, name: str, recipe: Recipe
     On failure, or when interrupted at any point, nothing of it is left but cached downloads.
     """
     check_name(name)
-    if engine.building.locked():
+    if engine.building is not None:
         raise Conflict("another image is being built: wait for it to finish")
-    async with engine.building:
+    engine.building = asyncio.current_task()
+    try:
         porter = await asyncio.to_thread(engine.held.get, PORTER)
         if porter is None:
             raise DaemonUnavailable("the porter is gone: run `vertui daemon stop --all` and start again")
@@ -52,6 +53,19 @@ async def build_image(engine: Engine, request_id: str, name: str, recipe: Recipe
             return await _build_once(engine, request_id, name, recipe, porter)
         finally:
             os.close(porter)
+    except asyncio.CancelledError:
+        raise Conflict(
+            f"the build of image {name} was interrupted: nothing of it is left but downloads"
+        ) from None
+    finally:
+        engine.building = None
+
+
+async def cancel_build(engine: Engine) -> None:
+    """Interrupt the build that is going on; Conflict when there is none."""
+    if engine.building is None:
+        raise Conflict("no image is being built")
+    engine.building.cancel()
 
 
 async def _build_once(engine: Engine, request_id: str, name: str, recipe: Recipe, porter: int) -> Image:

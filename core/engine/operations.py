@@ -36,6 +36,8 @@ async def operation(
         yield record
     except BaseException as error:
         reason = str(error) if isinstance(error, VertuiError) else type(error).__name__
+        if isinstance(error, asyncio.CancelledError):
+            reason = "interrupted"
         _finish(engine, record, OperationState.FAILED, error=reason)
         raise
     _finish(

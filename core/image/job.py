@@ -6,6 +6,7 @@ It prints one JSON object a line: {"step", "fraction"} as it goes, then {"digest
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -66,12 +67,19 @@ def main() -> None:
     except VertuiError as error:
         _say({"error": {"kind": error.kind, "message": str(error)}})
         sys.exit(error.exit_status)
+    except asyncio.CancelledError:
+        sys.exit(128 + signal.SIGTERM)
 
 
 async def _build(recipe: Recipe, directory: Path, cache: Path) -> None:
-    await build_files(
-        recipe, directory, cache, lambda step, fraction: _say({"step": step, "fraction": fraction})
-    )
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+    def progress(step: str, fraction: float) -> None:
+        _say({"step": step, "fraction": fraction})
+
+    await build_files(recipe, directory, cache, progress)
 
 
 def _say(message: dict[str, Any]) -> None:

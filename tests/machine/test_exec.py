@@ -9,7 +9,7 @@ import pytest
 
 from core.daemon import streams
 from core.daemon.client import Client
-from core.errors import Conflict, NotFound, UsageError
+from core.errors import Conflict, GuestFailed, NotFound, UsageError
 from core.model import ExecRequest
 from tests.guests import Guest, collect
 
@@ -70,3 +70,10 @@ def test_exec_is_logged_as_not_undoable(main: Guest, client: Client) -> None:
     assert newest.verb == "exec"
     assert not newest.undoable
     assert "echo logged" in newest.summary
+
+
+def test_an_agent_that_was_killed_is_greeted_again(main: Guest, client: Client) -> None:
+    with pytest.raises(GuestFailed, match="started again"):
+        main.run("pkill -9 -f [v]ertui/agent; sleep 60")
+    assert main.text("echo again") == "again"
+    assert client.fork("main", 1).children[0].ok

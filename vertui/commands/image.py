@@ -2,11 +2,12 @@
 
 import re
 import time
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from core.errors import UsageError
+from core.errors import UsageError, VertuiError
 from core.model import Image
 from vertui.commands.options import DryRun, Json, Yes, new_app
 from vertui.output import Row, say_json, say_table, warn
@@ -66,7 +67,9 @@ def build(
                 name, {key: value for key, value in options.items() if value is not None}
             )
     except KeyboardInterrupt:
-        warn("the daemon goes on building: `vertui log` tells how it ended")
+        with suppress(VertuiError):  # it may just have ended
+            client.cancel_build()
+        warn("interrupted: nothing is left of this build but downloads")
         raise
     took = time.monotonic() - started
     print(f"{built.name}  golden {short(built.golden)}  in {took:.1f} s")

@@ -1,0 +1,76 @@
+"""Building an image: refused, interrupted, instant the second time."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from core.daemon.client import Client
+from core.errors import Conflict, NotFound, UsageError, VertuiError
+from core.home import Home
+
+VERTUI = str(Path(sys.executable).with_name("vertui"))
+
+
+def test_the_same_inputs_again_are_instant(home: Home, client: Client) -> None:
+    before = client.tree().images
+    assert client.build_image("base", {}) == client.build_image("base", {})
+    assert client.tree().images == before
+
+
+def test_bad_inputs_are_refused(client: Client) -> None:
+    for options in ({"memory_bytes": 1}, {"vcpus": 0}, {"disk_bytes": 1}, {"packages": ["no such package!"]}):
+        with pytest.raises(UsageError):
+            client.build_image("other", options)
+    with pytest.raises(UsageError):
+        client.build_image("No Name", {})
+    with pytest.raises(NotFound):
+        client.up("nothing", "x")
+
+
+@pytest.mark.parametrize("step", ["making the root disk", "booting on tcg"])
+def test_interrupted_it_leaves_nothing_half_built(
+    idle_home: Home, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Ctrl-C in a build, at an early and a late step; the base it needs is there."""
+    monkeypatch.setenv("VERTUI_ACCEL", "tcg")
+    built = Path(__file__).parents[2] / "build" / "test-home" / "cache"
+    subprocess.run(["cp", "-al", str(built) + "/.", str(idle_home.cache)], check=True)
+    argv = [VERTUI, "image", "build", "other", "--memory", "256M"]
+    building = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    assert building.stderr is not None
+    for line in building.stderr:
+        if step in line:
+            break
+    time.sleep(0.5)
+    building.send_signal(signal.SIGINT)
+    said = building.stderr.read()
+    building.stderr.close()
+    assert building.wait(timeout=60) == 130
+    assert "interrupted" in said
+    client = Client(idle_home)
+    deadline = time.monotonic() + 20
+    while client.log(1)[0].state == "intent" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert client.log(1)[0].error.startswith("CancelledError") or "interrupted" in client.log(1)[0].error
+    assert [image.name for image in client.tree().images] == ["base"]
+    assert len(list(idle_home.images.iterdir())) == 1
+    assert len(list(idle_home.layers.iterdir())) == 1
+    while list(idle_home.cache.glob("work*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not list(idle_home.cache.glob("work*"))
+
+
+def test_an_image_in_use_stays(home: Home, client: Client) -> None:
+    client.up(None, "main")
+    with pytest.raises(Conflict, match="main"):
+        client.plan_remove_image("base")
+    client.execute(client.plan_prune(["main"], now=True))
+    client.execute(client.plan_remove_image("base"))
+    assert client.tree().images == ()
+    assert not list(home.images.iterdir())
+    with pytest.raises(VertuiError):
+        client.up(None, "main")
