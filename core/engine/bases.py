@@ -4,16 +4,15 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from core.engine.context import Engine, new_id
+from core.engine.context import Engine
 from core.errors import Damaged
 from core.machine import base as base_images
 from core.machine.base import Base
 from core.store.files import disk_error
 
 
-def new_layer(engine: Engine, image_directory: Path) -> str:
-    """A fresh, empty disk layer, made by copying the image's template; its id."""
-    layer = new_id()
+def make_layer(engine: Engine, image_directory: Path, layer: str) -> None:
+    """Make an empty disk layer by copying the image's template. On failure there is none."""
     try:
         shutil.copyfile(image_directory / "empty.qcow2", engine.store.layer_path(layer))
     except FileNotFoundError as error:
@@ -21,7 +20,6 @@ def new_layer(engine: Engine, image_directory: Path) -> str:
     except OSError as error:
         engine.store.layer_path(layer).unlink(missing_ok=True)
         raise disk_error(error, engine.store.layer_path(layer)) from error
-    return layer
 
 
 async def base_of(engine: Engine, golden: str) -> Base:

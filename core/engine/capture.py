@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.catalog import BranchRow
-from core.engine.bases import base_of, new_layer
-from core.engine.context import Engine
+from core.engine.bases import base_of, make_layer
+from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.start import end, start_again
@@ -34,16 +34,17 @@ async def freeze_and_read(
 ) -> Shot:
     """Capture a machine, quiesced if its guest can be frozen. On failure it goes on as it was."""
     directory = engine.home.images / (image if base else f".{image}.tmp")
-    layer = await asyncio.to_thread(new_layer, engine, directory)
-    began = time.perf_counter()
-    try:
-        async with live.held() as quiesced:
-            began = time.perf_counter()
-            state = await live.machine.capture(engine.layer(layer))
-    except BaseException:
-        if layer not in live.machine.layers:
-            engine.store.layer_path(layer).unlink(missing_ok=True)
-        raise
+    layer = new_id()
+    with engine.needing(layer):
+        try:
+            await asyncio.to_thread(make_layer, engine, directory, layer)
+            async with live.held() as quiesced:
+                began = time.perf_counter()
+                state = await live.machine.capture(engine.layer(layer))
+        except BaseException:
+            if layer not in live.machine.layers:
+                engine.store.layer_path(layer).unlink(missing_ok=True)
+            raise
     felt_ms = (time.perf_counter() - began) * 1000
     engine.reach("capture.read")
     under = await base_of(engine, base) if base else None

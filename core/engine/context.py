@@ -5,7 +5,9 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,8 +44,18 @@ class Engine:
     loading_base: asyncio.Lock = field(default_factory=asyncio.Lock)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     started: float = field(default_factory=time.time)
+    needed: Counter[str] = field(default_factory=Counter)
     _sequence: int = 0
     _listeners: set[asyncio.Queue[Event | None]] = field(default_factory=set)
+
+    @contextmanager
+    def needing(self, *layers: str) -> Iterator[None]:
+        """Keep disk layers from being collected while something is made of them that has no row yet."""
+        self.needed.update(layers)
+        try:
+            yield
+        finally:
+            self.needed -= Counter(layers)
 
     # -- events ----------------------------------------------------------------------------------------------
 

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from core.daemon.porter import KEY as PORTER
-from core.engine.bases import new_layer
+from core.engine.bases import make_layer
 from core.engine.capture import freeze_and_read, put_commit
 from core.engine.context import Engine, Progress, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
+from core.engine.recover import collect_layers
 from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound
 from core.guest.identity import make_identity
 from core.image.job import run_build, run_digest
@@ -28,7 +29,8 @@ from core.network.addresses import MAX_INDEX
 from core.store.files import sync_directory
 
 ACCELERATOR = "VERTUI_ACCEL"  # overrides the choice by booting
-BOOT_DEADLINES_S = {"kvm": 15.0, "tcg": 120.0}  # kvm boots in one second or never; emulation takes 4 to 30
+BOOT_DEADLINES_S = {"kvm": 15.0}  # hardware boots in one second or never
+LONGEST_BOOT_S = 120.0  # emulation takes 4 to 30
 FIRST_FREEZE_S = 5.0  # a guest that is still starting its console takes longer than one at work
 PROMPT, PROMPT_DEADLINE_S = b"# ", 60.0  # what root's shell on the console prints when it is ready
 TRIES = 2  # a boot that fails once under load is tried again
@@ -125,30 +127,36 @@ async def _boot_and_commit(
 async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterator[Live]:
     """A machine booted from an image's files until its agent answers; ended afterwards."""
     boot = Boot(work / "vmlinux", work / "initrd", KERNEL_ARGS)
-    layer = await asyncio.to_thread(new_layer, engine, work)
+    layer = new_id()
     network = await asyncio.to_thread(engine.network.create, BUILD_NETWORK)
     empty = base_images.empty(spec.memory_bytes)
     try:
-        machine = await engine.hypervisor.start(new_id(), spec, empty, network.tap_fd or -1, boot)
-        live = Live("", machine, network)
-        try:
-            await live.console.open(machine.console_socket)
-            await machine.open_disk(work / "root.raw", [engine.layer(layer)])
-            await machine.cont()
-            async with asyncio.timeout(BOOT_DEADLINES_S.get(spec.accelerator, BOOT_DEADLINES_S["tcg"])):
-                await live.connect()
-            yield live
-        except TimeoutError as error:
-            last = live.console.text.decode(errors="replace").strip().splitlines()[-1:]
-            raise GuestFailed(
-                f"it did not answer in time on {spec.accelerator}; it last said: {last}"
-            ) from error
-        finally:
-            await live.close()
-            engine.store.layer_path((machine.layers or (layer,))[-1]).unlink(missing_ok=True)
+        with engine.needing(layer):
+            await asyncio.to_thread(make_layer, engine, work, layer)
+            machine = await engine.hypervisor.start(new_id(), spec, empty, network.tap_fd or -1, boot)
+            live = Live("", machine, network)
+            try:
+                await _boot(engine, live, work, layer, BOOT_DEADLINES_S.get(spec.accelerator, LONGEST_BOOT_S))
+                yield live
+            finally:
+                await live.close()
     finally:
         os.close(empty.descriptor)
         await asyncio.to_thread(network.close)
+        collect_layers(engine)
+
+
+async def _boot(engine: Engine, live: Live, work: Path, layer: str, deadline_s: float) -> None:
+    """Let a machine boot until its agent answers; GuestFailed with its last words when it does not in time."""
+    await live.console.open(live.machine.console_socket)
+    await live.machine.open_disk(work / "root.raw", [engine.layer(layer)])
+    await live.machine.cont()
+    try:
+        async with asyncio.timeout(deadline_s):
+            await live.connect()
+    except TimeoutError as error:
+        last = live.console.text.decode(errors="replace").strip().splitlines()[-1:]
+        raise GuestFailed(f"it did not answer within {deadline_s:g} s; it last said: {last}") from error
 
 
 async def _golden(engine: Engine, name: str, image: str, work: Path, spec: MachineSpec, live: Live) -> Image:

@@ -165,8 +165,8 @@ def _sweep_files(engine: Engine, holdings: Holdings) -> None:
 
 
 def collect_layers(engine: Engine) -> int:
-    """Remove disk layers that no commit (also none in the trash) and no machine has; bytes freed."""
-    keep: set[str] = set()
+    """Remove disk layers that no commit (also none in the trash), machine or verb at work has; bytes freed."""
+    keep = set(engine.needed)
     for deleted in (False, True):
         for commit in engine.catalog.commits(deleted=deleted):
             with contextlib.suppress(VertuiError):

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from core.catalog import BranchRow
-from core.engine.bases import base_of, new_layer
+from core.engine.bases import base_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import FREEZE_S, Live
 from core.errors import Conflict, VertuiError
@@ -46,13 +46,21 @@ async def source_of(engine: Engine, commit_id: str) -> Source:
 
 async def load(engine: Engine, row: BranchRow, source: Source) -> Live:
     """A branch's machine, loaded and not yet continued. On failure nothing is left of it."""
+    layer = new_id()
+    with engine.needing(layer, *source.layers):
+        return await _load(engine, row, source, layer)
+
+
+async def _load(engine: Engine, row: BranchRow, source: Source, layer: str) -> Live:
     network: Network = await asyncio.to_thread(engine.network.create, row.number)
     machine: Machine | None = None
-    layer = await asyncio.to_thread(new_layer, engine, engine.home.images / source.image.id)
+    directory = engine.home.images / source.image.id
     try:
+        await asyncio.to_thread(make_layer, engine, directory, layer)
         machine = await _start(engine, row, source, network)
-        layers = [engine.layer(name) for name in (*source.layers, layer)]
-        await machine.open_disk(engine.home.images / source.image.id / "root.raw", layers)
+        await machine.open_disk(
+            directory / "root.raw", [engine.layer(name) for name in (*source.layers, layer)]
+        )
         await machine.load(source.pages, source.table, source.devices)
         engine.held.keep(f"net:{row.number}", network.namespace_fd)
     except BaseException:
