@@ -134,8 +134,11 @@ def _write_file(parent: int, name: str, member: tarfile.TarInfo, archive: tarfil
     descriptor = os.open(name, NEW_FILE, 0o600, dir_fd=parent)
     with _whole(parent, name), os.fdopen(descriptor, "wb") as file:
         while block := content.read(BLOCK_BYTES):
-            file.write(block)
-        file.flush()
+            if block.strip(b"\0"):
+                file.write(block)
+            else:
+                file.seek(len(block), os.SEEK_CUR)  # a hole: what was sparse there stays sparse here
+        file.truncate()
         os.fchmod(descriptor, member.mode & 0o755 | 0o600)
         moment = min(max(0, int(member.mtime)), LATEST)
         os.utime(descriptor, (moment, moment))

@@ -114,6 +114,19 @@ def test_names_that_are_no_text_come_out_as_they_are(tmp_path: Path, image: Path
     assert b"a\xff\n\xfe vi" in names
 
 
+def test_holes_stay_holes(tmp_path: Path, image: Path) -> None:
+    sparse = tmp_path / "sparse"
+    with sparse.open("wb") as file:
+        file.seek(3 << 20)
+        file.write(b"end")
+        file.truncate(12 << 20)
+    debugfs(image, f"write {sparse} sparse")
+    unpacked(tmp_path, image)
+    out = tmp_path / "around" / "out" / "sparse"
+    assert out.read_bytes() == sparse.read_bytes()
+    assert out.stat().st_blocks * 512 < 1 << 20
+
+
 def test_a_stream_cut_off_is_no_tree(tmp_path: Path, image: Path) -> None:
     data = exported(image, b"/aa_evil")
     (tmp_path / "out").mkdir()
