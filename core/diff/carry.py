@@ -19,8 +19,11 @@ Parents = frozenset[bytes]
 
 
 def quoted(name: bytes) -> bytes:
-    """A path as git prints it: in quotes with C escapes when it holds anything but plain ASCII."""
-    if all(32 <= byte < 127 and byte not in _ESCAPES for byte in name):
+    """A path as git prints it: in quotes with C escapes when it holds anything but plain ASCII.
+
+    Also where a name ends with a space above others: git prints those as they are and then cannot apply its own patch.
+    """
+    if b" /" not in name and all(32 <= byte < 127 and byte not in _ESCAPES for byte in name):
         return name
     return b'"' + b"".join(_escaped(byte) for byte in name) + b'"'
 

@@ -132,6 +132,7 @@ def test_it_reads_like_git(tmp_path: Path) -> None:
     ("name", "shown"),
     [
         (b"plain name", b"plain name"),
+        (b"odd /name", b'"odd /name"'),
         (b"tab\there", rb'"tab\there"'),
         (b'quote"', rb'"quote\""'),
         (b"back\\slash", rb'"back\\slash"'),
