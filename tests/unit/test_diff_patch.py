@@ -166,7 +166,7 @@ def test_binary_and_large_files_are_in_it(tmp_path: Path, base: Path) -> None:
 
 def test_a_directory_whose_name_ends_with_a_space(tmp_path: Path, base: Path) -> None:
     new = copy_sparse(base, tmp_path / "new.raw")
-    debugfs(new, 'mkdir "odd "', 'write /dev/null "odd /empty"')
+    debugfs(new, 'mkdir "odd "', 'write /dev/null "odd /empty"', 'sif "odd /empty" mode 0100644')
     with ChainDisk(base) as a, ChainDisk(new) as b:
         assert apply_and_compare(tmp_path, a, b) == []
 
