@@ -2,9 +2,9 @@
 
 import asyncio
 import os
+import signal
 import sys
 import threading
-import time
 from collections import deque
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from core.store.views.mount import mount
 KEY = "views"  # the server among the holder's children, and /dev/fuse among its descriptors
 NODES_KEY = "views-nodes"
 SOURCE = "core.store.views.source:FileSource"
-QUICK_DEATH_S = 1.0  # a server that ends sooner may never come up
-PAUSE_S = 0.25  # before the next try then: far less than the second in which faults are to be answered
-HYDRATE_BYTES = 1 << 20  # read at once in the background: one request of the largest size
+PAUSE_S = (
+    0.25  # after one that ended by itself: it may never come up, and trying for ever must not cost a core
+)
+HYDRATE_BYTES = 1 << 20  # read at once in the background: a cancel is felt after some milliseconds
 LOG_TAIL_BYTES = 1 << 16
 
 
@@ -32,7 +33,6 @@ class Views:
         self._argv = [sys.executable, "-m", "core.store.views.server", source, str(root or home.commits)]
         self._lock = threading.Lock()
         self._pid = 0
-        self._started = 0.0
 
     @property
     def directory(self) -> Path:
@@ -51,9 +51,9 @@ class Views:
             self._mount()
         self._ensure()
 
-    async def ended(self) -> None:
+    async def ended(self, status: int) -> None:
         """Start the server's successor: to be called when the holder tells of the exit of `KEY`."""
-        if time.monotonic() - self._started < QUICK_DEATH_S:
+        if status != -signal.SIGKILL:
             await asyncio.sleep(PAUSE_S)
         await asyncio.to_thread(self._ensure)
 
@@ -105,7 +105,6 @@ class Views:
             finally:
                 for descriptor in found:
                     os.close(descriptor)
-            self._started = time.monotonic()
 
 
 def _runs(pid: int) -> bool:

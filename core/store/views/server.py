@@ -28,9 +28,15 @@ from core.store.views.source import PageSource
 from core.store.views.wire import Attributes, Operation, Request
 
 FUSE_FD, NODES_FD = 3, 4
-WORKERS = 2
-READAHEAD_BYTES = 128 * 1024
-LARGEST_READ_BYTES = 1024 * 1024
+WORKERS = max(
+    2, min(4, os.cpu_count() or 1)
+)  # two, so that one slow read holds up nobody; each decompresses on its own
+READAHEAD_BYTES = (
+    64 * 1024
+)  # read around a fault: as fast in sequence as 128 KiB, and a fault takes half as long
+LARGEST_READ_BYTES = (
+    128 * 1024
+)  # the kernel's own limit for reading ahead; only O_DIRECT would ask for more at once
 BACKGROUND = 12  # reads ahead of need that may wait at once
 GONE, TRY_AGAIN = {errno.ENODEV}, {errno.ENOENT, errno.EINTR, errno.EAGAIN}
 
@@ -113,7 +119,11 @@ class Server:
                 return wire.filesystem()
             case Operation.RELEASE | Operation.RELEASEDIR | Operation.DESTROY:
                 return b""
-            case Operation.WRITE | Operation.SETATTR:
+            case Operation.GETXATTR:
+                if (value := wire.capability(request.body)) is not None:
+                    return value
+                raise OSError(errno.ENODATA, "no such attribute")
+            case Operation.WRITE | Operation.SETATTR | Operation.SETXATTR | Operation.REMOVEXATTR:
                 raise OSError(errno.EROFS, "views are read only")
         raise OSError(errno.ENOSYS, "not needed")
 

@@ -35,6 +35,7 @@ READ_IN = struct.Struct("<2Q2IQ2I")  # handle, offset, size, …
 STATFS_OUT = struct.Struct(
     "<5Q4I24x"
 )  # blocks, free, available, files, free, block size, name length, fragment size
+XATTR_IN = XATTR_OUT = struct.Struct("<2I")  # size, padding
 ENTRY_NAME = struct.Struct("<2Q2I")  # inode, next offset, name length, type
 
 
@@ -50,12 +51,17 @@ class Operation(IntEnum):
     WRITE = 16
     STATFS = 17
     RELEASE = 18
+    SETXATTR = 21
+    GETXATTR = 22
+    REMOVEXATTR = 24
     INIT = 26
     READDIR = 28
     RELEASEDIR = 29
     DESTROY = 38
     BATCH_FORGET = 42  # wants no answer
 
+
+CAPABILITY = "security.capability"
 
 SILENT = frozenset({Operation.FORGET, Operation.BATCH_FORGET})
 
@@ -117,6 +123,18 @@ def attributes(attributes: Attributes) -> bytes:
 def opened() -> bytes:
     """The answer to OPEN: no handle is needed, and the page cache stays."""
     return OPEN_OUT.pack(0, KEEP_CACHE, 0)
+
+
+def capability(body: bytes) -> bytes | None:
+    """The answer to GETXATTR: every file says that it has a capability of one byte. None: no such attribute.
+
+    Before it writes, write(2) has to remove that. When it may not, it fails before it copies a byte; otherwise the
+    kernel would put the bytes into the page cache, where all see them, and only then learn that they are refused.
+    """
+    size, _ = XATTR_IN.unpack_from(body)
+    if name(body[XATTR_IN.size :]) != CAPABILITY:
+        return None
+    return b"\0" if size else XATTR_OUT.pack(1, 0)
 
 
 def filesystem() -> bytes:
