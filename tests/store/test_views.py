@@ -28,18 +28,17 @@ SCENES = (
     "hydrated",
     "idle",
 )
-DEADLINE_S = 120
+DEADLINE_S = 60
 
 
-@pytest.fixture
-def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Home, Held]]:
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Held]]:
     """A holder and nothing else; all of it is gone afterwards."""
-    monkeypatch.setenv("VERTUI_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    home = find_home()
+    home = find_home(str(tmp_path_factory.mktemp("views") / "home"))
     home.make()
     before = host_traces(home.root)
-    subprocess.run([sys.executable, "-m", "core.daemon.holder", str(home.root)], check=True)
+    environment = os.environ | {"VERTUI_HOME": str(home.root), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-m", "core.daemon.holder", str(home.root)], check=True, env=environment)
     held = Held(home)
     yield home, held
     held.close()
@@ -51,13 +50,13 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Home
 @pytest.mark.parametrize("scene", SCENES)
 def test_scene(held: tuple[Home, Held], scene: str) -> None:
     home, holder = held
-    log = home.log / "scene.log"
-    holder.spawn("scene", [sys.executable, "-m", "tests.store.views_scenes", scene, str(home.root)], log, [])
+    log = home.log / f"{scene}.log"
+    holder.spawn(scene, [sys.executable, "-m", "tests.store.views_scenes", scene, str(home.root)], log, [])
     deadline = time.monotonic() + DEADLINE_S
     status = None
     while status is None and time.monotonic() < deadline:
         time.sleep(0.01)
-        status = holder.holdings().exits.get("scene")
+        status = holder.holdings().exits.get(scene)
     print(log.read_text())
     assert status == 0, log.read_text() + (home.log / "views.log").read_text()
     assert str(home.root) not in Path("/proc/self/mounts").read_text()

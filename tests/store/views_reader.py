@@ -7,15 +7,19 @@ Exit status 1: a wrong byte. A page that cannot be had is SIGBUS.
 import mmap
 import os
 import random
+import signal
 import sys
 import time
 from itertools import count, repeat
+
+from core import linux
 
 PAGE = 4096
 
 
 def main() -> None:
     """Print "ready" once the view is mapped; end after COUNT pages, or when standard input ends."""
+    linux.die_with_parent(signal.SIGKILL)
     view, original, seed, wanted, *pages = sys.argv[1:]
     mapped, expected = map_privately(view), map_privately(original)
     print("ready", flush=True)
@@ -25,7 +29,7 @@ def main() -> None:
         page = chance.randrange(len(mapped) // PAGE)
         check(mapped, expected, page)
         if wanted == "forever":
-            time.sleep(chance.random() / 500)
+            time.sleep(chance.random() / 125)
             if ended():
                 break
     for text in pages:
