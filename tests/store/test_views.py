@@ -69,13 +69,13 @@ from core import linux
 from core.store.views import nodes
 from core.store.views.mount import mount
 from core.store.views.server import Server
-from core.store.views.source import FileSource
+from tests.store.views_source import Files
 
 root = Path(sys.argv[1])
 linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
 for name, line in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
     Path(f"/proc/self/{name}").write_text(line)
-server = Server(mount(root / "views"), nodes.Nodes(nodes.make()), FileSource(root))
+server = Server(mount(root / "views"), nodes.Nodes(nodes.make()), Files(root))
 threading.Thread(target=server.run, daemon=True).start()
 print((root / "views" / "abcdef" / "disk").read_text())
 """

@@ -58,6 +58,13 @@ class Scene:
     def pid(self) -> int:
         return self.held.holdings().children[KEY]
 
+    async def kill_server(self) -> None:
+        """Kill the server and wait for its successor: until it is dead it may still answer."""
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        while self.held.holdings().children.get(KEY, pid) == pid:
+            await asyncio.sleep(0.005)
+
     def reads(self) -> list[tuple[str, int, int]]:
         """(commit, first page, count) of all that was read of this scene's memory."""
         lines = [line.split() for line in (self.originals / "reads").read_text().splitlines()]
@@ -212,7 +219,7 @@ async def killed(scene: Scene) -> None:
     for kill in range(KILLS):
         await asyncio.sleep(chance.random() * 0.3)
         began = time.monotonic()
-        os.kill(scene.pid, signal.SIGKILL)
+        await scene.kill_server()
         offset = kill * (512 << 10)
         data = await asyncio.to_thread(os.pread, fresh, PAGE_BYTES, offset)
         slowest = max(slowest, time.monotonic() - began)

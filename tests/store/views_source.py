@@ -5,10 +5,25 @@ from pathlib import Path
 
 from core.errors import Damaged
 from core.model import PAGE_BYTES
-from core.store.views.source import FileSource
 
 
-class Watched(FileSource):
+class Files:
+    """Plain files ROOT/COMMIT/MEDIUM."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def size_bytes(self, commit: str, medium: str) -> int | None:
+        path = self.root / commit / medium
+        return path.stat().st_size if path.exists() else None
+
+    def read(self, commit: str, medium: str, offset: int, length: int) -> bytes | memoryview:
+        with (self.root / commit / medium).open("rb", buffering=0) as file:
+            file.seek(offset)
+            return file.read(length)
+
+
+class Watched(Files):
     """Appends "COMMIT MEDIUM FIRST COUNT" (in pages) to ROOT/reads.
 
     ROOT/COMMIT/MEDIUM.damaged lists pages that are damaged, MEDIUM.short pages after which its answers end too early.
@@ -16,7 +31,6 @@ class Watched(FileSource):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.root = root
         self.reads = os.open(root / "reads", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def read(self, commit: str, medium: str, offset: int, length: int) -> bytes | memoryview:

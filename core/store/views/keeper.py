@@ -16,7 +16,7 @@ from core.store.views.mount import mount
 
 KEY = "views"  # the server among the holder's children, and /dev/fuse among its descriptors
 NODES_KEY = "views-nodes"
-SOURCE = "core.store.views.source:FileSource"
+SOURCE = "core.store.views.source:StoredPages"
 PAUSE_S = (
     0.25  # after one that ended by itself: it may never come up, and trying for ever must not cost a core
 )
@@ -30,7 +30,7 @@ class Views:
     def __init__(self, home: Home, held: Held, source: str = SOURCE, root: Path | None = None) -> None:
         self._home = home
         self._held = held
-        self._argv = [sys.executable, "-m", "core.store.views.server", source, str(root or home.commits)]
+        self._argv = [sys.executable, "-m", "core.store.views.server", source, str(root or home.root)]
         self._lock = threading.Lock()
         self._pid = 0
 

@@ -19,13 +19,16 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import VertuiError
 from core.model import PAGE_BYTES
 from core.store.views import wire
 from core.store.views.nodes import MEDIA, NAME, Nodes
-from core.store.views.source import PageSource
 from core.store.views.wire import Attributes, Operation, Request
+
+if TYPE_CHECKING:  # its module imports the store, which only a server on the store needs
+    from core.store.views.source import PageSource
 
 FUSE_FD, NODES_FD = 3, 4
 WORKERS = max(
@@ -44,7 +47,7 @@ GONE, TRY_AGAIN = {errno.ENODEV}, {errno.ENOENT, errno.EINTR, errno.EAGAIN}
 class Server:
     """Answers requests; each thread calls `work`."""
 
-    def __init__(self, fuse: int, nodes: Nodes, source: PageSource) -> None:
+    def __init__(self, fuse: int, nodes: Nodes, source: "PageSource") -> None:
         self._fuse = fuse
         self._nodes = nodes
         self._source = source

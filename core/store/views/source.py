@@ -1,16 +1,18 @@
 """Where views get their bytes."""
 
-import os
 from pathlib import Path
 from typing import Protocol
 
-from core.errors import Damaged
+from core.errors import NotFound
+from core.model import PAGE_BYTES
+from core.store.protocol import MEMORY
+from core.store.reader import PageReader
 
 
 class PageSource(Protocol):
-    """Contents of commits. Called from several threads at once; must never touch a view, for it would wait for itself.
+    """Contents of commits. Called from several threads at once; must never touch a view: it would wait for itself.
 
-    The server calls `FACTORY(root)` once, with what its command line names.
+    The server makes one, `FACTORY(root)`, out of what its command line names.
     """
 
     def size_bytes(self, commit: str, medium: str) -> int | None:
@@ -22,31 +24,22 @@ class PageSource(Protocol):
         ...
 
 
-class FileSource:
-    """Plain files `ROOT/COMMIT/MEDIUM`, as a directory of exported commits has them."""
+class StoredPages:
+    """The commits of a home's store."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, home: Path) -> None:
+        self._reader = PageReader(home)
 
     def size_bytes(self, commit: str, medium: str) -> int | None:
-        """The file's size."""
+        """What the machine's spec says."""
         try:
-            return self._path(commit, medium).stat().st_size
-        except FileNotFoundError:
+            spec = self._reader.manifest(commit).spec
+        except NotFound:
             return None
+        return spec.memory_bytes if medium == MEMORY else spec.disk_bytes
 
     def read(self, commit: str, medium: str, offset: int, length: int) -> bytes | memoryview:
-        """The file's bytes; Damaged when they cannot be read."""
-        try:
-            descriptor = os.open(self._path(commit, medium), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise Damaged(f"{medium} of commit {commit[:12]} cannot be read: {error.strerror}") from error
-        try:
-            return os.pread(descriptor, length, offset)
-        except OSError as error:
-            raise Damaged(f"{medium} of commit {commit[:12]} cannot be read: {error.strerror}") from error
-        finally:
-            os.close(descriptor)
-
-    def _path(self, commit: str, medium: str) -> Path:
-        return self._root / commit / medium
+        """The bytes of the pages they lie in."""
+        first, end = offset // PAGE_BYTES, -(-(offset + length) // PAGE_BYTES)
+        data = self._reader.read(commit, medium, first, end - first)
+        return memoryview(data)[offset - first * PAGE_BYTES :][:length]
