@@ -64,12 +64,22 @@ def sweep(owner: Owner, marked: Marked) -> int:
         live = np.unique(np.concatenate([marked.live, needed(owner, since), owner.pinned_ids()]))
         index, dead = _without(owner, live)
         owner.files.fsync(owner.layout.commits)  # a record must not come back after its pages went
-        paths = owner.reader.shelf.paths()
-        freed = _packs_bytes(owner, dead)
-        owner.set_index(write_index(owner.files, owner.layout.index, index))
-        for number in sorted(dead):
-            owner.files.unlink(paths[number])
-        return freed
+        return use_index(owner, index, dead)
+
+
+def use_index(owner: Owner, index: Index, dead: frozenset[int]) -> int:
+    """Find pages by this index from now on, make it durable, and then remove the packs it does without; bytes freed.
+
+    Lookups change first: when writing fails it is not known which index a crash would leave, and a page in a pack that
+    either takes for dead must not be found.
+    """
+    freed = _packs_bytes(owner, dead)
+    owner.set_index(index)
+    owner.set_index(write_index(owner.files, owner.layout.index, index))
+    paths = owner.layout.list_packs()
+    for number in sorted(dead):
+        owner.files.unlink(paths[number])
+    return freed
 
 
 def needed(owner: Owner, commits: frozenset[str]) -> Ids:
@@ -100,7 +110,7 @@ def _without(owner: Owner, live: Ids) -> tuple[Index, frozenset[int]]:
     packs = split(run.locations)[0]
     kept = run.only(np.isin(run.ids, used) | np.isin(packs, list(external)))
     alive = frozenset(np.unique(split(kept.locations)[0]).tolist()) | frozenset(external)
-    dead = frozenset(owner.reader.shelf.paths()) - alive
+    dead = frozenset(owner.layout.list_packs()) - alive
     if (run.rows(live) < 0).any():  # pages are missing: a pack that cannot be read may hold them
         dead &= owner.index.packs
     return replace(owner.index, large=kept, small=EMPTY, packs=alive), dead
@@ -123,8 +133,8 @@ def _present(owner: Owner, source: Source) -> bool:
 
 
 def _packs_bytes(owner: Owner, packs: frozenset[int]) -> int:
-    paths = owner.reader.shelf.paths()
-    return sum(paths[number].stat().st_size for number in packs)
+    paths = owner.layout.list_packs()
+    return sum(paths[number].stat().st_size for number in packs & paths.keys())
 
 
 def _leans(owner: Owner, name: str) -> frozenset[str]:

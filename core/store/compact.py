@@ -1,15 +1,13 @@
 """Moving pages: out of packs that are mostly dead or very small, and out of an image that goes. Ids never change."""
 
 import contextlib
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from core.errors import Damaged
-from core.store.collect import needed, with_references
+from core.store.collect import needed, use_index, with_references
 from core.store.index import EMPTY, Run, merged, run_of, split
-from core.store.index_file import write_index
 from core.store.layout import source_of, with_packs
 from core.store.owner import Owner
 from core.store.pack import Pack
@@ -25,8 +23,6 @@ def compact(owner: Owner) -> int:
         chosen = _chosen(owner)
         if not chosen:
             return 0
-        paths = owner.reader.shelf.paths()
-        before = sum(paths[number].stat().st_size for number in chosen)
         run = owner.index.everything
         packs, rows = split(run.locations)
         with owner.new_pack() as (number, writer):
@@ -39,9 +35,9 @@ def compact(owner: Owner) -> int:
                     contents = owner.reader.shelf.stored(pack, part)
                     writer.add(found.ids[part], found.hashes[part], contents, found.against[part])
             directory = writer.finish()
-            index = with_packs(owner.index, {number: directory})
-            _use(owner, index.everything, index.packs - set(chosen), chosen)
-        return before - writer.path.stat().st_size
+        index = with_packs(owner.index, {number: directory})
+        whole = replace(index, large=index.everything, small=EMPTY, packs=index.packs - set(chosen))
+        return use_index(owner, whole, frozenset(chosen)) - writer.path.stat().st_size
 
 
 def forget_image(owner: Owner, image: str) -> None:
@@ -63,7 +59,8 @@ def forget_image(owner: Owner, image: str) -> None:
             number, moved = _into_pack(owner, homeless)
             parts.append(moved)
             kept |= {number}
-        _use(owner, merged(parts), kept, mine)
+        index = replace(owner.index, large=merged(parts), small=EMPTY, packs=kept)
+        use_index(owner, index, frozenset(mine))
         owner.reader.shelf.forget_image(image)
 
 
@@ -74,15 +71,6 @@ def _into_pack(owner: Owner, run: Run) -> tuple[int, Run]:
             contents = owner.reader.contents(run.ids[part])
             writer.add(run.ids[part], run.hashes[part], contents, np.zeros(len(contents), np.uint64))
         return number, run_of({number: writer.finish()})
-
-
-def _use(owner: Owner, run: Run, packs: frozenset[int], gone: Iterable[int]) -> None:
-    """Make a new index durable, and remove packs it does not need."""
-    paths = owner.reader.shelf.paths()
-    index = replace(owner.index, large=run, small=EMPTY, packs=packs)
-    owner.set_index(write_index(owner.files, owner.layout.index, index))
-    for number in gone:
-        owner.files.unlink(paths[number])
 
 
 def _chosen(owner: Owner) -> list[int]:

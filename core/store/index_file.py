@@ -44,9 +44,7 @@ def read_index(path: Path) -> Index:
     if form != FORMAT:
         raise Damaged(f"the index has format {form}, this vertui reads {FORMAT}")
     sizes = np.cumsum([HEADER_BYTES, packs * 8, n * 8, n * 8, n * 8, n * 4, n * HASH_BYTES]).tolist()
-    numbers, ids, where, prefixes, order, hashes = (
-        data[a:b] for a, b in pairwise(sizes)
-    )
+    numbers, ids, where, prefixes, order, hashes = (data[a:b] for a, b in pairwise(sizes))
     run = Run(
         ids.view("<u8"),
         where.view("<u8"),

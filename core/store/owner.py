@@ -101,11 +101,12 @@ class Owner:
         return number
 
     def register(self, packs: Mapping[int, Directory]) -> None:
-        """Know the pages of packs that are durable; merge the index when it is time."""
+        """Know the pages of packs that are durable; merge the index when it is time, or on a full disk another time."""
         index = with_packs(self.index, packs)
-        if len(index.small.ids) > max(MERGE_ENTRIES, len(index.large.ids) // 4):
-            index = write_index(self.files, self.layout.index, index)
         self.set_index(index)
+        if len(index.small.ids) > max(MERGE_ENTRIES, len(index.large.ids) // 4):
+            with contextlib.suppress(VertuiError):
+                self.set_index(write_index(self.files, self.layout.index, index))
 
     @contextmanager
     def new_pack(self) -> Iterator[tuple[int, PackWriter]]:

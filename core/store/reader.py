@@ -80,8 +80,9 @@ class PageReader:
         stored = record.table(medium)
         try:
             table = stored.over(self.below(record.manifest.image, stored.lean, medium))
-        except (IndexError, NotFound) as error:
-            raise Damaged(f"the {medium} table of commit {commit[:12]} leans on what is not there") from error
+        except (IndexError, NotFound, Damaged) as error:
+            text = f"the {medium} table of commit {commit[:12]} leans on what cannot be read: {error}"
+            raise Damaged(text) from error
         table.flags.writeable = False
         with self._lock:
             self._tables[key] = table

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def put(owner: Owner, captured: Captured, identified: Identified, label: Label) 
             record = _record(owner, captured, identified, label, pages.ids, parent)
             size = write_record(owner, record, captured.layers[-1:])
         except BaseException:
-            pages.discard(owner)
+            pages.abandon(owner, path)
             raise
         owner.born.add(identified.id)
         pages.register(owner)
@@ -63,10 +64,15 @@ class StoredPages:
         if self.pack:
             owner.register(dict([self.pack]))
 
-    def discard(self, owner: Owner) -> None:
-        """Remove the new pages: nothing came to lean on them."""
-        if self.pack:
-            with contextlib.suppress(VertuiError):
+    def abandon(self, owner: Owner, record: Path) -> None:
+        """Undo a seal whose record could not be written. Once that has its name a crash may bring it back: then its
+        pages stay, for gc to find.
+        """
+        with contextlib.suppress(VertuiError):
+            if record.exists():
+                self.register(owner)
+                owner.files.unlink(record)
+            elif self.pack:
                 owner.files.unlink(owner.layout.pack(self.pack[0]))
 
 

@@ -54,7 +54,8 @@ def import_(owner: Owner, source: Path) -> Manifest:
     except (IndexError, ValueError) as error:
         raise Damaged(f"{source.name} is no exported commit: {error}") from error
     with owner.sealing:
-        if (owner.layout.commits / record_name(record.manifest.id)).exists():
+        path = owner.layout.commits / record_name(record.manifest.id)
+        if path.exists():
             return owner.reader.manifest(record.manifest.id)
         _verify(owner, pack, record)
         pages = _pages(owner, pack)
@@ -62,7 +63,7 @@ def import_(owner: Owner, source: Path) -> Manifest:
             made = _record(owner, record, np.concatenate([np.zeros(1, np.uint64), pages.ids]))
             write_record(owner, made)
         except BaseException:
-            pages.discard(owner)
+            pages.abandon(owner, path)
             raise
         owner.born.add(made.manifest.id)
         pages.register(owner)
