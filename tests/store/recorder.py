@@ -1,7 +1,7 @@
 """A filesystem seam that writes down every call, and a model of what a crash leaves of them.
 
-The model is the one databases assume: bytes are safe after fsync of their file, names after fsync of their directory; of
-everything else any part may or may not be there.
+The model is the one databases assume: bytes are safe after fsync of their file, names after fsync of their directory;
+of everything else any part may or may not be there.
 """
 
 import random

@@ -187,7 +187,8 @@ bench = Bench(home)
 commits = []
 print("ready", flush=True)
 for step in itertools.count(base):
-    made = bench.commit({step % 256: content(step + 1), 255 - step % 256: content(step + 2)}, {}, commits[-1] if commits else None)
+    pages = {step % 256: content(step + 1), 255 - step % 256: content(step + 2)}
+    made = bench.commit(pages, {}, commits[-1] if commits else None)
     commits.append(made)
     print(f"+{made} {step}", file=rows, flush=True)
     if len(commits) > 6:
