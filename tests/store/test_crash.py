@@ -18,8 +18,8 @@ from tests.conftest import full
 from tests.store.recorder import Call, Disk, Recorder, crashes
 from tests.store.states import Bench, content, make_image
 
-ROUNDS = 200 if full() else 3
-PREFIXES, CRASHES = (1 << 30, 8) if full() else (10, 3)  # replayed, and ways of each, drawn by a seed
+ROUNDS = 200 if full() else 2
+PREFIXES, CRASHES = (1 << 30, 8) if full() else (6, 3)  # replayed, and ways of each, drawn by a seed
 
 
 class Story:
@@ -119,7 +119,9 @@ def test_every_fsync_is_needed(story: Story, tmp_path: Path) -> None:
     calls = story.files.calls
     sites = sorted({site(call) for call in calls[story.begin :] if call.verb == "fsync"})
     assert len(sites) >= 9, sites
-    for left_out in sites:
+    seed = random.randrange(1 << 30)
+    print("seed", seed)
+    for left_out in random.Random(seed).sample(sites, len(sites) if full() else 3):
         without = [
             c for n, c in enumerate(calls) if n < story.begin or c.verb != "fsync" or site(c) != left_out
         ]
@@ -134,7 +136,7 @@ def test_the_fsync_before_packs_go_is_needed(story: Story, tmp_path: Path) -> No
         n for n, c in enumerate(calls) if n > gone and c.verb == "fsync" and c.path.name == "commits"
     )
     without = calls[:synced] + calls[synced + 1 :]
-    assert any(True for _ in story.failures(without, tmp_path / "crashed", range(gone, synced + 8)))
+    assert any(True for _ in story.failures(without, tmp_path / "crashed", range(synced + 4, synced + 8)))
 
 
 @pytest.mark.parametrize("swap", ["record before pack", "packs gone before index", "index before new pack"])

@@ -13,8 +13,8 @@ from core.store.reader import PageReader
 from tests.conftest import full
 from tests.store.states import PAGES, Bench, content
 
-FLIPS = 1000 if full() else 40
-CUTS = 1 if full() else 8  # every so many 4 KiB
+FLIPS = 1000 if full() else 16
+CUTS = 1 if full() else 16  # every so many 4 KiB
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from core.store.protocol import DISK, MEMORY
 from tests.conftest import full
 from tests.store.states import PAGES, Bench, content, tree_bytes
 
-DAGS = 1000 if full() else 12
+DAGS = 1000 if full() else 8
 
 
 @pytest.fixture

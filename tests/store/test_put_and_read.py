@@ -29,7 +29,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "home")
 
 
-@settings(max_examples=300 if full() else 15, deadline=None)
+@settings(max_examples=300 if full() else 8, deadline=None)
 @given(
     steps=st.lists(st.tuples(PAGE_SETS, PAGE_SETS, st.integers(0, 5)), min_size=1, max_size=5), data=st.data()
 )
