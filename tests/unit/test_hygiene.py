@@ -36,7 +36,9 @@ def test_reading_verbs_import_nothing_heavy() -> None:
 def test_state_is_written_by_the_one_helper() -> None:
     for path in (ROOT / "core").rglob("*.py"):
         if "agent" not in path.parts:
-            assert not re.search(r"open\([^)]*[\"']wb?[\"']", path.read_text()), f"{path} opens a file for writing"
+            assert not re.search(r"open\([^)]*[\"']wb?[\"']", path.read_text()), (
+                f"{path} opens a file for writing"
+            )
 
 
 def test_no_module_is_too_long() -> None:
