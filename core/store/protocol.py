@@ -138,6 +138,10 @@ class PageStore(Protocol):
         """Remove every layer not in `keep`; bytes freed."""
         ...
 
+    def commits(self) -> list[str]:
+        """Every commit on disk, also one without a row."""
+        ...
+
     def forget_image(self, image: str) -> None:
         """Make the store independent of an image's files: call it before they go."""
         ...
