@@ -23,7 +23,7 @@ from core.home import Home, find_home
 from core.machine.qemu import QemuHypervisor
 from core.network import HubNetwork
 from core.store.files import disk_error
-from core.store.plain import PlainStore
+from core.store.packs import PackStore
 
 EXPIRE_EVERY_S = 3600.0
 
@@ -33,7 +33,7 @@ def make_engine(home: Home) -> Engine:
     held = Held(home)
     network = HubNetwork()
     network.prepare()
-    store = PlainStore(home.commits, home.layers)
+    store = PackStore(home.root)
     return Engine(home, Catalog(home.catalog), store, held, QemuHypervisor(home, held), network)
 
 

@@ -17,7 +17,7 @@ from core.engine.start import end, start_again
 from core.errors import Conflict
 from core.machine.memory import Pages, Table
 from core.model import PAGE_BYTES, BranchState, Commit, CommitState, Committed, MachineSpec
-from core.store.protocol import Captured, Manifest
+from core.store.protocol import Captured, Label, Manifest
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ async def save(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Comm
     """Seal a captured state as the branch's new head."""
     parents = (engine.catalog.branch(row.id).head,)
     identified = await asyncio.to_thread(engine.store.identify, shot.captured, parents)
-    manifest, stored = await asyncio.to_thread(engine.store.put, shot.captured, identified)
+    label = Label(row.name, message, time.time())
+    manifest, stored = await asyncio.to_thread(engine.store.put, shot.captured, identified, label)
     engine.reach("commit.stored")
     with engine.catalog.transaction():
         commit = put_commit(engine, manifest, shot, stored, branch=row.name, message=message)

@@ -14,6 +14,7 @@ from core.engine.start import Source
 from core.errors import Conflict, NoRoom, UsageError, VertuiError
 from core.graph import Ref
 from core.model import PAGE_BYTES, BranchState, Child, Commit, Forked, check_name
+from core.store.protocol import Label
 
 CHILD_BYTES = 60 * 1000 * 1000  # what a child takes besides its delta, after its first exec under emulation
 MOST_CHILDREN = 1000
@@ -105,12 +106,13 @@ async def _fork_shot(
     source = Source(image, captured.pages, captured.table, captured.devices, captured.layers, True)
     rows = _rows(engine, fork, names, image.id, identified.id, parent.id)
     engine.reach("fork.captured")
-    sealing = asyncio.create_task(asyncio.to_thread(engine.store.put, captured, identified))
+    message = f"fork into {names[0]}…{names[-1]}" if len(names) > 1 else f"fork into {names[0]}"
+    label = Label(parent.name, message, time.time())
+    sealing = asyncio.create_task(asyncio.to_thread(engine.store.put, captured, identified, label))
     loaded = await _load_all(engine, rows, source)
     try:
         engine.reach("fork.loaded")
         manifest, stored = await sealing
-        message = f"fork into {names[0]}…{names[-1]}" if len(names) > 1 else f"fork into {names[0]}"
         with engine.catalog.transaction():
             commit = put_commit(engine, manifest, shot, stored, branch=parent.name, message=message)
             engine.catalog.change_branch(parent.id, head=commit.id)

@@ -27,6 +27,7 @@ from core.machine.protocol import Boot
 from core.model import Image, MachineSpec, Plan, check_name
 from core.network.addresses import MAX_INDEX
 from core.store.files import sync_directory
+from core.store.protocol import Label
 
 ACCELERATOR = "VERTUI_ACCEL"  # overrides the choice by booting
 BOOT_DEADLINES_S = {"kvm": 15.0}  # hardware boots in one second or never
@@ -88,6 +89,7 @@ async def _build(engine: Engine, name: str, recipe: Recipe, image: str, porter: 
         engine.publish("progress", name, step, fraction)
 
     work = engine.home.images / f".{image}.tmp"
+    await asyncio.to_thread(engine.store.forget_image, image)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
     try:
@@ -166,7 +168,8 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
     if not shot.captured.quiesced:
         raise GuestFailed("its processes could not be frozen")
     identified = await asyncio.to_thread(engine.store.identify, shot.captured, ())
-    manifest, stored = await asyncio.to_thread(engine.store.put, shot.captured, identified)
+    label = Label("", f"golden commit of image {name}", time.time())
+    manifest, stored = await asyncio.to_thread(engine.store.put, shot.captured, identified, label)
     final = engine.home.images / image
     try:
         shutil.rmtree(final, ignore_errors=True)
@@ -175,7 +178,7 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
         engine.reach("image.stored")
         made = Image(image, name, spec, manifest.id, time.time())
         with engine.catalog.transaction():
-            put_commit(engine, manifest, shot, stored, branch="", message=f"golden commit of image {name}")
+            put_commit(engine, manifest, shot, stored, branch="", message=label.message)
             engine.catalog.put_image(made)
     except BaseException:
         engine.store.delete(manifest.id)
@@ -239,6 +242,7 @@ def remove_image(engine: Engine, image_id: str) -> None:
             engine.catalog.delete_commit(commit.id)
     for commit in commits:
         engine.store.delete(commit.id)
+    engine.store.forget_image(image_id)
     engine.held.drop(f"base:{image.golden}")
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(engine.home.images / image_id)

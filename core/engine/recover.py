@@ -136,14 +136,18 @@ def _account(engine: Engine, row: BranchRow, status: int | None) -> None:
 
 
 def _remove_unborn(engine: Engine, since: float) -> None:
-    """Remove commits and images that an unfinished operation stored and no row names. Older ones are left alone:
+    """Remove commits and images that an unfinished operation stored and no row names.
 
-    should the catalog be lost, they are what it can be rebuilt from.
+    Older ones are left alone: should the catalog be lost, they are what it can be rebuilt from.
     """
     known = {commit.id for deleted in (False, True) for commit in engine.catalog.commits(deleted=deleted)}
-    known |= {image.id for image in engine.catalog.images()}
-    for path in (*engine.home.commits.iterdir(), *engine.home.images.iterdir()):
-        if path.name not in known and path.stat().st_mtime >= since - CLOCK_STEP_S:
+    for commit in set(engine.store.commits()) - known:
+        if engine.store.manifest(commit).label.created >= since:
+            engine.store.delete(commit)
+    images = {image.id for image in engine.catalog.images()}
+    for path in engine.home.images.iterdir():
+        if path.name not in images and path.stat().st_mtime >= since - CLOCK_STEP_S:
+            engine.store.forget_image(path.name)
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -81,6 +81,8 @@ async def purge(engine: Engine, commits: Iterable[str]) -> None:
     for commit in commits:
         await asyncio.to_thread(engine.store.delete, commit)
     collect_layers(engine)
+    keep = [row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted)]
+    await asyncio.to_thread(engine.store.gc, frozenset(keep))
 
 
 async def expire(engine: Engine) -> None:

@@ -206,6 +206,12 @@ class ChainDisk:
         self._base.gather(block_numbers[rows] * BLOCK_BYTES, out, rows)
         return out
 
+    def written_blocks(self) -> Blocks:
+        """Blocks that lie in any overlay, ascending: all others are the base image's."""
+        return np.unique(
+            np.concatenate([np.empty(0, dtype=np.int64), *(o.allocated for o in self._overlays)])
+        )
+
     def changed_blocks(self, other: Self) -> Blocks:
         """Blocks that differ: candidates are those in a layer the two do not share, settled by content."""
         if self.size != other.size:

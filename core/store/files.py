@@ -1,11 +1,15 @@
-"""The one way state files are written: whole, durable, or not at all."""
+"""The one way state files are written: whole, durable, or not at all; and the seam every write of the store takes."""
 
+import contextlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import NoRoom, VertuiError
 
 FULL = {28, 122}  # ENOSPC, EDQUOT
+Buffer = bytes | bytearray | memoryview
 
 
 def disk_error(error: OSError, path: Path) -> VertuiError:
@@ -15,37 +19,82 @@ def disk_error(error: OSError, path: Path) -> VertuiError:
     return VertuiError(f"cannot write {path}: {error.strerror}")
 
 
+class Files:
+    """Every call by which the store changes the filesystem. A test wraps it to record, drop or fail them.
+
+    Raises NoRoom on a full disk, VertuiError otherwise.
+    """
+
+    def append(self, path: Path, data: Buffer) -> None:
+        """Add bytes to the end of a file, made private to this user when it is not there."""
+        with _mapped(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+            finally:
+                os.close(descriptor)
+
+    def fsync(self, path: Path) -> None:
+        """Make a file's bytes durable, whoever wrote them; or a directory's names."""
+        with _mapped(path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file another name, replacing what had it."""
+        with _mapped(target):
+            source.replace(target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file; one that is not there is no error."""
+        with _mapped(path):
+            path.unlink(missing_ok=True)
+
+    def mkdir(self, path: Path) -> None:
+        """Make a directory private to this user, if it is not there."""
+        with _mapped(path):
+            path.mkdir(mode=0o700, exist_ok=True)
+
+    def replace(self, path: Path, data: Buffer) -> None:
+        """Replace a file by `data`: readers see the old bytes or the new, also after a crash. On failure nothing
+        changed.
+
+        Cannot promise durability on a disk that lies about flushes.
+        """
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            self.unlink(temporary)
+            self.append(temporary, data)
+            self.fsync(temporary)
+            self.rename(temporary, path)
+        except BaseException:
+            with contextlib.suppress(VertuiError):
+                self.unlink(temporary)
+            raise
+        self.fsync(path.parent)
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    os_files.fsync(path)
 
 
-def sync_file(path: Path) -> None:
-    """Make a file's bytes durable, whoever wrote them."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def write_atomic(path: Path, data: Buffer) -> None:
+    """`Files.replace` for state that is not the store's."""
+    os_files.replace(path, data)
 
 
-def write_atomic(path: Path, data: bytes | bytearray | memoryview) -> None:
-    """Replace `path` by `data`: readers see the old bytes or the new, also after a crash.
-
-    Cannot promise durability on a disk that lies about flushes. Raises NoRoom on a full disk; nothing changed then.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise disk_error(error, path) from error
+os_files = Files()

@@ -1,11 +1,16 @@
 """The seam between the engine and wherever commits are kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from core.diff.disk import Disk
 from core.machine.memory import Pages, Table
 from core.model import MachineSpec
+from core.store.hashing import Hashes
+from core.store.pack import Ids
+
+MEMORY, DISK = "memory", "disk"
 
 
 @dataclass(frozen=True)
@@ -27,20 +32,44 @@ class Captured:
 
 
 @dataclass(frozen=True)
+class Changes:
+    """Pages laid over a table: places (n,) ascending, hashes (n, 32); `root` is the resulting table's hash."""
+
+    places: Ids
+    hashes: Hashes
+    root: str
+
+
+@dataclass(frozen=True)
 class Identified:
-    """The ids of a captured state: known before anything is stored."""
+    """The ids of a captured state: known before anything is stored, with what was found on the way."""
 
     id: str
     state_id: str
     parents: tuple[str, ...]
     layers: tuple[tuple[str, str], ...]
+    memory: Changes
+    disk: Changes
+
+
+@dataclass(frozen=True)
+class Label:
+    """What the catalog says of a commit, kept in its manifest so that the catalog can be made again."""
+
+    branch: str = ""
+    message: str = ""
+    created: float = 0.0
+
+
+NO_LABEL = Label()
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a stored commit consists of. `base` is the golden commit its pages lie over, None for zero memory.
+    """What a stored commit consists of. `base` is the golden commit its memory lies over, None for zero memory.
 
-    `files` are BLAKE3 hashes by file name; `layers` pairs of layer id and hash.
+    `memory` and `disk` are root hashes; `layers` pairs of layer id and hash; `files` hashes by section of the record.
+    `foreign` says that it was imported.
     """
 
     format: int
@@ -52,8 +81,12 @@ class Manifest:
     spec: MachineSpec
     page_count: int
     quiesced: bool
+    memory: str
+    disk: str
     layers: tuple[tuple[str, str], ...]
-    files: dict[str, str]
+    label: Label = NO_LABEL
+    foreign: bool = False
+    files: dict[str, str] = field(default_factory=dict)
 
 
 class PageStore(Protocol):
@@ -67,7 +100,9 @@ class PageStore(Protocol):
         """The ids a state has as a child of `parents`."""
         ...
 
-    def put(self, captured: Captured, identified: Identified) -> tuple[Manifest, int]:
+    def put(
+        self, captured: Captured, identified: Identified, label: Label = NO_LABEL
+    ) -> tuple[Manifest, int]:
         """Store a state durably; its manifest, and the bytes added. On failure nothing is left."""
         ...
 
@@ -87,14 +122,30 @@ class PageStore(Protocol):
         """The disk's layer ids, oldest first, each verified against its hash."""
         ...
 
+    def disk_table(self, commit: str) -> Disk:
+        """The disk, read from the store alone: no layer file is needed."""
+        ...
+
     def size_bytes(self, commit: str) -> int:
-        """What the commit's own files take on disk, layers not counted."""
+        """What the commit's own file takes on disk; pages are shared (see `du`)."""
         ...
 
     def delete(self, commit: str) -> None:
-        """Remove a commit's own files; idempotent. Layers go by `collect`."""
+        """Remove a commit; idempotent. Its pages go by `gc`, layers by `collect`."""
         ...
 
     def collect(self, keep: frozenset[str]) -> int:
         """Remove every layer not in `keep`; bytes freed."""
+        ...
+
+    def commits(self) -> list[str]:
+        """Every commit on disk, also one without a row."""
+        ...
+
+    def forget_image(self, image: str) -> None:
+        """Make the store independent of an image's files: call it before they go."""
+        ...
+
+    def gc(self, keep: frozenset[str]) -> int:
+        """Remove leftover commits not in `keep`, and every page no commit names; bytes freed."""
         ...

@@ -75,7 +75,7 @@ def check(client: Client, kept: str, running: set[int | None]) -> None:
     assert processes == {branch.pid for branch in tree.branches if branch.pid}
     assert all(branch.state in ("running", "failed") for branch in tree.branches), tree.branches
     assert all(branch.reason for branch in tree.branches if branch.state == "failed")
-    stored = {path.name for path in client.home.commits.iterdir()}
+    stored = {path.name.removesuffix(".commit") for path in client.home.commits.iterdir()}
     assert {commit.id for commit in tree.commits} <= stored
     assert not [name for name in stored if name.startswith(".")]
     assert all(operation.state != "intent" for operation in client.log(1000))

@@ -1,0 +1,166 @@
+"""The ids of a captured state: hashes of what changed, laid over the tables it stands on."""
+
+import json
+
+import numpy as np
+from blake3 import blake3
+
+from core.daemon.codec import encode
+from core.errors import Damaged, NotFound
+from core.machine.qcow2 import ChainDisk
+from core.model import PAGE_BYTES, MachineSpec
+from core.store.hashing import (
+    CHUNK_PAGES,
+    HASH_BYTES,
+    ZERO_CHUNK,
+    Hashes,
+    chunk_hashes,
+    page_hashes,
+    root_hash,
+)
+from core.store.image_pages import ROOT, image_directory
+from core.store.owner import Owner
+from core.store.pack import Ids, Rows
+from core.store.protocol import DISK, MEMORY, Captured, Changes, Identified
+
+BATCH_PAGES = 2048
+MOST_KEPT = 64  # chunk hashes of that many tables; 32 KiB each for a 4 GiB disk
+
+
+def identify(owner: Owner, captured: Captured, parents: tuple[str, ...]) -> Identified:
+    """The ids a state has as a child of `parents`."""
+    owner.know_image(captured.image)
+    layers = tuple((layer, layer_hash(owner, layer)) for layer in captured.layers)
+    memory, memory_chunks = _memory(owner, captured)
+    disk, disk_chunks = _disk(owner, captured, parents)
+    state = state_id(captured.spec, captured.devices, memory.root, disk.root)
+    made = Identified(commit_id(state, parents), state, parents, layers, memory, disk)
+    _keep(owner, (made.id, MEMORY), memory_chunks)
+    _keep(owner, (made.id, DISK), disk_chunks)
+    return made
+
+
+def commit_id(state: str, parents: tuple[str, ...]) -> str:
+    """A commit's id: the hash of its state and its parents, so that the graph cannot have a cycle."""
+    return blake3("\n".join((state, *parents)).encode()).hexdigest(length=20)
+
+
+def state_id(spec: MachineSpec, devices: bytes, memory_root: str, disk_root: str) -> str:
+    """The hash of what a machine is: spec, device state, memory and disk, wherever their pages are kept."""
+    parts = [json.dumps(encode(spec), sort_keys=True), blake3(devices).hexdigest(), memory_root, disk_root]
+    return blake3("\n".join(parts).encode()).hexdigest(length=20)
+
+
+def layer_hash(owner: Owner, layer: str, *, again: bool = False) -> str:
+    """A layer file's hash: computed once, since layers of commits never change, or `again` to verify it."""
+    if again or layer not in owner.layer_hashes:
+        path = owner.layout.layers / f"{layer}.qcow2"
+        try:
+            digest = blake3(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise Damaged(f"disk layer {layer} cannot be read: {error.strerror}") from error
+        if again:
+            return digest
+        owner.layer_hashes[layer] = digest
+    return owner.layer_hashes[layer]
+
+
+def disk_below(owner: Owner, captured: Captured, parents: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The commit ("" for the image) whose disk the state's newest layers lie over, and those layers."""
+    for parent in parents:
+        try:
+            below = tuple(layer for layer, _ in owner.reader.manifest(parent).layers)
+        except (Damaged, NotFound):
+            continue
+        if below and captured.layers[: len(below)] == below:
+            return parent, captured.layers[len(below) :]
+    return "", captured.layers
+
+
+def open_layers(owner: Owner, image: str, layers: tuple[str, ...]) -> ChainDisk:
+    """The root disk with these layers over it."""
+    paths = [owner.layout.layers / f"{layer}.qcow2" for layer in layers]
+    return ChainDisk(image_directory(owner.layout.images, image) / ROOT, paths)
+
+
+def _memory(owner: Owner, captured: Captured) -> tuple[Changes, Hashes]:
+    below = owner.reader.table(captured.base, MEMORY) if captured.base else np.empty(0, np.uint64)
+    hashes = page_hashes(captured.table)
+    places = captured.pages.astype(np.uint64)
+    count = captured.spec.memory_bytes // PAGE_BYTES
+    chunks = changed_chunks(owner, below, (captured.base or "", MEMORY), count, places, hashes)
+    return Changes(places, hashes, root_hash(count, chunks)), chunks
+
+
+def _disk(owner: Owner, captured: Captured, parents: tuple[str, ...]) -> tuple[Changes, Hashes]:
+    parent, layers = disk_below(owner, captured, parents)
+    below = owner.reader.table(parent, DISK) if parent else owner.reader.image_table(captured.image, ROOT)
+    with open_layers(owner, captured.image, layers) as disk:
+        places, hashes = hashed_layers(disk)
+        count = disk.size // PAGE_BYTES
+    chunks = changed_chunks(owner, below, (parent or captured.image, DISK), count, places, hashes)
+    return Changes(places, hashes, root_hash(count, chunks)), chunks
+
+
+def hashed_layers(disk: ChainDisk) -> tuple[Ids, Hashes]:
+    """Blocks that lie in any layer of a disk, ascending, and their hashes."""
+    places = disk.written_blocks()
+    parts = [
+        page_hashes(disk.read_blocks(places[at : at + BATCH_PAGES]))
+        for at in range(0, len(places), BATCH_PAGES)
+    ]
+    return places.astype(np.uint64), np.concatenate([np.empty((0, HASH_BYTES), np.uint8), *parts])
+
+
+def root_of(owner: Owner, table: Ids) -> str:
+    """The root hash of a table, from the hashes of its pages."""
+    zero = np.broadcast_to(ZERO_CHUNK, (-(-len(table) // CHUNK_PAGES), HASH_BYTES))
+    none = np.empty((0, HASH_BYTES), np.uint8)
+    which = np.unique(np.flatnonzero(table) // CHUNK_PAGES)
+    return root_hash(len(table), _rehashed(owner, table, table[:0], none, zero, which))
+
+
+def changed_chunks(
+    owner: Owner, below: Ids, key: tuple[str, str], pages: int, places: Ids, hashes: Hashes
+) -> Hashes:
+    """The chunk hashes of a table of `pages` pages: `below`, known by `key`, with pages laid over it."""
+    count = -(-pages // CHUNK_PAGES)
+    if len(places) and int(places.max()) >= pages:
+        raise Damaged(f"page {int(places.max())} lies beyond the end of its {key[1]}")
+    chunks = owner.chunks.get(key)
+    if chunks is None or len(chunks) != count:
+        chunks = _rehashed(owner, below, np.empty(0, np.uint64), hashes[:0], np.broadcast_to(ZERO_CHUNK, (count, 32)),
+                           np.unique(np.flatnonzero(below) // CHUNK_PAGES))  # fmt: skip
+    _keep(owner, key, chunks)
+    return _rehashed(
+        owner, below, places, hashes, chunks, np.unique(places // np.uint64(CHUNK_PAGES)).astype(np.int64)
+    )
+
+
+def _rehashed(owner: Owner, below: Ids, places: Ids, hashes: Hashes, chunks: Hashes, which: Rows) -> Hashes:
+    """Chunk hashes with those of the chunks `which` computed anew; 64 chunks, 2 MiB of hashes, at a time."""
+    result = chunks.copy()
+    for at in range(0, len(which), 64):
+        group = which[at : at + 64]
+        numbers = (group[:, None] * CHUNK_PAGES + np.arange(CHUNK_PAGES)).reshape(-1)
+        ids = np.zeros(len(numbers), np.uint64)
+        inside = numbers < len(below)
+        ids[inside] = below[numbers[inside]]
+        pages, known = owner.index.hashes(ids)
+        mine = np.flatnonzero(np.isin(places // np.uint64(CHUNK_PAGES), group.astype(np.uint64)))
+        slot = np.searchsorted(numbers, places[mine].astype(np.int64))
+        pages[slot] = hashes[mine]
+        known[slot] = True
+        if not known.all():
+            raise Damaged(f"page {int(numbers[~known][0])} of the state below is not in the store")
+        result[group] = chunk_hashes(pages)
+    return result
+
+
+def _keep(owner: Owner, key: tuple[str, str], chunks: Hashes) -> None:
+    """Remember chunk hashes; the ones not used for longest go."""
+    with owner.pinning:
+        owner.chunks.pop(key, None)
+        owner.chunks[key] = chunks
+        while len(owner.chunks) > MOST_KEPT:
+            owner.chunks.pop(next(iter(owner.chunks)))

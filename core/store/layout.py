@@ -1,0 +1,131 @@
+"""Where the store's files lie in a home, and what is found there when it opens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.errors import Damaged
+from core.store.index import Index, merged, run_of
+from core.store.index_file import NONE, read_index
+from core.store.pack import Directory, Pack
+
+ID_JUMP, PACK_JUMP = 1 << 32, 1 << 12
+"""An index that is lost takes the next numbers with it: go on far above all that can have been used."""
+
+Source = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of a home's store."""
+
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        """The index, and the packs' directory."""
+        return self.home / "store"
+
+    @property
+    def packs(self) -> Path:
+        """Packs: NUMBER.pack, external ones NUMBER.IMAGE.FILE.pack."""
+        return self.root / "packs"
+
+    @property
+    def index(self) -> Path:
+        """The index's file."""
+        return self.root / "index"
+
+    @property
+    def commits(self) -> Path:
+        """One record per commit."""
+        return self.home / "commits"
+
+    @property
+    def layers(self) -> Path:
+        """The qcow2 layers machines write."""
+        return self.home / "layers"
+
+    @property
+    def images(self) -> Path:
+        """One directory per image."""
+        return self.home / "images"
+
+    def pack(self, number: int, source: Source | None = None) -> Path:
+        """Where a new pack goes."""
+        middle = f".{source[0]}.{source[1]}" if source else ""
+        return self.packs / f"{number:08}{middle}.pack"
+
+    def list_packs(self) -> dict[int, Path]:
+        """Every pack there is, by number."""
+        paths = (path for path in self.packs.glob("*.pack") if not path.name.startswith("."))
+        return {int(path.name.partition(".")[0]): path for path in sorted(paths)}
+
+
+def source_of(path: Path) -> Source | None:
+    """Image and file an external pack refers to."""
+    image, _, file = path.name.partition(".")[2].removesuffix("pack").removesuffix(".").partition(".")
+    return (image, file) if image else None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The index as it is with every pack newer than its file; packs by number; dead ones; what is wrong."""
+
+    index: Index
+    packs: Mapping[int, Path]
+    dead: tuple[Path, ...]
+    problems: tuple[str, ...]
+    lost: bool
+
+
+def look(layout: Layout, *, anew: bool = False) -> Found:
+    """Read the index and what is newer. With `anew`, or when the index is lost, everything is read from the packs."""
+    problems: list[str] = []
+    index = NONE
+    if not anew:
+        try:
+            index = read_index(layout.index)
+        except Damaged as error:
+            problems.append(f"{error}: it was made again from the packs")
+    paths = layout.list_packs()
+    lost = bool(paths) and (anew or index is NONE)
+    if lost and not problems and not anew:
+        problems.append("the index was gone: it was made again from the packs")
+    dead = {n for n in paths if n < index.next_pack and n not in index.packs}
+    index, missing = _without_missing(index, paths)
+    problems += [f"pack {number:08} is missing" for number in missing]
+    directories = {
+        n: found for n in paths if n >= index.next_pack for found in [_directory(paths[n], n)] if found
+    }
+    index = with_packs(index, directories, max(paths, default=0))
+    if lost:
+        index = replace(index, next_id=index.next_id + ID_JUMP, next_pack=index.next_pack + PACK_JUMP)
+    kept = {number: path for number, path in paths.items() if number not in dead}
+    return Found(index, kept, tuple(paths[n] for n in dead), tuple(problems), lost)
+
+
+def with_packs(index: Index, packs: Mapping[int, Directory], newest: int = 0) -> Index:
+    """The index with these packs added to its small run."""
+    small = merged((index.small, run_of(packs))) if packs else index.small
+    next_id = max([index.next_id, *(int(found.ids.max()) + 1 for found in packs.values() if len(found.ids))])
+    next_pack = max([index.next_pack, newest + 1, *(number + 1 for number in packs)])
+    return replace(index, small=small, next_id=next_id, next_pack=next_pack, packs=index.packs | set(packs))
+
+
+def _without_missing(index: Index, paths: Mapping[int, Path]) -> tuple[Index, list[int]]:
+    """The index without pages whose pack is gone: they are stored again when they come again."""
+    missing = sorted(index.packs - set(paths))
+    if missing:
+        index = replace(index, large=index.large.without_packs(missing), packs=index.packs - set(missing))
+    return index, missing
+
+
+def _directory(path: Path, number: int) -> Directory | None:
+    """What a pack holds; None for one not finished, or damaged: pages a commit misses are noticed there."""
+    try:
+        pack = Pack(path, number)
+    except Damaged:
+        return None
+    pack.close()
+    return pack.directory

@@ -1,0 +1,166 @@
+"""The store as the engine sees it: `PageStore`, and what a person asks of it."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import Damaged
+from core.machine.memory import Pages, Table
+from core.store import check as checking
+from core.store import transfer, usage
+from core.store.collect import Marked, delete, mark, sweep
+from core.store.compact import compact, forget_image
+from core.store.files import Files, os_files
+from core.store.identify import identify, layer_hash
+from core.store.index_file import write_index
+from core.store.layout import look
+from core.store.owner import Owner
+from core.store.pack_writer import FRAME_PAGES, LEVEL
+from core.store.protocol import MEMORY, NO_LABEL, Captured, Identified, Label, Manifest
+from core.store.record import record_name
+from core.store.seal import put
+from core.store.table_disk import TableDisk
+
+
+class PackStore:
+    """`PageStore` over content-addressed packs. One a home may write; any number of `PageReader`s may read beside it.
+
+    Threads may share it. Methods block, and raise Damaged, NoRoom or NotFound.
+    """
+
+    def __init__(
+        self, home: Path, files: Files = os_files, *, frame_pages: int = FRAME_PAGES, level: int = LEVEL
+    ) -> None:
+        self._owner = Owner(home, files, frame_pages=frame_pages, level=level)
+        self.reader = self._owner.reader
+
+    def close(self) -> None:
+        """Let go of every file; nothing needs to be written."""
+        self._owner.close()
+
+    def layer_path(self, layer: str) -> Path:
+        """Where a disk layer lies, also one that a machine still writes."""
+        return self._owner.layout.layers / f"{layer}.qcow2"
+
+    # -- commits ---------------------------------------------------------------------------------------------
+
+    def identify(self, captured: Captured, parents: tuple[str, ...]) -> Identified:
+        """The ids a state has as a child of `parents`: two captures of one state have one state id."""
+        return identify(self._owner, captured, parents)
+
+    def put(
+        self, captured: Captured, identified: Identified, label: Label = NO_LABEL
+    ) -> tuple[Manifest, int]:
+        """Store a state durably; its manifest, and the bytes added. On failure nothing is left."""
+        return put(self._owner, captured, identified, label)
+
+    def commits(self) -> list[str]:
+        """Every commit on disk: what a catalog can be made of again, by their manifests."""
+        return self.reader.commits()
+
+    def manifest(self, commit: str) -> Manifest:
+        """The manifest of a stored commit."""
+        return self.reader.manifest(commit)
+
+    def memory(self, commit: str) -> tuple[Pages, Table]:
+        """The pages that differ from the base's, verified."""
+        with self.pinned(commit):
+            base = self.manifest(commit).base
+            table = self.reader.table(commit, MEMORY)
+            below = self.reader.table(base, MEMORY) if base else np.zeros(len(table), np.uint64)
+            places = np.flatnonzero(table != below)
+            return places.astype(np.uint32), self.reader.pages(commit, MEMORY, places, table[places])
+
+    def devices(self, commit: str) -> bytes:
+        """The device state, verified."""
+        return self.reader.record(commit).devices()
+
+    def disk(self, commit: str) -> tuple[str, ...]:
+        """The disk's layer ids, oldest first, each verified against its hash."""
+        layers = self.manifest(commit).layers
+        for layer, digest in layers:
+            if layer_hash(self._owner, layer, again=True) != digest:
+                raise Damaged(
+                    f"disk layer {layer} of commit {commit[:12]} is not what was written: prune that commit"
+                )
+        return tuple(layer for layer, _ in layers)
+
+    def disk_table(self, commit: str) -> TableDisk:
+        """The disk, read from the store alone: no layer file is needed. Keep the commit `pinned` if it may go."""
+        return TableDisk(self.reader, commit)
+
+    @contextmanager
+    def pinned(self, commit: str) -> Iterator[None]:
+        """Keep a commit's pages from gc while the body reads them."""
+        with self._owner.pinned(commit):
+            yield
+
+    def size_bytes(self, commit: str) -> int:
+        """What the commit's own file takes on disk; pages are shared (see `du`)."""
+        with contextlib.suppress(OSError):
+            return (self._owner.layout.commits / record_name(commit)).stat().st_size
+        return 0
+
+    def delete(self, commit: str) -> None:
+        """Remove a commit; idempotent. Its pages go by `gc`, layers by `collect`."""
+        delete(self._owner, commit)
+
+    # -- keeping it ------------------------------------------------------------------------------------------
+
+    def collect(self, keep: frozenset[str]) -> int:
+        """Remove every layer not in `keep`; bytes freed."""
+        freed = 0
+        for path in self._owner.layout.layers.glob("*.qcow2"):
+            if path.stem not in keep:
+                freed += path.stat().st_blocks * 512
+                self._owner.files.unlink(path)
+                self._owner.layer_hashes.pop(path.stem, None)
+        return freed
+
+    def mark(self, keep: Iterable[str]) -> Marked:
+        """What gc would remove if only these commits, and those sealed since the store opened, are kept."""
+        return mark(self._owner, frozenset(keep))
+
+    def sweep(self, marked: Marked) -> int:
+        """Remove what was marked and nothing has come to need; bytes freed."""
+        return sweep(self._owner, marked)
+
+    def gc(self, keep: Iterable[str]) -> int:
+        """Remove leftover commits not in `keep`, and every page no commit names; bytes freed."""
+        return self.sweep(self.mark(keep))
+
+    def compact(self) -> int:
+        """Rewrite packs with little live data, and many small ones as one; bytes freed."""
+        return compact(self._owner)
+
+    def forget_image(self, image: str) -> None:
+        """Make the store independent of an image's files: call it before they go."""
+        forget_image(self._owner, image)
+
+    def check(self, read_data_percent: float = 0.0) -> list[checking.Problem]:
+        """Everything that is not as it was written; pages are read as far as asked."""
+        return checking.check(self._owner, read_data_percent)
+
+    def rebuild(self) -> None:
+        """Make the index again from the packs."""
+        with self._owner.sealing:
+            found = look(self._owner.layout, anew=True)
+            self._owner.set_index(write_index(self._owner.files, self._owner.layout.index, found.index))
+
+    def du(self) -> usage.Usage:
+        """What every commit takes, and what pruning it would free."""
+        return usage.usage(self._owner)
+
+    # -- moving commits --------------------------------------------------------------------------------------
+
+    def export(self, commit: str, target: Path) -> int:
+        """Write a commit to one self-contained file; its size."""
+        with self.pinned(commit):
+            return transfer.export(self._owner, commit, target)
+
+    def import_(self, source: Path) -> Manifest:
+        """Store a commit from such a file, every page verified; it is marked foreign."""
+        return transfer.import_(self._owner, source)

@@ -1,0 +1,190 @@
+"""Reading pages: by commit, medium and number, verified. Needs nothing but read access to a home.
+
+Another process may hold one: what is sealed after it opened is seen, and what gc or compaction moved is found again.
+"""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import Damaged, NotFound
+from core.model import PAGE_BYTES
+from core.store import tables
+from core.store.hashing import Contents, page_hashes
+from core.store.image_pages import ROOT
+from core.store.index import NOWHERE, Index, split
+from core.store.layout import Layout, look
+from core.store.pack import Ids, Rows
+from core.store.protocol import Manifest
+from core.store.record import Record, read_record, record_name
+from core.store.shelf import Shelf
+
+TABLES_BYTES = 64 << 20  # of page tables kept: 8 MiB is one of a 4 GiB disk
+
+
+class BadPage(Exception):
+    """Row `row` of the ids asked for cannot be read; `reason` says why."""
+
+    def __init__(self, row: int, reason: str) -> None:
+        super().__init__(reason)
+        self.row, self.reason = row, reason
+
+
+class PageReader:
+    """The store of a home, read-only. Threads may share it."""
+
+    def __init__(self, home_root: Path) -> None:
+        self.layout = Layout(home_root)
+        self.shelf = Shelf(self.layout)
+        self.problems: tuple[str, ...] = ()
+        self._tables: OrderedDict[tuple[str, str], Ids] = OrderedDict()
+        self._lock = threading.RLock()
+        self.index: Index
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Learn what was sealed, collected or compacted since."""
+        with self._lock:
+            found = look(self.layout)
+            self.shelf.set_paths(found.packs)
+            self.index, self.problems = found.index, found.problems
+
+    def close(self) -> None:
+        """Let go of every file."""
+        self.shelf.close()
+
+    # -- commits ---------------------------------------------------------------------------------------------
+
+    def record(self, commit: str) -> Record:
+        """A commit's record."""
+        return read_record(self.layout.commits / record_name(commit))
+
+    def manifest(self, commit: str) -> Manifest:
+        """A commit's manifest."""
+        return self.record(commit).manifest
+
+    def commits(self) -> list[str]:
+        """The ids of all commits on disk."""
+        return sorted(path.stem for path in self.layout.commits.glob("[0-9a-f]*.commit"))
+
+    def table(self, commit: str, medium: str) -> Ids:
+        """A commit's page table, not to be written. Damaged when it, or one it leans on, is not what was written."""
+        with self._lock:
+            key = (commit, medium)
+            if key in self._tables:
+                self._tables.move_to_end(key)
+                return self._tables[key]
+        record = self.record(commit)
+        stored = record.table(medium)
+        try:
+            table = stored.over(self.below(record.manifest.image, stored.lean, medium))
+        except (IndexError, NotFound, Damaged) as error:
+            text = f"the {medium} table of commit {commit[:12]} leans on what cannot be read: {error}"
+            raise Damaged(text) from error
+        table.flags.writeable = False
+        with self._lock:
+            self._tables[key] = table
+            while sum(kept.nbytes for kept in self._tables.values()) > TABLES_BYTES and len(self._tables) > 1:
+                self._tables.popitem(last=False)
+        return table
+
+    def below(self, image: str, lean: str, medium: str) -> Ids:
+        """The table that one leans on."""
+        if lean == tables.NOTHING:
+            return np.empty(0, np.uint64)
+        return self.image_table(image, ROOT) if lean == tables.ON_IMAGE else self.table(lean, medium)
+
+    def image_table(self, image: str, file: str) -> Ids:
+        """The ids of an image's file by place, as long as its last page that is not zero. NotFound when unknown."""
+        sources = self.shelf.sources()
+        if (image, file) not in sources:
+            self.refresh()
+            sources = self.shelf.sources()
+        if (image, file) not in sources:
+            raise NotFound(f"{file} of image {image} is not in the store")
+        directory = self.shelf.pack(sources[image, file]).directory
+        table = np.zeros(int(directory.places[-1:].sum()) + 1, np.uint64)
+        table[directory.places] = directory.ids
+        return table
+
+    def forget(self, commit: str) -> None:
+        """Drop what is remembered of a commit."""
+        with self._lock:
+            for key in [key for key in self._tables if key[0] == commit]:
+                del self._tables[key]
+
+    # -- pages -----------------------------------------------------------------------------------------------
+
+    def read(self, commit: str, medium: str, first_page: int, count: int) -> bytes:
+        """`count` pages from `first_page`; zero pages beyond the end. Damaged names commit, medium and page."""
+        table = self.table(commit, medium)
+        ids = np.zeros(count, np.uint64)
+        part = table[first_page : first_page + count]
+        ids[: len(part)] = part
+        return self.pages(commit, medium, np.arange(first_page, first_page + count), ids).tobytes()
+
+    def pages(self, commit: str, medium: str, places: Rows, ids: Ids) -> Contents:
+        """The pages of these ids, which stand at these places of a commit's medium."""
+        try:
+            return self.contents(ids)
+        except BadPage as bad:
+            page = int(places[bad.row])
+            raise Damaged(f"page {page} of the {medium} of commit {commit[:12]}: {bad.reason}") from bad
+
+    def contents(self, ids: Ids) -> Contents:
+        """The pages of these ids, shape (n, 4096), verified. Raises BadPage."""
+        try:
+            return self._contents(ids)
+        except BadPage:
+            self.refresh()  # a page may be newer than the index read, or its pack compacted away
+            return self._contents(ids)
+
+    def _contents(self, ids: Ids) -> Contents:
+        out = np.zeros((len(ids), PAGE_BYTES), np.uint8)
+        used = np.flatnonzero(ids)
+        where = self.index.locate(ids[used])
+        if (where == NOWHERE).any():
+            row = int(used[np.flatnonzero(where == NOWHERE)[0]])
+            raise BadPage(row, "its content is not in the store")
+        packs, rows = split(where)
+        for number in np.unique(packs).tolist():
+            mine = packs == number
+            out[used[mine]] = self._from_pack(number, rows[mine], ids[used[mine]], used[mine])
+        return out
+
+    def _from_pack(self, number: int, rows: Rows, ids: Ids, asked: Rows) -> Contents:
+        """Pages of one pack; `asked` are the rows to name when one is bad."""
+        try:
+            pack = self.shelf.pack(number)
+            found = pack.directory
+            if rows.max() >= len(found.ids) or (found.ids[rows] != ids).any():
+                raise Damaged(f"pack {pack.path.name} does not hold what the index says")
+        except Damaged as error:
+            raise BadPage(int(asked[0]), str(error)) from error
+        contents = self._stored(number, rows, asked)
+        against = found.against[rows]
+        mixed = np.flatnonzero(against)
+        if len(mixed):
+            try:
+                contents[mixed] ^= self._contents(against[mixed])
+            except BadPage as bad:
+                raise BadPage(int(asked[mixed[bad.row]]), bad.reason) from bad
+        wrong = np.flatnonzero((page_hashes(contents) != found.hashes[rows]).any(axis=1))
+        if len(wrong):
+            raise BadPage(int(asked[wrong[0]]), f"it is not what was written (pack {pack.path.name})")
+        return contents
+
+    def _stored(self, number: int, rows: Rows, asked: Rows) -> Contents:
+        """Pages as stored; when some cannot be read, the first such page is the one named."""
+        pack = self.shelf.pack(number)
+        try:
+            return self.shelf.stored(pack, rows)
+        except Damaged as error:
+            for row, name in zip(rows, asked, strict=True):
+                try:
+                    self.shelf.stored(pack, np.array([row]))
+                except Damaged as own:
+                    raise BadPage(int(name), str(own)) from own
+            raise BadPage(int(asked[0]), str(error)) from error

@@ -1,0 +1,110 @@
+"""A commit's one file: its manifest, and after it the device state and both tables.
+
+magic (8) | BLAKE3 of the manifest (32) | its length (u32) | manifest (JSON) | sections in the order it names them
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import zstandard
+from blake3 import blake3
+
+from core.daemon.codec import decode, encode
+from core.errors import Damaged, NotFound
+from core.store import tables
+from core.store.protocol import Manifest
+
+MAGIC = b"vertuicm"
+HEADER_BYTES = 8 + 32 + 4
+SUFFIX = ".commit"
+DEVICES = "devices"
+LARGEST_DEVICES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Record:
+    """A manifest with its sections, as bytes."""
+
+    manifest: Manifest
+    sections: dict[str, bytes]
+
+    def described(self) -> "Record":
+        """The record whose manifest has the hashes of these sections."""
+        hashes = {name: blake3(data).hexdigest() for name, data in self.sections.items()}
+        return replace(self, manifest=replace(self.manifest, files=hashes))
+
+    def encode(self) -> bytes:
+        """The file's bytes."""
+        lengths = {name: len(data) for name, data in self.sections.items()}
+        head = json.dumps(encode(self.manifest) | {"lengths": lengths}, indent=1).encode()
+        parts = [MAGIC, blake3(head).digest(), len(head).to_bytes(4, "little"), head]
+        return b"".join(parts + list(self.sections.values()))
+
+    def table(self, medium: str) -> tables.Difference:
+        """A medium's table as stored."""
+        try:
+            return tables.decode(self.section(medium))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Damaged(
+                f"the {medium} table of commit {self.manifest.id[:12]} cannot be read: {error}"
+            ) from error
+
+    def devices(self) -> bytes:
+        """The device state."""
+        data = self.section(DEVICES)
+        try:
+            return zstandard.ZstdDecompressor().decompress(data, max_output_size=LARGEST_DEVICES)
+        except zstandard.ZstdError as error:
+            raise Damaged(f"the devices of commit {self.manifest.id[:12]} cannot be read: {error}") from error
+
+    def section(self, name: str) -> bytes:
+        """A section's bytes, when they have the hash that was written."""
+        data = self.sections[name]
+        if blake3(data).hexdigest() != self.manifest.files.get(name):
+            raise Damaged(
+                f"the {name} of commit {self.manifest.id[:12]} are not what was written: prune that commit"
+            )
+        return data
+
+
+def pack_devices(devices: bytes) -> bytes:
+    """The device state as a section."""
+    return zstandard.ZstdCompressor(level=3).compress(devices)
+
+
+def read_record(path: Path) -> Record:
+    """A record; its manifest is verified, its sections when they are asked for."""
+    name = path.name.removesuffix(SUFFIX)[:12]
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(f"commit {name} is not in the store") from error
+    except OSError as error:
+        raise Damaged(f"the record of commit {name} cannot be read: {error.strerror}") from error
+    return parse_record(data, name)
+
+
+def parse_record(data: bytes, name: str) -> Record:
+    """A record out of its bytes."""
+    try:
+        head_bytes = int.from_bytes(data[40:HEADER_BYTES], "little")
+        head = data[HEADER_BYTES : HEADER_BYTES + head_bytes]
+        if data[:8] != MAGIC or blake3(head).digest() != data[8:40]:
+            raise ValueError("it is not what was written")
+        facts: dict[str, Any] = json.loads(head)
+        manifest, sections, at = decode(Manifest, facts), {}, HEADER_BYTES + head_bytes
+        for section, length in facts["lengths"].items():
+            sections[section] = data[at : at + length]
+            at += length
+        if at != len(data):
+            raise ValueError("it has the wrong length")
+    except (ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"the manifest of commit {name} cannot be read: {error}; prune that commit") from error
+    return Record(manifest, sections)
+
+
+def record_name(commit: str) -> str:
+    """A record's file name."""
+    return f"{commit}{SUFFIX}"

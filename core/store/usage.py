@@ -1,0 +1,95 @@
+"""What commits take: pages are shared, so a commit's size has four answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import Damaged, NotFound
+from core.model import PAGE_BYTES
+from core.store.index import Run, split
+from core.store.layout import source_of
+from core.store.owner import Owner
+from core.store.pack import Rows
+from core.store.protocol import DISK, MEMORY
+from core.store.record import record_name
+
+
+@dataclass(frozen=True)
+class CommitUsage:
+    """logical: its pages that are not zero; stored: what those take in packs, with its record; shared: the part of it
+    other commits use too; unique: what pruning it would free.
+    """
+
+    logical_bytes: int
+    stored_bytes: int
+    shared_bytes: int
+    unique_bytes: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The store's size and, by commit id, each commit's. `dedup` is logical pages to distinct ones; `compression` what
+    distinct pages in packs are to what they take.
+    """
+
+    commits: dict[str, CommitUsage]
+    packs_bytes: int
+    index_bytes: int
+    records_bytes: int
+    dedup: float
+    compression: float
+
+
+def usage(owner: Owner) -> Usage:
+    """Measure everything. Commits that cannot be read are left out."""
+    run = owner.index.everything
+    costs = _costs(owner, run)
+    found = {commit: _rows(owner, run, commit) for commit in owner.reader.commits()}
+    used = {commit: rows for commit, rows in found.items() if rows is not None}
+    uses = np.zeros(len(run.ids), np.int64)
+    for _, mine in used.values():
+        uses[mine] += 1
+    commits = {}
+    for commit, (pages, mine) in used.items():
+        record = (owner.layout.commits / record_name(commit)).stat().st_size
+        whole, own = float(costs[mine].sum()), float(costs[mine[uses[mine] == 1]].sum())
+        commits[commit] = CommitUsage(
+            pages * PAGE_BYTES, round(whole) + record, round(whole - own), round(own) + record
+        )
+    packed = float(costs.sum())
+    return Usage(
+        commits,
+        sum(path.stat().st_size for path in owner.reader.shelf.paths().values()),
+        owner.layout.index.stat().st_size,
+        sum(path.stat().st_size for path in owner.layout.commits.glob("*.commit")),
+        sum(pages for pages, _ in used.values()) / max(1, int((uses > 0).sum())),
+        int((costs > 0).sum()) * PAGE_BYTES / packed if packed else 1.0,
+    )
+
+
+def _rows(owner: Owner, run: Run, commit: str) -> tuple[int, Rows] | None:
+    """How many pages of a commit are not zero, and the rows of the distinct ones."""
+    try:
+        table = np.concatenate([owner.reader.table(commit, medium) for medium in (MEMORY, DISK)])
+    except (Damaged, NotFound):
+        return None
+    rows = run.rows(np.unique(table[table != 0]))
+    return int((table != 0).sum()), rows[rows >= 0]
+
+
+def _costs(owner: Owner, run: Run) -> NDArray[np.float64]:
+    """A page's share of its frame, by row; nothing for a page of an image."""
+    costs = np.zeros(len(run.ids))
+    packs, rows = split(run.locations)
+    for number, path in owner.reader.shelf.paths().items():
+        if source_of(path):
+            continue
+        mine = packs == number
+        try:
+            found = owner.reader.shelf.pack(number).directory
+        except Damaged:
+            continue
+        shares = found.frame_bytes / (found.frame_sizes / PAGE_BYTES)
+        costs[mine] = shares[rows[mine] // found.frame_pages]
+    return costs

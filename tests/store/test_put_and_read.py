@@ -1,0 +1,247 @@
+"""What is put comes back, once: pages, disks, devices, ids."""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import Conflict, Damaged, NotFound
+from core.machine.qcow2 import ChainDisk
+from core.model import PAGE_BYTES
+from core.store.pack import Pack
+from core.store.packs import PackStore
+from core.store.protocol import DISK, MEMORY
+from core.store.reader import PageReader
+from tests.conftest import full
+from tests.store.states import KERNEL_PAGE, PAGES, Bench, content, make_image, patched
+
+PAGE_SETS = st.dictionaries(st.integers(0, PAGES - 1), st.integers(0, 40).map(content), max_size=40)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "home")
+
+
+@settings(max_examples=300 if full() else 8, deadline=None)
+@given(
+    steps=st.lists(st.tuples(PAGE_SETS, PAGE_SETS, st.integers(0, 5)), min_size=1, max_size=5), data=st.data()
+)
+def test_any_states_come_back(
+    steps: list[tuple[dict[int, bytes], dict[int, bytes], int]], data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        bench = Bench(Path(directory) / "home")
+        for memory, disk, back in steps:
+            known = list(bench.states)
+            bench.commit(memory, disk, known[-1 - back % len(known)] if known else None)
+        assert all(bench.reads(commit) for commit in bench.states)
+        bench.store.close()
+        again = PackStore(bench.home)
+        commit = data.draw(st.sampled_from(sorted(bench.states)))
+        assert bench.reads(commit, again)
+        assert again.check(100) == []
+        again.close()
+
+
+def test_a_captured_memory_is_given_back_over_its_base(bench: Bench) -> None:
+    bench.commit({1: content(1), 2: content(2), 3: content(3)}, {})
+    captured, _, parents = bench.capture({2: content(20), 3: bytes(PAGE_BYTES)}, {})
+    made = bench.store.identify(captured, parents)
+    bench.store.put(captured, made)
+    pages, table = bench.store.memory(made.id)
+    assert pages.tolist() == captured.pages.tolist()
+    assert table.tobytes() == captured.table.tobytes()
+
+
+def test_what_stands_elsewhere_is_not_stored_again(bench: Bench) -> None:
+    golden = bench.commit({1: content(1)}, {})
+    packs = bench.store.reader.layout.list_packs()
+    root_block, kernel_page = content(1003), content(2005)
+    same = {5: content(1), 6: root_block, 7: kernel_page, 8: bytes(PAGE_BYTES)}
+    commit = bench.commit(same, {40: content(1), 41: kernel_page, 3: content(1004)}, golden)
+    assert bench.store.reader.layout.list_packs() == packs
+    assert bench.reads(commit)
+
+
+def test_a_patched_kernel_page_is_stored_as_its_difference(bench: Bench) -> None:
+    at = {KERNEL_PAGE + page: patched(2000 + page) for page in range(16)}
+    commit = bench.commit(at, {})
+    number, path = max(bench.store.reader.layout.list_packs().items())
+    pack = Pack(path, number)
+    assert (pack.directory.against != 0).sum() == 16
+    assert pack.directory.frame_bytes.sum() < 16 * 100
+    assert bench.reads(commit)
+
+
+def test_a_state_has_one_id_and_a_commit_another(bench: Bench) -> None:
+    golden = bench.commit({1: content(1)}, {2: content(2)})
+    one, _, parents = bench.capture({4: content(4)}, {9: content(9)})
+    other = bench.capture({4: content(4)}, {9: content(9), 2: content(2)})[0]
+    first, second = (bench.store.identify(captured, parents) for captured in (one, other))
+    assert (first.state_id, first.id) == (second.state_id, second.id)
+    assert bench.store.identify(one, (golden, golden)).id != first.id
+    changed = bench.capture({4: content(5)}, {9: content(9)})[0]
+    assert bench.store.identify(changed, parents).state_id != first.state_id
+    assert bench.store.identify(replace(one, devices=b"other"), parents).state_id != first.state_id
+    manifest, added = bench.store.put(one, first)
+    assert added > 0 and bench.store.put(other, second) == (manifest, 0)
+
+
+def test_the_tool_of_the_format_reads_a_pack(bench: Bench) -> None:
+    bench.commit({page: content(page + 1) for page in range(40)}, {})
+    number, path = max(bench.store.reader.layout.list_packs().items())
+    pack = Pack(path, number)
+    pack.check()
+    read = subprocess.run(["zstd", "-dcq", str(path)], capture_output=True, check=True).stdout
+    assert read == b"".join(content(page + 1) for page in range(40))
+    at, whole = 0, []
+    for compressed, plain in pack.seek_table.tolist():
+        if plain:
+            whole.append(subprocess.run(["zstd", "-dcq"], input=path.read_bytes()[at : at + compressed],
+                                        capture_output=True, check=True).stdout)  # fmt: skip
+        at += compressed
+    assert b"".join(whole) == read
+
+
+def test_a_reader_in_another_process_follows(bench: Bench) -> None:
+    program = """
+import sys
+from pathlib import Path
+from core.store.reader import PageReader
+reader = PageReader(Path(sys.argv[1]))
+for line in sys.stdin:
+    commit = line.strip()
+    print(reader.read(commit, "memory", 0, 256) .hex(), flush=True)
+reader.close()
+"""
+    first = bench.commit({1: content(1)}, {})
+    run = [sys.executable, "-c", program, str(bench.home)]
+    with subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdin and reader.stdout
+
+        def ask(commit: str) -> bytes:
+            assert reader.stdin and reader.stdout
+            print(commit, file=reader.stdin, flush=True)
+            return bytes.fromhex(reader.stdout.readline())
+
+        assert ask(first) == bench.states[first].bytes_of(MEMORY)
+        second = bench.commit({page: content(300 + page) for page in range(60)}, {})
+        assert ask(second) == bench.states[second].bytes_of(MEMORY)
+        third = bench.commit({2: content(302), 3: content(303), 70: content(9)}, {}, first)
+        bench.forget(second)
+        bench.store.gc(bench.states)
+        assert bench.store.compact() > 0
+        assert ask(third) == bench.states[third].bytes_of(MEMORY)
+        reader.stdin.close()
+
+
+def test_tables_stay_readable_when_what_they_lean_on_goes(bench: Bench) -> None:
+    commits = [bench.commit({0: content(1)}, {0: content(2)})]
+    for step in range(40):
+        commits.append(bench.commit({step: content(50 + step)}, {step: content(90 + step)}, commits[-1]))
+    for commit in commits[1:40:2] + commits[2:30:4]:
+        bench.forget(commit)
+    bench.store.gc(bench.states)
+    again = PackStore(bench.home)
+    assert all(bench.reads(commit, again) for commit in bench.states)
+    assert again.check(100) == []
+
+
+def test_a_disk_table_reads_as_the_layers_do(bench: Bench) -> None:
+    one = bench.commit({}, {1: content(7), 100: content(8)})
+    two = bench.commit({}, {100: content(1001), 101: bytes(PAGE_BYTES), 1: content(1001)}, one)
+    layers = [bench.store.layer_path(layer) for layer in bench.store.disk(two)]
+    with (
+        ChainDisk(bench.home / "images/base/root.raw", layers) as chain,
+        bench.store.disk_table(two) as table,
+    ):
+        blocks = np.arange(PAGES)
+        assert (chain.read_blocks(blocks) == table.read_blocks(blocks)).all()
+        assert table.changed_blocks(bench.store.disk_table(one)).tolist() == [1, 100]
+        with pytest.raises(Damaged):
+            table.read_blocks(np.array([PAGES]))
+
+
+def test_export_and_import(bench: Bench, tmp_path: Path) -> None:
+    bench.commit({1: content(1), KERNEL_PAGE: patched(2000)}, {5: content(5)})
+    commit = bench.commit({2: content(2)}, {6: content(6)})
+    file = tmp_path / "commit.vertui"
+    bench.store.export(commit, file)
+    with pytest.raises(Conflict):
+        bench.store.export(commit, file)
+    for home in ("other", "third"):
+        (tmp_path / home).mkdir()
+    other = PackStore(tmp_path / "other")
+    manifest = other.import_(file)
+    assert manifest.foreign and (manifest.id, manifest.state_id) == (
+        commit,
+        bench.store.manifest(commit).state_id,
+    )
+    for medium in (MEMORY, DISK):
+        assert other.reader.read(commit, medium, 0, PAGES) == bench.states[commit].bytes_of(medium)
+    assert other.check(100) == []
+    data = bytearray(file.read_bytes())
+    third = PackStore(tmp_path / "third")
+    for at in range(0, len(data), 97 if full() else 997):
+        broken = data.copy()
+        broken[at] ^= 4
+        file.write_bytes(broken)
+        with pytest.raises(Damaged):
+            third.import_(file)
+    assert third.commits() == [] and not third.reader.layout.list_packs()
+
+
+def test_an_image_can_go_when_its_pages_are_used_elsewhere(bench: Bench) -> None:
+    golden = bench.commit({6: content(1003), 7: content(2005), KERNEL_PAGE: patched(2000)}, {})
+    make_image(bench.home, "other")
+    with (bench.home / "images/other/root.raw").open("r+b") as file:
+        file.write(content(3000))
+    second = Bench(bench.home, image="other")
+    kept = second.commit({6: content(1000), 7: content(2005), KERNEL_PAGE: patched(2000)}, {})
+    bench.store.close()
+    store = PackStore(bench.home)
+    store.delete(golden)
+    store.forget_image("base")
+    for path in (bench.home / "images/base").iterdir():
+        path.unlink()
+    assert store.reader.read(kept, MEMORY, 0, PAGES) == second.states[kept].bytes_of(MEMORY)
+    store.gc([kept])
+    assert [problem.what for problem in PackStore(bench.home).check(100)] == []
+
+
+def test_usage_adds_up(bench: Bench) -> None:
+    golden = bench.commit({page: content(page) for page in range(1, 33)}, {})
+    child = bench.commit({page: content(100 + page) for page in range(1, 17)}, {})
+    before = bench.store.du()
+    assert before.commits[child].shared_bytes > 0 < before.commits[child].unique_bytes
+    assert before.commits[golden].logical_bytes == (32 + 32) * PAGE_BYTES
+    assert before.dedup > 1 and before.compression > 4
+    bench.forget(child)
+    freed = bench.store.gc([golden])
+    assert (
+        abs(freed + 500 - before.commits[child].unique_bytes) < 2500
+    )  # a pack's directory belongs to no page
+    with pytest.raises(NotFound):
+        bench.store.memory(child)
+
+
+def test_a_missing_page_is_named(bench: Bench) -> None:
+    commit = bench.commit({page: content(page) for page in range(1, 33)}, {})
+    path = max(bench.store.reader.layout.list_packs().values())
+    data = bytearray(path.read_bytes())
+    data[10] ^= 1
+    path.write_bytes(data)
+    reader = PageReader(bench.home)
+    with pytest.raises(Damaged, match=f"page 1 of the memory of commit {commit[:12]}"):
+        reader.read(commit, MEMORY, 0, 10)
+    assert (
+        reader.read(commit, MEMORY, 20, 5)
+        == bench.states[commit].bytes_of(MEMORY)[20 * PAGE_BYTES :][: 5 * PAGE_BYTES]
+    )
