@@ -280,6 +280,39 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class CommitSpace:
+    """What a commit takes: its nonzero pages; what those take stored; the part others use too; what pruning frees."""
+
+    commit: str
+    logical_bytes: int
+    stored_bytes: int
+    shared_bytes: int
+    unique_bytes: int
+
+
+@dataclass(frozen=True)
+class StoreSpace:
+    """The store's size. `dedup` is logical pages to distinct ones, `compression` distinct pages to what they take."""
+
+    commits: tuple[CommitSpace, ...]
+    packs_bytes: int
+    index_bytes: int
+    records_bytes: int
+    dedup: float
+    compression: float
+
+
+@dataclass(frozen=True)
+class StoreProblem:
+    """Something in the store that is not as it was written, and the commit, medium and page it touches."""
+
+    what: str
+    commit: str = ""
+    medium: str = ""
+    page: int | None = None
+
+
+@dataclass(frozen=True)
 class DaemonStatus:
     """The daemon and what it holds."""
 

@@ -14,7 +14,7 @@ from core.catalog import BranchRow
 from core.daemon.codec import encode
 from core.daemon.comparisons import add_comparisons
 from core.daemon.request_id import RequestId
-from core.engine import capture, doctor, fork, images, inspect, marks, plans, trash, undo
+from core.engine import capture, doctor, fork, images, inspect, marks, plans, trash, undo, upkeep
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import VertuiError
@@ -30,6 +30,8 @@ from core.model import (
     Operation,
     Plan,
     Process,
+    StoreProblem,
+    StoreSpace,
     TrashEntry,
     Tree,
 )
@@ -98,6 +100,14 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
     @app.get("/v1/trash")
     async def trash_entries() -> list[TrashEntry]:
         return trash.entries(engine)
+
+    @app.get("/v1/store")
+    async def store_space() -> StoreSpace:
+        return await upkeep.du(engine)
+
+    @app.get("/v1/store/check")
+    async def store_check(read_data: float = 0.0) -> list[StoreProblem]:
+        return await upkeep.check(engine, read_data)
 
     @app.get("/v1/doctor")
     async def findings() -> list[Finding]:
@@ -172,6 +182,14 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
         return await once(
             engine, request_id, lambda: marks.tag(engine, request_id, request.commit, request.name)
         )
+
+    @app.post("/v1/store/gc")
+    async def store_gc(_: body.Nothing, request_id: str = RequestId) -> Any:
+        return await once(engine, request_id, lambda: upkeep.gc(engine, request_id))
+
+    @app.post("/v1/store/compact")
+    async def store_compact(_: body.Nothing, request_id: str = RequestId) -> Any:
+        return await once(engine, request_id, lambda: upkeep.compact(engine, request_id))
 
     @app.post("/v1/undo", response_model=Operation)
     async def undo_(_: body.Nothing, request_id: str = RequestId) -> Any:

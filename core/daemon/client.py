@@ -30,6 +30,8 @@ from core.model import (
     Operation,
     Plan,
     Process,
+    StoreProblem,
+    StoreSpace,
     TrashEntry,
     Tree,
 )
@@ -66,6 +68,14 @@ class Client:
     def trash(self) -> list[TrashEntry]:
         """What was pruned and can be restored."""
         return self._list(TrashEntry, "/v1/trash")
+
+    def store_space(self) -> StoreSpace:
+        """What the store and every commit in it take."""
+        return decode(StoreSpace, self._get("/v1/store"))
+
+    def check_store(self, read_data_percent: float = 0.0) -> list[StoreProblem]:
+        """Everything in the store that is not as it was written."""
+        return self._list(StoreProblem, f"/v1/store/check?read_data={read_data_percent}")
 
     def doctor(self) -> list[Finding]:
         """What the daemon finds about this machine."""
@@ -159,6 +169,14 @@ class Client:
     def execute(self, plan: Plan) -> Operation:
         """Carry a plan out, once; Conflict when the state it was made for is gone."""
         return decode(Operation, self._post("/v1/execute", {"plan": plan.id}))
+
+    def gc(self) -> int:
+        """Free what nothing needs any more; bytes freed."""
+        return int(self._post("/v1/store/gc", {}))
+
+    def compact(self) -> int:
+        """Rewrite packs with little live data; bytes freed."""
+        return int(self._post("/v1/store/compact", {}))
 
     def undo(self) -> Operation:
         """Take the newest undoable operation back."""

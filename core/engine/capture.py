@@ -105,9 +105,11 @@ async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
 
 
 async def save(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
-    """Seal a captured state as the branch's new head."""
-    parents = (engine.catalog.branch(row.id).head,)
-    identified = await asyncio.to_thread(engine.store.identify, shot.captured, parents)
+    """Seal a captured state as the branch's new head; the head it has when the state is the same."""
+    head = engine.catalog.commit(engine.catalog.branch(row.id).head)
+    identified = await asyncio.to_thread(engine.store.identify, shot.captured, (head.id,))
+    if identified.state_id == head.state_id:
+        return head
     label = Label(row.name, message, time.time())
     manifest, stored = await asyncio.to_thread(engine.store.put, shot.captured, identified, label)
     engine.reach("commit.stored")
@@ -128,8 +130,11 @@ async def commit(engine: Engine, request_id: str, name: str, message: str) -> Co
         shot = await shoot(engine, live, row)
         hot_ms = (time.perf_counter() - began) * 1000
         made = await save(engine, row, shot, message)
-        record.summary = f"commit {row.name} as {made.id[:12]}"
-        record.inverse = {"heads": {row.id: row.head}, "hide": [made.id]}
+        if made.id == row.head:
+            record.summary = f"commit {row.name}: its state is its head's, {made.id[:12]}"
+        else:
+            record.summary = f"commit {row.name} as {made.id[:12]}"
+            record.inverse = {"heads": {row.id: row.head}, "hide": [made.id]}
     engine.publish("branch", row.name, record.summary)
     return Committed(made, record.id, round(hot_ms, 2), round((time.perf_counter() - began) * 1000, 2))
 

@@ -80,9 +80,14 @@ async def purge(engine: Engine, commits: Iterable[str]) -> None:
     """Free what commits without a row took: rows are gone first, so a crash leaves only what the next sweep takes."""
     for commit in commits:
         await asyncio.to_thread(engine.store.delete, commit)
-    collect_layers(engine)
+    await free(engine)
+
+
+async def free(engine: Engine) -> int:
+    """Free what no commit, also none in the trash, and no machine needs; bytes freed."""
+    freed = collect_layers(engine)
     keep = [row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted)]
-    await asyncio.to_thread(engine.store.gc, frozenset(keep))
+    return freed + await asyncio.to_thread(engine.store.gc, frozenset(keep))
 
 
 async def expire(engine: Engine) -> None:

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from core.diff.disk import Disk
 from core.machine.memory import Pages, Table
 from core.model import MachineSpec
 from core.store.hashing import Hashes
 from core.store.pack import Ids
+
+if TYPE_CHECKING:
+    from core.store.check import Problem
+    from core.store.usage import Usage
 
 MEMORY, DISK = "memory", "disk"
 
@@ -136,6 +140,18 @@ class PageStore(Protocol):
 
     def collect(self, keep: frozenset[str]) -> int:
         """Remove every layer not in `keep`; bytes freed."""
+        ...
+
+    def du(self) -> "Usage":
+        """What every commit takes, and what pruning it would free."""
+        ...
+
+    def check(self, read_data_percent: float = 0.0) -> "list[Problem]":
+        """Everything that is not as it was written; that share of the pages is read."""
+        ...
+
+    def compact(self) -> int:
+        """Rewrite packs with little live data; bytes freed."""
         ...
 
     def commits(self) -> list[str]:

@@ -42,6 +42,7 @@ VERBS = {
     "rename": "branch",
     "log": "tree",
     "image": "image",
+    "store": "store",
     "daemon": "daemon",
     "doctor": "daemon",
     "demo": "demo",

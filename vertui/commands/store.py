@@ -1,0 +1,79 @@
+"""The store: what it holds, whether it is whole, and getting space back."""
+
+from typing import Annotated
+
+import typer
+
+from core.errors import Damaged
+from vertui.commands.options import Json, new_app
+from vertui.output import say_json, say_table
+from vertui.session import connect
+from vertui.text import printable, short, size
+
+app = new_app()
+store = new_app()
+app.add_typer(store, name="store")
+
+HEADER = ("COMMIT", "LOGICAL", "STORED", "SHARED", "UNIQUE")
+
+
+@store.callback()
+def _store() -> None:
+    """See what commits take, check them, and free what nothing needs."""
+
+
+@store.command()
+def du(json: Json = False) -> None:
+    """Show what each commit takes: its pages, what they take stored, what others share, what pruning would free."""
+    space = connect().store_space()
+    if json:
+        say_json(space)
+        return
+    rows = [
+        (short(c.commit), *map(size, (c.logical_bytes, c.stored_bytes, c.shared_bytes, c.unique_bytes)))
+        for c in space.commits
+    ]
+    say_table(HEADER, rows)
+    parts = (space.packs_bytes, space.index_bytes, space.records_bytes)
+    print(f"packs {size(parts[0])}, index {size(parts[1])}, records {size(parts[2])};", end=" ")
+    print(f"{space.dedup:.1f}x by deduplication, {space.compression:.1f}x by compression")
+
+
+@store.command()
+def check(
+    read_data: Annotated[
+        float,
+        typer.Option(
+            "--read-data", metavar="PERCENT", help="Also decompress and verify this share of pages."
+        ),
+    ] = 0.0,
+    json: Json = False,
+) -> None:
+    """Check that everything is as it was written. Exit status 8 when something is not."""
+    problems = connect().check_store(read_data)
+    if json:
+        say_json(problems)
+    else:
+        for problem in problems:
+            where = [
+                short(problem.commit),
+                problem.medium,
+                "" if problem.page is None else f"page {problem.page}",
+            ]
+            print(" ".join(word for word in where if word) + f": {printable(problem.what)}")
+    if problems:
+        raise Damaged(f"{len(problems)} things in the store are not as they were written")
+    if not json:
+        print("everything is as it was written")
+
+
+@store.command()
+def gc() -> None:
+    """Free what no commit (also none in the trash) and no machine needs."""
+    print(f"freed {size(connect().gc())}")
+
+
+@store.command()
+def compact() -> None:
+    """Rewrite packs that hold little live data. Nothing else changes."""
+    print(f"freed {size(connect().compact())}")
