@@ -16,7 +16,7 @@ from core.engine.context import Engine, Progress, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.recover import collect_layers
-from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound
+from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound, VertuiError
 from core.guest.identity import make_identity
 from core.image.job import run_build, run_digest
 from core.image.kernel import KERNEL_ARGS
@@ -74,10 +74,24 @@ async def cancel_build(engine: Engine) -> None:
 async def _build_once(engine: Engine, request_id: str, name: str, recipe: Recipe, porter: int) -> Image:
     wanted = _image_id(await run_digest(porter, recipe), name)
     present = next((image for image in engine.catalog.images() if image.id == wanted), None)
-    if present:
+    if present and await _whole(engine, present):
         return present
+    if present:
+        remove_image(engine, present.id)  # refused, by name, while a branch still needs what is left of it
     async with operation(engine, request_id, "image build", f"build image {name}"):
         return await _build(engine, name, recipe, wanted, porter)
+
+
+async def _whole(engine: Engine, image: Image) -> bool:
+    """Are an image's files there, and does its golden commit read?"""
+    names = ("root.raw", "vmlinux", "initrd", "empty.qcow2")
+    if not all((engine.home.images / image.id / name).is_file() for name in names):
+        return False
+    try:
+        await asyncio.to_thread(engine.store.manifest, image.golden)
+    except VertuiError:
+        return False
+    return True
 
 
 def _image_id(digest_: str, name: str) -> str:

@@ -21,6 +21,14 @@ def test_the_same_inputs_again_are_instant(home: Home, client: Client) -> None:
     assert client.tree().images == before
 
 
+def test_a_damaged_image_is_built_again_unless_a_branch_needs_it(home: Home, client: Client) -> None:
+    client.up(None, "main")
+    for path in home.images.glob("*/initrd"):
+        path.unlink()
+    with pytest.raises(Conflict, match="main"):
+        client.build_image("base", {})
+
+
 def test_bad_inputs_are_refused(client: Client) -> None:
     for options in ({"memory_bytes": 1}, {"vcpus": 0}, {"disk_bytes": 1}, {"packages": ["no such package!"]}):
         with pytest.raises(UsageError):
