@@ -107,7 +107,7 @@ class Engine:
     def branch(self, name: str) -> BranchRow:
         """The branch of that name; `@trunk` is the trunk's."""
         if name == "@trunk":
-            return self.catalog.branch((self.resolve(name).branch and self.catalog.setting("trunk")) or "")
+            name = self.resolve(name).branch or name
         row = self.catalog.named(name)
         if row is None:
             raise NotFound(f"no branch '{name[:40]}': `vertui ls` lists those there are")
