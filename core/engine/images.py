@@ -206,11 +206,14 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
 
 async def _settle(live: Live) -> None:
     """Let a fresh guest do once what every child would otherwise do first: take an identity, start a shell, prompt."""
-    await (await live.agent()).freeze(FIRST_FREEZE_S)
-    await (await live.agent()).identity(make_identity("vertui"))
-    await (await live.agent()).thaw()
-    async for _ in await (await live.agent()).exec("true"):
+    agent = await live.agent()
+    await agent.freeze(FIRST_FREEZE_S)
+    await agent.identity(make_identity("vertui"))
+    await agent.thaw()
+    command = await agent.exec("true")
+    async for _ in command:
         pass
+    await agent.release(command.id)
     async with asyncio.timeout(PROMPT_DEADLINE_S):
         async for printed in live.console.view():
             if PROMPT in printed:
