@@ -105,22 +105,22 @@ async def _fork_shot(
     image = engine.image(captured.image)
     source = Source(image, captured.pages, captured.table, captured.devices, captured.layers, True)
     rows = _rows(engine, fork, names, image.id, identified.id, parent.id)
-    engine.reach("fork.captured")
     message = f"fork into {names[0]}…{names[-1]}" if len(names) > 1 else f"fork into {names[0]}"
     label = Label(parent.name, message, time.time())
-    sealing = asyncio.create_task(asyncio.to_thread(engine.store.put, captured, identified, label))
-    loaded = await _load_all(engine, rows, source)
     try:
+        engine.reach("fork.captured")
+        sealing = asyncio.create_task(asyncio.to_thread(engine.store.put, captured, identified, label))
+        loaded = await _load_all(engine, rows, source)
         engine.reach("fork.loaded")
         manifest, stored = await sealing
         with engine.catalog.transaction():
             commit = put_commit(engine, manifest, shot, stored, branch=parent.name, message=message)
             engine.catalog.change_branch(parent.id, head=commit.id)
+        engine.reach("fork.sealed")
+        return commit, await _wake_all(engine, rows, loaded, began, command)
     except BaseException:
         await _discard(engine, rows)
         raise
-    engine.reach("fork.sealed")
-    return commit, await _wake_all(engine, rows, loaded, began, command)
 
 
 async def _fork_commit(
@@ -135,8 +135,12 @@ async def _fork_commit(
         )
     parent = engine.catalog.named(found.branch or commit.branch)
     rows = _rows(engine, fork, names, commit.image, commit.id, parent.id if parent else None)
-    loaded = await _load_all(engine, rows, source)
-    return commit, await _wake_all(engine, rows, loaded, began, command)
+    try:
+        loaded = await _load_all(engine, rows, source)
+        return commit, await _wake_all(engine, rows, loaded, began, command)
+    except BaseException:
+        await _discard(engine, rows)
+        raise
 
 
 def _rows(
