@@ -44,7 +44,10 @@ def make_app(engine: Engine) -> FastAPI:
     app = FastAPI(title="vertui", version="1", docs_url=None, redoc_url=None)
     _add_errors(app, engine)
     _add_reads(app, engine)
+    _add_images(app, engine)
     _add_verbs(app, engine)
+    _add_marks(app, engine)
+    _add_upkeep(app, engine)
     _add_plans(app, engine)
     add_comparisons(app, engine)
     return app
@@ -128,7 +131,7 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
 
-def _add_verbs(app: FastAPI, engine: Engine) -> None:
+def _add_images(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/images", response_model=Image)
     async def build(request: body.BuildImage, request_id: str = RequestId) -> Any:
         recipe = Recipe(request.memory_bytes, request.vcpus, request.disk_bytes, tuple(request.packages))
@@ -140,6 +143,8 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
     async def cancel_build(_: body.Nothing) -> None:
         await images.cancel_build(engine)
 
+
+def _add_verbs(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/up", response_model=Branch)
     async def up(request: body.Up, request_id: str = RequestId) -> Any:
         run = lambda: fork.up(engine, request_id, request.image, request.name)  # noqa: E731
@@ -167,6 +172,8 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
     async def suspend_all(request: body.StopAll, request_id: str = RequestId) -> None:
         await once(engine, request_id, lambda: capture.suspend_all(engine, request_id, now=request.now))
 
+
+def _add_marks(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/score", response_model=Branch)
     async def score(request: body.Score, request_id: str = RequestId) -> Any:
         run = lambda: marks.score(engine, request_id, request.branch, request.score, request.note)  # noqa: E731
@@ -183,6 +190,8 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
             engine, request_id, lambda: marks.tag(engine, request_id, request.commit, request.name)
         )
 
+
+def _add_upkeep(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/store/gc")
     async def store_gc(_: body.Nothing, request_id: str = RequestId) -> Any:
         return await once(engine, request_id, lambda: upkeep.gc(engine, request_id))

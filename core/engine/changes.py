@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,8 +85,12 @@ async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
             async with live.lock:
                 await capture.save(engine, row, await capture.shoot(engine, live, row), "before prune")
 
-    results = await asyncio.gather(*(one(branch) for branch in branches), return_exceptions=True)
-    for result in results:
+    await _each(one(branch) for branch in branches)
+
+
+async def _each(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all of it side by side to its end, then raise the first failure."""
+    for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
 
@@ -177,11 +182,7 @@ async def _start_restored(engine: Engine, branches: tuple[str, ...]) -> None:
         await start.start_again(engine, engine.catalog.branch(row.id))
 
     rows = [engine.catalog.branch(branch) for branch in branches]
-    starting = [one(row) for row in rows if row.state in WITH_MACHINE]
-    results = await asyncio.gather(*starting, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    await _each(one(row) for row in rows if row.state in WITH_MACHINE)
 
 
 def _tell(engine: Engine, change: Change) -> None:
