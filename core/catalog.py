@@ -29,7 +29,8 @@ CREATE TABLE commits (id TEXT PRIMARY KEY, state_id TEXT NOT NULL, parents TEXT 
   journal_position INTEGER NOT NULL, tags TEXT NOT NULL, deleted REAL);
 CREATE TABLE branches (id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
   image TEXT NOT NULL, head TEXT NOT NULL, parent TEXT, parent_branch TEXT, created REAL NOT NULL,
-  number INTEGER NOT NULL, fork INTEGER, machine TEXT, started REAL, score REAL, note TEXT NOT NULL, deleted REAL);
+  number INTEGER NOT NULL, fork INTEGER, machine TEXT, started REAL, score REAL, note TEXT NOT NULL, deleted REAL,
+  base TEXT);
 CREATE UNIQUE INDEX branch_names ON branches (name) WHERE deleted IS NULL;
 CREATE UNIQUE INDEX branch_numbers ON branches (number) WHERE deleted IS NULL;
 CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE NOT NULL, verb TEXT NOT NULL,
@@ -42,7 +43,8 @@ CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT U
 class BranchRow:
     """A branch as the catalog knows it; `number` gives its network, `machine` names its process while it has one.
 
-    `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation.
+    `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
+    `base` the commit whose memory its machine maps.
     """
 
     id: str
@@ -61,6 +63,7 @@ class BranchRow:
     score: float | None = None
     note: str = ""
     deleted: float | None = None
+    base: str | None = None
 
     def shown(self) -> Branch:
         """What the API shows of it, before anything of the machine is known."""

@@ -24,6 +24,7 @@ from core.machine.qemu import QemuHypervisor
 from core.network import HubNetwork
 from core.store.files import disk_error
 from core.store.packs import PackStore
+from core.store.views.keeper import Views
 
 EXPIRE_EVERY_S = 3600.0
 
@@ -34,7 +35,8 @@ def make_engine(home: Home) -> Engine:
     network = HubNetwork()
     network.prepare()
     store = PackStore(home.root)
-    return Engine(home, Catalog(home.catalog), store, held, QemuHypervisor(home, held), network)
+    views = Views(home, held)
+    return Engine(home, Catalog(home.catalog), store, held, QemuHypervisor(home, held), network, views)
 
 
 async def serve(home: Home) -> None:

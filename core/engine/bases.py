@@ -1,6 +1,7 @@
-"""What a machine starts on: the base image it maps, and the empty disk layer it writes."""
+"""What a machine starts on: the memory view it maps, the disk view below its layers, and the empty layer it writes."""
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from core.engine.context import Engine
 from core.errors import Damaged
 from core.machine import base as base_images
 from core.machine.base import Base
+from core.machine.protocol import Layer
 from core.store.files import disk_error
+from core.store.protocol import DISK, MEMORY
 
 
 def make_layer(engine: Engine, image_directory: Path, layer: str) -> None:
@@ -22,15 +25,15 @@ def make_layer(engine: Engine, image_directory: Path, layer: str) -> None:
         raise disk_error(error, engine.store.layer_path(layer)) from error
 
 
-async def base_of(engine: Engine, golden: str) -> Base:
-    """The base image a golden commit stands for: the holder's, or made from the store and given to the holder."""
-    key = f"base:{golden}"
-    async with engine.loading_base:
-        descriptor = await asyncio.to_thread(engine.held.get, key)
-        if descriptor is not None:
-            return base_images.opened(descriptor)
-        manifest = await asyncio.to_thread(engine.store.manifest, golden)
-        pages, table = await asyncio.to_thread(engine.store.memory, golden)
-        base = await asyncio.to_thread(base_images.filled, manifest.spec.memory_bytes, pages, table)
-        engine.held.keep(key, base.descriptor)
-        return base
+async def base_of(engine: Engine, commit: str) -> Base:
+    """A commit's memory as a base image: nothing is read before a machine touches it. The caller closes it."""
+    path = engine.views.path(commit, MEMORY)
+    try:
+        return base_images.opened(await asyncio.to_thread(os.open, path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        raise Damaged(f"the memory of commit {commit[:12]} cannot be read: {error.strerror}") from error
+
+
+def disk_of(engine: Engine, commit: str) -> Layer:
+    """A commit's disk as what layers lie over."""
+    return Layer(commit, engine.views.path(commit, DISK))

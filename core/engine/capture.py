@@ -1,22 +1,18 @@
 """Commit, pause and resume: a running machine read at one instant."""
 
 import asyncio
-import mmap
-import os
+import contextlib
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from core.catalog import BranchRow
-from core.engine.bases import base_of, make_layer
+from core.engine.bases import disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.start import end, start_again
-from core.errors import Conflict
-from core.machine.memory import Pages, Table
-from core.model import PAGE_BYTES, BranchState, Commit, CommitState, Committed, MachineSpec
+from core.errors import Conflict, MachineFailed
+from core.model import BranchState, Commit, CommitState, Committed, MachineSpec
 from core.store.protocol import Captured, Label, Manifest
 
 
@@ -29,11 +25,9 @@ class Shot:
     felt_pause_ms: float
 
 
-async def freeze_and_read(
-    engine: Engine, live: Live, image: str, base: str | None, spec: MachineSpec
-) -> Shot:
+async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineSpec) -> Shot:
     """Capture a machine, quiesced if its guest can be frozen. On failure it goes on as it was."""
-    directory = engine.home.images / (image if base else f".{image}.tmp")
+    directory = engine.home.images / (image if live.base else f".{image}.tmp")
     layer = new_id()
     with engine.needing(layer):
         try:
@@ -47,30 +41,11 @@ async def freeze_and_read(
             raise
     felt_ms = (time.perf_counter() - began) * 1000
     engine.reach("capture.read")
-    under = await base_of(engine, base) if base else None
-    try:
-        pages, table = await asyncio.to_thread(
-            without_unchanged, state.pages, state.table, under.descriptor if under else None
-        )
-    finally:
-        if under:
-            os.close(under.descriptor)
-    captured = Captured(image, base, spec, pages, table, state.devices, state.layers, quiesced)
+    captured = Captured(
+        image, live.base, live.machine.disk_base if live.base else None, spec,
+        state.pages, state.table, state.devices, state.layers, quiesced,
+    )  # fmt: skip
     return Shot(captured, state.pause_ms, felt_ms)
-
-
-def without_unchanged(pages: Pages, table: Table, base: int | None) -> tuple[Pages, Table]:
-    """Only the pages that differ from the base image behind a descriptor; without one, from zero."""
-    if not len(pages):
-        return pages, table
-    if base is None:
-        differs = table.any(axis=1)
-        return pages[differs], table[differs]
-    with mmap.mmap(base, 0, prot=mmap.PROT_READ) as room:
-        under = np.frombuffer(room, np.uint8).reshape(-1, PAGE_BYTES)
-        differs = (under[pages] != table).any(axis=1)
-        del under
-    return pages[differs], table[differs]
 
 
 def put_commit(
@@ -101,11 +76,18 @@ def put_commit(
 async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
     """Capture a branch's machine."""
     image = engine.image(row.image)
-    return await freeze_and_read(engine, live, image.id, image.golden, image.spec)
+    return await freeze_and_read(engine, live, image.id, image.spec)
 
 
 async def save(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
     """Seal a captured state as the branch's new head; the head it has when the state is the same."""
+    with engine.needing(*shot.captured.layers):
+        made = await _seal(engine, row, shot, message)
+        await shorten(engine, made.id, shot.captured.layers, engine.live.get(row.id))
+    return made
+
+
+async def _seal(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
     head = engine.catalog.commit(engine.catalog.branch(row.id).head)
     identified = await asyncio.to_thread(engine.store.identify, shot.captured, (head.id,))
     if identified.state_id == head.state_id:
@@ -117,6 +99,24 @@ async def save(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Comm
         commit = put_commit(engine, manifest, shot, stored, branch=row.name, message=message)
         engine.catalog.change_branch(row.id, head=commit.id)
     return commit
+
+
+async def shorten(engine: Engine, commit: str, layers: tuple[str, ...], own: Live | None) -> None:
+    """Let machines on a sealed commit's layers lie on its disk view instead; layers that none has then go.
+
+    The caller holds `own`'s lock. Machines that others have locked are left: their next commit does it for them.
+    """
+    for live in list(engine.live.values()):
+        if live is own or not live.lock.locked():
+            async with contextlib.nullcontext() if live is own else live.lock:
+                await _shorten(engine, live, commit, layers)
+    engine.collect_layers()
+
+
+async def _shorten(engine: Engine, live: Live, commit: str, layers: tuple[str, ...]) -> None:
+    if live.machine.layers[: len(layers)] == layers:
+        with contextlib.suppress(MachineFailed):
+            await live.machine.rebase_disk(disk_of(engine, commit), layers)
 
 
 async def commit(engine: Engine, request_id: str, name: str, message: str) -> Committed:

@@ -1,13 +1,10 @@
 """What differs between two REFs: files from their disks, and on request what else tells them apart."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
-
-import numpy as np
 
 from core.diff.entry import FilesystemDiff
 from core.diff.filesystem import diff_disks
@@ -20,13 +17,11 @@ from core.diff.text import changed_lines
 from core.diff.text import patch as patch_lines
 from core.diff.walked import compare_walks
 from core.engine import guests
-from core.engine.bases import base_of
-from core.engine.capture import without_unchanged
 from core.engine.context import Engine
 from core.engine.points import State, known_paths, states_of
 from core.errors import Damaged, NotFound, Unsupported, UsageError
 from core.graph import Graph
-from core.machine.memory import Pages, Table
+from core.store.hashing import Hashes, page_hashes
 
 T = TypeVar("T")
 PIECE_BYTES = 256 * 1024  # of a streamed answer
@@ -137,24 +132,21 @@ async def _guests(before: State, after: State, asked: Asked, notes: list[str]) -
 
 async def _memory(engine: Engine, before: State, after: State) -> dict[str, Any]:
     """The heat map of the pages that differ."""
-    states = [await _pages(engine, state) for state in (before, after)]
-    changed = await asyncio.to_thread(differing_pages, *states)
+    hashes = [await _hashes(engine, state) for state in (before, after)]
+    changed = await asyncio.to_thread(differing_pages, *hashes)
     return heat_map(changed, before.image.spec.memory_bytes).as_json()
 
 
-async def _pages(engine: Engine, state: State) -> tuple[Pages, Table]:
-    """A state's pages that differ from its image's base."""
-    if state.live is not None:
-        async with state.live.lock:
-            pages, table = await state.live.machine.read_memory()
-        base = await base_of(engine, state.image.golden)
-        try:
-            return await asyncio.to_thread(without_unchanged, pages, table, base.descriptor)
-        finally:
-            os.close(base.descriptor)
-    if state.commit == state.image.golden:  # its pages are the base itself
-        return np.empty(0, np.uint32), np.empty((0, 4096), np.uint8)
-    return await asyncio.to_thread(engine.store.memory, state.commit)
+async def _hashes(engine: Engine, state: State) -> Hashes:
+    """The hash of every page of a state's memory."""
+    live = state.live
+    if live is None or live.base is None:
+        return await asyncio.to_thread(engine.store.memory_hashes, state.commit)
+    async with live.lock:
+        below = await asyncio.to_thread(engine.store.memory_hashes, live.base)
+        pages, table = await live.machine.read_memory()
+    below[pages] = await asyncio.to_thread(page_hashes, table)
+    return below
 
 
 async def diff_siblings(engine: Engine, refs: Sequence[str], asked: Asked) -> dict[str, Any]:

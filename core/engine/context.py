@@ -6,7 +6,7 @@ import signal
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from core.machine.protocol import Hypervisor, Layer
 from core.model import Event, Image, Plan
 from core.network import HubNetwork
 from core.store.protocol import PageStore
+from core.store.views.keeper import Views
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 FAULT = "VERTUI_FAULT"  # a file that tests of crashes write "STEP=kill" or "STEP=fail" into; see Engine.reach
@@ -37,11 +38,11 @@ class Engine:
     held: Held
     hypervisor: Hypervisor
     network: HubNetwork
+    views: Views
     live: dict[str, Live] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
-    indexes: dict[Path, PathIndex] = field(default_factory=dict)
+    indexes: dict[str, PathIndex] = field(default_factory=dict)
     building: asyncio.Task[object] | None = None
-    loading_base: asyncio.Lock = field(default_factory=asyncio.Lock)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     started: float = field(default_factory=time.time)
     needed: Counter[str] = field(default_factory=Counter)
@@ -139,6 +140,19 @@ class Engine:
     def layer(self, layer: str) -> Layer:
         """A disk layer by its id."""
         return Layer(layer, self.store.layer_path(layer))
+
+    def bases(self) -> set[str]:
+        """The commits that machines map or have below their layers: they stay in the store, whatever was pruned."""
+        return {base for live in self.live.values() for base in (live.base, live.machine.disk_base) if base}
+
+    def damage(self, commits: Iterable[str]) -> str | None:
+        """What is damaged of these commits and a machine wanted to read, in words; None when nothing is."""
+        return next((found for commit in commits if (found := self.views.damage(commit))), None)
+
+    def collect_layers(self) -> int:
+        """Remove disk layers that no machine and no verb at work has; bytes freed."""
+        held = (layer for live in self.live.values() for layer in live.machine.layers)
+        return self.store.collect(frozenset((*held, *self.needed)))
 
     def set_branch(self, branch: str, **changes: object) -> BranchRow:
         """Change a branch's row and tell who shows it."""

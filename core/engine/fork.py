@@ -6,14 +6,14 @@ from pathlib import Path
 
 from core.catalog import BranchRow
 from core.engine import start
-from core.engine.capture import Shot, put_commit, shoot
+from core.engine.capture import Shot, put_commit, shoot, shorten
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.start import Source
-from core.errors import Conflict, NoRoom, UsageError, VertuiError
+from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
 from core.graph import Ref
-from core.model import PAGE_BYTES, BranchState, Child, Commit, Forked, check_name
+from core.model import BranchState, Child, Commit, Forked, check_name
 from core.store.protocol import Label
 
 CHILD_BYTES = 60 * 1000 * 1000  # what a child takes besides its delta, after its first exec under emulation
@@ -29,7 +29,7 @@ async def up(engine: Engine, request_id: str, image_name: str | None, name: str)
     """
     image = engine.image(image_name)
     _check_names(engine, [name])
-    await _check_room(engine, image.golden, 1)
+    await _check_room(1)
     async with operation(engine, request_id, "up", f"up {name} from image {image.name}") as record:
         source = await start.source_of(engine, image.golden)
         row = _new_row(engine, name, image.id, image.golden, None)
@@ -66,7 +66,7 @@ async def fork(
     found = engine.resolve(ref)
     names = _names(engine, found.branch, n, prefix)
     live = engine.live.get(engine.branch(found.branch).id) if found.branch else None
-    await _check_room(engine, found.commit, n, live)
+    await _check_room(n, live)
     intent = {"names": names}
     async with operation(
         engine, request_id, "fork", f"fork {ref} into {names[0]}…{names[-1]}", intent
@@ -74,9 +74,10 @@ async def fork(
         if live is not None and found.branch is not None:
             async with live.lock:
                 shot = await shoot(engine, live, engine.branch(found.branch))
-                made = await _fork_shot(
-                    engine, record.id, engine.branch(found.branch), shot, names, command, began
-                )
+                with engine.needing(*shot.captured.layers):
+                    made = await _fork_shot(
+                        engine, record.id, engine.branch(found.branch), shot, names, command, began
+                    )
         else:
             made = await _fork_commit(engine, record.id, found, names, command, began)
         commit, children = made
@@ -103,7 +104,10 @@ async def _fork_shot(
     captured = shot.captured
     identified = await asyncio.to_thread(engine.store.identify, captured, (parent.head,))
     image = engine.image(captured.image)
-    source = Source(image, captured.pages, captured.table, captured.devices, captured.layers, True)
+    source = Source(
+        image, captured.base or image.golden, captured.disk_base or image.golden,
+        captured.pages, captured.table, captured.devices, captured.layers, True,
+    )  # fmt: skip
     rows = _rows(engine, fork, names, image.id, identified.id, parent.id)
     message = f"fork into {names[0]}…{names[-1]}" if len(names) > 1 else f"fork into {names[0]}"
     label = Label(parent.name, message, time.time())
@@ -117,7 +121,9 @@ async def _fork_shot(
             commit = put_commit(engine, manifest, shot, stored, branch=parent.name, message=message)
             engine.catalog.change_branch(parent.id, head=commit.id)
         engine.reach("fork.sealed")
-        return commit, await _wake_all(engine, rows, loaded, began, command)
+        children = await _wake_all(engine, rows, loaded, began, command)
+        await shorten(engine, commit.id, captured.layers, engine.live.get(parent.id))
+        return commit, children
     except BaseException:
         await _discard(engine, rows)
         raise
@@ -177,7 +183,8 @@ async def _loaded(engine: Engine, row: BranchRow, source: Source) -> tuple[Live 
     try:
         return await start.load(engine, row, source), time.perf_counter()
     except VertuiError as error:
-        return error, time.perf_counter()
+        damage = engine.damage((source.base, source.disk_base))
+        return Damaged(damage) if damage else error, time.perf_counter()
 
 
 async def _wake_all(
@@ -208,8 +215,9 @@ async def _woken(engine: Engine, live: Live, row: BranchRow, began: float, comma
         if command:
             await (await (await live.agent()).exec(command)).detach()
     except VertuiError as error:
-        engine.set_branch(row.id, state=BranchState.FAILED, reason=str(error), machine=None)
-        return Child(row.name, False, str(error))
+        reason = engine.damage((live.base or "", live.machine.disk_base)) or str(error)
+        engine.set_branch(row.id, state=BranchState.FAILED, reason=reason, machine=None)
+        return Child(row.name, False, reason)
     run_ms = (waking - began) * 1000 + cont_ms
     return Child(row.name, True, "", live.network.info.address, round(run_ms, 2), round(fork_ms, 2))
 
@@ -249,13 +257,9 @@ def _check_names(engine: Engine, names: list[str]) -> list[str]:
     return names
 
 
-async def _check_room(engine: Engine, commit: str, n: int, live: Live | None = None) -> None:
+async def _check_room(n: int, live: Live | None = None) -> None:
     """Refuse before anything starts what would not fit in memory."""
-    if live:
-        delta = await live.machine.changed_bytes()
-    else:
-        row = engine.catalog.commit(commit)
-        delta = 0 if commit == engine.image(row.image).golden else row.changed_pages * PAGE_BYTES
+    delta = await live.machine.changed_bytes() if live else 0
     each, free = delta + CHILD_BYTES, int(available_bytes() * BUDGET_SHARE)
     if n * each > free:
         raise NoRoom(

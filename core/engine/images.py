@@ -1,4 +1,4 @@
-"""Images: built, booted once, and committed as golden; and the base images machines map."""
+"""Images: built, booted once, and committed as golden."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,6 @@ from core.engine.capture import freeze_and_read, put_commit
 from core.engine.context import Engine, Progress, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
-from core.engine.recover import collect_layers
 from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound, VertuiError
 from core.guest.identity import make_identity
 from core.image.job import run_build, run_digest
@@ -23,7 +22,7 @@ from core.image.kernel import KERNEL_ARGS
 from core.image.recipe import Recipe
 from core.machine import base as base_images
 from core.machine.arguments import CPU, MACHINE_TYPE
-from core.machine.protocol import Boot
+from core.machine.protocol import Boot, Layer
 from core.model import Image, MachineSpec, Plan, check_name
 from core.network.addresses import MAX_INDEX
 from core.store.files import sync_directory
@@ -159,13 +158,13 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
     finally:
         os.close(empty.descriptor)
         await asyncio.to_thread(network.close)
-        collect_layers(engine)
+        engine.collect_layers()
 
 
 async def _boot(engine: Engine, live: Live, work: Path, layer: str, deadline_s: float) -> None:
     """Let a machine boot until its agent answers; GuestFailed with its last words when it does not in time."""
     await live.console.open(live.machine.console_socket)
-    await live.machine.open_disk(work / "root.raw", [engine.layer(layer)])
+    await live.machine.open_disk(Layer("root", work / "root.raw"), [engine.layer(layer)])
     await live.machine.cont()
     try:
         async with asyncio.timeout(deadline_s):
@@ -178,7 +177,7 @@ async def _boot(engine: Engine, live: Live, work: Path, layer: str, deadline_s: 
 async def _golden(engine: Engine, name: str, image: str, work: Path, spec: MachineSpec, live: Live) -> Image:
     """Commit the booted machine, put the image's files in place, and make both true in one transaction."""
     await _settle(live)
-    shot = await freeze_and_read(engine, live, image, None, spec)
+    shot = await freeze_and_read(engine, live, image, spec)
     if not shot.captured.quiesced:
         raise GuestFailed("its processes could not be frozen")
     identified = await asyncio.to_thread(engine.store.identify, shot.captured, ())
@@ -260,7 +259,6 @@ def remove_image(engine: Engine, image_id: str) -> None:
     for commit in commits:
         engine.store.delete(commit.id)
     engine.store.forget_image(image_id)
-    engine.held.drop(f"base:{image.golden}")
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(engine.home.images / image_id)
     engine.publish("image", image.name, f"image {image.name} was removed")

@@ -81,10 +81,14 @@ class Console:
 
 
 class Live:
-    """One branch's machine with everything that belongs to it. `lock` makes captures and state changes take turns."""
+    """One branch's machine with everything that belongs to it. `lock` makes captures and state changes take turns.
 
-    def __init__(self, branch: str, machine: Machine, network: Network) -> None:
+    `base` is the commit whose memory it maps, None while an image boots on zeros.
+    """
+
+    def __init__(self, branch: str, machine: Machine, network: Network, base: str | None = None) -> None:
         self.branch = branch
+        self.base = base
         self.machine = machine
         self.network = network
         self.console = Console()

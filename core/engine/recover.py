@@ -1,11 +1,12 @@
 """What a daemon finds when it starts, and what it does when a machine ends: nothing is left unaccounted for."""
 
 import asyncio
-import contextlib
 import os
 import shutil
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any
 
 from core.catalog import BranchRow
 from core.daemon.held import Holdings
@@ -15,6 +16,7 @@ from core.engine.live import Live
 from core.engine.start import end
 from core.errors import VertuiError
 from core.model import BranchState, CommitState, OperationState
+from core.store.views.keeper import KEY as VIEWS
 
 ALIVE = (BranchState.RUNNING, BranchState.PAUSED)
 WITH_MACHINE = (*ALIVE, BranchState.STARTING)
@@ -25,6 +27,7 @@ CLOCK_STEP_S = 1.0  # a filesystem's clock may lag behind ours by a tick
 async def recover(engine: Engine) -> None:
     """Adopt machines that run, account for those that do not, and remove what no row names."""
     holdings = engine.held.holdings()
+    await asyncio.to_thread(engine.views.start, holdings)
     rows = {f"{MACHINE}{row.machine}": row for row in engine.catalog.branches() if row.machine}
     for key in holdings.children:
         if key.startswith(MACHINE) and key not in rows:
@@ -77,7 +80,8 @@ def _forget_unborn(engine: Engine, row: BranchRow) -> None:
 async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
     """Take over a running machine. One found stopped by an unfinished verb is continued first of all."""
     image = engine.image(row.image)
-    base = await base_of(engine, image.golden)
+    base_commit = row.base or image.golden
+    base = await base_of(engine, base_commit)
     try:
         machine = await engine.hypervisor.adopt(row.machine or "", image.spec, base, pid)
     finally:
@@ -90,7 +94,7 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
         await machine.close()
         raise VertuiError("its network is gone")
     network = await asyncio.to_thread(engine.network.adopt, row.number, namespace)
-    live = engine.live[row.id] = Live(row.id, machine, network)
+    live = engine.live[row.id] = Live(row.id, machine, network, base_commit)
     await live.console.open(machine.console_socket)
     if paused:
         await live.found_paused(quiesced=not row.reason)
@@ -100,28 +104,34 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
 
 
 def watch(engine: Engine) -> None:
-    """Account for machines that end from now on."""
+    """Account for machines that end from now on, and give a view server that does a successor."""
     tasks: set[asyncio.Task[None]] = set()
 
+    def later(work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
     def on_exit(key: str, status: int) -> None:
+        if key == VIEWS:
+            later(engine.views.ended(status))
         live = next((live for live in engine.live.values() if f"{MACHINE}{live.machine.id}" == key), None)
         if live is not None and not live.closing:
-            task = asyncio.create_task(_ended(engine, live, status))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            later(_ended(engine, live, status))
 
     engine.held.watch(on_exit)
 
 
 async def _ended(engine: Engine, live: Live, status: int) -> None:
     row = engine.catalog.branch(live.branch)
+    bases = (live.base or "", live.machine.disk_base)
     await end(engine, live)
     if row.deleted is None and row.state in ALIVE:
-        _account(engine, row, status)
+        _account(engine, row, status, engine.damage(bases))
 
 
-def _account(engine: Engine, row: BranchRow, status: int | None) -> None:
-    """Say what became of a branch whose machine is gone."""
+def _account(engine: Engine, row: BranchRow, status: int | None, damage: str | None = None) -> None:
+    """Say what became of a branch whose machine is gone, and what damage it met if it did."""
     if status == 0:
         engine.set_branch(row.id, state=BranchState.STOPPED, reason="the guest shut down", machine=None)
         return
@@ -132,7 +142,8 @@ def _account(engine: Engine, row: BranchRow, status: int | None) -> None:
             if status < 0
             else f"its machine ended with status {status}"
         )
-    engine.set_branch(row.id, state=BranchState.LOST, reason=how, machine=None)
+    reason = f"{damage}: {how}" if damage else how
+    engine.set_branch(row.id, state=BranchState.LOST, reason=reason, machine=None)
 
 
 def _remove_unborn(engine: Engine, since: float) -> None:
@@ -152,29 +163,16 @@ def _remove_unborn(engine: Engine, since: float) -> None:
 
 
 def _sweep_files(engine: Engine, holdings: Holdings) -> None:
-    """Remove half-built images, layers no commit or machine has, sockets and bases of what is gone."""
+    """Remove half-built images, layers no machine has, sockets and networks of what is gone."""
     for leftover in engine.home.images.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
-    collect_layers(engine)
+    engine.collect_layers()
     machines = {live.machine.id for live in engine.live.values()}
     for path in engine.home.machines.glob("*"):
         if path.stem not in machines:
             path.unlink(missing_ok=True)
-    goldens = {image.golden for image in engine.catalog.images()}
     numbers = {str(live.network.index) for live in engine.live.values()}
     for key in holdings.kept:
         kind, _, name = key.partition(":")
-        if (kind == "base" and name not in goldens) or (kind == "net" and name not in numbers):
+        if kind == "net" and name not in numbers:
             engine.held.drop(key)
-
-
-def collect_layers(engine: Engine) -> int:
-    """Remove disk layers that no commit (also none in the trash), machine or verb at work has; bytes freed."""
-    keep = set(engine.needed)
-    for deleted in (False, True):
-        for commit in engine.catalog.commits(deleted=deleted):
-            with contextlib.suppress(VertuiError):
-                keep.update(layer for layer, _ in engine.store.manifest(commit.id).layers)
-    for live in engine.live.values():
-        keep.update(live.machine.layers)
-    return engine.store.collect(frozenset(keep))

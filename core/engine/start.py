@@ -5,23 +5,31 @@ import os
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from core.catalog import BranchRow
-from core.engine.bases import base_of, make_layer
+from core.engine.bases import base_of, disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import FREEZE_S, Live
 from core.errors import Conflict, VertuiError
 from core.guest.identity import make_identity
 from core.machine.memory import Pages, Table
 from core.machine.protocol import Machine
-from core.model import BranchState, CommitState, Image
+from core.model import PAGE_BYTES, BranchState, CommitState, Image
 from core.network.protocol import Network
+
+NO_PAGES = np.empty(0, np.uint32), np.empty((0, PAGE_BYTES), np.uint8)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A state to start machines from: pages (n,) and contents (n, 4096) over the image's base, devices, disk layers."""
+    """A state to start machines from: pages (n,) and contents (n, 4096) over the memory of commit `base`, devices, and
+    disk layers over the disk of commit `disk_base`.
+    """
 
     image: Image
+    base: str
+    disk_base: str
     pages: Pages
     table: Table
     devices: bytes
@@ -30,18 +38,16 @@ class Source:
 
 
 async def source_of(engine: Engine, commit_id: str) -> Source:
-    """A sealed commit's state, verified. Damaged names what is not as it was written."""
+    """A sealed commit's state: only its devices are read now, memory and disk when a machine touches them."""
     commit = engine.catalog.commit(commit_id)
     if commit.state is CommitState.GONE:
         raise Conflict(f"commit {commit_id[:12]} was still hot when the host died: fork one of its ancestors")
     image = engine.image(commit.image)
-    store = engine.store
-    layers = await asyncio.to_thread(store.disk, commit_id)
-    devices = await asyncio.to_thread(store.devices, commit_id)
-    pages, table = await asyncio.to_thread(store.memory, commit_id)
-    if commit_id == image.golden:  # its pages are the base image itself
-        pages, table = pages[:0], table[:0]
-    return Source(image, pages, table, devices, layers, commit.quiesced)
+    with engine.store.pinned(
+        commit_id
+    ):  # reads both tables: what is damaged there is said before a machine starts
+        devices = await asyncio.to_thread(engine.store.devices, commit_id)
+    return Source(image, commit_id, commit_id, *NO_PAGES, devices, (), commit.quiesced)
 
 
 async def load(engine: Engine, row: BranchRow, source: Source) -> Live:
@@ -58,9 +64,8 @@ async def _load(engine: Engine, row: BranchRow, source: Source, layer: str) -> L
     try:
         await asyncio.to_thread(make_layer, engine, directory, layer)
         machine = await _start(engine, row, source, network)
-        await machine.open_disk(
-            directory / "root.raw", [engine.layer(name) for name in (*source.layers, layer)]
-        )
+        layers = [engine.layer(name) for name in (*source.layers, layer)]
+        await machine.open_disk(disk_of(engine, source.disk_base), layers)
         await machine.load(source.pages, source.table, source.devices)
         engine.held.keep(f"net:{row.number}", network.namespace_fd)
     except BaseException:
@@ -69,14 +74,15 @@ async def _load(engine: Engine, row: BranchRow, source: Source, layer: str) -> L
         await asyncio.to_thread(network.close)
         engine.store.layer_path(layer).unlink(missing_ok=True)
         raise
-    live = Live(row.id, machine, network)
+    live = Live(row.id, machine, network, source.base)
+    engine.catalog.change_branch(row.id, base=source.base)
     engine.live[row.id] = live
     return live
 
 
 async def _start(engine: Engine, row: BranchRow, source: Source, network: Network) -> Machine:
     machine = row.machine or new_id()
-    base = await base_of(engine, source.image.golden)
+    base = await base_of(engine, source.base)
     try:
         return await engine.hypervisor.start(machine, source.image.spec, base, network.tap_fd or -1, None)
     finally:
@@ -121,10 +127,11 @@ async def start_again(engine: Engine, row: BranchRow) -> BranchRow:
 
 
 async def end(engine: Engine, live: Live) -> None:
-    """End a branch's machine and everything that belongs to it; idempotent. Its disk layer goes if no commit has it."""
+    """End a branch's machine and everything that belongs to it; idempotent. So do its disk layers that no other has."""
     engine.live.pop(live.branch, None)
     layers = live.machine.layers
     await live.close()
     engine.held.drop(f"net:{live.network.index}")
     if layers:
         engine.store.layer_path(layers[-1]).unlink(missing_ok=True)
+        engine.collect_layers()

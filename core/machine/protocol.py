@@ -12,7 +12,7 @@ from core.model import MachineSpec
 
 @dataclass(frozen=True)
 class Layer:
-    """One qcow2 layer of a disk: its id and where it lies."""
+    """A file of a disk's chain: its id and where it lies. The lowest is raw: a commit's view, or a root disk."""
 
     id: str
     path: Path
@@ -31,7 +31,7 @@ class Boot:
 class MachineState:
     """What `capture` read: changed page numbers (n,), contents (n, 4096), device state, and how long it stood still.
 
-    `layers` are the disk's layers below the one the machine writes now, oldest first.
+    `layers` are the disk's qcow2 layers below the one the machine writes now, oldest first.
     """
 
     pages: Pages
@@ -59,11 +59,20 @@ class Machine(Protocol):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The disk's layers, oldest first; the last is written."""
+        """The disk's qcow2 layers, oldest first; the last is written."""
         ...
 
-    async def open_disk(self, root: Path, layers: Sequence[Layer]) -> None:
-        """Put a disk in place of the placeholder: root disk, frozen layers, and last the layer to write."""
+    @property
+    def disk_base(self) -> str:
+        """The id of the raw file below them."""
+        ...
+
+    async def open_disk(self, base: Layer, layers: Sequence[Layer]) -> None:
+        """Put a disk in place of the placeholder: raw base, frozen layers, and last the layer to write."""
+        ...
+
+    async def rebase_disk(self, base: Layer, merged: Sequence[str]) -> None:
+        """Put a raw base that holds the same in place of the present one and of the lowest layers, `merged`."""
         ...
 
     async def load(self, pages: Pages, table: Table, devices: bytes) -> None:

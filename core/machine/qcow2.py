@@ -140,6 +140,44 @@ class Overlay(LayerFile):
         return Damaged(f"disk overlay {self.path} {what}")
 
 
+class OverlayStack:
+    """Overlays of one disk size, bottom first, open together; what they do not hold lies below them.
+
+    The files must not be written while it is open. Raises Damaged or Unsupported naming the file.
+    """
+
+    def __init__(self, paths: Sequence[Path], size: int) -> None:
+        self.overlays: list[Overlay] = []
+        try:
+            for path in paths:
+                self.overlays.append(overlay := Overlay(path))
+                if overlay.size != size:
+                    raise Damaged(f"disk overlay {path} is not of its base's size, {size} bytes")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of every file; harmless when repeated."""
+        for overlay in self.overlays:
+            overlay.close()
+
+    def gather(self, block_numbers: Blocks, out: Bytes) -> NDArray[np.int64]:
+        """Put the blocks that lie in an overlay into their rows of `out`; the rows of all others."""
+        rows = np.arange(len(block_numbers))
+        for overlay in reversed(self.overlays):
+            found = overlay.clusters[block_numbers[rows]]
+            here = found > 0
+            overlay.gather(found[here], out, rows[here])
+            out[rows[found == READS_AS_ZERO]] = 0
+            rows = rows[found == 0]
+        return rows
+
+    def written_blocks(self) -> Blocks:
+        """Blocks that lie in any overlay, ascending."""
+        return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(o.allocated for o in self.overlays)]))
+
+
 class ChainDisk:
     """A raw base image with overlays over it, bottom first, as one disk; a context manager.
 
@@ -148,17 +186,13 @@ class ChainDisk:
 
     def __init__(self, base: Path, overlays: Sequence[Path] = ()) -> None:
         self._base = LayerFile(base)
-        self._overlays: list[Overlay] = []
         self.size = self._base.file_bytes
         try:
             if not self.size or self.size % BLOCK_BYTES:
                 raise Unsupported(f"base image {base} is not a whole number of 4 KiB blocks")
-            for path in overlays:
-                self._overlays.append(overlay := Overlay(path))
-                if overlay.size != self.size:
-                    raise Damaged(f"disk overlay {path} is not of its base's size, {self.size} bytes")
+            self._stack = OverlayStack(overlays, self.size)
         except BaseException:
-            self.close()
+            self._base.close()
             raise
 
     def __enter__(self) -> Self:
@@ -169,19 +203,15 @@ class ChainDisk:
     ) -> None:
         self.close()
 
-    def reopened(self) -> "ChainDisk":
-        """The same disk on open files of its own."""
-        return ChainDisk(self._base.path, [overlay.path for overlay in self._overlays])
-
     def close(self) -> None:
         """Let go of every file; harmless when repeated."""
-        for layer in (self._base, *self._overlays):
-            layer.close()
+        self._base.close()
+        self._stack.close()
 
     @property
     def name(self) -> str:
         """The path of the topmost layer."""
-        return str((self._overlays[-1] if self._overlays else self._base).path)
+        return str([self._base, *self._stack.overlays][-1].path)
 
     def read(self, offset: int, length: int) -> bytes:
         """`length` bytes at `offset`, from whichever layers hold them."""
@@ -197,20 +227,9 @@ class ChainDisk:
         ):
             raise Damaged(f"disk {self.name} was asked for a block beyond its end")
         out = np.zeros((len(block_numbers), BLOCK_BYTES), dtype=np.uint8)
-        rows = np.arange(len(block_numbers))
-        for overlay in reversed(self._overlays):
-            found = overlay.clusters[block_numbers[rows]]
-            here = found > 0
-            overlay.gather(found[here], out, rows[here])
-            rows = rows[found == 0]
+        rows = self._stack.gather(block_numbers, out)
         self._base.gather(block_numbers[rows] * BLOCK_BYTES, out, rows)
         return out
-
-    def written_blocks(self) -> Blocks:
-        """Blocks that lie in any overlay, ascending: all others are the base image's."""
-        return np.unique(
-            np.concatenate([np.empty(0, dtype=np.int64), *(o.allocated for o in self._overlays)])
-        )
 
     def changed_blocks(self, other: Self) -> Blocks:
         """Blocks that differ: candidates are those in a layer the two do not share, settled by content."""
@@ -228,9 +247,10 @@ class ChainDisk:
         if self._base.path != other._base.path:
             return np.arange(self.size // BLOCK_BYTES)
         shared = 0
-        for mine, theirs in zip(self._overlays, other._overlays, strict=False):
+        mine_all, theirs_all = self._stack.overlays, other._stack.overlays
+        for mine, theirs in zip(mine_all, theirs_all, strict=False):
             if mine.path != theirs.path:
                 break
             shared += 1
-        apart = self._overlays[shared:] + other._overlays[shared:]
+        apart = mine_all[shared:] + theirs_all[shared:]
         return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(layer.allocated for layer in apart)]))

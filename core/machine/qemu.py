@@ -78,6 +78,7 @@ class QemuMachine:
         self._monitor = Monitor(machine)
         self._memory = GuestMemory(pid, 0, 0)
         self._layers: tuple[str, ...] = ()
+        self._disk_base = ""
 
     @property
     def agent_socket(self) -> Path:
@@ -91,19 +92,22 @@ class QemuMachine:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The disk's layers, oldest first; the last is written."""
+        """The disk's qcow2 layers, oldest first; the last is written."""
         return self._layers
+
+    @property
+    def disk_base(self) -> str:
+        """The id of the raw file below them."""
+        return self._disk_base
 
     async def connect(self, base: Base) -> None:
         """Connect the monitor and find the guest's memory."""
         await self._monitor.connect(socket_path(self._home, self.id, "qmp"))
         self._memory = await asyncio.to_thread(memory.find_memory, self.pid, base.inode, base.size_bytes)
 
-    async def open_disk(self, root: Path, layers: Sequence[Layer]) -> None:
-        """Put a disk in place of the placeholder: root disk, frozen layers, and last the layer to write."""
-        await self._add(_file("f-root", root, writable=False))
-        await self._add({"driver": "raw", "node-name": "root", "file": "f-root", "read-only": True})
-        below = "root"
+    async def open_disk(self, base: Layer, layers: Sequence[Layer]) -> None:
+        """Put a disk in place of the placeholder: raw base, frozen layers, and last the layer to write."""
+        below = await self._add_base(base)
         for layer in layers:
             await self._add_layer(layer, below, writable=layer is layers[-1])
             below = _node(layer.id)
@@ -111,6 +115,24 @@ class QemuMachine:
             "blockdev-reopen", options=[{"driver": "raw", "node-name": DISK_NODE, "file": below}]
         )
         self._layers = tuple(layer.id for layer in layers)
+        self._disk_base = base.id
+
+    async def rebase_disk(self, base: Layer, merged: Sequence[str]) -> None:
+        """Put a raw base that holds the same in place of the present one and of the lowest layers, `merged`.
+
+        The guest runs on meanwhile. When QEMU refuses, the chain stays as it was.
+        """
+        lowest, old = self._layers[len(merged)], self._disk_base
+        below = await self._add_base(base)
+        try:
+            options = _overlay(lowest, below, writable=lowest == self._layers[-1])
+            await self._monitor.execute("blockdev-reopen", options=[options])
+        except MachineFailed:
+            await self._remove(below)
+            raise
+        self._layers, self._disk_base = self._layers[len(merged) :], base.id
+        for node in (*map(_node, reversed(merged)), _base_node(old)):
+            await self._remove(node)
 
     async def load(self, pages: Pages, table: Table, devices: bytes) -> None:
         """Inject memory over the base and load the device state; the machine stays paused."""
@@ -131,7 +153,7 @@ class QemuMachine:
                     "blockdev-snapshot", node=_node(frozen[-1]), overlay=_node(next_layer.id)
                 )
             except MachineFailed:
-                await self._remove_layer(next_layer)
+                await self._remove(_node(next_layer.id))
                 raise
             self._layers = (*frozen, next_layer.id)
             devices = await self._save_devices()
@@ -182,7 +204,7 @@ class QemuMachine:
         """Ask QEMU for the disk's layers: what an adopting daemon does not know."""
         nodes = await self._monitor.execute("query-named-block-nodes", flat=True)
         described = next((node["file"] for node in nodes if node.get("node-name") == DISK_NODE), "")
-        self._layers = chain_of(described)
+        self._disk_base, self._layers = chain_of(described)
 
     @asynccontextmanager
     async def _standing_still(self) -> AsyncIterator["_Clock"]:
@@ -218,14 +240,20 @@ class QemuMachine:
         await self._monitor.execute("blockdev-add", **node)
 
     async def _add_layer(self, layer: Layer, below: str | None, *, writable: bool) -> None:
-        await self._add(_file(f"f-{layer.id}", layer.path, writable=writable))
-        node = {"driver": "qcow2", "node-name": _node(layer.id), "file": f"f-{layer.id}", "backing": below}
-        await self._add(node | {"read-only": not writable})
+        await self._add(_file(f"f-{_node(layer.id)}", layer.path, writable=writable))
+        await self._add(_overlay(layer.id, below, writable=writable))
 
-    async def _remove_layer(self, layer: Layer) -> None:
+    async def _add_base(self, base: Layer) -> str:
+        """Open a raw file to read; its node."""
+        node = _base_node(base.id)
+        await self._add(_file(f"f-{node}", base.path, writable=False))
+        await self._add({"driver": "raw", "node-name": node, "file": f"f-{node}", "read-only": True})
+        return node
+
+    async def _remove(self, node: str) -> None:
         with contextlib.suppress(MachineFailed):
-            await self._monitor.execute("blockdev-del", node_name=_node(layer.id))
-            await self._monitor.execute("blockdev-del", node_name=f"f-{layer.id}")
+            await self._monitor.execute("blockdev-del", node_name=node)
+            await self._monitor.execute("blockdev-del", node_name=f"f-{node}")
 
 
 class _Clock:
@@ -241,21 +269,41 @@ def socket_path(home: Home, machine: str, channel: str) -> Path:
     return home.machines / f"{machine}.{channel}"
 
 
-def chain_of(described: str) -> tuple[str, ...]:
-    """The layer ids in QEMU's `json:` description of a disk, oldest first. MachineFailed when it is none of ours."""
+def chain_of(described: str) -> tuple[str, tuple[str, ...]]:
+    """The ids of the base and of the layers, oldest first, in QEMU's `json:` description of a disk.
+
+    The base is a view, COMMIT/disk. MachineFailed when it is none of ours.
+    """
     found: list[str] = []
     try:
         node = json.loads(described.removeprefix("json:"))["file"]
         while node["driver"] == "qcow2":
             found.append(Path(node["file"]["filename"]).stem)
             node = node["backing"]
+        base = Path(node["file"]["filename"]).parent.name
     except (ValueError, KeyError, TypeError) as error:
         raise MachineFailed("the machine's disk is not one that vertui gave it") from error
-    return tuple(reversed(found))
+    return base, tuple(reversed(found))
 
 
 def _node(layer: str) -> str:
     return f"l-{layer}"
+
+
+def _base_node(base: str) -> str:
+    """QEMU takes no name of more than 31 characters; the file's has two more."""
+    return f"b-{base[:24]}"
+
+
+def _overlay(layer: str, below: str | None, *, writable: bool) -> dict[str, Any]:
+    node = _node(layer)
+    return {
+        "driver": "qcow2",
+        "node-name": node,
+        "file": f"f-{node}",
+        "backing": below,
+        "read-only": not writable,
+    }
 
 
 def _file(name: str, path: Path, *, writable: bool) -> dict[str, Any]:

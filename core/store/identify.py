@@ -6,19 +6,21 @@ import numpy as np
 from blake3 import blake3
 
 from core.daemon.codec import encode
-from core.errors import Damaged, NotFound
-from core.machine.qcow2 import ChainDisk
+from core.errors import Damaged
+from core.machine.qcow2 import OverlayStack
 from core.model import PAGE_BYTES, MachineSpec
 from core.store.hashing import (
     CHUNK_PAGES,
     HASH_BYTES,
     ZERO_CHUNK,
+    Contents,
     Hashes,
     chunk_hashes,
     page_hashes,
     root_hash,
 )
-from core.store.image_pages import ROOT, image_directory
+from core.store.image_pages import ROOT
+from core.store.index import is_zero
 from core.store.owner import Owner
 from core.store.pack import Ids, Rows
 from core.store.protocol import DISK, MEMORY, Captured, Changes, Identified
@@ -30,11 +32,10 @@ MOST_KEPT = 64  # chunk hashes of that many tables; 32 KiB each for a 4 GiB disk
 def identify(owner: Owner, captured: Captured, parents: tuple[str, ...]) -> Identified:
     """The ids a state has as a child of `parents`."""
     owner.know_image(captured.image)
-    layers = tuple((layer, layer_hash(owner, layer)) for layer in captured.layers)
-    memory, memory_chunks = _memory(owner, captured)
-    disk, disk_chunks = _disk(owner, captured, parents)
+    rows, memory, memory_chunks = _memory(owner, captured)
+    disk, disk_chunks = _disk(owner, captured)
     state = state_id(captured.spec, captured.devices, memory.root, disk.root)
-    made = Identified(commit_id(state, parents), state, parents, layers, memory, disk)
+    made = Identified(commit_id(state, parents), state, parents, rows, memory, disk)
     _keep(owner, (made.id, MEMORY), memory_chunks)
     _keep(owner, (made.id, DISK), disk_chunks)
     return made
@@ -51,62 +52,57 @@ def state_id(spec: MachineSpec, devices: bytes, memory_root: str, disk_root: str
     return blake3("\n".join(parts).encode()).hexdigest(length=20)
 
 
-def layer_hash(owner: Owner, layer: str, *, again: bool = False) -> str:
-    """A layer file's hash: computed once, since layers of commits never change, or `again` to verify it."""
-    if again or layer not in owner.layer_hashes:
-        path = owner.layout.layers / f"{layer}.qcow2"
-        try:
-            digest = blake3(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise Damaged(f"disk layer {layer} cannot be read: {error.strerror}") from error
-        if again:
-            return digest
-        owner.layer_hashes[layer] = digest
-    return owner.layer_hashes[layer]
+def open_layers(owner: Owner, captured: Captured) -> OverlayStack:
+    """A state's layers, to read what was written in them."""
+    paths = [owner.layout.layers / f"{layer}.qcow2" for layer in captured.layers]
+    return OverlayStack(paths, captured.spec.disk_bytes)
 
 
-def disk_below(owner: Owner, captured: Captured, parents: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """The commit ("" for the image) whose disk the state's newest layers lie over, and those layers."""
-    for parent in parents:
-        try:
-            below = tuple(layer for layer, _ in owner.reader.manifest(parent).layers)
-        except (Damaged, NotFound):
-            continue
-        if below and captured.layers[: len(below)] == below:
-            return parent, captured.layers[len(below) :]
-    return "", captured.layers
+def disk_below(owner: Owner, captured: Captured) -> Ids:
+    """The table of the disk that a state's layers lie over."""
+    if captured.disk_base:
+        return owner.reader.table(captured.disk_base, DISK)
+    return owner.reader.image_table(captured.image, ROOT)
 
 
-def open_layers(owner: Owner, image: str, layers: tuple[str, ...]) -> ChainDisk:
-    """The root disk with these layers over it."""
-    paths = [owner.layout.layers / f"{layer}.qcow2" for layer in layers]
-    return ChainDisk(image_directory(owner.layout.images, image) / ROOT, paths)
+def read_layers(layers: OverlayStack, places: Rows) -> Contents:
+    """Blocks that all lie in some layer."""
+    out = np.empty((len(places), PAGE_BYTES), np.uint8)
+    layers.gather(places, out)
+    return out
 
 
-def _memory(owner: Owner, captured: Captured) -> tuple[Changes, Hashes]:
+def _memory(owner: Owner, captured: Captured) -> tuple[Rows, Changes, Hashes]:
+    """The captured rows that differ from what lies below, what they change, and the table's chunk hashes."""
     below = owner.reader.table(captured.base, MEMORY) if captured.base else np.empty(0, np.uint64)
     hashes = page_hashes(captured.table)
-    places = captured.pages.astype(np.uint64)
+    under = np.zeros(len(hashes), np.uint64)
+    inside = captured.pages < len(below)
+    under[inside] = below[captured.pages[inside]]
+    rows = np.flatnonzero((owner.index.find(hashes) != under) | ((under == 0) & ~is_zero(hashes)))
+    hashes, places = hashes[rows], captured.pages[rows].astype(np.uint64)
     count = captured.spec.memory_bytes // PAGE_BYTES
     chunks = changed_chunks(owner, below, (captured.base or "", MEMORY), count, places, hashes)
+    return rows, Changes(places, hashes, root_hash(count, chunks)), chunks
+
+
+def _disk(owner: Owner, captured: Captured) -> tuple[Changes, Hashes]:
+    below, count = disk_below(owner, captured), captured.spec.disk_bytes // PAGE_BYTES
+    layers = open_layers(owner, captured)
+    try:
+        places, hashes = _hashed(layers)
+    finally:
+        layers.close()
+    key = (captured.disk_base or captured.image, DISK)
+    chunks = changed_chunks(owner, below, key, count, places, hashes)
     return Changes(places, hashes, root_hash(count, chunks)), chunks
 
 
-def _disk(owner: Owner, captured: Captured, parents: tuple[str, ...]) -> tuple[Changes, Hashes]:
-    parent, layers = disk_below(owner, captured, parents)
-    below = owner.reader.table(parent, DISK) if parent else owner.reader.image_table(captured.image, ROOT)
-    with open_layers(owner, captured.image, layers) as disk:
-        places, hashes = hashed_layers(disk)
-        count = disk.size // PAGE_BYTES
-    chunks = changed_chunks(owner, below, (parent or captured.image, DISK), count, places, hashes)
-    return Changes(places, hashes, root_hash(count, chunks)), chunks
-
-
-def hashed_layers(disk: ChainDisk) -> tuple[Ids, Hashes]:
-    """Blocks that lie in any layer of a disk, ascending, and their hashes."""
-    places = disk.written_blocks()
+def _hashed(layers: OverlayStack) -> tuple[Ids, Hashes]:
+    """Blocks that lie in any layer, ascending, and their hashes."""
+    places = layers.written_blocks()
     parts = [
-        page_hashes(disk.read_blocks(places[at : at + BATCH_PAGES]))
+        page_hashes(read_layers(layers, places[at : at + BATCH_PAGES]))
         for at in range(0, len(places), BATCH_PAGES)
     ]
     return places.astype(np.uint64), np.concatenate([np.empty((0, HASH_BYTES), np.uint8), *parts])

@@ -52,7 +52,6 @@ class Owner:
         )  # held by gc, compaction and check: one at a time; taken before `sealing`
         self.pinning = threading.RLock()  # held while pins are counted; never for long: a fork waits for it
         self.born: set[str] = set()  # commits put by this process: their catalog rows may be yet to come
-        self.layer_hashes: dict[str, str] = {}
         self.leans: dict[str, frozenset[str]] = {}  # the commits each commit's tables lean on
         self.chunks: dict[tuple[str, str], Hashes] = {}
         self._pins: dict[object, Ids] = {}

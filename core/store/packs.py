@@ -1,20 +1,20 @@
 """The store as the engine sees it: `PageStore`, and what a person asks of it."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import Damaged
-from core.machine.memory import Pages, Table
 from core.store import check as checking
 from core.store import transfer, usage
 from core.store.collect import Marked, delete, mark, sweep
 from core.store.compact import compact, forget_image
 from core.store.files import Files, os_files
-from core.store.identify import identify, layer_hash
+from core.store.hashing import Hashes
+from core.store.identify import identify
 from core.store.index_file import write_index
 from core.store.layout import look
 from core.store.owner import Owner
@@ -65,32 +65,22 @@ class PackStore:
         """The manifest of a stored commit."""
         return self.reader.manifest(commit)
 
-    def memory(self, commit: str) -> tuple[Pages, Table]:
-        """The pages that differ from the base's, verified."""
-        with self.pinned(commit):
-            base = self.manifest(commit).base
-            table = self.reader.table(commit, MEMORY)
-            below = self.reader.table(base, MEMORY) if base else np.zeros(len(table), np.uint64)
-            places = np.flatnonzero(table != below)
-            return places.astype(np.uint32), self.reader.pages(commit, MEMORY, places, table[places])
+    def memory_hashes(self, commit: str) -> Hashes:
+        """The hash of every page of a commit's memory."""
+        hashes, known = self._owner.index.hashes(self.reader.table(commit, MEMORY))
+        if not known.all():
+            raise Damaged(
+                f"page {int(np.flatnonzero(~known)[0])} of the memory of commit {commit[:12]} is not there"
+            )
+        return hashes
 
     def devices(self, commit: str) -> bytes:
         """The device state, verified."""
         return self.reader.record(commit).devices()
 
-    def disk(self, commit: str) -> tuple[str, ...]:
-        """The disk's layer ids, oldest first, each verified against its hash."""
-        layers = self.manifest(commit).layers
-        for layer, digest in layers:
-            if layer_hash(self._owner, layer, again=True) != digest:
-                raise Damaged(
-                    f"disk layer {layer} of commit {commit[:12]} is not what was written: prune that commit"
-                )
-        return tuple(layer for layer, _ in layers)
-
-    def disk_table(self, commit: str) -> TableDisk:
-        """The disk, read from the store alone: no layer file is needed. Keep the commit `pinned` if it may go."""
-        return TableDisk(self.reader, commit)
+    def disk(self, commit: str, layers: Sequence[Path] = ()) -> TableDisk:
+        """The disk, read from the store, under layers that a machine wrote. Keep the commit `pinned` if it may go."""
+        return TableDisk(self.reader, commit, layers)
 
     @contextmanager
     def pinned(self, commit: str) -> Iterator[None]:
@@ -117,7 +107,6 @@ class PackStore:
             if path.stem not in keep:
                 freed += path.stat().st_blocks * 512
                 self._owner.files.unlink(path)
-                self._owner.layer_hashes.pop(path.stem, None)
         return freed
 
     def mark(self, keep: Iterable[str]) -> Marked:

@@ -1,17 +1,19 @@
 """The seam between the engine and wherever commits are kept."""
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from core.diff.disk import Disk
 from core.machine.memory import Pages, Table
 from core.model import MachineSpec
 from core.store.hashing import Hashes
-from core.store.pack import Ids
+from core.store.pack import Ids, Rows
 
 if TYPE_CHECKING:
     from core.store.check import Problem
+    from core.store.table_disk import TableDisk
     from core.store.usage import Usage
 
 MEMORY, DISK = "memory", "disk"
@@ -21,12 +23,14 @@ MEMORY, DISK = "memory", "disk"
 class Captured:
     """A machine's state as read while it stood still.
 
-    `pages`: sorted page numbers, shape (n,), and `table`: their contents, shape (n, 4096), over `base`.
-    `layers`: the disk's qcow2 layers over the image's root disk, oldest first; none of them is written any more.
+    `pages`: sorted page numbers, shape (n,), and `table`: their contents, shape (n, 4096), over the memory of commit
+    `base`; some may be equal to the page below. `layers`: qcow2 layers over the disk of commit `disk_base`, oldest
+    first; none of them is written any more. Without a base memory is zero below, and the disk the image's root disk.
     """
 
     image: str
     base: str | None
+    disk_base: str | None
     spec: MachineSpec
     pages: Pages
     table: Table
@@ -46,12 +50,15 @@ class Changes:
 
 @dataclass(frozen=True)
 class Identified:
-    """The ids of a captured state: known before anything is stored, with what was found on the way."""
+    """The ids of a captured state: known before anything is stored, with what was found on the way.
+
+    `rows` are those of the captured table that differ from the page below.
+    """
 
     id: str
     state_id: str
     parents: tuple[str, ...]
-    layers: tuple[tuple[str, str], ...]
+    rows: Rows
     memory: Changes
     disk: Changes
 
@@ -70,10 +77,9 @@ NO_LABEL = Label()
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a stored commit consists of. `base` is the golden commit its memory lies over, None for zero memory.
+    """What a stored commit consists of. `base` is the commit its machine mapped, None when an image had booted.
 
-    `memory` and `disk` are root hashes; `layers` pairs of layer id and hash; `files` hashes by section of the record.
-    `foreign` says that it was imported.
+    `memory` and `disk` are root hashes; `files` hashes by section of the record. `foreign` says that it was imported.
     """
 
     format: int
@@ -87,7 +93,6 @@ class Manifest:
     quiesced: bool
     memory: str
     disk: str
-    layers: tuple[tuple[str, str], ...]
     label: Label = NO_LABEL
     foreign: bool = False
     files: dict[str, str] = field(default_factory=dict)
@@ -114,20 +119,20 @@ class PageStore(Protocol):
         """The manifest of a stored commit."""
         ...
 
-    def memory(self, commit: str) -> tuple[Pages, Table]:
-        """The pages over the base, verified."""
+    def memory_hashes(self, commit: str) -> Hashes:
+        """The hash of every page of a commit's memory."""
         ...
 
     def devices(self, commit: str) -> bytes:
         """The device state, verified."""
         ...
 
-    def disk(self, commit: str) -> tuple[str, ...]:
-        """The disk's layer ids, oldest first, each verified against its hash."""
+    def disk(self, commit: str, layers: Sequence[Path] = ()) -> "TableDisk":
+        """The disk, read from the store, under layers that a machine wrote. Keep the commit `pinned` if it may go."""
         ...
 
-    def disk_table(self, commit: str) -> Disk:
-        """The disk, read from the store alone: no layer file is needed."""
+    def pinned(self, commit: str) -> AbstractContextManager[None]:
+        """Keep a commit's pages from gc while the body reads them."""
         ...
 
     def size_bytes(self, commit: str) -> int:

@@ -11,7 +11,7 @@ from core.errors import Damaged, NotFound, VertuiError
 from core.model import PAGE_BYTES
 from core.store import tables
 from core.store.hashing import Contents, Hashes, distinct
-from core.store.identify import disk_below, open_layers
+from core.store.identify import disk_below, open_layers, read_layers
 from core.store.image_pages import KERNEL, ROOT
 from core.store.index import is_zero
 from core.store.owner import Owner
@@ -19,7 +19,7 @@ from core.store.pack import Directory, Ids, Rows
 from core.store.protocol import DISK, MEMORY, Captured, Identified, Label, Manifest
 from core.store.record import DEVICES, Record, pack_devices, record_name
 
-FORMAT = 2
+FORMAT = 3
 BATCH_PAGES = 4096  # 16 MiB in memory at a time
 PATCHED_BYTES = 1024  # a page that differs from the kernel's in fewer bytes is stored as the difference
 
@@ -30,19 +30,21 @@ def put(owner: Owner, captured: Captured, identified: Identified, label: Label) 
     with owner.sealing:
         if path.exists():
             return owner.reader.manifest(identified.id), 0
-        parent, layers = disk_below(owner, captured, identified.parents)
-        with open_layers(owner, captured.image, layers) as disk:
+        table, places = captured.table[identified.rows], identified.disk.places.astype(np.int64)
+        layers = open_layers(owner, captured)
 
-            def contents(rows: Rows) -> Contents:
-                return _gather(rows, captured.table, lambda at: disk.read_blocks(disk_places[at]))
+        def contents(rows: Rows) -> Contents:
+            return _gather(rows, table, lambda at: read_layers(layers, places[at]))
 
-            disk_places = identified.disk.places.astype(np.int64)
+        try:
             hashes = np.concatenate([identified.memory.hashes, identified.disk.hashes])
             kernel = kernel_ids(owner, captured.image, identified.memory.places)
             pages = store_pages(owner, hashes, contents, kernel)
+        finally:
+            layers.close()
         try:
-            record = _record(owner, captured, identified, label, pages.ids, parent)
-            size = write_record(owner, record, captured.layers[-1:])
+            record = _record(owner, captured, identified, label, pages.ids)
+            size = write_record(owner, record)
         except BaseException:
             pages.abandon(owner, path)
             raise
@@ -117,24 +119,21 @@ def kernel_ids(owner: Owner, image: str, places: Ids) -> Ids:
     return found
 
 
-def write_record(owner: Owner, record: Record, own_layer: tuple[str, ...] = ()) -> int:
-    """Make a record durable, after the layer its machine last wrote; its size."""
-    for layer in own_layer:
-        owner.files.fsync(owner.layout.layers / f"{layer}.qcow2")
-        owner.files.fsync(owner.layout.layers)
+def write_record(owner: Owner, record: Record) -> int:
+    """Make a record durable; its size."""
     data = record.encode()
     owner.files.replace(owner.layout.commits / record_name(record.manifest.id), data)
     return len(data)
 
 
 def make_record(
-    owner: Owner, manifest: Manifest, devices: bytes, memory: Ids, disk: Ids, parent: str, disk_parent: str
+    owner: Owner, manifest: Manifest, devices: bytes, memory: Ids, disk: Ids, parent: str
 ) -> Record:
-    """A record whose tables lean on `parent`'s, or on what `disk_parent` says, if that is worth it."""
+    """A record whose tables lean on `parent`'s if that is worth it."""
     sections = {
         DEVICES: pack_devices(devices),
         MEMORY: lean(owner, memory, manifest.image, parent, MEMORY).encode(),
-        DISK: lean(owner, disk, manifest.image, disk_parent, DISK).encode(),
+        DISK: lean(owner, disk, manifest.image, parent, DISK).encode(),
     }
     return Record(manifest, sections).described()
 
@@ -151,23 +150,18 @@ def lean(owner: Owner, table: Ids, image: str, parent: str, medium: str) -> tabl
     return tables.difference(table, np.empty(0, np.uint64), tables.NOTHING, 0)
 
 
-def _record(
-    owner: Owner, captured: Captured, identified: Identified, label: Label, ids: Ids, disk_parent: str
-) -> Record:
+def _record(owner: Owner, captured: Captured, identified: Identified, label: Label, ids: Ids) -> Record:
+    count = len(identified.rows)
     below = owner.reader.table(captured.base, MEMORY) if captured.base else np.empty(0, np.uint64)
     memory = _laid_over(below, captured.spec.memory_bytes, identified.memory.places, ids)
-    under = (
-        owner.reader.table(disk_parent, DISK)
-        if disk_parent
-        else owner.reader.image_table(captured.image, ROOT)
-    )
-    disk = _laid_over(under, captured.spec.disk_bytes, identified.disk.places, ids[len(captured.pages) :])
+    under = disk_below(owner, captured)
+    disk = _laid_over(under, captured.spec.disk_bytes, identified.disk.places, ids[count:])
     manifest = Manifest(
         FORMAT, identified.id, identified.state_id, identified.parents, captured.image, captured.base, captured.spec,
-        len(captured.pages), captured.quiesced, identified.memory.root, identified.disk.root, identified.layers, label,
+        count, captured.quiesced, identified.memory.root, identified.disk.root, label,
     )  # fmt: skip
     parent = identified.parents[0] if identified.parents else ""
-    return make_record(owner, manifest, captured.devices, memory, disk, parent, disk_parent or parent)
+    return make_record(owner, manifest, captured.devices, memory, disk, parent)
 
 
 def _laid_over(below: Ids, size_bytes: int, places: Ids, ids: Ids) -> Ids:

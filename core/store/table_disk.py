@@ -1,5 +1,7 @@
-"""A commit's disk read from its page table: no layer file is needed."""
+"""A disk read from a commit's page table, and what a machine wrote over it."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -7,17 +9,22 @@ import numpy as np
 
 from core.diff.disk import BLOCK_BYTES, Blocks, Bytes
 from core.errors import Damaged, Unsupported
+from core.machine.qcow2 import OverlayStack
+from core.store.pack import Ids
 from core.store.protocol import DISK
 from core.store.reader import PageReader
 
+_COMPARE_BLOCKS = 1024  # 4 MiB of each side at a time
+
 
 class TableDisk:
-    """A `Disk` over a page table; a context manager. Damaged names commit and block."""
+    """A `Disk` over a page table under qcow2 layers; a context manager. Damaged names commit and block, or the file."""
 
-    def __init__(self, reader: PageReader, commit: str) -> None:
+    def __init__(self, reader: PageReader, commit: str, layers: Sequence[Path] = ()) -> None:
         self._reader, self._commit = reader, commit
-        self._table = reader.table(commit, DISK)
+        self._table: Ids = reader.table(commit, DISK)
         self.size = len(self._table) * BLOCK_BYTES
+        self._stack = OverlayStack(layers, self.size)
 
     def __enter__(self) -> Self:
         return self
@@ -28,12 +35,13 @@ class TableDisk:
         self.close()
 
     def close(self) -> None:
-        """Nothing is held open but the reader, which is not ours."""
+        """Let go of the layers; the reader is not ours. Harmless when repeated."""
+        self._stack.close()
 
     @property
     def name(self) -> str:
-        """The commit whose disk it is."""
-        return f"disk of commit {self._commit[:12]}"
+        """The commit whose disk it is, or that it began as."""
+        return f"disk {'over' if self._stack.overlays else 'of'} commit {self._commit[:12]}"
 
     def read(self, offset: int, length: int) -> bytes:
         """`length` bytes at `offset`."""
@@ -45,10 +53,22 @@ class TableDisk:
         """The named 4 KiB blocks, shape (n, 4096)."""
         if len(block_numbers) and not 0 <= block_numbers.min() <= block_numbers.max() < len(self._table):
             raise Damaged(f"{self.name} was asked for a block beyond its end")
-        return self._reader.pages(self._commit, DISK, block_numbers, self._table[block_numbers])
+        if not self._stack.overlays:
+            return self._stored(block_numbers)
+        out = np.empty((len(block_numbers), BLOCK_BYTES), np.uint8)
+        rows = self._stack.gather(block_numbers, out)
+        out[rows] = self._stored(block_numbers[rows])
+        return out
 
     def changed_blocks(self, other: Self) -> Blocks:
-        """Blocks that differ: ids are equal exactly when contents are, so nothing is read."""
+        """Blocks that differ. Ids are equal exactly when contents are, so only what lies in layers is read."""
         if self.size != other.size:
             raise Unsupported(f"{self.name} and {other.name} differ in size")
-        return np.flatnonzero(self._table != other._table)
+        written = np.union1d(self._stack.written_blocks(), other._stack.written_blocks())
+        stored = np.setdiff1d(np.flatnonzero(self._table != other._table), written, assume_unique=True)
+        parts = [written[at : at + _COMPARE_BLOCKS] for at in range(0, len(written), _COMPARE_BLOCKS)]
+        differing = [part[(self.read_blocks(part) != other.read_blocks(part)).any(axis=1)] for part in parts]
+        return np.sort(np.concatenate([stored, *differing]))
+
+    def _stored(self, block_numbers: Blocks) -> Bytes:
+        return self._reader.pages(self._commit, DISK, block_numbers, self._table[block_numbers])

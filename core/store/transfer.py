@@ -110,8 +110,8 @@ def _record(owner: Owner, record: Record, ids: Ids) -> Record:
     """The commit as this store keeps it; `ids` are the store's, by the file's."""
     media = {m: ids[record.table(m).over(ids[:0]).astype(np.int64)] for m in (MEMORY, DISK)}
     count = int((media[MEMORY] != 0).sum())
-    manifest = replace(record.manifest, base=None, page_count=count, layers=(), foreign=True)
-    return make_record(owner, manifest, record.devices(), media[MEMORY], media[DISK], "", "")
+    manifest = replace(record.manifest, base=None, page_count=count, foreign=True)
+    return make_record(owner, manifest, record.devices(), media[MEMORY], media[DISK], "")
 
 
 def _local(table: Ids, ids: Ids) -> tables.Difference:

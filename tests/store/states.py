@@ -65,7 +65,7 @@ def qcow2(blocks: Contents) -> bytes:
 
 @dataclass(frozen=True)
 class State:
-    """A machine's state as a test knows it: all of its memory and disk, and the layers below."""
+    """A machine's state as a test knows it: all of its memory and disk, and every layer since the image."""
 
     memory: Contents = field(default_factory=dict)
     disk: Contents = field(default_factory=dict)
@@ -122,7 +122,7 @@ class Bench:
         whole = {page: data for page, data in state.memory.items() if base.get(page) != data}
         pages = np.array(sorted(whole), np.uint32)
         table = np.frombuffer(b"".join(whole[p] for p in sorted(whole)), np.uint8).reshape(-1, PAGE_BYTES)
-        captured = Captured(self.image, self.golden, SPEC, pages, table, devices, state.layers, True)
+        captured = Captured(self.image, self.golden, under, SPEC, pages, table, devices, (layer,), True)
         return captured, state, (under,) if under else ()
 
     def reads(self, commit: str, store: PackStore | None = None) -> bool:
@@ -130,9 +130,9 @@ class Bench:
         state, store = self.states[commit], store or self.store
         reader = store.reader
         same = all(reader.read(commit, m, 0, PAGES) == state.bytes_of(m) for m in (MEMORY, DISK))
-        with store.disk_table(commit) as disk:
+        with store.disk(commit) as disk:
             same &= disk.read(0, disk.size) == state.bytes_of(DISK)
-        return same and store.devices(commit) == state.devices and store.disk(commit) == state.layers
+        return same and store.devices(commit) == state.devices
 
     def forget(self, commit: str) -> None:
         """Prune a commit for good."""

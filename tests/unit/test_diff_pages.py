@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from core.diff.pages import differing_pages, heat_map
-from core.machine.memory import GuestMemory, Pages, Table, changed_pages
+from core.machine.memory import GuestMemory, changed_pages
 from core.model import PAGE_BYTES
+from core.store.hashing import Hashes
 
 MEMORY_BYTES = 512 << 20
 
@@ -30,8 +31,11 @@ def test_scattered_pages_are_found_once_each() -> None:
     assert np.array_equal(found, written)
 
 
-def state(*pages: int, value: int = 0) -> tuple[Pages, Table]:
-    return np.array(pages, np.uint32), np.full((len(pages), PAGE_BYTES), value, np.uint8)
+def state(*pages: int, value: int = 1) -> Hashes:
+    """Hashes of a memory whose pages are zero but for some."""
+    hashes = np.zeros((MEMORY_BYTES // PAGE_BYTES, 32), np.uint8)
+    hashes[list(pages), 7] = value
+    return hashes
 
 
 @pytest.mark.parametrize(
@@ -40,11 +44,11 @@ def state(*pages: int, value: int = 0) -> tuple[Pages, Table]:
         (state(), state(), []),
         (state(1, 5), state(1, 5), []),
         (state(1, 5), state(5, 70_000), [1, 70_000]),
-        (state(1, 5), state(1, 5, value=1), [1, 5]),
+        (state(1, 5), state(1, 5, value=2), [1, 5]),
         (state(), state(131_071), [131_071]),
     ],
 )
-def test_pages_differ(a: tuple[Pages, Table], b: tuple[Pages, Table], differing: list[int]) -> None:
+def test_pages_differ(a: Hashes, b: Hashes, differing: list[int]) -> None:
     assert differing_pages(a, b).tolist() == differing_pages(b, a).tolist() == differing
     heat = heat_map(differing_pages(a, b), MEMORY_BYTES)
     assert heat.changed == len(differing)

@@ -1,0 +1,128 @@
+"""The daemon's side of the views: one mount and one server a home, and a successor whenever the server dies."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+
+from core.daemon.held import Held, Holdings
+from core.errors import Damaged
+from core.home import Home
+from core.store.views import nodes
+from core.store.views.mount import mount
+
+KEY = "views"  # the server among the holder's children, and /dev/fuse among its descriptors
+NODES_KEY = "views-nodes"
+SOURCE = "core.store.views.source:StoredPages"
+PAUSE_S = (
+    0.25  # after one that ended by itself: it may never come up, and trying for ever must not cost a core
+)
+HYDRATE_BYTES = 1 << 20  # read at once in the background: a cancel is felt after some milliseconds
+LOG_TAIL_BYTES = 1 << 16
+
+
+class Views:
+    """Paths of commits' contents. `source` names what the server reads from, `root` what that is given."""
+
+    def __init__(self, home: Home, held: Held, source: str = SOURCE, root: Path | None = None) -> None:
+        self._home = home
+        self._held = held
+        self._argv = [sys.executable, "-m", "core.store.views.server", source, str(root or home.root)]
+        self._lock = threading.Lock()
+        self._pid = 0
+
+    @property
+    def directory(self) -> Path:
+        """Where views are mounted: not among the sockets, which the holder removes while they are."""
+        return self._home.root / "views"
+
+    @property
+    def log(self) -> Path:
+        """What the servers say; every damaged page that a reader wanted is one line."""
+        return self._home.log / "views.log"
+
+    def start(self, holdings: Holdings) -> None:
+        """Mount and serve, or adopt what an earlier daemon left. Blocks for some ms. Unsupported without /dev/fuse."""
+        self._pid = holdings.children.get(KEY, 0)
+        if KEY not in holdings.kept:
+            self._mount()
+        self._ensure()
+
+    async def ended(self, status: int) -> None:
+        """Start the server's successor: to be called when the holder tells of the exit of `KEY`."""
+        if status != -signal.SIGKILL:
+            await asyncio.sleep(PAUSE_S)
+        await asyncio.to_thread(self._ensure)
+
+    def path(self, commit: str, medium: str) -> Path:
+        """The file that is a commit's `memory` or `disk`. To open it is to wait for the server."""
+        return self.directory / commit / medium
+
+    async def hydrate(self, commit: str, medium: str) -> None:
+        """Fill the page cache with a whole view; cancel the task to stop. Damaged pages are left to who needs them."""
+        descriptor = await asyncio.to_thread(_open, self.path(commit, medium))
+        try:
+            room = bytearray(HYDRATE_BYTES)
+            for offset in range(0, os.fstat(descriptor).st_size, HYDRATE_BYTES):
+                await asyncio.to_thread(_fill, descriptor, room, offset)
+        finally:
+            os.close(descriptor)
+
+    def damage(self, commit: str) -> str | None:
+        """The last damaged page of a commit that a reader wanted, as the server logged it; None when there is none."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
+                lines = file.read().decode(errors="replace").splitlines()
+        except FileNotFoundError:
+            return None
+        found = deque((line for line in lines if line.startswith(f"commit {commit} ")), maxlen=1)
+        return found[0] if found else None
+
+    def _mount(self) -> None:
+        """The kept descriptor is the proof that all is mounted, so it is kept last."""
+        table = nodes.make()
+        fuse = mount(self.directory)
+        try:
+            self._held.keep(NODES_KEY, table)
+            self._held.keep(KEY, fuse)
+        finally:
+            os.close(fuse)
+            os.close(table)
+
+    def _ensure(self) -> None:
+        """Have a server run: at most one, for two would answer the same requests."""
+        with self._lock:
+            if _runs(self._pid):
+                return
+            descriptors = [self._held.get(key) for key in (KEY, NODES_KEY)]
+            found = [descriptor for descriptor in descriptors if descriptor is not None]
+            try:
+                self._pid = self._held.spawn(KEY, self._argv, self.log, found)
+            finally:
+                for descriptor in found:
+                    os.close(descriptor)
+
+
+def _runs(pid: int) -> bool:
+    """Is there such a process? The holder reaps it before it tells of its end."""
+    return pid > 0 and Path(f"/proc/{pid}").exists()
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Damaged(
+            f"{path.name} of commit {path.parent.name[:12]} is not there: {error.strerror}"
+        ) from error
+
+
+def _fill(descriptor: int, room: bytearray, offset: int) -> None:
+    try:
+        os.preadv(descriptor, [room], offset)
+    except OSError:
+        return  # a damaged page: reading goes on after this piece

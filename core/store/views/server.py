@@ -1,0 +1,223 @@
+"""The view server: answers /dev/fuse from a `PageSource`. It may be killed at any instant without hurting a reader.
+
+Every thread takes a request, answers it, and takes the next. Nothing the process knows is its own: node numbers lie in
+a memory file, requests it leaves unanswered stay with the kernel, and the first thing it does is to ask for those.
+
+Why it may be killed: the kernel copies requests and answers to and from this process's memory. When it meets a page
+that is not there while the process is being killed, it gives up, and the reader gets EIO. So both pass through buffers
+that were written to before.
+Why no answer is short: to the kernel it would mean that the file ends there, and it would fill up with zeros. What a
+source leaves out is an error.
+"""
+
+import errno
+import functools
+import importlib
+import os
+import stat
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import VertuiError
+from core.model import PAGE_BYTES
+from core.store.views import wire
+from core.store.views.nodes import MEDIA, NAME, Nodes
+from core.store.views.wire import Attributes, Operation, Request
+
+if TYPE_CHECKING:  # its module imports the store, which only a server on the store needs
+    from core.store.views.source import PageSource
+
+FUSE_FD, NODES_FD = 3, 4
+WORKERS = max(
+    2, min(4, os.cpu_count() or 1)
+)  # two, so that one slow read holds up nobody; each decompresses on its own
+READAHEAD_BYTES = (
+    64 * 1024
+)  # read around a fault: as fast in sequence as 128 KiB, and a fault takes half as long
+LARGEST_READ_BYTES = (
+    128 * 1024
+)  # the kernel's own limit for reading ahead; only O_DIRECT would ask for more at once
+BACKGROUND = 12  # reads ahead of need that may wait at once
+GONE, TRY_AGAIN = {errno.ENODEV}, {errno.ENOENT, errno.EINTR, errno.EAGAIN}
+
+
+class Server:
+    """Answers requests; each thread calls `work`."""
+
+    def __init__(self, fuse: int, nodes: Nodes, source: "PageSource") -> None:
+        self._fuse = fuse
+        self._nodes = nodes
+        self._source = source
+        self._sizes: dict[tuple[str, str], int] = {}
+
+    def run(self) -> None:
+        """Ask for what a predecessor left, then serve until the mount is gone."""
+        try:
+            os.write(self._fuse, wire.resend())
+        except OSError as error:
+            complain(f"this kernel sends nothing again (Linux 6.9 does): {error.strerror}")
+        for _ in range(WORKERS - 1):
+            threading.Thread(target=self.work, daemon=True).start()
+        self.work()
+
+    def work(self) -> None:
+        """Answer one request after the other. A mistake of ours ends the process, not one thread of it."""
+        question, answer = touched(wire.REQUEST_BYTES), touched(wire.OUT_HEADER.size + LARGEST_READ_BYTES)
+        try:
+            while (size := self._next(question)) is not None:
+                self._serve(wire.parse(question[:size]), answer)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+
+    def _next(self, question: memoryview) -> int | None:
+        """The size of the next request, now in `question`; None when the mount is gone."""
+        while True:
+            try:
+                return os.readv(self._fuse, [question])
+            except OSError as error:
+                if error.errno in GONE:
+                    return None
+                if error.errno not in TRY_AGAIN:
+                    raise
+
+    def _serve(self, request: Request, room: memoryview) -> None:
+        if request.opcode in wire.SILENT:
+            return
+        try:
+            data = self._answer(request)
+            refusal = 0
+        except OSError as error:
+            data, refusal = b"", -(error.errno or errno.EIO)
+        size = wire.OUT_HEADER.size + len(data)
+        wire.OUT_HEADER.pack_into(room, 0, size, refusal, request.unique)
+        room[wire.OUT_HEADER.size : size] = data
+        try:
+            os.write(self._fuse, room[:size])
+        except OSError as error:
+            if error.errno not in GONE | TRY_AGAIN:  # nobody waits for it any more
+                raise
+
+    def _answer(self, request: Request) -> bytes | memoryview:
+        """What to say; OSError is what the kernel is told instead."""
+        match request.opcode:
+            case Operation.READ:
+                _, offset, size, *_ = wire.READ_IN.unpack_from(request.body)
+                return self._read(request.node, offset, size)
+            case Operation.LOOKUP:
+                return wire.entry(self._lookup(request.node, wire.name(request.body)))
+            case Operation.GETATTR:
+                return wire.attributes(self._attributes(request.node))
+            case Operation.OPEN:
+                return self._open(request.node, wire.OPEN_IN.unpack_from(request.body)[0])
+            case Operation.READDIR:
+                _, offset, size, *_ = wire.READ_IN.unpack_from(request.body)
+                return wire.listing(self._names(request.node), offset, min(size, LARGEST_READ_BYTES))
+            case Operation.INIT:
+                return wire.init(request.body, READAHEAD_BYTES, LARGEST_READ_BYTES, BACKGROUND)
+            case Operation.STATFS:
+                return wire.filesystem()
+            case Operation.RELEASE | Operation.RELEASEDIR | Operation.DESTROY:
+                return b""
+            case Operation.GETXATTR:
+                if (value := wire.capability(request.body)) is not None:
+                    return value
+                raise OSError(errno.ENODATA, "no such attribute")
+            case Operation.WRITE | Operation.SETATTR | Operation.SETXATTR | Operation.REMOVEXATTR:
+                raise OSError(errno.EROFS, "views are read only")
+        raise OSError(errno.ENOSYS, "not needed")
+
+    def _lookup(self, parent: int, name: str) -> Attributes:
+        if parent == wire.ROOT:
+            if NAME.fullmatch(name) and any(self._size(name, medium) is not None for medium in MEDIA[1:]):
+                return self._attributes(self._nodes.node(name))
+        else:
+            commit, medium = self._find(parent)
+            if not medium and name in MEDIA[1:] and self._size(commit, name) is not None:
+                return self._attributes(self._nodes.node(commit, name))
+        raise OSError(errno.ENOENT, name)
+
+    def _attributes(self, node: int) -> Attributes:
+        if node == wire.ROOT or not (found := self._find(node))[1]:
+            return Attributes(node, stat.S_IFDIR | 0o700, 0)
+        return Attributes(node, stat.S_IFREG | 0o600, self._size(*found) or 0)
+
+    def _open(self, node: int, flags: int) -> bytes:
+        """QEMU opens memory for writing though it maps it privately; a disk is only ever read."""
+        if flags & os.O_ACCMODE and self._find(node)[1] != "memory":
+            raise OSError(errno.EROFS, "views are read only")
+        return wire.opened()
+
+    def _names(self, node: int) -> list[tuple[str, int, int]]:
+        """What a directory lists: the commits asked for so far, or a commit's media."""
+        names = [(".", node, stat.S_IFDIR), ("..", wire.ROOT, stat.S_IFDIR)]
+        if node == wire.ROOT:
+            commits = self._nodes.commits()
+            return names + [(commit, self._nodes.node(commit), stat.S_IFDIR) for commit in commits]
+        commit, _ = self._find(node)
+        media = [medium for medium in MEDIA[1:] if self._size(commit, medium) is not None]
+        return names + [(medium, self._nodes.node(commit, medium), stat.S_IFREG) for medium in media]
+
+    def _find(self, node: int) -> tuple[str, str]:
+        found = self._nodes.find(node)
+        if found is None:
+            raise OSError(errno.ESTALE, "no such node")
+        return found
+
+    def _size(self, commit: str, medium: str) -> int | None:
+        """A medium's size; remembered, for it never changes once there is one."""
+        known = self._sizes.get((commit, medium))
+        if known is None and (known := self._ask_size(commit, medium)) is not None:
+            self._sizes[commit, medium] = known
+        return known
+
+    def _ask_size(self, commit: str, medium: str) -> int | None:
+        try:
+            return self._source.size_bytes(commit, medium)
+        except (VertuiError, OSError) as error:
+            complain(f"commit {commit} {medium}: {error}")
+            raise OSError(errno.EIO, "damaged") from error
+
+    def _read(self, node: int, offset: int, size: int) -> bytes | memoryview:
+        commit, medium = self._find(node)
+        length = min(size, LARGEST_READ_BYTES, (self._size(commit, medium) or 0) - offset)
+        if length <= 0:
+            return b""
+        try:
+            data = self._source.read(commit, medium, offset, length)
+            if len(data) != length:
+                raise VertuiError(f"{len(data)} bytes instead of {length}")
+        except Exception as error:
+            # Whatever it is, one reader fails, not all. The kernel asks again page by page for what is really wanted.
+            if length <= PAGE_BYTES:
+                complain(f"commit {commit} {medium} page {offset // PAGE_BYTES}: {error}")
+            raise OSError(errno.EIO, "damaged") from error
+        return data
+
+
+def touched(size: int) -> memoryview:
+    """Memory of that size that is really there."""
+    room = memoryview(bytearray(size))
+    for first in range(0, size, PAGE_BYTES):
+        room[first] = 1
+    return room
+
+
+@functools.lru_cache(1024)
+def complain(line: str) -> None:
+    """One line on stderr, which is the log; once, however often a reader tries again."""
+    os.write(2, f"{line}\n".encode())
+
+
+def main() -> None:
+    """`python -m core.store.views.server MODULE:FACTORY ROOT`, with /dev/fuse as descriptor 3 and the nodes as 4."""
+    module, _, factory = sys.argv[1].partition(":")
+    source: PageSource = getattr(importlib.import_module(module), factory)(Path(sys.argv[2]))
+    Server(FUSE_FD, Nodes(NODES_FD), source).run()
+
+
+if __name__ == "__main__":
+    main()
