@@ -196,6 +196,9 @@ def test_a_winners_work_leaves_and_comes_home(tmp_path: Path, main: Guest, clien
     assert same.stdout == b""
     assert (checkout / "kept").stat().st_mode & 0o111
 
+    counted = vertui("diff", "b1", "/root/p", "--stat").stdout
+    assert "/root/p/binary" in counted and "8 files changed" in counted
+
     main.text("cd /root/p && sed -i s/^3$/three/ both")
     done = vertui("apply", "b1", "main", "/root/p")
     assert done.returncode == 0, done.stderr
@@ -205,6 +208,22 @@ def test_a_winners_work_leaves_and_comes_home(tmp_path: Path, main: Guest, clien
     )
     assert paths(client.diff("b1", "main", path=["/root/p"])) == {"/root/p/both"}
     assert "apply" in [operation.verb for operation in client.log(3)]
+
+
+def test_what_is_nowhere_is_not_the_same(main: Guest, client: Client) -> None:
+    client.fork("main", 1)
+    main.other("b1").text("touch /root/here")
+    for verb in (("diff", "main", "b1"), ("patch", "b1"), ("apply", "b1", "main")):
+        refused = vertui(*verb, "/root/here", "/root/nowhere")
+        assert refused.returncode == 4, verb
+        assert (
+            refused.stderr.startswith("vertui: no file /root/nowhere in ") and refused.stderr.count("\n") == 1
+        )
+    refused = vertui("export-files", "b1", "/root/nowhere", "-")
+    assert refused.stderr == "vertui: no file /root/nowhere in b1 (symlinks are not followed)\n"
+    assert vertui("diff", "main", "b1", "/root/here").stdout.endswith("\n1 added\n")
+    assert vertui("diff", "b1", "--stat", "--patch").returncode == 2
+    assert vertui("diff", "--multi", "main", "b1", "--ports").returncode == 2
 
 
 def test_both_changed(main: Guest, client: Client) -> None:
