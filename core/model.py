@@ -252,7 +252,7 @@ class ExecRequest:
     """A command to run in a branch. A single word with blanks in it is a line for the guest's shell, as with ssh.
 
     `lossless` makes the command wait for its reader instead of dropping old output. `purpose` is what the operation
-    log calls it: exec or cp.
+    log calls it: exec, cp or watch.
     """
 
     branch: str

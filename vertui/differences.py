@@ -36,14 +36,24 @@ def say_names(found: JsonObject) -> None:
 
 def say_stat(found: JsonObject) -> None:
     """Lines added and removed in each file, as git shows them."""
-    entries = [
-        entry for entry in found["entries"] if entry["lines"] is not None or "content" in entry["what"]
-    ]
+    entries = [entry for entry in found["entries"] if entry["lines"] is not None or _has_content(entry)]
     most = max((sum(entry["lines"]) for entry in entries if entry["lines"]), default=0)
     room = min(STAT_BAR, max(10, shutil.get_terminal_size().columns // 3))
     say_table(("PATH", "LINES", ""), [_stat(entry, most, room) for entry in entries])
     added, removed = (sum(entry["lines"][side] for entry in entries if entry["lines"]) for side in (0, 1))
-    print(f"{len(entries)} files changed, {added} insertions(+), {removed} deletions(-)")
+    print(
+        f"{_count(len(entries), 'file')} changed, {_count(added, 'insertion')}(+), {_count(removed, 'deletion')}(-)"
+    )
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def _has_content(entry: JsonObject) -> bool:
+    """Does it change a file's bytes, though they are no lines?"""
+    ends = [meta for meta in (entry["before"], entry["after"]) if meta]
+    return "content" in entry["what"] or (len(ends) == 1 and ends[0]["type"] == "file")
 
 
 def _stat(entry: JsonObject, most: int, room: int) -> Row:
@@ -202,7 +212,9 @@ def changes(entry: JsonObject) -> list[str]:
 
 def _facts(meta: JsonObject) -> str:
     if meta["type"] == "file":
-        return size(meta["size"])
+        return size(meta["size"]) + (f", {meta['links']} links" if meta["links"] > 1 else "")
+    if meta.get("device"):
+        return "{} {}:{}".format(meta["type"], *meta["device"])
     return f"→ {printable(meta['target'])}" if meta.get("target") else str(meta["type"])
 
 

@@ -17,6 +17,7 @@ from core.guest.streams import CommandStream, Exit, Output
 from core.model import ExecRequest
 
 LONGEST_SUMMARY = 200  # characters of a command that the log shows
+PURPOSES = ("exec", "cp", "watch")
 
 
 def add_streams(app: FastAPI, engine: Engine) -> None:
@@ -38,7 +39,7 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
                 timeout_s=request.timeout_s,
                 lossless=request.lossless,
             )
-            note(engine, request.purpose, f"{request.branch}: {' '.join(request.argv)[:LONGEST_SUMMARY]}")
+            note(engine, request.purpose, f"{request.branch}: {_summary(request)[:LONGEST_SUMMARY]}")
             engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
             await _follow(socket, stream)
             engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
@@ -91,11 +92,16 @@ def _exec_request(fields: dict[str, Any]) -> ExecRequest:
         request = decode(ExecRequest, fields)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the request cannot be read: {error}") from error
-    if request.purpose not in ("exec", "cp"):
-        raise UsageError(f"'{request.purpose}' is no purpose: exec or cp")
+    if request.purpose not in PURPOSES:
+        raise UsageError(f"'{request.purpose}' is no purpose: {', '.join(PURPOSES)}")
     if not request.argv or not all(isinstance(word, str) for word in request.argv):
         raise UsageError("give a command to run")
     return request
+
+
+def _summary(request: ExecRequest) -> str:
+    """The command, without our own programs when it was not the user who wrote it."""
+    return " ".join(word for word in request.argv if request.purpose == "exec" or "\n" not in word)
 
 
 async def _follow(socket: WebSocket, stream: CommandStream) -> None:

@@ -89,6 +89,15 @@ def names_at(volume: Volume, path: bytes) -> Names | None:
     return read_names(volume, volume.inodes(np.array([inode]))).get(inode)
 
 
+def is_there(volume: Volume, path: bytes) -> bool:
+    """Does an absolute path lead to anything?"""
+    try:
+        inode_at(volume, path)
+    except NotFound:
+        return False
+    return True
+
+
 def inode_at(volume: Volume, path: bytes) -> int:
     """The inode an absolute path leads to, symlinks not followed; NotFound when none does."""
     inode = ROOT_INODE

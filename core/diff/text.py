@@ -1,15 +1,17 @@
 """A diff as a patch in git's format, as far as git can express it; what it cannot are remarks (`carry`).
 
-To read: texts up to a size as hunks, of all else that it differs. To apply: everything, binary content included.
+To read: texts up to a size as hunks, of all else that it differs. To apply: everything, binary content included,
+in pieces: no file is held in memory whole but texts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha1
 
 from core.diff.binary import binary_patch
-from core.diff.carry import Remarks, is_in_git, is_refused, quoted
+from core.diff.carry import Remarks, is_in_git, is_refused, parents_of, quoted
 from core.diff.compare import Loaded
+from core.diff.content import Content
 from core.diff.disk import Disk
 from core.diff.entry import Change, Entry, FilesystemDiff
 from core.diff.ext4 import Volume
@@ -18,7 +20,9 @@ from core.diff.lines import changed_spans, hunks
 from core.diff.meta import Meta
 
 MAX_TEXT_BYTES = 1 << 20  # larger texts are not split into lines
-MAX_BINARY_BYTES = 64 << 20  # larger files do not fit a patch that is to be applied
+MAX_APPLIED_BYTES = 4 << 30  # before and after, of all files of a patch: `git apply` holds them in memory
+MAX_PATCH_BYTES = 1023 << 20  # git's MAX_APPLY_SIZE
+_MOST_TIMES_DISK = 4  # holes may make files seem larger than their disk, but not without end
 _PROBE_BYTES = 8000  # git calls a file binary if a NUL stands this near its start
 _SHOWN_DIGITS = 7  # of a blob's name, where nothing depends on it
 _NO_BLOB = b"0" * 40
@@ -26,37 +30,53 @@ _NO_BLOB = b"0" * 40
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One version of a file as git sees it; `data` is None when it is larger than the limit."""
+    """One version of a file as git sees it; one that is too large for a text is read when it is needed."""
 
     name: bytes
     mode: bytes
     size: int
-    data: bytes | None
+    body: bytes | Content
 
     @property
-    def binary(self) -> bool:
-        return self.data is not None and is_binary(self.data)
+    def large(self) -> bool:
+        return isinstance(self.body, Content)
+
+    @property
+    def text(self) -> bytes | None:
+        return None if isinstance(self.body, Content) or is_binary(self.body) else self.body
+
+    @property
+    def pieces(self) -> Iterable[bytes]:
+        return self.body.pieces() if isinstance(self.body, Content) else (self.body,)
 
     @property
     def blob(self) -> bytes:
         """git's name for the content."""
-        body = b"blob %d\0" % self.size + (self.data or b"")
-        return sha1(body, usedforsecurity=False).hexdigest().encode()
+        name = sha1(b"blob %d\0" % self.size, usedforsecurity=False)
+        for piece in self.pieces:
+            name.update(piece)
+        return name.hexdigest().encode()
 
 
 def patch(diff: FilesystemDiff, a: Disk, b: Disk, *, whole: bool = False) -> Iterator[bytes]:
     """The lines of a patch from `a` to `b`, each with its newline; `diff` is what `diff_disks(a, b)` gave.
 
-    With `whole` it is one `git apply` takes: binary and larger files are in it, up to MAX_BINARY_BYTES each, and
-    every remark is of something it leaves out. Without, they are only said to differ.
+    With `whole` it is one `git apply` takes: binary and larger files are in it, up to MAX_APPLIED_BYTES in all, and
+    every remark is of something it leaves out, or that it is too large as a whole. Without, they are only said to
+    differ.
     """
     reader = _Reader(diff, Volume(a), Volume(b), whole)
     remarks = Remarks(diff.entries)
+    size = 0
     for entry in diff.entries:
         yield from remarks.of(entry)
-        yield from _file_patch(reader, entry)
+        for lines in _file_patch(reader, entry):
+            size += len(lines)
+            yield lines
     if whole:
         yield from _emptied(diff, Volume(b))
+    if whole and size > MAX_PATCH_BYTES:
+        yield b"# %d bytes are more than `git apply` takes: take less at once by naming paths\n" % size
 
 
 def changed_lines(diff: FilesystemDiff, a: Disk, b: Disk) -> list[tuple[int, int] | None]:
@@ -68,7 +88,7 @@ def changed_lines(diff: FilesystemDiff, a: Disk, b: Disk) -> list[tuple[int, int
 def _line_counts(reader: "_Reader", entry: Entry) -> tuple[int, int] | None:
     old, new = reader.sides(entry)
     sides = [side for side in (old, new) if side]
-    if not sides or any(side.data is None or side.binary for side in sides):
+    if not sides or any(side.text is None for side in sides):
         return None
     spans = changed_spans(_lines(old), _lines(new))
     return sum(b1 - b0 for _, _, b0, b1 in spans), sum(a1 - a0 for a0, a1, _, _ in spans)
@@ -79,7 +99,8 @@ class _Reader:
 
     def __init__(self, diff: FilesystemDiff, a: Volume, b: Volume, whole: bool) -> None:
         self.whole = whole
-        self._max_bytes = MAX_BINARY_BYTES if whole else MAX_TEXT_BYTES
+        limit = min(MAX_APPLIED_BYTES, _MOST_TIMES_DISK * b.disk.size)
+        self.left_out = _too_large(diff.entries, limit) if whole else frozenset[bytes]()
         old = [entry.before.inode for entry in diff.entries if entry.before]
         new = [entry.after.inode for entry in diff.entries if entry.after]
         self._loaded = (Loaded.of(a, old), Loaded.of(b, new))
@@ -97,17 +118,35 @@ class _Reader:
             return None
         if meta.target is not None:
             return _Side(name, b"120000", len(meta.target), meta.target)
-        data = None
-        if meta.size <= self._max_bytes:
-            data = self._loaded[after].content(meta).read(meta.size)
-        return _Side(name, b"100755" if meta.mode & 0o100 else b"100644", meta.size, data)
+        mode = b"100755" if meta.mode & 0o100 else b"100644"
+        content = self._loaded[after].content(meta)
+        body = content.read(meta.size) if meta.size <= MAX_TEXT_BYTES else content
+        return _Side(name, mode, meta.size, body)
+
+
+def _too_large(entries: Iterable[Entry], limit_bytes: int) -> frozenset[bytes]:
+    """Paths of entries beyond what may be in a patch to apply, and those below a file that stays for that reason."""
+    found, staying = set[bytes](), set[bytes]()
+    fitting = []
+    for entry in entries:
+        size = sum(meta.size for meta in (entry.before, entry.after) if meta and is_in_git(meta))
+        if size <= limit_bytes:
+            limit_bytes -= size
+            fitting.append(entry)
+            continue
+        found.add(entry.path)
+        if is_in_git(entry.before):
+            staying.add(entry.source or entry.path)
+    below = (entry.path for entry in fitting if parents_of([entry], after=True) & staying)
+    return frozenset(found.union(below if staying else ()))
 
 
 def _file_patch(reader: _Reader, entry: Entry) -> Iterator[bytes]:
     old, new = reader.sides(entry)
     if reader.whole:
-        yield from _left_out(entry, old, new)
-        if any(side and side.data is None for side in (old, new)):
+        yield from _refused(entry, old, new)
+        if entry.path in reader.left_out:
+            yield b"# %s: too large for a patch beside the others\n" % quoted(entry.path)
             return
     if old and new and old.mode[:3] != new.mode[:3]:  # git has no change of type
         yield from _versions(old, None, same=False, whole=reader.whole)
@@ -117,13 +156,11 @@ def _file_patch(reader: _Reader, entry: Entry) -> Iterator[bytes]:
         yield from _versions(old, new, same, reader.whole)
 
 
-def _left_out(entry: Entry, old: _Side | None, new: _Side | None) -> Iterator[bytes]:
-    """Remarks on files that cannot be in a patch at all."""
+def _refused(entry: Entry, old: _Side | None, new: _Side | None) -> Iterator[bytes]:
+    """Remarks on files that git never takes from a patch."""
     for path, meta, side in ((entry.source or entry.path, entry.before, old), (entry.path, entry.after, new)):
         if is_in_git(meta) and side is None:
             yield b"# %s: git refuses to touch this path\n" % quoted(path)
-        elif side and side.data is None:
-            yield b"# %s: %d bytes are too many for a patch\n" % (quoted(path), side.size)
 
 
 def _emptied(diff: FilesystemDiff, after: Volume) -> Iterator[bytes]:
@@ -169,19 +206,19 @@ def _body(old: _Side | None, new: _Side | None, whole: bool) -> Iterator[bytes]:
     left = quoted(b"a/" + old.name) if old else b"/dev/null"
     right = quoted(b"b/" + new.name) if new else b"/dev/null"
     sides = [side for side in (old, new) if side]
-    if any(side.data is None for side in sides):
+    if not whole and any(side.large for side in sides):
         size = max(side.size for side in sides)
         yield b"Files %s and %s differ: too large to show (%d bytes)\n" % (left, right, size)
         return
-    opaque = any(side.binary or side.size > MAX_TEXT_BYTES for side in sides)
+    opaque = any(side.text is None for side in sides)
     digits = 40 if opaque and whole else _SHOWN_DIGITS
     blobs = tuple((side.blob if side else _NO_BLOB)[:digits] for side in (old, new))
     yield b"index %s..%s%s\n" % (*blobs, _same_mode(old, new))
     if opaque and whole:
-        yield from binary_patch((old and old.data) or b"", (new and new.data) or b"")
+        yield from binary_patch(*((side.size, side.pieces) if side else (0, ()) for side in (old, new)))
     elif opaque:
         yield b"Binary files %s and %s differ\n" % (left, right)
-    elif any(side.data for side in sides):
+    elif any(side.text for side in sides):
         yield b"--- %s%s\n+++ %s%s\n" % (left, _tab(left), right, _tab(right))
         yield from hunks(_lines(old), _lines(new))
 
@@ -196,7 +233,7 @@ def _tab(name: bytes) -> bytes:
 
 
 def _lines(side: _Side | None) -> list[bytes]:
-    return as_lines((side and side.data) or b"")
+    return as_lines((side and side.text) or b"")
 
 
 def as_lines(data: bytes) -> list[bytes]:

@@ -11,7 +11,7 @@ from core.diff.merge import Clash, Merge, Prefer, Step, merge
 from core.diff.meta import FILE_TYPES, FileType, Meta
 from core.diff.select import Selection
 from core.diff.shape import shown
-from core.engine.compare import in_pieces, merge_base
+from core.engine.compare import in_pieces, merge_base, require_paths
 from core.engine.context import Engine
 from core.engine.live import Live
 from core.engine.operations import operation
@@ -44,6 +44,7 @@ async def apply(
         async with states_of(engine, (base, target, source)) as (root, ours, theirs):
 
             def plan() -> Merge:
+                require_paths(files, root, ours, theirs)
                 disks = (root.disk, ours.disk, theirs.disk)
                 return merge(*disks, known_paths(engine, root), files, prefer)
 

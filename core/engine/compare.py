@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from core.diff.entry import FilesystemDiff
-from core.diff.filesystem import diff_disks
+from core.diff.ext4 import Volume
+from core.diff.filesystem import diff_disks, is_there
 from core.diff.multi import matrix
 from core.diff.packages import compare_packages, installed_packages
 from core.diff.pages import differing_pages, heat_map
@@ -110,8 +111,19 @@ def _read_files(engine: Engine, before: State, after: State, asked: Asked) -> di
 
 
 def _compared(engine: Engine, before: State, after: State, asked: Asked) -> FilesystemDiff:
+    require_paths(asked.files, before, after)
     found = diff_disks(before.disk, after.disk, known_paths(engine, before), times=asked.times)
     return asked.files.of(found)
+
+
+def require_paths(files: Selection, *states: State) -> None:
+    """NotFound unless every selected path is there in one of the states: nothing differs where nothing is."""
+    for path in files.paths:
+        if "\\" in path:  # may stand for bytes that are no text
+            continue
+        if not any(is_there(Volume(state.disk), path.encode()) for state in states):
+            refs = " or ".join(dict.fromkeys(state.ref for state in states))
+            raise NotFound(f"no file {path} in {refs} (symlinks are not followed)")
 
 
 def _packages(before: State, after: State) -> dict[str, Any]:
@@ -124,7 +136,10 @@ async def _guests(before: State, after: State, asked: Asked, notes: list[str]) -
     machines = guests.both_live(before, after)
     if wanted and machines is None:
         dead = next(state.ref for state in (before, after) if state.live is None)
-        notes.append(f"{' and '.join(wanted)} can be compared between running branches only: {dead} is none")
+        what = " and ".join(wanted)
+        notes.append(
+            f"{what} are compared between running branches only, no commit has them: {dead} does not run"
+        )
         return {}
     asking: dict[str, Callable[..., Any]] = {"processes": guests.processes, "ports": guests.ports}
     return {name: await asking[name](*machines) for name in wanted if machines}
@@ -159,6 +174,7 @@ async def diff_siblings(engine: Engine, refs: Sequence[str], asked: Asked) -> di
     async with states_of(engine, (base, *refs)) as (root, *siblings):
 
         def run() -> list[dict[str, Any]]:
+            require_paths(asked.files, root, *siblings)
             disks = [state.disk for state in siblings]
             rows = matrix(root.disk, disks, known_paths(engine, root), asked.files, times=asked.times)
             return [row.as_json() for row in rows]

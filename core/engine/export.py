@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from core.diff.archive import Archive, archive
 from core.diff.filesystem import index_of
-from core.engine.compare import in_pieces
+from core.diff.select import Selection
+from core.engine.compare import in_pieces, require_paths
 from core.engine.context import Engine
 from core.engine.points import known_paths, states_of
 
@@ -19,6 +20,7 @@ async def export_files(
     async with states_of(engine, [ref]) as (state,):
 
         def begin() -> Archive:
+            require_paths(Selection((path,)), state)
             index = index_of(state.disk, known_paths(engine, state))
             return archive(state.disk, path.encode(), index, attributes=attributes)
 

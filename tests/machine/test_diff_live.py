@@ -25,7 +25,12 @@ from tests.unit.told import assert_told
 
 DIFFS = 100 if full() else 10
 HISTORIES = 50 if full() else 1
+ACTS_A_TREE = 6  # it grows
 SMALL_FILES = 10_000 if full() else 300
+TREE = (
+    "mkdir -p /root/tree/d && cd /root/tree && seq 9000 > large && echo a > small && cp small d/copy &&"
+    " truncate -s 1G sparse"
+)
 PROJECT = (
     "mkdir -p /root/p && cd /root/p && seq 100 > text && seq 20 > both && echo x > gone && echo y > kept"
 )
@@ -37,6 +42,12 @@ def send(guest: Guest, data: bytes, path: str) -> None:
         stream.write(data)
         stream.eof()
         assert collect(stream).code == 0
+
+
+def receive(guest: Guest, path: str) -> bytes:
+    request = ExecRequest(guest.name, ("cat", path), lossless=True)
+    with streams.run(guest.client.home, request) as stream:
+        return collect(stream).stdout
 
 
 def paths(found: dict[str, object]) -> set[str]:
@@ -70,32 +81,31 @@ def test_points_leave_nothing(main: Guest, client: Client, home: Home) -> None:
 
 
 def test_histories_equal_what_the_guest_saw(main: Guest, client: Client) -> None:
-    """Random lives of a tree in a guest, each ending in a commit; compared when no machine is left."""
+    """Random lives of trees in a guest, each ending in a commit; compared when no machine is left."""
     seed = random.randrange(1 << 30) if full() else 7
     print(f"seed {seed}")
     send(main, Path(diff_images.__file__).read_bytes(), "/root/act.py")
-    main.text(
-        "mkdir -p /root/tree/d && cd /root/tree && seq 9000 > large && echo a > small && cp small d/copy"
-    )
-    main.text("truncate -s 1G /root/tree/sparse")
+    acts = [f"history {seed + number}" for number in range(HISTORIES)]
+    acts[-1:-1] = [f"many {SMALL_FILES}"]
     lives = list[tuple[str, str, bytes]]()
-    before = client.commit("main").commit.id
-    for number in range(HISTORIES):
-        if number == HISTORIES - 1:
-            main.text(f"mkdir /root/tree/many && cd /root/tree/many && seq {SMALL_FILES} | xargs touch")
+    before = ""
+    for number, act in enumerate(acts):
+        if number % ACTS_A_TREE == 0:
+            main.text(f"rm -rf /root/tree; {TREE}")
             before = client.commit("main").commit.id
-        main.text(f"python3 /root/act.py history {seed + number} /root/tree /root/seen 2>&1")
-        told = main.run("cat /root/seen").stdout
+        main.text(f"python3 /root/act.py {act} /root/tree /root/seen 2>&1")
+        told = receive(main, "/root/seen")
         after = client.commit("main").commit.id
         lives.append((before, after, told))
         before = after
     client.suspend_all(now=True)
     assert all(branch.pid is None for branch in client.tree().branches)
     for a, b, told in lives:
-        old, new = pickle.loads(told)
-        found = client.diff(a, b, path=["/root/tree"], fallback=False)
-        assert found["fallbacks"] == 0 and found["notes"] == []
-        assert_told(found["entries"], *(rooted(side) for side in (old, new)))
+        old, new = (rooted(side) for side in pickle.loads(told))
+        for first, second, was, now in ((a, b, old, new), (b, a, new, old)):
+            found = client.diff(first, second, path=["/root/tree"], fallback=False)
+            assert found["fallbacks"] == 0 and found["notes"] == []
+            assert_told(found["entries"], was, now)
 
 
 def rooted(side: object) -> dict[bytes, Seen]:
@@ -186,6 +196,9 @@ def test_a_winners_work_leaves_and_comes_home(tmp_path: Path, main: Guest, clien
     assert same.stdout == b""
     assert (checkout / "kept").stat().st_mode & 0o111
 
+    counted = vertui("diff", "b1", "/root/p", "--stat").stdout
+    assert "/root/p/binary" in counted and "8 files changed" in counted
+
     main.text("cd /root/p && sed -i s/^3$/three/ both")
     done = vertui("apply", "b1", "main", "/root/p")
     assert done.returncode == 0, done.stderr
@@ -195,6 +208,22 @@ def test_a_winners_work_leaves_and_comes_home(tmp_path: Path, main: Guest, clien
     )
     assert paths(client.diff("b1", "main", path=["/root/p"])) == {"/root/p/both"}
     assert "apply" in [operation.verb for operation in client.log(3)]
+
+
+def test_what_is_nowhere_is_not_the_same(main: Guest, client: Client) -> None:
+    client.fork("main", 1)
+    main.other("b1").text("touch /root/here")
+    for verb in (("diff", "main", "b1"), ("patch", "b1"), ("apply", "b1", "main")):
+        refused = vertui(*verb, "/root/here", "/root/nowhere")
+        assert refused.returncode == 4, verb
+        assert (
+            refused.stderr.startswith("vertui: no file /root/nowhere in ") and refused.stderr.count("\n") == 1
+        )
+    refused = vertui("export-files", "b1", "/root/nowhere", "-")
+    assert refused.stderr == "vertui: no file /root/nowhere in b1 (symlinks are not followed)\n"
+    assert vertui("diff", "main", "b1", "/root/here").stdout.endswith("\n1 added\n")
+    assert vertui("diff", "b1", "--stat", "--patch").returncode == 2
+    assert vertui("diff", "--multi", "main", "b1", "--ports").returncode == 2
 
 
 def test_both_changed(main: Guest, client: Client) -> None:

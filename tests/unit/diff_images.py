@@ -1,11 +1,11 @@
 """Real disks for the diff's tests: made by mke2fs, changed by debugfs or by the running kernel.
 
-Run as a program it is the actor inside a mounted disk: `diff_images.py (tour|history SEED) MOUNT RESULT` changes
-the tree at MOUNT and leaves in RESULT what the kernel saw before and after.
+Run as a program it is the actor inside a mounted disk: `diff_images.py (tour|history SEED|many FILES) MOUNT RESULT`
+changes the tree at MOUNT and leaves in RESULT what the kernel saw before and after.
 """
 
 # The names are bytes that pathlib cannot hold.
-# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH105, PTH108, PTH114, PTH115, PTH118, PTH123, PTH202, PTH211
+# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH105, PTH108, PTH112, PTH114, PTH115, PTH118, PTH123, PTH202, PTH211
 
 import hashlib
 import os
@@ -187,16 +187,32 @@ def tour(root: bytes, _: random.Random) -> None:
 
 
 def history(root: bytes, rng: random.Random) -> None:
-    """A random life of a tree."""
+    """A random life of a tree. Walking takes its time: what is acted on is looked for now and then."""
     os.chdir(root)
-    for _ in range(50):
-        walked = sorted(os.walk(b"."))
-        files = [os.path.join(at, name) for at, _, names in walked for name in sorted(names)]
-        files = [path for path in files if stat.S_ISREG(os.lstat(path).st_mode)]
-        folders = [at for at, _, _ in walked]
-        fresh = os.path.join(rng.choice(folders), _name(rng))
-        if not os.path.lexists(fresh) and files:
-            rng.choice(_ACTS)(rng, rng.choice(files), fresh, rng.choice(folders))
+    for number in range(50):
+        if number % 10 == 0:
+            walked = sorted(os.walk(b"."))
+            files = [os.path.join(at, name) for at, _, names in walked for name in sorted(names)]
+        regular = [path for path in rng.sample(files, min(len(files), 9)) if _is_regular(path)]
+        folders = [at for at, _, _ in rng.sample(walked, min(len(walked), 9)) if os.path.isdir(at)] or [b"."]
+        fresh = os.path.join(folders[-1], _name(rng))
+        if not os.path.lexists(fresh) and regular:
+            rng.choice(_ACTS)(rng, regular[0], fresh, folders[0])
+
+
+def many(root: bytes, files: int) -> None:
+    """So many small files at once."""
+    for number in range(files):
+        folder = root + b"/many/%d" % (number // 1000)
+        os.makedirs(folder, exist_ok=True)
+        write_at(folder + b"/%d" % number, 0, b"%d\n" % number)
+
+
+def _is_regular(path: bytes) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:  # gone, or below what a file has replaced
+        return False
 
 
 def _is_movable(folder: bytes) -> bool:
@@ -282,10 +298,13 @@ _ACTS: list[Callable[[random.Random, bytes, bytes, bytes], object]] = [
 
 
 def main(act: str, *arguments: str) -> None:
-    *seed, mount, result = arguments
+    *number, mount, result = arguments
     root = os.fsencode(mount)
     before = _plain(see(root))
-    {"tour": tour, "history": history}[act](root, random.Random(*map(int, seed)))
+    if act == "many":
+        many(root, *map(int, number))
+    else:
+        {"tour": tour, "history": history}[act](root, random.Random(*map(int, number)))
     Path(result).write_bytes(pickle.dumps((before, _plain(see(root)))))
 
 

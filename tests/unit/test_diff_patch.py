@@ -13,12 +13,13 @@ import pytest
 
 from core.diff.carry import is_in_git, is_refused, quoted
 from core.diff.compare import Loaded
+from core.diff.content import Content
 from core.diff.disk import Disk
 from core.diff.entry import Change, Entry, FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, walk
 from core.diff.meta import FileType, Meta
-from core.diff.text import MAX_BINARY_BYTES, patch
+from core.diff.text import patch
 from core.machine.qcow2 import ChainDisk
 from tests.conftest import full
 from tests.unit.diff_images import (
@@ -33,21 +34,56 @@ from tests.unit.diff_images import (
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
 
-Tree = dict[bytes, tuple[bytes, bytes]]
-"""Path to mode and content as git has them."""
+Blocks = dict[int, bytes]
+"""A file by the blocks that are not all zeros, its size under -1: some are a gigabyte of nothing."""
+
+Tree = dict[bytes, tuple[bytes, Blocks | bytes]]
+"""Path to mode and content, or target, as git has them."""
 
 
 def git_tree(disk: Disk) -> Tree:
     """What of a disk a checkout can hold."""
     metas = walk(disk)
     loaded = Loaded.of(Volume(disk), {meta.inode for meta in metas.values()})
-    found = {}
+    found: Tree = {}
     for path, meta in metas.items():
         name = path.lstrip(b"/")
-        if is_in_git(meta) and not is_refused(name, meta) and meta.size <= MAX_BINARY_BYTES:
-            content = meta.target if meta.target is not None else loaded.content(meta).read(meta.size)
+        if is_in_git(meta) and not is_refused(name, meta):
+            content = blocks_of(loaded.content(meta)) if meta.target is None else meta.target
             found[name] = git_mode(meta), content
     return found
+
+
+def blocks_of(content: Content) -> Blocks:
+    found = {-1: str(content.size).encode()}
+    for numbers, rows in content.stored():
+        found.update((number, row.tobytes()) for number, row in zip(numbers.tolist(), rows, strict=True))
+    return found
+
+
+def read_blocks(path: bytes) -> Blocks:
+    size = os.stat(path).st_size
+    found = {-1: str(size).encode()}
+    with open(path, "rb") as file:
+        at = 0
+        while at < size:
+            try:
+                at = os.lseek(file.fileno(), at, os.SEEK_DATA) // 4096 * 4096
+            except OSError:  # nothing but a hole up to the end
+                break
+            block = os.pread(file.fileno(), 4096, at)
+            if block.strip(b"\0"):
+                found[at // 4096] = block.ljust(4096, b"\0")
+            at += 4096
+    return found
+
+
+def write_blocks(path: bytes, blocks: Blocks) -> None:
+    with open(path, "xb") as file:
+        for number in sorted(blocks.keys() - {-1}):
+            file.seek(number * 4096)
+            file.write(blocks[number])
+        file.truncate(int(blocks[-1]))
 
 
 def git_mode(meta: Meta) -> bytes:
@@ -60,16 +96,15 @@ def check_out(tree: Tree, root: bytes) -> None:
     for name, (mode, content) in tree.items():
         path = root + b"/" + name
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        if mode == b"120000":
+        if isinstance(content, bytes):
             os.symlink(content, path)
         else:
-            with open(path, "xb") as file:
-                file.write(content)
+            write_blocks(path, content)
             os.chmod(path, 0o755 if mode == b"100755" else 0o644)
 
 
 def checked_out(root: bytes) -> Tree:
-    found = {}
+    found: Tree = {}
     for directory, folders, files in os.walk(root):
         for name in files + folders:
             path = os.path.join(directory, name)
@@ -77,8 +112,7 @@ def checked_out(root: bytes) -> Tree:
                 found[path[len(root) + 1 :]] = b"120000", os.readlink(path)
             elif os.path.isfile(path):
                 mode = b"100755" if os.stat(path).st_mode & 0o100 else b"100644"
-                with open(path, "rb") as file:
-                    found[path[len(root) + 1 :]] = mode, file.read()
+                found[path[len(root) + 1 :]] = mode, read_blocks(path)
     return found
 
 
@@ -97,20 +131,25 @@ def apply_and_compare(work: Path, a: ChainDisk, b: ChainDisk) -> list[bytes]:
             ["git", "apply", "--whitespace=nowarn", "-"], cwd=root, input=text, capture_output=True
         )
         assert done.returncode == 0, done.stderr[:2000]
-    large = set(too_large(diff))
+    large = set(too_large(diff, lines))
     found = checked_out(root)
     assert {name: found[name] for name in found.keys() - large} == {
         name: after[name] for name in after.keys() - large
     }
+    assert {name: before.get(name) for name in large} == {name: found.get(name) for name in large}
     remarks = [line for line in lines if line.startswith(b"#")]
     assert_said(diff, remarks)
     return remarks
 
 
-def too_large(diff: FilesystemDiff) -> Iterator[bytes]:
-    """Names of files a patch cannot hold before or after: these stay as they are in the checkout."""
+def too_large(diff: FilesystemDiff, lines: list[bytes]) -> Iterator[bytes]:
+    """Names of files the patch says it cannot hold: these stay as they are in the checkout."""
+    large = set[bytes]()
     for entry in diff.entries:
-        if any(meta and meta.size > MAX_BINARY_BYTES for meta in (entry.before, entry.after)):
+        if b"# %s: too large for a patch beside the others" % quoted(entry.path) in lines:
+            size = sum(meta.size for meta in (entry.before, entry.after) if meta)
+            assert size > 32 * MIB or entry.path.rpartition(b"/")[0] in large
+            large.add(entry.path)
             yield from (path.lstrip(b"/") for path in (entry.path, entry.source) if path)
 
 
@@ -162,6 +201,23 @@ def test_binary_and_large_files_are_in_it(tmp_path: Path, base: Path) -> None:
     debugfs(new, "rm folder/inner/only", "set_inode_field text mode 0100755")
     with ChainDisk(base) as a, ChainDisk(new) as b:
         assert apply_and_compare(tmp_path, a, b) == [b"# +/folder/inner: directory"]
+
+
+def test_what_git_cannot_hold_is_left_out_and_said(tmp_path: Path, base: Path) -> None:
+    """Files of more than four times their disk, one with a directory in its place, and all that fits beside them."""
+    for name, size_mib in (("a", 300), ("b", 120), ("c", 100), ("file", 0)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size_mib * MIB)
+    old = copy_sparse(base, tmp_path / "old.raw")
+    debugfs(old, *(f"write {tmp_path}/{name} {name}" for name in "abc"))
+    new = copy_sparse(old, tmp_path / "new.raw")
+    debugfs(new, "rm a", "mkdir a", f"write {tmp_path}/file a/file", "set_inode_field b mode 0100755")
+    debugfs(new, f"write {tmp_path}/file new", "sif new mode 0100644", "sif a/file mode 0100644", "rm c")
+    with ChainDisk(old) as a, ChainDisk(new) as b:
+        remarks = apply_and_compare(tmp_path, a, b)
+    assert remarks == [
+        b"# %s: too large for a patch beside the others" % path for path in (b"/a", b"/a/file", b"/c")
+    ]
 
 
 def test_a_directory_whose_name_ends_with_a_space(tmp_path: Path, base: Path) -> None:

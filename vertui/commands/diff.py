@@ -50,8 +50,12 @@ def diff(
     ] = False,
     ignore: Ignore = None,
     mtime: Annotated[bool, typer.Option("--mtime", help="Also files that differ in time alone.")] = False,
-    processes: Annotated[bool, typer.Option("--processes", help="Started and ended.")] = False,
-    ports: Annotated[bool, typer.Option("--ports", help="Listening ports opened and closed.")] = False,
+    processes: Annotated[
+        bool, typer.Option("--processes", help="Started and ended; of running branches only.")
+    ] = False,
+    ports: Annotated[
+        bool, typer.Option("--ports", help="Listening, opened and closed; of running branches only.")
+    ] = False,
     packages: Annotated[bool, typer.Option("--packages", help="Debian packages.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="Changed pages of memory as a heat map.")] = False,
     fallback: Annotated[
@@ -64,7 +68,9 @@ def diff(
     """List the files that differ from A to B: A added, D removed, M modified, R renamed.
 
     With one REF: a branch since the commit it was forked from, a commit since its parent. A...B: what B did since
-    the commit both come from. With --multi equal numbers in a row are the same change.
+    the commit both come from. With --multi equal numbers in a row are the same change. Running branches are compared
+    as they are now, unsynced writes included; commits have files, packages and memory, but no list of processes or
+    ports.
 
     \b
     Examples:
@@ -76,6 +82,13 @@ def diff(
     client = connect()
     files: dict[str, Any] = {"path": [ref for ref in refs if ref.startswith("/")], "ignore": ignore or []}
     named = [ref for ref in refs if not ref.startswith("/")]
+    more = {"processes": processes, "ports": ports, "packages": packages, "memory": memory}
+    if stat + patch + name_only > 1 or (patch and (json or any(more.values()))):
+        raise UsageError(
+            "--stat, --patch and --name-only exclude each other, and --patch prints nothing else"
+        )
+    if multi and (stat or patch or name_only or any(more.values())):
+        raise UsageError("--multi compares files: it goes with paths, --ignore, --mtime and --json")
     if multi:
         found = client.diff_siblings(named, mtime=mtime, **files)
         say_json(found) if json else differences.say_matrix(found)
@@ -85,7 +98,6 @@ def diff(
     if patch:
         differences.say_patch(client.patch(a, b, **files))
         return
-    more = {"processes": processes, "ports": ports, "packages": packages, "memory": memory}
     found = client.diff(a, b, **files, mtime=mtime, lines=stat, fallback=fallback, **more)
     if json:
         say_json(found)

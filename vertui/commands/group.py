@@ -27,6 +27,7 @@ VERBS = {
     "console": "exec",
     "cp": "files",
     "diff": "diff",
+    "watch": "watch",
     "patch": "diff",
     "export-files": "diff",
     "apply": "diff",

@@ -1,0 +1,85 @@
+"""Files of a running branch as they change."""
+
+import json as json_text
+from typing import Annotated, Any
+
+import typer
+
+from core.daemon.streams import STDERR, STDOUT
+from core.diff.shape import text_fields
+from core.guest.scripts import guest_script
+from core.model import ExecRequest
+from vertui import foreground
+from vertui.commands.options import BranchName, new_app
+from vertui.differences import LETTERS
+from vertui.output import styled, warn
+from vertui.session import connect
+from vertui.streaming import Follower
+from vertui.terminal import write
+from vertui.text import printable
+
+app = new_app()
+
+
+@app.command()
+def watch(
+    branch: BranchName,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH...]", help="Only these files, or what is below them."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="A line of JSON a change.")] = False,
+) -> None:
+    """Print files of a running branch as they change: A added, D removed, M modified. Ctrl-C ends it.
+
+    The guest's kernel tells (fanotify): of its root filesystem, symlinks not followed; several changes of one file
+    within a moment are one. What a branch changed since a commit is told by `vertui diff`.
+
+    \b
+    Examples:
+      vertui watch b1
+      vertui watch b1 /root/project --json
+    """
+    client = connect()
+    changes = _Changes(branch, json)
+    request = ExecRequest(branch, guest_script("watch", *(paths or ())), purpose="watch")
+    follower = Follower(client.home, request, changes, lambda text: warn(f"{branch}: {text}"))
+    ends = foreground.run([follower], stdin=False, tty=False)
+    raise typer.Exit(foreground.DETACHED if ends is None else foreground.status([follower], ends))
+
+
+class _Changes:
+    """Prints what the guest's program tells, line by line: it may say anything."""
+
+    def __init__(self, branch: str, json: bool) -> None:
+        self._branch, self._json = branch, json
+        self._rest = b""
+
+    def __call__(self, stream: int, data: bytes) -> None:
+        """Take bytes of its output, print the lines they complete."""
+        if stream == STDERR:
+            warn(printable(data.decode(errors="backslashreplace").strip()))
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        write(STDOUT, "".join(map(self._told, lines)).encode())
+
+    def _told(self, line: bytes) -> str:
+        try:
+            fields = json_text.loads(line)
+            return self._change(fields) if fields else self._ready()
+        except (ValueError, KeyError, TypeError):  # the rest of a line whose beginning was dropped
+            return ""
+
+    def _change(self, fields: dict[str, Any]) -> str:
+        if fields.get("lost"):
+            warn(f"{self._branch}: more changed than could be told: some are missing")
+            return ""
+        told = text_fields("path", bytes.fromhex(fields["path"]))
+        letter = LETTERS[fields["change"]]
+        if self._json:
+            return json_text.dumps({"change": fields["change"]} | told) + "\n"
+        return f"{styled(letter.text, letter.style)}  {printable(told['path'])}\n"
+
+    def _ready(self) -> str:
+        warn(f"watching {self._branch}: Ctrl-C ends it")
+        return ""
