@@ -245,3 +245,17 @@ def test_a_missing_page_is_named(bench: Bench) -> None:
         reader.read(commit, MEMORY, 20, 5)
         == bench.states[commit].bytes_of(MEMORY)[20 * PAGE_BYTES :][: 5 * PAGE_BYTES]
     )
+
+
+@pytest.mark.parametrize("left", [b"", b"half a directory"])
+def test_a_half_written_pack_of_an_image_is_made_again(tmp_path: Path, left: bytes) -> None:
+    home = tmp_path / "home"
+    make_image(home)
+    PackStore(home).close()
+    unfinished = home / "store/packs/00000001.base.root.raw.pack"
+    unfinished.write_bytes(left)
+    bench = Bench(home)
+    bench.commit({1: content(1003)}, {5: content(5)})
+    bench.store.gc(bench.states)
+    assert not unfinished.exists()
+    assert bench.store.check(100) == [] and all(bench.reads(commit) for commit in bench.states)
