@@ -169,7 +169,12 @@ def _sweep_files(engine: Engine, holdings: Holdings) -> None:
 
 
 def collect_layers(engine: Engine) -> int:
-    """Remove disk layers that no commit (also none in the trash), machine or verb at work has; bytes freed."""
+    """Remove disk layers that nothing has; bytes freed."""
+    return engine.store.collect(layers_needed(engine))
+
+
+def layers_needed(engine: Engine) -> frozenset[str]:
+    """The disk layers that a commit (also one in the trash), machine or verb at work has."""
     keep = set(engine.needed)
     for deleted in (False, True):
         for commit in engine.catalog.commits(deleted=deleted):
@@ -177,4 +182,4 @@ def collect_layers(engine: Engine) -> int:
                 keep.update(layer for layer, _ in engine.store.manifest(commit.id).layers)
     for live in engine.live.values():
         keep.update(live.machine.layers)
-    return engine.store.collect(frozenset(keep))
+    return frozenset(keep)

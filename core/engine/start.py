@@ -9,7 +9,8 @@ from core.catalog import BranchRow
 from core.engine.bases import base_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import FREEZE_S, Live
-from core.errors import Conflict, VertuiError
+from core.engine.transfer import check_trusted
+from core.errors import Conflict, Unsupported, VertuiError
 from core.guest.identity import make_identity
 from core.machine.memory import Pages, Table
 from core.machine.protocol import Machine
@@ -34,9 +35,12 @@ async def source_of(engine: Engine, commit_id: str) -> Source:
     commit = engine.catalog.commit(commit_id)
     if commit.state is CommitState.GONE:
         raise Conflict(f"commit {commit_id[:12]} was still hot when the host died: fork one of its ancestors")
+    check_trusted(commit)
     image = engine.image(commit.image)
     store = engine.store
     layers = await asyncio.to_thread(store.disk, commit_id)
+    if not layers:  # as of an imported commit: there is nothing its machine's disk could be opened on
+        raise Unsupported(f"commit {commit_id[:12]} has no disk layers here, and does not start without them")
     devices = await asyncio.to_thread(store.devices, commit_id)
     pages, table = await asyncio.to_thread(store.memory, commit_id)
     if commit_id == image.golden:  # its pages are the base image itself
