@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from core.catalog_rows import changed_rows, keep_digests
 from core.daemon.codec import decode, encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState
@@ -102,7 +103,11 @@ class Catalog:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._prepare()
-        except sqlite3.Error as error:
+            keep_digests(self._db)
+        except (
+            sqlite3.Error,
+            UnicodeDecodeError,
+        ) as error:  # the latter for a message that quotes what is damaged
             raise _mapped(error) from error
         path.chmod(0o600)
 
@@ -115,6 +120,13 @@ class Catalog:
         """Has nothing ever been written here? So it is in a new home, and after the file was lost."""
         counts = (self._read(f"SELECT count(*) FROM {t}")[0][0] for t in ("images", "commits", "operations"))
         return not any(counts)
+
+    def check(self) -> list[str]:
+        """What is not as it was written: rows by table and id, or what SQLite says of its file."""
+        try:
+            return changed_rows(self._db)
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            return [f"the catalog cannot be read: {error}"]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -340,10 +352,11 @@ def _operation(row: sqlite3.Row) -> OperationRow:
     return decode(OperationRow, fields | {"undoable": bool(row["undoable"])})
 
 
-def _mapped(error: sqlite3.Error) -> VertuiError:
+def _mapped(error: sqlite3.Error | UnicodeDecodeError) -> VertuiError:
     if "full" in str(error):
         return NoRoom("no space left for the catalog: free some space and try again")
-    if "malformed" in str(error) or "not a database" in str(error):
+    known = ("malformed", "not a database", "codec")
+    if any(word in str(error) for word in known):
         return Damaged(
             f"the catalog is not what was written ({error}): move catalog.db* out of the home, and it is made again"
         )

@@ -46,7 +46,13 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
     if not 0 <= read_data_percent <= 100:
         raise UsageError(f"{read_data_percent:g} is no percentage: give 0 to 100")
     problems = await asyncio.to_thread(engine.store.check, read_data_percent)
-    return [StoreProblem(p.what, p.commit, p.medium, p.page) for p in problems]
+    known = {c.id for deleted in (False, True) for c in engine.catalog.commits(deleted=deleted)}
+    rows = [StoreProblem(f"the catalog is not as it was written: {what}") for what in engine.catalog.check()]
+    rows += [
+        StoreProblem(f"commit {commit[:12]} has a row and is not in the store", commit)
+        for commit in sorted(known - set(engine.store.commits()))
+    ]
+    return rows + [StoreProblem(p.what, p.commit, p.medium, p.page) for p in problems]
 
 
 async def gc(engine: Engine, request_id: str) -> int:
