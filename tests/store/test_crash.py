@@ -19,6 +19,7 @@ from tests.store.recorder import Call, Disk, Recorder, crashes
 from tests.store.states import Bench, content, make_image
 
 ROUNDS = 200 if full() else 2
+LONGEST_LIFE_S = 0.5  # some thirty commits with their prunes, gcs and compactions
 PREFIXES, CRASHES = (1 << 30, 8) if full() else (6, 3)  # replayed, and ways of each, drawn by a seed
 
 
@@ -181,14 +182,21 @@ def test_a_transaction_of_the_catalog_is_durable(tmp_path: Path) -> None:
 
 
 PROGRAM = """
-import sys, itertools
+import itertools, os, sys
 from pathlib import Path
 from tests.store.states import Bench, content
-home, rows, base = Path(sys.argv[1]), open(sys.argv[2], "a"), int(sys.argv[3])
+home, rows = Path(sys.argv[1]), open(sys.argv[2], "a")
+for line in sys.stdin:  # a fork a round: to start an interpreter takes longer than to write a hundred commits
+    if pid := os.fork():
+        os.waitpid(pid, 0)
+    else:
+        break
+else:
+    sys.exit()
 bench = Bench(home)
 commits = []
-print("ready", flush=True)
-for step in itertools.count(base):
+print(os.getpid(), flush=True)
+for step in itertools.count(int(line)):
     pages = {step % 256: content(step + 1), 255 - step % 256: content(step + 2)}
     made = bench.commit(pages, {}, commits[-1] if commits else None)
     commits.append(made)
@@ -208,23 +216,29 @@ def test_kill_at_random_instants(tmp_path: Path) -> None:
     home, rows = tmp_path / "home", tmp_path / "rows"
     make_image(home)
     rows.touch()
-    for number in range(ROUNDS):
-        program = [sys.executable, "-c", PROGRAM, str(home), str(rows), str(number * 1000)]
-        with subprocess.Popen(program, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as run:
-            assert run.stdout and run.stdout.readline() == b"ready\n"
-            time.sleep(dice.random())
-            assert run.poll() is None, "it ended by itself"
-            os.kill(run.pid, signal.SIGKILL)
-        lines = [line for line in rows.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        alive = {line[1:41] for line in lines if line[0] == "+"} - {
-            line[1:41] for line in lines if line[0] == "-"
-        }
-        store = PackStore(home)
-        store.gc(alive)
-        assert store.commits() == sorted(alive)
-        assert store.check(100) == []
-        store.close()
-    assert lines
+    program = [sys.executable, "-c", PROGRAM, str(home), str(rows)]
+    root, pipe = Path(__file__).parents[2], subprocess.PIPE
+    with subprocess.Popen(program, cwd=root, text=True, bufsize=1, stdin=pipe, stdout=pipe) as nursery:
+        assert nursery.stdin and nursery.stdout
+        for number in range(ROUNDS):
+            print(number * 1000, file=nursery.stdin, flush=True)
+            pid = int(nursery.stdout.readline())
+            time.sleep(dice.random() * LONGEST_LIFE_S)
+            assert Path(f"/proc/{pid}/status").read_text().find("zombie") < 0, "it ended by itself"
+            os.kill(pid, signal.SIGKILL)
+            while Path(f"/proc/{pid}").exists():
+                time.sleep(0.001)
+            lines = [line for line in rows.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            alive = {line[1:41] for line in lines if line[0] == "+"} - {
+                line[1:41] for line in lines if line[0] == "-"
+            }
+            store = PackStore(home)
+            store.gc(alive)
+            assert store.commits() == sorted(alive)
+            assert store.check(100) == []
+            store.close()
+        nursery.stdin.close()
+    assert len(lines) > ROUNDS
 
 
 def _telling(calls: Sequence[Call], begin: int) -> list[int]:
