@@ -61,6 +61,10 @@ def test_a_commit_goes_to_another_home(main: Guest, elsewhere: Client, tmp_path:
         )  # it may start now, and this home has nothing to start it with
     assert elsewhere.tree().commits[0].origin is Origin.TRUSTED
     assert b"".join(elsewhere.export(commit.id))
+    elsewhere.undo()
+    assert elsewhere.tree().commits == ()
+    assert elsewhere.import_commit([data]).commit.origin is Origin.FOREIGN  # trust ends with what was trusted
+    assert [row.id for row in elsewhere.tree().commits] == [commit.id]
     assert [path.name for path in (elsewhere.home.root / "store").iterdir() if path.is_file()] == ["index"]
 
 
