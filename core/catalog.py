@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from core.catalog_rows import changed_rows, keep_digests
 from core.daemon.codec import decode, encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
-from core.model import Branch, BranchState, Commit, CommitState, Image, Operation, OperationState
+from core.model import Branch, BranchState, Commit, Image, Operation, OperationState
 
-FORMAT = 1
+FORMAT = 2
 SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, spec TEXT NOT NULL, golden TEXT NOT NULL,
@@ -26,7 +27,7 @@ CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, spec TEXT N
 CREATE TABLE commits (id TEXT PRIMARY KEY, state_id TEXT NOT NULL, parents TEXT NOT NULL, branch TEXT NOT NULL,
   image TEXT NOT NULL, message TEXT NOT NULL, created REAL NOT NULL, state TEXT NOT NULL, quiesced INTEGER NOT NULL,
   changed_pages INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, pause_ms REAL NOT NULL, felt_pause_ms REAL NOT NULL,
-  journal_position INTEGER NOT NULL, tags TEXT NOT NULL, deleted REAL);
+  journal_position INTEGER NOT NULL, tags TEXT NOT NULL, deleted REAL, origin TEXT NOT NULL DEFAULT '');
 CREATE TABLE branches (id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
   image TEXT NOT NULL, head TEXT NOT NULL, parent TEXT, parent_branch TEXT, created REAL NOT NULL,
   number INTEGER NOT NULL, fork INTEGER, machine TEXT, started REAL, score REAL, note TEXT NOT NULL, deleted REAL,
@@ -37,6 +38,9 @@ CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT U
   summary TEXT NOT NULL, state TEXT NOT NULL, undoable INTEGER NOT NULL, created REAL NOT NULL, finished REAL,
   error TEXT NOT NULL, intent TEXT NOT NULL, inverse TEXT NOT NULL, result TEXT NOT NULL);
 """
+CHANGES = {
+    1: "ALTER TABLE commits ADD COLUMN origin TEXT NOT NULL DEFAULT ''; ALTER TABLE branches ADD COLUMN base TEXT;"
+}  # from each format to the next
 
 
 @dataclass(frozen=True)
@@ -102,13 +106,30 @@ class Catalog:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._prepare()
-        except sqlite3.Error as error:
+            keep_digests(self._db)
+        except (
+            sqlite3.Error,
+            UnicodeDecodeError,
+        ) as error:  # the latter for a message that quotes what is damaged
             raise _mapped(error) from error
         path.chmod(0o600)
 
     def close(self) -> None:
         """Close the file; idempotent."""
         self._db.close()
+
+    @property
+    def never_used(self) -> bool:
+        """Has nothing ever been written here? So it is in a new home, and after the file was lost."""
+        counts = (self._read(f"SELECT count(*) FROM {t}")[0][0] for t in ("images", "commits", "operations"))
+        return not any(counts)
+
+    def check(self) -> list[str]:
+        """What is not as it was written: rows by table and id, or what SQLite says of its file."""
+        try:
+            return changed_rows(self._db)
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            return [f"the catalog cannot be read: {error}"]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -289,10 +310,12 @@ class Catalog:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-        elif version != FORMAT:
+        elif version > FORMAT:
             raise Damaged(
                 f"the catalog has format {version}, this vertui reads {FORMAT}: use the version that wrote it"
             )
+        for number in range(version or FORMAT, FORMAT):
+            self._db.executescript(f"BEGIN; {CHANGES[number]} PRAGMA user_version = {number + 1}; COMMIT;")
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         try:
@@ -324,7 +347,7 @@ def _image(row: sqlite3.Row) -> Image:
 def _commit(row: sqlite3.Row) -> Commit:
     lists = {"parents": json.loads(row["parents"]), "tags": json.loads(row["tags"])}
     found = decode(Commit, dict(row) | lists)
-    return replace(found, quiesced=bool(found.quiesced), state=CommitState(found.state))
+    return replace(found, quiesced=bool(found.quiesced))
 
 
 def _operation(row: sqlite3.Row) -> OperationRow:
@@ -332,7 +355,12 @@ def _operation(row: sqlite3.Row) -> OperationRow:
     return decode(OperationRow, fields | {"undoable": bool(row["undoable"])})
 
 
-def _mapped(error: sqlite3.Error) -> VertuiError:
+def _mapped(error: sqlite3.Error | UnicodeDecodeError) -> VertuiError:
     if "full" in str(error):
         return NoRoom("no space left for the catalog: free some space and try again")
+    known = ("malformed", "not a database", "codec")
+    if any(word in str(error) for word in known):
+        return Damaged(
+            f"the catalog is not what was written ({error}): move catalog.db* out of the home, and it is made again"
+        )
     return Damaged(f"the catalog cannot be used: {error}")

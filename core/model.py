@@ -38,6 +38,14 @@ class CommitState(StrEnum):
     GONE = "gone"
 
 
+class Origin(StrEnum):
+    """Where a commit comes from. foreign: imported, does not start. trusted: imported, and somebody said it may."""
+
+    HERE = ""
+    FOREIGN = "foreign"
+    TRUSTED = "trusted"
+
+
 class OperationState(StrEnum):
     """intent: begun, may have left things. done, failed (nothing changed), undone."""
 
@@ -90,6 +98,7 @@ class Commit:
     felt_pause_ms: float = 0.0
     journal_position: int = 0
     tags: tuple[str, ...] = ()
+    origin: Origin = Origin.HERE
 
 
 @dataclass(frozen=True)
@@ -291,10 +300,23 @@ class CommitSpace:
 
 
 @dataclass(frozen=True)
+class BranchSpace:
+    """What a branch takes with all the commits its head comes from; `unique_bytes` is what pruning the branch frees."""
+
+    branch: str
+    commits: int
+    logical_bytes: int
+    stored_bytes: int
+    shared_bytes: int
+    unique_bytes: int
+
+
+@dataclass(frozen=True)
 class StoreSpace:
     """The store's size. `dedup` is logical pages to distinct ones, `compression` distinct pages to what they take."""
 
     commits: tuple[CommitSpace, ...]
+    branches: tuple[BranchSpace, ...]
     packs_bytes: int
     index_bytes: int
     records_bytes: int
@@ -310,6 +332,25 @@ class StoreProblem:
     commit: str = ""
     medium: str = ""
     page: int | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did; `added` is false when the commit was here already."""
+
+    commit: Commit
+    added: bool
+    stored_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a home: its value now, what it is without one, and what it means."""
+
+    key: str
+    value: int
+    default: int
+    meaning: str
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ An action says by itself whether it can run on a selection; what it then does is
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.model import Branch, BranchState, Commit, CommitState, Tree
+from core.model import Branch, BranchState, Commit, CommitState, Origin, Tree
 from vertui.text import short
 
 Node = Branch | Commit
@@ -151,6 +151,8 @@ def _forkable(selection: Selection) -> str | None:
         return _not_in(selection, ALIVE)
     if node.state is CommitState.GONE:
         return f"{short(node.id)} is gone: it was in memory when the host died"
+    if node.origin is Origin.FOREIGN:
+        return f"{short(node.id)} is foreign: `vertui fork {short(node.id)} --trust` starts it"
     return None if node.quiesced else f"{short(node.id)} is unquiesced: restorable, not forkable"
 
 

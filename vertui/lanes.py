@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from core.model import Branch, BranchState, Commit, CommitState, Tree
+from core.model import Branch, BranchState, Commit, CommitState, Origin, Tree
 from vertui.text import natural, number, printable, short
 
 
@@ -183,7 +183,8 @@ def _commit_text(commit: Commit) -> str:
     merged = " ".join(f"+{short(parent)}" for parent in commit.parents[1:])
     odd = "" if commit.state is CommitState.SEALED else str(commit.state)
     loose = "" if commit.quiesced else "unquiesced"
-    return _joined(short(commit.id), tags, printable(commit.message), merged, odd, loose)
+    origin = "foreign" if commit.origin is Origin.FOREIGN else ""
+    return _joined(short(commit.id), tags, printable(commit.message), merged, odd, loose, origin)
 
 
 def _branch_text(branch: Branch) -> str:

@@ -14,7 +14,8 @@ from core.catalog import BranchRow
 from core.daemon.codec import encode
 from core.daemon.comparisons import add_comparisons
 from core.daemon.request_id import RequestId
-from core.engine import capture, doctor, fork, images, inspect, marks, plans, trash, undo, upkeep
+from core.daemon.store_routes import add_store
+from core.engine import capture, doctor, fork, images, inspect, marks, plans, trash, undo
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import VertuiError
@@ -30,8 +31,6 @@ from core.model import (
     Operation,
     Plan,
     Process,
-    StoreProblem,
-    StoreSpace,
     TrashEntry,
     Tree,
 )
@@ -47,9 +46,10 @@ def make_app(engine: Engine) -> FastAPI:
     _add_images(app, engine)
     _add_verbs(app, engine)
     _add_marks(app, engine)
-    _add_upkeep(app, engine)
+    _add_undo(app, engine)
     _add_plans(app, engine)
     add_comparisons(app, engine)
+    add_store(app, engine)
     return app
 
 
@@ -104,14 +104,6 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
     async def trash_entries() -> list[TrashEntry]:
         return trash.entries(engine)
 
-    @app.get("/v1/store")
-    async def store_space() -> StoreSpace:
-        return await upkeep.du(engine)
-
-    @app.get("/v1/store/check")
-    async def store_check(read_data: float = 0.0) -> list[StoreProblem]:
-        return await upkeep.check(engine, read_data)
-
     @app.get("/v1/doctor")
     async def findings() -> list[Finding]:
         return await asyncio.to_thread(doctor.findings, engine)
@@ -158,7 +150,8 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/fork", response_model=Forked)
     async def fork_(request: body.Fork, request_id: str = RequestId) -> Any:
         wanted = (request.ref, request.n, request.prefix, request.command)
-        return await once(engine, request_id, lambda: fork.fork(engine, request_id, *wanted))
+        run = lambda: fork.fork(engine, request_id, *wanted, trust=request.trust)  # noqa: E731
+        return await once(engine, request_id, run)
 
     @app.post("/v1/pause", response_model=Branch)
     async def pause(request: body.OneBranch, request_id: str = RequestId) -> Any:
@@ -191,15 +184,7 @@ def _add_marks(app: FastAPI, engine: Engine) -> None:
         )
 
 
-def _add_upkeep(app: FastAPI, engine: Engine) -> None:
-    @app.post("/v1/store/gc")
-    async def store_gc(_: body.Nothing, request_id: str = RequestId) -> Any:
-        return await once(engine, request_id, lambda: upkeep.gc(engine, request_id))
-
-    @app.post("/v1/store/compact")
-    async def store_compact(_: body.Nothing, request_id: str = RequestId) -> Any:
-        return await once(engine, request_id, lambda: upkeep.compact(engine, request_id))
-
+def _add_undo(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/undo", response_model=Operation)
     async def undo_(_: body.Nothing, request_id: str = RequestId) -> Any:
         return await once(engine, request_id, lambda: undo.undo(engine, request_id))

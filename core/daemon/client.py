@@ -9,7 +9,7 @@ import http.client
 import json
 import socket
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
@@ -27,9 +27,11 @@ from core.model import (
     Finding,
     Forked,
     Image,
+    Imported,
     Operation,
     Plan,
     Process,
+    Setting,
     StoreProblem,
     StoreSpace,
     TrashEntry,
@@ -76,6 +78,18 @@ class Client:
     def check_store(self, read_data_percent: float = 0.0) -> list[StoreProblem]:
         """Everything in the store that is not as it was written."""
         return self._list(StoreProblem, f"/v1/store/check?read_data={read_data_percent}")
+
+    def plan_gc(self) -> Plan:
+        """What `gc` would free now."""
+        return decode(Plan, self._get("/v1/store/gc"))
+
+    def export(self, ref: str) -> Iterator[bytes]:
+        """A commit as one self-contained file; a branch stands for its head."""
+        return self._pieces(f"/v1/export?{_query(ref=ref)}")
+
+    def settings(self) -> list[Setting]:
+        """Every setting of the home."""
+        return self._list(Setting, "/v1/settings")
 
     def doctor(self) -> list[Finding]:
         """What the daemon finds about this machine."""
@@ -134,10 +148,21 @@ class Client:
         """Commit a running or paused branch."""
         return decode(Committed, self._post("/v1/commit", {"branch": branch, "message": message}))
 
-    def fork(self, ref: str, n: int, prefix: str | None = None, command: str | None = None) -> Forked:
-        """Fork a branch or commit into n branches PREFIX1 … PREFIXn; `command` is started in each."""
+    def fork(
+        self, ref: str, n: int, prefix: str | None = None, command: str | None = None, trust: bool = False
+    ) -> Forked:
+        """Fork a branch or commit into n branches PREFIX1 … PREFIXn; `command` is started in each.
+
+        `trust` lets an imported commit start, now and later.
+        """
+        request = {"ref": ref, "n": n, "prefix": prefix, "command": command, "trust": trust}
+        return decode(Forked, self._post("/v1/fork", request))
+
+    def import_commit(self, file: Iterable[bytes], trust: bool = False) -> Imported:
+        """Store a commit from an exported file's pieces; it does not start unless it is trusted."""
+        headers = {"Content-Type": "application/octet-stream", "Request-Id": uuid.uuid4().hex}
         return decode(
-            Forked, self._post("/v1/fork", {"ref": ref, "n": n, "prefix": prefix, "command": command})
+            Imported, json.loads(self._raw("POST", f"/v1/import?{_query(trust=trust)}", file, headers))
         )
 
     def apply(
@@ -173,6 +198,14 @@ class Client:
     def gc(self) -> int:
         """Free what nothing needs any more; bytes freed."""
         return int(self._post("/v1/store/gc", {}))
+
+    def rebuild(self) -> list[str]:
+        """Make the store's index, and missing rows of the catalog, again; what was found."""
+        return [str(line) for line in self._post("/v1/store/rebuild", {})]
+
+    def change_setting(self, key: str, value: str | None) -> Setting:
+        """Give a setting a value, or with None its default again."""
+        return decode(Setting, self._post("/v1/settings", {"key": key, "value": value}))
 
     def compact(self) -> int:
         """Rewrite packs with little live data; bytes freed."""
@@ -257,7 +290,11 @@ class Client:
         return _read(connection, response)
 
     def _raw(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> bytes:
         connection = UnixConnection(self.home.daemon_socket)
         try:

@@ -1,7 +1,5 @@
 """The API's routes for comparing states and carrying files out of them and between them."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
@@ -9,6 +7,7 @@ from fastapi.responses import StreamingResponse
 
 import core.daemon.requests as body
 from core.daemon.request_id import RequestId
+from core.daemon.streamed import streamed
 from core.diff.merge import Prefer
 from core.diff.select import Selection
 from core.engine import compare
@@ -44,11 +43,11 @@ def add_comparisons(app: FastAPI, engine: Engine) -> None:
         a: str, path: Texts, ignore: Texts, b: str = "", whole: bool = False
     ) -> StreamingResponse:
         files = Selection(tuple(path), tuple(ignore))
-        return await _streamed(compare.patch(engine, a, b, files, whole=whole))
+        return await streamed(compare.patch(engine, a, b, files, whole=whole))
 
     @app.get("/v1/files")
     async def files(ref: str, path: str, attributes: bool = True) -> StreamingResponse:
-        return await _streamed(export_files(engine, ref, path, attributes=attributes))
+        return await streamed(export_files(engine, ref, path, attributes=attributes))
 
     @app.post("/v1/apply")
     async def apply_(request: body.Apply, request_id: str = RequestId) -> dict[str, Any]:
@@ -56,16 +55,3 @@ def add_comparisons(app: FastAPI, engine: Engine) -> None:
         wanted = (request.source, request.target, Selection(tuple(request.paths)), prefer)
         answer: dict[str, Any] = await once(engine, request_id, lambda: apply(engine, request_id, *wanted))
         return answer
-
-
-async def _streamed(source: AbstractAsyncContextManager[AsyncIterator[bytes]]) -> StreamingResponse:
-    """An answer sent as it is made: what is refused at its beginning is still refused as everything else is."""
-    stack = AsyncExitStack()
-    pieces = await stack.enter_async_context(source)
-
-    async def send() -> AsyncIterator[bytes]:
-        async with stack:
-            async for piece in pieces:
-                yield piece
-
-    return StreamingResponse(send(), media_type="application/octet-stream")

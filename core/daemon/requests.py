@@ -44,6 +44,7 @@ class Fork(BaseModel):
     n: int
     prefix: str | None = None
     command: str | None = Field(None, max_length=100_000)
+    trust: bool = False
 
 
 class Apply(BaseModel):
@@ -107,6 +108,13 @@ class Rename(BaseModel):
 
     branch: str = Name
     name: str = Name
+
+
+class Change(BaseModel):
+    """Change a setting; None for its default."""
+
+    key: str = Name
+    value: str | None = Field(None, max_length=200)
 
 
 class Nothing(BaseModel):

@@ -15,7 +15,10 @@ from core.daemon.api import make_app
 from core.daemon.held import Held
 from core.daemon.peers import Config, OwnUserProtocol, Server
 from core.daemon.sockets import add_streams
+from core.engine import settings
 from core.engine.context import Engine
+from core.engine.operations import note
+from core.engine.rebuild import rebuild_catalog
 from core.engine.recover import recover, watch
 from core.engine.trash import expire
 from core.errors import VertuiError
@@ -42,6 +45,8 @@ def make_engine(home: Home) -> Engine:
 async def serve(home: Home) -> None:
     """Recover, then serve until told to stop. The socket appears only once everything was accounted for."""
     engine = make_engine(home)
+    _find_again(engine)
+    settings.use(engine)
     watch(engine)
     await recover(engine)
     app = make_app(engine)
@@ -61,6 +66,17 @@ async def serve(home: Home) -> None:
         home.daemon_socket.unlink(missing_ok=True)
         await asyncio.gather(*(live.leave() for live in engine.live.values()))
         engine.catalog.close()
+
+
+def _find_again(engine: Engine) -> None:
+    """Make a lost catalog again before anything takes what it would name for leftovers."""
+    if engine.catalog.never_used and engine.store.commits():
+        with engine.catalog.transaction():
+            for line in rebuild_catalog(engine):
+                print(line, flush=True)
+            note(
+                engine, "rebuild", "the catalog was gone and was made again from the commits: see daemon.log"
+            )
 
 
 def _add_stop(app: FastAPI, engine: Engine, server: Server) -> None:

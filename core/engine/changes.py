@@ -159,7 +159,7 @@ def unreachable(engine: Engine, without: frozenset[str] = frozenset()) -> list[C
     """Commits outside the trash that no branch (but those `without`), tag or image needs."""
     commits = engine.catalog.commits()
     roots = {row.head for row in engine.catalog.branches() if row.id not in without}
-    roots |= {commit.id for commit in commits if commit.tags} | {
+    roots |= {commit.id for commit in commits if commit.tags or commit.origin} | {
         image.golden for image in engine.catalog.images()
     }
     graph = Graph((*commits, *engine.catalog.commits(deleted=True)))

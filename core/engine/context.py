@@ -150,9 +150,13 @@ class Engine:
         return next((found for commit in commits if (found := self.views.damage(commit))), None)
 
     def collect_layers(self) -> int:
-        """Remove disk layers that no machine and no verb at work has; bytes freed."""
+        """Remove disk layers that nothing needs; bytes freed."""
+        return self.store.collect(self.layers_needed())
+
+    def layers_needed(self) -> frozenset[str]:
+        """The disk layers that machines and verbs at work have."""
         held = (layer for live in self.live.values() for layer in live.machine.layers)
-        return self.store.collect(frozenset((*held, *self.needed)))
+        return frozenset((*held, *self.needed))
 
     def set_branch(self, branch: str, **changes: object) -> BranchRow:
         """Change a branch's row and tell who shows it."""

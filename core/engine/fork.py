@@ -11,6 +11,7 @@ from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.start import Source
+from core.engine.transfer import check_trusted, trusted
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
 from core.graph import Ref
 from core.model import BranchState, Child, Commit, Forked, check_name
@@ -52,9 +53,16 @@ async def up(engine: Engine, request_id: str, image_name: str | None, name: str)
 
 
 async def fork(
-    engine: Engine, request_id: str, ref: str, n: int, prefix: str | None, command: str | None
+    engine: Engine,
+    request_id: str,
+    ref: str,
+    n: int,
+    prefix: str | None,
+    command: str | None,
+    *,
+    trust: bool = False,
 ) -> Forked:
-    """Start N branches from one commit: a branch is committed first and runs on.
+    """Start N branches from one commit: a branch is committed first and runs on. `trust` lets a foreign one start.
 
     Requires 1 ≤ N ≤ 1,000, free and legal names, a quiesced state, and memory for N × (delta + 60 MB). On success all
     children have run; one that fails is reported with its reason, marked failed, and leaves the others alone.
@@ -66,6 +74,8 @@ async def fork(
     found = engine.resolve(ref)
     names = _names(engine, found.branch, n, prefix)
     live = engine.live.get(engine.branch(found.branch).id) if found.branch else None
+    if live is None:
+        check_trusted(trusted(engine, found.commit) if trust else engine.catalog.commit(found.commit))
     await _check_room(n, live)
     intent = {"names": names}
     async with operation(

@@ -11,6 +11,7 @@ from core.catalog import BranchRow
 from core.engine.bases import base_of, disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import FREEZE_S, Live
+from core.engine.transfer import check_trusted
 from core.errors import Conflict, VertuiError
 from core.guest.identity import make_identity
 from core.machine.memory import Pages, Table
@@ -42,10 +43,9 @@ async def source_of(engine: Engine, commit_id: str) -> Source:
     commit = engine.catalog.commit(commit_id)
     if commit.state is CommitState.GONE:
         raise Conflict(f"commit {commit_id[:12]} was still hot when the host died: fork one of its ancestors")
+    check_trusted(commit)
     image = engine.image(commit.image)
-    with engine.store.pinned(
-        commit_id
-    ):  # reads both tables: what is damaged there is said before a machine starts
+    with engine.store.pinned(commit_id):  # names what is damaged in the tables before a machine starts
         devices = await asyncio.to_thread(engine.store.devices, commit_id)
     return Source(image, commit_id, commit_id, *NO_PAGES, devices, (), commit.quiesced)
 

@@ -3,19 +3,41 @@
 import asyncio
 
 from core.daemon.codec import encode
+from core.engine.changes import unreachable
 from core.engine.context import Engine
 from core.engine.operations import operation
+from core.engine.rebuild import rebuild_catalog
 from core.engine.trash import free
 from core.errors import UsageError
-from core.model import CommitSpace, StoreProblem, StoreSpace
+from core.graph import Graph
+from core.model import BranchSpace, CommitSpace, Plan, StoreProblem, StoreSpace
+from core.store.usage import Group
 
 
 async def du(engine: Engine) -> StoreSpace:
-    """What every commit takes in the store, and what pruning it would free."""
-    found = await asyncio.to_thread(engine.store.du)
+    """What every commit and branch takes in the store, and what pruning it would free."""
+    groups = _branches(engine)
+    found = await asyncio.to_thread(engine.store.du, groups)
     commits = tuple(CommitSpace(commit, **encode(space)) for commit, space in found.commits.items())
+    branches = tuple(
+        BranchSpace(name, len(groups[name].commits), **encode(space)) for name, space in found.groups.items()
+    )
     totals = (found.packs_bytes, found.index_bytes, found.records_bytes)
-    return StoreSpace(commits, *totals, round(found.dedup, 3), round(found.compression, 3))
+    return StoreSpace(commits, branches, *totals, round(found.dedup, 3), round(found.compression, 3))
+
+
+def _branches(engine: Engine) -> dict[str, Group]:
+    """Each branch's commits, and those that only it needs."""
+    rows = engine.catalog.branches()
+    graph = Graph((*engine.catalog.commits(), *engine.catalog.commits(deleted=True)))
+    loose = {commit.id for commit in unreachable(engine)}
+    return {
+        row.name: Group(
+            frozenset(graph.ancestors(row.head)),
+            frozenset(commit.id for commit in unreachable(engine, frozenset([row.id]))) - loose,
+        )
+        for row in rows
+    }
 
 
 async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
@@ -23,13 +45,43 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
     if not 0 <= read_data_percent <= 100:
         raise UsageError(f"{read_data_percent:g} is no percentage: give 0 to 100")
     problems = await asyncio.to_thread(engine.store.check, read_data_percent)
-    return [StoreProblem(p.what, p.commit, p.medium, p.page) for p in problems]
+    known = {c.id for deleted in (False, True) for c in engine.catalog.commits(deleted=deleted)}
+    rows = [StoreProblem(f"the catalog is not as it was written: {what}") for what in engine.catalog.check()]
+    rows += [
+        StoreProblem(f"commit {commit[:12]} has a row and is not in the store", commit)
+        for commit in sorted(known - set(engine.store.commits()))
+    ]
+    return rows + [StoreProblem(p.what, p.commit, p.medium, p.page) for p in problems]
 
 
 async def gc(engine: Engine, request_id: str) -> int:
     """Free what no commit, also none in the trash, needs; bytes freed."""
     async with operation(engine, request_id, "store gc", "store gc"):
         return await free(engine)
+
+
+async def plan_gc(engine: Engine) -> Plan:
+    """What gc would free now. It needs no plan to run: nothing it frees can be asked for."""
+    keep = frozenset(row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted))
+    marked = await asyncio.to_thread(engine.store.mark, keep)
+    layers = await asyncio.to_thread(engine.store.layers_bytes, engine.layers_needed())
+    lines = [f"commit {commit[:12]} goes: it was never acknowledged" for commit in marked.leftover]
+    lines += ["packs go that hold no page any commit needs"] if marked.frees_bytes else []
+    lines += ["disk layers go that no machine has"] if layers else []
+    frees = marked.frees_bytes + layers
+    return Plan(
+        "", "store gc", (), marked.leftover, frees, False, tuple(lines) or ("there is nothing to free",)
+    )
+
+
+async def rebuild(engine: Engine, request_id: str) -> list[str]:
+    """Make the store's index again from its packs, and the catalog's missing rows from manifests; what was found."""
+    async with engine.changing, operation(engine, request_id, "store rebuild", "store check --rebuild"):
+        await asyncio.to_thread(engine.store.rebuild)
+        lines = rebuild_catalog(engine)
+    for kind in ("image", "branch", "commit"):
+        engine.publish(kind, "", "the catalog was made again")
+    return lines
 
 
 async def compact(engine: Engine, request_id: str) -> int:

@@ -70,7 +70,11 @@ def source_of(path: Path) -> Source | None:
 
 @dataclass(frozen=True)
 class Found:
-    """The index as it is with every pack newer than its file; packs by number; dead ones; what is wrong."""
+    """The index as it is with every pack newer than its file; its packs by number; dead ones; what is wrong.
+
+    A newer pack that cannot be read is in neither: a crash left it unfinished, or commits will miss its pages. gc takes
+    it once no page is missing.
+    """
 
     index: Index
     packs: Mapping[int, Path]
@@ -101,8 +105,8 @@ def look(layout: Layout, *, anew: bool = False) -> Found:
     index = with_packs(index, directories, max(paths, default=0))
     if lost:
         index = replace(index, next_id=index.next_id + ID_JUMP, next_pack=index.next_pack + PACK_JUMP)
-    kept = {number: path for number, path in paths.items() if number not in dead}
-    return Found(index, kept, tuple(paths[n] for n in dead), tuple(problems), lost)
+    known = {number: path for number, path in paths.items() if number in index.packs}
+    return Found(index, known, tuple(paths[n] for n in dead), tuple(problems), lost)
 
 
 def with_packs(index: Index, packs: Mapping[int, Directory], newest: int = 0) -> Index:

@@ -105,6 +105,8 @@ class Pack:
             data = os.pread(self._fd, size, start)
             if blake3(data).digest() != found.frame_hashes[number].tobytes():
                 raise Damaged(f"frame {number} of pack {self.path.name} is not what was written")
+            if zstandard.frame_content_size(data) != found.frame_sizes[number]:
+                raise Damaged(f"frame {number} of pack {self.path.name} has another size than it should")
             plain = zstandard.ZstdDecompressor().decompress(data)
         except (OSError, zstandard.ZstdError) as error:
             raise Damaged(f"frame {number} of pack {self.path.name} cannot be read: {error}") from error

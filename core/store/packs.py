@@ -1,9 +1,11 @@
 """The store as the engine sees it: `PageStore`, and what a person asks of it."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from core.store.protocol import MEMORY, NO_LABEL, Captured, Identified, Label, M
 from core.store.record import record_name
 from core.store.seal import put
 from core.store.table_disk import TableDisk
+from core.store.usage import Group
 
 
 class PackStore:
@@ -102,12 +105,17 @@ class PackStore:
 
     def collect(self, keep: frozenset[str]) -> int:
         """Remove every layer not in `keep`; bytes freed."""
-        freed = 0
-        for path in self._owner.layout.layers.glob("*.qcow2"):
-            if path.stem not in keep:
-                freed += path.stat().st_blocks * 512
-                self._owner.files.unlink(path)
+        freed = self.layers_bytes(keep)
+        for path in self._layers(keep):
+            self._owner.files.unlink(path)
         return freed
+
+    def layers_bytes(self, keep: frozenset[str]) -> int:
+        """What `collect` would free."""
+        return sum(path.stat().st_blocks * 512 for path in self._layers(keep))
+
+    def _layers(self, keep: frozenset[str]) -> list[Path]:
+        return [path for path in self._owner.layout.layers.glob("*.qcow2") if path.stem not in keep]
 
     def mark(self, keep: Iterable[str]) -> Marked:
         """What gc would remove if only these commits, and those sealed since the store opened, are kept."""
@@ -139,9 +147,13 @@ class PackStore:
             found = look(self._owner.layout, anew=True)
             self._owner.set_index(write_index(self._owner.files, self._owner.layout.index, found.index))
 
-    def du(self) -> usage.Usage:
-        """What every commit takes, and what pruning it would free."""
-        return usage.usage(self._owner)
+    def du(self, groups: Mapping[str, Group] = MappingProxyType({})) -> usage.Usage:
+        """What every commit and group of commits takes, and what pruning it would free."""
+        return usage.usage(self._owner, groups)
+
+    def tune(self, *, level: int, frame_pages: int) -> None:
+        """Compress what is written from now on like this."""
+        self._owner.level, self._owner.frame_pages = level, frame_pages
 
     # -- moving commits --------------------------------------------------------------------------------------
 
@@ -150,6 +162,19 @@ class PackStore:
         with self.pinned(commit):
             return transfer.export(self._owner, commit, target)
 
-    def import_(self, source: Path) -> Manifest:
-        """Store a commit from such a file, every page verified; it is marked foreign."""
+    def import_(self, source: Path) -> tuple[Manifest, int]:
+        """Store a commit from such a file, every page verified, marked foreign; its manifest and the bytes added."""
         return transfer.import_(self._owner, source)
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A place for a file on its way in or out; it is gone afterwards, also when a crash ends the body."""
+        path = self._owner.layout.root / f".{uuid.uuid4().hex}.tmp"
+        try:
+            yield path
+        finally:
+            self._owner.files.unlink(path)
+
+    def append(self, path: Path, data: bytes) -> None:
+        """Add to a file in `staging`."""
+        self._owner.files.append(path, data)

@@ -1,6 +1,6 @@
 """The seam between the engine and wherever commits are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,9 @@ from core.store.pack import Ids, Rows
 
 if TYPE_CHECKING:
     from core.store.check import Problem
+    from core.store.collect import Marked
     from core.store.table_disk import TableDisk
-    from core.store.usage import Usage
+    from core.store.usage import Group, Usage
 
 MEMORY, DISK = "memory", "disk"
 
@@ -147,8 +148,8 @@ class PageStore(Protocol):
         """Remove every layer not in `keep`; bytes freed."""
         ...
 
-    def du(self) -> "Usage":
-        """What every commit takes, and what pruning it would free."""
+    def du(self, groups: "Mapping[str, Group]" = ...) -> "Usage":
+        """What every commit and group of commits takes, and what pruning it would free."""
         ...
 
     def check(self, read_data_percent: float = 0.0) -> "list[Problem]":
@@ -169,4 +170,36 @@ class PageStore(Protocol):
 
     def gc(self, keep: frozenset[str]) -> int:
         """Remove leftover commits not in `keep`, and every page no commit names; bytes freed."""
+        ...
+
+    def mark(self, keep: frozenset[str]) -> "Marked":
+        """What gc would remove now."""
+        ...
+
+    def layers_bytes(self, keep: frozenset[str]) -> int:
+        """What `collect` would free."""
+        ...
+
+    def rebuild(self) -> None:
+        """Make the index again from the packs."""
+        ...
+
+    def tune(self, *, level: int, frame_pages: int) -> None:
+        """Compress what is written from now on like this."""
+        ...
+
+    def staging(self) -> AbstractContextManager[Path]:
+        """A place for a file on its way in or out, gone afterwards."""
+        ...
+
+    def append(self, path: Path, data: bytes) -> None:
+        """Add to a file in `staging`."""
+        ...
+
+    def export(self, commit: str, target: Path) -> int:
+        """Write a commit to one self-contained file; its size."""
+        ...
+
+    def import_(self, source: Path) -> tuple[Manifest, int]:
+        """Store a commit from such a file, every page verified, marked foreign; its manifest and the bytes added."""
         ...

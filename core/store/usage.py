@@ -1,5 +1,6 @@
 """What commits take: pages are shared, so a commit's size has four answers."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +29,22 @@ class CommitUsage:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Commits looked at together, such as a branch's, and those of them that would go with it."""
+
+    commits: frozenset[str]
+    going: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Usage:
-    """The store's size and, by commit id, each commit's. `dedup` is logical pages to distinct ones; `compression` what
+    """The store's size, each commit's by id and each group's by name; a group's logical pages are counted once a
+    commit. `dedup` is logical pages to distinct ones; `compression` what
     distinct pages in packs are to what they take.
     """
 
     commits: dict[str, CommitUsage]
+    groups: dict[str, CommitUsage]
     packs_bytes: int
     index_bytes: int
     records_bytes: int
@@ -41,7 +52,7 @@ class Usage:
     compression: float
 
 
-def usage(owner: Owner) -> Usage:
+def usage(owner: Owner, groups: Mapping[str, Group]) -> Usage:
     """Measure everything. Commits that cannot be read are left out."""
     run = owner.index.everything
     costs = _costs(owner, run)
@@ -50,16 +61,22 @@ def usage(owner: Owner) -> Usage:
     uses = np.zeros(len(run.ids), np.int64)
     for _, mine in used.values():
         uses[mine] += 1
-    commits = {}
-    for commit, (pages, mine) in used.items():
-        record = (owner.layout.commits / record_name(commit)).stat().st_size
-        whole, own = float(costs[mine].sum()), float(costs[mine[uses[mine] == 1]].sum())
-        commits[commit] = CommitUsage(
-            pages * PAGE_BYTES, round(whole) + record, round(whole - own), round(own) + record
-        )
+    records = {commit: (owner.layout.commits / record_name(commit)).stat().st_size for commit in used}
+
+    def measured(group: Group) -> CommitUsage:
+        commits, going = group.commits & used.keys(), group.going & used.keys()
+        rows, _ = _together(used[commit][1] for commit in commits)
+        leaving, counts = _together(used[commit][1] for commit in going)
+        own = round(costs[leaving[counts == uses[leaving]]].sum()) + sum(records[commit] for commit in going)
+        stored = round(costs[rows].sum()) + sum(records[commit] for commit in commits)
+        logical = sum(used[commit][0] for commit in commits) * PAGE_BYTES
+        return CommitUsage(logical, stored, stored - own, own)
+
+    commits = {commit: measured(Group(frozenset([commit]), frozenset([commit]))) for commit in used}
     packed = float(costs.sum())
     return Usage(
         commits,
+        {name: measured(group) for name, group in groups.items()},
         sum(path.stat().st_size for path in owner.reader.shelf.paths().values()),
         owner.layout.index.stat().st_size,
         sum(path.stat().st_size for path in owner.layout.commits.glob("*.commit")),
@@ -76,6 +93,11 @@ def _rows(owner: Owner, run: Run, commit: str) -> tuple[int, Rows] | None:
         return None
     rows = run.rows(np.unique(table[table != 0]))
     return int((table != 0).sum()), rows[rows >= 0]
+
+
+def _together(parts: Iterable[Rows]) -> tuple[Rows, Rows]:
+    """Rows that are in any part, and in how many."""
+    return np.unique(np.concatenate([np.empty(0, np.int64), *parts]), return_counts=True)
 
 
 def _costs(owner: Owner, run: Run) -> NDArray[np.float64]:

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable
 
 import diff
+import store
 from report import Report
 
-SUBJECTS: dict[str, Callable[[bool], Report]] = {"diff": diff.measure}
+SUBJECTS: dict[str, Callable[[bool], Report]] = {"diff": diff.measure, "store": store.measure}
 
 
 def main() -> int:

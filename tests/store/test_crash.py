@@ -16,9 +16,11 @@ from core.catalog import Catalog
 from core.store.packs import PackStore
 from tests.conftest import full
 from tests.store.recorder import Call, Disk, Recorder, crashes
-from tests.store.states import Bench, content, make_image
+from tests.store.states import KERNEL_PAGE, Bench, content, make_image, patched
 
 ROUNDS = 200 if full() else 2
+LONGEST_LIFE_S = 0.5  # some thirty commits with their prunes, gcs and compactions
+MOST_ALIVE = 20  # commits kept between rounds
 PREFIXES, CRASHES = (1 << 30, 8) if full() else (6, 3)  # replayed, and ways of each, drawn by a seed
 
 
@@ -31,9 +33,8 @@ class Story:
         self.files.fsync(home / "images" / "base")  # the image builder's own part
         self.begin = len(self.files.calls)
         self.bench = bench = Bench(home, self.files)
-        golden = self.row(
-            bench.commit({p: content(p) for p in (1, 2, 3, 90)} | {4: content(1003)}, {1: content(7)})
-        )
+        pages = {4: content(1003), KERNEL_PAGE: patched(2000)}  # of the root disk; nearly of the kernel
+        golden = self.row(bench.commit({p: content(p) for p in (1, 2, 3, 90)} | pages, {1: content(7)}))
         many = {page: content(500 + page) for page in range(100, 140)}
         doomed = [
             self.row(bench.commit(many, {50: content(50)}, golden)),
@@ -181,14 +182,21 @@ def test_a_transaction_of_the_catalog_is_durable(tmp_path: Path) -> None:
 
 
 PROGRAM = """
-import sys, itertools
+import itertools, os, sys
 from pathlib import Path
 from tests.store.states import Bench, content
-home, rows, base = Path(sys.argv[1]), open(sys.argv[2], "a"), int(sys.argv[3])
+home, rows = Path(sys.argv[1]), open(sys.argv[2], "a")
+for line in sys.stdin:  # a fork a round: to start an interpreter takes longer than to write a hundred commits
+    if pid := os.fork():
+        os.waitpid(pid, 0)
+    else:
+        break
+else:
+    sys.exit()
 bench = Bench(home)
 commits = []
-print("ready", flush=True)
-for step in itertools.count(base):
+print(os.getpid(), flush=True)
+for step in itertools.count(int(line)):
     pages = {step % 256: content(step + 1), 255 - step % 256: content(step + 2)}
     made = bench.commit(pages, {}, commits[-1] if commits else None)
     commits.append(made)
@@ -208,23 +216,39 @@ def test_kill_at_random_instants(tmp_path: Path) -> None:
     home, rows = tmp_path / "home", tmp_path / "rows"
     make_image(home)
     rows.touch()
-    for number in range(ROUNDS):
-        program = [sys.executable, "-c", PROGRAM, str(home), str(rows), str(number * 1000)]
-        with subprocess.Popen(program, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as run:
-            assert run.stdout and run.stdout.readline() == b"ready\n"
-            time.sleep(dice.random())
-            assert run.poll() is None, "it ended by itself"
-            os.kill(run.pid, signal.SIGKILL)
-        lines = [line for line in rows.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        alive = {line[1:41] for line in lines if line[0] == "+"} - {
-            line[1:41] for line in lines if line[0] == "-"
-        }
-        store = PackStore(home)
-        store.gc(alive)
-        assert store.commits() == sorted(alive)
-        assert store.check(100) == []
-        store.close()
-    assert lines
+    program = [sys.executable, "-c", PROGRAM, str(home), str(rows)]
+    root, pipe = Path(__file__).parents[2], subprocess.PIPE
+    with subprocess.Popen(program, cwd=root, text=True, bufsize=1, stdin=pipe, stdout=pipe) as nursery:
+        assert nursery.stdin and nursery.stdout
+        for number in range(ROUNDS):
+            print(number * 1000, file=nursery.stdin, flush=True)
+            pid = int(nursery.stdout.readline())
+            time.sleep(dice.random() * LONGEST_LIFE_S)
+            assert Path(f"/proc/{pid}/status").read_text().find("zombie") < 0, "it ended by itself"
+            os.kill(pid, signal.SIGKILL)
+            while Path(f"/proc/{pid}").exists():
+                time.sleep(0.001)
+            lines = [line for line in rows.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            alive = {line[1:41] for line in lines if line[0] == "+"} - {
+                line[1:41] for line in lines if line[0] == "-"
+            }
+            store = PackStore(home)
+            store.gc(alive)
+            assert store.commits() == sorted(alive)
+            assert store.check(100) == []
+            prune_oldest(store, alive, rows)
+            store.close()
+        nursery.stdin.close()
+    assert len(lines) > ROUNDS
+
+
+def prune_oldest(store: PackStore, alive: set[str], rows: Path) -> None:
+    """Keep the store small: checking all of it is what takes the time of a round."""
+    made = [line[1:41] for line in rows.read_text().splitlines() if line[0] == "+" and line[1:41] in alive]
+    with rows.open("a") as file:
+        for commit in made[:-MOST_ALIVE]:
+            print(f"-{commit}", file=file)
+            store.delete(commit)
 
 
 def _telling(calls: Sequence[Call], begin: int) -> list[int]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from core.catalog import BranchRow, Catalog
 from core.errors import VertuiError
+from core.model import BranchState, Commit, CommitState
 from core.store.packs import PackStore
 from core.store.protocol import DISK, MEMORY
 from core.store.reader import PageReader
@@ -72,6 +74,78 @@ def test_flipped_bits(bench: Bench, tmp_path: Path) -> None:
         bit = dice.randrange(len(data) * 8)
         data[bit // 8] ^= 1 << bit % 8
         broken(bench, tmp_path / "home", name, bytes(data))
+
+
+def test_flipped_bits_of_the_catalog(tmp_path: Path) -> None:
+    seed = random.randrange(1 << 30)
+    print("seed", seed)
+    dice = random.Random(seed)
+    good, bad = tmp_path / "good.db", tmp_path / "bad.db"
+    catalog = Catalog(good)
+    for number in range(60):
+        commit = Commit(
+            f"{dice.getrandbits(160):040x}",
+            "ab" * 20,
+            (),
+            "main",
+            "base",
+            "words",
+            1.5,
+            CommitState.SEALED,
+            True,
+        )
+        catalog.put_commit(commit)
+        catalog.put_branch(
+            BranchRow(
+                f"{number:016x}",
+                f"b{number}",
+                BranchState.LOST,
+                "",
+                "base",
+                commit.id,
+                None,
+                None,
+                2.5,
+                number,
+            )
+        )
+        catalog.begin(f"request{number}", "commit", "commit main", {}, 3.5)
+    catalog.set_setting("trunk", "0" * 16)
+    assert catalog.check() == []
+    rows, whole = told(catalog), good.read_bytes()
+    catalog.close()
+    assert told_again(good) == (rows, [])
+    whole, found = good.read_bytes(), 0
+    for _ in range(FLIPS):
+        data = bytearray(whole)
+        bit = dice.randrange(len(data) * 8)
+        data[bit // 8] ^= 1 << bit % 8
+        for path in tmp_path.glob("bad.db*"):
+            path.unlink()
+        bad.write_bytes(data)
+        try:
+            read, problems = told_again(bad)
+        except VertuiError:  # it does not open
+            found += 1
+            continue
+        assert read == rows or problems, f"bit {bit} changed what the catalog says, and nobody noticed"
+        found += bool(problems)
+    assert found > FLIPS // 4
+
+
+def told(catalog: Catalog) -> list[object]:
+    """All that a catalog says."""
+    return [catalog.commits(), catalog.branches(), catalog.operations(), catalog.setting("trunk")]
+
+
+def told_again(path: Path) -> tuple[list[object], list[str]]:
+    """What a catalog says when it is opened, and what it finds wrong with itself."""
+    catalog = Catalog(path)
+    try:
+        problems = catalog.check()
+        return ([], problems) if problems else (told(catalog), [])
+    finally:
+        catalog.close()
 
 
 def test_truncated_packs(bench: Bench, tmp_path: Path) -> None:

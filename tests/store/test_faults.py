@@ -10,6 +10,7 @@ import pytest
 from core.errors import NoRoom, VertuiError
 from core.store.files import Buffer, Files, disk_error
 from core.store.packs import PackStore
+from core.store.protocol import MEMORY
 from tests.conftest import full
 from tests.store.states import Bench, content
 
@@ -56,8 +57,17 @@ class FailingFiles(Files):
         return self.broken
 
 
+def export_elsewhere(home: Path, target: Path) -> str:
+    """A commit of another home in a file."""
+    bench = Bench(home)
+    commit = bench.commit({page: content(900 + page) for page in range(30)}, {4: content(990)})
+    bench.store.export(commit, target)
+    bench.store.close()
+    return commit
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-@pytest.mark.parametrize("verb", ["put", "delete", "gc", "compact", "export"])
+@pytest.mark.parametrize("verb", ["put", "delete", "gc", "compact", "export", "import", "rebuild"])
 def test_a_write_that_fails(tmp_path: Path, number: int, verb: str) -> None:
     for k in range(1 if full() else 2, 40, 1 if full() else 3):
         files = FailingFiles(number)
@@ -72,13 +82,16 @@ def test_a_write_that_fails(tmp_path: Path, number: int, verb: str) -> None:
             bench.store.gc(bench.states)
         captured, state, parents = bench.capture({50: content(51), 51: content(52)}, {9: content(53)}, child)
         made = bench.store.identify(captured, parents)
-        store, target = bench.store, tmp_path / f"export{k}"
+        store, target, carried = bench.store, tmp_path / f"export{k}", tmp_path / f"carried{k}"
+        foreign = export_elsewhere(tmp_path / f"elsewhere{k}", carried)
         acts: dict[str, Callable[[], object]] = {
             "put": partial(store.put, captured, made),
             "delete": partial(store.delete, doomed),
             "gc": partial(store.gc, frozenset(bench.states)),
             "compact": store.compact,
             "export": partial(store.export, child, target),
+            "import": partial(store.import_, carried),
+            "rebuild": store.rebuild,
         }
         files.arm(k)
         try:
@@ -92,10 +105,13 @@ def test_a_write_that_fails(tmp_path: Path, number: int, verb: str) -> None:
         for seen in (store, PackStore(bench.home)):
             assert seen.check(100) == []
             assert all(bench.reads(commit, seen) for commit in bench.states)
-            assert made.id not in seen.commits()
+            assert not {made.id, foreign} & set(seen.commits())
         acts[verb]()
         if verb == "put":
             bench.states[made.id] = state
+        if verb == "import":
+            assert store.reader.read(foreign, MEMORY, 3, 1) == content(903)
+            store.delete(foreign)
         if verb == "delete":
             del bench.states[doomed]
         bench.commit({60: content(61)}, {}, golden)

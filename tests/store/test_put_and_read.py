@@ -19,6 +19,7 @@ from core.store.pack import Pack
 from core.store.packs import PackStore
 from core.store.protocol import DISK, MEMORY
 from core.store.reader import PageReader
+from core.store.usage import Group
 from tests.conftest import full
 from tests.store.states import KERNEL_PAGE, PAGES, Bench, content, make_image, patched
 
@@ -204,7 +205,8 @@ def test_export_and_import(bench: Bench, tmp_path: Path) -> None:
     for home in ("other", "third"):
         (tmp_path / home).mkdir()
     other = PackStore(tmp_path / "other")
-    manifest = other.import_(file)
+    manifest, stored = other.import_(file)
+    assert stored > 0 and other.import_(file) == (manifest, 0)
     assert manifest.foreign and (manifest.id, manifest.state_id) == (
         commit,
         bench.store.manifest(commit).state_id,
@@ -270,3 +272,48 @@ def test_a_missing_page_is_named(bench: Bench) -> None:
         reader.read(commit, MEMORY, 20, 5)
         == bench.states[commit].bytes_of(MEMORY)[20 * PAGE_BYTES :][: 5 * PAGE_BYTES]
     )
+
+
+@pytest.mark.parametrize("left", [b"", b"half a directory"])
+def test_a_half_written_pack_of_an_image_is_made_again(tmp_path: Path, left: bytes) -> None:
+    home = tmp_path / "home"
+    make_image(home)
+    PackStore(home).close()
+    unfinished = home / "store/packs/00000001.base.root.raw.pack"
+    unfinished.write_bytes(left)
+    bench = Bench(home)
+    bench.commit({1: content(1003)}, {5: content(5)})
+    bench.store.gc(bench.states)
+    assert not unfinished.exists()
+    assert bench.store.check(100) == [] and all(bench.reads(commit) for commit in bench.states)
+
+
+def test_what_a_group_takes_is_what_its_going_frees(bench: Bench) -> None:
+    golden = bench.commit({1: content(1)}, {})
+    shared = bench.commit({page: content(100 + page) for page in range(20)}, {}, golden)
+    one = bench.commit({page: content(300 + page) for page in range(30, 40)}, {}, shared)
+    two = bench.commit({page: content(400 + page) for page in range(30, 40)}, {}, shared)
+    groups = {
+        "one": Group(frozenset((golden, shared, one)), frozenset((one,))),
+        "both": Group(frozenset(bench.states), frozenset((shared, one, two))),
+    }
+    before = bench.store.du(groups)
+    assert before.groups["one"].unique_bytes == before.commits[one].unique_bytes
+    assert before.groups["both"].unique_bytes > sum(
+        before.commits[c].unique_bytes for c in (shared, one, two)
+    )
+    for commit in (one, two, shared):
+        bench.forget(commit)
+    after = bench.store.du({"none": Group(frozenset(bench.states), frozenset())})
+    left = before.groups["both"].stored_bytes - before.groups["both"].unique_bytes
+    assert abs(after.groups["none"].stored_bytes - left) <= 2
+    bench.store.gc(bench.states)
+    frees = (
+        before.packs_bytes
+        + before.records_bytes
+        - bench.store.du().packs_bytes
+        - bench.store.du().records_bytes
+    )
+    assert (
+        frees >= before.groups["both"].unique_bytes
+    )  # and the directories of packs, which nobody is charged with

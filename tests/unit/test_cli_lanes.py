@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 
-from core.model import Branch, BranchState, Commit, CommitState, Tree
+from core.model import Branch, BranchState, Commit, CommitState, Origin, Tree
 from vertui.lanes import LaneRow, NodeKind, rows
 
 
@@ -110,3 +110,14 @@ def test_random_trees_are_whole_ordered_and_narrow() -> None:
         assert all(place[one.id] < place[one.parents[0]] for one in commits if one.parents)
         assert max(row.lane for row in graph) <= 2 + (count + 1).bit_length()
         assert joins(graph)
+
+
+def test_a_foreign_commit_says_so_until_it_is_trusted() -> None:
+    told = [
+        replace(commit(name), origin=origin)
+        for name, origin in (("a", Origin.FOREIGN), ("b", Origin.TRUSTED))
+    ]
+    assert ["foreign" in row.text for row in sorted(rows(tree(told, [])), key=lambda row: row.id)] == [
+        True,
+        False,
+    ]

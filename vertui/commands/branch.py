@@ -48,6 +48,9 @@ def fork(
     command: Annotated[
         str | None, typer.Option("--exec", metavar="CMD", help="Start this shell command in every child.")
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Let an imported commit start: QEMU loads its devices' state.")
+    ] = False,
 ) -> None:
     """Fork a running branch, or any commit, into N running machines.
 
@@ -58,7 +61,7 @@ def fork(
       vertui fork main -n 4
       vertui fork main~2 -n 2 --name try --exec 'make test > /tmp/log 2>&1'
     """
-    _say_fork(connect().fork(ref, n, name, command))
+    _say_fork(connect().fork(ref, n, name, command, trust))
 
 
 @app.command()

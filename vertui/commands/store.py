@@ -1,13 +1,14 @@
 """The store: what it holds, whether it is whole, and getting space back."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from core.errors import Damaged
-from vertui.commands.options import Json, new_app
+from vertui.commands.options import DryRun, Json, new_app
 from vertui.output import say_json, say_table
-from vertui.session import connect
+from vertui.session import connect, show_plan
 from vertui.text import printable, short, size
 
 app = new_app()
@@ -24,16 +25,32 @@ def _store() -> None:
 
 @store.command()
 def du(json: Json = False) -> None:
-    """Show what each commit takes: its pages, what they take stored, what others share, what pruning would free."""
+    """Show what each commit and branch takes: its pages, what they take stored, what others share, what pruning frees.
+
+    A branch's line is of all the commits its head comes from.
+    """
     space = connect().store_space()
     if json:
         say_json(space)
         return
+    head = ("BRANCH", "COMMITS", *HEADER[1:])
+    taken = [
+        (
+            b.branch,
+            str(b.commits),
+            *map(size, (b.logical_bytes, b.stored_bytes, b.shared_bytes, b.unique_bytes)),
+        )
+        for b in space.branches
+    ]
     rows = [
         (short(c.commit), *map(size, (c.logical_bytes, c.stored_bytes, c.shared_bytes, c.unique_bytes)))
         for c in space.commits
     ]
     say_table(HEADER, rows)
+    if taken:
+        print()
+        say_table(head, taken)
+        print()
     parts = (space.packs_bytes, space.index_bytes, space.records_bytes)
     print(f"packs {size(parts[0])}, index {size(parts[1])}, records {size(parts[2])};", end=" ")
     print(f"{space.dedup:.1f}x by deduplication, {space.compression:.1f}x by compression")
@@ -47,9 +64,15 @@ def check(
             "--read-data", metavar="PERCENT", help="Also decompress and verify this share of pages."
         ),
     ] = 0.0,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="First make the index, and missing rows of the catalog, again."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Check that everything is as it was written. Exit status 8 when something is not."""
+    for line in connect().rebuild() if rebuild else ():
+        print(printable(line), file=sys.stderr if json else sys.stdout)
     problems = connect().check_store(read_data)
     if json:
         say_json(problems)
@@ -68,8 +91,11 @@ def check(
 
 
 @store.command()
-def gc() -> None:
+def gc(dry_run: DryRun = False) -> None:
     """Free what no commit (also none in the trash) and no machine needs."""
+    if dry_run:
+        show_plan(connect().plan_gc())
+        return
     print(f"freed {size(connect().gc())}")
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from core.model import Branch, Command, Commit, Process, Tree
+from core.model import Branch, Command, Commit, Origin, Process, Tree
 from vertui import theme
 from vertui.actions import Node
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
@@ -64,6 +64,8 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
 
 def _commit(tree: Tree, commit: Commit, width: int) -> list[Text]:
     reason = "" if commit.quiesced else "unquiesced: restorable, not forkable"
+    if commit.origin is Origin.FOREIGN:
+        reason = f"foreign: `vertui fork {short(commit.id)} --trust` starts it"
     lines = [_title(COMMIT_MARKS[commit.state].glyph, commit, short(commit.id), str(commit.state), reason)]
     if commit.message:
         lines.append(Text(printable(commit.message), style=theme.TEXT))

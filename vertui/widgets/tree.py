@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from core.model import Branch, Commit, CommitState
+from core.model import Branch, Commit, CommitState, Origin
 from vertui import theme
 from vertui.actions import Node, key_of
 from vertui.lanes import LaneRow
@@ -114,6 +114,8 @@ def _commit(commit: Commit) -> Text:
 
 def _commit_facts(commit: Commit, width: int) -> Text:
     text = Text(style=theme.FAINT)
+    if commit.origin is Origin.FOREIGN:
+        text.append("foreign ", theme.GOLD)
     if not commit.quiesced:
         text.append("unquiesced ", theme.GOLD)
     if commit.state is not CommitState.SEALED:

@@ -1,0 +1,77 @@
+"""The API's routes for the store itself: its size and health, space, settings, and commits to and from other homes."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
+
+import core.daemon.requests as body
+from core.daemon.request_id import RequestId
+from core.daemon.streamed import streamed
+from core.engine import settings, transfer, upkeep
+from core.engine.context import Engine
+from core.engine.operations import once
+from core.errors import Conflict
+from core.model import Imported, Plan, Setting, StoreProblem, StoreSpace
+
+
+def add_store(app: FastAPI, engine: Engine) -> None:
+    """Add them to the application."""
+    _add_reads(app, engine)
+    _add_verbs(app, engine)
+
+
+async def _received(request: Request) -> AsyncIterator[bytes]:
+    """A request's body as it comes."""
+    try:
+        async for piece in request.stream():
+            yield piece
+    except ClientDisconnect as error:
+        raise Conflict("the file was broken off: nothing of it is left") from error
+
+
+def _add_reads(app: FastAPI, engine: Engine) -> None:
+    @app.get("/v1/store")
+    async def space() -> StoreSpace:
+        return await upkeep.du(engine)
+
+    @app.get("/v1/store/check")
+    async def check(read_data: float = 0.0) -> list[StoreProblem]:
+        return await upkeep.check(engine, read_data)
+
+    @app.get("/v1/store/gc")
+    async def plan_gc() -> Plan:
+        return await upkeep.plan_gc(engine)
+
+    @app.get("/v1/export")
+    async def export(ref: str) -> StreamingResponse:
+        return await streamed(transfer.export(engine, ref))
+
+    @app.get("/v1/settings")
+    async def all_settings() -> list[Setting]:
+        return settings.settings(engine)
+
+
+def _add_verbs(app: FastAPI, engine: Engine) -> None:
+    @app.post("/v1/store/gc")
+    async def gc(_: body.Nothing, request_id: str = RequestId) -> Any:
+        return await once(engine, request_id, lambda: upkeep.gc(engine, request_id))
+
+    @app.post("/v1/store/compact")
+    async def compact(_: body.Nothing, request_id: str = RequestId) -> Any:
+        return await once(engine, request_id, lambda: upkeep.compact(engine, request_id))
+
+    @app.post("/v1/store/rebuild")
+    async def rebuild(_: body.Nothing, request_id: str = RequestId) -> Any:
+        return await once(engine, request_id, lambda: upkeep.rebuild(engine, request_id))
+
+    @app.post("/v1/import", response_model=Imported)
+    async def import_(request: Request, trust: bool = False, request_id: str = RequestId) -> Any:
+        run = lambda: transfer.import_(engine, request_id, _received(request), trust=trust)  # noqa: E731
+        return await once(engine, request_id, run)
+
+    @app.post("/v1/settings")
+    async def change(request: body.Change) -> Setting:
+        return settings.change(engine, request.key, request.value)

@@ -1,0 +1,19 @@
+"""Long answers, sent as they are made."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+from fastapi.responses import StreamingResponse
+
+
+async def streamed(source: AbstractAsyncContextManager[AsyncIterator[bytes]]) -> StreamingResponse:
+    """An answer sent as it is made: what is refused at its beginning is still refused as everything else is."""
+    stack = AsyncExitStack()
+    pieces = await stack.enter_async_context(source)
+
+    async def send() -> AsyncIterator[bytes]:
+        async with stack:
+            async for piece in pieces:
+                yield piece
+
+    return StreamingResponse(send(), media_type="application/octet-stream")

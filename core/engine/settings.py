@@ -1,0 +1,65 @@
+"""Settings of a home: a table of what there is, kept in the catalog under their keys."""
+
+from dataclasses import dataclass
+
+from core.engine.context import Engine
+from core.errors import NotFound, UsageError
+from core.model import Setting
+from core.store.pack_writer import FRAME_PAGES, LEVEL
+
+
+@dataclass(frozen=True)
+class Known:
+    """A setting there is: a whole number from `least` to `most`."""
+
+    default: int
+    least: int
+    most: int
+    meaning: str
+
+
+SETTINGS = {
+    "store.level": Known(
+        LEVEL, 1, 19, "Zstandard level of what is stored from now on: higher is smaller, slower"
+    ),
+    "store.frame-pages": Known(
+        FRAME_PAGES, 4, 64, "pages compressed together from now on: more is smaller, slower to read one of"
+    ),
+}
+
+
+def settings(engine: Engine) -> list[Setting]:
+    """All settings, with their values now."""
+    return [Setting(key, value(engine, key), known.default, known.meaning) for key, known in SETTINGS.items()]
+
+
+def value(engine: Engine, key: str) -> int:
+    """A setting's value."""
+    known = _known(key)
+    return int(engine.catalog.setting(key) or known.default)
+
+
+def change(engine: Engine, key: str, text: str | None) -> Setting:
+    """Give a setting a value, or with None its default again. On failure it stays as it was."""
+    known = _known(key)
+    if text is not None and not (
+        text.isascii() and text.isdigit() and known.least <= int(text) <= known.most
+    ):
+        raise UsageError(
+            f"'{text[:40]}' is no value for {key}: give a whole number from {known.least} to {known.most}"
+        )
+    engine.catalog.set_setting(key, text)
+    use(engine)
+    return Setting(key, value(engine, key), known.default, known.meaning)
+
+
+def use(engine: Engine) -> None:
+    """Let the settings take effect."""
+    level, frame_pages = value(engine, "store.level"), value(engine, "store.frame-pages")
+    engine.store.tune(level=level, frame_pages=frame_pages)
+
+
+def _known(key: str) -> Known:
+    if key not in SETTINGS:
+        raise NotFound(f"there is no setting '{key[:40]}': `vertui config` lists those there are")
+    return SETTINGS[key]

@@ -1,0 +1,55 @@
+"""The catalog: a digest for each row whatever wrote it, and catalogs of earlier formats."""
+
+import sqlite3
+from pathlib import Path
+
+from core import catalog as module
+from core.catalog import Catalog
+from core.model import Commit, CommitState, Origin
+
+COMMIT = Commit("ab" * 20, "cd" * 20, (), "main", "base-1", "words", 1.5, CommitState.SEALED, True)
+
+
+def test_every_write_keeps_its_digest(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.db")
+    assert catalog.never_used
+    catalog.put_commit(COMMIT)
+    catalog.put_commit(COMMIT)
+    catalog.mark_commit(COMMIT.id, 2.5)
+    catalog.set_tags(COMMIT.id, ["known-good"])
+    catalog.set_setting("trunk", "a")
+    catalog.set_setting("trunk", "b")
+    catalog.change_operation(catalog.begin("request", "commit", "", {}, 1.0), error="none")
+    assert catalog.check() == [] and not catalog.never_used
+    catalog.set_setting("trunk", None)
+    catalog.delete_commit(COMMIT.id)
+    assert catalog.check() == []
+    catalog.close()
+
+
+def test_a_row_changed_behind_its_back_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    catalog = Catalog(path)
+    catalog.put_commit(COMMIT)
+    catalog.close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE commits SET message = 'sword'")
+    database.close()
+    catalog = Catalog(path)
+    assert catalog.check() == [f"row {COMMIT.id} of commits"]
+    catalog.close()
+
+
+def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    first = module.SCHEMA.replace(", origin TEXT NOT NULL DEFAULT ''", "")
+    assert first != module.SCHEMA
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{first} PRAGMA user_version = 1;")
+        row = "'ab', 'cd', '[]', 'main', 'base', '', 1.0, 'sealed', 1, 0, 0, 0.0, 0.0, 0, '[]', NULL"
+        database.execute(f"INSERT INTO commits VALUES ({row})")
+    database.close()
+    catalog = Catalog(path)
+    assert [commit.origin for commit in catalog.commits()] == [Origin.HERE]
+    assert catalog.check() == []
+    catalog.close()
