@@ -153,18 +153,29 @@ def _seal(report: Report, golden: Golden, quick: bool) -> None:
 
 
 def _row(golden: Golden, level: int, frame_pages: int, quick: bool) -> str:
+    """The golden commit's memory stored like this; its seal is the best of five, noise only adds."""
+    seal_ms = min(_put_ms(golden, level, frame_pages) for _ in range(1 if quick else 5))
     with copied("row", images_only=True) as home:
         store = PackStore(home.root, level=level, frame_pages=frame_pages)
-        captured = golden.captured(golden.pages, golden.table, None)
-        identified = store.identify(captured, ())
-        began = time.perf_counter()
-        manifest, _ = store.put(captured, identified)
-        seal_ms = (time.perf_counter() - began) * 1000
+        manifest, _ = _put(store, golden.captured(golden.pages, golden.table, None))
         size = _packed(store)
         store.close()
         fault = _fault_ms(home.root, manifest.id, quick)
         speed = _sequential(home.root, manifest.id)
     return f"{level:5}  {frame_pages:13}  {size / MB:8.2f}  {seal_ms:8.0f}  {fault:9.2f}  {speed:16.0f}"
+
+
+def _put_ms(golden: Golden, level: int, frame_pages: int) -> float:
+    """How long putting the golden memory into an empty store takes, in ms."""
+    with copied("stored", images_only=True) as home:
+        store = PackStore(home.root, level=level, frame_pages=frame_pages)
+        captured = golden.captured(golden.pages, golden.table, None)
+        identified = store.identify(captured, ())
+        began = time.perf_counter()
+        store.put(captured, identified)
+        took = (time.perf_counter() - began) * 1000
+        store.close()
+    return took
 
 
 def _fault_ms(home: Path, commit: str, quick: bool) -> float:
