@@ -15,7 +15,7 @@ from core.daemon.codec import encode
 from core.daemon.comparisons import add_comparisons
 from core.daemon.request_id import RequestId
 from core.daemon.store_routes import add_store
-from core.engine import capture, doctor, fork, images, inspect, marks, plans, trash, undo
+from core.engine import capture, doctor, fork, images, inspect, marks, plans, restore, trash, undo
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import VertuiError
@@ -161,6 +161,11 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
     async def resume(request: body.OneBranch, request_id: str = RequestId) -> Any:
         return await _branch(engine, request_id, lambda: capture.resume(engine, request_id, request.branch))
 
+    @app.post("/v1/restore", response_model=Branch)
+    async def restore_branch(request: body.Restore, request_id: str = RequestId) -> Any:
+        run = lambda: restore.restore(engine, request_id, request.branch, request.commit)  # noqa: E731
+        return await _branch(engine, request_id, run)
+
     @app.post("/v1/suspend-all")
     async def suspend_all(request: body.StopAll, request_id: str = RequestId) -> None:
         await once(engine, request_id, lambda: capture.suspend_all(engine, request_id, now=request.now))
@@ -216,7 +221,7 @@ def _add_plans(app: FastAPI, engine: Engine) -> None:
         return await once(engine, request_id, lambda: plans.execute(engine, request_id, request.plan))
 
     @app.post("/v1/trash/restore", response_model=Operation)
-    async def restore(request: body.RestoreTrash, request_id: str = RequestId) -> Any:
+    async def restore_trash(request: body.RestoreTrash, request_id: str = RequestId) -> Any:
         return await once(engine, request_id, lambda: trash.restore(engine, request_id, request.entry))
 
 

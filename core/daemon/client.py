@@ -231,6 +231,10 @@ class Client:
         """Let a paused branch run on."""
         return decode(Branch, self._post("/v1/resume", {"branch": branch}))
 
+    def restore(self, branch: str, commit: str | None = None) -> Branch:
+        """Take a branch back in place to a commit, or to its head."""
+        return decode(Branch, self._post("/v1/restore", {"branch": branch, "commit": commit}))
+
     def score(self, branch: str, score: float, note: str = "") -> Branch:
         """Give a branch a score."""
         return decode(Branch, self._post("/v1/score", {"branch": branch, "score": score, "note": note}))

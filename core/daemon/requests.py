@@ -47,6 +47,13 @@ class Fork(BaseModel):
     trust: bool = False
 
 
+class Restore(BaseModel):
+    """Take a branch back in place to a commit; to its head without one."""
+
+    branch: str = Name
+    commit: str | None = Field(None, max_length=1000)
+
+
 class Apply(BaseModel):
     """Bring one state's file changes into a branch; `prefer` decides clashes."""
 

@@ -83,7 +83,7 @@ async def save(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Comm
     """Seal a captured state as the branch's new head; the head it has when the state is the same."""
     with engine.needing(*shot.captured.layers):
         made = await _seal(engine, row, shot, message)
-        await shorten(engine, made.id, shot.captured.layers, engine.live.get(row.id))
+    await shorten(engine, made.id, shot.captured.layers, engine.live.get(row.id))
     return made
 
 

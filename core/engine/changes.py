@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.catalog import BranchRow
 from core.daemon.codec import decode
 from core.engine import capture, start
 from core.engine.context import Engine
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound, VertuiError
 from core.graph import Graph
 from core.model import BranchState, Commit
 
@@ -19,7 +19,10 @@ WITH_MACHINE = (BranchState.RUNNING, BranchState.PAUSED)
 
 @dataclass(frozen=True)
 class Change:
-    """What to change; branches and commits by id. `trunk` is None for "as it is", "" for none at all."""
+    """What to change; branches and commits by id. `trunk` is None for "as it is", "" for none at all.
+
+    `back` takes a branch's machine to a commit in place: same name, network and address.
+    """
 
     trunk: str | None = None
     prune: tuple[str, ...] = ()
@@ -32,6 +35,7 @@ class Change:
     tags: dict[str, list[str]] = field(default_factory=dict)
     pause: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
+    back: dict[str, str] = field(default_factory=dict)
 
 
 async def apply(engine: Engine, change: Change) -> Change:
@@ -40,8 +44,9 @@ async def apply(engine: Engine, change: Change) -> Change:
     await _commit_first(engine, change.prune)
     if change.prune:
         engine.reach("prune.committed")
+    back = {branch: await _take_back(engine, branch, commit) for branch, commit in change.back.items()}
     with engine.catalog.transaction():
-        inverse = _apply_rows(engine, change)
+        inverse = replace(_apply_rows(engine, change), back=back)
     await _end_pruned(engine, change.prune)
     if change.prune:
         engine.reach("prune.ended")
@@ -59,9 +64,13 @@ async def apply(engine: Engine, change: Change) -> Change:
 def _check(engine: Engine, change: Change) -> None:
     """Everything named must still be there, and every name needed free."""
     try:
-        for branch in (*change.prune, *change.restore, *change.heads, *change.names, *change.scores):
+        for branch in (
+            *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.back
+        ):  # fmt: skip
             engine.catalog.branch(branch)
-        for commit in (*change.hide, *change.show, *change.heads.values(), *change.tags):
+        for commit in (
+            *change.hide, *change.show, *change.heads.values(), *change.tags, *change.back.values()
+        ):  # fmt: skip
             engine.catalog.commit(commit)
     except NotFound as error:
         raise Conflict(f"{error}: it was removed for good, so this cannot be taken back") from error
@@ -86,6 +95,31 @@ async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
                 await capture.save(engine, row, await capture.shoot(engine, live, row), "before prune")
 
     await _each(one(branch) for branch in branches)
+
+
+async def _take_back(engine: Engine, branch: str, commit: str) -> str:
+    """Put a commit's state in place of a branch's machine; the commit that this machine was, or the head without one.
+
+    What cannot be started is refused before anything ends; if it fails later the branch goes on from what it was.
+    """
+    await start.source_of(engine, commit)
+    live = engine.live.get(branch)
+    if live is not None:
+        row = engine.catalog.branch(branch)
+        async with live.lock:
+            await capture.save(engine, row, await capture.shoot(engine, live, row), "before restore")
+            engine.reach("restore.committed")
+            await start.end(engine, live)
+    before = engine.catalog.branch(branch).head
+    reason = "its machine ended to be restored"
+    engine.set_branch(branch, state=BranchState.STOPPED, reason=reason, machine=None, head=commit)
+    engine.reach("restore.ended")
+    try:
+        await start.start_again(engine, engine.catalog.branch(branch))
+    except VertuiError:
+        await start.start_again(engine, engine.catalog.change_branch(branch, head=before))
+        raise
+    return before
 
 
 async def _each(work: Iterable[Coroutine[Any, Any, None]]) -> None:

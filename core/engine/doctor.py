@@ -33,7 +33,7 @@ def findings(engine: Engine) -> list[Finding]:
     """Every requirement, tried."""
     found = [_tool(name, package) for name, package in TOOLS.items()]
     found += [Finding(name, ok, "works" if ok else "does not work", fix) for name, ok, fix in probe.check()]
-    found.append(_kvm(engine))
+    found += [_fuse(), _kvm(engine)]
     free = shutil.disk_usage(engine.home.root).free
     found.append(Finding("disk", free > LOW_DISK_BYTES, f"{free >> 20} MiB free", "free at least 2 GiB"))
     memory = available_bytes()
@@ -46,6 +46,13 @@ def findings(engine: Engine) -> list[Finding]:
 def _tool(name: str, package: str) -> Finding:
     path = shutil.which(name)
     return Finding(name, path is not None, path or "missing", "" if path else f"apt-get install {package}")
+
+
+def _fuse() -> Finding:
+    """Machines map their memory from a mount that /dev/fuse serves."""
+    opens = os.access("/dev/fuse", os.R_OK | os.W_OK)
+    fix = "" if opens else "modprobe fuse, and let your user read and write /dev/fuse"
+    return Finding("/dev/fuse", opens, "opens" if opens else "cannot be opened", fix)
 
 
 def _kvm(engine: Engine) -> Finding:

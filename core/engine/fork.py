@@ -88,6 +88,7 @@ async def fork(
                     made = await _fork_shot(
                         engine, record.id, engine.branch(found.branch), shot, names, command, began
                     )
+                await shorten(engine, made[0].id, shot.captured.layers, live)
         else:
             made = await _fork_commit(engine, record.id, found, names, command, began)
         commit, children = made
@@ -131,9 +132,7 @@ async def _fork_shot(
             commit = put_commit(engine, manifest, shot, stored, branch=parent.name, message=message)
             engine.catalog.change_branch(parent.id, head=commit.id)
         engine.reach("fork.sealed")
-        children = await _wake_all(engine, rows, loaded, began, command)
-        await shorten(engine, commit.id, captured.layers, engine.live.get(parent.id))
-        return commit, children
+        return commit, await _wake_all(engine, rows, loaded, began, command)
     except BaseException:
         await _discard(engine, rows)
         raise

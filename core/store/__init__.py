@@ -23,7 +23,7 @@ Invariants
  6. Packs hold everything the index says; records hold everything the catalog says of commits.
 
 Every write goes through `files.Files`, in this order (✓ = fsync):
-    put      pack ✓, packs/ ✓ → layer ✓, layers/ ✓ → record beside its place ✓, renamed, commits/ ✓
+    put      pack ✓, packs/ ✓ → record beside its place ✓, renamed, commits/ ✓
     delete   records that lean on it rewritten (as above) → record unlinked
     gc       commits/ ✓ → index beside its place ✓, renamed, store directory ✓ → dead packs unlinked
     compact  new pack ✓, packs/ ✓ → index as above → old packs unlinked

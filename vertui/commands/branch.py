@@ -94,6 +94,25 @@ def resume(branch: BranchName) -> None:
     _say(connect().resume(branch))
 
 
+@app.command()
+def restore(
+    branch: BranchName,
+    commit: Annotated[
+        str | None, typer.Argument(metavar="[COMMIT]", help="A commit, or any REF; the head without one.")
+    ] = None,
+) -> None:
+    """Take a branch back in place: same name, network and address.
+
+    Its machine now is committed first; `vertui undo` brings that back.
+
+    \b
+    Example:
+      vertui restore main main~2
+    """
+    client = connect()
+    _say(client.restore(branch, commit))
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
 def score(
     branch: BranchName,

@@ -38,6 +38,7 @@ VERBS = {
     "trash": "trash",
     "pause": "branch",
     "resume": "branch",
+    "restore": "branch",
     "score": "branch",
     "tag": "commit",
     "rename": "branch",

@@ -1,0 +1,24 @@
+"""Restore: a branch taken back in place."""
+
+from core.catalog import BranchRow
+from core.daemon.codec import encode
+from core.engine.changes import Change, apply
+from core.engine.context import Engine
+from core.engine.operations import operation
+from core.errors import Conflict
+
+
+async def restore(engine: Engine, request_id: str, name: str, ref: str | None) -> BranchRow:
+    """Take a branch back to a commit, its head without one: same name, network and address.
+
+    Requires a commit of the branch's image. Its machine now is committed first, and undo brings that back. On success
+    the branch runs. On failure it goes on as it was.
+    """
+    row = engine.branch(name)
+    commit = engine.catalog.commit(engine.resolve(ref or row.head).commit)
+    if commit.image != row.image:
+        raise Conflict(f"commit {commit.id[:12]} is of another image than {row.name}: fork it instead")
+    summary = f"restore {row.name} to {commit.id[:12]}"
+    async with engine.changing, operation(engine, request_id, "restore", summary) as record:
+        record.inverse = encode(await apply(engine, Change(back={row.id: commit.id})))
+    return engine.catalog.branch(row.id)

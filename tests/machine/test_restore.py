@@ -1,0 +1,130 @@
+"""Machines out of stored commits: taken back in place, started lazily, and whoever serves their pages may die."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from core.daemon.client import Client
+from core.daemon.held import Held
+from core.daemon.start import ensure_daemon
+from core.errors import NotFound
+from core.home import Home
+from core.store.views.keeper import KEY as VIEWS
+from tests.conftest import full
+from tests.guests import Guest
+
+MEGABYTES = 100 if full() else 20
+KILLS, MACHINES = (20, 8) if full() else (4, 2)
+SUCCESSOR_S = 1.0
+COUNTER = f"""
+import hashlib, os, random, time
+room = random.Random(7).randbytes({MEGABYTES} << 20)
+count = 0
+while True:
+    count += 1
+    if os.path.exists("/tmp/ask"):
+        os.unlink("/tmp/ask")
+        told = f"{{hashlib.sha256(room).hexdigest()}} {{count}}"
+        with open("/tmp/told.new", "w") as file:
+            file.write(told)
+        os.rename("/tmp/told.new", "/tmp/told")
+    time.sleep(0.01)
+"""
+ASK = "rm -f /tmp/told; touch /tmp/ask; while [ ! -e /tmp/told ]; do sleep 0.1; done; cat /tmp/told"
+TREE = "find /usr/bin /usr/sbin -xdev -type f | sort | xargs sha256sum 2>&1 | sha256sum"
+
+
+def ask(guest: Guest) -> tuple[str, int]:
+    """The hash the program makes of its memory now, and its count."""
+    digest, count = guest.text(ASK).split()
+    return digest, int(count)
+
+
+def end_daemon(home: Home) -> None:
+    """End the daemon, not its machines."""
+    Client(home).stop_daemon()
+    while home.daemon_socket.exists():
+        time.sleep(0.02)
+
+
+def test_restore_takes_a_branch_back_in_place(main: Guest, client: Client) -> None:
+    [before] = client.tree().branches
+    main.text("echo early > /root/state; echo early > /dev/shm/state")
+    early = client.commit("main", "early").commit
+    main.text("echo late > /root/state; echo late > /dev/shm/state")
+    after = client.restore("main", early.id)
+    assert (after.name, after.address, after.tap, after.head) == (
+        "main",
+        before.address,
+        before.tap,
+        early.id,
+    )
+    assert main.text("cat /root/state /dev/shm/state; hostname") == "early\nearly\nmain"
+    client.undo()
+    assert main.text("cat /root/state /dev/shm/state; hostname") == "late\nlate\nmain"
+    client.redo()
+    assert main.text("cat /root/state") == "early"
+    assert [branch.state for branch in client.tree().branches] == ["running"]
+    with pytest.raises(NotFound):
+        client.restore("main", "nothing-like-it")
+    assert main.text("cat /root/state") == "early"
+
+
+def test_a_cold_child_is_the_committed_machine(main: Guest, client: Client, home: Home) -> None:
+    """After the daemon and its page cache are gone: memory, files and counters are what they were."""
+    main.text(f"cat > /root/counter.py <<'END'\n{COUNTER}\nEND")
+    main.start("exec python3 /root/counter.py")
+    digest, count = ask(main)
+    tree = main.text(TREE)
+    commit = client.commit("main").commit
+    end_daemon(home)
+    for path in [*home.root.glob("store/packs/*"), *home.root.glob("commits/*")]:
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    ensure_daemon(home)
+    [child] = client.fork(commit.id, 1).children
+    assert child.ok, child.reason
+    cold = main.other(child.name)
+    again, later = ask(cold)
+    assert again == digest and count < later < count + 6000
+    assert cold.text(TREE) == tree
+
+
+def test_commits_leave_no_chain(main: Guest, client: Client, home: Home) -> None:
+    """However many commits, a machine lies on one layer: those below became disk tables."""
+    for step in range(6):
+        main.text(f"echo {step} > /root/{step}")
+        client.commit("main")
+        assert len(list(home.layers.iterdir())) == 1
+    children = client.fork("main", 2).children
+    assert len(list(home.layers.iterdir())) == 3
+    grandchild = client.fork(children[0].name, 1).children[0]
+    assert len(list(home.layers.iterdir())) == 4
+    assert main.other(grandchild.name).text("cat /root/[0-9]").split() == [str(step) for step in range(6)]
+
+
+def test_the_view_server_may_die(main: Guest, client: Client, home: Home) -> None:
+    """Killed again and again under machines that are still reading their memory: none ends, none reads wrong."""
+    tree = main.text(TREE)
+    children = client.fork("main", MACHINES).children
+    guests = [main, *(main.other(child.name) for child in children)]
+    commands = [guest.start(f"for n in 1 2 3; do {TREE}; done") for guest in guests]
+    held = Held(home)
+    try:
+        for _ in range(KILLS):
+            pid = held.holdings().children[VIEWS]
+            os.kill(pid, signal.SIGKILL)
+            killed = time.monotonic()
+            while held.holdings().children.get(VIEWS, pid) == pid:
+                assert time.monotonic() < killed + 10 * SUCCESSOR_S
+                time.sleep(0.01)
+            time.sleep(0.2)
+    finally:
+        held.close()
+    for guest, command in zip(guests, commands, strict=True):
+        assert set(guest.attach(command).text.splitlines()) == {tree}
+    assert {branch.state for branch in client.tree().branches} == {"running"}
+    assert not Path(home.log / "views.log").read_text().count("page ")
