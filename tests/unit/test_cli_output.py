@@ -133,7 +133,7 @@ def test_sizes_offsets_and_variables_people_write() -> None:
 
 
 def meta(**changes: object) -> dict[str, object]:
-    return {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "size": 10} | changes
+    return {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "size": 10, "links": 1} | changes
 
 
 @pytest.mark.parametrize(
