@@ -32,14 +32,15 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
     with engine.needing(layer):
         try:
             await asyncio.to_thread(make_layer, engine, directory, layer)
-            async with live.held() as quiesced:
-                began = time.perf_counter()
-                state = await live.machine.capture(engine.layer(layer))
+            async with live.machine.prepared(engine.layer(layer)) as capture:
+                async with live.held() as quiesced:
+                    began = time.perf_counter()
+                    state = await capture()
+                felt_ms = (time.perf_counter() - began) * 1000
         except BaseException:
             if layer not in live.machine.layers:
                 engine.store.layer_path(layer).unlink(missing_ok=True)
             raise
-    felt_ms = (time.perf_counter() - began) * 1000
     engine.reach("capture.read")
     captured = Captured(
         image, live.base, live.machine.disk_base if live.base else None, spec,

@@ -23,10 +23,13 @@ from core.linux import libc
 from core.model import PAGE_BYTES
 
 Pages = NDArray[np.uint32]
+Runs = NDArray[np.int64]
 Table = NDArray[np.uint8]
+Arena = mmap.mmap
 
 PAGEMAP_SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
 PAGE_IS_FILE, PAGE_IS_PRESENT, PAGE_IS_SWAPPED = 1 << 2, 1 << 3, 1 << 4
+ARENA_SPARE_PAGES = 1024  # what may change between the count before the pause and the pause
 SCAN_REGIONS = 8192  # regions returned by one ioctl; the scan goes on where it stopped
 SCAN_ARGUMENT = struct.Struct("<12Q")
 REGION = np.dtype([("start", "<u8"), ("end", "<u8"), ("categories", "<u8")])
@@ -67,24 +70,38 @@ def find_memory(pid: int, inode: int, size_bytes: int) -> GuestMemory:
 
 def changed_pages(memory: GuestMemory) -> Pages:
     """Numbers of the pages that differ, or may differ, from the base: sorted."""
+    return numbers(changed_runs(memory))
+
+
+def changed_runs(memory: GuestMemory) -> Runs:
+    """The same as runs, (first page, count) each: what a pause has to know of them."""
     try:
-        ranges = _scan(memory)
+        return _scan(memory)
     except OSError as error:
         if error.errno not in (errno.ENOTTY, errno.EINVAL):
             raise MachineFailed(f"cannot scan machine process {memory.pid}: {error.strerror}") from error
-        return _read_pagemap(memory)
-    counts = ranges[:, 1]
-    if not len(counts):
-        return np.empty(0, np.uint32)
+        return _runs(_read_pagemap(memory))
+
+
+def numbers(runs: Runs) -> Pages:
+    """Every page of the runs."""
+    counts = runs[:, 1]
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    pages: Pages = (np.repeat(ranges[:, 0], counts) + within).astype(np.uint32)
+    pages: Pages = (np.repeat(runs[:, 0], counts) + within).astype(np.uint32)
     return pages
 
 
-def _scan(memory: GuestMemory) -> NDArray[np.int64]:
-    """PAGEMAP_SCAN: (first page, count) of every run that is present or swapped and not the file's."""
+def _runs(pages: Pages) -> Runs:
+    """Runs of neighbouring pages; `pages` are sorted."""
+    firsts = np.concatenate([[0], np.flatnonzero(np.diff(pages) != 1) + 1]) if len(pages) else pages[:0]
+    counts = np.diff(np.concatenate([firsts, [len(pages)]]))
+    return np.stack([pages[firsts], counts], axis=1).astype(np.int64)
+
+
+def _scan(memory: GuestMemory) -> Runs:
+    """PAGEMAP_SCAN: every run that is present or swapped and not the file's."""
     regions = np.zeros(SCAN_REGIONS, REGION)
-    found: list[NDArray[np.int64]] = []
+    found: list[Runs] = []
     position, end = memory.start, memory.start + memory.size_bytes
     descriptor = os.open(f"/proc/{memory.pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -120,36 +137,38 @@ def _read_pagemap(memory: GuestMemory) -> Pages:
     return np.flatnonzero(present & anonymous).astype(np.uint32)
 
 
-def arena(pages: int) -> mmap.mmap:
-    """Memory for that many pages, already faulted in: reading into fresh memory costs four times as much."""
+def arena_for(memory: GuestMemory) -> Arena:
+    """Room for what a machine that runs on will have changed a little later."""
+    return _arena(len(changed_pages(memory)) + ARENA_SPARE_PAGES)
+
+
+def read_changed(memory: GuestMemory, arena: Arena) -> tuple[Runs, Table]:
+    """The changed runs and their contents, shape (pages, 4096), in `arena` if they fit. The machine must be stopped."""
+    runs = changed_runs(memory)
+    pages = int(runs[:, 1].sum())
+    size = pages * PAGE_BYTES
+    room = arena if len(arena) >= size else _arena(pages)
+    table = np.frombuffer(room, np.uint8, count=size).reshape(-1, PAGE_BYTES)
+    _transfer(libc.process_vm_readv, memory, runs, table)
+    return runs, table
+
+
+def _arena(pages: int) -> Arena:
+    """Already faulted in: reading into fresh memory costs four times as much."""
     size = max(pages, 1) * PAGE_BYTES
     return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
 
 
-def read_pages(memory: GuestMemory, pages: Pages, into: mmap.mmap | None = None) -> Table:
-    """Contents of `pages`, shape (n, 4096), in `into` when it is large enough. The machine must be stopped."""
-    size = len(pages) * PAGE_BYTES
-    room = into if into is not None and len(into) >= size else arena(len(pages))
-    table = np.frombuffer(room, np.uint8, count=size).reshape(-1, PAGE_BYTES)
-    _transfer(libc.process_vm_readv, memory, pages, table)
-    return table
-
-
 def write_pages(memory: GuestMemory, pages: Pages, table: Table) -> None:
-    """Write contents of shape (n, 4096) over `pages` of a machine that is not running."""
-    _transfer(libc.process_vm_writev, memory, pages, np.ascontiguousarray(table))
+    """Write contents of shape (n, 4096) over sorted `pages` of a machine that is not running."""
+    _transfer(libc.process_vm_writev, memory, _runs(pages), np.ascontiguousarray(table))
 
 
-def _transfer(call: Callable[..., int], memory: GuestMemory, pages: Pages, table: Table) -> None:
-    """Move whole runs of neighbouring pages, at most 1,024 runs a call."""
-    if not len(pages):
-        return
-    breaks = np.flatnonzero(np.diff(pages) != 1) + 1
-    firsts = np.concatenate([[0], breaks])
-    counts = np.diff(np.concatenate([firsts, [len(pages)]]))
-    remote = np.empty(len(firsts), IOVEC)
-    remote["base"] = memory.start + pages[firsts].astype(np.uint64) * PAGE_BYTES
-    remote["length"] = counts * PAGE_BYTES
+def _transfer(call: Callable[..., int], memory: GuestMemory, runs: Runs, table: Table) -> None:
+    """Move whole runs, at most 1,024 a call."""
+    remote = np.empty(len(runs), IOVEC)
+    remote["base"] = memory.start + runs[:, 0] * PAGE_BYTES
+    remote["length"] = runs[:, 1] * PAGE_BYTES
     local = np.zeros(1, IOVEC)
     position = table.ctypes.data
     for first in range(0, len(remote), MOST_IOVECS):

@@ -1,16 +1,23 @@
-"""QMP, the QEMU machine protocol, with its failures mapped to ours."""
+"""QMP, the QEMU machine protocol: JSON lines over a Unix socket, QEMU's failures mapped to ours.
 
+A client of our own because it lies in every pause: it costs 0.02 ms a command beside QEMU's 0.13, and commands can be
+sent without waiting for the answers of those before them. QEMU answers in order. Source: docs/interop/qmp-spec.txt.
+"""
+
+import array
 import asyncio
-import contextlib
-from collections.abc import Mapping
+import json
+import socket
+from collections import deque
 from pathlib import Path
-from typing import Any, cast
-
-from qemu.qmp import ExecuteError, QMPClient, QMPError
+from typing import Any
 
 from core.errors import MachineFailed
 
 COMMAND_DEADLINE_S = 30.0  # a command takes milliseconds; a host that swaps may take seconds
+READ_BYTES = 64 * 1024
+
+Answer = asyncio.Future[Any]
 
 
 class Monitor:
@@ -18,56 +25,130 @@ class Monitor:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._client = QMPClient(name)
+        self._socket: socket.socket | None = None
+        self._rest = b""
+        self._answers: deque[tuple[str, Answer]] = deque()
+        self._migration: asyncio.Queue[str] = asyncio.Queue()
         self._descriptors = asyncio.Lock()
 
     async def connect(self, path: Path) -> None:
         """Connect and negotiate. MachineFailed when QEMU is not there."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(COMMAND_DEADLINE_S):
-                await self._client.connect(str(path))
-        except (OSError, QMPError, EOFError, TimeoutError) as error:
-            raise MachineFailed(f"machine {self._name} does not answer: {error}") from error
+            await loop.sock_connect(self._socket, str(path))
+        except OSError as error:
+            raise MachineFailed(f"machine {self._name} does not answer: {error.strerror}") from error
+        greeting = self._expect("connect")
+        loop.add_reader(self._socket, self._ready)
+        await greeting
+        await self.execute("qmp_capabilities")
 
-    async def execute(self, command: str, **arguments: Any) -> Any:
-        """A QMP command's result; underscores in argument names stand for hyphens."""
-        named: Mapping[str, object] = {name.replace("_", "-"): value for name, value in arguments.items()}
+    def send(self, command: str, /, descriptor: int | None = None, **arguments: Any) -> Answer:
+        """Send a command now; await the answer when it is needed. Underscores in argument names stand for hyphens.
+
+        MachineFailed, from the answer, when QEMU refuses, is gone or hangs.
+        """
+        named = {name.replace("_", "-"): value for name, value in arguments.items()}
+        message = json.dumps({"execute": command, "arguments": named}).encode() + b"\n"
+        rights = array.array("i", [] if descriptor is None else [descriptor])
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
+        answer = self._expect(command)
         try:
-            async with asyncio.timeout(COMMAND_DEADLINE_S):
-                return await self._client.execute(command, named or None)
-        except ExecuteError as error:
-            raise MachineFailed(f"machine {self._name} refused {command}: {error}") from error
-        except (OSError, QMPError, EOFError, TimeoutError) as error:
-            raise MachineFailed(f"machine {self._name} ended or hangs at {command}") from error
+            if self._socket is None or self._socket.sendmsg([message], ancillary) < len(message):
+                self._lose()
+        except OSError:  # also when the socket is full: QEMU has read nothing for hundreds of commands
+            self._lose()
+        return answer
 
-    async def execute_with(self, descriptor: int, command: str, **arguments: Any) -> Any:
-        """A QMP command that takes the descriptor sent just before it (getfd, add-fd)."""
+    async def execute(self, command: str, /, **arguments: Any) -> Any:
+        """A command's result."""
+        return await self.send(command, **arguments)
+
+    async def execute_with(self, descriptor: int, command: str, /, **arguments: Any) -> Any:
+        """A command that takes a descriptor (getfd, add-fd). One at a time: QEMU keeps only the last that came."""
         async with self._descriptors:
-            try:
-                self._client.send_fd_scm(descriptor)
-            except (OSError, QMPError) as error:
-                raise MachineFailed(f"machine {self._name} ended or hangs at {command}") from error
-            return await self.execute(command, **arguments)
+            return await self.send(command, descriptor, **arguments)
 
-    async def load_devices(self) -> None:
-        """Load the device state behind the descriptor named `state`, and wait until it is loaded."""
-        await self.execute("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
-        with self._client.listener("MIGRATION") as events:
-            await self.execute("migrate-incoming", uri="fd:state")
-            try:
-                async with asyncio.timeout(COMMAND_DEADLINE_S):
-                    async for event in events:
-                        status = cast(dict[str, Any], event["data"])["status"]
-                        if status == "completed":
-                            return
-                        if status == "failed":
-                            raise MachineFailed(f"machine {self._name} cannot load the device state")
-            except TimeoutError as error:
-                raise MachineFailed(f"machine {self._name} hangs loading the device state") from error
-        raise MachineFailed(f"machine {self._name} ended while loading the device state")
+    async def load_devices(self, descriptor: int) -> None:
+        """Load the device state behind a descriptor, and wait until it is loaded."""
+        self._migration = asyncio.Queue()
+        reporting = self.send(
+            "migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}]
+        )
+        await self.execute_with(descriptor, "getfd", fdname="state")
+        await reporting
+        await self.execute("migrate-incoming", uri="fd:state")
+        try:
+            async with asyncio.timeout(COMMAND_DEADLINE_S):
+                while (status := await self._migration.get()) != "completed":
+                    if status == "failed":
+                        raise MachineFailed(f"machine {self._name} cannot load the device state")
+                    if not status:
+                        raise MachineFailed(f"machine {self._name} ended while loading the device state")
+        except TimeoutError as error:
+            raise MachineFailed(f"machine {self._name} hangs loading the device state") from error
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Hang up; idempotent."""
-        with contextlib.suppress(QMPError, OSError, EOFError, TimeoutError):
-            async with asyncio.timeout(1):
-                await self._client.disconnect()
+        self._lose()
+
+    def _expect(self, command: str) -> Answer:
+        """The answer that comes after those expected already."""
+        loop = asyncio.get_running_loop()
+        answer: Answer = loop.create_future()
+        deadline = loop.call_later(COMMAND_DEADLINE_S, self._fail, command, answer)
+        answer.add_done_callback(lambda _: deadline.cancel())
+        answer.add_done_callback(_seen)
+        self._answers.append((command, answer))
+        return answer
+
+    def _fail(self, command: str, answer: Answer, problem: str = "ended or hangs at") -> None:
+        if not answer.done():
+            answer.set_exception(MachineFailed(f"machine {self._name} {problem} {command}"))
+
+    def _ready(self) -> None:
+        try:
+            data = self._socket.recv(READ_BYTES) if self._socket else b""
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                self._received(json.loads(line))
+        except BlockingIOError:
+            return
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+        ):  # what it says is no QMP: it is not to be trusted
+            data = b""
+        if not data:
+            self._lose()
+
+    def _received(self, message: dict[str, Any]) -> None:
+        if "event" in message:
+            if message["event"] == "MIGRATION":
+                self._migration.put_nowait(message["data"]["status"])
+            return
+        command, answer = self._answers.popleft()
+        if "error" in message:
+            self._fail(command, answer, f"refused: {message['error']['desc']}: at")
+        elif not answer.done():
+            answer.set_result(message.get("return"))
+
+    def _lose(self) -> None:
+        """The line has ended: so has everything that waits for it."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+        self._migration.put_nowait("")
+        while self._answers:
+            self._fail(*self._answers.popleft())
+
+
+def _seen(answer: Answer) -> None:
+    """An answer nobody waits for any more is not reported as never looked at."""
+    if not answer.cancelled():
+        answer.exception()

@@ -1,6 +1,7 @@
 """The seam between the engine and whatever runs machines."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +42,9 @@ class MachineState:
     pause_ms: float
 
 
+Capture = Callable[[], Awaitable[MachineState]]
+
+
 class Machine(Protocol):
     """One machine process. Errors are MachineFailed; a failed capture leaves the machine running as it was."""
 
@@ -79,8 +83,11 @@ class Machine(Protocol):
         """Inject memory over the base and load the device state; the machine stays paused."""
         ...
 
-    async def capture(self, next_layer: Layer) -> MachineState:
-        """Freeze the disk at this instant and read everything; the machine then goes on in `next_layer`."""
+    def prepared(self, next_layer: Layer) -> AbstractAsyncContextManager[Capture]:
+        """What a capture needs made ready while the guest runs; the body takes the capture, at most once.
+
+        It freezes the disk and reads everything as of one instant; the machine then goes on in `next_layer`.
+        """
         ...
 
     async def copy_disk(self, to: Path) -> tuple[str, ...]:

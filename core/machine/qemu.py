@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from core.home import Home
 from core.machine import memory
 from core.machine.arguments import DISK_NODE, arguments
 from core.machine.base import Base
-from core.machine.memory import GuestMemory, Pages, Table
+from core.machine.memory import Arena, GuestMemory, Pages, Table
 from core.machine.monitor import Monitor
-from core.machine.protocol import Boot, Layer, MachineState
+from core.machine.protocol import Boot, Capture, Layer, MachineState
 from core.model import PAGE_BYTES, MachineSpec
 from core.store.files import disk_error
 
-ARENA_SPARE_PAGES = 1024  # what may change between the count before the pause and the pause
+VCPU_NICENESS = 10  # below QEMU's main loop and the daemon, so that verbs get through beside busy guests
 CHANNELS = ("qmp", "agent", "console")
 
 
@@ -101,8 +101,11 @@ class QemuMachine:
         return self._disk_base
 
     async def connect(self, base: Base) -> None:
-        """Connect the monitor and find the guest's memory."""
+        """Connect the monitor, find the guest's memory, and put its vCPUs behind what has to answer."""
         await self._monitor.connect(socket_path(self._home, self.id, "qmp"))
+        for vcpu in await self._monitor.execute("query-cpus-fast"):
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, vcpu["thread-id"], VCPU_NICENESS)
         self._memory = await asyncio.to_thread(memory.find_memory, self.pid, base.inode, base.size_bytes)
 
     async def open_disk(self, base: Layer, layers: Sequence[Layer]) -> None:
@@ -138,28 +141,52 @@ class QemuMachine:
         """Inject memory over the base and load the device state; the machine stays paused."""
         await asyncio.to_thread(memory.write_pages, self._memory, pages, table)
         with _memfd(devices) as descriptor:
-            await self._monitor.execute_with(descriptor, "getfd", fdname="state")
-            await self._monitor.load_devices()
+            await self._monitor.load_devices(descriptor)
 
-    async def capture(self, next_layer: Layer) -> MachineState:
-        """Freeze the disk at this instant and read everything; the machine then goes on in `next_layer`."""
-        expected = await asyncio.to_thread(memory.changed_pages, self._memory)
-        arena = await asyncio.to_thread(memory.arena, len(expected) + ARENA_SPARE_PAGES)
-        await self._add_layer(next_layer, None, writable=True)
-        frozen = self._layers
-        async with self._standing_still() as clock:
+    @asynccontextmanager
+    async def prepared(self, next_layer: Layer) -> AsyncIterator[Capture]:
+        """What a capture needs made ready while the guest runs; the body takes the capture, at most once.
+
+        It freezes the disk and reads everything as of one instant; the machine then goes on in `next_layer`.
+        """
+        arena = await asyncio.to_thread(memory.arena_for, self._memory)
+        running = await self.is_running()
+        async with self._device_file() as (descriptor, name):
+
+            async def capture() -> MachineState:
+                return await self._capture(next_layer, arena, descriptor, name, running=running)
+
             try:
-                await self._monitor.execute(
-                    "blockdev-snapshot", node=_node(frozen[-1]), overlay=_node(next_layer.id)
-                )
-            except MachineFailed:
-                await self._remove(_node(next_layer.id))
-                raise
-            self._layers = (*frozen, next_layer.id)
-            devices = await self._save_devices()
-            pages = memory.changed_pages(self._memory)
-            table = memory.read_pages(self._memory, pages, arena)
-        return MachineState(pages, table, devices, frozen, clock.pause_ms)
+                await self._add_layer(next_layer, None, writable=True)
+                yield capture
+            finally:
+                if next_layer.id not in self._layers:
+                    await self._remove(_node(next_layer.id))
+
+    async def _capture(
+        self, next_layer: Layer, arena: Arena, descriptor: int, name: str, *, running: bool
+    ) -> MachineState:
+        """All commands are sent at once. Memory is read beside QEMU's own work: once stopped, nothing changes it."""
+        frozen, began = self._layers, time.perf_counter()
+        stopped = self._monitor.send("stop")
+        snapshot = self._monitor.send(
+            "blockdev-snapshot", node=_node(frozen[-1]), overlay=_node(next_layer.id)
+        )
+        saved = self._monitor.send("xen-save-devices-state", filename=name, live=False)
+        try:
+            await stopped
+            reading = asyncio.create_task(asyncio.to_thread(memory.read_changed, self._memory, arena))
+            await asyncio.wait([snapshot, saved, reading])
+        finally:
+            if running:
+                await self.cont()
+        pause_ms = (time.perf_counter() - began) * 1000
+        await snapshot
+        self._layers = (*frozen, next_layer.id)
+        await saved
+        devices = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        runs, table = await reading
+        return MachineState(memory.numbers(runs), table, devices, frozen, pause_ms)
 
     async def copy_disk(self, to: Path) -> tuple[str, ...]:
         """Copy the layer being written, as of one instant, to a file; the frozen layers below it."""
@@ -169,11 +196,10 @@ class QemuMachine:
 
     async def read_memory(self) -> tuple[Pages, Table]:
         """The pages that may differ from the base with their contents, as of one instant."""
-        expected = await asyncio.to_thread(memory.changed_pages, self._memory)
-        arena = await asyncio.to_thread(memory.arena, len(expected) + ARENA_SPARE_PAGES)
+        arena = await asyncio.to_thread(memory.arena_for, self._memory)
         async with self._standing_still():
-            pages = memory.changed_pages(self._memory)
-            return pages, memory.read_pages(self._memory, pages, arena)
+            runs, table = await asyncio.to_thread(memory.read_changed, self._memory, arena)
+        return memory.numbers(runs), table
 
     async def stop(self) -> None:
         """Let no vCPU run."""
@@ -196,7 +222,7 @@ class QemuMachine:
         """End the process and remove its sockets; idempotent, never fails."""
         with contextlib.suppress(Exception):
             await asyncio.to_thread(self._held.kill, f"machine:{self.id}")
-        await self._monitor.close()
+        self._monitor.close()
         for channel in CHANNELS:
             socket_path(self._home, self.id, channel).unlink(missing_ok=True)
 
@@ -207,34 +233,32 @@ class QemuMachine:
         self._disk_base, self._layers = chain_of(described)
 
     @asynccontextmanager
-    async def _standing_still(self) -> AsyncIterator["_Clock"]:
+    async def _standing_still(self) -> AsyncIterator[None]:
         """Stop the machine for the body, if it runs, and let it go on whatever happens there."""
         running = await self.is_running()
-        clock = _Clock()
         if running:
             await self.stop()
         try:
-            yield clock
+            yield
         finally:
             if running:
                 await self.cont()
-            clock.pause_ms = (time.perf_counter() - clock.started) * 1000
 
-    async def _save_devices(self) -> bytes:
-        """The device state, by `xen-save-devices-state`: generic in spite of its name; no RAM in it."""
-        descriptor = os.memfd_create("vertui-devices", os.MFD_CLOEXEC)
-        try:
+    @asynccontextmanager
+    async def _device_file(self) -> AsyncIterator[tuple[int, str]]:
+        """A memfd and the name under which QEMU, which may open no file, can write to it."""
+        with _memfd() as descriptor:
             writer = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC)
             try:
                 added = await self._monitor.execute_with(writer, "add-fd")
             finally:
                 os.close(writer)
             number = added["fdset-id"]
-            await self._monitor.execute("xen-save-devices-state", filename=f"/dev/fdset/{number}", live=False)
-            await self._monitor.execute("remove-fd", fdset_id=number)
-            return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-        finally:
-            os.close(descriptor)
+            try:
+                yield descriptor, f"/dev/fdset/{number}"
+            finally:
+                with contextlib.suppress(MachineFailed):
+                    await self._monitor.execute("remove-fd", fdset_id=number)
 
     async def _add(self, node: dict[str, Any]) -> None:
         await self._monitor.execute("blockdev-add", **node)
@@ -254,14 +278,6 @@ class QemuMachine:
         with contextlib.suppress(MachineFailed):
             await self._monitor.execute("blockdev-del", node_name=node)
             await self._monitor.execute("blockdev-del", node_name=f"f-{node}")
-
-
-class _Clock:
-    """When a pause began and, once over, how long it was."""
-
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-        self.pause_ms = 0.0
 
 
 def socket_path(home: Home, machine: str, channel: str) -> Path:
@@ -332,7 +348,7 @@ def _listen(path: Path) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _memfd(data: bytes) -> Any:
+def _memfd(data: bytes = b"") -> Iterator[int]:
     descriptor = os.memfd_create("vertui-devices", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, data)
