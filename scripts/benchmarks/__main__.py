@@ -1,33 +1,92 @@
-"""Measure what the issues promise: each subcommand one promise, beside what people used before."""
+"""Measure what the issues promise: each subject one promise, beside what people used before."""
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
+import commits
 import diff
+import fork
+import handover
+import many
+import memory
+import pause
+import peers
+import slopes
 import store
-from report import Report
+import sustained
+import verbs
+from report import Report, as_markdown, as_promises
+from where import header
 
-SUBJECTS: dict[str, Callable[[bool], Report]] = {"diff": diff.measure, "store": store.measure}
+Measure = Callable[[bool], Report]
+SPEED: dict[str, Measure] = {
+    "pause": pause.measure,
+    "fork": fork.measure,
+    "commits": commits.measure,
+    "verbs": verbs.measure,
+    "sustained": sustained.measure,
+    "memory": memory.measure,
+    "slopes": slopes.measure,
+    "handover": handover.measure,
+    "many": many.measure,
+    "peers": peers.measure,
+}
+SUBJECTS: dict[str, Measure] = {"diff": diff.measure, "store": store.measure, **SPEED}
 
 
 def main() -> int:
     """Exit status 1 with --check when a figure misses what it must be."""
+    asked = _parser().parse_args()
+    names = _names(asked.subject)
+    told = header()
+    reports = [_measured(name, asked.quick) for name in names]
+    if asked.json:
+        print(json.dumps({"machine": told, "reports": [report.as_json() for report in reports]}, indent=1))
+    elif asked.markdown:
+        print(as_markdown(told, reports))
+    else:
+        print("\n\n".join(["\n".join(told), *(report.as_text() for report in reports)]))
+    if not asked.check:
+        return 0
+    print(as_promises(reports), file=sys.stderr if asked.json else sys.stdout)
+    return int(not all(report.holds for report in reports))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("subject", nargs="*", choices=[*SUBJECTS, []], help="what to measure (all)")
-    parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument("--check", action="store_true", help="fail when a figure misses what it must be")
+    parser.add_argument(
+        "subject",
+        nargs="*",
+        choices=[*SUBJECTS, "speed", []],
+        help=f"what to measure (all); speed: {', '.join(SPEED)}",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document, with every sample")
+    parser.add_argument("--markdown", action="store_true", help="the README's table")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="print must, aim and measured; fail when a figure misses what it must be",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="fewer and smaller: tries the program, proves nothing"
     )
-    asked = parser.parse_args()
-    reports = [SUBJECTS[name](asked.quick) for name in asked.subject or SUBJECTS]
-    if asked.json:
-        print(json.dumps([report.as_json() for report in reports], indent=1))
-    else:
-        print("\n\n".join(report.as_text() for report in reports))
-    return int(asked.check and not all(report.holds for report in reports))
+    return parser
+
+
+def _names(asked: Sequence[str]) -> list[str]:
+    found = [part for name in asked or SUBJECTS for part in (SPEED if name == "speed" else [name])]
+    return list(dict.fromkeys(found))
+
+
+def _measured(name: str, quick: bool) -> Report:
+    print(f"bench: {name}", file=sys.stderr)
+    began = time.perf_counter()
+    report = SUBJECTS[name](quick)
+    report.took_s = round(time.perf_counter() - began, 1)
+    return report
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Homes to measure in: a built one, and copies of it that share its files."""
 
+import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from pathlib import Path
 from core.daemon.client import Client
 from core.daemon.start import end_all, ensure_daemon
 from core.home import Home, find_home
+from core.model import Image
 
 BUILD = Path(__file__).parents[2] / "build"
 ROOT = BUILD / "bench" / "homes"
+MACHINES_MIB = {"base": 512, "small": 256, "large": 2048}  # the images of `machines`, by their guests' memory
 
 
 def built() -> Home:
@@ -19,26 +22,43 @@ def built() -> Home:
     for path in (BUILD / "test-home", ROOT / "built"):
         if any((path / "commits").glob("*.commit")):
             return find_home(str(path))
-    home = find_home(str(ROOT / "built"))
+    return _with_images("built", ("base",))[0]
+
+
+def machines(*images: str) -> Home:
+    """A home with these images as this source makes them: built when something of them changed, else at once."""
+    return _with_images("machines", images)[0]
+
+
+def base_image() -> Image:
+    """The image `base` of `machines`."""
+    return _with_images("machines", ("base",))[1][0]
+
+
+@functools.cache
+def _with_images(name: str, images: tuple[str, ...]) -> tuple[Home, list[Image]]:
+    home = find_home(str(ROOT / name))
     ensure_daemon(home)
     try:
-        Client(home).build_image("base", {})
+        built = [
+            Client(home).build_image(image, {"memory_bytes": MACHINES_MIB[image] << 20}) for image in images
+        ]
     finally:
         end_all(home)
-    return home
+    return home, built
 
 
 @contextmanager
-def copied(name: str, *, images_only: bool = False) -> Iterator[Home]:
+def copied(name: str, *, images_only: bool = False, source: Home | None = None) -> Iterator[Home]:
     """A copy of the built home, gone afterwards; files that never change are linked. `images_only`: an empty store."""
-    source, target = built().root, ROOT / name
+    origin, target = (source or built()).root, ROOT / name
     shutil.rmtree(target, ignore_errors=True)
     left_out = ("lock", "log", "cache", *(("store", "commits", "catalog.db*") if images_only else ()))
     shutil.copytree(
-        source, target, copy_function=os.link, ignore=shutil.ignore_patterns("catalog.db*", *left_out)
+        origin, target, copy_function=os.link, ignore=shutil.ignore_patterns("catalog.db*", *left_out)
     )
     if not images_only:
-        for path in source.glob("catalog.db*"):
+        for path in origin.glob("catalog.db*"):
             shutil.copy2(path, target / path.name)
     home = find_home(str(target))
     try:

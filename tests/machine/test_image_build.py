@@ -66,7 +66,7 @@ def test_interrupted_it_leaves_nothing_half_built(
     assert client.log(1)[0].error.startswith("CancelledError") or "interrupted" in client.log(1)[0].error
     assert [image.name for image in client.tree().images] == ["base"]
     assert len(list(idle_home.images.iterdir())) == 1
-    assert len(list(idle_home.layers.iterdir())) == 1
+    assert not list(idle_home.layers.iterdir())
     while list(idle_home.cache.glob("work*")) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not list(idle_home.cache.glob("work*"))
