@@ -162,12 +162,12 @@ class Forked:
 
 @dataclass(frozen=True)
 class Committed:
-    """What a commit did; `to_hot_ms` and `to_sealed_ms` count from the request."""
+    """What a commit did; both times count from the request, the second is None while the commit is hot."""
 
     commit: Commit
     operation: int
     to_hot_ms: float
-    to_sealed_ms: float
+    to_sealed_ms: float | None
 
 
 @dataclass(frozen=True)

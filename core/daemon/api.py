@@ -144,7 +144,8 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
 
     @app.post("/v1/commit", response_model=Committed)
     async def commit(request: body.Commit, request_id: str = RequestId) -> Any:
-        run = lambda: capture.commit(engine, request_id, request.branch, request.message)  # noqa: E731
+        wanted = (request.branch, request.message)
+        run = lambda: capture.commit(engine, request_id, *wanted, wait=request.wait)  # noqa: E731
         return await once(engine, request_id, run)
 
     @app.post("/v1/fork", response_model=Forked)

@@ -144,9 +144,10 @@ class Client:
         """Start a branch from an image's golden commit; the first branch becomes the trunk."""
         return decode(Branch, self._post("/v1/up", {"image": image, "name": name}))
 
-    def commit(self, branch: str, message: str = "") -> Committed:
-        """Commit a running or paused branch."""
-        return decode(Committed, self._post("/v1/commit", {"branch": branch, "message": message}))
+    def commit(self, branch: str, message: str = "", wait: bool = True) -> Committed:
+        """Commit a running or paused branch; without `wait` it is sealed after the answer."""
+        request = {"branch": branch, "message": message, "wait": wait}
+        return decode(Committed, self._post("/v1/commit", request))
 
     def fork(
         self, ref: str, n: int, prefix: str | None = None, command: str | None = None, trust: bool = False

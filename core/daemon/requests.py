@@ -35,6 +35,7 @@ class Commit(BaseModel):
 
     branch: str = Name
     message: str = Field("", max_length=10_000)
+    wait: bool = True
 
 
 class Fork(BaseModel):

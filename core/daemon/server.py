@@ -20,6 +20,7 @@ from core.engine.context import Engine
 from core.engine.operations import note
 from core.engine.rebuild import rebuild_catalog
 from core.engine.recover import recover, watch
+from core.engine.sealing import Sealer
 from core.engine.trash import expire
 from core.errors import VertuiError
 from core.home import Home, find_home
@@ -39,7 +40,9 @@ def make_engine(home: Home) -> Engine:
     network.prepare()
     store = PackStore(home.root)
     views = Views(home, held)
-    return Engine(home, Catalog(home.catalog), store, held, QemuHypervisor(home, held), network, views)
+    engine = Engine(home, Catalog(home.catalog), store, held, QemuHypervisor(home, held), network, views)
+    engine.sealer = Sealer(engine)
+    return engine
 
 
 async def serve(home: Home) -> None:
@@ -63,6 +66,7 @@ async def serve(home: Home) -> None:
         await server.serve([listener])
     finally:
         tidying.cancel()
+        await engine.sealer.stop()
         home.daemon_socket.unlink(missing_ok=True)
         await asyncio.gather(*(live.leave() for live in engine.live.values()))
         engine.catalog.close()

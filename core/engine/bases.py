@@ -1,12 +1,14 @@
-"""What a machine starts on: the memory view it maps, the disk view below its layers, and the empty layer it writes."""
+"""What a machine lies on: the memory view it maps, the disk view below its layers, and the empty layer it writes."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
 from core.engine.context import Engine
-from core.errors import Damaged
+from core.engine.live import Live
+from core.errors import Damaged, MachineFailed
 from core.machine import base as base_images
 from core.machine.base import Base
 from core.machine.protocol import Layer
@@ -37,3 +39,30 @@ async def base_of(engine: Engine, commit: str) -> Base:
 def disk_of(engine: Engine, commit: str) -> Layer:
     """A commit's disk as what layers lie over."""
     return Layer(commit, engine.views.path(commit, DISK))
+
+
+async def shorten(engine: Engine, commit: str, layers: tuple[str, ...]) -> None:
+    """Let machines on a sealed commit's layers lie on its disk view instead; layers that none has then go.
+
+    Waits for whoever captures one of them now.
+    """
+
+    async def one(live: Live) -> None:
+        async with live.lock:
+            if merged := _merged(live.machine.layers, layers):
+                with contextlib.suppress(MachineFailed):
+                    await live.machine.rebase_disk(disk_of(engine, commit), merged)
+
+    await asyncio.gather(*(one(live) for live in list(engine.live.values())))
+    engine.collect_layers()
+
+
+def _merged(chain: tuple[str, ...], layers: tuple[str, ...]) -> tuple[str, ...]:
+    """The lowest layers of a chain that a commit of `layers` holds; the commit's own lowest may have gone before.
+
+    Empty when the chain does not lie on that commit's state.
+    """
+    if not chain or chain[0] not in layers:
+        return ()
+    merged = layers[layers.index(chain[0]) :]
+    return merged if chain[: len(merged)] == merged and len(chain) > len(merged) else ()

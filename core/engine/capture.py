@@ -3,26 +3,17 @@
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
 
 from core.catalog import BranchRow
-from core.engine.bases import disk_of, make_layer
+from core.engine.bases import make_layer
 from core.engine.context import Engine, new_id
+from core.engine.hot import Shot
 from core.engine.live import Live
-from core.engine.operations import operation
+from core.engine.operations import Record, operation, refuse
 from core.engine.start import end, start_again
-from core.errors import Conflict, MachineFailed
+from core.errors import Conflict, VertuiError
 from core.model import BranchState, Commit, CommitState, Committed, MachineSpec
-from core.store.protocol import Captured, Label, Manifest
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A captured state, still in RAM, and how long the guest felt it."""
-
-    captured: Captured
-    pause_ms: float
-    felt_pause_ms: float
+from core.store.protocol import Captured
 
 
 async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineSpec) -> Shot:
@@ -49,95 +40,64 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
     return Shot(captured, state.pause_ms, felt_ms)
 
 
-def put_commit(
-    engine: Engine, manifest: Manifest, shot: Shot, stored: int, *, branch: str, message: str,
-    state: CommitState = CommitState.SEALED,
-) -> Commit:  # fmt: skip
-    """The catalog row of a captured state."""
-    commit = Commit(
-        id=manifest.id,
-        state_id=manifest.state_id,
-        parents=manifest.parents,
-        branch=branch,
-        image=manifest.image,
-        message=message,
-        created=time.time(),
-        state=state,
-        quiesced=manifest.quiesced,
-        changed_pages=manifest.page_count,
-        stored_bytes=stored,
-        pause_ms=round(shot.pause_ms, 2),
-        felt_pause_ms=round(shot.felt_pause_ms, 2),
-    )
-    engine.catalog.put_commit(commit)
-    engine.publish("commit", commit.id, f"{branch or manifest.image}: commit {commit.id[:12]} is {state}")
-    return commit
-
-
 async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
     """Capture a branch's machine."""
     image = engine.image(row.image)
     return await freeze_and_read(engine, live, image.id, image.spec)
 
 
-async def save(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
-    """Seal a captured state as the branch's new head; the head it has when the state is the same."""
+async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
+    """Make a captured state the branch's new head, hot; the head it has when the state is the same."""
     with engine.needing(*shot.captured.layers):
-        made = await _seal(engine, row, shot, message)
-    await shorten(engine, made.id, shot.captured.layers, engine.live.get(row.id))
-    return made
+        head = engine.catalog.commit(engine.catalog.branch(row.id).head)
+        identified = await asyncio.to_thread(engine.store.identify, shot.captured, (head.id,))
+        if identified.state_id == head.state_id:
+            return head
+        return await engine.sealer.add(row, shot, identified, message)
 
 
-async def _seal(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
-    head = engine.catalog.commit(engine.catalog.branch(row.id).head)
-    identified = await asyncio.to_thread(engine.store.identify, shot.captured, (head.id,))
-    if identified.state_id == head.state_id:
-        return head
-    label = Label(row.name, message, time.time())
-    manifest, stored = await asyncio.to_thread(engine.store.put, shot.captured, identified, label)
-    engine.reach("commit.stored")
-    with engine.catalog.transaction():
-        commit = put_commit(engine, manifest, shot, stored, branch=row.name, message=message)
-        engine.catalog.change_branch(row.id, head=commit.id)
-    return commit
+async def save(engine: Engine, live: Live, message: str) -> Commit:
+    """Commit a machine whose lock the caller holds, and wait until that is sealed."""
+    row = engine.catalog.branch(live.branch)
+    made = await make_hot(engine, row, await shoot(engine, live, row), message)
+    await engine.sealer.sealed(made.id)
+    return engine.catalog.commit(made.id)
 
 
-async def shorten(engine: Engine, commit: str, layers: tuple[str, ...], own: Live | None) -> None:
-    """Let machines on a sealed commit's layers lie on its disk view instead; layers that none has then go.
-
-    The caller holds `own`'s lock. Machines that others have locked are left: their next commit does it for them.
-    """
-    for live in list(engine.live.values()):
-        if live is own or not live.lock.locked():
-            async with contextlib.nullcontext() if live is own else live.lock:
-                await _shorten(engine, live, commit, layers)
-    engine.collect_layers()
-
-
-async def _shorten(engine: Engine, live: Live, commit: str, layers: tuple[str, ...]) -> None:
-    if live.machine.layers[: len(layers)] == layers:
-        with contextlib.suppress(MachineFailed):
-            await live.machine.rebase_disk(disk_of(engine, commit), layers)
-
-
-async def commit(engine: Engine, request_id: str, name: str, message: str) -> Committed:
+async def commit(engine: Engine, request_id: str, name: str, message: str, *, wait: bool = True) -> Committed:
     """Commit a branch.
 
-    Requires a running or paused machine. On success its state is sealed and is the branch's head; the machine went on.
-    On failure the machine goes on and nothing is added.
+    Requires a running or paused machine. On success its state is the branch's head, sealed, or without `wait` at least
+    hot; the machine went on. On failure the machine goes on and nothing is added.
     """
     row, live, began = engine.branch(name), engine.machine(name), time.perf_counter()
-    async with operation(engine, request_id, "commit", f"commit {row.name}") as record, live.lock:
-        shot = await shoot(engine, live, row)
-        hot_ms = (time.perf_counter() - began) * 1000
-        made = await save(engine, row, shot, message)
-        if made.id == row.head:
+    await engine.sealer.room(live)
+    async with operation(engine, request_id, "commit", f"commit {row.name}") as record:
+        async with live.lock:
+            head = engine.catalog.branch(row.id).head
+            made = await make_hot(engine, row, await shoot(engine, live, row), message)
+        if made.id == head:
             record.summary = f"commit {row.name}: its state is its head's, {made.id[:12]}"
         else:
             record.summary = f"commit {row.name} as {made.id[:12]}"
-            record.inverse = {"heads": {row.id: row.head}, "hide": [made.id]}
+            record.inverse = {"heads": {row.id: head}, "hide": [made.id]}
+    hot_ms = (time.perf_counter() - began) * 1000
     engine.publish("branch", row.name, record.summary)
-    return Committed(made, record.id, round(hot_ms, 2), round((time.perf_counter() - began) * 1000, 2))
+    if wait:
+        made = await _sealed(engine, record, row.id, made, head)
+    sealed_ms = (time.perf_counter() - began) * 1000 if made.state is CommitState.SEALED else None
+    return Committed(made, record.id, round(hot_ms, 2), sealed_ms and round(sealed_ms, 2))
+
+
+async def _sealed(engine: Engine, record: Record, branch: str, made: Commit, former: str) -> Commit:
+    """The commit once it is on disk. One that cannot get there is taken back, unless something was made of it."""
+    try:
+        await engine.sealer.sealed(made.id)
+    except VertuiError as error:
+        await engine.sealer.retract(branch, made.id, former)
+        refuse(engine, record, error)
+        raise
+    return engine.catalog.commit(made.id)
 
 
 async def pause(engine: Engine, request_id: str, name: str) -> BranchRow:
@@ -170,12 +130,16 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
 async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
     """End every machine. Each is committed first, so that `resume` brings it back; with `now` none is.
 
-    A machine that cannot be committed keeps all running, and the reason is said.
+    What is hot is sealed first. A machine that cannot be committed keeps all running, and the reason is said.
     """
     async with operation(engine, request_id, "suspend", f"suspend {len(engine.live)} branches"):
         machines = list(engine.live.values())
-        if not now:
+        if now:
+            with contextlib.suppress(VertuiError):
+                await engine.sealer.all_sealed()
+        else:
             await asyncio.gather(*(_save_last(engine, live) for live in machines))
+            await engine.sealer.all_sealed()
         state = BranchState.STOPPED if now else BranchState.SUSPENDED
         reason = "stopped uncommitted; its head is its last commit" if now else ""
         for live in machines:
@@ -184,6 +148,5 @@ async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
 
 
 async def _save_last(engine: Engine, live: Live) -> None:
-    row = engine.catalog.branch(live.branch)
     async with live.lock:
-        await save(engine, row, await shoot(engine, live, row), "suspend")
+        await save(engine, live, "suspend")

@@ -90,9 +90,8 @@ async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
     async def one(branch: str) -> None:
         live = engine.live.get(branch)
         if live is not None:
-            row = engine.catalog.branch(branch)
             async with live.lock:
-                await capture.save(engine, row, await capture.shoot(engine, live, row), "before prune")
+                await capture.save(engine, live, "before prune")
 
     await _each(one(branch) for branch in branches)
 
@@ -105,9 +104,8 @@ async def _take_back(engine: Engine, branch: str, commit: str) -> str:
     await start.source_of(engine, commit)
     live = engine.live.get(branch)
     if live is not None:
-        row = engine.catalog.branch(branch)
         async with live.lock:
-            await capture.save(engine, row, await capture.shoot(engine, live, row), "before restore")
+            await capture.save(engine, live, "before restore")
             engine.reach("restore.committed")
             await start.end(engine, live)
     before = engine.catalog.branch(branch).head

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.catalog import BranchRow, Catalog
 from core.daemon.held import Held
@@ -23,6 +24,9 @@ from core.model import Event, Image, Plan
 from core.network import HubNetwork
 from core.store.protocol import PageStore
 from core.store.views.keeper import Views
+
+if TYPE_CHECKING:
+    from core.engine.sealing import Sealer
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 FAULT = "VERTUI_FAULT"  # a file that tests of crashes write "STEP=kill" or "STEP=fail" into; see Engine.reach
@@ -39,6 +43,7 @@ class Engine:
     hypervisor: Hypervisor
     network: HubNetwork
     views: Views
+    sealer: "Sealer" = field(init=False)
     live: dict[str, Live] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     indexes: dict[str, PathIndex] = field(default_factory=dict)
@@ -142,8 +147,12 @@ class Engine:
         return Layer(layer, self.store.layer_path(layer))
 
     def bases(self) -> set[str]:
-        """The commits that machines map or have below their layers: they stay in the store, whatever was pruned."""
-        return {base for live in self.live.values() for base in (live.base, live.machine.disk_base) if base}
+        """The commits that machines and hot commits lie on: they stay in the store, whatever was pruned."""
+        machines = {
+            base for live in self.live.values() for base in (live.base, live.machine.disk_base) if base
+        }
+        states = [hot.captured for hot in self.sealer.all()]
+        return machines | {base for state in states for base in (state.base, state.disk_base) if base}
 
     def damage(self, commits: Iterable[str]) -> str | None:
         """What is damaged of these commits and a machine wanted to read, in words; None when nothing is."""
@@ -154,9 +163,10 @@ class Engine:
         return self.store.collect(self.layers_needed())
 
     def layers_needed(self) -> frozenset[str]:
-        """The disk layers that machines and verbs at work have."""
-        held = (layer for live in self.live.values() for layer in live.machine.layers)
-        return frozenset((*held, *self.needed))
+        """The disk layers that machines, hot commits and verbs at work have."""
+        machines = (layer for live in self.live.values() for layer in live.machine.layers)
+        hot = (layer for found in self.sealer.all() for layer in found.captured.layers)
+        return frozenset((*machines, *hot, *self.needed))
 
     def set_branch(self, branch: str, **changes: object) -> BranchRow:
         """Change a branch's row and tell who shows it."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from core.catalog import BranchRow
 from core.engine import start
-from core.engine.capture import Shot, put_commit, shoot, shorten
+from core.engine.capture import make_hot, shoot
 from core.engine.context import Engine, new_id
+from core.engine.hot import Shot
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.start import Source
@@ -15,12 +16,12 @@ from core.engine.transfer import check_trusted, trusted
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
 from core.graph import Ref
 from core.model import BranchState, Child, Commit, Forked, check_name
-from core.store.protocol import Label
 
 CHILD_BYTES = 60 * 1000 * 1000  # what a child takes besides its delta, after its first exec under emulation
 MOST_CHILDREN = 1000
 BUDGET_SHARE = 0.9  # of the memory the kernel calls available; the rest is for page cache and everybody else
 LONGEST_NAME = 31
+NOT_YET = ""  # the commit of children that are loaded while theirs is made; a crash removes them
 
 
 async def up(engine: Engine, request_id: str, image_name: str | None, name: str) -> BranchRow:
@@ -33,7 +34,7 @@ async def up(engine: Engine, request_id: str, image_name: str | None, name: str)
     await _check_room(1)
     async with operation(engine, request_id, "up", f"up {name} from image {image.name}") as record:
         source = await start.source_of(engine, image.golden)
-        row = _new_row(engine, name, image.id, image.golden, None)
+        row = _new_row(engine, name, source, image.golden, None)
         with engine.catalog.transaction():
             engine.catalog.put_branch(row)
         child, _ = await _loaded(engine, row, source)
@@ -81,14 +82,13 @@ async def fork(
     async with operation(
         engine, request_id, "fork", f"fork {ref} into {names[0]}…{names[-1]}", intent
     ) as record:
-        if live is not None and found.branch is not None:
+        if live is not None:
+            await engine.sealer.room(live)
             async with live.lock:
-                shot = await shoot(engine, live, engine.branch(found.branch))
+                row = engine.catalog.branch(live.branch)
+                shot = await shoot(engine, live, row)
                 with engine.needing(*shot.captured.layers):
-                    made = await _fork_shot(
-                        engine, record.id, engine.branch(found.branch), shot, names, command, began
-                    )
-                await shorten(engine, made[0].id, shot.captured.layers, live)
+                    made = await _fork_shot(engine, record.id, row, shot, names, command, began)
         else:
             made = await _fork_commit(engine, record.id, found, names, command, began)
         commit, children = made
@@ -107,41 +107,48 @@ async def _fork_shot(
     command: str | None,
     began: float,
 ) -> tuple[Commit, tuple[Child, ...]]:
-    """Children of a state just captured: they load while it is being sealed."""
-    if not shot.captured.quiesced:
+    """Children of a state still in RAM: they are loaded while it is hashed, and run while it becomes a commit."""
+    captured = shot.captured
+    if not captured.quiesced:
         raise Conflict(
             f"{parent.name} could not be frozen in time, and an unquiesced state is not forkable: try again"
         )
-    captured = shot.captured
-    identified = await asyncio.to_thread(engine.store.identify, captured, (parent.head,))
-    image = engine.image(captured.image)
-    source = Source(
-        image, captured.base or image.golden, captured.disk_base or image.golden,
-        captured.pages, captured.table, captured.devices, captured.layers, True,
-    )  # fmt: skip
-    rows = _rows(engine, fork, names, image.id, identified.id, parent.id)
+    source = start.source_in_ram(engine.image(captured.image), captured)
     message = f"fork into {names[0]}…{names[-1]}" if len(names) > 1 else f"fork into {names[0]}"
-    label = Label(parent.name, message, time.time())
+    rows = _rows(engine, fork, names, source, NOT_YET, parent.id)
+    committing = asyncio.create_task(_committed(engine, parent, shot, message, rows))
     try:
         engine.reach("fork.captured")
-        sealing = asyncio.create_task(asyncio.to_thread(engine.store.put, captured, identified, label))
         loaded = await _load_all(engine, rows, source)
         engine.reach("fork.loaded")
-        manifest, stored = await sealing
-        with engine.catalog.transaction():
-            commit = put_commit(engine, manifest, shot, stored, branch=parent.name, message=message)
-            engine.catalog.change_branch(parent.id, head=commit.id)
-        engine.reach("fork.sealed")
-        return commit, await _wake_all(engine, rows, loaded, began, command)
+        children = await _wake_all(engine, rows, loaded, began, command, committing)
+        commit = await committing
+        engine.sealer.shorten(commit.id, captured.layers)
+        return commit, children
     except BaseException:
+        [made] = await asyncio.gather(committing, return_exceptions=True)
         await _discard(engine, rows)
+        if isinstance(made, Commit) and made.id != parent.head:
+            await engine.sealer.retract(parent.id, made.id, parent.head)
         raise
+
+
+async def _committed(
+    engine: Engine, parent: BranchRow, shot: Shot, message: str, rows: list[BranchRow]
+) -> Commit:
+    """The children's commit: hot, the parent's head, and what their rows name. Children run on only once it is true."""
+    commit = await make_hot(engine, parent, shot, message)
+    with engine.catalog.transaction():
+        for row in rows:
+            engine.catalog.change_branch(row.id, head=commit.id, parent=commit.id)
+    engine.reach("fork.committed")
+    return commit
 
 
 async def _fork_commit(
     engine: Engine, fork: int, found: Ref, names: list[str], command: str | None, began: float
 ) -> tuple[Commit, tuple[Child, ...]]:
-    """Children of a stored commit."""
+    """Children of a commit."""
     commit = engine.catalog.commit(found.commit)
     source = await start.source_of(engine, commit.id)
     if not commit.quiesced:
@@ -149,23 +156,27 @@ async def _fork_commit(
             f"commit {commit.id[:12]} is not quiesced: it restores its own branch, but is not forkable"
         )
     parent = engine.catalog.named(found.branch or commit.branch)
-    rows = _rows(engine, fork, names, commit.image, commit.id, parent.id if parent else None)
-    try:
-        loaded = await _load_all(engine, rows, source)
-        return commit, await _wake_all(engine, rows, loaded, began, command)
-    except BaseException:
-        await _discard(engine, rows)
-        raise
+    with engine.needing(*source.layers):
+        rows = _rows(engine, fork, names, source, commit.id, parent.id if parent else None)
+        try:
+            loaded = await _load_all(engine, rows, source)
+            children = await _wake_all(engine, rows, loaded, began, command)
+        except BaseException:
+            await _discard(engine, rows)
+            raise
+    if source.layers:
+        engine.sealer.shorten(commit.id, source.layers)
+    return commit, children
 
 
 def _rows(
-    engine: Engine, fork: int, names: list[str], image: str, commit: str, parent: str | None
+    engine: Engine, fork: int, names: list[str], source: Source, commit: str, parent: str | None
 ) -> list[BranchRow]:
     """The children's rows, written before their machines exist: what a crash leaves can be told and removed."""
     rows = []
     with engine.catalog.transaction():
         for name in names:
-            rows.append(_new_row(engine, name, image, commit, parent, fork))
+            rows.append(_new_row(engine, name, source, commit, parent, fork))
             engine.catalog.put_branch(rows[-1])
     for row in rows:
         engine.publish("branch", row.name, f"{row.name} is starting")
@@ -173,11 +184,11 @@ def _rows(
 
 
 def _new_row(
-    engine: Engine, name: str, image: str, commit: str, parent: str | None, fork: int | None = None
+    engine: Engine, name: str, source: Source, commit: str, parent: str | None, fork: int | None = None
 ) -> BranchRow:
     return BranchRow(
-        new_id(), name, BranchState.STARTING, "", image, commit, commit, parent, time.time(),
-        engine.catalog.free_number(), fork, new_id(),
+        new_id(), name, BranchState.STARTING, "", source.image.id, commit, commit, parent, time.time(),
+        engine.catalog.free_number(), fork, new_id(), base=source.base,
     )  # fmt: skip
 
 
@@ -202,12 +213,19 @@ async def _wake_all(
     loaded: list[tuple[Live | VertuiError, float]],
     began: float,
     command: str | None,
+    committing: asyncio.Task[Commit] | None = None,
 ) -> tuple[Child, ...]:
-    """All are loaded before the first runs: one that runs takes the processor from those that load."""
+    """All are loaded before the first runs: one that runs takes the processor from those that load.
+
+    When none could be loaded the fork as a whole fails, with the first reason.
+    """
+    failures = [live for live, _ in loaded if isinstance(live, VertuiError)]
+    if len(failures) == len(loaded):
+        raise failures[0]
 
     async def one(row: BranchRow, live: Live | VertuiError) -> Child:
         if isinstance(live, Live):
-            return await _woken(engine, live, row, began, command)
+            return await _woken(engine, live, row, began, command, committing)
         engine.set_branch(row.id, state=BranchState.FAILED, reason=str(live), machine=None)
         return Child(row.name, False, str(live))
 
@@ -215,11 +233,21 @@ async def _wake_all(
     return tuple(await asyncio.gather(*(one(row, live) for row, (live, _) in pairs)))
 
 
-async def _woken(engine: Engine, live: Live, row: BranchRow, began: float, command: str | None) -> Child:
-    """A child awake and distinct, or failed with the reason; `command` is started in it."""
+async def _woken(
+    engine: Engine,
+    live: Live,
+    row: BranchRow,
+    began: float,
+    command: str | None,
+    committing: asyncio.Task[Commit] | None = None,
+) -> Child:
+    """A child awake and distinct, or failed with the reason; `command` is started in it.
+
+    Nothing but its agent runs before its commit is true.
+    """
     waking = time.perf_counter()
     try:
-        cont_ms = await start.wake(engine, live, row, quiesced=True)
+        cont_ms = await start.wake(engine, live, row, committing)
         fork_ms = (time.perf_counter() - began) * 1000
         if command:
             await (await (await live.agent()).exec(command)).detach()

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from core.daemon.porter import KEY as PORTER
 from core.engine.bases import make_layer
-from core.engine.capture import freeze_and_read, put_commit
+from core.engine.capture import freeze_and_read
 from core.engine.context import Engine, Progress, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
+from core.engine.sealing import put_commit
 from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound, VertuiError
 from core.guest.identity import make_identity
 from core.image.job import run_build, run_digest
@@ -191,7 +192,7 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
         engine.reach("image.stored")
         made = Image(image, name, spec, manifest.id, time.time())
         with engine.catalog.transaction():
-            put_commit(engine, manifest, shot, stored, branch="", message=label.message)
+            put_commit(engine, identified, shot, label, stored)
             engine.catalog.put_image(made)
     except BaseException:
         engine.store.delete(manifest.id)

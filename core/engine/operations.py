@@ -45,6 +45,11 @@ async def operation(
     )
 
 
+def refuse(engine: Engine, record: Record, error: VertuiError) -> None:
+    """Call an operation failed that had been done: what it did was taken back."""
+    _finish(engine, record, OperationState.FAILED, error=str(error), undoable=False)
+
+
 def note(engine: Engine, verb: str, summary: str) -> None:
     """Log what cannot be undone and has no outcome of its own, such as a command that was started."""
     now = time.time()
@@ -66,6 +71,10 @@ async def once(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]])
         raise VertuiError(earlier.error)
     if earlier.state is OperationState.INTENT:
         raise Conflict(f"operation {earlier.id} ({earlier.summary}) is still at work")
+    if earlier.result is None:
+        raise Conflict(
+            f"operation {earlier.id} ({earlier.summary}) was done; its answer went with the daemon"
+        )
     return earlier.result
 
 

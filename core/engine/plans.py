@@ -181,6 +181,7 @@ async def _prune(engine: Engine, plan: Plan) -> Change:
 
 async def _prune_now(engine: Engine, plan: Plan) -> None:
     change = _still(engine, plan)
+    await engine.sealer.drop(change.hide)
     with engine.catalog.transaction():
         if engine.catalog.setting("trunk") in change.prune:
             engine.catalog.set_setting("trunk", None)

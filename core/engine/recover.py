@@ -5,7 +5,6 @@ import os
 import shutil
 import time
 from collections.abc import Coroutine
-from dataclasses import replace
 from typing import Any
 
 from core.catalog import BranchRow
@@ -15,7 +14,7 @@ from core.engine.context import Engine
 from core.engine.live import Live
 from core.engine.start import end
 from core.errors import VertuiError
-from core.model import BranchState, CommitState, OperationState
+from core.model import BranchState, OperationState
 from core.store.views.keeper import KEY as VIEWS
 
 ALIVE = (BranchState.RUNNING, BranchState.PAUSED)
@@ -28,6 +27,7 @@ async def recover(engine: Engine) -> None:
     """Adopt machines that run, account for those that do not, and remove what no row names."""
     holdings = engine.held.holdings()
     await asyncio.to_thread(engine.views.start, holdings)
+    await engine.sealer.resume(holdings)
     rows = {f"{MACHINE}{row.machine}": row for row in engine.catalog.branches() if row.machine}
     for key in holdings.children:
         if key.startswith(MACHINE) and key not in rows:
@@ -43,9 +43,6 @@ async def recover(engine: Engine) -> None:
         engine.catalog.change_operation(
             operation.id, state=OperationState.FAILED, error=reason, finished=time.time()
         )
-    for commit in engine.catalog.commits():
-        if commit.state is CommitState.HOT:
-            engine.catalog.put_commit(replace(commit, state=CommitState.GONE))
     if unfinished:
         _remove_unborn(engine, min(operation.created for operation in unfinished))
     _sweep_files(engine, holdings)

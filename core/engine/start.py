@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from core.machine.memory import Pages, Table
 from core.machine.protocol import Machine
 from core.model import PAGE_BYTES, BranchState, CommitState, Image
 from core.network.protocol import Network
+from core.store.protocol import Captured
 
 NO_PAGES = np.empty(0, np.uint32), np.empty((0, PAGE_BYTES), np.uint8)
 
@@ -39,15 +41,27 @@ class Source:
 
 
 async def source_of(engine: Engine, commit_id: str) -> Source:
-    """A sealed commit's state: only its devices are read now, memory and disk when a machine touches them."""
+    """A commit's state. Of a sealed one only the devices are read now, memory and disk when a machine touches them; a
+    hot one's lies in RAM: have the store keep its layers while it is loaded, for it may be sealed meanwhile.
+    """
     commit = engine.catalog.commit(commit_id)
     if commit.state is CommitState.GONE:
         raise Conflict(f"commit {commit_id[:12]} was still hot when the host died: fork one of its ancestors")
     check_trusted(commit)
     image = engine.image(commit.image)
+    if hot := engine.sealer.hot(commit_id):
+        return source_in_ram(image, hot.captured)
     with engine.store.pinned(commit_id):  # names what is damaged in the tables before a machine starts
         devices = await asyncio.to_thread(engine.store.devices, commit_id)
     return Source(image, commit_id, commit_id, *NO_PAGES, devices, (), commit.quiesced)
+
+
+def source_in_ram(image: Image, captured: Captured) -> Source:
+    """A captured state to start machines from."""
+    return Source(
+        image, captured.base or image.golden, captured.disk_base or image.golden,
+        captured.pages, captured.table, captured.devices, captured.layers, captured.quiesced,
+    )  # fmt: skip
 
 
 async def load(engine: Engine, row: BranchRow, source: Source) -> Live:
@@ -75,7 +89,6 @@ async def _load(engine: Engine, row: BranchRow, source: Source, layer: str) -> L
         engine.store.layer_path(layer).unlink(missing_ok=True)
         raise
     live = Live(row.id, machine, network, source.base)
-    engine.catalog.change_branch(row.id, base=source.base)
     engine.live[row.id] = live
     return live
 
@@ -89,10 +102,18 @@ async def _start(engine: Engine, row: BranchRow, source: Source, network: Networ
         os.close(base.descriptor)
 
 
-async def wake(engine: Engine, live: Live, row: BranchRow, *, quiesced: bool) -> float:
+async def wake(
+    engine: Engine,
+    live: Live,
+    row: BranchRow,
+    true: Awaitable[object] | None = None,
+    *,
+    quiesced: bool = True,
+) -> float:
     """Continue a loaded machine and give it an identity of its own; how long `cont` took, in ms.
 
-    Its processes stay frozen and its link down until the identity is confirmed; on failure the machine is ended.
+    Its processes stay frozen and its link down until the identity is confirmed, and until its commit is `true`; on
+    failure the machine is ended.
     """
     began = time.perf_counter()
     try:
@@ -104,6 +125,8 @@ async def wake(engine: Engine, live: Live, row: BranchRow, *, quiesced: bool) ->
             await agent.freeze(FREEZE_S)
         await agent.identity(make_identity(row.name))
         engine.reach("wake.distinct")
+        if true is not None:
+            await asyncio.shield(true)
         await agent.thaw()
         await asyncio.to_thread(live.network.set_link, True)
     except BaseException:
@@ -116,7 +139,9 @@ async def wake(engine: Engine, live: Live, row: BranchRow, *, quiesced: bool) ->
 async def start_again(engine: Engine, row: BranchRow) -> BranchRow:
     """Start a branch that has no machine from its head. On failure it stays as it was."""
     source = await source_of(engine, row.head)
-    starting = engine.set_branch(row.id, state=BranchState.STARTING, reason="", machine=new_id())
+    starting = engine.set_branch(
+        row.id, state=BranchState.STARTING, reason="", machine=new_id(), base=source.base
+    )
     try:
         live = await load(engine, starting, source)
         await wake(engine, live, starting, quiesced=source.quiesced)

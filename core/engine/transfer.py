@@ -18,7 +18,9 @@ PIECE_BYTES = 1 << 20
 @asynccontextmanager
 async def export(engine: Engine, ref: str) -> AsyncIterator[AsyncIterator[bytes]]:
     """A commit as one self-contained file, in pieces; a branch stands for its head."""
-    commit = engine.catalog.commit(engine.resolve(ref).commit)
+    wanted = engine.resolve(ref).commit
+    await engine.sealer.sealed(wanted)
+    commit = engine.catalog.commit(wanted)
     if commit.state is not CommitState.SEALED:
         raise Conflict(f"commit {commit.id[:12]} is {commit.state}, not sealed: it cannot be exported")
     with engine.store.staging() as path:

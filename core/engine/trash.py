@@ -66,6 +66,7 @@ async def empty(engine: Engine, plan: Plan) -> None:
     """Remove for good what a plan lists and is still in the trash."""
     branches = {row.id for row in engine.catalog.branches(deleted=True)} & set(plan.branches)
     commits = {commit.id for commit in engine.catalog.commits(deleted=True)} & set(plan.commits)
+    await engine.sealer.drop(commits)
     with engine.catalog.transaction():
         for branch in branches:
             engine.catalog.delete_branch(branch)

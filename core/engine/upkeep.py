@@ -10,7 +10,7 @@ from core.engine.rebuild import rebuild_catalog
 from core.engine.trash import free
 from core.errors import UsageError
 from core.graph import Graph
-from core.model import BranchSpace, CommitSpace, Plan, StoreProblem, StoreSpace
+from core.model import BranchSpace, CommitSpace, CommitState, Plan, StoreProblem, StoreSpace
 from core.store.usage import Group
 
 
@@ -45,7 +45,8 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
     if not 0 <= read_data_percent <= 100:
         raise UsageError(f"{read_data_percent:g} is no percentage: give 0 to 100")
     problems = await asyncio.to_thread(engine.store.check, read_data_percent)
-    known = {c.id for deleted in (False, True) for c in engine.catalog.commits(deleted=deleted)}
+    commits = [c for deleted in (False, True) for c in engine.catalog.commits(deleted=deleted)]
+    known = {commit.id for commit in commits if commit.state is CommitState.SEALED}
     rows = [StoreProblem(f"the catalog is not as it was written: {what}") for what in engine.catalog.check()]
     rows += [
         StoreProblem(f"commit {commit[:12]} has a row and is not in the store", commit)

@@ -1,6 +1,7 @@
 """The daemon killed at every named step: nothing half done stays, and what was acknowledged does."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,15 @@ from tests.guests import Guest
 
 STEPS = {
     "capture.read": "commit",
-    "commit.stored": "commit",
+    "seal.stored": "commit",
     "fork.captured": "fork",
     "fork.loaded": "fork",
-    "fork.sealed": "fork",
+    "fork.committed": "fork",
     "wake.distinct": "fork",
     "prune.committed": "prune",
     "prune.ended": "prune",
 }
-SAMPLE = ("commit.stored", "fork.loaded", "wake.distinct", "prune.committed")
+SAMPLE = ("seal.stored", "fork.loaded", "wake.distinct", "prune.committed")
 
 
 def act(client: Client, verb: str) -> None:
@@ -75,6 +76,8 @@ def check(client: Client, kept: str, running: set[int | None]) -> None:
     assert processes == {branch.pid for branch in tree.branches if branch.pid}
     assert all(branch.state in ("running", "failed") for branch in tree.branches), tree.branches
     assert all(branch.reason for branch in tree.branches if branch.state == "failed")
+    while any(commit.state == "hot" for commit in client.tree().commits):
+        time.sleep(0.05)
     stored = {path.name.removesuffix(".commit") for path in client.home.commits.iterdir()}
     assert {commit.id for commit in tree.commits} <= stored
     assert not [name for name in stored if name.startswith(".")]

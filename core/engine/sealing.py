@@ -1,0 +1,255 @@
+"""From hot to sealed: commits become true while still in RAM, and durable behind that, parents before children.
+
+A hot commit has its row, and its copy lies with the holder, so the daemon's end costs nothing; only the host's does.
+One task seals in the order of making. What cannot be sealed stays hot and is tried again, and what was made after it
+waits: the reason is an event, and what `sealed` raises.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from core.catalog import BranchRow
+from core.daemon.held import Holdings
+from core.engine.bases import shorten
+from core.engine.context import Engine
+from core.engine.hot import Hot, Shot, commit_of, copied, key_of, read_copy
+from core.engine.live import Live
+from core.errors import VertuiError
+from core.model import Commit, CommitState
+from core.store.protocol import Identified, Label
+
+AGAIN_S = 5.0  # until what could not be sealed is tried again: somebody may have made room
+MOST_HOT_BYTES = 2 << 30  # of commits waiting in RAM; further captures wait for the sealer
+MOST_LAYERS = 4  # of a machine's disk: a chain of four opens in 4 ms, one of 64 in 40
+
+
+@dataclass
+class _Waiting:
+    """A hot commit in the queue; `outcome` is of the attempt at hand or to come: None, or why it failed."""
+
+    hot: Hot
+    identified: Identified | None
+    outcome: asyncio.Future[VertuiError | None] = field(default_factory=asyncio.Future)
+    at_work: bool = False
+
+    def tell(self, outcome: VertuiError | None) -> None:
+        """End the attempt for those who wait for it."""
+        done, self.outcome, self.at_work = self.outcome, asyncio.Future(), False
+        done.set_result(outcome)
+
+
+class Sealer:
+    """The hot commits of a home, oldest first, and the task that seals them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: dict[str, _Waiting] = {}
+        self._more = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._shortening: set[asyncio.Task[None]] = set()
+
+    def hot(self, commit: str) -> Hot | None:
+        """A commit's state in RAM, while it is hot."""
+        found = self._waiting.get(commit)
+        return found.hot if found else None
+
+    def all(self) -> list[Hot]:
+        """Every hot commit, parents before children."""
+        return [waiting.hot for waiting in self._waiting.values()]
+
+    async def room(self, live: Live) -> None:
+        """Wait until a machine may be captured: the disk's chain must stay short, and what is hot must fit in RAM.
+
+        Raises why the commits before it cannot be sealed.
+        """
+        while self._waiting and (
+            len(live.machine.layers) >= MOST_LAYERS or sum(h.size_bytes for h in self.all()) > MOST_HOT_BYTES
+        ):
+            await self.sealed(next(iter(self._waiting)))
+            await asyncio.gather(*self._shortening)
+
+    async def add(self, row: BranchRow, shot: Shot, identified: Identified, message: str) -> Commit:
+        """Make a captured state the head of its branch, hot; it is sealed in its turn. On failure nothing is added."""
+        label = Label(row.name, message, time.time())
+        hot = Hot(identified.id, identified.parents, shot.captured, label)
+        await asyncio.to_thread(self._keep, hot)
+        try:
+            with self._engine.catalog.transaction():
+                commit = put_commit(self._engine, identified, shot, label, state=CommitState.HOT)
+                self._engine.catalog.change_branch(row.id, head=commit.id)
+        except BaseException:
+            self._engine.held.drop(key_of(hot.id))
+            raise
+        self._enqueue(hot, identified)
+        return commit
+
+    async def sealed(self, commit: str) -> None:
+        """Wait until a commit is sealed; raises why it cannot be."""
+        waiting = self._waiting.get(commit)
+        if waiting and (failure := await asyncio.shield(waiting.outcome)):
+            raise failure
+
+    async def all_sealed(self) -> None:
+        """Wait until none is hot; raises why one cannot be sealed."""
+        while self._waiting:
+            await self.sealed(next(reversed(self._waiting)))
+
+    def shorten(self, commit: str, layers: tuple[str, ...]) -> None:
+        """Put machines on a commit's layers on its disk view, once it is sealed."""
+        task = asyncio.create_task(self._shorten(commit, layers))
+        self._shortening.add(task)
+        task.add_done_callback(self._shortening.discard)
+
+    async def drop(self, commits: Iterable[str]) -> None:
+        """Let hot commits go whose rows are about to; one being written is written to its end first."""
+        for commit in commits:
+            if (waiting := self._waiting.get(commit)) and waiting.at_work:
+                await asyncio.shield(waiting.outcome)
+            if commit in self._waiting:
+                self._forget(commit)
+
+    async def retract(self, branch: str, commit: str, former: str) -> None:
+        """Take a branch's newest commit back, as far as it is still hot and nothing was made of it."""
+        catalog = self._engine.catalog
+        rows = [row for deleted in (False, True) for row in catalog.branches(deleted=deleted)]
+        commits = [c for deleted in (False, True) for c in catalog.commits(deleted=deleted)]
+        used = any(commit in (row.parent, row.head) for row in rows if row.id != branch)
+        if used or any(commit in c.parents for c in commits) or catalog.branch(branch).head != commit:
+            return
+        await self.drop([commit])
+        if catalog.commit(commit).state is not CommitState.HOT:
+            return
+        with catalog.transaction():
+            catalog.change_branch(branch, head=former)
+            catalog.delete_commit(commit)
+        self._engine.publish("commit", commit, f"commit {commit[:12]} was taken back")
+
+    async def resume(self, holdings: Holdings) -> None:
+        """Go on with what an earlier daemon left hot; what the holder has no copy of is gone."""
+        catalog, found = self._engine.catalog, []
+        rows = {c.id: c for deleted in (False, True) for c in catalog.commits(deleted=deleted)}
+        for key in holdings.kept:
+            if (commit := commit_of(key)) is None:
+                continue
+            if commit in rows and rows[commit].state is CommitState.HOT:
+                found += await asyncio.to_thread(self._kept, key)
+            else:
+                self._engine.held.drop(key)
+        for hot in sorted(found, key=lambda hot: hot.label.created):
+            self._enqueue(hot, None)
+        for row in rows.values():
+            if row.state is CommitState.HOT and row.id not in self._waiting:
+                catalog.put_commit(replace(row, state=CommitState.GONE))
+
+    async def stop(self) -> None:
+        """End the work: what is still hot stays with the holder for the next daemon."""
+        tasks = [task for task in (self._task, *self._shortening) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- the copy at the holder ------------------------------------------------------------------------------
+
+    def _keep(self, hot: Hot) -> None:
+        with copied(hot) as descriptor:
+            self._engine.held.keep(key_of(hot.id), descriptor)
+
+    def _kept(self, key: str) -> list[Hot]:
+        descriptor = self._engine.held.get(key)
+        if descriptor is None:
+            return []
+        try:
+            return [read_copy(descriptor)]
+        except ValueError:
+            return []
+        finally:
+            os.close(descriptor)
+
+    # -- the task --------------------------------------------------------------------------------------------
+
+    def _enqueue(self, hot: Hot, identified: Identified | None) -> None:
+        self._waiting[hot.id] = _Waiting(hot, identified)
+        self._more.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+
+    def _forget(self, commit: str) -> None:
+        waiting = self._waiting.pop(commit)
+        self._engine.held.drop(key_of(commit))
+        waiting.tell(None)
+
+    async def _run(self) -> None:
+        said = ""
+        while self._waiting:
+            waiting = next(iter(self._waiting.values()))
+            waiting.at_work = True
+            self._more.clear()
+            failure = await self._tried(waiting)
+            if failure is None:
+                self._forget(waiting.hot.id)
+                continue
+            for each in list(self._waiting.values()):
+                each.tell(failure)
+            if said != (said := str(failure)):
+                line = f"commit {waiting.hot.id[:12]} stays hot for now: {failure}"
+                self._engine.publish("commit", waiting.hot.id, line)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._more.wait(), AGAIN_S)
+
+    async def _tried(self, waiting: _Waiting) -> VertuiError | None:
+        """Seal one; why it failed. A mistake of ours must not leave those who wait for it waiting."""
+        try:
+            await self._seal(waiting)
+        except VertuiError as error:
+            return error
+        except Exception as error:
+            traceback.print_exc()
+            return VertuiError(f"sealing failed ({type(error).__name__}): see daemon.log")
+        return None
+
+    async def _seal(self, waiting: _Waiting) -> None:
+        engine, hot = self._engine, waiting.hot
+        if waiting.identified is None:
+            waiting.identified = await asyncio.to_thread(engine.store.identify, hot.captured, hot.parents)
+        _, stored = await asyncio.to_thread(engine.store.put, hot.captured, waiting.identified, hot.label)
+        engine.reach("seal.stored")
+        row = engine.catalog.commit(hot.id)
+        engine.catalog.put_commit(replace(row, state=CommitState.SEALED, stored_bytes=stored))
+        engine.publish("commit", hot.id, f"{hot.label.branch}: commit {hot.id[:12]} is sealed")
+        self.shorten(hot.id, hot.captured.layers)
+
+    async def _shorten(self, commit: str, layers: tuple[str, ...]) -> None:
+        with contextlib.suppress(VertuiError):
+            await self.sealed(commit)
+            if self._engine.catalog.commit(commit).state is CommitState.SEALED:
+                await shorten(self._engine, commit, layers)
+
+
+def put_commit(
+    engine: Engine, identified: Identified, shot: Shot, label: Label, stored: int = 0,
+    state: CommitState = CommitState.SEALED,
+) -> Commit:  # fmt: skip
+    """The catalog row of a captured state."""
+    commit = Commit(
+        id=identified.id,
+        state_id=identified.state_id,
+        parents=identified.parents,
+        branch=label.branch,
+        image=shot.captured.image,
+        message=label.message,
+        created=label.created,
+        state=state,
+        quiesced=shot.captured.quiesced,
+        changed_pages=len(identified.rows),
+        stored_bytes=stored,
+        pause_ms=round(shot.pause_ms, 2),
+        felt_pause_ms=round(shot.felt_pause_ms, 2),
+    )
+    engine.catalog.put_commit(commit)
+    engine.publish("commit", commit.id, f"{label.branch or commit.image}: commit {commit.id[:12]} is {state}")
+    return commit
