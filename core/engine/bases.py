@@ -49,7 +49,7 @@ async def shorten(engine: Engine, commit: str, layers: tuple[str, ...]) -> None:
 
     async def one(live: Live) -> None:
         async with live.lock:
-            if merged := _merged(live.machine.layers, layers):
+            if merged := merged_layers(live.machine.layers, layers):
                 with contextlib.suppress(MachineFailed):
                     await live.machine.rebase_disk(disk_of(engine, commit), merged)
 
@@ -57,7 +57,7 @@ async def shorten(engine: Engine, commit: str, layers: tuple[str, ...]) -> None:
     engine.collect_layers()
 
 
-def _merged(chain: tuple[str, ...], layers: tuple[str, ...]) -> tuple[str, ...]:
+def merged_layers(chain: tuple[str, ...], layers: tuple[str, ...]) -> tuple[str, ...]:
     """The lowest layers of a chain that a commit of `layers` holds; the commit's own lowest may have gone before.
 
     Empty when the chain does not lie on that commit's state.

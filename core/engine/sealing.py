@@ -214,6 +214,7 @@ class Sealer:
 
     async def _seal(self, waiting: _Waiting) -> None:
         engine, hot = self._engine, waiting.hot
+        engine.reach("seal.begun")
         if waiting.identified is None:
             waiting.identified = await asyncio.to_thread(engine.store.identify, hot.captured, hot.parents)
         _, stored = await asyncio.to_thread(engine.store.put, hot.captured, waiting.identified, hot.label)
