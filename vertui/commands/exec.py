@@ -79,6 +79,7 @@ def execute(
     """Run a command in one branch or several. Its exit status is the command's; of several, the first not 0.
 
     Ctrl-C goes to the command; a second one leaves it running. Branches' lines are prefixed when there are several.
+    A terminal too slow for the output misses some, and is told so; a file or pipe gets all, and the command waits.
 
     \b
     Examples:
@@ -91,7 +92,13 @@ def execute(
     if attach is not None:
         whats = [Attachment(branch, attach, *_offsets(from_offset)) for branch in branches]
     else:
-        more = {"env": _variables(env or []), "cwd": cwd, "user": user, "timeout_s": _positive(timeout)}
+        more = {
+            "env": _variables(env or []),
+            "cwd": cwd,
+            "user": user,
+            "timeout_s": _positive(timeout),
+            "lossless": not sys.stdout.isatty(),
+        }
         whats = [_request(branch, _given(ctx.obj), tty, interactive, **more) for branch in branches]
     followers = _followers(connect().home, whats)
     if detach:
