@@ -15,6 +15,8 @@ from core.catalog import BranchRow, Catalog
 from core.daemon.held import Held
 from core.diff.index import PathIndex
 from core.engine.live import Live
+from core.engine.members import Members
+from core.engine.reaping import Reaping
 from core.errors import Conflict, NotFound
 from core.graph import Ref, resolve
 from core.home import Home
@@ -46,6 +48,10 @@ class Engine:
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     started: float = field(default_factory=time.time)
     needed: Counter[str] = field(default_factory=Counter)
+    members: Members = field(default_factory=Members)
+    reaping: Reaping = field(default_factory=Reaping)
+    requests: set[str] = field(default_factory=set)
+    worked: float = 0.0
     _sequence: int = 0
     _listeners: set[asyncio.Queue[Event | None]] = field(default_factory=set)
 
@@ -57,6 +63,22 @@ class Engine:
             yield
         finally:
             self.needed -= Counter(layers)
+
+    @contextmanager
+    def working(self, request_id: str) -> Iterator[None]:
+        """A verb at work: the pool is not refilled meanwhile."""
+        self.requests.add(request_id)
+        try:
+            yield
+        finally:
+            self.requests.discard(request_id)
+            self.worked = time.monotonic()
+            self.members.changed.set()
+
+    def quiet_s(self) -> float:
+        """How long no verb has been at work; a build does not count, it takes minutes."""
+        building = 1 if self.building is not None else 0
+        return 0.0 if len(self.requests) > building else time.monotonic() - self.worked
 
     # -- events ----------------------------------------------------------------------------------------------
 
@@ -143,7 +165,10 @@ class Engine:
 
     def bases(self) -> set[str]:
         """The commits that machines map or have below their layers: they stay in the store, whatever was pruned."""
-        return {base for live in self.live.values() for base in (live.base, live.machine.disk_base) if base}
+        waiting = {warm.base for warm in self.members}
+        return waiting | {
+            base for live in self.live.values() for base in (live.base, live.machine.disk_base) if base
+        }
 
     def damage(self, commits: Iterable[str]) -> str | None:
         """What is damaged of these commits and a machine wanted to read, in words; None when nothing is."""
@@ -155,8 +180,13 @@ class Engine:
 
     def layers_needed(self) -> frozenset[str]:
         """The disk layers that machines and verbs at work have."""
-        held = (layer for live in self.live.values() for layer in live.machine.layers)
-        return frozenset((*held, *self.needed))
+        held = [layer for live in self.live.values() for layer in live.machine.layers]
+        waiting = [layer for warm in self.members for layer in warm.machine.layers]
+        return frozenset((*held, *waiting, *self.needed))
+
+    def free_number(self) -> int:
+        """A network number that nobody has: no branch, no machine that waits, nothing being taken apart."""
+        return self.catalog.free_number(self.members.numbers | self.reaping.numbers)
 
     def set_branch(self, branch: str, **changes: object) -> BranchRow:
         """Change a branch's row and tell who shows it."""
