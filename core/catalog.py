@@ -251,9 +251,11 @@ class Catalog:
         """Forget a branch for good."""
         self._write("DELETE FROM branches WHERE id = ?", branch)
 
-    def free_number(self) -> int:
-        """The lowest network number no branch has, also none in the trash: an address never changes hands there."""
-        taken = {row["number"] for row in self._read("SELECT number FROM branches")}
+    def free_number(self, held: Iterable[int] = ()) -> int:
+        """The lowest network number that is not `held` and no branch has, also none in the trash: an address never
+        changes hands there.
+        """
+        taken = {row["number"] for row in self._read("SELECT number FROM branches")} | set(held)
         return next(number for number in range(1, len(taken) + 2) if number not in taken)
 
     # -- operations ------------------------------------------------------------------------------------------

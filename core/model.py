@@ -128,6 +128,15 @@ class Branch:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """What is kept ready for forks: started machines, spares (loaded as well), and what they take together."""
+
+    machines: int = 0
+    spares: int = 0
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Tree:
     """Everything `ls` shows. `trunk` is the trunk's branch name, None before the first `up`."""
 
@@ -135,6 +144,7 @@ class Tree:
     commits: tuple[Commit, ...]
     images: tuple[Image, ...]
     trunk: str | None
+    waiting: Waiting = Waiting()
 
 
 @dataclass(frozen=True)
@@ -363,6 +373,7 @@ class DaemonStatus:
     home: str
     machines: int
     started: float
+    waiting: Waiting = Waiting()
 
 
 def check_name(name: str) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from core.model import Branch, BranchState
+from core.model import Branch, BranchState, Waiting
 from vertui.lanes import BRANCH_MARKS, NodeKind, rows
 from vertui.output import Cell, Row, clip, line_width, say_json, say_table, styled
 from vertui.session import connect
@@ -23,6 +23,17 @@ def list_branches(json: bool) -> None:
         print(NOTHING)
     else:
         say_table(BRANCH_HEADER, [_branch(branch) for branch in tree.branches], EXPENDABLE)
+    if not json and (line := waits(tree.waiting)):
+        print(styled(line, "dim"))
+
+
+def waits(waiting: Waiting) -> str:
+    """What is kept ready for forks and what it takes; empty when nothing is."""
+    if not waiting.machines and not waiting.spares:
+        return ""
+    spares = f"{waiting.spares} spare" + ("" if waiting.spares == 1 else "s")
+    machines = f"{waiting.machines} warm machine" + ("" if waiting.machines == 1 else "s")
+    return f"ready for forks: {spares}, {machines}, {size(waiting.memory_bytes)}"
 
 
 def draw_tree(json: bool) -> None:

@@ -18,6 +18,7 @@ from core.daemon.sockets import add_streams
 from core.engine import settings
 from core.engine.context import Engine
 from core.engine.operations import note
+from core.engine.pool import Pool
 from core.engine.rebuild import rebuild_catalog
 from core.engine.recover import recover, watch
 from core.engine.sealing import Sealer
@@ -62,10 +63,13 @@ async def serve(home: Home) -> None:
     _add_stop(app, engine, server)
     listener = _listen(home)
     tidying = asyncio.create_task(_tidy(engine))
+    pool = Pool(engine)
+    pool.start()
     try:
         await server.serve([listener])
     finally:
         tidying.cancel()
+        await pool.close()
         await engine.sealer.stop()
         home.daemon_socket.unlink(missing_ok=True)
         await asyncio.gather(*(live.leave() for live in engine.live.values()))

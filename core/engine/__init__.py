@@ -3,6 +3,8 @@
     context   Engine: catalog, store, machines, networks, events of one home
     live      a branch's machine with its network, agent and console
     capture   commit, pause, resume            start     machines out of commits, distinct and awake
+    members   machines of no branch that wait  warm      those machines started and ended
+    pool      keeps as many as are wanted      reaping   networks taken apart in the background
     fork      up, fork                         plans     promote, prune, trash: shown, then executed once
     changes   what undo and redo apply         images    build, base images
     recover   what a daemon finds when it starts          inspect   tree, sizes

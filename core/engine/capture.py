@@ -145,6 +145,7 @@ async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
         for live in machines:
             engine.set_branch(live.branch, state=state, reason=reason, machine=None)
         await asyncio.gather(*(end(engine, live) for live in machines))
+        await engine.reaping.done()
 
 
 async def _save_last(engine: Engine, live: Live) -> None:

@@ -16,6 +16,8 @@ from core.catalog import BranchRow, Catalog
 from core.daemon.held import Held
 from core.diff.index import PathIndex
 from core.engine.live import Live
+from core.engine.members import Members
+from core.engine.reaping import Reaping
 from core.errors import Conflict, NotFound
 from core.graph import Ref, resolve
 from core.home import Home
@@ -51,6 +53,10 @@ class Engine:
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     started: float = field(default_factory=time.time)
     needed: Counter[str] = field(default_factory=Counter)
+    members: Members = field(default_factory=Members)
+    reaping: Reaping = field(default_factory=Reaping)
+    requests: set[str] = field(default_factory=set)
+    worked: float = 0.0
     _sequence: int = 0
     _listeners: set[asyncio.Queue[Event | None]] = field(default_factory=set)
 
@@ -62,6 +68,22 @@ class Engine:
             yield
         finally:
             self.needed -= Counter(layers)
+
+    @contextmanager
+    def working(self, request_id: str) -> Iterator[None]:
+        """A verb at work: the pool is not refilled meanwhile."""
+        self.requests.add(request_id)
+        try:
+            yield
+        finally:
+            self.requests.discard(request_id)
+            self.worked = time.monotonic()
+            self.members.changed.set()
+
+    def quiet_s(self) -> float:
+        """How long no verb has been at work; a build does not count, it takes minutes."""
+        building = 1 if self.building is not None else 0
+        return 0.0 if len(self.requests) > building else time.monotonic() - self.worked
 
     # -- events ----------------------------------------------------------------------------------------------
 
@@ -152,7 +174,8 @@ class Engine:
             base for live in self.live.values() for base in (live.base, live.machine.disk_base) if base
         }
         states = [hot.captured for hot in self.sealer.all()]
-        return machines | {base for state in states for base in (state.base, state.disk_base) if base}
+        hot = {base for state in states for base in (state.base, state.disk_base) if base}
+        return machines | hot | {warm.base for warm in self.members}
 
     def damage(self, commits: Iterable[str]) -> str | None:
         """What is damaged of these commits and a machine wanted to read, in words; None when nothing is."""
@@ -164,9 +187,14 @@ class Engine:
 
     def layers_needed(self) -> frozenset[str]:
         """The disk layers that machines, hot commits and verbs at work have."""
-        machines = (layer for live in self.live.values() for layer in live.machine.layers)
-        hot = (layer for found in self.sealer.all() for layer in found.captured.layers)
-        return frozenset((*machines, *hot, *self.needed))
+        machines = [live.machine for live in self.live.values()] + [warm.machine for warm in self.members]
+        layers = [layer for machine in machines for layer in machine.layers]
+        hot = [layer for found in self.sealer.all() for layer in found.captured.layers]
+        return frozenset((*layers, *hot, *self.needed))
+
+    def free_number(self) -> int:
+        """A network number that nobody has: no branch, no machine that waits, nothing being taken apart."""
+        return self.catalog.free_number(self.members.numbers | self.reaping.numbers)
 
     def set_branch(self, branch: str, **changes: object) -> BranchRow:
         """Change a branch's row and tell who shows it."""

@@ -5,7 +5,8 @@ import shutil
 from importlib.metadata import version
 
 from core.engine.context import Engine
-from core.engine.fork import available_bytes
+from core.engine.memory import available_bytes
+from core.engine.pool import waiting
 from core.model import DaemonStatus, Finding
 from core.network import probe
 
@@ -25,8 +26,9 @@ def status(engine: Engine) -> DaemonStatus:
     """The daemon and what it holds."""
     holder = engine.held.holdings().pid
     return DaemonStatus(
-        os.getpid(), holder, version("vertui"), str(engine.home.root), len(engine.live), engine.started
-    )
+        os.getpid(), holder, version("vertui"), str(engine.home.root), len(engine.live), engine.started,
+        waiting(engine),
+    )  # fmt: skip
 
 
 def findings(engine: Engine) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from pathlib import Path
+from itertools import zip_longest
 
 from core.catalog import BranchRow
 from core.engine import start
@@ -10,9 +10,12 @@ from core.engine.capture import make_hot, shoot
 from core.engine.context import Engine, new_id
 from core.engine.hot import Shot
 from core.engine.live import Live
+from core.engine.members import LastFork, Warm
+from core.engine.memory import available_bytes
 from core.engine.operations import operation
 from core.engine.start import Source
 from core.engine.transfer import check_trusted, trusted
+from core.engine.warm import end_warm
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
 from core.graph import Ref
 from core.model import BranchState, Child, Commit, Forked, check_name
@@ -31,12 +34,10 @@ async def up(engine: Engine, request_id: str, image_name: str | None, name: str)
     """
     image = engine.image(image_name)
     _check_names(engine, [name])
-    await _check_room(1)
+    await _check_room(engine, 1)
     async with operation(engine, request_id, "up", f"up {name} from image {image.name}") as record:
         source = await start.source_of(engine, image.golden)
-        row = _new_row(engine, name, source, image.golden, None)
-        with engine.catalog.transaction():
-            engine.catalog.put_branch(row)
+        row = _rows(engine, None, [name], source, image.golden, None)[0]
         child, _ = await _loaded(engine, row, source)
         if isinstance(child, Live):
             outcome = await _woken(engine, child, row, time.perf_counter(), None)
@@ -77,7 +78,7 @@ async def fork(
     live = engine.live.get(engine.branch(found.branch).id) if found.branch else None
     if live is None:
         check_trusted(trusted(engine, found.commit) if trust else engine.catalog.commit(found.commit))
-    await _check_room(n, live)
+    await _check_room(engine, n, live)
     intent = {"names": names}
     async with operation(
         engine, request_id, "fork", f"fork {ref} into {names[0]}…{names[-1]}", intent
@@ -92,6 +93,8 @@ async def fork(
         else:
             made = await _fork_commit(engine, record.id, found, names, command, began)
         commit, children = made
+        forked = engine.catalog.named(found.branch) if live is not None and found.branch else None
+        engine.members.last_fork = LastFork(forked.id if forked else None, commit.id)
         ids = [row.id for row in (engine.catalog.named(child.name) for child in children) if row]
         record.inverse = {"prune": ids}
     pause = (commit.pause_ms, commit.felt_pause_ms) if live else (0.0, 0.0)
@@ -170,26 +173,38 @@ async def _fork_commit(
 
 
 def _rows(
-    engine: Engine, fork: int, names: list[str], source: Source, commit: str, parent: str | None
+    engine: Engine, fork: int | None, names: list[str], source: Source, commit: str, parent: str | None
 ) -> list[BranchRow]:
-    """The children's rows, written before their machines exist: what a crash leaves can be told and removed."""
+    """The children's rows, written before their machines exist or are loaded: what a crash leaves can be told and
+    removed. Machines that wait for such children are claimed here.
+    """
+    waiting = engine.members.claim(source.image, source.base, commit, len(names))
+    try:
+        return _write_rows(engine, fork, names, source.image.id, source.base, commit, parent, waiting)
+    except BaseException:
+        engine.members.give_back(waiting)
+        raise
+
+
+def _write_rows(
+    engine: Engine, fork: int | None, names: list[str], image: str, base: str, commit: str, parent: str | None,
+    waiting: list[Warm],
+) -> list[BranchRow]:  # fmt: skip
+    """Rows with the numbers and machines of those that wait, the rest with new ones."""
     rows = []
     with engine.catalog.transaction():
-        for name in names:
-            rows.append(_new_row(engine, name, source, commit, parent, fork))
+        for name, warm in zip_longest(names, waiting):
+            number = warm.network.index if warm else engine.free_number()
+            rows.append(
+                BranchRow(
+                    new_id(), name, BranchState.STARTING, "", image, commit, commit, parent, time.time(),
+                    number, fork, warm.machine.id if warm else new_id(), base=base,
+                )
+            )  # fmt: skip
             engine.catalog.put_branch(rows[-1])
     for row in rows:
         engine.publish("branch", row.name, f"{row.name} is starting")
     return rows
-
-
-def _new_row(
-    engine: Engine, name: str, source: Source, commit: str, parent: str | None, fork: int | None = None
-) -> BranchRow:
-    return BranchRow(
-        new_id(), name, BranchState.STARTING, "", source.image.id, commit, commit, parent, time.time(),
-        engine.catalog.free_number(), fork, new_id(), base=source.base,
-    )  # fmt: skip
 
 
 async def _load_all(
@@ -262,6 +277,9 @@ async def _woken(
 async def _discard(engine: Engine, rows: list[BranchRow]) -> None:
     """Remove children of a fork that failed as a whole."""
     for row in rows:
+        claimed = engine.members.claimed.get(row.machine or "")
+        if claimed:
+            await end_warm(engine, claimed)
         live = engine.live.get(row.id)
         if live:
             await start.end(engine, live)
@@ -294,19 +312,14 @@ def _check_names(engine: Engine, names: list[str]) -> list[str]:
     return names
 
 
-async def _check_room(n: int, live: Live | None = None) -> None:
+async def _check_room(engine: Engine, n: int, live: Live | None = None) -> None:
     """Refuse before anything starts what would not fit in memory."""
     delta = await live.machine.changed_bytes() if live else 0
     each, free = delta + CHILD_BYTES, int(available_bytes() * BUDGET_SHARE)
+    if n * each > free and engine.members.waiting:  # what waits goes first when memory is short
+        await asyncio.gather(*(end_warm(engine, warm) for warm in list(engine.members.waiting)))
+        free = int(available_bytes() * BUDGET_SHARE)
     if n * each > free:
         raise NoRoom(
             f"{n} branches need {n * each >> 20} MiB of memory, {free >> 20} MiB are free: {free // each} would fit"
         )
-
-
-def available_bytes() -> int:
-    """Memory the kernel would give without swapping (MemAvailable)."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    raise NoRoom("/proc/meminfo does not tell how much memory is available")

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from core.catalog import BranchRow
 from core.engine.context import Engine
 from core.engine.images import image_bytes
 from core.engine.live import Live
+from core.engine.memory import pss_bytes
+from core.engine.pool import waiting
 from core.errors import VertuiError
 from core.graph import kept
 from core.model import Branch, Tree
@@ -25,7 +26,8 @@ async def tree(engine: Engine) -> Tree:
         for commit, parents in kept(engine.catalog.commits(), engine.catalog.commits(deleted=True))
     )
     images = tuple(replace(image, size_bytes=image_bytes(engine, image)) for image in engine.catalog.images())
-    return Tree(tuple(branches), commits, images, next((row.name for row in rows if row.id == trunk), None))
+    name = next((row.name for row in rows if row.id == trunk), None)
+    return Tree(tuple(branches), commits, images, name, await asyncio.to_thread(waiting, engine))
 
 
 async def branch(engine: Engine, row: BranchRow, trunk: str | None = None) -> Branch:
@@ -49,17 +51,9 @@ async def branch(engine: Engine, row: BranchRow, trunk: str | None = None) -> Br
 async def _figures(engine: Engine, live: Live) -> tuple[int, int, int]:
     """PSS, changed memory and the written disk layer, in bytes; zero for what just ended."""
     changed = disk = 0
-    memory = await asyncio.to_thread(_pss_bytes, live.machine.pid)
+    memory = await asyncio.to_thread(pss_bytes, live.machine.pid)
     with contextlib.suppress(VertuiError):
         changed = await live.machine.changed_bytes()
     with contextlib.suppress(OSError, IndexError):
         disk = engine.store.layer_path(live.machine.layers[-1]).stat().st_blocks * 512
     return memory, changed, disk
-
-
-def _pss_bytes(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0

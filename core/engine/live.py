@@ -94,6 +94,7 @@ class Live:
         self.console = Console()
         self.lock = asyncio.Lock()
         self.closing = False
+        self.ended = False
         self.quiesced = False
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()

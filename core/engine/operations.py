@@ -65,6 +65,8 @@ async def once(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]])
     The run goes on when its client hangs up: a verb is not left half done because nobody waits for it.
     """
     earlier = engine.catalog.requested(request_id)
+    if request_id in engine.requests:
+        raise Conflict(f"{earlier.summary if earlier else 'this'} is still at work")
     if earlier is None:
         return await asyncio.shield(asyncio.create_task(_answered(engine, request_id, run)))
     if earlier.state is OperationState.FAILED:
@@ -79,7 +81,8 @@ async def once(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]])
 
 
 async def _answered(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]]) -> Any:
-    result = json.loads(json.dumps(encode(await run())))
+    with engine.working(request_id):
+        result = json.loads(json.dumps(encode(await run())))
     begun = engine.catalog.requested(request_id)
     if begun is not None:
         engine.catalog.change_operation(begun.id, result=result)

@@ -11,6 +11,7 @@ from core.engine.context import Engine, new_id
 from core.engine.images import remove_image
 from core.engine.operations import operation
 from core.engine.trash import empty, purge
+from core.engine.warm import let_go
 from core.errors import Conflict
 from core.graph import Graph
 from core.model import Commit, Operation, Plan
@@ -203,3 +204,4 @@ async def _empty(engine: Engine, plan: Plan) -> None:
 
 async def _remove_image(engine: Engine, plan: Plan) -> None:
     remove_image(engine, plan.files[0])
+    await let_go(engine)

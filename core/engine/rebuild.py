@@ -85,7 +85,7 @@ def _put_branches(engine: Engine, added: set[str]) -> list[str]:
 def _row(engine: Engine, name: str, head: Commit, parent: str | None, parent_branch: str | None) -> BranchRow:
     return BranchRow(
         new_id(), name, BranchState.STOPPED, REASON, head.image, head.id, parent, parent_branch, time.time(),
-        engine.catalog.free_number(),
+        engine.free_number(),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from core.engine.bases import base_of
 from core.engine.context import Engine
 from core.engine.live import Live
 from core.engine.start import end
+from core.engine.warm import end_warm
 from core.errors import VertuiError
 from core.model import BranchState, OperationState
 from core.store.views.keeper import KEY as VIEWS
@@ -115,6 +116,10 @@ def watch(engine: Engine) -> None:
         live = next((live for live in engine.live.values() if f"{MACHINE}{live.machine.id}" == key), None)
         if live is not None and not live.closing:
             later(_ended(engine, live, status))
+        warm = engine.members.find(key.removeprefix(MACHINE))
+        if warm is not None:
+            later(end_warm(engine, warm))
+            engine.members.changed.set()
 
     engine.held.watch(on_exit)
 

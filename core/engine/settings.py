@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.engine.context import Engine
+from core.engine.members import FLOOR_MIB, MACHINES, SPARES
 from core.errors import NotFound, UsageError
 from core.model import Setting
 from core.store.pack_writer import FRAME_PAGES, LEVEL
@@ -25,6 +26,9 @@ SETTINGS = {
     "store.frame-pages": Known(
         FRAME_PAGES, 4, 64, "pages compressed together from now on: more is smaller, slower to read one of"
     ),
+    "pool.machines": Known(MACHINES, 0, 64, "started machines that wait for forks, 12 MB each"),
+    "pool.spares": Known(SPARES, 0, 16, "loaded machines that wait for forks of a likely commit, each"),
+    "pool.floor-mib": Known(FLOOR_MIB, 0, 1 << 20, "available memory, in MiB, below which none waits"),
 }
 
 
@@ -57,6 +61,7 @@ def use(engine: Engine) -> None:
     """Let the settings take effect."""
     level, frame_pages = value(engine, "store.level"), value(engine, "store.frame-pages")
     engine.store.tune(level=level, frame_pages=frame_pages)
+    engine.members.changed.set()
 
 
 def _known(key: str) -> Known:

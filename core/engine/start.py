@@ -1,7 +1,6 @@
 """Machines out of commits: loaded, continued, and made distinct before anything but the agent runs in them."""
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -9,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.catalog import BranchRow
-from core.engine.bases import base_of, disk_of, make_layer
+from core.engine.bases import disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import FREEZE_S, Live
+from core.engine.members import Warm
 from core.engine.transfer import check_trusted
-from core.errors import Conflict, VertuiError
+from core.engine.warm import end_machine, end_warm, start_warm
+from core.errors import Conflict, MachineFailed, VertuiError
 from core.guest.identity import make_identity
 from core.machine.memory import Pages, Table
-from core.machine.protocol import Machine
 from core.model import PAGE_BYTES, BranchState, CommitState, Image
-from core.network.protocol import Network
 from core.store.protocol import Captured
 
 NO_PAGES = np.empty(0, np.uint32), np.empty((0, PAGE_BYTES), np.uint8)
@@ -65,75 +64,93 @@ def source_in_ram(image: Image, captured: Captured) -> Source:
 
 
 async def load(engine: Engine, row: BranchRow, source: Source) -> Live:
-    """A branch's machine, loaded and not yet continued. On failure nothing is left of it."""
-    layer = new_id()
-    with engine.needing(layer, *source.layers):
-        return await _load(engine, row, source, layer)
+    """A branch's machine, loaded and not yet continued: the one its row has claimed, or a new one.
+
+    On failure nothing is left of it.
+    """
+    warm = engine.members.claimed.pop(row.machine or "", None)
+    if warm is None:
+        warm = await _new(engine, row, source)
+    elif warm.commit is None:
+        try:
+            await load_warm(engine, warm, source)
+        except MachineFailed:  # it may have ended while it waited
+            row = engine.catalog.change_branch(row.id, machine=new_id())
+            warm = await _new(engine, row, source)
+    return give(engine, row, warm)
 
 
-async def _load(engine: Engine, row: BranchRow, source: Source, layer: str) -> Live:
-    network: Network = await asyncio.to_thread(engine.network.create, row.number)
-    machine: Machine | None = None
-    directory = engine.home.images / source.image.id
-    try:
-        await asyncio.to_thread(make_layer, engine, directory, layer)
-        machine = await _start(engine, row, source, network)
-        layers = [engine.layer(name) for name in (*source.layers, layer)]
-        await machine.open_disk(disk_of(engine, source.disk_base), layers)
-        await machine.load(source.pages, source.table, source.devices)
-        engine.held.keep(f"net:{row.number}", network.namespace_fd)
-    except BaseException:
-        if machine:
-            await machine.close()
-        await asyncio.to_thread(network.close)
-        engine.store.layer_path(layer).unlink(missing_ok=True)
-        raise
-    live = Live(row.id, machine, network, source.base)
-    engine.live[row.id] = live
+async def _new(engine: Engine, row: BranchRow, source: Source) -> Warm:
+    warm = await start_warm(engine, source.image, source.base, row.number, row.machine)
+    await load_warm(engine, warm, source)
+    return warm
+
+
+def give(engine: Engine, row: BranchRow, warm: Warm) -> Live:
+    """Make a loaded machine the branch's."""
+    engine.members.claimed.pop(warm.machine.id, None)
+    if row.base != warm.base:
+        engine.catalog.change_branch(row.id, base=warm.base)
+    live = engine.live[row.id] = Live(row.id, warm.machine, warm.network, warm.base)
     return live
 
 
-async def _start(engine: Engine, row: BranchRow, source: Source, network: Network) -> Machine:
-    machine = row.machine or new_id()
-    base = await base_of(engine, source.base)
-    try:
-        return await engine.hypervisor.start(machine, source.image.spec, base, network.tap_fd or -1, None)
-    finally:
-        os.close(base.descriptor)
+async def load_warm(engine: Engine, warm: Warm, source: Source) -> None:
+    """Give a started machine a state's disk, memory and devices; it does not run yet. On failure it is ended."""
+    layer = new_id()
+    with engine.needing(layer, *source.layers):
+        try:
+            await asyncio.to_thread(make_layer, engine, engine.home.images / source.image.id, layer)
+            layers = [engine.layer(name) for name in (*source.layers, layer)]
+            await warm.machine.open_disk(disk_of(engine, source.disk_base), layers)
+            await warm.machine.load(source.pages, source.table, source.devices)
+        except BaseException:
+            await end_warm(engine, warm)
+            engine.store.layer_path(layer).unlink(missing_ok=True)
+            raise
 
 
 async def wake(
     engine: Engine,
     live: Live,
     row: BranchRow,
-    true: Awaitable[object] | None = None,
+    committed: Awaitable[object] | None = None,
     *,
     quiesced: bool = True,
 ) -> float:
     """Continue a loaded machine and give it an identity of its own; how long `cont` took, in ms.
 
-    Its processes stay frozen and its link down until the identity is confirmed, and until its commit is `true`; on
-    failure the machine is ended.
+    Its processes stay frozen and its link down until the identity is confirmed, and until its commit is there; on failure
+    the machine is ended.
     """
     began = time.perf_counter()
     try:
         await live.machine.cont()
-        cont_ms = (time.perf_counter() - began) * 1000
-        await live.console.open(live.machine.console_socket)
-        agent = await live.connect()
+    except BaseException:
+        await end(engine, live)
+        raise
+    cont_ms = (time.perf_counter() - began) * 1000
+    await make_distinct(engine, live, row, committed, quiesced=quiesced)
+    return cont_ms
+
+
+async def make_distinct(
+    engine: Engine, live: Live, row: BranchRow, committed: Awaitable[object] | None = None, *, quiesced: bool
+) -> None:
+    """The part of `wake` that follows `cont`."""
+    try:
+        _, agent = await asyncio.gather(live.console.open(live.machine.console_socket), live.connect())
         if not quiesced:
             await agent.freeze(FREEZE_S)
         await agent.identity(make_identity(row.name))
         engine.reach("wake.distinct")
-        if true is not None:
-            await asyncio.shield(true)
-        await agent.thaw()
-        await asyncio.to_thread(live.network.set_link, True)
+        if committed is not None:
+            await asyncio.shield(committed)
+        await asyncio.gather(agent.thaw(), asyncio.to_thread(live.network.set_link, True))
     except BaseException:
         await end(engine, live)
         raise
     engine.set_branch(row.id, state=BranchState.RUNNING, reason="", started=time.time())
-    return cont_ms
 
 
 async def start_again(engine: Engine, row: BranchRow) -> BranchRow:
@@ -152,11 +169,14 @@ async def start_again(engine: Engine, row: BranchRow) -> BranchRow:
 
 
 async def end(engine: Engine, live: Live) -> None:
-    """End a branch's machine and everything that belongs to it; idempotent. So do its disk layers that no other has."""
+    """End a branch's machine and everything that belongs to it; idempotent. So do its disk layers that no other has.
+
+    Its network is taken apart afterwards, in the background.
+    """
     engine.live.pop(live.branch, None)
-    layers = live.machine.layers
-    await live.close()
-    engine.held.drop(f"net:{live.network.index}")
-    if layers:
-        engine.store.layer_path(layers[-1]).unlink(missing_ok=True)
-        engine.collect_layers()
+    if live.ended:
+        return
+    live.ended = True
+    await live.leave()
+    await end_machine(engine, live.machine)
+    engine.reaping.begin(engine.held, live.network)

@@ -8,6 +8,7 @@ from core.daemon.codec import encode
 from core.engine.changes import Change, apply
 from core.engine.context import Engine, new_id
 from core.engine.operations import operation
+from core.engine.warm import let_go
 from core.errors import Ambiguous, NotFound
 from core.model import Operation, Plan, TrashEntry
 
@@ -78,6 +79,7 @@ async def empty(engine: Engine, plan: Plan) -> None:
 
 async def purge(engine: Engine, commits: Iterable[str]) -> None:
     """Free what commits without a row took: rows are gone first, so a crash leaves only what the next sweep takes."""
+    await let_go(engine)
     for commit in set(commits) - engine.bases():
         await asyncio.to_thread(engine.store.delete, commit)
     await free(engine)
@@ -85,6 +87,7 @@ async def purge(engine: Engine, commits: Iterable[str]) -> None:
 
 async def free(engine: Engine) -> int:
     """Free what no commit, also none in the trash, and no machine needs; bytes freed."""
+    await let_go(engine)
     freed = engine.collect_layers()
     keep = {row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted)}
     return freed + await asyncio.to_thread(engine.store.gc, frozenset(keep | engine.bases()))

@@ -10,6 +10,7 @@ from core.errors import DaemonUnavailable
 from core.home import Home, find_home
 from core.model import Finding
 from vertui.commands.options import Json, new_app
+from vertui.listing import waits
 from vertui.output import say_json, styled
 from vertui.session import connect, listens
 from vertui.text import age, printable
@@ -82,6 +83,7 @@ def status(json: Json = False) -> None:
         ("version", facts.version),
         ("home", printable(facts.home)),
         ("machines", str(facts.machines)),
+        ("waiting", waits(facts.waiting) or "nothing"),
         ("up", age(time.time() - facts.started)),
     ]
     for name, value in rows:

@@ -1,0 +1,68 @@
+"""Machines of no branch: started on a commit's memory, and ended."""
+
+import asyncio
+import contextlib
+import os
+
+from core.engine.bases import base_of
+from core.engine.context import Engine, new_id
+from core.engine.members import Warm
+from core.machine.protocol import Machine
+from core.model import Image
+
+
+async def start_warm(
+    engine: Engine, image: Image, base: str, number: int, machine: str | None = None
+) -> Warm:
+    """A machine on a commit's memory with a network and no disk yet. On failure nothing is left of it."""
+    await engine.reaping.done(number)
+    network = await asyncio.to_thread(engine.network.create, number)
+    try:
+        memory = await base_of(engine, base)
+        try:
+            started = await engine.hypervisor.start(
+                machine or new_id(), image.spec, memory, network.tap_fd or -1, None
+            )
+        finally:
+            os.close(memory.descriptor)
+    except BaseException:
+        engine.reaping.begin(engine.held, network)
+        raise
+    warm = Warm(started, network, image, base)
+    try:
+        await asyncio.to_thread(engine.held.keep, f"net:{number}", network.namespace_fd)
+    except BaseException:
+        await end_warm(engine, warm)
+        raise
+    return warm
+
+
+async def end_warm(engine: Engine, warm: Warm) -> None:
+    """End a machine of no branch and what belongs to it; idempotent, never fails."""
+    if warm in engine.members.waiting:
+        engine.members.waiting.remove(warm)
+    engine.members.claimed.pop(warm.machine.id, None)
+    if warm.ended:
+        return
+    warm.ended = True
+    await end_machine(engine, warm.machine)
+    engine.reaping.begin(engine.held, warm.network)
+
+
+async def end_machine(engine: Engine, machine: Machine) -> None:
+    """End a machine, and its disk layers that no other has."""
+    layers = machine.layers
+    await machine.close()
+    if layers:
+        with contextlib.suppress(OSError):
+            engine.store.layer_path(layers[-1]).unlink(missing_ok=True)
+            engine.collect_layers()
+
+
+async def let_go(engine: Engine) -> None:
+    """End what waits on commits that no row names and no branch's machine maps: nothing else keeps those."""
+    rows = {commit.id for deleted in (False, True) for commit in engine.catalog.commits(deleted=deleted)}
+    kept = rows | {live.base for live in engine.live.values() if live.base}
+    for warm in list(engine.members.waiting):
+        if warm.base not in kept:
+            await end_warm(engine, warm)

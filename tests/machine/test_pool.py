@@ -1,0 +1,151 @@
+"""Machines that wait for forks: taken, distinct when they run, and never in the way or left behind."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.daemon.client import Client
+from core.daemon.start import ensure_daemon
+from core.home import Home
+from core.model import Waiting
+from tests.guests import Guest
+
+DEADLINE_S = 60.0
+DISTINCT = "hostname; cat /etc/machine-id; head -c 16 /dev/urandom | od -An -tx1"
+
+
+def eventually(what: Callable[[], bool]) -> None:
+    """Wait for what happens in the background."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not what():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.1)
+
+
+def waiting(client: Client) -> Waiting:
+    """What waits now."""
+    return client.tree().waiting
+
+
+def full(client: Client, machines: int = 8, spares: int = 2) -> None:
+    """Wait until the pool holds so many."""
+    eventually(lambda: (waiting(client).machines, waiting(client).spares) == (machines, spares))
+
+
+def idle_pids(client: Client) -> set[int]:
+    """The machines of no branch."""
+    branches = {branch.pid for branch in client.tree().branches}
+    return {pid for pid in machine_pids(client.home) if pid not in branches}
+
+
+def machine_pids(home: Home) -> set[int]:
+    """Every QEMU of the home."""
+    mark = b"VERTUI_HOME=" + os.fsencode(home.root) + b"\0"
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = mark in (process / "environ").read_bytes()
+            if ours and b"qemu-system" in (process / "cmdline").read_bytes():
+                found.add(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_fork_takes_machines_that_wait(main: Guest, client: Client) -> None:
+    full(client)
+    main.text("echo kept > /dev/shm/kept")
+    ready = idle_pids(client)
+    children = client.fork("main", 3).children
+    assert all(child.ok for child in children), children
+    pids = {branch.pid for branch in client.tree().branches if branch.name != "main"}
+    assert pids <= ready
+    told = [main.other(child.name).text(f"cat /dev/shm/kept; {DISTINCT}").splitlines() for child in children]
+    assert [lines[0] for lines in told] == ["kept"] * 3
+    assert all(len(set(values)) == 3 for values in list(zip(*told, strict=True))[1:])
+    assert len({child.address for child in children}) == 3
+    full(client, spares=4)  # the golden commit's, and the new head's
+
+
+def test_children_of_spares_are_the_commit_and_distinct(main: Guest, client: Client) -> None:
+    main.text("echo first > /root/state; echo first > /dev/shm/state")
+    made = client.commit("main").commit
+    main.text("echo second > /root/state; echo second > /dev/shm/state")
+    full(client, spares=4)
+    ready = idle_pids(client)
+    children = client.fork(made.id, 2, "s").children
+    assert all(child.ok for child in children), children
+    pids = {branch.pid for branch in client.tree().branches if branch.name != "main"}
+    assert pids <= ready
+    told = [main.other(child.name).text(DISTINCT).splitlines() for child in children]
+    assert all(len(set(values)) == 2 for values in zip(*told, strict=True)), told
+    assert [lines[0] for lines in told] == ["s1", "s2"]
+    for child in children:
+        assert main.other(child.name).text("cat /root/state /dev/shm/state") == "first\nfirst"
+        assert client.diff(made.id, child.name)["entries"] == []
+    more = client.fork(made.id, 3, "t").children  # more than there are spares
+    assert all(child.ok for child in more), more
+    assert {main.other(child.name).text("hostname") for child in more} == {"t1", "t2", "t3"}
+
+
+def test_a_member_that_dies_is_not_handed_out(main: Guest, client: Client) -> None:
+    full(client)
+    dead = idle_pids(client)
+    for pid in dead:
+        os.kill(pid, signal.SIGKILL)
+    children = [*client.fork("main", 2).children, *client.fork(golden(client), 1, "g").children]
+    assert all(child.ok for child in children), children
+    assert {main.other(child.name).text("hostname") for child in children} == {"b1", "b2", "g1"}
+    eventually(lambda: not dead & machine_pids(client.home))
+    eventually(lambda: waiting(client).machines == 8)
+
+
+def test_a_new_daemon_sweeps_and_an_ending_one_takes_them_along(main: Guest, client: Client) -> None:
+    full(client)
+    before = idle_pids(client)
+    os.kill(client.status().pid, signal.SIGKILL)
+    ensure_daemon(client.home)
+    assert main.text("echo alive") == "alive"
+    full(client, spares=2)
+    assert not before & machine_pids(client.home)
+    client.stop_daemon()
+    eventually(lambda: len(machine_pids(client.home)) == 1)
+    ensure_daemon(client.home)
+    assert main.text("echo alive") == "alive"
+
+
+@pytest.mark.parametrize("key", ["pool.machines", "pool.spares", "pool.floor-mib"])
+def test_settings_turn_it_off_and_on(main: Guest, client: Client, key: str) -> None:
+    full(client)
+    client.change_setting(key, str(1 << 20) if key == "pool.floor-mib" else "0")
+    off = {"pool.machines": (0, 2), "pool.spares": (8, 0), "pool.floor-mib": (0, 0)}[key]
+    full(client, *off)
+    assert client.fork("main", 1).children[0].ok
+    assert len(idle_pids(client)) == sum(off) or key != "pool.floor-mib"
+    client.change_setting(key, None)
+    eventually(lambda: waiting(client).machines == 8 and waiting(client).spares >= 2)
+
+
+def test_a_spare_ends_with_its_commit(main: Guest, client: Client) -> None:
+    full(client)
+    client.fork("main", 1)
+    made = client.commit("b1").commit
+    client.fork(made.id, 1, "c")
+    full(client, spares=6)  # golden, main's head, and the commit forked last
+    plan = client.plan_prune(["b1", "c1"], now=True)
+    assert made.id in plan.commits
+    client.execute(plan)
+    assert not list(client.home.commits.glob(f"{made.id}*"))
+    full(client, spares=4)
+    assert client.check_store(100.0) == []
+    needed = {path.stem for path in client.home.layers.iterdir()}
+    assert len(needed) == 5  # main's, and one a spare
+
+
+def golden(client: Client) -> str:
+    """The image's golden commit."""
+    return client.tree().images[0].golden
