@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from core.home import Home, find_home
 from tests.guests import Guest
 from tests.leaks import Traces, host_traces
 
+for _signal in (signal.SIGHUP, signal.SIGINT):  # a run in the background may have been told to ignore them
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, signal.SIG_DFL if _signal is signal.SIGHUP else signal.default_int_handler)
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "build" / "test-home"  # kept between runs: building the same image again is instant
 

@@ -120,8 +120,8 @@ async def wake(
 ) -> float:
     """Continue a loaded machine and give it an identity of its own; how long `cont` took, in ms.
 
-    Its processes stay frozen and its link down until the identity is confirmed, and until its commit is there; on failure
-    the machine is ended.
+    Its processes stay frozen and its link down until the identity is confirmed, and until its commit is there; on
+    failure the machine is ended.
     """
     began = time.perf_counter()
     try:

@@ -14,12 +14,11 @@ from core.errors import NotFound
 from core.home import Home
 from core.store.views.keeper import KEY as VIEWS
 from tests.conftest import full
-from tests.guests import Guest
+from tests.guests import Guest, one_layer_each
 
 MEGABYTES = 100 if full() else 20
 KILLS, MACHINES = (20, 8) if full() else (4, 2)
 SUCCESSOR_S = 1.0
-SHORTENED_S = 20.0
 COUNTER = f"""
 import hashlib, os, random, time
 room = random.Random(7).randbytes({MEGABYTES} << 20)
@@ -92,16 +91,6 @@ def test_a_cold_child_is_the_committed_machine(main: Guest, client: Client, home
     again, later = ask(cold)
     assert again == digest and count < later < count + 6000
     assert cold.text(TREE) == tree
-
-
-def one_layer_each(client: Client) -> int:
-    """How many layers there are, once no machine has more than one: soon after commits are sealed."""
-    deadline = time.monotonic() + SHORTENED_S
-    while True:
-        layers = len(list(client.home.layers.iterdir()))
-        if layers == len(client.tree().branches) or time.monotonic() > deadline:
-            return layers
-        time.sleep(0.05)
 
 
 def test_commits_leave_no_chain(main: Guest, client: Client, home: Home) -> None:
