@@ -1,4 +1,8 @@
-"""How the holder and the porter start a process: own session, given descriptors, and it ends with its parent."""
+"""How the holder and the porter start a process: given descriptors, and it ends with its parent.
+
+All are of the holder's session, which has no terminal: the kernel shares the processor out between sessions first
+(sched_autogroup), and a vCPU thread's niceness only counts within its own.
+"""
 
 import fcntl
 import os
@@ -21,7 +25,7 @@ def spawn(argv: Sequence[str], descriptors: Sequence[int]) -> int:
 def _become(argv: Sequence[str], descriptors: Sequence[int]) -> None:
     """In the child: never returns. What goes wrong is said on descriptor 2, and the exit status is 127."""
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         linux.die_with_parent(signal.SIGKILL)
         linux.without_huge_pages()
         signal.set_wakeup_fd(-1)
