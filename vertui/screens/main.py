@@ -115,11 +115,12 @@ class MainScreen(VertuiScreen):
         self._welcome.jobs(jobs)
 
     def _show_tree(self, tree: Tree, rows: Sequence[LaneRow]) -> None:
-        first, before, self.shown = not self.shown.branches, self.tree_view.node, tree
+        first, had_trunk = not self.shown.branches, bool(self.shown.trunk)
+        before, self.shown = self.tree_view.node, tree
         if first:
             self.say("")
         self.tree_view.show_tree(rows)
-        if first:
+        if tree.trunk and not had_trunk:  # a first machine is there before it is the trunk
             self.tree_view.go_home()
         self._welcome.show(tree)
         self._offer(self.welcoming)
