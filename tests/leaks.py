@@ -34,7 +34,8 @@ def host_traces(root: Path) -> Traces:
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             if process.name == str(os.getpid()) or mark not in (process / "environ").read_bytes():
                 continue
-            processes.add(f"{process.name} {command[:200]}")
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            processes.add(f"{process.name} (of {parent}) {command[:200]}")
             namespaces.add(str((process / "ns/net").readlink()))
             targets = [str(descriptor.readlink()) for descriptor in (process / "fd").iterdir()]
         except OSError:

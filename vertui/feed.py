@@ -21,6 +21,7 @@ from vertui.lanes import LaneRow, rows
 if TYPE_CHECKING:
     from core.daemon.streams import StreamMessage
 
+STOP_S = 2.0  # what a daemon takes to start
 FETCH_INTERVAL_S = 0.1  # ten trees a second is as much as an eye can follow
 BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
 TAIL_BYTES = 16 * 1024  # of a running command's output, what a console pane may want
@@ -125,18 +126,24 @@ class Watcher:
         self._news = News(None, [], (), None)
         self._stopped = threading.Event()
         self._events: Events | None = None
+        self._thread: threading.Thread | None = None
         self.feed: Feed | None = None  # once it is open
 
     def start(self) -> None:
         """Begin to follow."""
-        threading.Thread(target=self._connect, name="feed", daemon=True).start()
+        self._thread = threading.Thread(target=self._connect, name="feed", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        """Follow no more; both threads end."""
+        """Follow no more; both threads end. A daemon that is just being started is waited for a little: it must not
+        come up behind whoever ends everything next.
+        """
         self._stopped.set()
         self._wakes.put(None)
         if self._events is not None:
             self._events.close()
+        if self._thread is not None:
+            self._thread.join(STOP_S)
 
     def poke(self) -> None:
         """Fetch the tree although no event came."""
