@@ -129,7 +129,9 @@ class Branch:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What is kept ready for forks: started machines, spares (loaded as well), what they take, how many are being made."""
+    """What is kept ready for forks: started machines, spares (loaded as well), what they take, and how many are being
+    made.
+    """
 
     machines: int = 0
     spares: int = 0
