@@ -3,7 +3,8 @@
 SQLite in WAL mode with synchronous=FULL: a transaction here is the sole commit point. Whatever it names is on disk
 before it is written (`PageStore.put` returns after fsync), so a row is never ahead of its files.
 
-Used from the daemon's event loop only; every method takes well under a millisecond but for the commit's fsync.
+Used from the daemon's event loop only; every method takes well under a millisecond but for the commit's fsync. Lists
+of commits and branches are kept until one changes: every verb looks through them.
 """
 
 import json
@@ -100,6 +101,8 @@ class Catalog:
     """Rows in and out. Wrap several changes in `transaction` to make them one."""
 
     def __init__(self, path: Path) -> None:
+        self._commits: dict[bool, tuple[Commit, ...]] = {}
+        self._branches: dict[bool, tuple[BranchRow, ...]] = {}
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
@@ -146,6 +149,7 @@ class Catalog:
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+                self._forget()
 
     # -- settings, images ------------------------------------------------------------------------------------
 
@@ -181,8 +185,12 @@ class Catalog:
 
     def commits(self, *, deleted: bool = False) -> list[Commit]:
         """All commits, or all in the trash, oldest first."""
-        rows = self._read(f"SELECT * FROM commits WHERE deleted IS {_null(deleted)} ORDER BY created, rowid")
-        return [_commit(row) for row in rows]
+        if deleted not in self._commits:
+            rows = self._read(
+                f"SELECT * FROM commits WHERE deleted IS {_null(deleted)} ORDER BY created, rowid"
+            )
+            self._commits[deleted] = tuple(_commit(row) for row in rows)
+        return list(self._commits[deleted])
 
     def commit(self, commit: str) -> Commit:
         """One commit by its whole id, also from the trash."""
@@ -217,8 +225,12 @@ class Catalog:
 
     def branches(self, *, deleted: bool = False) -> list[BranchRow]:
         """All branches, or all in the trash, oldest first."""
-        rows = self._read(f"SELECT * FROM branches WHERE deleted IS {_null(deleted)} ORDER BY created, rowid")
-        return [decode(BranchRow, dict(row)) for row in rows]
+        if deleted not in self._branches:
+            rows = self._read(
+                f"SELECT * FROM branches WHERE deleted IS {_null(deleted)} ORDER BY created, rowid"
+            )
+            self._branches[deleted] = tuple(decode(BranchRow, dict(row)) for row in rows)
+        return list(self._branches[deleted])
 
     def branch(self, branch: str) -> BranchRow:
         """One branch by its id, also from the trash."""
@@ -325,7 +337,14 @@ class Catalog:
         except sqlite3.Error as error:
             raise _mapped(error) from error
 
+    def _forget(self) -> None:
+        """Read rows anew: some changed."""
+        self._commits.clear()
+        self._branches.clear()
+
     def _write(self, query: str, *values: Any) -> int:
+        if "operations" not in query:
+            self._forget()
         try:
             return self._db.execute(query, values).lastrowid or 0
         except sqlite3.Error as error:

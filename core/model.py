@@ -129,11 +129,14 @@ class Branch:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What is kept ready for forks: started machines, spares (loaded as well), and what they take together."""
+    """What is kept ready for forks: started machines, spares (loaded as well), what they take, and how many are being
+    made.
+    """
 
     machines: int = 0
     spares: int = 0
     memory_bytes: int = 0
+    making: int = 0
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from core.daemon.client import Client
 from core.daemon.start import end_all, ensure_daemon
 from core.home import Home, find_home
+from core.model import Waiting
 from tests.guests import Guest
 from tests.leaks import Traces, host_traces
 
@@ -79,6 +81,22 @@ def home(idle_home: Home) -> Home:
 def client(home: Home) -> Client:
     """A client of this test's daemon."""
     return Client(home)
+
+
+@pytest.fixture
+def nothing_waits(client: Client) -> None:
+    """No machine is kept ready for forks: for tests that count what a home holds."""
+    keep_nothing_waiting(client)
+
+
+def keep_nothing_waiting(client: Client) -> None:
+    """Turn the pool off, and wait until it is empty."""
+    for key in ("pool.spares", "pool.machines"):
+        client.change_setting(key, "0")
+    deadline = time.monotonic() + 30
+    while client.tree().waiting != Waiting():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.fixture

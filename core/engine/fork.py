@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from itertools import zip_longest
 
 from core.catalog import BranchRow
@@ -13,6 +14,7 @@ from core.engine.live import Live
 from core.engine.members import LastFork, Warm
 from core.engine.memory import available_bytes
 from core.engine.operations import operation
+from core.engine.spares import Running, running
 from core.engine.start import Source
 from core.engine.transfer import check_trusted, trusted
 from core.engine.warm import end_warm
@@ -76,13 +78,14 @@ async def fork(
     found = engine.resolve(ref)
     names = _names(engine, found.branch, n, prefix)
     live = engine.live.get(engine.branch(found.branch).id) if found.branch else None
-    if live is None:
-        check_trusted(trusted(engine, found.commit) if trust else engine.catalog.commit(found.commit))
-    await _check_room(engine, n, live)
-    intent = {"names": names}
-    async with operation(
-        engine, request_id, "fork", f"fork {ref} into {names[0]}…{names[-1]}", intent
-    ) as record:
+    summary, intent = f"fork {ref} into {names[0]}…{names[-1]}", {"names": names}
+    async with AsyncExitStack() as stack:
+        ready = await stack.enter_async_context(running(engine, found.commit, 0 if live else n, began))
+        if live is None and not ready:  # nothing waits on a commit that is not trusted
+            check_trusted(trusted(engine, found.commit) if trust else engine.catalog.commit(found.commit))
+        if not ready:
+            await _check_room(engine, n, live)
+        record = await stack.enter_async_context(operation(engine, request_id, "fork", summary, intent))
         if live is not None:
             await engine.sealer.room(live)
             async with live.lock:
@@ -90,6 +93,8 @@ async def fork(
                 shot = await shoot(engine, live, row)
                 with engine.needing(*shot.captured.layers):
                     made = await _fork_shot(engine, record.id, row, shot, names, command, began)
+        elif ready:
+            made = await _fork_ready(engine, record.id, found, names, command, began, ready)
         else:
             made = await _fork_commit(engine, record.id, found, names, command, began)
         commit, children = made
@@ -172,6 +177,35 @@ async def _fork_commit(
     return commit, children
 
 
+async def _fork_ready(
+    engine: Engine,
+    fork: int,
+    found: Ref,
+    names: list[str],
+    command: str | None,
+    began: float,
+    ready: list[Running],
+) -> tuple[Commit, tuple[Child, ...]]:
+    """Children that run already: written down, then made distinct."""
+    commit = engine.catalog.commit(found.commit)
+    parent = engine.catalog.named(found.branch or commit.branch)
+    spares = [one.warm for one in ready]
+    rows = _write_rows(
+        engine, fork, names, commit.image, commit.id, commit.id, parent.id if parent else None, spares
+    )
+    try:
+        engine.reach("fork.running")
+        children = [start.give(engine, row, warm) for row, warm in zip(rows, spares, strict=True)]
+        woken = (
+            _woken(engine, live, row, began, command, run_ms=one.run_ms)
+            for live, row, one in zip(children, rows, ready, strict=True)
+        )
+        return commit, tuple(await asyncio.gather(*woken))
+    except BaseException:
+        await _discard(engine, rows)
+        raise
+
+
 def _rows(
     engine: Engine, fork: int | None, names: list[str], source: Source, commit: str, parent: str | None
 ) -> list[BranchRow]:
@@ -240,7 +274,7 @@ async def _wake_all(
 
     async def one(row: BranchRow, live: Live | VertuiError) -> Child:
         if isinstance(live, Live):
-            return await _woken(engine, live, row, began, command, committing)
+            return await _woken(engine, live, row, began, command, committing=committing)
         engine.set_branch(row.id, state=BranchState.FAILED, reason=str(live), machine=None)
         return Child(row.name, False, str(live))
 
@@ -254,15 +288,20 @@ async def _woken(
     row: BranchRow,
     began: float,
     command: str | None,
+    *,
+    run_ms: float | None = None,
     committing: asyncio.Task[Commit] | None = None,
 ) -> Child:
     """A child awake and distinct, or failed with the reason; `command` is started in it.
 
-    Nothing but its agent runs before its commit is true.
+    `run_ms` is given for one that runs already. Nothing but its agent runs before its commit is true.
     """
     waking = time.perf_counter()
     try:
-        cont_ms = await start.wake(engine, live, row, committing)
+        if run_ms is None:
+            run_ms = (waking - began) * 1000 + await start.wake(engine, live, row, committing)
+        else:
+            await start.make_distinct(engine, live, row, quiesced=True)
         fork_ms = (time.perf_counter() - began) * 1000
         if command:
             await (await (await live.agent()).exec(command)).detach()
@@ -270,7 +309,6 @@ async def _woken(
         reason = engine.damage((live.base or "", live.machine.disk_base)) or str(error)
         engine.set_branch(row.id, state=BranchState.FAILED, reason=reason, machine=None)
         return Child(row.name, False, reason)
-    run_ms = (waking - began) * 1000 + cont_ms
     return Child(row.name, True, "", live.network.info.address, round(run_ms, 2), round(fork_ms, 2))
 
 
@@ -303,11 +341,13 @@ def _names(engine: Engine, branch: str | None, n: int, prefix: str | None) -> li
 
 
 def _check_names(engine: Engine, names: list[str]) -> list[str]:
+    taken = {row.name for row in engine.catalog.branches()}
+    tags = {tag for commit in engine.catalog.commits() for tag in commit.tags}
     for name in names:
         check_name(name)
-        if engine.catalog.named(name):
+        if name in taken:
             raise Conflict(f"the name '{name}' is taken: choose another, or prune that branch")
-        if any(name in commit.tags for commit in engine.catalog.commits()):
+        if name in tags:
             raise Conflict(f"the name '{name}' is a commit's tag: choose another")
     return names
 

@@ -176,4 +176,4 @@ def waiting(engine: Engine) -> Waiting:
     found = list(engine.members.waiting)
     spares = sum(warm.commit is not None for warm in found)
     memory = sum(pss_bytes(warm.machine.pid) for warm in found)
-    return Waiting(len(found) - spares, spares, memory)
+    return Waiting(len(found) - spares, spares, memory, len(engine.members.reserved))

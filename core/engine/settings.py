@@ -26,7 +26,7 @@ SETTINGS = {
     "store.frame-pages": Known(
         FRAME_PAGES, 4, 64, "pages compressed together from now on: more is smaller, slower to read one of"
     ),
-    "pool.machines": Known(MACHINES, 0, 64, "started machines that wait for forks, 12 MB each"),
+    "pool.machines": Known(MACHINES, 0, 64, "started machines that wait for forks, in all"),
     "pool.spares": Known(SPARES, 0, 16, "loaded machines that wait for forks of a likely commit, each"),
     "pool.floor-mib": Known(FLOOR_MIB, 0, 1 << 20, "available memory, in MiB, below which none waits"),
 }

@@ -51,7 +51,7 @@ class Monitor:
         MachineFailed, from the answer, when QEMU refuses, is gone or hangs.
         """
         named = {name.replace("_", "-"): value for name, value in arguments.items()}
-        message = json.dumps({"execute": command, "arguments": named}).encode() + b"\n"
+        message = _message({"execute": command} | ({"arguments": named} if named else {}))
         rights = array.array("i", [] if descriptor is None else [descriptor])
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
         answer = self._expect(command)
@@ -71,14 +71,20 @@ class Monitor:
         async with self._descriptors:
             return await self.send(command, descriptor, **arguments)
 
-    async def load_devices(self, descriptor: int) -> None:
-        """Load the device state behind a descriptor, and wait until it is loaded."""
-        self._migration = asyncio.Queue()
+    async def expect_devices(self) -> None:
+        """What `load_devices` needs and can be said long before: report progress, and announce no address, for while a
+        loaded machine waits each announcement would wait in its queue.
+        """
         reporting = self.send(
             "migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}]
         )
-        await self.execute_with(descriptor, "getfd", fdname="state")
+        await self.execute("migrate-set-parameters", announce_rounds=0)
         await reporting
+
+    async def load_devices(self, descriptor: int) -> None:
+        """Load the device state behind a descriptor, and wait until it is loaded."""
+        self._migration = asyncio.Queue()
+        await self.execute_with(descriptor, "getfd", fdname="state")
         await self.execute("migrate-incoming", uri="fd:state")
         try:
             async with asyncio.timeout(COMMAND_DEADLINE_S):
@@ -146,6 +152,11 @@ class Monitor:
         self._migration.put_nowait("")
         while self._answers:
             self._fail(*self._answers.popleft())
+
+
+def _message(command: dict[str, Any]) -> bytes:
+    """As few bytes as can be: QEMU reads them one by one, at some microseconds each."""
+    return json.dumps(command, separators=(",", ":")).encode() + b"\n"
 
 
 def _seen(answer: Answer) -> None:

@@ -39,7 +39,10 @@ class QemuHypervisor:
     ) -> "QemuMachine":
         """A paused machine on `base` with a placeholder disk: ready to load, or with `boot` ready to boot."""
         pid = await asyncio.to_thread(self._spawn, machine, spec, base, tap, boot)
-        return await self._connected(machine, base, pid)
+        started = await self._connected(machine, base, pid)
+        if boot is None:
+            await started.expect_devices()
+        return started
 
     async def adopt(self, machine: str, spec: MachineSpec, base: Base, pid: int) -> "QemuMachine":
         """A machine started by an earlier daemon."""
@@ -77,6 +80,7 @@ class QemuMachine:
         self._held = held
         self._monitor = Monitor(machine)
         self._memory = GuestMemory(pid, 0, 0)
+        self._vcpus: list[int] = []
         self._layers: tuple[str, ...] = ()
         self._disk_base = ""
 
@@ -101,12 +105,18 @@ class QemuMachine:
         return self._disk_base
 
     async def connect(self, base: Base) -> None:
-        """Connect the monitor, find the guest's memory, and put its vCPUs behind what has to answer."""
+        """Connect the monitor, and find the vCPUs and the guest's memory."""
         await self._monitor.connect(socket_path(self._home, self.id, "qmp"))
-        for vcpu in await self._monitor.execute("query-cpus-fast"):
-            with contextlib.suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, vcpu["thread-id"], VCPU_NICENESS)
+        self._vcpus = [vcpu["thread-id"] for vcpu in await self._monitor.execute("query-cpus-fast")]
         self._memory = await asyncio.to_thread(memory.find_memory, self.pid, base.inode, base.size_bytes)
+
+    async def expect_devices(self) -> None:
+        """Make ready for `load`. On failure the machine is ended."""
+        try:
+            await self._monitor.expect_devices()
+        except BaseException:
+            await self.close()
+            raise
 
     async def open_disk(self, base: Layer, layers: Sequence[Layer]) -> None:
         """Put a disk in place of the placeholder: raw base, frozen layers, and last the layer to write."""
@@ -206,8 +216,20 @@ class QemuMachine:
         await self._monitor.execute("stop")
 
     async def cont(self) -> None:
-        """Let the vCPUs run."""
+        """Let the vCPUs run, and from then on behind what has to answer.
+
+        Not before: a vCPU's first act is to take the lock that QEMU's answer needs, and a busy host would let one of
+        low priority keep it for long.
+        """
         await self._monitor.execute("cont")
+        self._yield()
+
+    def _yield(self) -> None:
+        """Give the vCPUs their low priority, once."""
+        vcpus, self._vcpus = self._vcpus, []
+        for vcpu in vcpus:
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, vcpu, VCPU_NICENESS)
 
     async def is_running(self) -> bool:
         """Do the vCPUs run?"""

@@ -56,6 +56,7 @@ def paths(found: dict[str, object]) -> set[str]:
     return {str(entry["path"]) for entry in entries}
 
 
+@pytest.mark.usefixtures("nothing_waits")
 def test_points_leave_nothing(main: Guest, client: Client, home: Home) -> None:
     """Many diffs of a live branch, one after the other and at once: catalog and disk chain stay as they were."""
     client.fork("main", 1)

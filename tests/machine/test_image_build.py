@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from core.daemon.client import Client
+from core.daemon.start import ensure_daemon
 from core.errors import Conflict, NotFound, UsageError, VertuiError
 from core.home import Home
+from tests.conftest import keep_nothing_waiting
 
 VERTUI = str(Path(sys.executable).with_name("vertui"))
 
@@ -47,6 +49,8 @@ def test_interrupted_it_leaves_nothing_half_built(
     monkeypatch.setenv("VERTUI_ACCEL", "tcg")
     built = Path(__file__).parents[2] / "build" / "test-home" / "cache"
     subprocess.run(["cp", "-al", str(built) + "/.", str(idle_home.cache)], check=True)
+    ensure_daemon(idle_home)
+    keep_nothing_waiting(Client(idle_home))
     argv = [VERTUI, "image", "build", "other", "--memory", "256M"]
     building = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     assert building.stderr is not None

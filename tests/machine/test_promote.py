@@ -83,6 +83,7 @@ def test_undo_of_a_fork_and_refusals(main: Guest, client: Client) -> None:
     assert client.trash() == []
 
 
+@pytest.mark.usefixtures("nothing_waits")
 def test_prune_now_frees_what_it_says(main: Guest, client: Client) -> None:
     client.fork("main", 1)
     main.other("b1").text("head -c 5000000 /dev/urandom > /root/big; sync")

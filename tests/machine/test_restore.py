@@ -93,6 +93,7 @@ def test_a_cold_child_is_the_committed_machine(main: Guest, client: Client, home
     assert cold.text(TREE) == tree
 
 
+@pytest.mark.usefixtures("nothing_waits")
 def test_commits_leave_no_chain(main: Guest, client: Client, home: Home) -> None:
     """However many commits, a machine lies on one layer: those below became disk tables."""
     for step in range(6):

@@ -20,19 +20,21 @@ STEPS = {
     "fork.captured": "fork",
     "fork.loaded": "fork",
     "fork.committed": "fork",
+    "fork.running": "fork of a commit",
     "wake.distinct": "fork",
     "prune.committed": "prune",
     "prune.ended": "prune",
 }
-SAMPLE = ("seal.stored", "fork.loaded", "wake.distinct", "prune.committed")
+SAMPLE = ("seal.stored", "fork.loaded", "fork.running", "wake.distinct", "prune.committed")
 
 
 def act(client: Client, verb: str) -> None:
     """The verb under test; a child that failed counts as a refusal."""
     if verb == "commit":
         client.commit("main", "under test")
-    elif verb == "fork":
-        for child in client.fork("main", 2, "c").children:
+    elif verb.startswith("fork"):
+        commit = client.tree().images[0].golden
+        for child in client.fork("main" if verb == "fork" else commit, 2, "c").children:
             if not child.ok:
                 raise VertuiError(child.reason)
     else:
@@ -51,6 +53,8 @@ def test_step(idle_home: Home, monkeypatch: pytest.MonkeyPatch, step: str, how: 
     client.fork("main", 1)
     kept = client.commit("main", "acknowledged").commit
     running = {branch.pid for branch in client.tree().branches}
+    if STEPS[step] == "fork of a commit":
+        settle_spares(client)
     fault.write_text(f"{step}={how}")
     with pytest.raises(VertuiError) as refusal:
         act(client, STEPS[step])
@@ -72,8 +76,8 @@ def check(client: Client, kept: str, running: set[int | None]) -> None:
     """What was there is there; every machine has a branch, every branch that runs a machine, every layer an owner."""
     tree = client.tree()
     assert kept in {commit.id for commit in tree.commits}
-    processes = {int(p.name) for p in Path("/proc").glob("[0-9]*") if is_machine(p, client.home)}
-    assert processes == {branch.pid for branch in tree.branches if branch.pid}
+    pids = {branch.pid for branch in tree.branches if branch.pid}
+    processes = settled(client, pids)
     assert all(branch.state in ("running", "failed") for branch in tree.branches), tree.branches
     assert all(branch.reason for branch in tree.branches if branch.state == "failed")
     while any(commit.state == "hot" for commit in client.tree().commits):
@@ -84,6 +88,26 @@ def check(client: Client, kept: str, running: set[int | None]) -> None:
     assert all(operation.state != "intent" for operation in client.log(1000))
     if running:
         assert len(processes & running) >= len(running) - 1
+
+
+def settle_spares(client: Client) -> None:
+    """Wait until the golden commit has spares enough to be forked from them."""
+    deadline = time.monotonic() + 60
+    while client.tree().waiting.spares < 4:  # two of it, and two of the trunk's head
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def settled(client: Client, pids: set[int]) -> set[int]:
+    """Every machine there is: those of branches, and once nothing is made or ended as many more as wait."""
+    deadline = time.monotonic() + 60
+    while True:
+        waiting = client.tree().waiting
+        processes = {int(p.name) for p in Path("/proc").glob("[0-9]*") if is_machine(p, client.home)}
+        if pids <= processes and len(processes - pids) == waiting.machines + waiting.spares:
+            return processes
+        assert time.monotonic() < deadline, (pids, processes, waiting)
+        time.sleep(0.1)
 
 
 def is_machine(process: Path, home: Home) -> bool:
