@@ -226,6 +226,7 @@ def main() -> None:
     holder.children[porter.KEY], jobs = porter.start()
     holder.kept[porter.KEY] = jobs.detach()
     enter_namespaces()
+    linux.refuse_huge_pages()
     holder.run(listener)
 
 
