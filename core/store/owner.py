@@ -140,7 +140,7 @@ class Owner:
         empty = np.empty(0, np.uint32)
         rows = ids[inverse]
         directory = Directory(
-            rows, hashes, np.zeros(len(rows), np.uint64), 1, empty, hashes[:0], source, places
+            rows, np.zeros(len(rows), np.uint64), 1, empty, hashes[:0], source, places, hashes
         )  # fmt: skip
         number = self.take_pack()
         target = self.layout.pack(number, source)

@@ -72,9 +72,9 @@ class Shelf:
 
     def stored(self, pack: Pack, rows: Rows) -> Contents:
         """The pages in these rows as stored: XORed ones still are. Damaged names the frame or file."""
-        if pack.directory.source:
-            return self._image(pack.directory.source).read(pack.directory.places[rows].astype(np.int64))
-        numbers, slots = np.divmod(rows, pack.directory.frame_pages)
+        if pack.outline.source:
+            return self._image(pack.outline.source).read(pack.outline.places[rows].astype(np.int64))
+        numbers, slots = np.divmod(rows, pack.outline.frame_pages)
         order = np.argsort(numbers, kind="stable")
         cuts = np.flatnonzero(np.diff(numbers[order])) + 1
         out = np.empty((len(rows), PAGE_BYTES), np.uint8)
