@@ -5,9 +5,8 @@ import os
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from core.catalog import BranchRow
+from core.engine import touched
 from core.engine.bases import base_of, disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import FREEZE_S, Live
@@ -16,10 +15,8 @@ from core.errors import Conflict, VertuiError
 from core.guest.identity import make_identity
 from core.machine.memory import Pages, Table
 from core.machine.protocol import Machine
-from core.model import PAGE_BYTES, BranchState, CommitState, Image
+from core.model import BranchState, CommitState, Image
 from core.network.protocol import Network
-
-NO_PAGES = np.empty(0, np.uint32), np.empty((0, PAGE_BYTES), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,10 @@ async def source_of(engine: Engine, commit_id: str) -> Source:
         raise Conflict(f"commit {commit_id[:12]} was still hot when the host died: fork one of its ancestors")
     check_trusted(commit)
     image = engine.image(commit.image)
+    touched.read_ahead(engine, image, commit_id)
     with engine.store.pinned(commit_id):  # names what is damaged in the tables before a machine starts
         devices = await asyncio.to_thread(engine.store.devices, commit_id)
-    return Source(image, commit_id, commit_id, *NO_PAGES, devices, (), commit.quiesced)
+    return Source(image, commit_id, commit_id, *touched.NO_PAGES, devices, (), commit.quiesced)
 
 
 async def load(engine: Engine, row: BranchRow, source: Source) -> Live:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from core.errors import VertuiError
 from core.model import PAGE_BYTES
 from core.store.views import wire
-from core.store.views.nodes import MEDIA, NAME, Nodes
+from core.store.views.nodes import EXACT, MEDIA, NAME, Nodes
 from core.store.views.wire import Attributes, Operation, Request
 
 if TYPE_CHECKING:  # its module imports the store, which only a server on the store needs
@@ -147,7 +147,7 @@ class Server:
 
     def _open(self, node: int, flags: int) -> bytes:
         """QEMU opens memory for writing though it maps it privately; a disk is only ever read."""
-        if flags & os.O_ACCMODE and self._find(node)[1] != "memory":
+        if flags & os.O_ACCMODE and self._find(node)[1] not in ("memory", EXACT):
             raise OSError(errno.EROFS, "views are read only")
         return wire.opened()
 
@@ -158,7 +158,7 @@ class Server:
             commits = self._nodes.commits()
             return names + [(commit, self._nodes.node(commit), stat.S_IFDIR) for commit in commits]
         commit, _ = self._find(node)
-        media = [medium for medium in MEDIA[1:] if self._size(commit, medium) is not None]
+        media = [medium for medium in ("memory", "disk") if self._size(commit, medium) is not None]
         return names + [(medium, self._nodes.node(commit, medium), stat.S_IFREG) for medium in media]
 
     def _find(self, node: int) -> tuple[str, str]:
@@ -176,7 +176,7 @@ class Server:
 
     def _ask_size(self, commit: str, medium: str) -> int | None:
         try:
-            return self._source.size_bytes(commit, medium)
+            return self._source.size_bytes(commit, _stored(medium))
         except (VertuiError, OSError) as error:
             complain(f"commit {commit} {medium}: {error}")
             raise OSError(errno.EIO, "damaged") from error
@@ -186,8 +186,10 @@ class Server:
         length = min(size, LARGEST_READ_BYTES, (self._size(commit, medium) or 0) - offset)
         if length <= 0:
             return b""
+        if medium == EXACT and length > PAGE_BYTES:
+            raise OSError(errno.EIO, "page by page")  # the kernel then asks for what is really wanted
         try:
-            data = self._source.read(commit, medium, offset, length)
+            data = self._source.read(commit, _stored(medium), offset, length)
             if len(data) != length:
                 raise VertuiError(f"{len(data)} bytes instead of {length}")
         except Exception as error:
@@ -196,6 +198,11 @@ class Server:
                 complain(f"commit {commit} {medium} page {offset // PAGE_BYTES}: {error}")
             raise OSError(errno.EIO, "damaged") from error
         return data
+
+
+def _stored(medium: str) -> str:
+    """What a medium's bytes are stored as."""
+    return "memory" if medium == EXACT else medium
 
 
 def touched(size: int) -> memoryview:
