@@ -26,7 +26,9 @@ from core.network.addresses import MAX_INDEX
 from core.store.files import write_atomic
 from core.store.views.nodes import EXACT
 
-FILE = "touched"  # in the image's directory: page numbers, u32, ascending
+FILE = (
+    "touched"  # in the image's directory: page numbers, u32; those needed before the machine runs come first
+)
 NETWORK = MAX_INDEX  # the network number of the machine that is watched: images are built one at a time
 LEARN_S = 60.0
 NO_PAGES = np.empty(0, np.uint32), np.empty((0, PAGE_BYTES), np.uint8)
@@ -44,16 +46,17 @@ async def learn(engine: Engine, image: Image) -> None:
         descriptor = await asyncio.to_thread(os.open, path, os.O_RDWR | os.O_CLOEXEC)
         try:
             async with asyncio.timeout(LEARN_S):
-                await _play(engine, image, descriptor)
-            pages = np.flatnonzero(_resident(descriptor)).astype("<u4")
+                loaded = await _play(engine, image, descriptor)
+            rest = _resident(descriptor) & ~loaded
+            pages = np.concatenate([np.flatnonzero(loaded), np.flatnonzero(rest)]).astype("<u4")
             await asyncio.to_thread(engine.store.gather, image.golden, pages.astype(np.int64))
             await asyncio.to_thread(write_atomic, list_path(engine, image.id), pages.tobytes())
         finally:
             os.close(descriptor)
 
 
-async def _play(engine: Engine, image: Image, descriptor: int) -> None:
-    """A machine's first moments, as a fork would have them."""
+async def _play(engine: Engine, image: Image, descriptor: int) -> NDArray[np.bool_]:
+    """A machine's first moments, as a fork would have them; the pages it needed to be loaded."""
     layer = new_id()
     devices = await asyncio.to_thread(engine.store.devices, image.golden)
     network = await asyncio.to_thread(engine.network.create, NETWORK)
@@ -67,6 +70,7 @@ async def _play(engine: Engine, image: Image, descriptor: int) -> None:
             live = Live("", machine, network, image.golden)
             await machine.open_disk(disk_of(engine, image.golden), [engine.layer(layer)])
             await machine.load(*NO_PAGES, devices)
+            loaded = _resident(descriptor)
             await machine.cont()
             await live.console.open(machine.console_socket)
             agent = await live.connect()
@@ -75,6 +79,7 @@ async def _play(engine: Engine, image: Image, descriptor: int) -> None:
             command = await agent.exec("hostname")
             async for _ in command:
                 pass
+            return loaded
     finally:
         if live:
             await live.close()

@@ -82,7 +82,7 @@ class Views:
             os.close(descriptor)
 
     def read_ahead(self, commit: str, pages: NDArray[np.int64]) -> None:
-        """Begin to read these pages of a commit's memory, ascending: once a commit, in threads nobody waits for."""
+        """Begin to read these pages of a commit's memory, in this order: once a commit, in threads nobody waits for."""
         if commit in self._ahead or not len(pages):
             return
         self._ahead.add(commit)
