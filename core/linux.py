@@ -8,11 +8,14 @@ import ctypes
 import errno
 import os
 import platform
+import signal
 import struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+CLONE_PARENT = 0x00008000
+CLONE = {"x86_64": 56, "aarch64": 220}  # the call's number
 PR_SET_PDEATHSIG = 1
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 PR_SET_NO_NEW_PRIVS = 38
@@ -70,6 +73,23 @@ def _refusing(machine: int, call: int, third: int) -> bytes:
     return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
-def die_with_parent(signal: int) -> None:
-    """Be sent `signal` when the parent ends; the caller checks that it has not ended already."""
-    checked(libc.prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0), "prctl")
+def fork_sibling() -> int:
+    """fork(2), but the child's parent is ours: 0 in the child. Call it before this process has a second thread.
+
+    What os.fork does for the interpreter is done here, too: C API, PyOS_BeforeFork.
+    """
+    python, number = ctypes.pythonapi, CLONE.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, "clone")
+    python.PyOS_BeforeFork()
+    pid = int(python.syscall(number, CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0))
+    if pid == 0:
+        python.PyOS_AfterFork_Child()
+        return 0
+    python.PyOS_AfterFork_Parent()
+    return checked(pid, "clone")
+
+
+def die_with_parent(number: int) -> None:
+    """Be sent this signal when the parent ends; the caller checks that it has not ended already."""
+    checked(libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0), "prctl")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 from collections import deque
@@ -23,6 +24,8 @@ from core.store.views.mount import mount
 
 KEY = "views"  # the server among the holder's children, and /dev/fuse among its descriptors
 NODES_KEY = "views-nodes"
+NURSERY_KEY = "views-nursery"  # who forks the server's successors, and the holder's socket to it
+KEYS = (KEY, NURSERY_KEY)
 SOURCE = "core.store.views.source:StoredPages"
 PAUSE_S = (
     0.25  # after one that ended by itself: it may never come up, and trying for ever must not cost a core
@@ -39,9 +42,9 @@ class Views:
     def __init__(self, home: Home, held: Held, source: str = SOURCE, root: Path | None = None) -> None:
         self._home = home
         self._held = held
-        self._argv = [sys.executable, "-m", "core.store.views.server", source, str(root or home.root)]
+        self._arguments = [source, str(root or home.root)]
         self._lock = threading.Lock()
-        self._pid = 0
+        self._pids: dict[str, int] = {}
         self._ahead: set[str] = set()
 
     @property
@@ -56,13 +59,13 @@ class Views:
 
     def start(self, holdings: Holdings) -> None:
         """Mount and serve, or adopt what an earlier daemon left. Blocks for some ms. Unsupported without /dev/fuse."""
-        self._pid = holdings.children.get(KEY, 0)
+        self._pids = {key: holdings.children.get(key, 0) for key in KEYS}
         if KEY not in holdings.kept:
             self._mount()
         self._ensure()
 
     async def ended(self, status: int) -> None:
-        """Start the server's successor: to be called when the holder tells of the exit of `KEY`."""
+        """Start a successor: to be called when the holder tells of the exit of one of `KEYS`."""
         if status != -signal.SIGKILL:
             await asyncio.sleep(PAUSE_S)
         await asyncio.to_thread(self._ensure)
@@ -116,17 +119,31 @@ class Views:
             os.close(table)
 
     def _ensure(self) -> None:
-        """Have a server run: at most one, for two would answer the same requests."""
+        """Have a server run, first of all, and a nursery for its successor: at most one of each."""
         with self._lock:
-            if _runs(self._pid):
-                return
-            descriptors = [self._held.get(key) for key in (KEY, NODES_KEY)]
-            found = [descriptor for descriptor in descriptors if descriptor is not None]
-            try:
-                self._pid = self._held.spawn(KEY, self._argv, self.log, found)
-            finally:
-                for descriptor in found:
-                    os.close(descriptor)
+            if not _runs(self._pids.get(KEY, 0)):
+                found = [
+                    descriptor for key in (KEY, NODES_KEY) if (descriptor := self._held.get(key)) is not None
+                ]
+                try:
+                    self._pids[KEY] = self._held.spawn(
+                        KEY, self._argv("server"), self.log, found, NURSERY_KEY
+                    )
+                finally:
+                    for descriptor in found:
+                        os.close(descriptor)
+            if not _runs(self._pids.get(NURSERY_KEY, 0)):
+                self._start_nursery()
+
+    def _start_nursery(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            self._held.keep(NURSERY_KEY, ours.fileno())
+            argv = self._argv("nursery")
+            self._pids[NURSERY_KEY] = self._held.spawn(NURSERY_KEY, argv, self.log, [theirs.fileno()])
+
+    def _argv(self, module: str) -> list[str]:
+        return [sys.executable, "-m", f"core.store.views.{module}", *self._arguments]
 
 
 def _runs(pid: int) -> bool:

@@ -18,6 +18,7 @@ import stat
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -219,11 +220,21 @@ def complain(line: str) -> None:
     os.write(2, f"{line}\n".encode())
 
 
-def main() -> None:
-    """`python -m core.store.views.server MODULE:FACTORY ROOT`, with /dev/fuse as descriptor 3 and the nodes as 4."""
-    module, _, factory = sys.argv[1].partition(":")
-    source: PageSource = getattr(importlib.import_module(module), factory)(Path(sys.argv[2]))
+def factory(named: str) -> "Callable[[Path], PageSource]":
+    """What makes a source, by MODULE:FACTORY."""
+    module, _, name = named.partition(":")
+    made: Callable[[Path], PageSource] = getattr(importlib.import_module(module), name)
+    return made
+
+
+def serve(source: "PageSource") -> None:
+    """Serve until the mount is gone, with /dev/fuse as descriptor 3 and the nodes as 4."""
     Server(FUSE_FD, Nodes(NODES_FD), source).run()
+
+
+def main() -> None:
+    """`python -m core.store.views.server MODULE:FACTORY ROOT`."""
+    serve(factory(sys.argv[1])(Path(sys.argv[2])))
 
 
 if __name__ == "__main__":
