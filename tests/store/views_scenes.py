@@ -205,6 +205,35 @@ async def damaged(scene: Scene) -> None:
     assert scene.views.path(scene.commits[0], "memory").stat().st_size == SIZE
 
 
+async def exact(scene: Scene) -> None:
+    """Of the exact view only what is touched is read, one page at a time, whatever the kernel would read around it."""
+    descriptor = os.open(scene.views.path(scene.commits[5], "exact"), os.O_RDWR)
+    room = mmap.mmap(descriptor, SIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+    wanted = [3, 4, 900, 2000, 2031, 4095]
+    for page in wanted:
+        assert (
+            await asyncio.to_thread(room.__getitem__, page * PAGE_BYTES) == scene.content[page * PAGE_BYTES]
+        )
+    reads = [(first, count) for commit, first, count in scene.reads() if commit == scene.commits[5]]
+    assert sorted(reads) == [(page, 1) for page in wanted]
+
+
+async def ahead(scene: Scene) -> None:
+    """Reading ahead reads the pages it is told, and nothing around them."""
+    wanted = [*range(100, 140), 7, 2000, 2002]
+    scene.views.read_ahead(scene.commits[6], np.array(wanted))
+    while len(pages := pages_of(scene, scene.commits[6])) < len(wanted):
+        await asyncio.sleep(0.01)
+    assert sorted(pages) == sorted(wanted)
+
+
+def pages_of(scene: Scene, commit: str) -> list[int]:
+    """Every page of a commit that was read, as often as it was."""
+    return [
+        page for name, first, count in scene.reads() if name == commit for page in range(first, first + count)
+    ]
+
+
 async def killed(scene: Scene) -> None:
     """Kill the server at random instants under eight processes still faulting: nobody dies, nothing reads wrong.
 

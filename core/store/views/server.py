@@ -36,8 +36,8 @@ WORKERS = max(
     2, min(4, os.cpu_count() or 1)
 )  # two, so that one slow read holds up nobody; each decompresses on its own
 READAHEAD_BYTES = (
-    64 * 1024
-)  # read around a fault: as fast in sequence as 128 KiB, and a fault takes half as long
+    32 * 1024
+)  # read around a fault: 64 KiB reads a fifth more of a commit and starts it no faster
 LARGEST_READ_BYTES = (
     128 * 1024
 )  # the kernel's own limit for reading ahead; only O_DIRECT would ask for more at once
