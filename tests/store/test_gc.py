@@ -133,7 +133,7 @@ def test_compaction_moves_pages_and_keeps_ids(bench: Bench) -> None:
 
 
 def test_gathered_pages_lie_side_by_side_and_are_what_they_were(bench: Bench) -> None:
-    """Pages of a pack, of the kernel, of the disk, and one stored against the kernel's; the rest stays readable, too."""
+    """Pages of a pack, of kernel and disk, and one stored against the kernel's; the rest stays readable, too."""
     memory = {page: content(100 + page) for page in range(30, 60)}
     memory |= {KERNEL_PAGE + 3: patched(2000 + 3), 5: content(2000 + 5), 6: content(1000 + 6)}
     golden = bench.commit(memory, {60: content(9)})
