@@ -1,13 +1,27 @@
-"""System calls Python 3.11 has no name for, by ctypes. Sources: unshare(2), prctl(2), process_vm_readv(2)."""
+"""System calls Python 3.11 has no name for, by ctypes.
 
+Sources: unshare(2), prctl(2), process_vm_readv(2), seccomp(2), Linux include/uapi/linux/{seccomp,filter,audit}.h.
+"""
+
+import contextlib
 import ctypes
+import errno
 import os
+import platform
+import signal
+import struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+CLONE_PARENT = 0x00008000
+CLONE = {"x86_64": 56, "aarch64": 220}  # the call's number
 PR_SET_PDEATHSIG = 1
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+PR_SET_NO_NEW_PRIVS = 38
 PR_SET_THP_DISABLE = 41
+MADV_HUGEPAGE = 14
+MADVISE = {"x86_64": (0xC000003E, 28), "aarch64": (0xC00000B7, 233)}  # AUDIT_ARCH_…, the call's number
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.process_vm_readv.restype = libc.process_vm_writev.restype = ctypes.c_ssize_t
@@ -31,6 +45,51 @@ def without_huge_pages() -> None:
     checked(libc.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "prctl")
 
 
-def die_with_parent(signal: int) -> None:
-    """Be sent `signal` when the parent ends; the caller checks that it has not ended already."""
-    checked(libc.prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0), "prctl")
+def refuse_huge_pages() -> None:
+    """Let MADV_HUGEPAGE fail with EINVAL, here and in every descendant, where the kernel can filter system calls.
+
+    QEMU gives that advice for all of a guest's memory. PR_SET_THP_DISABLE keeps pages small all the same, but a touch
+    of an advised file mapping reads 2 MiB around it: Linux 5.18 and later, mm/filemap.c, do_sync_mmap_readahead.
+    """
+    if (known := MADVISE.get(platform.machine())) is None:
+        return
+    program = ctypes.create_string_buffer(_refusing(*known, MADV_HUGEPAGE))
+    header = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(program))
+    with contextlib.suppress(OSError):
+        checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+        checked(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0), "prctl")
+
+
+def _refusing(machine: int, call: int, third: int) -> bytes:
+    """A filter that lets everything pass but one call with one third argument, which gets EINVAL."""
+    load, equal, answer = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
+    refusal, passing = 0x0005_0000 | errno.EINVAL, 0x7FFF_0000
+    steps = (
+        (load, 0, 0, 4), (equal, 0, 5, machine),
+        (load, 0, 0, 0), (equal, 0, 3, call),
+        (load, 0, 0, 32), (equal, 0, 1, third),
+        (answer, 0, 0, refusal), (answer, 0, 0, passing),
+    )  # fmt: skip
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
+
+
+def fork_sibling() -> int:
+    """fork(2), but the child's parent is ours: 0 in the child. Call it before this process has a second thread.
+
+    What os.fork does for the interpreter is done here, too: C API, PyOS_BeforeFork.
+    """
+    python, number = ctypes.pythonapi, CLONE.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, "clone")
+    python.PyOS_BeforeFork()
+    pid = int(python.syscall(number, CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0))
+    if pid == 0:
+        python.PyOS_AfterFork_Child()
+        return 0
+    python.PyOS_AfterFork_Parent()
+    return checked(pid, "clone")
+
+
+def die_with_parent(number: int) -> None:
+    """Be sent this signal when the parent ends; the caller checks that it has not ended already."""
+    checked(libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0), "prctl")

@@ -151,7 +151,7 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/fork", response_model=Forked)
     async def fork_(request: body.Fork, request_id: str = RequestId) -> Any:
         wanted = (request.ref, request.n, request.prefix, request.command)
-        run = lambda: fork.fork(engine, request_id, *wanted, trust=request.trust)  # noqa: E731
+        run = lambda: fork.fork(engine, request_id, *wanted, trust=request.trust, eager=request.eager)  # noqa: E731
         return await once(engine, request_id, run)
 
     @app.post("/v1/pause", response_model=Branch)

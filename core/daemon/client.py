@@ -150,13 +150,19 @@ class Client:
         return decode(Committed, self._post("/v1/commit", request))
 
     def fork(
-        self, ref: str, n: int, prefix: str | None = None, command: str | None = None, trust: bool = False
+        self,
+        ref: str,
+        n: int,
+        prefix: str | None = None,
+        command: str | None = None,
+        trust: bool = False,
+        eager: bool = False,
     ) -> Forked:
         """Fork a branch or commit into n branches PREFIX1 … PREFIXn; `command` is started in each.
 
         `trust` lets an imported commit start, now and later.
         """
-        request = {"ref": ref, "n": n, "prefix": prefix, "command": command, "trust": trust}
+        request = {"ref": ref, "n": n, "prefix": prefix, "command": command, "trust": trust, "eager": eager}
         return decode(Forked, self._post("/v1/fork", request))
 
     def import_commit(self, file: Iterable[bytes], trust: bool = False) -> Imported:

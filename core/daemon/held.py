@@ -42,9 +42,15 @@ class Held:
         if self._watch:
             self._watch.close()
 
-    def spawn(self, key: str, argv: Sequence[str], log: Path, descriptors: Sequence[int]) -> int:
-        """Start a child that finds `descriptors` as 3, 4, …; its pid. MachineFailed when it cannot be started."""
-        answer, _ = self._ask({"do": "spawn", "key": key, "argv": list(argv), "log": str(log)}, descriptors)
+    def spawn(
+        self, key: str, argv: Sequence[str], log: Path, descriptors: Sequence[int], nursery: str = ""
+    ) -> int:
+        """Start a child that finds `descriptors` as 3, 4, …; its pid. MachineFailed when it cannot be started.
+
+        It is forked by the `nursery` behind the socket kept under that name, if that can.
+        """
+        request = {"do": "spawn", "key": key, "argv": list(argv), "log": str(log), "nursery": nursery}
+        answer, _ = self._ask(request, descriptors)
         if "error" in answer:
             raise MachineFailed(f"cannot start {Path(argv[0]).name}: {answer['error']}")
         return int(answer["pid"])

@@ -3,7 +3,8 @@
 Single-threaded and small, so that it has no reason to die. One SEQPACKET message is one request, a JSON object with
 `do`, descriptors beside it; one message answers it.
 
-    spawn key argv log +fds   a child whose descriptors 3, 4, … are those sent; {"pid"}
+    spawn key argv log +fds   a child whose descriptors 3, 4, … are those sent; {"pid"}. With `nursery`, a kept socket's
+                              name, whoever is behind that forks it if it can; argv is for when it cannot
     kill key                  SIGKILL to a child
     keep key +fd / get key / drop key      descriptors by name
     list                      {"children": {key: pid}, "kept": [key], "exits": {key: status}, "pid"}
@@ -33,6 +34,7 @@ from core import linux
 from core.daemon import porter
 from core.daemon.spawn import null, spawn
 from core.home import Home, find_home
+from core.store.views.nursery import ask
 
 LARGEST_MESSAGE = 128 * 1024
 MOST_DESCRIPTORS = 16
@@ -101,7 +103,7 @@ class Holder:
             request = json.loads(data)
             key = request.get("key", "")
             if request["do"] == "spawn":
-                pid = self._spawn(key, request["argv"], request["log"], fds)
+                pid = self._spawn(key, request["argv"], request["log"], fds, request.get("nursery", ""))
                 return {"pid": pid}, []
             if request["do"] == "keep":
                 self._drop(key)
@@ -138,19 +140,26 @@ class Holder:
             self.ending = True
         return {}
 
-    def _spawn(self, key: str, argv: list[str], log: str, descriptors: list[int]) -> int:
+    def _spawn(self, key: str, argv: list[str], log: str, descriptors: list[int], from_: str = "") -> int:
         if key in self.children:
             raise ValueError(f"{key} runs already")
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         output = os.open(log, flags, 0o600)
         nothing = null()
         try:
-            pid = spawn(argv, [nothing, output, output, *descriptors])
+            pid = self._forked(from_, [output, *descriptors])
+            pid = pid or spawn(argv, [nothing, output, output, *descriptors])
         finally:
             os.close(output)
             os.close(nothing)
         self.children[key] = pid
         return pid
+
+    def _forked(self, nursery: str, descriptors: list[int]) -> int | None:
+        if nursery not in self.kept:
+            return None
+        with socket.socket(fileno=os.dup(self.kept[nursery])) as asked:
+            return ask(asked, descriptors)
 
     def _start_daemon(self) -> None:
         if DAEMON not in self.children:
@@ -226,6 +235,7 @@ def main() -> None:
     holder.children[porter.KEY], jobs = porter.start()
     holder.kept[porter.KEY] = jobs.detach()
     enter_namespaces()
+    linux.refuse_huge_pages()
     holder.run(listener)
 
 

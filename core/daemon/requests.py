@@ -46,6 +46,7 @@ class Fork(BaseModel):
     prefix: str | None = None
     command: str | None = Field(None, max_length=100_000)
     trust: bool = False
+    eager: bool = False
 
 
 class Restore(BaseModel):

@@ -21,6 +21,7 @@ from core.engine.warm import end_warm
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
 from core.graph import Ref
 from core.model import BranchState, Child, Commit, Forked, check_name
+from core.store.protocol import MEMORY
 
 CHILD_BYTES = 60 * 1000 * 1000  # what a child takes besides its delta, after its first exec under emulation
 MOST_CHILDREN = 1000
@@ -65,8 +66,10 @@ async def fork(
     command: str | None,
     *,
     trust: bool = False,
+    eager: bool = False,
 ) -> Forked:
     """Start N branches from one commit: a branch is committed first and runs on. `trust` lets a foreign one start.
+    `eager` reads all memory of a stored commit before its children run, so that none of them waits for it later.
 
     Requires 1 ≤ N ≤ 1,000, free and legal names, a quiesced state, and memory for N × (delta + 60 MB). On success all
     children have run; one that fails is reported with its reason, marked failed, and leaves the others alone.
@@ -96,6 +99,8 @@ async def fork(
         elif ready:
             made = await _fork_ready(engine, record.id, found, names, command, began, ready)
         else:
+            if eager:
+                await engine.views.hydrate(found.commit, MEMORY)
             made = await _fork_commit(engine, record.id, found, names, command, began)
         commit, children = made
         forked = engine.catalog.named(found.branch) if live is not None and found.branch else None

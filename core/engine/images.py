@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from core.daemon.porter import KEY as PORTER
+from core.engine import touched
 from core.engine.bases import make_layer
 from core.engine.capture import freeze_and_read
 from core.engine.context import Engine, Progress, new_id
@@ -75,11 +76,17 @@ async def _build_once(engine: Engine, request_id: str, name: str, recipe: Recipe
     wanted = _image_id(await run_digest(porter, recipe), name)
     present = next((image for image in engine.catalog.images() if image.id == wanted), None)
     if present and await _whole(engine, present):
+        await _learn(engine, present)
         return present
     if present:
         remove_image(engine, present.id)  # refused, by name, while a branch still needs what is left of it
     async with operation(engine, request_id, "image build", f"build image {name}"):
         return await _build(engine, name, recipe, wanted, porter)
+
+
+async def _learn(engine: Engine, image: Image) -> None:
+    if not touched.list_path(engine, image.id).exists():
+        await touched.learn(engine, image)
 
 
 async def _whole(engine: Engine, image: Image) -> bool:
@@ -111,6 +118,8 @@ async def _build(engine: Engine, name: str, recipe: Recipe, image: str, porter: 
         made = await _boot_and_commit(engine, name, recipe, image, work, progress)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    progress("learning what a fork touches first", 0.9)
+    await _learn(engine, made)
     engine.publish("image", name, f"image {name} is ready")
     return made
 

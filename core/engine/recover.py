@@ -16,7 +16,7 @@ from core.engine.start import end
 from core.engine.warm import end_warm
 from core.errors import VertuiError
 from core.model import BranchState, OperationState
-from core.store.views.keeper import KEY as VIEWS
+from core.store.views.keeper import KEYS as VIEWS
 
 ALIVE = (BranchState.RUNNING, BranchState.PAUSED)
 WITH_MACHINE = (*ALIVE, BranchState.STARTING)
@@ -111,7 +111,7 @@ def watch(engine: Engine) -> None:
         task.add_done_callback(tasks.discard)
 
     def on_exit(key: str, status: int) -> None:
-        if key == VIEWS:
+        if key in VIEWS:
             later(engine.views.ended(status))
         live = next((live for live in engine.live.values() if f"{MACHINE}{live.machine.id}" == key), None)
         if live is not None and not live.closing:

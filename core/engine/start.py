@@ -5,9 +5,8 @@ import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-import numpy as np
-
 from core.catalog import BranchRow
+from core.engine import touched
 from core.engine.bases import disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import FREEZE_S, Live
@@ -17,10 +16,8 @@ from core.engine.warm import end_machine, end_warm, start_warm
 from core.errors import Conflict, MachineFailed, VertuiError
 from core.guest.identity import make_identity
 from core.machine.memory import Pages, Table
-from core.model import PAGE_BYTES, BranchState, CommitState, Image
+from core.model import BranchState, CommitState, Image
 from core.store.protocol import Captured
-
-NO_PAGES = np.empty(0, np.uint32), np.empty((0, PAGE_BYTES), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,10 @@ async def source_of(engine: Engine, commit_id: str) -> Source:
     image = engine.image(commit.image)
     if hot := engine.sealer.hot(commit_id):
         return source_in_ram(image, hot.captured)
+    touched.read_ahead(engine, image, commit_id)
     with engine.store.pinned(commit_id):  # names what is damaged in the tables before a machine starts
         devices = await asyncio.to_thread(engine.store.devices, commit_id)
-    return Source(image, commit_id, commit_id, *NO_PAGES, devices, (), commit.quiesced)
+    return Source(image, commit_id, commit_id, *touched.NO_PAGES, devices, (), commit.quiesced)
 
 
 def source_in_ram(image: Image, captured: Captured) -> Source:

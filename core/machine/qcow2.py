@@ -37,6 +37,7 @@ class LayerFile:
         self.path = path
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)
             self.file_bytes = os.fstat(self._fd).st_size
         except OSError as error:
             raise Damaged(f"disk layer {path} cannot be opened: {error.strerror}") from error

@@ -66,9 +66,9 @@ def _packs(reader: OwnReader, percent: float) -> Iterator[tuple[list[Problem], I
         except Damaged as error:
             yield [Problem(str(error))], _bad_pages(reader, run.ids[mine])
             continue
-        count = len(pack.directory.frame_bytes) or -(-len(mine) // pack.directory.frame_pages)
+        count = len(pack.outline.frame_bytes) or -(-len(mine) // pack.outline.frame_pages)
         picked = random.sample(range(count), min(count, round(count * percent / 100 + 0.5 * (percent > 0))))
-        inside = np.isin(rows[mine] // pack.directory.frame_pages, picked)
+        inside = np.isin(rows[mine] // pack.outline.frame_pages, picked)
         yield [], _bad_pages(reader, run.ids[mine[inside]])
 
 

@@ -123,7 +123,7 @@ def with_references(owner: Owner, run: Run, live: Ids) -> Ids:
     parts = [live]
     for number in np.unique(packs).tolist():
         with contextlib.suppress(Damaged):
-            against = owner.reader.shelf.pack(number).directory.against
+            against = owner.reader.shelf.pack(number).outline.against
             parts.append(against[places[packs == number]])
     return np.unique(np.concatenate(parts))
 

@@ -10,34 +10,60 @@ from core.store.collect import needed, use_index, with_references
 from core.store.index import EMPTY, Run, merged, run_of, split
 from core.store.layout import source_of, with_packs
 from core.store.owner import Owner
-from core.store.pack import Pack
+from core.store.pack import Ids, Pack, Rows
+from core.store.pack_writer import PackWriter
+from core.store.protocol import MEMORY
 
 LIVE_SHARE = 0.5  # a pack with less live than this is rewritten: copying costs no more than what comes back
 SMALL_BYTES, MANY_SMALL = 1 << 20, 8  # so many packs of small commits are made one: each costs an open file
 BATCH_PAGES = 4096
+GATHER_LEVEL = 12  # once an image: 2 s, and the golden commit's memory with what is gathered is below 8 MB
 
 
 def compact(owner: Owner) -> int:
     """Rewrite such packs into one; bytes freed. One that is damaged stays as it is."""
     with owner.keeping, owner.sealing:
-        chosen = _chosen(owner)
-        if not chosen:
-            return 0
-        run = owner.index.everything
-        packs, rows = split(run.locations)
-        with owner.new_pack() as (number, writer):
-            for old in chosen:
-                live = np.sort(rows[packs == old])
-                pack = owner.reader.shelf.pack(old)
-                for at in range(0, len(live), BATCH_PAGES):
-                    part = live[at : at + BATCH_PAGES]
-                    found = pack.directory
-                    contents = owner.reader.shelf.stored(pack, part)
-                    writer.add(found.ids[part], found.hashes[part], contents, found.against[part])
-            directory = writer.finish()
-        index = with_packs(owner.index, {number: directory})
-        whole = replace(index, large=index.everything, small=EMPTY, packs=index.packs - set(chosen))
-        return use_index(owner, whole, frozenset(chosen)) - writer.path.stat().st_size
+        return _rewrite(owner, _chosen(owner), np.empty(0, np.uint64))
+
+
+def gather(owner: Owner, commit: str, places: Rows) -> None:
+    """Put what stands at these places of a commit's memory side by side, whole and apart from what is read with it now.
+
+    The packs it comes from are rewritten without it. Pages of an image's files are copied.
+    """
+    with owner.keeping, owner.sealing, owner.pinned(commit):
+        ids = owner.reader.table(commit, MEMORY)[places]
+        _, first = np.unique(ids, return_index=True)
+        ids = ids[np.sort(first)]
+        ids = ids[ids != 0]
+        found = set(split(owner.index.locate(ids))[0].tolist())
+        paths = owner.reader.shelf.paths()
+        _rewrite(
+            owner, [n for n in sorted(found & paths.keys()) if not source_of(paths[n])], ids, GATHER_LEVEL
+        )
+
+
+def _rewrite(owner: Owner, chosen: list[int], ahead: Ids, level: int | None = None) -> int:
+    """Write the pages `ahead`, and then the live ones of these packs as they are, into one pack; bytes freed."""
+    if not chosen and not len(ahead):
+        return 0
+    run = owner.index.everything
+    packs, rows = split(run.locations)
+    rest = ~np.isin(run.ids, ahead)
+    with owner.new_pack(level) as (number, writer):
+        _add(owner, writer, ahead)
+        for old in chosen:
+            live = np.sort(rows[(packs == old) & rest])
+            pack = owner.reader.shelf.pack(old)
+            for at in range(0, len(live), BATCH_PAGES):
+                part = live[at : at + BATCH_PAGES]
+                found = pack.directory
+                contents = owner.reader.shelf.stored(pack, part)
+                writer.add(found.ids[part], found.hashes[part], contents, found.against[part])
+        directory = writer.finish()
+    index = with_packs(owner.index, {number: directory})
+    whole = replace(index, large=index.everything, small=EMPTY, packs=index.packs - set(chosen))
+    return use_index(owner, whole, frozenset(chosen)) - writer.path.stat().st_size
 
 
 def forget_image(owner: Owner, image: str) -> None:
@@ -66,11 +92,16 @@ def forget_image(owner: Owner, image: str) -> None:
 
 def _into_pack(owner: Owner, run: Run) -> tuple[int, Run]:
     with owner.new_pack() as (number, writer):
-        for at in range(0, len(run.ids), BATCH_PAGES):
-            part = slice(at, at + BATCH_PAGES)
-            contents = owner.reader.contents(run.ids[part])
-            writer.add(run.ids[part], run.hashes[part], contents, np.zeros(len(contents), np.uint64))
+        _add(owner, writer, run.ids)
         return number, run_of({number: writer.finish()})
+
+
+def _add(owner: Owner, writer: PackWriter, ids: Ids) -> None:
+    """Write pages whole, wherever they are now."""
+    for at in range(0, len(ids), BATCH_PAGES):
+        part = ids[at : at + BATCH_PAGES]
+        contents = owner.reader.contents(part)
+        writer.add(part, owner.index.hashes(part)[0], contents, np.zeros(len(part), np.uint64))
 
 
 def _chosen(owner: Owner) -> list[int]:

@@ -23,8 +23,8 @@ class ImageFile:
 
     def __init__(self, images: Path, image: str, name: str) -> None:
         self.path = image_directory(images, image) / name
-        self._kernel = KernelPages(self.path) if name == KERNEL else None
         self._file = LayerFile(self.path)
+        self._kernel = KernelPages(self._file) if name == KERNEL else None
 
     @property
     def pages(self) -> int:

@@ -6,6 +6,7 @@ magic (8) | BLAKE3 of the rest (32) | format, n, next id, next pack, packs (u64 
 
 import mmap
 import os
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,18 +24,37 @@ HEADER_BYTES = 8 + 32 + 5 * 8
 NONE = Index(EMPTY, EMPTY, 1, 1, frozenset())
 
 
-def read_index(path: Path) -> Index:
-    """The index in a file, verified whole; an empty one without a file. Damaged when it is not what was written."""
+@dataclass(frozen=True)
+class IndexFile:
+    """An index, and which file it was read from: one that is replaced has another `stamp`."""
+
+    index: Index
+    stamp: tuple[int, int, int]
+
+
+def read_index(path: Path, before: IndexFile | None = None) -> IndexFile:
+    """The index in a file, verified whole; an empty one without a file. Damaged when it is not what was written.
+
+    `before` is returned when the file is the one that was read then.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return NONE
+        return IndexFile(NONE, (0, 0, 0))
     try:
+        facts = os.fstat(descriptor)
+        stamp = (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        if before and before.stamp == stamp:
+            return before
         room = mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
     except (OSError, ValueError) as error:
         raise Damaged(f"the index cannot be read: {error}") from error
     finally:
         os.close(descriptor)
+    return IndexFile(_verified(room), stamp)
+
+
+def _verified(room: mmap.mmap) -> Index:
     data = np.frombuffer(room, np.uint8)
     if len(data) < HEADER_BYTES or data[:8].tobytes() != MAGIC:
         raise Damaged("the index is not one")
@@ -63,4 +83,4 @@ def write_index(files: Files, path: Path, index: Index) -> Index:
     arrays = (header, packs, run.ids, run.locations, run.prefixes, run.order, run.hashes)
     body = b"".join(array.tobytes() for array in arrays)
     files.replace(path, MAGIC + blake3(body).digest() + body)
-    return read_index(path)
+    return read_index(path).index

@@ -1,18 +1,18 @@
 """The kernel's ELF as the pages its loader puts into memory. ELF-64 program headers: System V gABI, chapter 5."""
 
-import mmap
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Damaged
+from core.machine.qcow2 import LayerFile
 from core.model import PAGE_BYTES
 from core.store.hashing import Contents
 
 PT_LOAD = 1
+HEADER_BYTES = 64
 HIGHEST_BYTES = 1 << 32  # of a physical address: a kernel loads far below
 
 
@@ -26,18 +26,14 @@ class Segment:
 
 
 class KernelPages:
-    """A kernel's pages by physical page number. Raises Damaged when the file is no 64-bit ELF."""
+    """A kernel's pages by physical page number; the file stays the caller's. Damaged when it is no 64-bit ELF."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: LayerFile) -> None:
+        self._file = file
         try:
-            with path.open("rb") as file:
-                self._data = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-        except (OSError, ValueError) as error:
-            raise Damaged(f"kernel {path} cannot be read: {error}") from error
-        try:
-            self.segments = _segments(self._data)
+            self.segments = _segments(file)
         except (struct.error, ValueError) as error:
-            raise Damaged(f"kernel {path} is no ELF that loads: {error}") from error
+            raise Damaged(f"kernel {file.path} is no ELF that loads: {error}") from error
 
     def places(self) -> NDArray[np.uint32]:
         """The physical pages the segments touch, ascending."""
@@ -51,33 +47,32 @@ class KernelPages:
         """What the loader puts there, zero where no segment reaches."""
         out = np.zeros((len(places), PAGE_BYTES), np.uint8)
         starts = places.astype(np.int64) * PAGE_BYTES
-        plain = np.frombuffer(self._data, np.uint8)
         for segment in self.segments:
             first, end = -(-segment.address // PAGE_BYTES), (segment.address + segment.size) // PAGE_BYTES
             whole = (places >= first) & (places < end)
-            if whole.any():
-                at = segment.offset + first * PAGE_BYTES - segment.address
-                pages = plain[at : at + (end - first) * PAGE_BYTES].reshape(-1, PAGE_BYTES)
-                out[whole] = pages[places[whole] - first]
+            rows = np.flatnonzero(whole)
+            self._file.gather(starts[rows] - segment.address + segment.offset, out, rows)
             touched = (starts + PAGE_BYTES > segment.address) & (starts < segment.address + segment.size)
             for row in np.flatnonzero(touched & ~whole).tolist():
                 low = max(int(starts[row]), segment.address)
                 high = min(int(starts[row]) + PAGE_BYTES, segment.address + segment.size)
-                to, source = low - int(starts[row]), low - segment.address + segment.offset
-                out[row, to : to + high - low] = plain[source : source + high - low]
+                data = self._file.read(low - segment.address + segment.offset, high - low)
+                out[row, low - int(starts[row]) :][: high - low] = np.frombuffer(data, np.uint8)
         return out
 
 
-def _segments(data: mmap.mmap) -> list[Segment]:
-    if data[:5] != b"\x7fELF\x02":
+def _segments(file: LayerFile) -> list[Segment]:
+    header = file.read(0, HEADER_BYTES)
+    if header[:5] != b"\x7fELF\x02":
         raise ValueError("wrong magic")
-    (table,) = struct.unpack_from("<Q", data, 0x20)
-    size, count = struct.unpack_from("<HH", data, 0x36)
+    (table,) = struct.unpack_from("<Q", header, 0x20)
+    size, count = struct.unpack_from("<HH", header, 0x36)
+    data = file.read(table, size * count)
     found = []
-    for at in range(table, table + size * count, size):
+    for at in range(0, size * count, size):
         kind, offset, address, file_size = struct.unpack_from("<I4xQ8xQQ", data, at)
         if kind == PT_LOAD and file_size:
-            if offset + file_size > len(data) or address + file_size > HIGHEST_BYTES:
+            if offset + file_size > file.file_bytes or address + file_size > HIGHEST_BYTES:
                 raise ValueError("a segment lies outside")
             found.append(Segment(offset, address, file_size))
     return found

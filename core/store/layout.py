@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.errors import Damaged
 from core.store.index import Index, merged, run_of
-from core.store.index_file import NONE, read_index
+from core.store.index_file import NONE, IndexFile, read_index
 from core.store.pack import Directory, Pack
 
 ID_JUMP, PACK_JUMP = 1 << 32, 1 << 12
@@ -81,15 +81,21 @@ class Found:
     dead: tuple[Path, ...]
     problems: tuple[str, ...]
     lost: bool
+    file: IndexFile | None
+    newer: Mapping[int, Directory]
 
 
-def look(layout: Layout, *, anew: bool = False) -> Found:
-    """Read the index and what is newer. With `anew`, or when the index is lost, everything is read from the packs."""
+def look(layout: Layout, before: Found | None = None, *, anew: bool = False) -> Found:
+    """Read the index and what is newer. With `anew`, or when the index is lost, everything is read from the packs.
+
+    What was found `before` and is still the same is not read again: neither the index nor a pack ever changes in place.
+    """
     problems: list[str] = []
-    index = NONE
+    index, file = NONE, None
     if not anew:
         try:
-            index = read_index(layout.index)
+            file = read_index(layout.index, before.file if before else None)
+            index = file.index
         except Damaged as error:
             problems.append(f"{error}: it was made again from the packs")
     paths = layout.list_packs()
@@ -99,14 +105,19 @@ def look(layout: Layout, *, anew: bool = False) -> Found:
     dead = {n for n in paths if n < index.next_pack and n not in index.packs}
     index, missing = _without_missing(index, paths)
     problems += [f"pack {number:08} is missing" for number in missing]
-    directories = {
-        n: found for n in paths if n >= index.next_pack for found in [_directory(paths[n], n)] if found
+    known = before.newer if before else {}
+    newer = {
+        n: found
+        for n in paths
+        if n >= index.next_pack
+        for found in [known.get(n) or _directory(paths[n], n)]
+        if found
     }
-    index = with_packs(index, directories, max(paths, default=0))
+    index = with_packs(index, newer, max(paths, default=0))
     if lost:
         index = replace(index, next_id=index.next_id + ID_JUMP, next_pack=index.next_pack + PACK_JUMP)
-    known = {number: path for number, path in paths.items() if number in index.packs}
-    return Found(index, known, tuple(paths[n] for n in dead), tuple(problems), lost)
+    mine = {number: path for number, path in paths.items() if number in index.packs}
+    return Found(index, mine, tuple(paths[n] for n in dead), tuple(problems), lost, file, newer)
 
 
 def with_packs(index: Index, packs: Mapping[int, Directory], newest: int = 0) -> Index:
@@ -129,7 +140,9 @@ def _directory(path: Path, number: int) -> Directory | None:
     """What a pack holds; None for one not finished, or damaged: pages a commit misses are noticed there."""
     try:
         pack = Pack(path, number)
+        try:
+            return pack.directory
+        finally:
+            pack.close()
     except Damaged:
         return None
-    pack.close()
-    return pack.directory

@@ -108,12 +108,12 @@ class Owner:
                 self.set_index(write_index(self.files, self.layout.index, index))
 
     @contextmanager
-    def new_pack(self) -> Iterator[tuple[int, PackWriter]]:
-        """A pack to write; it is removed when the body fails."""
+    def new_pack(self, level: int | None = None) -> Iterator[tuple[int, PackWriter]]:
+        """A pack to write, compressed as is usual or at `level`; it is removed when the body fails."""
         number = self.take_pack()
         path = self.layout.pack(number)
         try:
-            yield number, PackWriter(self.files, path, self.frame_pages, self.level)
+            yield number, PackWriter(self.files, path, self.frame_pages, level or self.level)
         except BaseException:
             with contextlib.suppress(VertuiError):
                 self.files.unlink(path)
@@ -140,7 +140,7 @@ class Owner:
         empty = np.empty(0, np.uint32)
         rows = ids[inverse]
         directory = Directory(
-            rows, hashes, np.zeros(len(rows), np.uint64), 1, empty, hashes[:0], source, places
+            rows, np.zeros(len(rows), np.uint64), 1, empty, hashes[:0], source, places, hashes
         )  # fmt: skip
         number = self.take_pack()
         target = self.layout.pack(number, source)

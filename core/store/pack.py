@@ -1,13 +1,16 @@
 """A pack: frames of pages, the directory that says which, and the seek table.
 
-    frame … frame | directory (skippable 0x184D2A5D, `columns`) | seek table
+    frame … frame | hashes (skippable 0x184D2A5B) | outline (skippable 0x184D2A5D) | seek table
 
-`zstd -d` prints the frames' contents in order. A page stored against another is the XOR of both. An external pack has
-no frames: its pages stand in a file of an image, at the places its directory names, and are only ever referred to.
+Hashes and outline, both `columns`, are the directory. To read pages takes the outline alone: the index has the hashes,
+which are most of a directory. `zstd -d` prints the frames' contents in order. A page stored against another is the XOR
+of both. An external pack has no frames: its pages stand in a file of an image, at the places its outline names, and are
+only ever referred to.
 """
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +24,27 @@ from core.model import PAGE_BYTES
 from core.store import columns, seekable
 from core.store.hashing import Contents, Hashes
 
-FORMAT = 1
-DIRECTORY = 0x184D2A5D
+FORMAT, WHOLE_FORMAT = 2, 1  # in the older one the outline holds the hashes, too
+OUTLINE, HASHES = 0x184D2A5D, 0x184D2A5B
 Ids = NDArray[np.uint64]
 Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Directory:
-    """What a pack holds, by row: ids (n,), hashes (n, 32), against (n,): the id a page was XORed with, or 0.
+class Outline:
+    """Where a pack's pages are, by row: ids (n,), against (n,): the id a page was XORed with, or 0.
 
     Frames, in order, hold `frame_pages` rows each: their lengths and the BLAKE3 of their compressed bytes. An external
     pack has none, but `source`, (image id, file name), and `places` (n,), page numbers in it.
     """
 
     ids: Ids
-    hashes: Hashes
     against: Ids
     frame_pages: int
     frame_bytes: NDArray[np.uint32]
     frame_hashes: Hashes
     source: tuple[str, str] | None
     places: NDArray[np.uint32]
-
-    def encode(self) -> bytes:
-        """As the skippable frame that stands in the pack."""
-        facts = {"format": FORMAT, "frame_pages": self.frame_pages, "source": self.source}
-        names = ("ids", "against", "places", "frame_bytes", "frame_hashes", "hashes")
-        return seekable.skippable(DIRECTORY, columns.encode(facts, {n: getattr(self, n) for n in names}))
 
     @property
     def frame_sizes(self) -> NDArray[np.int64]:
@@ -58,17 +54,43 @@ class Directory:
         return sizes
 
 
-def decode_directory(frame: bytes) -> Directory:
-    """A directory from its skippable frame. ValueError when it is not what was written, or of another format."""
-    if frame[:8] != seekable.skippable(DIRECTORY, b"x" * (len(frame) - 8))[:8]:
-        raise ValueError("no directory")
-    facts, arrays = columns.decode(frame[8:])
-    if facts["format"] != FORMAT:
+@dataclass(frozen=True)
+class Directory(Outline):
+    """An outline with the hash of each row, (n, 32)."""
+
+    hashes: Hashes
+
+    def encode(self) -> tuple[bytes, bytes]:
+        """As the two skippable frames that stand in the pack."""
+        facts = {"format": FORMAT, "frame_pages": self.frame_pages, "source": self.source}
+        arrays = {
+            name: getattr(self, name) for name in ("ids", "against", "places", "frame_bytes", "frame_hashes")
+        }
+        return (
+            seekable.skippable(HASHES, columns.encode({}, {"hashes": self.hashes})),
+            seekable.skippable(OUTLINE, columns.encode(facts, arrays)),
+        )
+
+
+def decode_outline(frame: bytes) -> Outline:
+    """An outline from its skippable frame. ValueError when it is not what was written, or of another format."""
+    facts, arrays = columns.decode(_payload(frame, OUTLINE))
+    if facts["format"] not in (FORMAT, WHOLE_FORMAT):
         raise ValueError(f"of format {facts['format']}, and this vertui reads {FORMAT}")
     source = facts["source"]
-    return Directory(
-        **arrays, frame_pages=facts["frame_pages"], source=(source[0], source[1]) if source else None
-    )
+    made = Directory if facts["format"] == WHOLE_FORMAT else Outline
+    return made(**arrays, frame_pages=facts["frame_pages"], source=(source[0], source[1]) if source else None)
+
+
+def decode_hashes(frame: bytes) -> Hashes:
+    """The hashes from their skippable frame. ValueError when they are not what was written."""
+    return columns.decode(_payload(frame, HASHES))[1]["hashes"]
+
+
+def _payload(frame: bytes, magic: int) -> bytes:
+    if frame[:8] != seekable.HEADER.pack(magic, len(frame) - seekable.HEADER.size):
+        raise ValueError("no directory")
+    return frame[seekable.HEADER.size :]
 
 
 class Pack:
@@ -82,11 +104,26 @@ class Pack:
             raise Damaged(f"pack {path.name} cannot be opened: {error.strerror}") from error
         try:
             self.size_bytes = os.fstat(self._fd).st_size
-            self.directory, self.seek_table = self._read_directory()
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)  # a frame, not what lies around it
+            self.seek_table = self._read_seek_table()
+            self.outline = decode_outline(self._skippable(1))
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             self.close()
             raise Damaged(f"the directory of pack {path.name} cannot be read: {error}") from error
-        self._starts = np.concatenate([[0], np.cumsum(self.directory.frame_bytes, dtype=np.int64)])
+        self._starts = np.concatenate([[0], np.cumsum(self.outline.frame_bytes, dtype=np.int64)])
+
+    @cached_property
+    def directory(self) -> Directory:
+        """The whole directory: the hashes are read when they are first asked for."""
+        if isinstance(self.outline, Directory):
+            return self.outline
+        try:
+            hashes = decode_hashes(self._skippable(2))
+            if hashes.shape != (len(self.outline.ids), 32):
+                raise ValueError("it has more pages than hashes")
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise Damaged(f"the directory of pack {self.path.name} cannot be read: {error}") from error
+        return Directory(**vars(self.outline), hashes=hashes)
 
     def close(self) -> None:
         """Let go of the file; harmless when repeated."""
@@ -99,7 +136,7 @@ class Pack:
 
     def frame(self, number: int) -> Contents:
         """A frame's pages as stored, shape (k, 4096), once its compressed bytes have the hash that was written."""
-        found = self.directory
+        found = self.outline
         start, size = int(self._starts[number]), int(found.frame_bytes[number])
         try:
             data = os.pread(self._fd, size, start)
@@ -114,13 +151,11 @@ class Pack:
 
     def extra(self) -> bytes:
         """The skippable frame before the directory."""
-        sizes = self.seek_table["compressed"].tolist()[-2:]
-        end = self.size_bytes - seekable.table_bytes(len(self.seek_table)) - sizes[1]
-        return self._tail(sizes[0], end)[seekable.HEADER.size :]
+        return self._skippable(2 if isinstance(self.outline, Directory) else 3)[seekable.HEADER.size :]
 
     def check(self) -> None:
         """Does the seek table say what the directory says? Damaged if not: other readers would go wrong by it."""
-        found = self.directory
+        found = self.outline
         sizes = [
             *found.frame_bytes.tolist(),
             *self.seek_table["compressed"].tolist()[len(found.frame_bytes) :],
@@ -131,13 +166,16 @@ class Pack:
         if self.seek_table["compressed"].tolist() != sizes or not same or total != self.size_bytes:
             raise Damaged(f"the seek table of pack {self.path.name} is not what was written")
 
-    def _read_directory(self) -> tuple[Directory, NDArray[np.void]]:
+    def _read_seek_table(self) -> NDArray[np.void]:
         footer = self._tail(seekable.FOOTER.size, self.size_bytes)
         frames = seekable.FOOTER.unpack(footer)[0]
-        table_bytes = seekable.table_bytes(frames)
-        table = seekable.read_seek_table(self._tail(table_bytes, self.size_bytes))
-        end = self.size_bytes - table_bytes
-        return decode_directory(self._tail(int(table["compressed"][-1]), end)), table
+        return seekable.read_seek_table(self._tail(seekable.table_bytes(frames), self.size_bytes))
+
+    def _skippable(self, last: int) -> bytes:
+        """The frame that is the last but so many before the seek table, 1 being the last."""
+        sizes = self.seek_table["compressed"].tolist()[-last:]
+        end = self.size_bytes - seekable.table_bytes(len(self.seek_table)) - sum(sizes[1:])
+        return self._tail(sizes[0], end)
 
     def _tail(self, size: int, end: int) -> bytes:
         if not 0 < size <= end:

@@ -46,13 +46,13 @@ class PackWriter:
         digests = b"".join(digest for _, digest in self._frames)
         directory = Directory(
             np.concatenate([np.empty(0, np.uint64), *self._ids]),
-            np.concatenate([np.empty((0, HASH_BYTES), np.uint8), *self._hashes]),
             np.concatenate([np.empty(0, np.uint64), *self._against]),
             self._frame_pages,
             sizes,
             np.frombuffer(digests, np.uint8).reshape(-1, HASH_BYTES),
             None,
             np.empty(0, np.uint32),
+            np.concatenate([np.empty((0, HASH_BYTES), np.uint8), *self._hashes]),
         )
         write_tail(self._files, self.path, directory, extra)
         return directory
@@ -67,7 +67,7 @@ class PackWriter:
 
 def write_tail(files: Files, path: Path, directory: Directory, extra: bytes = b"") -> None:
     """Append directory and seek table, and make the pack durable."""
-    tail = [frame for frame in (extra, directory.encode()) if frame]
+    tail = [frame for frame in (extra, *directory.encode()) if frame]
     compressed = np.append(directory.frame_bytes.astype(np.int64), [len(frame) for frame in tail])
     table = seekable.seek_table(compressed, np.append(directory.frame_sizes, [0] * len(tail)))
     files.append(path, b"".join([*tail, table]))

@@ -13,13 +13,14 @@ from core.errors import Damaged
 from core.store import check as checking
 from core.store import transfer, usage
 from core.store.collect import Marked, delete, mark, sweep
-from core.store.compact import compact, forget_image
+from core.store.compact import compact, forget_image, gather
 from core.store.files import Files, os_files
 from core.store.hashing import Hashes
 from core.store.identify import identify
 from core.store.index_file import write_index
 from core.store.layout import look
 from core.store.owner import Owner
+from core.store.pack import Rows
 from core.store.pack_writer import FRAME_PAGES, LEVEL
 from core.store.protocol import MEMORY, NO_LABEL, Captured, Identified, Label, Manifest
 from core.store.record import record_name
@@ -132,6 +133,10 @@ class PackStore:
     def compact(self) -> int:
         """Rewrite packs with little live data, and many small ones as one; bytes freed."""
         return compact(self._owner)
+
+    def gather(self, commit: str, places: Rows) -> None:
+        """Put what stands at these places of a commit's memory side by side, to be read with little else."""
+        gather(self._owner, commit, places)
 
     def forget_image(self, image: str) -> None:
         """Make the store independent of an image's files: call it before they go."""

@@ -160,6 +160,10 @@ class PageStore(Protocol):
         """Rewrite packs with little live data; bytes freed."""
         ...
 
+    def gather(self, commit: str, places: Rows) -> None:
+        """Put what stands at these places of a commit's memory side by side, to be read with little else."""
+        ...
+
     def commits(self) -> list[str]:
         """Every commit on disk, also one without a row."""
         ...

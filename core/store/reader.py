@@ -15,7 +15,7 @@ from core.store import tables
 from core.store.hashing import Contents, page_hashes
 from core.store.image_pages import ROOT
 from core.store.index import NOWHERE, Index, split
-from core.store.layout import Layout, look
+from core.store.layout import Found, Layout, look
 from core.store.pack import Ids, Rows
 from core.store.protocol import Manifest
 from core.store.record import Record, read_record, record_name
@@ -42,12 +42,13 @@ class PageReader:
         self._tables: OrderedDict[tuple[str, str], Ids] = OrderedDict()
         self._lock = threading.RLock()
         self.index: Index
+        self._found: Found | None = None
         self.refresh()
 
     def refresh(self) -> None:
         """Learn what was sealed, collected or compacted since."""
         with self._lock:
-            found = look(self.layout)
+            found = self._found = look(self.layout, self._found)
             self.shelf.set_paths(found.packs)
             self.index, self.problems = found.index, found.problems
 
@@ -104,9 +105,9 @@ class PageReader:
             sources = self.shelf.sources()
         if (image, file) not in sources:
             raise NotFound(f"{file} of image {image} is not in the store")
-        directory = self.shelf.pack(sources[image, file]).directory
-        table = np.zeros(int(directory.places[-1:].sum()) + 1, np.uint64)
-        table[directory.places] = directory.ids
+        outline = self.shelf.pack(sources[image, file]).outline
+        table = np.zeros(int(outline.places[-1:].sum()) + 1, np.uint64)
+        table[outline.places] = outline.ids
         return table
 
     def forget(self, commit: str) -> None:
@@ -149,7 +150,7 @@ class PageReader:
             row = int(used[np.flatnonzero(where == NOWHERE)[0]])
             raise BadPage(row, "its content is not in the store")
         packs, rows = split(where)
-        for number in np.unique(packs).tolist():
+        for number in sorted(set(packs.tolist())):
             mine = packs == number
             out[used[mine]] = self._from_pack(number, rows[mine], ids[used[mine]], used[mine])
         return out
@@ -158,7 +159,7 @@ class PageReader:
         """Pages of one pack; `asked` are the rows to name when one is bad."""
         try:
             pack = self.shelf.pack(number)
-            found = pack.directory
+            found = pack.outline
             if rows.max() >= len(found.ids) or (found.ids[rows] != ids).any():
                 raise Damaged(f"pack {pack.path.name} does not hold what the index says")
         except Damaged as error:
@@ -171,7 +172,7 @@ class PageReader:
                 contents[mixed] ^= self._contents(against[mixed])
             except BadPage as bad:
                 raise BadPage(int(asked[mixed[bad.row]]), bad.reason) from bad
-        wrong = np.flatnonzero((page_hashes(contents) != found.hashes[rows]).any(axis=1))
+        wrong = np.flatnonzero((page_hashes(contents) != self.index.hashes(ids)[0]).any(axis=1))
         if len(wrong):
             raise BadPage(int(asked[wrong[0]]), f"it is not what was written (pack {pack.path.name})")
         return contents

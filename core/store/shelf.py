@@ -16,6 +16,7 @@ from core.store.layout import Layout, Source, source_of
 from core.store.pack import Pack, Rows
 
 CACHED_BYTES = 64 << 20  # of decompressed frames: neighbours are often asked for one page at a time
+STRIPES = 16  # locks that let one thread read a frame while others that want the same wait for it
 THREADS = 2  # decompression gains little from more, and a view server shares its processors with guests
 
 
@@ -30,6 +31,7 @@ class Shelf:
         self._frames: OrderedDict[tuple[int, int], Contents] = OrderedDict()
         self._frames_bytes = 0
         self._lock = threading.Lock()
+        self._reading = [threading.Lock() for _ in range(STRIPES)]
         self._pool = ThreadPoolExecutor(THREADS, "frames")
 
     def set_paths(self, paths: Mapping[int, Path]) -> None:
@@ -72,9 +74,9 @@ class Shelf:
 
     def stored(self, pack: Pack, rows: Rows) -> Contents:
         """The pages in these rows as stored: XORed ones still are. Damaged names the frame or file."""
-        if pack.directory.source:
-            return self._image(pack.directory.source).read(pack.directory.places[rows].astype(np.int64))
-        numbers, slots = np.divmod(rows, pack.directory.frame_pages)
+        if pack.outline.source:
+            return self._image(pack.outline.source).read(pack.outline.places[rows].astype(np.int64))
+        numbers, slots = np.divmod(rows, pack.outline.frame_pages)
         order = np.argsort(numbers, kind="stable")
         cuts = np.flatnonzero(np.diff(numbers[order])) + 1
         out = np.empty((len(rows), PAGE_BYTES), np.uint8)
@@ -96,13 +98,20 @@ class Shelf:
         return out
 
     def _frame(self, pack: Pack, number: int) -> Contents:
-        key = (pack.number, number)
+        """A frame, read and decompressed once however many threads ask for it at a time."""
+        with self._reading[number % STRIPES]:
+            found = self._kept((pack.number, number))
+            return self._keep(pack, number) if found is None else found
+
+    def _kept(self, key: tuple[int, int]) -> Contents | None:
         with self._lock:
             found = self._frames.get(key)
             if found is not None:
                 self._frames.move_to_end(key)
-                return found
-        frame = pack.frame(number)
+            return found
+
+    def _keep(self, pack: Pack, number: int) -> Contents:
+        key, frame = (pack.number, number), pack.frame(number)
         with self._lock:
             if key not in self._frames and pack.number in self._paths:
                 self._frames[key] = frame

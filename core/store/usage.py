@@ -109,7 +109,7 @@ def _costs(owner: Owner, run: Run) -> NDArray[np.float64]:
             continue
         mine = packs == number
         try:
-            found = owner.reader.shelf.pack(number).directory
+            found = owner.reader.shelf.pack(number).outline
         except Damaged:
             continue
         shares = found.frame_bytes / (found.frame_sizes / PAGE_BYTES)

@@ -5,13 +5,18 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.daemon.client import Client
 from core.daemon.held import Held
-from core.daemon.start import ensure_daemon
+from core.daemon.start import end_all, ensure_daemon
 from core.errors import NotFound
 from core.home import Home
+from core.model import PAGE_BYTES
+from core.store.index import split
+from core.store.protocol import MEMORY
+from core.store.reader import PageReader
 from core.store.views.keeper import KEY as VIEWS
 from tests.conftest import full
 from tests.guests import Guest, one_layer_each
@@ -91,6 +96,77 @@ def test_a_cold_child_is_the_committed_machine(main: Guest, client: Client, home
     again, later = ask(cold)
     assert again == digest and count < later < count + 6000
     assert cold.text(TREE) == tree
+
+
+def start_cold(home: Home) -> None:
+    """Nothing of the home runs and none of it is in the page cache; then a daemon."""
+    end_all(home)
+    for path in [*home.root.glob("store/**/*"), *home.root.glob("commits/*"), *home.root.glob("images/*/*")]:
+        if path.is_file():
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    ensure_daemon(home)
+
+
+def served_bytes(home: Home) -> int:
+    """What the view server has read so far, by the kernel's account."""
+    held = Held(home)
+    try:
+        facts = Path(f"/proc/{held.holdings().children[VIEWS]}/io").read_text()
+    finally:
+        held.close()
+    return next(int(line.split()[1]) for line in facts.splitlines() if line.startswith("rchar"))
+
+
+def read_by_fork(main: Guest, commit: str, n: int, *, eager: bool = False) -> int:
+    """What the view server reads for n cold children until each has run a command."""
+    start_cold(main.client.home)
+    before, last = served_bytes(main.client.home), -1
+    while before != last:  # it imports itself first
+        time.sleep(0.5)
+        last, before = before, served_bytes(main.client.home)
+    children = main.client.fork(commit, n, "cold", eager=eager).children
+    assert [child.reason for child in children] == [""] * n
+    assert [main.other(child.name).text("hostname") for child in children] == [
+        child.name for child in children
+    ]
+    read = served_bytes(main.client.home) - before
+    main.client.execute(main.client.plan_prune([child.name for child in children], now=True))
+    return read
+
+
+@pytest.mark.usefixtures("nothing_waits")
+def test_a_cold_fork_reads_little_and_each_frame_once(main: Guest, client: Client, home: Home) -> None:
+    """However many children: what one of them made the server read lies in the page cache for the others."""
+    main.text("python3 -c 'import json'; echo work > /root/work")
+    commit = client.commit("main").commit.id
+    client.suspend_all(now=True)
+    stored = memory_bytes(home, commit)
+    alone = read_by_fork(main, commit, 1)
+    together = read_by_fork(main, commit, MACHINES)
+    whole = read_by_fork(main, commit, 1, eager=True)
+    print(f"one reads {alone}, {MACHINES} read {together}, eager reads {whole}, stored are {stored}")
+    assert alone < 0.25 * stored
+    assert together < 1.3 * alone
+    assert whole >= stored
+
+
+def memory_bytes(home: Home, commit: str) -> int:
+    """What a commit's memory takes where it is stored: its share of frames, and pages of the image's files."""
+    reader = PageReader(home.root)
+    try:
+        ids = np.unique(reader.table(commit, MEMORY))
+        packs, rows = split(reader.index.locate(ids[ids != 0]))
+        total = 0.0
+        for number in set(packs.tolist()):
+            outline, mine = reader.shelf.pack(number).outline, packs == number
+            shares = outline.frame_bytes / (outline.frame_sizes / PAGE_BYTES)
+            total += (
+                PAGE_BYTES * mine.sum() if outline.source else shares[rows[mine] // outline.frame_pages].sum()
+            )
+        return round(total)
+    finally:
+        reader.close()
 
 
 @pytest.mark.usefixtures("nothing_waits")

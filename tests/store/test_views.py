@@ -23,6 +23,8 @@ SCENES = (
     "qemu",
     "shared",
     "damaged",
+    "exact",
+    "ahead",
     "killed",
     "adopted",
     "hydrated",

@@ -51,6 +51,9 @@ def fork(
     trust: Annotated[
         bool, typer.Option("--trust", help="Let an imported commit start: QEMU loads its devices' state.")
     ] = False,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Read all of a stored commit's memory before its children run.")
+    ] = False,
 ) -> None:
     """Fork a running branch, or any commit, into N running machines.
 
@@ -61,7 +64,7 @@ def fork(
       vertui fork main -n 4
       vertui fork main~2 -n 2 --name try --exec 'make test > /tmp/log 2>&1'
     """
-    _say_fork(connect().fork(ref, n, name, command, trust))
+    _say_fork(connect().fork(ref, n, name, command, trust, eager))
 
 
 @app.command()

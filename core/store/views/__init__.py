@@ -1,11 +1,12 @@
 """Views: a stored commit's memory or disk as a plain file, `MOUNT/COMMIT/memory` and `/disk`, filled in on first touch.
 
-source  where the bytes come from: `PageSource`
-wire    what the kernel says on /dev/fuse, and how it is answered
-nodes   the numbers commits have in the mount; they outlive the server
-server  the process that answers; it may die at any instant
-mount   the mount itself, in the holder's private mount namespace
-keeper  `Views`: the daemon's side. It mounts once, and starts a successor when the server dies
+source   where the bytes come from: `PageSource`
+wire     what the kernel says on /dev/fuse, and how it is answered
+nodes    the numbers commits have in the mount; they outlive the server
+server   the process that answers; it may die at any instant
+nursery  it has imported what a server needs, and forks successors for the holder
+mount    the mount itself, in the holder's private mount namespace
+keeper   `Views`: the daemon's side. It mounts once, and starts a successor when the server dies
 
 Life cycle: the daemon opens /dev/fuse, mounts it, has the holder keep the descriptor and spawn the server on it.
 While a server is dead the descriptor is still open, so a touch of an absent page waits; the successor has the kernel

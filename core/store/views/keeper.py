@@ -1,27 +1,39 @@
 """The daemon's side of the views: one mount and one server a home, and a successor whenever the server dies."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.daemon.held import Held, Holdings
 from core.errors import Damaged
 from core.home import Home
+from core.model import PAGE_BYTES
+from core.store.protocol import MEMORY
 from core.store.views import nodes
 from core.store.views.mount import mount
 
 KEY = "views"  # the server among the holder's children, and /dev/fuse among its descriptors
 NODES_KEY = "views-nodes"
+NURSERY_KEY = "views-nursery"  # who forks the server's successors, and the holder's socket to it
+KEYS = (KEY, NURSERY_KEY)
 SOURCE = "core.store.views.source:StoredPages"
 PAUSE_S = (
     0.25  # after one that ended by itself: it may never come up, and trying for ever must not cost a core
 )
 HYDRATE_BYTES = 1 << 20  # read at once in the background: a cancel is felt after some milliseconds
 LOG_TAIL_BYTES = 1 << 16
+AHEAD_PAGES = 16  # read at once ahead of need: a guest's own fault waits for one such read of each reader
+AHEAD_READERS = 2  # as many as the server answers at once
 
 
 class Views:
@@ -30,9 +42,10 @@ class Views:
     def __init__(self, home: Home, held: Held, source: str = SOURCE, root: Path | None = None) -> None:
         self._home = home
         self._held = held
-        self._argv = [sys.executable, "-m", "core.store.views.server", source, str(root or home.root)]
+        self._arguments = [source, str(root or home.root)]
         self._lock = threading.Lock()
-        self._pid = 0
+        self._pids: dict[str, int] = {}
+        self._ahead: set[str] = set()
 
     @property
     def directory(self) -> Path:
@@ -46,13 +59,13 @@ class Views:
 
     def start(self, holdings: Holdings) -> None:
         """Mount and serve, or adopt what an earlier daemon left. Blocks for some ms. Unsupported without /dev/fuse."""
-        self._pid = holdings.children.get(KEY, 0)
+        self._pids = {key: holdings.children.get(key, 0) for key in KEYS}
         if KEY not in holdings.kept:
             self._mount()
         self._ensure()
 
     async def ended(self, status: int) -> None:
-        """Start the server's successor: to be called when the holder tells of the exit of `KEY`."""
+        """Start a successor: to be called when the holder tells of the exit of one of `KEYS`."""
         if status != -signal.SIGKILL:
             await asyncio.sleep(PAUSE_S)
         await asyncio.to_thread(self._ensure)
@@ -70,6 +83,18 @@ class Views:
                 await asyncio.to_thread(_fill, descriptor, room, offset)
         finally:
             os.close(descriptor)
+
+    def read_ahead(self, commit: str, pages: NDArray[np.int64]) -> None:
+        """Begin to read these pages of a commit's memory, in this order: once a commit, in threads nobody waits for."""
+        if commit in self._ahead or not len(pages):
+            return
+        self._ahead.add(commit)
+        cuts = np.flatnonzero(np.diff(pages) != 1) + 1
+        runs = [(int(run[0]), len(run)) for run in np.split(pages, cuts)]
+        share = -(-len(runs) // AHEAD_READERS)
+        for first in range(0, len(runs), share):
+            mine = runs[first : first + share]
+            threading.Thread(target=_read, args=(self.path(commit, MEMORY), mine), daemon=True).start()
 
     def damage(self, commit: str) -> str | None:
         """The last damaged page of a commit that a reader wanted, as the server logged it; None when there is none."""
@@ -94,17 +119,31 @@ class Views:
             os.close(table)
 
     def _ensure(self) -> None:
-        """Have a server run: at most one, for two would answer the same requests."""
+        """Have a server run, first of all, and a nursery for its successor: at most one of each."""
         with self._lock:
-            if _runs(self._pid):
-                return
-            descriptors = [self._held.get(key) for key in (KEY, NODES_KEY)]
-            found = [descriptor for descriptor in descriptors if descriptor is not None]
-            try:
-                self._pid = self._held.spawn(KEY, self._argv, self.log, found)
-            finally:
-                for descriptor in found:
-                    os.close(descriptor)
+            if not _runs(self._pids.get(KEY, 0)):
+                found = [
+                    descriptor for key in (KEY, NODES_KEY) if (descriptor := self._held.get(key)) is not None
+                ]
+                try:
+                    self._pids[KEY] = self._held.spawn(
+                        KEY, self._argv("server"), self.log, found, NURSERY_KEY
+                    )
+                finally:
+                    for descriptor in found:
+                        os.close(descriptor)
+            if not _runs(self._pids.get(NURSERY_KEY, 0)):
+                self._start_nursery()
+
+    def _start_nursery(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            self._held.keep(NURSERY_KEY, ours.fileno())
+            argv = self._argv("nursery")
+            self._pids[NURSERY_KEY] = self._held.spawn(NURSERY_KEY, argv, self.log, [theirs.fileno()])
+
+    def _argv(self, module: str) -> list[str]:
+        return [sys.executable, "-m", f"core.store.views.{module}", *self._arguments]
 
 
 def _runs(pid: int) -> bool:
@@ -121,7 +160,18 @@ def _open(path: Path) -> int:
         ) from error
 
 
-def _fill(descriptor: int, room: bytearray, offset: int) -> None:
+def _read(path: Path, runs: Sequence[tuple[int, int]]) -> None:
+    """Read runs of pages and nothing around them. One that is damaged is left to who needs it."""
+    room = bytearray(AHEAD_PAGES * PAGE_BYTES)
+    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        for first, count in runs:
+            for at in range(first, first + count, AHEAD_PAGES):
+                size = min(AHEAD_PAGES, first + count - at) * PAGE_BYTES
+                _fill(file.fileno(), memoryview(room)[:size], at * PAGE_BYTES)
+
+
+def _fill(descriptor: int, room: bytearray | memoryview, offset: int) -> None:
     try:
         os.preadv(descriptor, [room], offset)
     except OSError:

@@ -10,7 +10,8 @@ import threading
 
 NAME = re.compile(r"[0-9a-f]{6,63}")
 LINE_BYTES = 64
-MEDIA = ("", "memory", "disk")
+EXACT = "exact"  # memory again, of which only single pages can be read: what is read is what was wanted
+MEDIA = ("", "memory", "disk", EXACT)
 
 
 def make() -> int:
