@@ -25,6 +25,12 @@ SETTINGS = {
     "store.frame-pages": Known(
         FRAME_PAGES, 4, 64, "pages compressed together from now on: more is smaller, slower to read one of"
     ),
+    "handover.bytes": Known(
+        64 << 20,
+        0,
+        1 << 50,
+        "a branch that has changed this much over its base moves to a new process; 0: never",
+    ),
 }
 
 
