@@ -109,10 +109,7 @@ async def _successor(engine: Engine, live: Live, row: BranchRow, image: Image) -
     lines: Lines | None = None
     try:
         tap = await asyncio.to_thread(live.network.second_tap)
-        try:
-            machine = await engine.hypervisor.start(new_id(), image.spec, base, tap, None)
-        finally:
-            os.close(tap)
+        machine = await engine.hypervisor.start(new_id(), image.spec, base, tap, None)
         lines = await Lines.to(machine)
         engine.reach("hand-over.started")
         yield _Next(machine, base, lines)

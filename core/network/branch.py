@@ -33,6 +33,7 @@ class HubBranch:
     tap_name: str = TAP
     """The tap of the branch's machine."""
     info: NetworkInfo = field(init=False)
+    _second_fd: int | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -51,7 +52,7 @@ class HubBranch:
             namespace.inside(self.namespace_fd, lambda: rtnetlink.send(*messages))
 
     def second_tap(self) -> int:
-        """Make the tap that the machine has not, link down; its descriptor, the caller's to close.
+        """Make the tap that the machine has not, link down; its descriptor, borrowed until the tap is dropped.
 
         For a process that takes over: a tap's header length and offloads are the device's, and QEMU sets them when
         it starts, so two processes on one device would garble each other's frames.
@@ -60,7 +61,8 @@ class HubBranch:
         name = self._second()
         with self._lock, mapped(f"making a second tap for {self.info.address}"):
             self._check()
-            return namespace.inside(self.namespace_fd, lambda: _make_tap(name))
+            self._second_fd = namespace.inside(self.namespace_fd, lambda: _make_tap(name))
+            return self._second_fd
 
     def switch(self) -> None:
         """Let frames pass the second tap instead of the first, which is the second from then on."""
@@ -70,6 +72,7 @@ class HubBranch:
             messages = [rtnetlink.link_state(TAPS[old], False), *_up(new)]
             namespace.inside(self.namespace_fd, lambda: rtnetlink.send(*messages))
             self.tap_name, self.info = new, replace(self.info, tap=new)
+            self.tap_fd, self._second_fd = self._second_fd, self.tap_fd
 
     def drop_second_tap(self) -> None:
         """Remove the tap that the machine has not; idempotent. Takes some 20 ms, like any link."""
@@ -77,6 +80,9 @@ class HubBranch:
         with self._lock, mapped(f"removing a tap of {self.info.address}"):
             self._check()
             namespace.inside(self.namespace_fd, lambda: remove_link(name))
+            descriptor, self._second_fd = self._second_fd, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _second(self) -> str:
         return next(name for name in TAPS if name != self.tap_name)
@@ -99,9 +105,9 @@ class HubBranch:
             with mapped(f"removing the network of {self.info.address}"):
                 namespace.inside(self.hub_fd, lambda: remove_veth(self.index))
         finally:
-            os.close(self.namespace_fd)
-            if self.tap_fd is not None:
-                os.close(self.tap_fd)
+            for descriptor in (self.namespace_fd, self.tap_fd, self._second_fd):
+                if descriptor is not None:
+                    os.close(descriptor)
 
 
 def gateway(tap_name: str) -> list[rtnetlink.Message]:

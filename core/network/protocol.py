@@ -39,7 +39,7 @@ class Network(Protocol):
         """Let frames pass between guest and namespace, or drop all of them. Idempotent."""
 
     def second_tap(self) -> int:
-        """Make a tap for another process that is to take over, link down; its descriptor, the caller's to close."""
+        """Make a tap for a process that is to take over, link down; its descriptor, borrowed until it is dropped."""
 
     def switch(self) -> None:
         """Let frames pass the second tap instead of the first, which is the second from then on."""
