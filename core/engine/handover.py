@@ -151,6 +151,8 @@ async def _go_over(
         engine.reach("hand-over.loaded")
         base, before = live.base, await live.move(machine, row.head, following.lines)
         undo.push_async_callback(live.move, old, base, before)
+        if live.closing:
+            raise Conflict(f"the machine of {row.name} ended meanwhile")
         engine.catalog.change_branch(row.id, machine=machine.id, base=row.head)
         undo.callback(engine.catalog.change_branch, row.id, machine=old.id, base=row.base)
         engine.reach("hand-over.written")
