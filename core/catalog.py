@@ -94,7 +94,9 @@ class OperationRow:
 
     def shown(self) -> Operation:
         """What the log shows of it."""
-        return decode(Operation, encode(self))
+        told = self.result if isinstance(self.result, dict) else {}
+        figures = {name: told[name] for name in told if name.endswith("_ms")}
+        return decode(Operation, encode(self) | {"figures": figures})
 
 
 class Catalog:

@@ -184,6 +184,18 @@ class Committed:
 
 
 @dataclass(frozen=True)
+class HandedOver:
+    """A branch's machine in a new process on `commit`: pages brought along, ms from `stop` to `cont`, ms felt."""
+
+    branch: str
+    commit: str
+    operation: int
+    pages: int
+    rebase_ms: float
+    felt_pause_ms: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a destructive verb would do, exactly: dry run, dialog and log print this same value.
 
@@ -202,7 +214,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Operation:
-    """A line of the operation log: a state-changing verb, and whether `undo` can take it back."""
+    """A line of the operation log: a state-changing verb, and whether `undo` can take it back.
+
+    `figures` are the durations its answer told, such as rebase_ms.
+    """
 
     id: int
     request_id: str
@@ -213,6 +228,7 @@ class Operation:
     created: float
     finished: float | None = None
     error: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from core.daemon.codec import encode
 from core.daemon.comparisons import add_comparisons
 from core.daemon.request_id import RequestId
 from core.daemon.store_routes import add_store
-from core.engine import capture, doctor, fork, images, inspect, marks, plans, restore, trash, undo
+from core.engine import capture, doctor, fork, handover, images, inspect, marks, plans, restore, trash, undo
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import VertuiError
@@ -27,6 +27,7 @@ from core.model import (
     DaemonStatus,
     Finding,
     Forked,
+    HandedOver,
     Image,
     Operation,
     Plan,
@@ -166,6 +167,11 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
     async def restore_branch(request: body.Restore, request_id: str = RequestId) -> Any:
         run = lambda: restore.restore(engine, request_id, request.branch, request.commit)  # noqa: E731
         return await _branch(engine, request_id, run)
+
+    @app.post("/v1/hand-over", response_model=HandedOver)
+    async def hand_over(request: body.OneBranch, request_id: str = RequestId) -> Any:
+        run = lambda: handover.hand_over(engine, request_id, request.branch)  # noqa: E731
+        return await once(engine, request_id, run)
 
     @app.post("/v1/suspend-all")
     async def suspend_all(request: body.StopAll, request_id: str = RequestId) -> None:

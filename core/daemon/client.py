@@ -26,6 +26,7 @@ from core.model import (
     Event,
     Finding,
     Forked,
+    HandedOver,
     Image,
     Imported,
     Operation,
@@ -237,6 +238,10 @@ class Client:
     def resume(self, branch: str) -> Branch:
         """Let a paused branch run on."""
         return decode(Branch, self._post("/v1/resume", {"branch": branch}))
+
+    def hand_over(self, branch: str) -> HandedOver:
+        """Move a branch's machine into a new process on its head."""
+        return decode(HandedOver, self._post("/v1/hand-over", {"branch": branch}))
 
     def restore(self, branch: str, commit: str | None = None) -> Branch:
         """Take a branch back in place to a commit, or to its head."""

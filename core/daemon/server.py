@@ -15,7 +15,7 @@ from core.daemon.api import make_app
 from core.daemon.held import Held
 from core.daemon.peers import Config, OwnUserProtocol, Server
 from core.daemon.sockets import add_streams
-from core.engine import settings
+from core.engine import handover, settings
 from core.engine.context import Engine
 from core.engine.operations import note
 from core.engine.pool import Pool
@@ -62,13 +62,15 @@ async def serve(home: Home) -> None:
     server = Server(config)
     _add_stop(app, engine, server)
     listener = _listen(home)
-    tidying = asyncio.create_task(_tidy(engine))
+    background = [asyncio.create_task(_tidy(engine)), asyncio.create_task(handover.watch(engine))]
     pool = Pool(engine)
     pool.start()
     try:
         await server.serve([listener])
     finally:
-        tidying.cancel()
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         await pool.close()
         await engine.sealer.stop()
         home.daemon_socket.unlink(missing_ok=True)

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import Conflict, GuestFailed
+from core.errors import Conflict, GuestFailed, MachineFailed
 from core.guest.client import AgentClient
+from core.guest.connection import Line
 from core.machine.protocol import Machine
 from core.network.protocol import Network
 
@@ -26,24 +29,26 @@ class Console:
         self._past: deque[bytes] = deque()
         self._size = 0
         self._viewers: set[asyncio.Queue[bytes]] = set()
-        self._writer: asyncio.StreamWriter | None = None
+        self._line: Line | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, path: Path) -> None:
         """Connect to the machine's console socket and start reading."""
         with contextlib.suppress(OSError):
-            reader, self._writer = await asyncio.open_unix_connection(str(path))
-            self._task = asyncio.create_task(self._read(reader))
+            await self.move(await asyncio.open_unix_connection(str(path)))
 
-    async def close(self) -> None:
-        """Stop reading; idempotent."""
+    async def move(self, line: Line | None) -> Line | None:
+        """Go on over another socket; the one left, still open. Viewers and what is kept of the past stay."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if self._writer:
-            self._writer.close()
-            with contextlib.suppress(OSError):
-                await self._writer.wait_closed()
+        left, self._line = self._line, line
+        self._task = asyncio.create_task(self._read(line[0])) if line else None
+        return left
+
+    async def close(self) -> None:
+        """Stop reading; idempotent."""
+        await hang_up(await self.move(None))
 
     @property
     def text(self) -> bytes:
@@ -52,10 +57,10 @@ class Console:
 
     async def write(self, data: bytes) -> None:
         """Type into the console."""
-        if self._writer is None:
+        if self._line is None:
             raise GuestFailed("this machine's console cannot be reached")
-        self._writer.write(data)
-        await self._writer.drain()
+        self._line[1].write(data)
+        await self._line[1].drain()
 
     async def view(self) -> AsyncIterator[bytes]:
         """The past, then everything as it is printed."""
@@ -80,10 +85,41 @@ class Console:
                         viewer.put_nowait(data)
 
 
+async def hang_up(*lines: Line | None) -> None:
+    """Close sockets; never fails."""
+    for line in lines:
+        if line:
+            line[1].close()
+            with contextlib.suppress(OSError):
+                await line[1].wait_closed()
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Sockets to a machine's agent and console."""
+
+    agent: Line
+    console: Line | None
+
+    @classmethod
+    async def to(cls, machine: Machine) -> "Lines":
+        """Connect to a machine whose guest is still to come, as it is then to find nothing changed."""
+        try:
+            agent = await asyncio.open_unix_connection(str(machine.agent_socket))
+            return cls(agent, await asyncio.open_unix_connection(str(machine.console_socket)))
+        except OSError as error:
+            raise MachineFailed(f"machine {machine.id} cannot be reached: {error.strerror}") from error
+
+    async def close(self) -> None:
+        """Hang up; never fails."""
+        await hang_up(self.agent, self.console)
+
+
 class Live:
     """One branch's machine with everything that belongs to it. `lock` makes captures and state changes take turns.
 
-    `base` is the commit whose memory it maps, None while an image boots on zeros.
+    `base` is the commit whose memory it maps, None while an image boots on zeros; `moved` when it last went over to
+    another process (monotonic).
     """
 
     def __init__(self, branch: str, machine: Machine, network: Network, base: str | None = None) -> None:
@@ -96,6 +132,7 @@ class Live:
         self.closing = False
         self.ended = False
         self.quiesced = False
+        self.moved = -math.inf
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()
         self._paused: contextlib.AsyncExitStack | None = None
@@ -152,6 +189,17 @@ class Live:
 
     async def _awake_again(self) -> None:
         await (await self.connect()).thaw()
+
+    async def move(self, machine: Machine, base: str | None, lines: Lines) -> Lines:
+        """Be another machine with this one's state from now on; the lines to the one left, still open.
+
+        In the body of `held`, and only if the guest could be frozen.
+        """
+        if self._agent is None:
+            raise GuestFailed("the line to the guest was closed")
+        left = Lines(await self._agent.move(lines.agent), await self.console.move(lines.console))
+        self.machine, self.base = machine, base
+        return left
 
     async def close(self) -> None:
         """End the machine and remove what belongs to it; idempotent, never fails."""

@@ -15,7 +15,9 @@ from core.engine.live import Live
 from core.engine.start import end
 from core.engine.warm import end_warm
 from core.errors import VertuiError
+from core.machine.arguments import TAP_FD
 from core.model import BranchState, OperationState
+from core.network.tap import tap_of
 from core.store.views.keeper import KEYS as VIEWS
 
 ALIVE = (BranchState.RUNNING, BranchState.PAUSED)
@@ -87,11 +89,12 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
     paused = row.state is BranchState.PAUSED
     if not paused and not await machine.is_running():
         await machine.cont()
+    tap = tap_of(pid, TAP_FD)
     namespace = await asyncio.to_thread(engine.held.get, f"net:{row.number}")
     if namespace is None:
         await machine.close()
         raise VertuiError("its network is gone")
-    network = await asyncio.to_thread(engine.network.adopt, row.number, namespace)
+    network = await asyncio.to_thread(engine.network.adopt, row.number, namespace, tap)
     live = engine.live[row.id] = Live(row.id, machine, network, base_commit)
     await live.console.open(machine.console_socket)
     if paused:

@@ -29,6 +29,12 @@ SETTINGS = {
     "pool.machines": Known(MACHINES, 0, 64, "started machines that wait for forks, in all"),
     "pool.spares": Known(SPARES, 0, 16, "loaded machines that wait for forks of a likely commit, each"),
     "pool.floor-mib": Known(FLOOR_MIB, 0, 1 << 20, "available memory, in MiB, below which none waits"),
+    "handover.bytes": Known(
+        64 << 20,
+        0,
+        1 << 50,
+        "a branch that has changed this much over its base moves to a new process; 0: never",
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from core.errors import GuestFailed
 from core.guest import answers
 from core.guest.agent import wire
-from core.guest.connection import Connection, request_frame
+from core.guest.connection import Connection, Line, request_frame
 from core.guest.identity import Identity
 from core.guest.streams import CommandStream
 from core.model import Command, Process
@@ -43,6 +43,13 @@ class AgentClient:
     async def close(self) -> None:
         """End the line. Commands in the guest run on."""
         await self._connection.close()
+
+    async def move(self, line: Line) -> Line:
+        """Reach the guest, frozen behind the gate, in another process from now on; the socket left, still open.
+
+        Commands followed and requests waiting go on as if nothing had happened.
+        """
+        return await self._connection.move(line)
 
     @property
     def lost(self) -> bool:

@@ -17,6 +17,7 @@ READ_BYTES = 64 * 1024
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 1.0
 """How soon a hello is repeated, at first and at most: an idle guest answers in milliseconds, a booting one later."""
 
+Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Receive = Callable[[wire.Frame], None]
 Fail = Callable[[GuestFailed], None]
 
@@ -35,7 +36,7 @@ class Connection:
         self._holds = 0
         self._postponed: list[bytes] = []
         self._task: asyncio.Task[None] | None = None
-        writer.transport.set_write_buffer_limits(high=0)  # drain() then waits until nothing is left to write
+        _drain_fully(writer)
 
     @classmethod
     async def connect(cls, path: Path, deadline_s: float) -> Connection:
@@ -176,6 +177,25 @@ class Connection:
         finally:
             self.release()
 
+    async def move(self, line: Line) -> Line:
+        """Go on over another socket, which reaches the same guest in another process; the socket left, still open.
+
+        Only for a guest that is frozen, behind a closed gate: neither side then has anything under way, so that
+        no greeting is needed and no channel notices.
+        """
+        self._check()
+        await self._stop_receiving()
+        left, (self._reader, self._writer) = (self._reader, self._writer), line
+        _drain_fully(self._writer)
+        self._task = asyncio.create_task(self._receive(b""))
+        return left
+
+    async def _stop_receiving(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
     def _check(self) -> None:
         if self._failure is not None:
             raise GuestFailed(str(self._failure))
@@ -183,15 +203,17 @@ class Connection:
     async def close(self) -> None:
         """End the line; what still waits on it fails."""
         self._fail(GuestFailed("the line to the guest was closed"))
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._stop_receiving()
         with suppress(OSError):
             await self._writer.wait_closed()
 
 
-async def _open_socket(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+def _drain_fully(writer: asyncio.StreamWriter) -> None:
+    """Let drain() wait until nothing is left to write."""
+    writer.transport.set_write_buffer_limits(high=0)
+
+
+async def _open_socket(path: Path) -> Line:
     """Connect, waiting for QEMU to make the socket."""
     while True:
         try:

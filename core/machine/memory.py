@@ -68,6 +68,14 @@ def find_memory(pid: int, inode: int, size_bytes: int) -> GuestMemory:
     return GuestMemory(pid, start, size_bytes)
 
 
+def touched_runs(memory: GuestMemory) -> Runs:
+    """Runs of pages that the process has mapped, changed or not: what its guest works with."""
+    try:
+        return _scan(memory, 0, 0)
+    except OSError:  # an older kernel: what is only read is then found out page by page
+        return changed_runs(memory)
+
+
 def changed_pages(memory: GuestMemory) -> Pages:
     """Numbers of the pages that differ, or may differ, from the base: sorted."""
     return numbers(changed_runs(memory))
@@ -80,7 +88,7 @@ def changed_runs(memory: GuestMemory) -> Runs:
     except OSError as error:
         if error.errno not in (errno.ENOTTY, errno.EINVAL):
             raise MachineFailed(f"cannot scan machine process {memory.pid}: {error.strerror}") from error
-        return _runs(_read_pagemap(memory))
+        return runs_of(_read_pagemap(memory))
 
 
 def numbers(runs: Runs) -> Pages:
@@ -91,15 +99,15 @@ def numbers(runs: Runs) -> Pages:
     return pages
 
 
-def _runs(pages: Pages) -> Runs:
+def runs_of(pages: Pages) -> Runs:
     """Runs of neighbouring pages; `pages` are sorted."""
     firsts = np.concatenate([[0], np.flatnonzero(np.diff(pages) != 1) + 1]) if len(pages) else pages[:0]
     counts = np.diff(np.concatenate([firsts, [len(pages)]]))
     return np.stack([pages[firsts], counts], axis=1).astype(np.int64)
 
 
-def _scan(memory: GuestMemory) -> Runs:
-    """PAGEMAP_SCAN: every run that is present or swapped and not the file's."""
+def _scan(memory: GuestMemory, inverted: int = PAGE_IS_FILE, required: int = PAGE_IS_FILE) -> Runs:
+    """PAGEMAP_SCAN: every run that is present or swapped and, unless asked for otherwise, not the file's."""
     regions = np.zeros(SCAN_REGIONS, REGION)
     found: list[Runs] = []
     position, end = memory.start, memory.start + memory.size_bytes
@@ -109,7 +117,7 @@ def _scan(memory: GuestMemory) -> Runs:
             any_of = PAGE_IS_PRESENT | PAGE_IS_SWAPPED
             argument = bytearray(
                 SCAN_ARGUMENT.pack(96, 0, position, end, 0, regions.ctypes.data, SCAN_REGIONS, 0,
-                                   PAGE_IS_FILE, PAGE_IS_FILE, any_of, PAGE_IS_PRESENT)
+                                   inverted, required, any_of, PAGE_IS_PRESENT)
             )  # fmt: skip
             count = fcntl.ioctl(descriptor, PAGEMAP_SCAN, argument, True)
             runs = regions[:count]
@@ -159,9 +167,16 @@ def _arena(pages: int) -> Arena:
     return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
 
 
+def read_pages(memory: GuestMemory, pages: Pages, room: Table | None = None) -> Table:
+    """Contents (n, 4096) of sorted pages of a machine that is stopped, in `room` if there is one."""
+    table = np.empty((len(pages), PAGE_BYTES), np.uint8) if room is None else room
+    _transfer(libc.process_vm_readv, memory, runs_of(pages), table)
+    return table
+
+
 def write_pages(memory: GuestMemory, pages: Pages, table: Table) -> None:
     """Write contents of shape (n, 4096) over sorted `pages` of a machine that is not running."""
-    _transfer(libc.process_vm_writev, memory, _runs(pages), np.ascontiguousarray(table))
+    _transfer(libc.process_vm_writev, memory, runs_of(pages), np.ascontiguousarray(table))
 
 
 def _transfer(call: Callable[..., int], memory: GuestMemory, runs: Runs, table: Table) -> None:

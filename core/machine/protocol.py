@@ -90,6 +90,14 @@ class Machine(Protocol):
         """
         ...
 
+    def leaving(self, next_layer: Layer, base: Base, places: Pages) -> AbstractAsyncContextManager[Capture]:
+        """`prepared`, but the machine stays stopped, and of its pages only those are read that are unlike `base`.
+
+        They are looked for among the changed ones and `places`, where `base` is unlike the present base. What is
+        read here while the guest runs on, the whole of what it works with, takes hundreds of milliseconds.
+        """
+        ...
+
     async def copy_disk(self, to: Path) -> tuple[str, ...]:
         """Copy the layer being written, as of one instant, to a file; the frozen layers below it."""
         ...

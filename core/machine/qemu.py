@@ -6,10 +6,13 @@ import json
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from core.daemon.held import Held
 from core.errors import MachineFailed
@@ -17,14 +20,18 @@ from core.home import Home
 from core.machine import memory
 from core.machine.arguments import DISK_NODE, arguments
 from core.machine.base import Base
-from core.machine.memory import Arena, GuestMemory, Pages, Table
+from core.machine.memory import GuestMemory, Pages, Runs, Table
 from core.machine.monitor import Monitor
 from core.machine.protocol import Boot, Capture, Layer, MachineState
+from core.machine.unlike import known_contents, read_unlike
 from core.model import PAGE_BYTES, MachineSpec
 from core.store.files import disk_error
 
 VCPU_NICENESS = 10  # below QEMU's main loop and the daemon, so that verbs get through beside busy guests
 CHANNELS = ("qmp", "agent", "console")
+WARM_BYTES = 1 << 20  # read at once: frames are smaller, so that the view's server is never waited for long
+
+Read = Callable[[], tuple[Runs, Table]]
 
 
 class QemuHypervisor:
@@ -161,10 +168,30 @@ class QemuMachine:
         """
         arena = await asyncio.to_thread(memory.arena_for, self._memory)
         running = await self.is_running()
+        read = partial(memory.read_changed, self._memory, arena)
+        async with self._prepared(next_layer, read, go_on=running) as capture:
+            yield capture
+
+    @asynccontextmanager
+    async def leaving(self, next_layer: Layer, base: Base, places: Pages) -> AsyncIterator[Capture]:
+        """`prepared`, but the machine stays stopped, and of its pages only those are read that are unlike `base`.
+
+        They are looked for among the changed ones and `places`, where `base` is unlike the present base.
+        """
+        await asyncio.to_thread(_warm, base, memory.touched_runs(self._memory))
+        pages = np.union1d(memory.changed_pages(self._memory), places).astype(np.uint32)
+        known = await asyncio.to_thread(known_contents, base.descriptor, pages)
+        async with self._prepared(
+            next_layer, partial(read_unlike, self._memory, known), go_on=False
+        ) as capture:
+            yield capture
+
+    @asynccontextmanager
+    async def _prepared(self, next_layer: Layer, read: Read, *, go_on: bool) -> AsyncIterator[Capture]:
         async with self._device_file() as (descriptor, name):
 
             async def capture() -> MachineState:
-                return await self._capture(next_layer, arena, descriptor, name, running=running)
+                return await self._capture(next_layer, read, descriptor, name, go_on=go_on)
 
             try:
                 await self._add_layer(next_layer, None, writable=True)
@@ -174,7 +201,7 @@ class QemuMachine:
                     await self._remove(_node(next_layer.id))
 
     async def _capture(
-        self, next_layer: Layer, arena: Arena, descriptor: int, name: str, *, running: bool
+        self, next_layer: Layer, read: Read, descriptor: int, name: str, *, go_on: bool
     ) -> MachineState:
         """All commands are sent at once. Memory is read beside QEMU's own work: once stopped, nothing changes it."""
         frozen, began = self._layers, time.perf_counter()
@@ -185,10 +212,10 @@ class QemuMachine:
         saved = self._monitor.send("xen-save-devices-state", filename=name, live=False)
         try:
             await stopped
-            reading = asyncio.create_task(asyncio.to_thread(memory.read_changed, self._memory, arena))
+            reading = asyncio.create_task(asyncio.to_thread(read))
             await asyncio.wait([snapshot, saved, reading])
         finally:
-            if running:
+            if go_on:
                 await self.cont()
         pause_ms = (time.perf_counter() - began) * 1000
         await snapshot
@@ -378,6 +405,16 @@ def _memfd(data: bytes = b"") -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _warm(base: Base, runs: Runs) -> None:
+    """Read pages of a base image into the page cache; a damaged one is left to who needs it."""
+    room = bytearray(WARM_BYTES)
+    for first, count in runs.tolist():
+        for offset in range(first * PAGE_BYTES, (first + count) * PAGE_BYTES, WARM_BYTES):
+            size = min(WARM_BYTES, (first + count) * PAGE_BYTES - offset)
+            with contextlib.suppress(OSError):
+                os.preadv(base.descriptor, [memoryview(room)[:size]], offset)
 
 
 def _copy_file(source: Path, target: Path) -> None:

@@ -30,6 +30,8 @@ VETH_MAC = "02:00:00:76:74:02"
 
 TAP_IFINDEX = 100
 UPLINK_IFINDEX = 101
+TAPS = {TAP: TAP_IFINDEX, "tap1": 102}
+"""A branch's machine has one of these; the other is there while a second process takes over from the first."""
 VETH_IFINDEX_BASE = 1000
 """Interface numbers are chosen by us: messages that name an interface can be sent without asking for it."""
 

@@ -3,10 +3,20 @@
 import errno
 import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from core.network import namespace, rtnetlink
-from core.network.addresses import GUEST_ADDRESS, GUEST_MAC, TAP, TAP_IFINDEX, address_of, veth_of
+from core.network import namespace, nft, rtnetlink, rules, tap
+from core.network.addresses import (
+    GATEWAY,
+    GATEWAY_MAC,
+    GUEST_ADDRESS,
+    GUEST_MAC,
+    GUEST_PREFIX,
+    TAP,
+    TAPS,
+    address_of,
+    veth_of,
+)
 from core.network.faults import mapped
 from core.network.protocol import NetworkInfo
 
@@ -20,12 +30,15 @@ class HubBranch:
     tap_fd: int | None
     hub_fd: int
     """The hub's namespace, borrowed from the `HubNetwork` that made this."""
+    tap_name: str = TAP
+    """The tap of the branch's machine."""
     info: NetworkInfo = field(init=False)
+    _second_fd: int | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self.info = NetworkInfo(address_of(self.index), namespace.identity(self.namespace_fd), TAP)
+        self.info = NetworkInfo(address_of(self.index), namespace.identity(self.namespace_fd), self.tap_name)
 
     def set_link(self, up: bool) -> None:
         """Let frames pass, or drop all of them.
@@ -33,13 +46,50 @@ class HubBranch:
         The interface goes down, not only its carrier: without carrier the kernel still takes what the guest
         sends. Going down forgets neighbours, so the guest is entered again. Idempotent.
         """
-        messages = [rtnetlink.link_state(TAP_IFINDEX, up)]
-        if up:
-            messages.append(rtnetlink.neighbour(TAP_IFINDEX, GUEST_ADDRESS, GUEST_MAC))
         with self._lock, mapped(f"setting the link of {self.info.address}"):
-            if self._closed:
-                raise OSError(errno.ENODEV, "the network is closed")
+            self._check()
+            messages = _up(self.tap_name) if up else [rtnetlink.link_state(TAPS[self.tap_name], False)]
             namespace.inside(self.namespace_fd, lambda: rtnetlink.send(*messages))
+
+    def second_tap(self) -> int:
+        """Make the tap that the machine has not, link down; its descriptor, borrowed until the tap is dropped.
+
+        For a process that takes over: a tap's header length and offloads are the device's, and QEMU sets them when
+        it starts, so two processes on one device would garble each other's frames.
+        """
+        self.drop_second_tap()
+        name = self._second()
+        with self._lock, mapped(f"making a second tap for {self.info.address}"):
+            self._check()
+            self._second_fd = namespace.inside(self.namespace_fd, lambda: _make_tap(name))
+            return self._second_fd
+
+    def switch(self) -> None:
+        """Let frames pass the second tap instead of the first, which is the second from then on."""
+        with self._lock, mapped(f"switching the taps of {self.info.address}"):
+            self._check()
+            old, new = self.tap_name, self._second()
+            messages = [rtnetlink.link_state(TAPS[old], False), *_up(new)]
+            namespace.inside(self.namespace_fd, lambda: rtnetlink.send(*messages))
+            self.tap_name, self.info = new, replace(self.info, tap=new)
+            self.tap_fd, self._second_fd = self._second_fd, self.tap_fd
+
+    def drop_second_tap(self) -> None:
+        """Remove the tap that the machine has not; idempotent. Takes some 20 ms, like any link."""
+        name = self._second()
+        with self._lock, mapped(f"removing a tap of {self.info.address}"):
+            self._check()
+            namespace.inside(self.namespace_fd, lambda: remove_link(name))
+            descriptor, self._second_fd = self._second_fd, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _second(self) -> str:
+        return next(name for name in TAPS if name != self.tap_name)
+
+    def _check(self) -> None:
+        if self._closed:
+            raise OSError(errno.ENODEV, "the network is closed")
 
     def close(self) -> None:
         """Remove the veth and give up the descriptors; idempotent.
@@ -55,18 +105,53 @@ class HubBranch:
             with mapped(f"removing the network of {self.info.address}"):
                 namespace.inside(self.hub_fd, lambda: remove_veth(self.index))
         finally:
-            os.close(self.namespace_fd)
-            if self.tap_fd is not None:
-                os.close(self.tap_fd)
+            for descriptor in (self.namespace_fd, self.tap_fd, self._second_fd):
+                if descriptor is not None:
+                    os.close(descriptor)
+
+
+def gateway(tap_name: str) -> list[rtnetlink.Message]:
+    """What makes a tap its guest's default gateway. Of two only the one that is up has a route."""
+    ifindex = TAPS[tap_name]
+    return [
+        rtnetlink.link_mac(ifindex, GATEWAY_MAC),
+        rtnetlink.address(ifindex, GATEWAY, GUEST_PREFIX),
+    ]
+
+
+def _up(tap_name: str) -> list[rtnetlink.Message]:
+    ifindex = TAPS[tap_name]
+    return [
+        rtnetlink.link_state(ifindex, True),
+        rtnetlink.neighbour(ifindex, GUEST_ADDRESS, GUEST_MAC),
+    ]
+
+
+def _make_tap(name: str) -> int:
+    """A tap in the namespace the thread is in; on failure there is none."""
+    descriptor = tap.open_tap(name, TAPS[name])
+    try:
+        rtnetlink.send(*gateway(name))
+        nft.apply(rules.guard(name))
+    except BaseException:
+        os.close(descriptor)
+        remove_link(name)
+        raise
+    return descriptor
 
 
 def remove_veth(index: int) -> None:
-    """Remove the veth of `index` from the namespace the thread is in; it may be gone already.
+    """Remove the veth of `index` from the namespace the thread is in; it may be gone already."""
+    remove_link(veth_of(index))
+
+
+def remove_link(name: str) -> None:
+    """Remove a link from the namespace the thread is in; it may be gone already.
 
     Takes 15–25 ms, nearly all of it the kernel waiting for RCU; several at once wait together.
     """
     try:
-        rtnetlink.send(rtnetlink.delete_link(veth_of(index)))
+        rtnetlink.send(rtnetlink.delete_link(name))
     except OSError as error:
         if error.errno != errno.ENODEV:
             raise

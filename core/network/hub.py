@@ -15,12 +15,10 @@ from core.network.addresses import (
     BRANCH_NETWORK,
     BRANCH_PREFIX,
     EGRESS,
-    GATEWAY,
-    GATEWAY_MAC,
-    GUEST_PREFIX,
     HUB_ADDRESS,
     TAP,
     TAP_IFINDEX,
+    TAPS,
     UPLINK,
     UPLINK_IFINDEX,
     UPLINK_MAC,
@@ -30,7 +28,7 @@ from core.network.addresses import (
     index_of,
     veth_of,
 )
-from core.network.branch import HubBranch, remove_veth
+from core.network.branch import HubBranch, gateway, remove_veth
 from core.network.faults import mapped
 
 _FALLBACK_TUNNELS = {
@@ -75,15 +73,18 @@ class HubNetwork:
         with self._one_at_a_time, mapped(f"making the network {address}"):
             return namespace.in_thread(lambda: self._create(index, address))
 
-    def adopt(self, index: int, namespace_fd: int) -> HubBranch:
+    def adopt(self, index: int, namespace_fd: int, tap_name: str = TAP) -> HubBranch:
         """Take over a network made by an earlier daemon; owns the descriptor unless it raises Conflict."""
         address = address_of(index)
         with mapped(f"adopting the network {address}"):
-            if index not in self.list() or not namespace.inside(namespace_fd, lambda: _is_branch(address)):
+            known = tap_name in TAPS and index in self.list()
+            if not known or not namespace.inside(namespace_fd, lambda: _is_branch(address, tap_name)):
                 raise Conflict(
                     f"that namespace is not the network {address}, or it has lost its link to the hub"
                 )
-            return HubBranch(index, namespace_fd, None, self._hub_fd)
+            branch = HubBranch(index, namespace_fd, None, self._hub_fd, tap_name)
+            branch.drop_second_tap()
+            return branch
 
     def list(self) -> tuple[int, ...]:
         """Indexes of the veths in the hub, ascending."""
@@ -161,22 +162,21 @@ def _furnish(address: str) -> None:
     """Addresses, routes and rules of a branch's namespace, whose links exist."""
     rtnetlink.send(
         rtnetlink.link_state(rtnetlink.LOOPBACK_IFINDEX, True),
-        rtnetlink.link_mac(TAP_IFINDEX, GATEWAY_MAC),
-        rtnetlink.address(TAP_IFINDEX, GATEWAY, GUEST_PREFIX),
+        *gateway(TAP),
         rtnetlink.address(UPLINK_IFINDEX, address, 32),
         rtnetlink.neighbour(UPLINK_IFINDEX, HUB_ADDRESS, VETH_MAC),
         rtnetlink.default_route(HUB_ADDRESS, UPLINK_IFINDEX),
     )
-    nft.apply(rules.branch(address))
+    nft.apply(rules.branch(address) + rules.guard(TAP))
     namespace.write_sysctl("netfilter/nf_conntrack_tcp_loose", 0)
 
 
-def _is_branch(address: str) -> bool:
+def _is_branch(address: str, tap_name: str) -> bool:
     """Whether the thread is in the namespace of that address: only there can it be bound."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.bind((address, 0))
-            socket.if_nametoindex(TAP)
+            socket.if_nametoindex(tap_name)
         except OSError:
             return False
     return True

@@ -38,6 +38,15 @@ class Network(Protocol):
     def set_link(self, up: bool) -> None:
         """Let frames pass between guest and namespace, or drop all of them. Idempotent."""
 
+    def second_tap(self) -> int:
+        """Make a tap for a process that is to take over, link down; its descriptor, borrowed until it is dropped."""
+
+    def switch(self) -> None:
+        """Let frames pass the second tap instead of the first, which is the second from then on."""
+
+    def drop_second_tap(self) -> None:
+        """Remove the tap frames do not pass. Idempotent."""
+
     def close(self) -> None:
         """Cut the branch off and give up the descriptors. Idempotent, never fails half way."""
 
@@ -55,8 +64,9 @@ class BranchNetwork(Protocol):
         space or without descriptors or memory, Unsupported when the host cannot do it.
         """
 
-    def adopt(self, index: int, namespace_fd: int) -> Network:
-        """Take over the network of `index` from its namespace; owns `namespace_fd` from then on.
+    def adopt(self, index: int, namespace_fd: int, tap_name: str = ...) -> Network:
+        """Take over the network of `index` from its namespace, and the tap its machine has; owns `namespace_fd`
+        from then on. A second tap is removed.
 
         Raises Conflict, and leaves the descriptor to the caller, when that namespace is not the index's.
         """

@@ -1,6 +1,6 @@
 """The rule sets: what the hub lets through, and what a branch's namespace does to its guest's packets."""
 
-from core.network.addresses import GUEST_ADDRESS, GUEST_MAC, TAP, UPLINK
+from core.network.addresses import GUEST_ADDRESS, GUEST_MAC, UPLINK
 
 HUB = """
 add table inet vertui
@@ -35,10 +35,17 @@ add rule ip vertui prerouting iifname "{UPLINK}" ip daddr {address} dnat to {GUE
 add chain ip vertui postrouting {{ type nat hook postrouting priority srcnat; }}
 add rule ip vertui postrouting oifname "{UPLINK}" ip saddr {GUEST_ADDRESS} snat to {address}
 add chain ip vertui forward {{ type filter hook forward priority filter; }}
-add rule ip vertui forward iifname "{TAP}" ct state invalid meta l4proto tcp reject with tcp reset
+add rule ip vertui forward iifname "tap*" ct state invalid meta l4proto tcp reject with tcp reset
 add rule ip vertui forward ct state invalid drop
+"""
+
+
+def guard(tap: str) -> str:
+    """One tap: nothing comes in but from the guest's own MAC and address."""
+    return f"""
 add table netdev vertui
-add chain netdev vertui guard {{ type filter hook ingress device "{TAP}" priority 0; policy drop; }}
-add rule netdev vertui guard ether saddr {GUEST_MAC} ip saddr {GUEST_ADDRESS} accept
-add rule netdev vertui guard ether saddr {GUEST_MAC} arp saddr ether {GUEST_MAC} arp saddr ip {GUEST_ADDRESS} accept
+add chain netdev vertui {tap} {{ type filter hook ingress device "{tap}" priority 0; policy drop; }}
+flush chain netdev vertui {tap}
+add rule netdev vertui {tap} ether saddr {GUEST_MAC} ip saddr {GUEST_ADDRESS} accept
+add rule netdev vertui {tap} ether saddr {GUEST_MAC} arp saddr ether {GUEST_MAC} arp saddr ip {GUEST_ADDRESS} accept
 """

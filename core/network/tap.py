@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import re
 import struct
+from pathlib import Path
 
-from core.errors import Unsupported
+from core.errors import Conflict, Unsupported
 
 DEVICE = "/dev/net/tun"
 MISSING = f"{DEVICE} is missing or not openable: modprobe tun, or run as root / chmod 0666 {DEVICE}"
@@ -35,3 +37,15 @@ def open_tap(name: str, ifindex: int) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def tap_of(pid: int, descriptor: int) -> str:
+    """The name of the tap behind a process's descriptor. Conflict when it is none."""
+    try:
+        told = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text()
+    except OSError as error:
+        raise Conflict(f"process {pid} has no tap: {error.strerror}") from error
+    found = re.search(r"^iff:\s*(\S+)$", told, re.MULTILINE)
+    if found is None:
+        raise Conflict(f"descriptor {descriptor} of process {pid} is no tap")
+    return found[1]

@@ -13,6 +13,7 @@ from core.network import (
     HUB_ADDRESS,
     BranchNetwork,
     HubNetwork,
+    namespace,
     nft,
     rtnetlink,
 )
@@ -28,10 +29,11 @@ from tests.network.guest import (
     tcp_frame,
     udp_frame,
 )
-from tests.network.isolation import isolated, run_isolated
+from tests.network.isolation import descriptors, isolated, run_isolated
 
 OUTSIDE = "198.51.100.7"
 RST, ACK = 0x04, 0x10
+ARP = b"\x08\x06"
 
 
 def prepared() -> BranchNetwork:
@@ -183,3 +185,27 @@ def test_nothing_passes_while_the_link_is_down() -> None:
         for up in (False, True, True, False, False, True):
             network.set_link(up)
             assert can_connect("10.77.0.1", 80, 0.1) is up
+
+
+@isolated
+def test_a_second_tap_takes_over_and_is_guarded_as_the_first() -> None:
+    before, hub = descriptors(), prepared()
+    network = hub.create(1)
+    network.set_link(True)
+    for name in ("tap1", "tap0", "tap1"):
+        network.second_tap()
+        network.switch()
+        network.drop_second_tap()
+        assert network.info.tap == name
+        send(network, arp_frame(mac="52:54:00:00:00:01", ip=GUEST_ADDRESS, to=GATEWAY))
+        assert not [frame for frame in received(network, 0.1) if frame[12:14] == ARP]
+        with Guest(network) as guest:
+            guest.listen(80)
+            assert can_connect("10.77.0.1", 80)
+    found = namespace.inside(network.namespace_fd, socket.if_nameindex)
+    assert {name for _, name in found if name.startswith("tap")} == {"tap1"}
+    adopted = hub.adopt(1, os.dup(network.namespace_fd), "tap1")
+    assert adopted.info == network.info
+    network.close()
+    os.close(adopted.namespace_fd)
+    assert len(descriptors()) == len(before) + 1  # the hub's own

@@ -97,6 +97,22 @@ def resume(branch: BranchName) -> None:
     _say(connect().resume(branch))
 
 
+@app.command("hand-over")
+def hand_over(branch: BranchName) -> None:
+    """Move a running branch into a new process on its head, so that it commits and forks as fast as a young one.
+
+    Happens by itself after a commit of a branch that has changed much (`vertui config handover.bytes`). What runs in
+    it, its connections and whoever follows its commands go on.
+
+    \b
+    Example:
+      vertui commit main && vertui hand-over main
+    """
+    done = connect().hand_over(branch)
+    paused = f"paused {millis(done.rebase_ms)}"
+    print(f"{done.branch}  on {short(done.commit)}  {done.pages} pages brought along  {paused}")
+
+
 @app.command()
 def restore(
     branch: BranchName,

@@ -1,0 +1,273 @@
+"""Hand-over: a running branch moves into a new process that maps its head, so that captures again cost what it changes.
+
+A capture reads all that a process changed over its base, ever. The head holds most of that already: a new process maps
+the head's memory, is given the few pages that are unlike it, the devices and a new disk layer, and goes on where the
+old one stood. Until the catalog names the new process the old one is only stopped, and goes on if anything fails.
+
+    while the guest runs   start the new process on a tap of its own, read the head's pages, connect its sockets
+    frozen and stopped     compare, read devices; load the new process; move lines and tap; write the row; continue
+    afterwards             thaw, end the old process, set the guest's clock
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from core.catalog import BranchRow
+from core.daemon.codec import encode
+from core.engine.bases import base_of, disk_of, make_layer
+from core.engine.context import Engine, new_id
+from core.engine.live import Lines, Live
+from core.engine.operations import operation
+from core.engine.settings import value
+from core.errors import Conflict, GuestFailed, VertuiError
+from core.guest.streams import Exit
+from core.machine.base import Base
+from core.machine.memory import Pages
+from core.machine.protocol import Capture, Machine, MachineState
+from core.model import BranchState, CommitState, HandedOver, Image, OperationState
+
+IDLE_S = 0.5  # between two looks: two in a row that find nothing at work are an idle moment
+MOST_WAIT_S = 30.0  # for an idle moment; then its turn comes like any verb's
+REST_S = 30.0  # between two hand-overs of a branch: each costs a pause, and the guest its warm caches
+CLOCK_BEHIND_S = 0.02  # what a pause may take from the guest's clock before it is set
+
+
+@dataclass(frozen=True)
+class _Next:
+    """The new process, its base and how its guest will be reached."""
+
+    machine: Machine
+    base: Base
+    lines: Lines
+
+
+async def hand_over(engine: Engine, request_id: str, name: str) -> HandedOver:
+    """Move a branch's machine into a new process on its head.
+
+    Requires a running branch whose head is sealed, and a guest that can be frozen. On success processes, connections,
+    exec streams and consoles go on and notice a pause. On failure the machine goes on as it was.
+    """
+    row, live = engine.branch(name), engine.machine(name)
+    _check(engine, row, live)
+    summary = f"hand-over of {row.name} to a process on {row.head[:12]}"
+    async with operation(engine, request_id, "hand-over", summary) as record, live.lock:
+        row = engine.catalog.branch(row.id)
+        _check(engine, row, live)
+        rebase_ms, felt_ms, pages = await _hand_over(engine, live, row)
+        record.summary = f"{summary}: {pages} pages were unlike it, {rebase_ms:.0f} ms"
+        done = HandedOver(row.name, row.head, record.id, pages, round(rebase_ms, 2), round(felt_ms, 2))
+    engine.catalog.change_operation(record.id, result=encode(done))
+    engine.publish("branch", row.name, record.summary)
+    return done
+
+
+def _check(engine: Engine, row: BranchRow, live: Live) -> None:
+    if row.state is not BranchState.RUNNING or live.closing:
+        raise Conflict(f"branch {row.name} is {row.state}, not running")
+    if engine.catalog.commit(row.head).state is not CommitState.SEALED:
+        raise Conflict(f"the head of {row.name} is not sealed yet: try again")
+    if live.base == row.head:
+        raise Conflict(f"{row.name} runs on its head already: commit first, if it has changed much since")
+
+
+async def _hand_over(engine: Engine, live: Live, row: BranchRow) -> tuple[float, float, int]:
+    """The work, in ms stopped, ms felt, and pages brought along."""
+    image, old = engine.image(row.image), live.machine
+    left, written = new_id(), new_id()
+    with engine.needing(left, written, *old.layers):
+        try:
+            for layer in (left, written):
+                await asyncio.to_thread(make_layer, engine, engine.home.images / image.id, layer)
+            async with _successor(engine, live, row, image) as following:
+                places = await asyncio.to_thread(_places, engine, live.base or image.golden, row.head)
+                async with old.leaving(engine.layer(left), following.base, places) as capture:
+                    async with _frozen(live):
+                        began = time.perf_counter()
+                        state, rebase_ms = await _go_over(engine, live, row, following, capture, written)
+                    felt_ms = (time.perf_counter() - began) * 1000
+        finally:
+            await _clear(engine, live, old, (left, written))
+    live.moved = time.monotonic()
+    await _set_clock(live, rebase_ms / 1000)
+    return rebase_ms, felt_ms, len(state.pages)
+
+
+@asynccontextmanager
+async def _successor(engine: Engine, live: Live, row: BranchRow, image: Image) -> AsyncIterator[_Next]:
+    """A paused process on the head with a tap of its own. It ends unless it has become the branch's machine."""
+    base = await base_of(engine, row.head)
+    machine: Machine | None = None
+    lines: Lines | None = None
+    try:
+        tap = await asyncio.to_thread(live.network.second_tap)
+        machine = await engine.hypervisor.start(new_id(), image.spec, base, tap, None)
+        lines = await Lines.to(machine)
+        engine.reach("hand-over.started")
+        yield _Next(machine, base, lines)
+    finally:
+        os.close(base.descriptor)
+        if machine is not None and live.machine is not machine:
+            if lines is not None:
+                await lines.close()
+            await machine.close()
+
+
+def _places(engine: Engine, base: str, head: str) -> Pages:
+    """Pages in which two commits differ: what a process on `base` need not have changed to be unlike `head`."""
+    before, after = engine.store.memory_hashes(base), engine.store.memory_hashes(head)
+    return np.flatnonzero((before != after).any(axis=1)).astype(np.uint32)
+
+
+@asynccontextmanager
+async def _frozen(live: Live) -> AsyncIterator[None]:
+    async with live.held() as quiesced:
+        if not quiesced:
+            raise Conflict("its guest could not be frozen in time: try again")
+        yield
+
+
+async def _go_over(
+    engine: Engine, live: Live, row: BranchRow, following: _Next, capture: Capture, written: str
+) -> tuple[MachineState, float]:
+    """From `stop` to `cont`; the state as it was left, and how long it stood still. All is undone on failure."""
+    old, machine, began = live.machine, following.machine, time.perf_counter()
+    async with contextlib.AsyncExitStack() as undo:
+        undo.push_async_callback(old.cont)
+        undo.push_async_callback(_switch_back, live, live.network.info.tap)
+        state = await _stopped(live, capture)
+        engine.reach("hand-over.stopped")
+        layers = [engine.layer(name) for name in (*state.layers, written)]
+        await machine.open_disk(disk_of(engine, old.disk_base), layers)
+        await machine.load(state.pages, state.table, state.devices)
+        engine.reach("hand-over.loaded")
+        base, before = live.base, await live.move(machine, row.head, following.lines)
+        undo.push_async_callback(live.move, old, base, before)
+        if live.closing:
+            raise Conflict(f"the machine of {row.name} ended meanwhile")
+        engine.catalog.change_branch(row.id, machine=machine.id, base=row.head)
+        undo.callback(engine.catalog.change_branch, row.id, machine=old.id, base=row.base)
+        engine.reach("hand-over.written")
+        await machine.cont()
+        undo.pop_all()
+    rebase_ms = (time.perf_counter() - began) * 1000
+    await before.close()
+    return state, rebase_ms
+
+
+async def _stopped(live: Live, capture: Capture) -> MachineState:
+    """The machine's state; frames for its guest wait meanwhile where the new process will find them."""
+    state, switched = await asyncio.gather(
+        capture(), asyncio.to_thread(live.network.switch), return_exceptions=True
+    )
+    if isinstance(switched, BaseException):
+        raise switched
+    if isinstance(state, BaseException):
+        raise state
+    return state
+
+
+async def _switch_back(live: Live, tap: str) -> None:
+    if live.network.info.tap != tap:
+        await asyncio.to_thread(live.network.switch)
+
+
+async def _clear(engine: Engine, live: Live, old: Machine, layers: tuple[str, ...]) -> None:
+    """End the process left, and remove the tap and the layer that the branch has not."""
+    if live.machine is not old:
+        await old.close()
+    for layer in layers:
+        if layer not in live.machine.layers:
+            engine.store.layer_path(layer).unlink(missing_ok=True)
+    with contextlib.suppress(VertuiError):  # what is left of it goes with the next hand-over, or the branch
+        await asyncio.to_thread(live.network.drop_second_tap)
+
+
+async def _set_clock(live: Live, behind_s: float) -> None:
+    """Put the guest's clock forward by the time it stood still. A guest without `date` goes without."""
+    if behind_s < CLOCK_BEHIND_S:
+        return
+    with contextlib.suppress(GuestFailed, Conflict):
+        agent = await live.agent()
+        stream = await agent.exec(["date", "-s", f"+{behind_s:.3f} seconds"], timeout_s=10)
+        async for item in stream:
+            if isinstance(item, Exit):
+                await agent.release(stream.id)
+
+
+# -- when ----------------------------------------------------------------------------------------------------
+
+
+async def watch(engine: Engine) -> None:
+    """Hand over, for ever, branches that have changed much when a commit of theirs is sealed, at an idle moment."""
+    waiting: dict[str, asyncio.Task[None]] = {}
+    try:
+        while True:
+            await _watch(engine, waiting)
+    finally:
+        for task in waiting.values():
+            task.cancel()
+        await asyncio.gather(*waiting.values(), return_exceptions=True)
+
+
+async def _watch(engine: Engine, waiting: dict[str, asyncio.Task[None]]) -> None:
+    """Follow events until they end: they do when this falls behind."""
+    queue = engine.subscribe()
+    try:
+        while (event := await queue.get()) is not None:
+            for branch in _headed(engine, event.subject) if event.kind == "commit" else ():
+                if branch not in waiting:
+                    waiting[branch] = asyncio.create_task(_when_idle(engine, branch))
+                    waiting[branch].add_done_callback(partial(_forget, waiting, branch))
+    finally:
+        engine.unsubscribe(queue)
+
+
+def _forget(waiting: dict[str, asyncio.Task[None]], branch: str, _: asyncio.Task[None]) -> None:
+    del waiting[branch]
+
+
+def _headed(engine: Engine, commit: str) -> list[str]:
+    """The branch, if it has a machine, whose new head this commit is. Its children, if it forked, have other cares."""
+    made = engine.catalog.commit(commit)
+    rows = engine.catalog.branches() if made.state is CommitState.SEALED else []
+    return [
+        row.id for row in rows if row.head == commit and row.name == made.branch and row.id in engine.live
+    ]
+
+
+async def _when_idle(engine: Engine, branch: str) -> None:
+    await _idle(engine, branch)
+    live = engine.live.get(branch)
+    with contextlib.suppress(VertuiError):  # the log says why, and the next commit tries again
+        if live is not None and await _due(engine, live):
+            await hand_over(engine, uuid.uuid4().hex, engine.catalog.branch(branch).name)
+
+
+async def _idle(engine: Engine, branch: str) -> None:
+    """Wait for an idle moment, in which nobody waits for the processor or for this branch; not for ever."""
+    quiet, deadline = 0, time.monotonic() + MOST_WAIT_S
+    while quiet < 2 and time.monotonic() < deadline:
+        await asyncio.sleep(IDLE_S)
+        live = engine.live.get(branch)
+        busy = (live is not None and live.lock.locked()) or engine.catalog.operations(
+            1, OperationState.INTENT
+        )
+        quiet = 0 if busy else quiet + 1
+
+
+async def _due(engine: Engine, live: Live) -> bool:
+    """Has its process changed so much that it pays?"""
+    threshold = value(engine, "handover.bytes")
+    if not threshold or time.monotonic() - live.moved < REST_S:
+        return False
+    row = engine.catalog.branch(live.branch)
+    return live.base != row.head and await live.machine.changed_bytes() >= threshold
