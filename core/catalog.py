@@ -220,8 +220,15 @@ class Catalog:
         self._write("UPDATE commits SET tags = ? WHERE id = ?", json.dumps(list(tags)), commit)
 
     def delete_commit(self, commit: str) -> None:
-        """Forget a commit for good."""
-        self._write("DELETE FROM commits WHERE id = ?", commit)
+        """Forget a commit for good: its children, also those in the trash, hang on its own parents from then on."""
+        with self.transaction():
+            gone = self.commit(commit).parents
+            rows = self._read("SELECT id, parents FROM commits WHERE instr(parents, ?)", commit)
+            for row in rows:
+                parents = [gone if parent == commit else (parent,) for parent in json.loads(row["parents"])]
+                kept = list(dict.fromkeys(parent for group in parents for parent in group))
+                self._write("UPDATE commits SET parents = ? WHERE id = ?", json.dumps(kept), row["id"])
+            self._write("DELETE FROM commits WHERE id = ?", commit)
 
     # -- branches --------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from core.engine.context import Engine, new_id
 from core.engine.live import Lines, Live
 from core.engine.operations import operation
 from core.engine.settings import value
-from core.errors import Conflict, GuestFailed, VertuiError
+from core.errors import Conflict, GuestFailed, NotFound, VertuiError
 from core.guest.streams import Exit
 from core.machine.base import Base
 from core.machine.memory import Pages
@@ -237,7 +237,10 @@ def _forget(waiting: dict[str, asyncio.Task[None]], branch: str, _: asyncio.Task
 
 def _headed(engine: Engine, commit: str) -> list[str]:
     """The branch, if it has a machine, whose new head this commit is. Its children, if it forked, have other cares."""
-    made = engine.catalog.commit(commit)
+    try:
+        made = engine.catalog.commit(commit)
+    except NotFound:  # it was taken back
+        return []
     rows = engine.catalog.branches() if made.state is CommitState.SEALED else []
     return [
         row.id for row in rows if row.head == commit and row.name == made.branch and row.id in engine.live

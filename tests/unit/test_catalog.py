@@ -1,6 +1,7 @@
 """The catalog: a digest for each row whatever wrote it, and catalogs of earlier formats."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 from core import catalog as module
@@ -55,3 +56,17 @@ def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
     assert [commit.origin for commit in catalog.commits()] == [Origin.HERE]
     assert catalog.check() == []
     catalog.close()
+
+
+def test_children_of_a_commit_gone_for_good_hang_on_its_parents(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.db")
+    ids = [f"{number:02x}" * 20 for number in range(5)]
+    parents: list[tuple[str, ...]] = [(), (ids[0],), (ids[1],), (ids[2], ids[0]), (ids[3],)]
+    for number, (commit, of) in enumerate(zip(ids, parents, strict=True)):
+        catalog.put_commit(replace(COMMIT, id=commit, parents=of, created=float(number)))
+    catalog.mark_commit(ids[4], 1.0)
+    for commit in (ids[1], ids[3], ids[2]):
+        catalog.delete_commit(commit)
+    assert [(commit.id, commit.parents) for commit in catalog.commits()] == [(ids[0], ())]
+    assert [commit.parents for commit in catalog.commits(deleted=True)] == [(ids[0],)]
+    assert catalog.check() == []
