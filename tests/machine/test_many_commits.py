@@ -5,6 +5,7 @@ import random
 import time
 
 import numpy as np
+import pytest
 
 from core.daemon.client import Client
 from core.home import Home
