@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
 
 from vertui.commands.group import VERBS
 
@@ -32,6 +34,13 @@ def vertui(home: Path, *argv: str, stdin: str = "") -> subprocess.CompletedProce
         env=variables,
         timeout=60,
     )
+
+
+def test_every_command_is_a_verb() -> None:
+    """What a module of commands defines can be typed."""
+    for module in set(VERBS.values()):
+        defined = set(typer.main.get_group(import_module(f"vertui.commands.{module}").app).commands)
+        assert defined == {verb for verb, where in VERBS.items() if where == module}
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -39,6 +39,7 @@ VERBS = {
     "pause": "branch",
     "resume": "branch",
     "restore": "branch",
+    "hand-over": "branch",
     "score": "branch",
     "tag": "commit",
     "rename": "branch",
