@@ -1,5 +1,7 @@
 """The store's verbs against real machines: commits between homes, a catalog made again, sizes, settings."""
 
+import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +12,11 @@ from core.daemon.start import end_all, ensure_daemon
 from core.errors import Conflict, Damaged, NotFound, UsageError, VertuiError
 from core.home import Home, find_home
 from core.model import BranchState, Origin
-from tests.conftest import keep_nothing_waiting
+from tests.conftest import full, keep_nothing_waiting
 from tests.guests import Guest
 from tests.machine.test_cli import succeeded, vertui
+
+GC_ROUNDS = 10 if full() else 2
 
 
 @pytest.fixture
@@ -155,3 +159,63 @@ def test_sizes_settings_and_a_dry_run(main: Guest) -> None:
     assert after.index_bytes <= empty.index_bytes
     keep_nothing_waiting(client)
     assert files_of(client.home) == {name for name in files if name.endswith(".commit")}
+
+
+def test_an_imported_commit_starts_once_it_is_trusted(main: Guest, home: Home, tmp_path: Path) -> None:
+    """In another home that has the image: with what was in its memory and on its disk, and as a machine of its own."""
+    main.text("echo carried > /root/carried; echo carried > /dev/shm/carried")
+    main.start("exec sleep 12345")
+    data = list(main.client.export(main.client.commit("main", "to carry").commit.id))
+    commit = main.client.tree().branches[0].head
+    other = find_home(str(tmp_path / "other"))
+    end_all(home)
+    shutil.copytree(home.root, other.root, ignore=shutil.ignore_patterns("log", "lock", "views"))
+    ensure_daemon(other)
+    there = Client(other)
+    try:
+        there.execute(there.plan_prune(["main"], now=True))
+        there.gc()
+        assert commit not in {row.id for row in there.tree().commits}
+        assert there.import_commit(data).commit.origin is Origin.FOREIGN
+        with pytest.raises(Conflict, match=r"imported.*--trust"):
+            there.fork(commit, 1, "in")
+        [child] = there.fork(commit, 1, "in", trust=True).children
+        assert child.ok, child.reason
+        guest = Guest(there, "in1")
+        assert guest.text("cat /root/carried /dev/shm/carried; hostname; pgrep -x sleep | wc -l") == (
+            "carried\ncarried\nin1\n1"
+        )
+    finally:
+        end_all(other)
+
+
+def test_forks_beside_gc(main: Guest) -> None:
+    """Commits made, forked and pruned for good while gc runs again and again: none misses a page."""
+    client, stopped = main.client, threading.Event()
+    failures: list[VertuiError] = []
+
+    def collect() -> None:
+        while not stopped.is_set():
+            try:
+                client.gc()
+            except VertuiError as error:
+                failures.append(error)
+
+    worker = threading.Thread(target=collect)
+    worker.start()
+    try:
+        for step in range(GC_ROUNDS):
+            main.text(
+                f"head -c 3000000 /dev/urandom > /dev/shm/noise; sha256sum /dev/shm/noise > /root/{step}"
+            )
+            commit = client.commit("main", wait=step % 2 == 0).commit.id
+            for ref in (commit, "main"):
+                [child] = client.fork(ref, 1, "g").children
+                assert child.ok, child.reason
+                assert main.other("g1").text(f"sha256sum -c /root/{step}") == "/dev/shm/noise: OK"
+                client.execute(client.plan_prune(["g1"], now=True))
+    finally:
+        stopped.set()
+        worker.join()
+    assert failures == []
+    assert client.check_store(100) == []
