@@ -18,6 +18,7 @@ import slopes
 import store
 import sustained
 import verbs
+import views
 from report import Report, as_markdown, as_promises
 from where import header
 
@@ -34,7 +35,7 @@ SPEED: dict[str, Measure] = {
     "many": many.measure,
     "peers": peers.measure,
 }
-SUBJECTS: dict[str, Measure] = {"diff": diff.measure, "store": store.measure, **SPEED}
+SUBJECTS: dict[str, Measure] = {"diff": diff.measure, "store": store.measure, "views": views.measure, **SPEED}
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""`scripts/bench commits`: forks of commits, with a spare, without, and cold."""
+"""`scripts/bench commits`: forks of commits, with a spare and without."""
 
 import os
 import time
@@ -7,10 +7,7 @@ from pathlib import Path
 from lab import Lab, lab
 from report import SAMPLES, Report, best_of
 
-from core.daemon.start import end_all, ensure_daemon
-
 BUSY = 8
-COLD_SAMPLES = 10  # each restarts the daemon
 RUN_TIMED = "request received to `cont` returned"
 ANSWER_TIMED = "request sent to the answer: durable, identity confirmed"
 
@@ -28,7 +25,6 @@ def measure(quick: bool) -> Report:
         found.prune(busy)
         found.client.up("base", "main")
         _add_unready(report, found, count)
-        _add_cold(report, found, 2 if quick else COLD_SAMPLES)
     return report
 
 
@@ -63,22 +59,6 @@ def _add_unready(report: Report, found: Lab, count: int) -> None:
     rows = [_fork(found, commit) for commit in made[:-1]]
     report.add_samples("without a spare: running", [run for run, _ in rows], timed=RUN_TIMED)
     report.add_samples("without a spare: answer", [answer for _, answer in rows], timed=ANSWER_TIMED)
-
-
-def _add_cold(report: Report, found: Lab, count: int) -> None:
-    """Holder, daemon and all machines ended, the page cache without the home's files."""
-    commit = found.client.commit("main").commit.id
-    found.client.suspend_all(now=True)
-    rows = []
-    for _ in range(count):
-        end_all(found.home)
-        ensure_daemon(found.home)
-        forget(found.home.root)
-        rows.append(_fork(found, commit))
-    report.add_samples(
-        "cold: running", [run for run, _ in rows], timed=f"{RUN_TIMED}; after a restart, page cache dropped"
-    )
-    report.add_samples("cold: answer", [answer for _, answer in rows], timed=ANSWER_TIMED)
 
 
 def forget(root: Path) -> None:

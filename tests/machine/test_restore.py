@@ -5,7 +5,6 @@ import signal
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from core.daemon.client import Client
@@ -13,13 +12,10 @@ from core.daemon.held import Held
 from core.daemon.start import end_all, ensure_daemon
 from core.errors import NotFound
 from core.home import Home
-from core.model import PAGE_BYTES
-from core.store.index import split
-from core.store.protocol import MEMORY
-from core.store.reader import PageReader
 from core.store.views.keeper import KEY as VIEWS
 from tests.conftest import full
 from tests.guests import Guest, one_layer_each
+from tests.stored import memory_bytes
 
 MEGABYTES = 100 if full() else 20
 KILLS, MACHINES = (20, 8) if full() else (4, 2)
@@ -149,24 +145,6 @@ def test_a_cold_fork_reads_little_and_each_frame_once(main: Guest, client: Clien
     assert alone < 0.25 * stored
     assert together < 1.3 * alone
     assert whole >= stored
-
-
-def memory_bytes(home: Home, commit: str) -> int:
-    """What a commit's memory takes where it is stored: its share of frames, and pages of the image's files."""
-    reader = PageReader(home.root)
-    try:
-        ids = np.unique(reader.table(commit, MEMORY))
-        packs, rows = split(reader.index.locate(ids[ids != 0]))
-        total = 0.0
-        for number in set(packs.tolist()):
-            outline, mine = reader.shelf.pack(number).outline, packs == number
-            shares = outline.frame_bytes / (outline.frame_sizes / PAGE_BYTES)
-            total += (
-                PAGE_BYTES * mine.sum() if outline.source else shares[rows[mine] // outline.frame_pages].sum()
-            )
-        return round(total)
-    finally:
-        reader.close()
 
 
 @pytest.mark.usefixtures("nothing_waits")
