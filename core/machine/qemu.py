@@ -127,13 +127,12 @@ class QemuMachine:
 
     async def open_disk(self, base: Layer, layers: Sequence[Layer]) -> None:
         """Put a disk in place of the placeholder: raw base, frozen layers, and last the layer to write."""
-        below = await self._add_base(base)
+        nodes, below = _base_nodes(base), _base_node(base.id)
         for layer in layers:
-            await self._add_layer(layer, below, writable=layer is layers[-1])
+            nodes += _layer_nodes(layer, below, writable=layer is layers[-1])
             below = _node(layer.id)
-        await self._monitor.execute(
-            "blockdev-reopen", options=[{"driver": "raw", "node-name": DISK_NODE, "file": below}]
-        )
+        disk = {"driver": "raw", "node-name": DISK_NODE, "file": below}
+        await self._add(*nodes, reopen=[disk])
         self._layers = tuple(layer.id for layer in layers)
         self._disk_base = base.id
 
@@ -142,11 +141,12 @@ class QemuMachine:
 
         The guest runs on meanwhile. When QEMU refuses, the chain stays as it was.
         """
-        lowest, old = self._layers[len(merged)], self._disk_base
-        below = await self._add_base(base)
+        if base.id == self._disk_base:  # its node would be found there already, and `merged` be left out
+            raise MachineFailed(f"the disk of machine {self.id} lies on {base.id[:12]} already")
+        lowest, old, below = self._layers[len(merged)], self._disk_base, _base_node(base.id)
         try:
             options = _overlay(lowest, below, writable=lowest == self._layers[-1])
-            await self._monitor.execute("blockdev-reopen", options=[options])
+            await self._add(*_base_nodes(base), reopen=[options])
         except MachineFailed:
             await self._remove(below)
             raise
@@ -166,11 +166,15 @@ class QemuMachine:
 
         It freezes the disk and reads everything as of one instant; the machine then goes on in `next_layer`.
         """
-        arena = await asyncio.to_thread(memory.arena_for, self._memory)
-        running = await self.is_running()
-        read = partial(memory.read_changed, self._memory, arena)
-        async with self._prepared(next_layer, read, go_on=running) as capture:
-            yield capture
+        arena = asyncio.create_task(asyncio.to_thread(memory.arena_for, self._memory))
+        try:
+            running = await self.is_running()
+            read = lambda: memory.read_changed(self._memory, arena.result())  # noqa: E731
+            async with self._prepared(next_layer, read, go_on=running) as capture:
+                await arena
+                yield capture
+        finally:
+            await asyncio.gather(arena, return_exceptions=True)
 
     @asynccontextmanager
     async def leaving(self, next_layer: Layer, base: Base, places: Pages) -> AsyncIterator[Capture]:
@@ -194,7 +198,7 @@ class QemuMachine:
                 return await self._capture(next_layer, read, descriptor, name, go_on=go_on)
 
             try:
-                await self._add_layer(next_layer, None, writable=True)
+                await self._add(*_layer_nodes(next_layer, None, writable=True))
                 yield capture
             finally:
                 if next_layer.id not in self._layers:
@@ -309,19 +313,13 @@ class QemuMachine:
                 with contextlib.suppress(MachineFailed):
                     await self._monitor.execute("remove-fd", fdset_id=number)
 
-    async def _add(self, node: dict[str, Any]) -> None:
-        await self._monitor.execute("blockdev-add", **node)
-
-    async def _add_layer(self, layer: Layer, below: str | None, *, writable: bool) -> None:
-        await self._add(_file(f"f-{_node(layer.id)}", layer.path, writable=writable))
-        await self._add(_overlay(layer.id, below, writable=writable))
-
-    async def _add_base(self, base: Layer) -> str:
-        """Open a raw file to read; its node."""
-        node = _base_node(base.id)
-        await self._add(_file(f"f-{node}", base.path, writable=False))
-        await self._add({"driver": "raw", "node-name": node, "file": f"f-{node}", "read-only": True})
-        return node
+    async def _add(self, *nodes: dict[str, Any], reopen: Sequence[dict[str, Any]] = ()) -> None:
+        """Add nodes in this order, and put others on them. All is sent at once; the first refusal is raised."""
+        sent = [self._monitor.send("blockdev-add", **node) for node in nodes]
+        if reopen:
+            sent.append(self._monitor.send("blockdev-reopen", options=list(reopen)))
+        for answer in sent:
+            await answer
 
     async def _remove(self, node: str) -> None:
         with contextlib.suppress(MachineFailed):
@@ -369,6 +367,19 @@ def _overlay(layer: str, below: str | None, *, writable: bool) -> dict[str, Any]
         "backing": below,
         "read-only": not writable,
     }
+
+
+def _layer_nodes(layer: Layer, below: str | None, *, writable: bool) -> list[dict[str, Any]]:
+    """A layer's file, and the layer on it."""
+    file = _file(f"f-{_node(layer.id)}", layer.path, writable=writable)
+    return [file, _overlay(layer.id, below, writable=writable)]
+
+
+def _base_nodes(base: Layer) -> list[dict[str, Any]]:
+    """A raw file to read, and the base on it."""
+    node = _base_node(base.id)
+    raw = {"driver": "raw", "node-name": node, "file": f"f-{node}", "read-only": True}
+    return [_file(f"f-{node}", base.path, writable=False), raw]
 
 
 def _file(name: str, path: Path, *, writable: bool) -> dict[str, Any]:
