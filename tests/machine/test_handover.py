@@ -18,7 +18,7 @@ from core.engine.context import FAULT
 from core.errors import Conflict, MachineFailed, VertuiError
 from core.home import Home
 from core.model import Branch, ExecRequest
-from tests.conftest import full
+from tests.conftest import full, keep_nothing_waiting
 from tests.guests import Guest, Ran, collect
 from tests.reliability.test_killed_midway import is_machine
 
@@ -152,6 +152,7 @@ def ask(asked: "subprocess.Popen[str]", word: str) -> str:
     return asked.stdout.readline().strip()
 
 
+@pytest.mark.usefixtures("nothing_waits")
 def test_what_runs_and_who_follows_it_go_on(main: Guest, client: Client) -> None:
     client.change_setting("handover.bytes", "0")
     fill(main)
@@ -241,6 +242,7 @@ def test_refusals(main: Guest, client: Client) -> None:
     assert main.text("echo on") == "on"
 
 
+@pytest.mark.usefixtures("nothing_waits")
 def test_a_new_process_that_dies_changes_nothing(main: Guest, client: Client) -> None:
     client.change_setting("handover.bytes", "0")
     fill(main)
@@ -281,6 +283,7 @@ def test_stopped_at_a_step(idle_home: Home, monkeypatch: pytest.MonkeyPatch, ste
     ensure_daemon(idle_home)
     client = Client(idle_home)
     client.change_setting("handover.bytes", "0")
+    keep_nothing_waiting(client)
     client.up(None, "main")
     main = Guest(client, "main")
     fill(main)

@@ -3,6 +3,8 @@
 import json
 import subprocess
 
+import pytest
+
 from core.daemon.client import Client
 from tests.guests import Guest
 
@@ -15,6 +17,7 @@ def in_hub(client: Client, *argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*enter, *argv], capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.usefixtures("nothing_waits")
 def test_children_serve_apart_on_their_own_addresses(main: Guest, client: Client) -> None:
     main.start(SERVE)
     main.text("until ss -ltn | grep -q :8000; do sleep 0.1; done")
