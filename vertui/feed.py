@@ -68,7 +68,7 @@ class DaemonFeed:
         from core.daemon.client import Client
 
         self._home = home
-        self._client = Client(home)
+        self._client = Client(home, starts=False)  # what only looks must not bring back what somebody ended
 
     def start(self) -> None:
         """Start the daemon if need be."""

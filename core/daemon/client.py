@@ -45,10 +45,14 @@ JsonObject = dict[str, Any]
 
 
 class Client:
-    """What CLI and UI call. Methods block; each call uses a connection of its own, so threads may share a client."""
+    """What CLI and UI call. Methods block; each call uses a connection of its own, so threads may share a client.
 
-    def __init__(self, home: Home | None = None) -> None:
+    A daemon that is not there is started, unless told otherwise.
+    """
+
+    def __init__(self, home: Home | None = None, *, starts: bool = True) -> None:
         self.home = home or find_home()
+        self._starts = starts
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -286,6 +290,8 @@ class Client:
         try:
             return self._raw(method, path, body, headers)
         except DaemonUnavailable:
+            if not self._starts:
+                raise
             ensure_daemon(self.home)
             return self._raw(method, path, body, headers)
 

@@ -13,11 +13,17 @@ from core.machine import base as base_images
 from core.machine.base import Base
 from core.machine.protocol import Layer
 from core.store.files import disk_error
+from core.store.image_pages import ROOT
 from core.store.protocol import DISK, MEMORY
 
 
 def make_layer(engine: Engine, image_directory: Path, layer: str) -> None:
-    """Make an empty disk layer by copying the image's template. On failure there is none."""
+    """Make an empty disk layer by copying the image's template. On failure there is none.
+
+    Damaged without the image's disk, too: its machines would start, and miss it when they read further.
+    """
+    if not (image_directory / ROOT).exists():
+        raise Damaged(f"image {image_directory.name} lacks {ROOT}: build it again")
     try:
         shutil.copyfile(image_directory / "empty.qcow2", engine.store.layer_path(layer))
     except FileNotFoundError as error:
