@@ -17,6 +17,7 @@ from core.store.pack import Pack, Rows
 
 CACHED_BYTES = 64 << 20  # of decompressed frames: neighbours are often asked for one page at a time
 STRIPES = 16  # locks that let one thread read a frame while others that want the same wait for it
+MOST_OPEN = 128  # packs; each commit makes one, and a process has 1,024 descriptors
 THREADS = 2  # decompression gains little from more, and a view server shares its processors with guests
 
 
@@ -26,7 +27,7 @@ class Shelf:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._paths: dict[int, Path] = {}
-        self._packs: dict[int, Pack] = {}
+        self._packs: OrderedDict[int, Pack] = OrderedDict()
         self._images: dict[Source, ImageFile] = {}
         self._frames: OrderedDict[tuple[int, int], Contents] = OrderedDict()
         self._frames_bytes = 0
@@ -58,12 +59,15 @@ class Shelf:
         return {source: number for number, path in self._paths.items() if (source := source_of(path))}
 
     def pack(self, number: int) -> Pack:
-        """A pack, opened when first needed."""
+        """A pack, opened when needed; of many the one not used for longest is closed when nobody reads it any more."""
         with self._lock:
             if number not in self._packs:
                 if number not in self._paths:
                     raise Damaged(f"pack {number:08} is not there")
                 self._packs[number] = Pack(self._paths[number], number)
+            self._packs.move_to_end(number)
+            while len(self._packs) > MOST_OPEN:
+                self._packs.popitem(last=False)
             return self._packs[number]
 
     def forget_image(self, image: str) -> None:

@@ -19,6 +19,7 @@ from core.store.pack import Pack
 from core.store.packs import PackStore
 from core.store.protocol import DISK, MEMORY
 from core.store.reader import PageReader
+from core.store.shelf import MOST_OPEN
 from core.store.usage import Group
 from tests.conftest import full
 from tests.store.states import KERNEL_PAGE, PAGES, Bench, content, make_image, patched
@@ -317,3 +318,16 @@ def test_what_a_group_takes_is_what_its_going_frees(bench: Bench) -> None:
     assert (
         frees >= before.groups["both"].unique_bytes
     )  # and the directories of packs, which nobody is charged with
+
+
+def test_few_descriptors_are_open_however_many_packs_are_read(bench: Bench) -> None:
+    bench.commit({}, {})
+    for number in range(MOST_OPEN + 20):
+        bench.commit({1: content(100_000 + number)}, {}, bench.golden)
+    assert len(bench.store.reader.shelf.paths()) > MOST_OPEN + 10
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    again = PackStore(bench.home)
+    assert all(bench.reads(commit, again) for commit in bench.states)
+    assert again.check(100) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) - before <= MOST_OPEN + 8
+    again.close()
