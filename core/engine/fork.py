@@ -100,11 +100,11 @@ async def fork(
             made = await _fork_ready(engine, record.id, found, names, command, began, ready)
         else:
             if eager:
+                await engine.sealer.sealed(found.commit)  # a hot commit has no view
                 await engine.views.hydrate(found.commit, MEMORY)
             made = await _fork_commit(engine, record.id, found, names, command, began)
         commit, children = made
-        forked = engine.catalog.named(found.branch) if live is not None and found.branch else None
-        engine.members.last_fork = LastFork(forked.id if forked else None, commit.id)
+        engine.members.last_fork = LastFork(live.branch if live else None, commit.id)
         ids = [row.id for row in (engine.catalog.named(child.name) for child in children) if row]
         record.inverse = {"prune": ids}
     pause = (commit.pause_ms, commit.felt_pause_ms) if live else (0.0, 0.0)
