@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from core.catalog import BranchRow
@@ -27,7 +29,15 @@ CHILD_BYTES = 60 * 1000 * 1000  # what a child takes besides its delta, after it
 MOST_CHILDREN = 1000
 BUDGET_SHARE = 0.9  # of the memory the kernel calls available; the rest is for page cache and everybody else
 LONGEST_NAME = 31
-NOT_YET = ""  # the commit of children that are loaded while theirs is made; a crash removes them
+NOT_YET = ""  # the commit of children that are loaded before theirs is made; a crash removes them
+
+
+@dataclass(frozen=True)
+class _Awake:
+    """A child that was continued, and when: ms after the fork was asked for."""
+
+    live: Live
+    run_ms: float
 
 
 async def up(engine: Engine, request_id: str, image_name: str | None, name: str) -> BranchRow:
@@ -41,11 +51,9 @@ async def up(engine: Engine, request_id: str, image_name: str | None, name: str)
     async with operation(engine, request_id, "up", f"up {name} from image {image.name}") as record:
         source = await start.source_of(engine, image.golden)
         row = _rows(engine, None, [name], source, image.golden, None)[0]
-        child, _ = await _loaded(engine, row, source)
-        if isinstance(child, Live):
-            outcome = await _woken(engine, child, row, time.perf_counter(), None)
-        else:
-            outcome = Child(name, False, str(child))
+        began = time.perf_counter()
+        awake = await _run_all(engine, [await _loaded(engine, row, source)], began)
+        [outcome] = await _all_distinct(engine, [row], awake, began, None)
         if not outcome.ok:
             engine.catalog.delete_branch(row.id)
             engine.publish("branch", name, f"{name} did not start")
@@ -120,7 +128,10 @@ async def _fork_shot(
     command: str | None,
     began: float,
 ) -> tuple[Commit, tuple[Child, ...]]:
-    """Children of a state still in RAM: they are loaded while it is hashed, and run while it becomes a commit."""
+    """Children of a state still in RAM: it becomes a commit once they run, while they get their identities.
+
+    To hash takes as long as to load, and all processors there are.
+    """
     captured = shot.captured
     if not captured.quiesced:
         raise Conflict(
@@ -129,17 +140,19 @@ async def _fork_shot(
     source = start.source_in_ram(engine.image(captured.image), captured)
     message = f"fork into {names[0]}…{names[-1]}" if len(names) > 1 else f"fork into {names[0]}"
     rows = _rows(engine, fork, names, source, NOT_YET, parent.id)
-    committing = asyncio.create_task(_committed(engine, parent, shot, message, rows))
+    committing: asyncio.Task[Commit] | None = None
     try:
         engine.reach("fork.captured")
         loaded = await _load_all(engine, rows, source)
         engine.reach("fork.loaded")
-        children = await _wake_all(engine, rows, loaded, began, command, committing)
+        awake = await _run_all(engine, loaded, began)
+        committing = asyncio.create_task(_committed(engine, parent, shot, message, rows))
+        children = await _all_distinct(engine, rows, awake, began, command, committing)
         commit = await committing
         engine.sealer.shorten(commit.id, captured.layers)
         return commit, children
     except BaseException:
-        [made] = await asyncio.gather(committing, return_exceptions=True)
+        made = (await asyncio.gather(committing, return_exceptions=True))[0] if committing else None
         await _discard(engine, rows)
         if isinstance(made, Commit) and made.id != parent.head:
             await engine.sealer.retract(parent.id, made.id, parent.head)
@@ -149,7 +162,7 @@ async def _fork_shot(
 async def _committed(
     engine: Engine, parent: BranchRow, shot: Shot, message: str, rows: list[BranchRow]
 ) -> Commit:
-    """The children's commit: hot, the parent's head, and what their rows name. Children run on only once it is true."""
+    """The children's commit: hot, the parent's head, and what their rows name. Their processes run only once it is."""
     commit = await make_hot(engine, parent, shot, message)
     with engine.catalog.transaction():
         for row in rows:
@@ -172,8 +185,8 @@ async def _fork_commit(
     with engine.needing(*source.layers):
         rows = _rows(engine, fork, names, source, commit.id, parent.id if parent else None)
         try:
-            loaded = await _load_all(engine, rows, source)
-            children = await _wake_all(engine, rows, loaded, began, command)
+            awake = await _run_all(engine, await _load_all(engine, rows, source), began)
+            children = await _all_distinct(engine, rows, awake, began, command)
         except BaseException:
             await _discard(engine, rows)
             raise
@@ -200,12 +213,11 @@ async def _fork_ready(
     )
     try:
         engine.reach("fork.running")
-        children = [start.give(engine, row, warm) for row, warm in zip(rows, spares, strict=True)]
-        woken = (
-            _woken(engine, live, row, began, command, run_ms=one.run_ms)
-            for live, row, one in zip(children, rows, ready, strict=True)
-        )
-        return commit, tuple(await asyncio.gather(*woken))
+        awake = [
+            _Awake(start.give(engine, row, one.warm), one.run_ms)
+            for row, one in zip(rows, ready, strict=True)
+        ]
+        return commit, await _all_distinct(engine, rows, awake, began, command)
     except BaseException:
         await _discard(engine, rows)
         raise
@@ -246,75 +258,72 @@ def _write_rows(
     return rows
 
 
-async def _load_all(
-    engine: Engine, rows: list[BranchRow], source: Source
-) -> list[tuple[Live | VertuiError, float]]:
-    return await asyncio.gather(*(_loaded(engine, row, source) for row in rows))
+async def _load_all(engine: Engine, rows: list[BranchRow], source: Source) -> list[Live | VertuiError]:
+    """A loaded machine a row, or why there is none. When none could be loaded the fork as a whole fails."""
+    loaded = await asyncio.gather(*(_loaded(engine, row, source) for row in rows))
+    failures = [live for live in loaded if isinstance(live, VertuiError)]
+    if len(failures) == len(loaded):
+        raise failures[0]
+    return loaded
 
 
-async def _loaded(engine: Engine, row: BranchRow, source: Source) -> tuple[Live | VertuiError, float]:
-    """A loaded machine or why there is none, and when it was ready."""
+async def _loaded(engine: Engine, row: BranchRow, source: Source) -> Live | VertuiError:
     try:
-        return await start.load(engine, row, source), time.perf_counter()
+        return await start.load(engine, row, source)
     except VertuiError as error:
         damage = engine.damage((source.base, source.disk_base))
-        return Damaged(damage) if damage else error, time.perf_counter()
+        return Damaged(damage) if damage else error
 
 
-async def _wake_all(
+async def _run_all(
+    engine: Engine, loaded: list[Live | VertuiError], began: float
+) -> list[_Awake | VertuiError]:
+    """All are loaded before the first runs: one that runs takes the processor from those that load."""
+
+    async def one(live: Live | VertuiError) -> _Awake | VertuiError:
+        if isinstance(live, VertuiError):
+            return live
+        try:
+            await start.run(engine, live)
+        except VertuiError as error:
+            return error
+        return _Awake(live, (time.perf_counter() - began) * 1000)
+
+    return await asyncio.gather(*map(one, loaded))
+
+
+async def _all_distinct(
     engine: Engine,
     rows: list[BranchRow],
-    loaded: list[tuple[Live | VertuiError, float]],
+    awake: Sequence[_Awake | VertuiError],
     began: float,
     command: str | None,
     committing: asyncio.Task[Commit] | None = None,
 ) -> tuple[Child, ...]:
-    """All are loaded before the first runs: one that runs takes the processor from those that load.
+    """Children awake and distinct, or failed with the reason; `command` is started in each.
 
-    When none could be loaded the fork as a whole fails, with the first reason.
+    Nothing but their agents runs before their commit is there.
     """
-    failures = [live for live, _ in loaded if isinstance(live, VertuiError)]
-    if len(failures) == len(loaded):
-        raise failures[0]
 
-    async def one(row: BranchRow, live: Live | VertuiError) -> Child:
-        if isinstance(live, Live):
-            return await _woken(engine, live, row, began, command, committing=committing)
-        engine.set_branch(row.id, state=BranchState.FAILED, reason=str(live), machine=None)
-        return Child(row.name, False, str(live))
+    async def one(row: BranchRow, found: _Awake | VertuiError) -> Child:
+        if isinstance(found, VertuiError):
+            return failed(row, str(found))
+        live = found.live
+        try:
+            await start.make_distinct(engine, live, row, committing, quiesced=True)
+            fork_ms = (time.perf_counter() - began) * 1000
+            if command:
+                await (await (await live.agent()).exec(command)).detach()
+        except VertuiError as error:
+            return failed(row, engine.damage((live.base or "", live.machine.disk_base)) or str(error))
+        address = live.network.info.address
+        return Child(row.name, True, "", address, round(found.run_ms, 2), round(fork_ms, 2))
 
-    pairs = zip(rows, loaded, strict=True)
-    return tuple(await asyncio.gather(*(one(row, live) for row, (live, _) in pairs)))
-
-
-async def _woken(
-    engine: Engine,
-    live: Live,
-    row: BranchRow,
-    began: float,
-    command: str | None,
-    *,
-    run_ms: float | None = None,
-    committing: asyncio.Task[Commit] | None = None,
-) -> Child:
-    """A child awake and distinct, or failed with the reason; `command` is started in it.
-
-    `run_ms` is given for one that runs already. Nothing but its agent runs before its commit is true.
-    """
-    waking = time.perf_counter()
-    try:
-        if run_ms is None:
-            run_ms = (waking - began) * 1000 + await start.wake(engine, live, row, committing)
-        else:
-            await start.make_distinct(engine, live, row, quiesced=True)
-        fork_ms = (time.perf_counter() - began) * 1000
-        if command:
-            await (await (await live.agent()).exec(command)).detach()
-    except VertuiError as error:
-        reason = engine.damage((live.base or "", live.machine.disk_base)) or str(error)
+    def failed(row: BranchRow, reason: str) -> Child:
         engine.set_branch(row.id, state=BranchState.FAILED, reason=reason, machine=None)
         return Child(row.name, False, reason)
-    return Child(row.name, True, "", live.network.info.address, round(run_ms, 2), round(fork_ms, 2))
+
+    return tuple(await asyncio.gather(*map(one, rows, awake)))
 
 
 async def _discard(engine: Engine, rows: list[BranchRow]) -> None:

@@ -146,8 +146,8 @@ async def _go_over(
         state = await _stopped(live, capture)
         engine.reach("hand-over.stopped")
         layers = [engine.layer(name) for name in (*state.layers, written)]
-        await machine.open_disk(disk_of(engine, old.disk_base), layers)
-        await machine.load(state.pages, state.table, state.devices)
+        disk = disk_of(engine, old.disk_base)
+        await machine.load(disk, layers, state.pages, state.table, state.devices)
         engine.reach("hand-over.loaded")
         base, before = live.base, await live.move(machine, row.head, following.lines)
         undo.push_async_callback(live.move, old, base, before)

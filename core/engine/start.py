@@ -100,42 +100,29 @@ async def load_warm(engine: Engine, warm: Warm, source: Source) -> None:
         try:
             await asyncio.to_thread(make_layer, engine, engine.home.images / source.image.id, layer)
             layers = [engine.layer(name) for name in (*source.layers, layer)]
-            await warm.machine.open_disk(disk_of(engine, source.disk_base), layers)
-            await warm.machine.load(source.pages, source.table, source.devices)
+            disk = disk_of(engine, source.disk_base)
+            await warm.machine.load(disk, layers, source.pages, source.table, source.devices)
         except BaseException:
             await end_warm(engine, warm)
             engine.store.layer_path(layer).unlink(missing_ok=True)
             raise
 
 
-async def wake(
-    engine: Engine,
-    live: Live,
-    row: BranchRow,
-    committed: Awaitable[object] | None = None,
-    *,
-    quiesced: bool = True,
-) -> float:
-    """Continue a loaded machine and give it an identity of its own; how long `cont` took, in ms.
-
-    Its processes stay frozen and its link down until the identity is confirmed, and until its commit is there; on
-    failure the machine is ended.
-    """
-    began = time.perf_counter()
+async def run(engine: Engine, live: Live) -> None:
+    """Continue a loaded machine, its processes still frozen and its link down. On failure it is ended."""
     try:
         await live.machine.cont()
     except BaseException:
         await end(engine, live)
         raise
-    cont_ms = (time.perf_counter() - began) * 1000
-    await make_distinct(engine, live, row, committed, quiesced=quiesced)
-    return cont_ms
 
 
 async def make_distinct(
     engine: Engine, live: Live, row: BranchRow, committed: Awaitable[object] | None = None, *, quiesced: bool
 ) -> None:
-    """The part of `wake` that follows `cont`."""
+    """Give a machine that runs an identity of its own, and let its guest's processes run and its link be up once that
+    is confirmed and its commit is there. On failure the machine is ended.
+    """
     try:
         _, agent = await asyncio.gather(live.console.open(live.machine.console_socket), live.connect())
         if not quiesced:
@@ -159,7 +146,8 @@ async def start_again(engine: Engine, row: BranchRow) -> BranchRow:
     )
     try:
         live = await load(engine, starting, source)
-        await wake(engine, live, starting, quiesced=source.quiesced)
+        await run(engine, live)
+        await make_distinct(engine, live, starting, quiesced=source.quiesced)
     except VertuiError:
         engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
         raise

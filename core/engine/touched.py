@@ -68,8 +68,7 @@ async def _play(engine: Engine, image: Image, descriptor: int) -> NDArray[np.boo
                 new_id(), image.spec, opened(descriptor), network.tap_fd or -1, None
             )
             live = Live("", machine, network, image.golden)
-            await machine.open_disk(disk_of(engine, image.golden), [engine.layer(layer)])
-            await machine.load(*NO_PAGES, devices)
+            await machine.load(disk_of(engine, image.golden), [engine.layer(layer)], *NO_PAGES, devices)
             loaded = _resident(descriptor)
             await machine.cont()
             await live.console.open(machine.console_socket)

@@ -79,8 +79,12 @@ class Machine(Protocol):
         """Put a raw base that holds the same in place of the present one and of the lowest layers, `merged`."""
         ...
 
-    async def load(self, pages: Pages, table: Table, devices: bytes) -> None:
-        """Inject memory over the base and load the device state; the machine stays paused."""
+    async def load(
+        self, base: Layer, layers: Sequence[Layer], pages: Pages, table: Table, devices: bytes
+    ) -> None:
+        """Give a machine that has not run yet a disk as `open_disk` does, memory over its base, and a device state; it
+        stays paused.
+        """
         ...
 
     def prepared(self, next_layer: Layer) -> AbstractAsyncContextManager[Capture]:

@@ -154,9 +154,12 @@ class QemuMachine:
         for node in (*map(_node, reversed(merged)), _base_node(old)):
             await self._remove(node)
 
-    async def load(self, pages: Pages, table: Table, devices: bytes) -> None:
-        """Inject memory over the base and load the device state; the machine stays paused."""
-        await asyncio.to_thread(memory.write_pages, self._memory, pages, table)
+    async def load(
+        self, base: Layer, layers: Sequence[Layer], pages: Pages, table: Table, devices: bytes
+    ) -> None:
+        """Give a machine that has not run yet a disk, memory over its base, and a device state; it stays paused."""
+        writing = asyncio.to_thread(memory.write_pages, self._memory, pages, table)
+        await asyncio.gather(self.open_disk(base, layers), writing)
         with _memfd(devices) as descriptor:
             await self._monitor.load_devices(descriptor)
 
@@ -171,8 +174,12 @@ class QemuMachine:
             running = await self.is_running()
             read = lambda: memory.read_changed(self._memory, arena.result())  # noqa: E731
             async with self._prepared(next_layer, read, go_on=running) as capture:
-                await arena
-                yield capture
+
+                async def with_arena() -> MachineState:
+                    await arena  # made while the guest freezes itself
+                    return await capture()
+
+                yield with_arena
         finally:
             await asyncio.gather(arena, return_exceptions=True)
 
