@@ -115,6 +115,7 @@ class QemuMachine:
         """Connect the monitor, and find the vCPUs and the guest's memory."""
         await self._monitor.connect(socket_path(self._home, self.id, "qmp"))
         self._vcpus = [vcpu["thread-id"] for vcpu in await self._monitor.execute("query-cpus-fast")]
+        self._stand_back()
         self._memory = await asyncio.to_thread(memory.find_memory, self.pid, base.inode, base.size_bytes)
 
     async def expect_devices(self) -> None:
@@ -261,6 +262,12 @@ class QemuMachine:
         """
         await self._monitor.execute("cont")
         self._yield()
+
+    def _stand_back(self) -> None:
+        """Let no vCPU that wakes up preempt a thread that runs: `cont` would be answered a time slice later."""
+        for vcpu in self._vcpus:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(vcpu, os.SCHED_BATCH, os.sched_param(0))
 
     def _yield(self) -> None:
         """Give the vCPUs their low priority, once."""
