@@ -1,12 +1,18 @@
-"""What the store holds of a commit, counted beside the product's own accounts: for tests and benchmarks."""
+"""What the store holds of a commit and what is read of it, beside the product's own accounts: for tests, benchmarks."""
+
+import time
+from pathlib import Path
 
 import numpy as np
 
+from core.daemon.held import Held
+from core.daemon.holder import DAEMON
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.store.index import split
 from core.store.protocol import MEMORY
 from core.store.reader import PageReader
+from core.store.views.keeper import KEY
 
 
 def memory_bytes(home: Home, commit: str) -> int:
@@ -25,3 +31,27 @@ def memory_bytes(home: Home, commit: str) -> int:
         return round(total)
     finally:
         reader.close()
+
+
+def read_bytes(home: Home) -> int:
+    """What the view server and the daemon, which reads ahead, have read so far, by the kernel's account (rchar)."""
+    held = Held(home)
+    try:
+        children = held.holdings().children
+    finally:
+        held.close()
+    return sum(_rchar(children[key]) for key in (KEY, DAEMON))
+
+
+def settled(home: Home) -> int:
+    """The same, once they have imported themselves."""
+    last, now = -1, read_bytes(home)
+    while last != now:
+        time.sleep(0.5)
+        last, now = now, read_bytes(home)
+    return now
+
+
+def _rchar(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("rchar"))

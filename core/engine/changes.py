@@ -101,7 +101,7 @@ async def _take_back(engine: Engine, branch: str, commit: str) -> str:
 
     What cannot be started is refused before anything ends; if it fails later the branch goes on from what it was.
     """
-    await start.source_of(engine, commit)
+    await start.source_of(engine, commit).devices
     live = engine.live.get(branch)
     if live is not None:
         async with live.lock:

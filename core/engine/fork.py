@@ -49,7 +49,7 @@ async def up(engine: Engine, request_id: str, image_name: str | None, name: str)
     _check_names(engine, [name])
     await _check_room(engine, 1)
     async with operation(engine, request_id, "up", f"up {name} from image {image.name}") as record:
-        source = await start.source_of(engine, image.golden)
+        source = start.source_of(engine, image.golden)
         row = _rows(engine, None, [name], source, image.golden, None)[0]
         began = time.perf_counter()
         awake = await _run_all(engine, [await _loaded(engine, row, source)], began)
@@ -176,7 +176,7 @@ async def _fork_commit(
 ) -> tuple[Commit, tuple[Child, ...]]:
     """Children of a commit."""
     commit = engine.catalog.commit(found.commit)
-    source = await start.source_of(engine, commit.id)
+    source = start.source_of(engine, commit.id)
     if not commit.quiesced:
         raise Conflict(
             f"commit {commit.id[:12]} is not quiesced: it restores its own branch, but is not forkable"

@@ -28,6 +28,7 @@ from core.machine.protocol import Boot, Layer
 from core.model import Image, MachineSpec, Plan, check_name
 from core.network.addresses import MAX_INDEX
 from core.store.files import sync_directory
+from core.store.image_pages import TOUCHED
 from core.store.protocol import Label
 
 ACCELERATOR = "VERTUI_ACCEL"  # overrides the choice by booting
@@ -85,7 +86,7 @@ async def _build_once(engine: Engine, request_id: str, name: str, recipe: Recipe
 
 
 async def _learn(engine: Engine, image: Image) -> None:
-    if not touched.list_path(engine, image.id).exists():
+    if not (engine.home.images / image.id / TOUCHED).exists():
         await touched.learn(engine, image)
 
 

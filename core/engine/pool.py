@@ -106,7 +106,7 @@ class Pool:
         try:
             warm = await start_warm(self._engine, image, commit, number)
             if spare:
-                await load_warm(self._engine, warm, await source_of(self._engine, commit))
+                await load_warm(self._engine, warm, source_of(self._engine, commit))
                 warm.commit = commit
             self._members.waiting.append(warm)
         except VertuiError as error:

@@ -23,7 +23,8 @@ from core.store.protocol import Captured
 @dataclass(frozen=True)
 class Source:
     """A state to start machines from: pages (n,) and contents (n, 4096) over the memory of commit `base`, devices, and
-    disk layers over the disk of commit `disk_base`.
+    disk layers over the disk of commit `disk_base`. The devices of a sealed one are still being read: whoever awaits
+    them is told what is damaged.
     """
 
     image: Image
@@ -31,13 +32,13 @@ class Source:
     disk_base: str
     pages: Pages
     table: Table
-    devices: bytes
+    devices: asyncio.Future[bytes]
     layers: tuple[str, ...]
     quiesced: bool
 
 
-async def source_of(engine: Engine, commit_id: str) -> Source:
-    """A commit's state. Of a sealed one only the devices are read now, memory and disk when a machine touches them; a
+def source_of(engine: Engine, commit_id: str) -> Source:
+    """A commit's state. Of a sealed one only the devices are read now, memory and disk when a machine touches them. A
     hot one's lies in RAM: have the store keep its layers while it is loaded, for it may be sealed meanwhile.
     """
     commit = engine.catalog.commit(commit_id)
@@ -47,17 +48,19 @@ async def source_of(engine: Engine, commit_id: str) -> Source:
     image = engine.image(commit.image)
     if hot := engine.sealer.hot(commit_id):
         return source_in_ram(image, hot.captured)
-    touched.read_ahead(engine, image, commit_id)
-    with engine.store.pinned(commit_id):  # names what is damaged in the tables before a machine starts
-        devices = await asyncio.to_thread(engine.store.devices, commit_id)
+    touched.store_ahead(engine, image, commit_id)
+    devices = asyncio.create_task(asyncio.to_thread(engine.store.devices, commit_id))
+    devices.add_done_callback(lambda read: read.cancelled() or read.exception())  # nobody may ask
     return Source(image, commit_id, commit_id, *touched.NO_PAGES, devices, (), commit.quiesced)
 
 
 def source_in_ram(image: Image, captured: Captured) -> Source:
     """A captured state to start machines from."""
+    devices: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    devices.set_result(captured.devices)
     return Source(
         image, captured.base or image.golden, captured.disk_base or image.golden,
-        captured.pages, captured.table, captured.devices, captured.layers, captured.quiesced,
+        captured.pages, captured.table, devices, captured.layers, captured.quiesced,
     )  # fmt: skip
 
 
@@ -101,7 +104,7 @@ async def load_warm(engine: Engine, warm: Warm, source: Source) -> None:
             await asyncio.to_thread(make_layer, engine, engine.home.images / source.image.id, layer)
             layers = [engine.layer(name) for name in (*source.layers, layer)]
             disk = disk_of(engine, source.disk_base)
-            await warm.machine.load(disk, layers, source.pages, source.table, source.devices)
+            await warm.machine.load(disk, layers, source.pages, source.table, await source.devices)
         except BaseException:
             await end_warm(engine, warm)
             engine.store.layer_path(layer).unlink(missing_ok=True)
@@ -140,7 +143,7 @@ async def make_distinct(
 
 async def start_again(engine: Engine, row: BranchRow) -> BranchRow:
     """Start a branch that has no machine from its head. On failure it stays as it was."""
-    source = await source_of(engine, row.head)
+    source = source_of(engine, row.head)
     starting = engine.set_branch(
         row.id, state=BranchState.STARTING, reason="", machine=new_id(), base=source.base
     )

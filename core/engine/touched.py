@@ -1,4 +1,4 @@
-"""What a waking machine touches: learned once an image, then read ahead of every cold start.
+"""What a waking machine touches: learned once an image, then read ahead at every cold start.
 
 All commits of an image grew out of its golden commit, so kernel, agent and shell lie at the same places in them. The
 list is a guess that costs a little reading where it is wrong: a machine reads what it lacks by itself.
@@ -6,10 +6,7 @@ list is a guess that costs a little reading where it is wrong: a machine reads w
 
 import asyncio
 import contextlib
-import ctypes
-import mmap
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,24 +16,17 @@ from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.errors import VertuiError
 from core.guest.identity import make_identity
-from core.linux import checked, libc
 from core.machine.base import opened
+from core.machine.memory import resident_pages
 from core.model import PAGE_BYTES, Image
 from core.network.addresses import MAX_INDEX
 from core.store.files import write_atomic
+from core.store.image_pages import TOUCHED, touched_places
 from core.store.views.nodes import EXACT
 
-FILE = (
-    "touched"  # in the image's directory: page numbers, u32; those needed before the machine runs come first
-)
 NETWORK = MAX_INDEX  # the network number of the machine that is watched: images are built one at a time
 LEARN_S = 60.0
 NO_PAGES = np.empty(0, np.uint32), np.empty((0, PAGE_BYTES), np.uint8)
-
-
-def list_path(engine: Engine, image: str) -> Path:
-    """Where an image's list lies."""
-    return engine.home.images / image / FILE
 
 
 async def learn(engine: Engine, image: Image) -> None:
@@ -47,10 +37,10 @@ async def learn(engine: Engine, image: Image) -> None:
         try:
             async with asyncio.timeout(LEARN_S):
                 loaded = await _play(engine, image, descriptor)
-            rest = _resident(descriptor) & ~loaded
+            rest = resident_pages(descriptor) & ~loaded
             pages = np.concatenate([np.flatnonzero(loaded), np.flatnonzero(rest)]).astype("<u4")
             await asyncio.to_thread(engine.store.gather, image.golden, pages.astype(np.int64))
-            await asyncio.to_thread(write_atomic, list_path(engine, image.id), pages.tobytes())
+            await asyncio.to_thread(write_atomic, engine.home.images / image.id / TOUCHED, pages.tobytes())
         finally:
             os.close(descriptor)
 
@@ -69,7 +59,7 @@ async def _play(engine: Engine, image: Image, descriptor: int) -> NDArray[np.boo
             )
             live = Live("", machine, network, image.golden)
             await machine.load(disk_of(engine, image.golden), [engine.layer(layer)], *NO_PAGES, devices)
-            loaded = _resident(descriptor)
+            loaded = resident_pages(descriptor)
             await machine.cont()
             await live.console.open(machine.console_socket)
             agent = await live.connect()
@@ -86,21 +76,8 @@ async def _play(engine: Engine, image: Image, descriptor: int) -> NDArray[np.boo
         engine.collect_layers()
 
 
-def _resident(descriptor: int) -> NDArray[np.bool_]:
-    """Which pages of a file are in the page cache. Source: mincore(2)."""
-    with mmap.mmap(descriptor, 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as room:
-        whole = np.frombuffer(room, np.uint8)
-        found = np.zeros(len(whole) // PAGE_BYTES, np.uint8)
-        span = ctypes.c_void_p(whole.ctypes.data), ctypes.c_size_t(len(whole))
-        checked(libc.mincore(*span, ctypes.c_void_p(found.ctypes.data)), "mincore")
-        del whole
-        return (found & 1).astype(bool)
-
-
-def read_ahead(engine: Engine, image: Image, commit: str) -> None:
-    """Begin to read what a machine out of this commit will touch. Without a list nothing happens."""
-    try:
-        pages = np.frombuffer(list_path(engine, image.id).read_bytes(), "<u4").astype(np.int64)
-    except (OSError, ValueError):
-        return
-    engine.views.read_ahead(commit, pages[pages < image.spec.memory_bytes // PAGE_BYTES])
+def store_ahead(engine: Engine, image: Image, commit: str) -> None:
+    """Begin to put into the page cache what a machine out of this commit will touch. Without a list nothing happens."""
+    pages = touched_places(engine.home.images, image.id)
+    pages = pages[pages < image.spec.memory_bytes // PAGE_BYTES]
+    engine.views.store_ahead(commit, pages, lambda places: engine.store.memory(commit, places))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import MachineFailed
-from core.linux import libc
+from core.linux import checked, libc
 from core.model import PAGE_BYTES
 
 Pages = NDArray[np.uint32]
@@ -144,6 +144,17 @@ def _read_pagemap(memory: GuestMemory) -> Pages:
     present = (entries & np.uint64(PAGEMAP_PRESENT_BITS)) != 0
     anonymous = (entries >> np.uint64(PAGEMAP_FILE_BIT)) & np.uint64(1) == 0
     return np.flatnonzero(present & anonymous).astype(np.uint32)
+
+
+def resident_pages(descriptor: int) -> NDArray[np.bool_]:
+    """Which pages of a file, opened for reading and writing, are in the page cache. Source: mincore(2)."""
+    with mmap.mmap(descriptor, 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as room:
+        whole = np.frombuffer(room, np.uint8)
+        found = np.zeros(len(whole) // PAGE_BYTES, np.uint8)
+        span = ctypes.c_void_p(whole.ctypes.data), ctypes.c_size_t(len(whole))
+        checked(libc.mincore(*span, ctypes.c_void_p(found.ctypes.data)), "mincore")
+        del whole
+        return (found & 1).astype(bool)
 
 
 def arena_for(memory: GuestMemory) -> Arena:

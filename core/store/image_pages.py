@@ -14,6 +14,7 @@ from core.store.hashing import HASH_BYTES, Contents, Hashes, page_hashes
 from core.store.kernel_pages import KernelPages
 
 ROOT, KERNEL = "root.raw", "vmlinux"
+TOUCHED = "touched"  # page numbers, u32: what a waking machine touches, first what it needs before it runs
 BATCH_PAGES = 2048  # 8 MiB in memory at a time
 Places = NDArray[np.uint32]
 
@@ -65,6 +66,14 @@ class ImageFile:
             spans = [np.arange(*span) for span in data_spans(self.path)]
         for span in spans:
             yield from (span[at : at + BATCH_PAGES] for at in range(0, len(span), BATCH_PAGES))
+
+
+def touched_places(images: Path, image: str) -> NDArray[np.int64]:
+    """The pages of memory that a machine out of this image touches when it wakes up, as far as they were learned."""
+    try:
+        return np.frombuffer((image_directory(images, image) / TOUCHED).read_bytes(), "<u4").astype(np.int64)
+    except (OSError, ValueError):
+        return np.empty(0, np.int64)
 
 
 def image_directory(images: Path, image: str) -> Path:

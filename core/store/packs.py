@@ -15,7 +15,7 @@ from core.store import transfer, usage
 from core.store.collect import Marked, delete, mark, sweep
 from core.store.compact import compact, forget_image, gather
 from core.store.files import Files, os_files
-from core.store.hashing import Hashes
+from core.store.hashing import Contents, Hashes
 from core.store.identify import identify
 from core.store.index_file import write_index
 from core.store.layout import look
@@ -78,8 +78,13 @@ class PackStore:
             )
         return hashes
 
+    def memory(self, commit: str, places: Rows) -> Contents:
+        """Pages of a commit's memory, shape (n, 4096), verified."""
+        return self.reader.pages(commit, MEMORY, places, self.reader.table(commit, MEMORY)[places])
+
     def devices(self, commit: str) -> bytes:
-        """The device state, verified."""
+        """The device state, verified. Damaged also when a page table of the commit cannot be read."""
+        self.reader.verify(commit)
         return self.reader.record(commit).devices()
 
     def disk(self, commit: str, layers: Sequence[Path] = ()) -> TableDisk:

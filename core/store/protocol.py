@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from core.machine.memory import Pages, Table
 from core.model import MachineSpec
-from core.store.hashing import Hashes
+from core.store.hashing import Contents, Hashes
 from core.store.pack import Ids, Rows
 
 if TYPE_CHECKING:
@@ -124,8 +124,12 @@ class PageStore(Protocol):
         """The hash of every page of a commit's memory."""
         ...
 
+    def memory(self, commit: str, places: Rows) -> Contents:
+        """Pages of a commit's memory, shape (n, 4096), verified."""
+        ...
+
     def devices(self, commit: str) -> bytes:
-        """The device state, verified."""
+        """The device state, verified. Damaged also when a page table of the commit cannot be read."""
         ...
 
     def disk(self, commit: str, layers: Sequence[Path] = ()) -> "TableDisk":

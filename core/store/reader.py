@@ -17,7 +17,7 @@ from core.store.image_pages import ROOT
 from core.store.index import NOWHERE, Index, split
 from core.store.layout import Found, Layout, look
 from core.store.pack import Ids, Rows
-from core.store.protocol import Manifest
+from core.store.protocol import DISK, MEMORY, Manifest
 from core.store.record import Record, read_record, record_name
 from core.store.shelf import Shelf
 
@@ -90,6 +90,15 @@ class PageReader:
             while sum(kept.nbytes for kept in self._tables.values()) > TABLES_BYTES and len(self._tables) > 1:
                 self._tables.popitem(last=False)
         return table
+
+    def verify(self, commit: str) -> None:
+        """Damaged when a table of a commit, or one that it leans on, is not what was written. None is made whole."""
+        for medium in (MEMORY, DISK):
+            below, image = commit, self.manifest(commit).image
+            while below not in (tables.NOTHING, tables.ON_IMAGE):
+                below = self.record(below).table(medium).lean
+            if below == tables.ON_IMAGE and (image, ROOT) not in self.shelf.sources():
+                raise Damaged(f"{ROOT} of image {image} is not in the store")
 
     def below(self, image: str, lean: str, medium: str) -> Ids:
         """The table that one leans on."""

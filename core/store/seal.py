@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import Damaged, NotFound, VertuiError
 from core.model import PAGE_BYTES
 from core.store import tables
 from core.store.hashing import Contents, Hashes, distinct
 from core.store.identify import disk_below, open_layers, read_layers
-from core.store.image_pages import KERNEL, ROOT
+from core.store.image_pages import KERNEL, ROOT, touched_places
 from core.store.index import is_zero
 from core.store.owner import Owner
 from core.store.pack import Directory, Ids, Rows
@@ -22,6 +23,7 @@ from core.store.record import DEVICES, Record, pack_devices, record_name
 FORMAT = 3
 BATCH_PAGES = 4096  # 16 MiB in memory at a time
 PATCHED_BYTES = 1024  # a page that differs from the kernel's in fewer bytes is stored as the difference
+Mask = NDArray[np.bool_]
 
 
 def put(owner: Owner, captured: Captured, identified: Identified, label: Label) -> tuple[Manifest, int]:
@@ -39,7 +41,8 @@ def put(owner: Owner, captured: Captured, identified: Identified, label: Label) 
         try:
             hashes = np.concatenate([identified.memory.hashes, identified.disk.hashes])
             kernel = kernel_ids(owner, captured.image, identified.memory.places)
-            pages = store_pages(owner, hashes, contents, kernel)
+            early = np.isin(identified.memory.places, touched_places(owner.layout.images, captured.image))
+            pages = store_pages(owner, hashes, contents, kernel, early)
         finally:
             layers.close()
         try:
@@ -79,19 +82,19 @@ class StoredPages:
 
 
 def store_pages(
-    owner: Owner, hashes: Hashes, contents: Callable[[Rows], Contents], kernel: Ids
+    owner: Owner, hashes: Hashes, contents: Callable[[Rows], Contents], kernel: Ids, early: Mask
 ) -> StoredPages:
     """Ids for pages of these hashes; those not in the store are packed, neighbours together.
 
-    `kernel`, for the first rows, is the kernel's page at the same address or 0: one that differs little from it is
-    stored as the difference.
+    Both for the first rows: `kernel` is the kernel's page at the same address or 0, and one that differs little from it
+    is stored as the difference; `early` are what a waking machine touches, to be read with little else.
     """
     ids = owner.index.find(hashes)
     wanted = np.flatnonzero((ids == 0) & ~is_zero(hashes))
     if not len(wanted):
         return StoredPages(ids, None, 0)
     first, inverse = distinct(hashes[wanted])
-    new, against = _patched_first(owner, wanted[first], contents, kernel)
+    new, against = _in_order(owner, wanted[first], contents, kernel, early)
     numbers = owner.take_ids(len(new))
     by_row = np.zeros(len(hashes), np.uint64)
     by_row[new] = numbers
@@ -181,8 +184,8 @@ def _gather(rows: Rows, memory: Contents, disk: Callable[[Rows], Contents]) -> C
     return out
 
 
-def _patched_first(
-    owner: Owner, rows: Rows, contents: Callable[[Rows], Contents], kernel: Ids
+def _in_order(
+    owner: Owner, rows: Rows, contents: Callable[[Rows], Contents], kernel: Ids, early: Mask
 ) -> tuple[Rows, Ids]:
     """Rows in the order to pack them, and the kernel page each is stored against: like next to like packs best."""
     against = np.zeros(len(rows), np.uint64)
@@ -193,5 +196,7 @@ def _patched_first(
         candidates = kernel[rows[part]]
         differing = (contents(rows[part]) != owner.reader.contents(candidates)).sum(axis=1)
         against[part] = np.where(differing < PATCHED_BYTES, candidates, np.uint64(0))
-    order = np.argsort(against == 0, kind="stable")
+    late = np.ones(len(rows), bool)
+    late[rows < len(early)] = ~early[rows[rows < len(early)]]
+    order = np.lexsort((against == 0, late))
     return rows[order], against[order]

@@ -166,7 +166,7 @@ def _pages(owner: Owner, pack: Pack) -> StoredPages:
     try:
         for at in range(0, len(found.ids), BATCH_PAGES):
             contents(np.arange(at, min(at + BATCH_PAGES, len(found.ids))))
-        return store_pages(owner, found.hashes, contents, np.empty(0, np.uint64))
+        return store_pages(owner, found.hashes, contents, np.empty(0, np.uint64), np.empty(0, bool))
     finally:
         shelf.close()
 

@@ -42,14 +42,18 @@ def main() -> int:
     """Exit status 1 with --check when a figure misses what it must be."""
     asked = _parser().parse_args()
     names = _names(asked.subject)
-    told = header()
-    reports = [_measured(name, asked.quick) for name in names]
+    told, as_text = header(), not asked.json and not asked.markdown
+    if as_text:
+        print("\n".join(told), flush=True)
+    reports = []
+    for name in names:
+        reports.append(_measured(name, asked.quick))
+        if as_text:  # at once: a later subject may fail
+            print(f"\n{reports[-1].as_text()}", flush=True)
     if asked.json:
         print(json.dumps({"machine": told, "reports": [report.as_json() for report in reports]}, indent=1))
     elif asked.markdown:
         print(as_markdown(told, reports))
-    else:
-        print("\n\n".join(["\n".join(told), *(report.as_text() for report in reports)]))
     if not asked.check:
         return 0
     print(as_promises(reports), file=sys.stderr if asked.json else sys.stdout)

@@ -15,7 +15,7 @@ from core.home import Home
 from core.store.views.keeper import KEY as VIEWS
 from tests.conftest import full
 from tests.guests import Guest, one_layer_each
-from tests.stored import memory_bytes
+from tests.stored import memory_bytes, read_bytes, settled
 
 MEGABYTES = 100 if full() else 20
 KILLS, MACHINES = (20, 8) if full() else (4, 2)
@@ -104,29 +104,16 @@ def start_cold(home: Home) -> None:
     ensure_daemon(home)
 
 
-def served_bytes(home: Home) -> int:
-    """What the view server has read so far, by the kernel's account."""
-    held = Held(home)
-    try:
-        facts = Path(f"/proc/{held.holdings().children[VIEWS]}/io").read_text()
-    finally:
-        held.close()
-    return next(int(line.split()[1]) for line in facts.splitlines() if line.startswith("rchar"))
-
-
 def read_by_fork(main: Guest, commit: str, n: int, *, eager: bool = False) -> int:
-    """What the view server reads for n cold children until each has run a command."""
+    """What is read of the store for n cold children until each has run a command."""
     start_cold(main.client.home)
-    before, last = served_bytes(main.client.home), -1
-    while before != last:  # it imports itself first
-        time.sleep(0.5)
-        last, before = before, served_bytes(main.client.home)
+    before = settled(main.client.home)
     children = main.client.fork(commit, n, "cold", eager=eager).children
     assert [child.reason for child in children] == [""] * n
     assert [main.other(child.name).text("hostname") for child in children] == [
         child.name for child in children
     ]
-    read = served_bytes(main.client.home) - before
+    read = read_bytes(main.client.home) - before
     main.client.execute(main.client.plan_prune([child.name for child in children], now=True))
     return read
 

@@ -25,6 +25,7 @@ SCENES = (
     "damaged",
     "exact",
     "ahead",
+    "ahead_of_readers",
     "killed",
     "adopted",
     "hydrated",

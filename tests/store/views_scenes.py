@@ -17,10 +17,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.daemon.held import Held
 from core.home import Home, find_home
-from core.machine.memory import changed_pages, find_memory
+from core.machine.memory import changed_pages, find_memory, resident_pages
 from core.model import PAGE_BYTES
 from core.store.views.keeper import KEY, KEYS, NURSERY_KEY, Views
 
@@ -219,12 +220,44 @@ async def exact(scene: Scene) -> None:
 
 
 async def ahead(scene: Scene) -> None:
-    """Reading ahead reads the pages it is told, and nothing around them."""
-    wanted = [*range(100, 140), 7, 2000, 2002]
-    scene.views.read_ahead(scene.commits[6], np.array(wanted))
-    while len(pages := pages_of(scene, scene.commits[6])) < len(wanted):
+    """What is stored ahead is there for every reader, and nothing around it; the server is not asked for it."""
+    commit, asked = scene.commits[6], []
+    wanted = np.array([*range(100, 140), 7, 2000, 2002, SIZE // PAGE_BYTES - 1])
+    content = np.frombuffer(scene.content[:SIZE], np.uint8).reshape(-1, PAGE_BYTES)
+
+    def read(pages: NDArray[np.int64]) -> NDArray[np.uint8]:
+        asked.append(pages)
+        return content[pages]
+
+    scene.views.store_ahead(commit, wanted, read)
+    path = scene.views.path(commit, "memory")
+    while resident(path) != sorted(wanted.tolist()):
         await asyncio.sleep(0.01)
-    assert sorted(pages) == sorted(wanted)
+    assert np.concatenate(asked).tolist() == wanted.tolist()
+    with path.open("rb", buffering=0) as view:
+        for page in wanted.tolist():
+            data = await asyncio.to_thread(os.pread, view.fileno(), PAGE_BYTES, page * PAGE_BYTES)
+            assert data == content[page].tobytes()
+    assert not set(pages_of(scene, commit)) & set(wanted.tolist())
+    assert path.stat().st_size == SIZE
+
+
+async def ahead_of_readers(scene: Scene) -> None:
+    """What is stored while others wait for the same pages, or have them mapped, changes nothing for them."""
+    content = np.frombuffer(scene.content[:SIZE], np.uint8).reshape(-1, PAGE_BYTES)
+    for commit in scene.commits[:4]:
+        readers = [scene.reader(commit, "0", *range(0, SIZE // PAGE_BYTES, step)) for step in (3, 5)]
+        scene.views.store_ahead(commit, np.arange(SIZE // PAGE_BYTES), lambda pages: content[pages])
+        assert [await asyncio.to_thread(finish, reader) for reader in readers] == [0, 0]
+
+
+def resident(path: Path) -> list[int]:
+    """The pages of a file that are in the page cache."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        return np.flatnonzero(resident_pages(descriptor)).tolist()
+    finally:
+        os.close(descriptor)
 
 
 def pages_of(scene: Scene, commit: str) -> list[int]:

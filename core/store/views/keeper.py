@@ -8,18 +8,19 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.daemon.held import Held, Holdings
-from core.errors import Damaged
+from core.errors import Damaged, VertuiError
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.store.protocol import MEMORY
-from core.store.views import nodes
+from core.store.views import nodes, wire
 from core.store.views.mount import mount
 
 KEY = "views"  # the server among the holder's children, and /dev/fuse among its descriptors
@@ -32,8 +33,9 @@ PAUSE_S = (
 )
 HYDRATE_BYTES = 1 << 20  # read at once in the background: a cancel is felt after some milliseconds
 LOG_TAIL_BYTES = 1 << 16
-AHEAD_PAGES = 16  # read at once ahead of need: a guest's own fault waits for one such read of each reader
-AHEAD_READERS = 2  # as many as the server answers at once
+AHEAD_PAGES = 512  # read and stored at once ahead of need, the first needed first
+
+ReadPages = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
 
 class Views:
@@ -84,17 +86,29 @@ class Views:
         finally:
             os.close(descriptor)
 
-    def read_ahead(self, commit: str, pages: NDArray[np.int64]) -> None:
-        """Begin to read these pages of a commit's memory, in this order: once a commit, in threads nobody waits for."""
-        if commit in self._ahead or not len(pages):
-            return
-        self._ahead.add(commit)
-        cuts = np.flatnonzero(np.diff(pages) != 1) + 1
-        runs = [(int(run[0]), len(run)) for run in np.split(pages, cuts)]
-        share = -(-len(runs) // AHEAD_READERS)
-        for first in range(0, len(runs), share):
-            mine = runs[first : first + share]
-            threading.Thread(target=_read, args=(self.path(commit, MEMORY), mine), daemon=True).start()
+    def store_ahead(self, commit: str, pages: NDArray[np.int64], read: ReadPages) -> None:
+        """Begin to put these pages of a commit's memory into the page cache, in this order: once a commit, in a thread
+        nobody waits for. `read` gives their contents, verified. To ask the server for scattered pages one by one costs
+        ten times the processor time.
+        """
+        if commit not in self._ahead and len(pages):
+            self._ahead.add(commit)
+            threading.Thread(target=self._store_all, args=(commit, pages, read), daemon=True).start()
+
+    def _store_all(self, commit: str, pages: NDArray[np.int64], read: ReadPages) -> None:
+        """Not in the server: the kernel lets who stores a page wait for whoever reads it, and a server that is killed
+        while it waits for itself would never end. What fails here is left to who needs it.
+        """
+        with contextlib.suppress(OSError, VertuiError), self.path(commit, MEMORY).open("rb") as view:
+            node = os.fstat(view.fileno()).st_ino - wire.FIRST_INODE
+            if (fuse := self._held.get(KEY)) is None:
+                return
+            try:
+                for at in range(0, len(pages), AHEAD_PAGES):
+                    part = pages[at : at + AHEAD_PAGES]
+                    _store(fuse, node, part, read(part))
+            finally:
+                os.close(fuse)
 
     def damage(self, commit: str) -> str | None:
         """The last damaged page of a commit that a reader wanted, as the server logged it; None when there is none."""
@@ -160,15 +174,12 @@ def _open(path: Path) -> int:
         ) from error
 
 
-def _read(path: Path, runs: Sequence[tuple[int, int]]) -> None:
-    """Read runs of pages and nothing around them. One that is damaged is left to who needs it."""
-    room = bytearray(AHEAD_PAGES * PAGE_BYTES)
-    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
-        for first, count in runs:
-            for at in range(first, first + count, AHEAD_PAGES):
-                size = min(AHEAD_PAGES, first + count - at) * PAGE_BYTES
-                _fill(file.fileno(), memoryview(room)[:size], at * PAGE_BYTES)
+def _store(fuse: int, node: int, pages: NDArray[np.int64], contents: NDArray[np.uint8]) -> None:
+    """Put pages into the page cache, a run at a time. Where they are already they are the same."""
+    cuts = [0, *(np.flatnonzero(np.diff(pages) != 1) + 1).tolist(), len(pages)]
+    for first, end in pairwise(cuts):
+        head = wire.store(node, int(pages[first]) * PAGE_BYTES, (end - first) * PAGE_BYTES)
+        os.writev(fuse, [head, contents[first:end].data])
 
 
 def _fill(descriptor: int, room: bytearray | memoryview, offset: int) -> None:

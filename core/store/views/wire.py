@@ -18,7 +18,7 @@ FIRST_INODE = 1 << 48  # far above other filesystems' numbers, for whoever looks
 
 ASYNC_READ, PARALLEL_DIROPS, MAX_PAGES, NO_OPENDIR = 1 << 0, 1 << 18, 1 << 22, 1 << 24
 KEEP_CACHE = 1 << 1  # FOPEN_KEEP_CACHE: all who open a view share its pages
-NOTIFY_RESEND = 7
+NOTIFY_STORE, NOTIFY_RESEND = 4, 7
 
 IN_HEADER = struct.Struct("<IIQQ3IHH")  # length, opcode, unique, node, uid, gid, pid, extensions, padding
 OUT_HEADER = struct.Struct("<IiQ")  # length, error, unique
@@ -32,6 +32,7 @@ VALID = struct.Struct("<QII")  # attribute validity in s, in ns, padding
 OPEN_IN = struct.Struct("<2I")  # open(2) flags, padding
 OPEN_OUT = struct.Struct("<QIi")  # handle, FOPEN flags, backing
 READ_IN = struct.Struct("<2Q2IQ2I")  # handle, offset, size, …
+STORE_OUT = struct.Struct("<2Q2I")  # node, offset, size, padding; then so many bytes
 STATFS_OUT = struct.Struct(
     "<5Q4I24x"
 )  # blocks, free, available, files, free, block size, name length, fragment size
@@ -159,6 +160,12 @@ def listing(names: list[tuple[str, int, int]], offset: int, size: int) -> bytes:
 def resend() -> bytes:
     """The notification that has the kernel ask again whatever a predecessor left unanswered."""
     return OUT_HEADER.pack(OUT_HEADER.size, NOTIFY_RESEND, 0)
+
+
+def store(node: int, offset: int, size: int) -> bytes:
+    """The head of the notification that puts `size` bytes, to follow, into a file's page cache. They must lie in it."""
+    length = OUT_HEADER.size + STORE_OUT.size + size
+    return OUT_HEADER.pack(length, NOTIFY_STORE, 0) + STORE_OUT.pack(node, offset, size, 0)
 
 
 def _pack(facts: Attributes) -> bytes:
