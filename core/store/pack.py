@@ -24,7 +24,7 @@ from core.model import PAGE_BYTES
 from core.store import columns, seekable
 from core.store.hashing import Contents, Hashes
 
-FORMAT, WHOLE_FORMAT = 2, 1  # in the older one the outline holds the hashes, too
+FORMAT = 2
 OUTLINE, HASHES = 0x184D2A5D, 0x184D2A5B
 Ids = NDArray[np.uint64]
 Rows = NDArray[np.int64]
@@ -75,11 +75,12 @@ class Directory(Outline):
 def decode_outline(frame: bytes) -> Outline:
     """An outline from its skippable frame. ValueError when it is not what was written, or of another format."""
     facts, arrays = columns.decode(_payload(frame, OUTLINE))
-    if facts["format"] not in (FORMAT, WHOLE_FORMAT):
+    if facts["format"] != FORMAT:
         raise ValueError(f"of format {facts['format']}, and this vertui reads {FORMAT}")
     source = facts["source"]
-    made = Directory if facts["format"] == WHOLE_FORMAT else Outline
-    return made(**arrays, frame_pages=facts["frame_pages"], source=(source[0], source[1]) if source else None)
+    return Outline(
+        **arrays, frame_pages=facts["frame_pages"], source=(source[0], source[1]) if source else None
+    )
 
 
 def decode_hashes(frame: bytes) -> Hashes:
@@ -115,8 +116,6 @@ class Pack:
     @cached_property
     def directory(self) -> Directory:
         """The whole directory: the hashes are read when they are first asked for."""
-        if isinstance(self.outline, Directory):
-            return self.outline
         try:
             hashes = decode_hashes(self._skippable(2))
             if hashes.shape != (len(self.outline.ids), 32):
@@ -151,7 +150,7 @@ class Pack:
 
     def extra(self) -> bytes:
         """The skippable frame before the directory."""
-        return self._skippable(2 if isinstance(self.outline, Directory) else 3)[seekable.HEADER.size :]
+        return self._skippable(3)[seekable.HEADER.size :]
 
     def check(self) -> None:
         """Does the seek table say what the directory says? Damaged if not: other readers would go wrong by it."""
