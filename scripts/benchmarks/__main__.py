@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+import chain
 import commits
 import diff
 import fork
@@ -35,7 +36,13 @@ SPEED: dict[str, Measure] = {
     "many": many.measure,
     "peers": peers.measure,
 }
-SUBJECTS: dict[str, Measure] = {"diff": diff.measure, "store": store.measure, "views": views.measure, **SPEED}
+SUBJECTS: dict[str, Measure] = {
+    "diff": diff.measure,
+    "store": store.measure,
+    "views": views.measure,
+    "chain": chain.measure,
+    **SPEED,
+}
 
 
 def main() -> int:

@@ -6,6 +6,8 @@ import signal
 import threading
 import time
 
+import pytest
+
 from core.daemon.client import Client
 from core.daemon.start import ensure_daemon
 from core.errors import VertuiError
@@ -34,6 +36,7 @@ def commit_until_killed(client: Client, acknowledged: list[str]) -> None:
             acknowledged.append(done.commit.id)
 
 
+@pytest.mark.usefixtures("nothing_waits")
 def test_kill_at_random_instants(main: Guest, home: Home) -> None:
     seed = random.randrange(1 << 30)
     print("seed", seed)
