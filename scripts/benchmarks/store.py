@@ -40,7 +40,7 @@ class Golden:
     def captured(self, pages: np.ndarray, table: np.ndarray, base: str | None) -> Captured:
         """These pages as a machine's capture; its disk is the image's."""
         told = self.manifest
-        return Captured(told.image, base, told.spec, pages, table, self.devices, (), True)
+        return Captured(told.image, base, base, told.spec, pages, table, self.devices, (), True)
 
 
 def measure(quick: bool) -> Report:

@@ -1,9 +1,13 @@
 """Forks: running copies of a running machine, distinct in all that must be, the same in all else."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from core.daemon.client import Client
 from core.errors import Conflict, NoRoom, NotFound, UsageError
+from core.machine.qemu import VCPU_NICENESS
 from tests.guests import Guest
 
 
@@ -51,6 +55,18 @@ def test_every_line_once_in_parent_and_children(main: Guest, client: Client) -> 
     expected = "".join(f"{number}\n" for number in range(1, 100_001)).encode()
     for name in ("main", "b1", "b2", "b3", "b4"):
         assert main.other(name).attach(command).stdout == expected, name
+
+
+def test_vcpus_stand_behind_what_has_to_answer(main: Guest, client: Client) -> None:
+    """In parent and child: one thread of each QEMU, its vCPU, is batch and nice; its main loop is not."""
+    client.fork("main", 1)
+    for branch in client.tree().branches:
+        tasks = [int(path.name) for path in Path(f"/proc/{branch.pid}/task").iterdir()]
+        scheduled = {
+            task: (os.sched_getscheduler(task), os.getpriority(os.PRIO_PROCESS, task)) for task in tasks
+        }
+        assert list(scheduled.values()).count((os.SCHED_BATCH, VCPU_NICENESS)) == 1
+        assert scheduled[branch.pid or 0] == (os.SCHED_OTHER, 0)
 
 
 def test_fork_of_a_commit_has_that_commits_state(main: Guest, client: Client) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,22 @@ def test_a_hot_commit_forks_and_outlives_the_daemon(unsealed: Path, guest: Guest
     assert [commit.parents for commit in client.tree().commits if commit.id == forked.commit.id] == [
         (first.commit.id,)
     ]
+
+
+def test_an_eager_fork_of_a_hot_commit_waits_for_its_seal(unsealed: Path, guest: Guest) -> None:
+    client = guest.client
+    guest.text("echo hot > /dev/shm/file")
+    made = client.commit("main", "hot", wait=False).commit.id
+    guest.text("echo later > /dev/shm/file")
+    forking = threading.Thread(target=client.fork, args=(made, 1, "eager"), kwargs={"eager": True})
+    forking.start()
+    time.sleep(1)
+    assert commits(client)[made].state == "hot"
+    assert [branch.name for branch in client.tree().branches] == ["main"]
+    unsealed.unlink()
+    forking.join(SEALED_S)
+    assert commits(client)[made].state == "sealed"
+    assert guest.other("eager1").text("cat /dev/shm/file; hostname") == "hot\neager1"
 
 
 def test_parents_are_sealed_before_children(unsealed: Path, guest: Guest) -> None:

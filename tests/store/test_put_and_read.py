@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from core.errors import Conflict, Damaged, NotFound
 from core.machine.qcow2 import ChainDisk
 from core.model import PAGE_BYTES
+from core.store.image_pages import TOUCHED
 from core.store.pack import Pack
 from core.store.packs import PackStore
 from core.store.protocol import DISK, MEMORY
@@ -99,6 +100,19 @@ def test_a_patched_kernel_page_is_stored_as_its_difference(bench: Bench) -> None
     pack = Pack(path, number)
     assert (pack.directory.against != 0).sum() == 16
     assert pack.directory.frame_bytes.sum() < 16 * 100
+    assert bench.reads(commit)
+
+
+def test_what_a_waking_machine_touches_is_packed_first(bench: Bench) -> None:
+    early = [200, 130, 70, 3]
+    (bench.home / "images" / "base" / TOUCHED).write_bytes(np.array([*early, 9000], "<u4").tobytes())
+    pages = {page: content(5000 + page) for page in range(0, PAGES, 2)} | {
+        page: content(page) for page in early
+    }
+    commit = bench.commit(pages | {KERNEL_PAGE: patched(2000)}, {7: content(7)})
+    number, path = max(bench.store.reader.layout.list_packs().items())
+    first = bench.store.reader.table(commit, MEMORY)[sorted(early)]
+    assert Pack(path, number).directory.ids[: len(early)].tolist() == first.tolist()
     assert bench.reads(commit)
 
 
