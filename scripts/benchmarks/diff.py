@@ -2,13 +2,13 @@
 
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from disks import ROOT, Disks, make_disks
-from report import Report, median_ms
+from report import Report, median_ms, timed_ms
 
 from core.diff.compare import Loaded
 from core.diff.ext4 import Volume
@@ -89,7 +89,7 @@ def _add_others(report: Report, disks: Disks, files: int) -> None:
     """The others run once, with everything in the page cache: they walk both trees and read every file."""
     for title, contents in (("virt-diff's way", False), ("virt-diff --checksum's way", True)):
         name = f"{files:,} files, {title}: walk both without mounting"
-        report.add(name, _timed_ms(lambda contents=contents: _walk_both(disks, contents=contents)), "ms")
+        report.add(name, timed_ms(partial(_walk_both, disks, contents=contents)), "ms")
     commands = {
         "diff -rq on loop mounts": ["diff", "-rq", "before", "after"],
         "rsync -n on loop mounts": ["rsync", "-nrlptgoDc", "--delete", "before/", "after/"],
@@ -130,7 +130,18 @@ def _walked(disk: ChainDisk, contents: bool) -> dict[bytes, tuple[Meta, bytes]]:
 def _mounted(disks: Disks, command: list[str]) -> float:
     with _directory() as work:
         timed = ["sh", "-c", 'date +%s%N > began; "$@"; date +%s%N > ended', "sh", *command]
-        script = ["unshare", "-m", "sh", "-c", MOUNTED, "mounted", disks.before, disks.after, work, *timed]
+        script: list[str | Path] = [
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            MOUNTED,
+            "mounted",
+            disks.before,
+            disks.after,
+            work,
+            *timed,
+        ]
         subprocess.run(script, check=True, capture_output=True)
         began, ended = (int((work / name).read_text()) for name in ("began", "ended"))
         return (ended - began) / 1e6
@@ -145,9 +156,3 @@ def _directory() -> Iterator[Path]:
         yield work
     finally:
         shutil.rmtree(work)
-
-
-def _timed_ms(act: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    act()
-    return (time.perf_counter() - began) * 1000

@@ -33,7 +33,7 @@ def measure(quick: bool) -> Report:
 
 def add_series(report: Report, found: Lab, n: int, count: int, quick: bool) -> None:
     """All ends of `count` forks into n."""
-    ready: dict[tuple[float, ...], list[tuple[float, ...]]] = {}
+    ready: dict[tuple[float, ...], list[tuple[float, float, float, float]]] = {}
 
     def once() -> list[float]:
         rows = [_fork(found, n) for _ in range(count)]

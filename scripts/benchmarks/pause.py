@@ -68,6 +68,8 @@ def _series(
         f"commit hot, {name}", [one.to_hot_ms for one in made], timed="request received to state read"
     )
     report.add_samples(
-        f"commit sealed, {name}", [one.to_sealed_ms for one in made], timed="request received to durable"
+        f"commit sealed, {name}",
+        [one.to_sealed_ms for one in made if one.to_sealed_ms],
+        timed="request received to durable",
     )
     report.notes.append(f"{name}: {changed:.0f} by the tables of two commits that follow each other")

@@ -79,7 +79,7 @@ async def _qemu(report: Report, bench: Bench, counts: Counts) -> Theirs:
             await _cycle(bench, times)
         for _ in range(counts.together):
             await _restored(bench, times, counts.n)
-        died = [await _booted_together(bench, times) for _ in range(counts.together)]
+        died = [await _booted_together(bench, times, counts.n) for _ in range(counts.together)]
     finally:
         await bench.end()
     if any(died):

@@ -81,7 +81,7 @@ class Qemu:
         if self.agent:
             await self.agent.close()
         self.process.kill()
-        await self.monitor.close()
+        self.monitor.close()
         await asyncio.to_thread(self.process.wait)
 
     async def _set_speed(self) -> None:

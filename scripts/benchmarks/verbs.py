@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import time
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def measure(quick: bool) -> Report:
 def _add_promote(report: Report, found: Lab, count: int) -> None:
     forked = found.fork("main", 1)
     names = [forked.children[0].name, "main"]
-    times = [timed_ms(lambda name=name: _promote(found, name)) for name in islice(cycle(names), count)]
+    times = [timed_ms(partial(_promote, found, name)) for name in islice(cycle(names), count)]
     if names[(count - 1) % 2] != "main":
         _promote(found, "main")
     found.prune(forked)
@@ -69,7 +70,7 @@ def _add_prune(report: Report, found: Lab, count: int) -> None:
     times = []
     for _ in range(count):
         forked = found.fork("main", 1)
-        times.append(timed_ms(lambda forked=forked: found.prune(forked)))
+        times.append(timed_ms(partial(found.prune, forked)))
     report.add_samples(
         "prune of a running branch, for good", times, timed="plan asked for to plan carried out"
     )
