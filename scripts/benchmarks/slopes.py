@@ -12,6 +12,7 @@ CHANGED_MB = {
     50: 10,
     200: 5,
 }  # how many commits: those of 200 MB take seconds each to seal
+SEALED_MB = 50  # a commit of so much is to be sealed within a second
 TOUCHED_MB = (0, 256, 1024)
 SIZES = {"small": 0.25, "base": 0.5, "large": 2.0}  # images, by GiB of guest
 FEW_PAGES = 250
@@ -53,6 +54,10 @@ def _add_changed(report: Report, found: Lab, counts: dict[int, int]) -> None:
         changed = found.changed_between(made[-2].commit.id, made[-1].commit.id) * PAGE_BYTES / MB
         points.append((changed, median(pauses)))
         report.add_samples(f"pause, {changed:.0f} MB changed", pauses, timed="`stop` sent to `cont` returned")
+        report.add_samples(
+            f"commit sealed, {changed:.0f} MB changed", [one.to_sealed_ms for one in made if one.to_sealed_ms],
+            must=1000 if size <= SEALED_MB else None, aim=300, promise=2, timed="request received to durable",
+        )  # fmt: skip
         _end(found, name)
     report.add(
         "pause per MB changed", slope(points), "ms", must=0.35, promise=9, timed="least squares through these"

@@ -14,6 +14,7 @@ from core.daemon import streams
 from core.daemon.client import Client
 from core.daemon.start import ensure_daemon
 from core.model import PAGE_BYTES, ExecRequest
+from core.store.image_pages import touched_places
 from core.store.layout import source_of
 from core.store.pack_writer import FRAME_PAGES, LEVEL
 from core.store.packs import PackStore
@@ -80,8 +81,13 @@ def _packed(store: PackStore) -> int:
 def _sizes(report: Report, golden: Golden) -> None:
     with copied("sizes", images_only=True) as home:
         store = PackStore(home.root)
-        _, stored = _put(store, golden.captured(golden.pages, golden.table, None))
-        report.add("golden commit: its memory adds", stored / MB, "MB", must=8.0, aim=4.5)
+        manifest, stored = _put(store, golden.captured(golden.pages, golden.table, None))
+        record = stored - _packed(store)
+        store.gather(manifest.id, touched_places(home.images, manifest.image))  # as an image's build does
+        report.add(
+            "golden commit: its memory adds", (record + _packed(store)) / MB, "MB", must=8.0, aim=4.5, promise=1,
+            timed=f"{stored / MB:.2f} MB before what a waking machine touches was gathered",
+        )  # fmt: skip
         report.notes.append(
             f"golden commit: {len(golden.pages)} pages are not zero, {golden.table.nbytes / MB:.0f} MB"
         )
@@ -106,7 +112,11 @@ def _small_commit(report: Report) -> None:
         reader.close()
         report.add("commit after a small command adds", done.stored_bytes / MB, "MB")
         report.add(
-            "the same, by 1,000 pages touched", done.stored_bytes / touched * 1000 / MB, "MB", must=1.5
+            "the same, by 1,000 pages touched",
+            done.stored_bytes / touched * 1000 / MB,
+            "MB",
+            must=1.5,
+            promise=1,
         )
         report.notes.append(f"the small command touched {touched} pages, read by the tables of both commits")
 
@@ -144,6 +154,7 @@ def _seal(report: Report, golden: Golden, quick: bool) -> None:
             "ms",
             must=1000,
             aim=300,
+            promise=2,
         )
         report.notes.append(
             f"seal: identify {median(a for a, _, _ in parts) * 1000:.0f} ms, put"
