@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from core.engine.sealing import Sealer
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
+WAKING = 8  # guests that get their identities at once: a hundred would all answer too late
 FAULT = "VERTUI_FAULT"  # a file that tests of crashes write "STEP=kill" or "STEP=fail" into; see Engine.reach
 
 
@@ -55,6 +56,7 @@ class Engine:
     needed: Counter[str] = field(default_factory=Counter)
     members: Members = field(default_factory=Members)
     reaping: Reaping = field(default_factory=Reaping)
+    waking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WAKING))
     requests: set[str] = field(default_factory=set)
     worked: float = 0.0
     _sequence: int = 0

@@ -127,10 +127,12 @@ async def make_distinct(
     is confirmed and its commit is there. On failure the machine is ended.
     """
     try:
-        _, agent = await asyncio.gather(live.console.open(live.machine.console_socket), live.connect())
-        if not quiesced:
-            await agent.freeze(FREEZE_S)
-        await agent.identity(make_identity(row.name))
+        await live.console.open(live.machine.console_socket)
+        async with engine.waking:
+            agent = await live.connect()
+            if not quiesced:
+                await agent.freeze(FREEZE_S)
+            await agent.identity(make_identity(row.name))
         engine.reach("wake.distinct")
         if committed is not None:
             await asyncio.shield(committed)
