@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from core.engine import settings
 from core.engine.context import Engine
+from core.engine.live import Live
 from core.engine.members import Warm
 from core.engine.memory import available_bytes, pss_bytes
 from core.engine.start import load_warm, source_of
@@ -38,6 +39,8 @@ class Wanted:
     spares: dict[str, int]
     images: dict[str, Image]
     """Of both."""
+    parents: dict[str, Live]
+    """Whose children would start on a base."""
 
 
 class Pool:
@@ -84,7 +87,7 @@ class Pool:
         if not self._members.roomy:
             return LOOK_EVERY_S
         if base := self._missing(wanted.machines, (w.base for w in self._members.waiting if not w.commit)):
-            await self._make(base, wanted.images[base], spare=False)
+            await self._make(base, wanted.images[base], wanted.parents.get(base))
             return 0.0
         if commit := self._missing(wanted.spares, (w.commit for w in self._members.waiting)):
             if not late:
@@ -99,8 +102,12 @@ class Pool:
         lacking = (key for key, count in wanted.items() if there[key] < count)
         return next((key for key in lacking if self._refused.get(key, 0.0) < now), None)
 
-    async def _make(self, commit: str, image: Image, *, spare: bool) -> None:
-        """One more machine on a commit's memory, as a spare loaded with it; one that fails is tried again later."""
+    async def _make(
+        self, commit: str, image: Image, parent: Live | None = None, *, spare: bool = False
+    ) -> None:
+        """One more machine on a commit's memory, as a spare loaded with it, else ready for what `parent` has changed;
+        one that fails is tried again later.
+        """
         number = self._engine.free_number()
         self._members.reserved.add(number)
         try:
@@ -108,12 +115,22 @@ class Pool:
             if spare:
                 await load_warm(self._engine, warm, source_of(self._engine, commit))
                 warm.commit = commit
+            elif parent is not None:
+                await self._expect(warm, parent)
             self._members.waiting.append(warm)
         except VertuiError as error:
             print(f"no machine waits on commit {commit[:12]}: {error}", flush=True)
             self._refused[commit] = time.monotonic() + AGAIN_AFTER_S
         finally:
             self._members.reserved.discard(number)
+
+    async def _expect(self, warm: Warm, parent: Live) -> None:
+        """Have a machine own what a child of this parent would be given. On failure it is ended."""
+        try:
+            await warm.machine.own(await parent.machine.changed_pages())
+        except BaseException:
+            await end_warm(self._engine, warm)
+            raise
 
 
 def wanted_by(engine: Engine) -> Wanted:
@@ -122,6 +139,7 @@ def wanted_by(engine: Engine) -> Wanted:
     trunk = engine.catalog.setting("trunk")
     mapped = [engine.live[branch] for branch in (trunk, last and last.branch) if branch in engine.live]
     bases = {live.base: engine.catalog.branch(live.branch).image for live in mapped if live.base}
+    parents = {live.base: live for live in mapped if live.base}
     heads = [engine.catalog.branch(trunk).head] if trunk else []
     likely = _forkable(engine, [*(image.golden for image in engine.catalog.images()[-1:]), *heads])
     forked = _forkable(engine, [last.commit] if last else [])
@@ -135,6 +153,7 @@ def wanted_by(engine: Engine) -> Wanted:
         dict.fromkeys((base for base, image in bases.items() if image in images), share),
         dict.fromkeys(forked | likely, spares),
         {commit: images[image] for commit, image in of.items() if image in images},
+        parents,
     )
 
 

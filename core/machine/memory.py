@@ -191,6 +191,11 @@ def read_pages(memory: GuestMemory, pages: Pages, room: Table | None = None) -> 
     return table
 
 
+def own_pages(memory: GuestMemory, pages: Pages) -> None:
+    """Make sorted pages of a machine that is not running anonymous, with the contents they have."""
+    write_pages(memory, pages, read_pages(memory, pages))
+
+
 def write_pages(memory: GuestMemory, pages: Pages, table: Table) -> None:
     """Write contents of shape (n, 4096) over sorted `pages` of a machine that is not running."""
     _transfer(libc.process_vm_writev, memory, runs_of(pages), np.ascontiguousarray(table))

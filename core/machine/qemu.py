@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import time
@@ -17,7 +16,7 @@ import numpy as np
 from core.daemon.held import Held
 from core.errors import MachineFailed
 from core.home import Home
-from core.machine import memory
+from core.machine import blocks, memory
 from core.machine.arguments import DISK_NODE, arguments
 from core.machine.base import Base
 from core.machine.memory import GuestMemory, Pages, Runs, Table
@@ -29,6 +28,7 @@ from core.store.files import disk_error
 
 VCPU_NICENESS = 10  # below QEMU's main loop and the daemon, so that verbs get through beside busy guests
 CHANNELS = ("qmp", "agent", "console")
+OWN_PAGES = 2048  # copied at once
 WARM_BYTES = 1 << 20  # read at once: frames are smaller, so that the view's server is never waited for long
 
 Read = Callable[[], tuple[Runs, Table]]
@@ -128,12 +128,7 @@ class QemuMachine:
 
     async def open_disk(self, base: Layer, layers: Sequence[Layer]) -> None:
         """Put a disk in place of the placeholder: raw base, frozen layers, and last the layer to write."""
-        nodes, below = _base_nodes(base), _base_node(base.id)
-        for layer in layers:
-            nodes += _layer_nodes(layer, below, writable=layer is layers[-1])
-            below = _node(layer.id)
-        disk = {"driver": "raw", "node-name": DISK_NODE, "file": below}
-        await self._add(*nodes, reopen=[disk])
+        await self._add(blocks.chain(base, layers), reopen=blocks.drive(layers[-1].id))
         self._layers = tuple(layer.id for layer in layers)
         self._disk_base = base.id
 
@@ -144,15 +139,15 @@ class QemuMachine:
         """
         if base.id == self._disk_base:  # its node would be found there already, and `merged` be left out
             raise MachineFailed(f"the disk of machine {self.id} lies on {base.id[:12]} already")
-        lowest, old, below = self._layers[len(merged)], self._disk_base, _base_node(base.id)
+        lowest, old = self._layers[len(merged)], self._disk_base
         try:
-            options = _overlay(lowest, below, writable=lowest == self._layers[-1])
-            await self._add(*_base_nodes(base), reopen=[options])
+            moved = blocks.moved(lowest, base.id, writable=lowest == self._layers[-1])
+            await self._add(blocks.base_node(base), reopen=moved)
         except MachineFailed:
-            await self._remove(below)
+            await self._remove(blocks.base_name(base.id))
             raise
         self._layers, self._disk_base = self._layers[len(merged) :], base.id
-        for node in (*map(_node, reversed(merged)), _base_node(old)):
+        for node in (*map(blocks.layer_name, reversed(merged)), blocks.base_name(old)):
             await self._remove(node)
 
     async def load(
@@ -206,11 +201,11 @@ class QemuMachine:
                 return await self._capture(next_layer, read, descriptor, name, go_on=go_on)
 
             try:
-                await self._add(*_layer_nodes(next_layer, None, writable=True))
+                await self._add(blocks.layer_node(next_layer, None))
                 yield capture
             finally:
                 if next_layer.id not in self._layers:
-                    await self._remove(_node(next_layer.id))
+                    await self._remove(blocks.layer_name(next_layer.id))
 
     async def _capture(
         self, next_layer: Layer, read: Read, descriptor: int, name: str, *, go_on: bool
@@ -219,7 +214,9 @@ class QemuMachine:
         frozen, began = self._layers, time.perf_counter()
         stopped = self._monitor.send("stop")
         snapshot = self._monitor.send(
-            "blockdev-snapshot", node=_node(frozen[-1]), overlay=_node(next_layer.id)
+            "blockdev-snapshot",
+            node=blocks.layer_name(frozen[-1]),
+            overlay=blocks.layer_name(next_layer.id),
         )
         saved = self._monitor.send("xen-save-devices-state", filename=name, live=False)
         try:
@@ -283,7 +280,16 @@ class QemuMachine:
 
     async def changed_bytes(self) -> int:
         """Bytes of guest memory that differ from the base."""
-        return PAGE_BYTES * len(await asyncio.to_thread(memory.changed_pages, self._memory))
+        return PAGE_BYTES * len(await self.changed_pages())
+
+    async def changed_pages(self) -> Pages:
+        """The pages that do, or may."""
+        return await asyncio.to_thread(memory.changed_pages, self._memory)
+
+    async def own(self, pages: Pages) -> None:
+        """Give a machine that has not run yet copies of its own of these pages, which stay what they are."""
+        for at in range(0, len(pages), OWN_PAGES):
+            await asyncio.to_thread(memory.own_pages, self._memory, pages[at : at + OWN_PAGES])
 
     async def close(self) -> None:
         """End the process and remove its sockets; idempotent, never fails."""
@@ -297,7 +303,7 @@ class QemuMachine:
         """Ask QEMU for the disk's layers: what an adopting daemon does not know."""
         nodes = await self._monitor.execute("query-named-block-nodes", flat=True)
         described = next((node["file"] for node in nodes if node.get("node-name") == DISK_NODE), "")
-        self._disk_base, self._layers = chain_of(described)
+        self._disk_base, self._layers = blocks.chain_of(described)
 
     @asynccontextmanager
     async def _standing_still(self) -> AsyncIterator[None]:
@@ -327,85 +333,23 @@ class QemuMachine:
                 with contextlib.suppress(MachineFailed):
                     await self._monitor.execute("remove-fd", fdset_id=number)
 
-    async def _add(self, *nodes: dict[str, Any], reopen: Sequence[dict[str, Any]] = ()) -> None:
-        """Add nodes in this order, and put others on them. All is sent at once; the first refusal is raised."""
-        sent = [self._monitor.send("blockdev-add", **node) for node in nodes]
+    async def _add(self, node: blocks.Node, *, reopen: blocks.Node | None = None) -> None:
+        """Add a node, and put another on it. All is sent at once; the first refusal is raised."""
+        sent = [self._monitor.send("blockdev-add", **node)]
         if reopen:
-            sent.append(self._monitor.send("blockdev-reopen", options=list(reopen)))
+            sent.append(self._monitor.send("blockdev-reopen", options=[reopen]))
         for answer in sent:
             await answer
 
     async def _remove(self, node: str) -> None:
+        """Delete a node; one that was added with what lies on it has gone with that."""
         with contextlib.suppress(MachineFailed):
             await self._monitor.execute("blockdev-del", node_name=node)
-            await self._monitor.execute("blockdev-del", node_name=f"f-{node}")
 
 
 def socket_path(home: Home, machine: str, channel: str) -> Path:
     """Where a machine listens for `qmp`, `agent` or `console`."""
     return home.machines / f"{machine}.{channel}"
-
-
-def chain_of(described: str) -> tuple[str, tuple[str, ...]]:
-    """The ids of the base and of the layers, oldest first, in QEMU's `json:` description of a disk.
-
-    The base is a view, COMMIT/disk. MachineFailed when it is none of ours.
-    """
-    found: list[str] = []
-    try:
-        node = json.loads(described.removeprefix("json:"))["file"]
-        while node["driver"] == "qcow2":
-            found.append(Path(node["file"]["filename"]).stem)
-            node = node["backing"]
-        base = Path(node["file"]["filename"]).parent.name
-    except (ValueError, KeyError, TypeError) as error:
-        raise MachineFailed("the machine's disk is not one that vertui gave it") from error
-    return base, tuple(reversed(found))
-
-
-def _node(layer: str) -> str:
-    return f"l-{layer}"
-
-
-def _base_node(base: str) -> str:
-    """QEMU takes no name of more than 31 characters; the file's has two more."""
-    return f"b-{base[:24]}"
-
-
-def _overlay(layer: str, below: str | None, *, writable: bool) -> dict[str, Any]:
-    node = _node(layer)
-    return {
-        "driver": "qcow2",
-        "node-name": node,
-        "file": f"f-{node}",
-        "backing": below,
-        "read-only": not writable,
-    }
-
-
-def _layer_nodes(layer: Layer, below: str | None, *, writable: bool) -> list[dict[str, Any]]:
-    """A layer's file, and the layer on it."""
-    file = _file(f"f-{_node(layer.id)}", layer.path, writable=writable)
-    return [file, _overlay(layer.id, below, writable=writable)]
-
-
-def _base_nodes(base: Layer) -> list[dict[str, Any]]:
-    """A raw file to read, and the base on it."""
-    node = _base_node(base.id)
-    raw = {"driver": "raw", "node-name": node, "file": f"f-{node}", "read-only": True}
-    return [_file(f"f-{node}", base.path, writable=False), raw]
-
-
-def _file(name: str, path: Path, *, writable: bool) -> dict[str, Any]:
-    """A file node. Durability is the seal's, so guest flushes need not reach the disk."""
-    cache = {"no-flush": True, "direct": False}
-    return {
-        "driver": "file",
-        "node-name": name,
-        "filename": str(path),
-        "cache": cache,
-        "read-only": not writable,
-    }
 
 
 def _listen(path: Path) -> socket.socket:
