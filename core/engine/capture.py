@@ -23,11 +23,12 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
     with engine.needing(layer):
         try:
             await asyncio.to_thread(make_layer, engine, directory, layer)
-            async with live.machine.prepared(engine.layer(layer)) as capture:
-                async with live.held() as quiesced:
-                    began = time.perf_counter()
-                    state = await capture()
-                felt_ms = (time.perf_counter() - began) * 1000
+            async with contextlib.AsyncExitStack() as stack:
+                capture = await stack.enter_async_context(live.machine.prepared(engine.layer(layer)))
+                quiesced = await stack.enter_async_context(live.held())
+                began = time.perf_counter()
+                state = await capture()
+                felt_ms = asyncio.create_task(_go_on(stack.pop_all(), began))
         except BaseException:
             if layer not in live.machine.layers:
                 engine.store.layer_path(layer).unlink(missing_ok=True)
@@ -38,6 +39,12 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
         state.pages, state.table, state.devices, state.layers, quiesced,
     )  # fmt: skip
     return Shot(captured, state.pause_ms, felt_ms)
+
+
+async def _go_on(stack: contextlib.AsyncExitStack, began: float) -> float:
+    """Let a captured guest's processes run and clear up; how long they stood still, in ms."""
+    await stack.aclose()
+    return (time.perf_counter() - began) * 1000
 
 
 async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
@@ -51,6 +58,7 @@ async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> 
     with engine.needing(*shot.captured.layers):
         head = engine.catalog.commit(engine.catalog.branch(row.id).head)
         identified = await asyncio.to_thread(engine.store.identify, shot.captured, (head.id,))
+        await shot.felt_ms
         if identified.state_id == head.state_id:
             return head
         return await engine.sealer.add(row, shot, identified, message)

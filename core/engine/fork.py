@@ -102,8 +102,11 @@ async def fork(
             async with live.lock:
                 row = engine.catalog.branch(live.branch)
                 shot = await shoot(engine, live, row)
-                with engine.needing(*shot.captured.layers):
-                    made = await _fork_shot(engine, record.id, row, shot, names, command, began)
+                try:
+                    with engine.needing(*shot.captured.layers):
+                        made = await _fork_shot(engine, record.id, row, shot, names, command, began)
+                finally:
+                    await shot.felt_ms
         elif ready:
             made = await _fork_ready(engine, record.id, found, names, command, began, ready)
         else:

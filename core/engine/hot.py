@@ -4,6 +4,7 @@ The copy is a memfd that the holder keeps: head length (u64) | head (`columns`: 
 | the pages' contents as they are. Only this home's daemons write it, and nothing else can.
 """
 
+import asyncio
 import mmap
 import os
 from collections.abc import Iterator
@@ -24,11 +25,13 @@ PIECE_BYTES = 64 << 20  # one write(2) moves at most 2 GiB
 
 @dataclass(frozen=True)
 class Shot:
-    """A captured state, still in RAM, and how long the guest felt it."""
+    """A captured state, still in RAM; how long its machine stood still, and once its guest runs again, how long that
+    felt it. Whoever holds the machine's lock waits for that before letting go of it.
+    """
 
     captured: Captured
     pause_ms: float
-    felt_pause_ms: float
+    felt_ms: asyncio.Task[float]
 
 
 @dataclass(frozen=True)

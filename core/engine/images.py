@@ -189,6 +189,7 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
     """Commit the booted machine, put the image's files in place, and make both true in one transaction."""
     await _settle(live)
     shot = await freeze_and_read(engine, live, image, spec)
+    await shot.felt_ms
     if not shot.captured.quiesced:
         raise GuestFailed("its processes could not be frozen")
     identified = await asyncio.to_thread(engine.store.identify, shot.captured, ())

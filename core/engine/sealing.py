@@ -235,7 +235,7 @@ def put_commit(
     engine: Engine, identified: Identified, shot: Shot, label: Label, stored: int = 0,
     state: CommitState = CommitState.SEALED,
 ) -> Commit:  # fmt: skip
-    """The catalog row of a captured state."""
+    """The catalog row of a captured state, whose guest runs again."""
     commit = Commit(
         id=identified.id,
         state_id=identified.state_id,
@@ -249,7 +249,7 @@ def put_commit(
         changed_pages=len(identified.rows),
         stored_bytes=stored,
         pause_ms=round(shot.pause_ms, 2),
-        felt_pause_ms=round(shot.felt_pause_ms, 2),
+        felt_pause_ms=round(shot.felt_ms.result(), 2),
     )
     engine.catalog.put_commit(commit)
     engine.publish("commit", commit.id, f"{label.branch or commit.image}: commit {commit.id[:12]} is {state}")
