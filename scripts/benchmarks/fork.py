@@ -36,7 +36,7 @@ def add_series(report: Report, found: Lab, n: int, count: int, quick: bool) -> N
     ready: dict[tuple[float, ...], list[tuple[float, float, float, float]]] = {}
 
     def once() -> list[float]:
-        rows = [_fork(found, n) for _ in range(count)]
+        rows = [timed_fork(found, n) for _ in range(count)]
         runs = [row[0] for row in rows]
         ready[tuple(runs)] = rows
         return runs
@@ -65,7 +65,7 @@ def add_series(report: Report, found: Lab, n: int, count: int, quick: bool) -> N
     report.add_samples(f"fork N={n}: parent's pause", pauses, timed="`stop` sent to `cont` returned")
 
 
-def _fork(found: Lab, n: int) -> tuple[float, float, float, float]:
+def timed_fork(found: Lab, n: int) -> tuple[float, float, float, float]:
     """Running, confirmed, named, and the parent's pause, in ms; the children end outside the timing."""
     began = time.perf_counter()
     forked = found.fork("main", n)

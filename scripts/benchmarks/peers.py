@@ -1,14 +1,13 @@
 """`scripts/bench peers`: what people use today, on the same kernel, disk, machine options, host, in the same run."""
 
 import asyncio
-import shutil
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import containers
-from fork import CHURN_A_SECOND, CHURN_PAGES
+from fork import CHURN_A_SECOND, CHURN_PAGES, timed_fork
 from homes import base_image, copied, machines
 from lab import WRITER, Lab, median
 from plain_qemu import Bench, Qemu, run
@@ -54,17 +53,18 @@ def measure(quick: bool) -> Report:
 
 
 def _ours(home: Home, counts: Counts) -> tuple[list[float], list[float]]:
-    """Live forks into N of a branch with the same program in it: all running, all answering."""
+    """Live forks into N of a branch with the same program in it, as `scripts/bench fork` makes them: all running, all
+    answering.
+    """
     ensure_daemon(home)
     found = Lab(home, Client(home))
     found.client.up("base", "main")
     found.write_pages("main", CHURN_PAGES, CHURN_A_SECOND)
     running, answering = [], []
     for _ in range(counts.ours):
-        forked = found.fork("main", counts.n)
-        running.append(max(child.run_ms for child in forked.children))
-        answering.append(max(child.fork_ms for child in forked.children))
-        found.prune(forked)
+        run_ms, fork_ms, *_ = timed_fork(found, counts.n)
+        running.append(run_ms)
+        answering.append(fork_ms)
     return running, answering
 
 
@@ -121,9 +121,9 @@ def _add_qemu(report: Report, times: Theirs, n: int) -> None:
         "savevm": "the command's own time; the guest stands still for all of it",
         "loadvm": "the command's own time",
         "migrate to a file": "`stop` to completed; the guest stands still for all of it",
-        "-incoming of 1": "process started to `cont` returned",
-        "-incoming of 1: answering": "process started to the agent's answer",
-        f"-incoming of {n}": "processes started side by side to the last `cont` returned",
+        "-incoming of 1": "disk overlay made, process started, to `cont` returned",
+        "-incoming of 1: answering": "the same to the agent's answer",
+        f"-incoming of {n}": "disk overlays made, processes started, side by side, to the last `cont` returned",
         f"-incoming of {n}: answering": "the same to the last agent's answer",
         f"boot of {n}": "processes started side by side to the last agent's answer",
     }
@@ -165,11 +165,11 @@ async def _saved(bench: Bench, machine: Qemu, times: Theirs) -> None:
 
 
 async def _restored(bench: Bench, times: Theirs, n: int) -> None:
-    """N machines out of the file; their disks are copied beforehand, to the peer's good."""
-    disks = [bench.work / f"child{number}.qcow2" for number in range(n)]
-    for disk in disks:
-        await asyncio.to_thread(shutil.copyfile, bench.work / "parent.qcow2", disk)
+    """N machines out of the file, each with a disk of its own over the saved one, which was written until then."""
+    below = bench.work / "parent.qcow2"
     began = time.perf_counter()
+    made = (asyncio.to_thread(bench.disk, f"child{number}", below, "qcow2") for number in range(n))
+    disks = await asyncio.gather(*made)
     children = await asyncio.gather(*(bench.start(disk, boot=False) for disk in disks))
     try:
         await asyncio.gather(*(child.load(bench.work / "saved") for child in children))

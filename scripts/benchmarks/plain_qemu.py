@@ -107,11 +107,11 @@ class Bench:
     work: Path
     started: list[Qemu] = field(default_factory=list)
 
-    def disk(self, name: str) -> Path:
-        """A new qcow2 file over the image's root disk."""
+    def disk(self, name: str, below: Path | None = None, kind: str = "raw") -> Path:
+        """A new qcow2 file over the image's root disk, or over another."""
         path = self.work / f"{name}.qcow2"
-        backing = self.home.images / self.image.id / "root.raw"
-        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(backing), "-F", "raw", str(path))
+        backing = below or self.home.images / self.image.id / "root.raw"
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(backing), "-F", kind, str(path))
         return path
 
     async def start(self, disk: Path, *, boot: bool) -> Qemu:
