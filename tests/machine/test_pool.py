@@ -15,6 +15,7 @@ from core.model import Waiting
 from tests.guests import Guest
 
 DEADLINE_S = 60.0
+NOISE_BYTES = 8_000_000
 DISTINCT = "hostname; cat /etc/machine-id; head -c 16 /dev/urandom | od -An -tx1"
 
 
@@ -90,6 +91,31 @@ def test_children_of_spares_are_the_commit_and_distinct(main: Guest, client: Cli
     more = client.fork(made.id, 3, "t").children  # more than there are spares
     assert all(child.ok for child in more), more
     assert {main.other(child.name).text("hostname") for child in more} == {"t1", "t2", "t3"}
+
+
+def anonymous_bytes(pid: int) -> int:
+    """What a process has of its own."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Anonymous:"))
+
+
+def test_machines_that_wait_own_what_a_child_will_be_given(main: Guest, client: Client) -> None:
+    """So a child of the trunk is written fast, and one of any other branch on that base is still what it should be."""
+    everything = "sha256sum /dev/shm/*; find /usr -xdev -type f | sort | xargs sha256sum | sha256sum"
+    client.up(None, "other")
+    main.other("other").text("echo other > /dev/shm/kept")
+    main.text(f"echo main > /dev/shm/kept; head -c {NOISE_BYTES} /dev/urandom > /dev/shm/noise")
+    before = idle_pids(client)
+    client.fork("main", 3, "first")
+    full(client, spares=4)
+    owned = sorted(anonymous_bytes(pid) for pid in idle_pids(client) - before)
+    assert sum(one > owned[0] + NOISE_BYTES for one in owned) >= 3, owned
+    for name, most in (("other", 2), ("main", 2)):
+        ready, same = idle_pids(client), main.other(name).text(everything)
+        children = client.fork(name, most, f"{name}-").children
+        pids = {branch.pid for branch in client.tree().branches if branch.name.startswith(f"{name}-")}
+        assert pids <= ready
+        assert [main.other(child.name).text(everything) for child in children] == [same] * most
 
 
 def test_a_member_that_dies_is_not_handed_out(main: Guest, client: Client) -> None:
