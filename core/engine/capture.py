@@ -24,14 +24,9 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
         try:
             await asyncio.to_thread(make_layer, engine, directory, layer)
             async with contextlib.AsyncExitStack() as stack:
-                prepared, held = contextlib.AsyncExitStack(), contextlib.AsyncExitStack()
-                stack.push_async_exit(prepared)
-                stack.push_async_exit(held)
-                holding = asyncio.create_task(_hold(held, live))
-                try:
-                    capture = await prepared.enter_async_context(live.machine.prepared(engine.layer(layer)))
-                finally:
-                    quiesced, began = await holding
+                capture = await stack.enter_async_context(live.machine.prepared(engine.layer(layer)))
+                quiesced = await stack.enter_async_context(live.held())
+                began = time.perf_counter()
                 state = await capture()
                 felt_ms = asyncio.create_task(_go_on(stack.pop_all(), began))
         except BaseException:
@@ -44,11 +39,6 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
         state.pages, state.table, state.devices, state.layers, quiesced,
     )  # fmt: skip
     return Shot(captured, state.pause_ms, felt_ms)
-
-
-async def _hold(stack: contextlib.AsyncExitStack, live: Live) -> tuple[bool, float]:
-    """Freeze a guest, beside what else is made ready: could it be, and since when is it."""
-    return await stack.enter_async_context(live.held()), time.perf_counter()
 
 
 async def _go_on(stack: contextlib.AsyncExitStack, began: float) -> float:
