@@ -23,10 +23,13 @@ LONGEST_S = (
 )
 
 
-def commit_until_killed(client: Client, acknowledged: list[str]) -> None:
-    """Commit again and again, half of them without waiting; the ids of those said to be sealed."""
+def commit_until(killed: threading.Event, client: Client, acknowledged: list[str]) -> None:
+    """Commit again and again, half of them without waiting; the ids of those said to be sealed.
+
+    A kill between two requests is not noticed: the next one is answered by the successor.
+    """
     number = 0
-    while True:
+    while not killed.is_set():
         number += 1
         try:
             done = client.commit("main", f"{number}", wait=number % 2 == 0)
@@ -45,10 +48,12 @@ def test_kill_at_random_instants(main: Guest, home: Home) -> None:
     main.start("while :; do date > /root/now; head -c 20000 /dev/urandom > /dev/shm/noise; sleep 0.05; done")
     acknowledged: list[str] = []
     for _ in range(ROUNDS):
-        worker = threading.Thread(target=commit_until_killed, args=(client, acknowledged))
+        killed = threading.Event()
+        worker = threading.Thread(target=commit_until, args=(killed, client, acknowledged))
         worker.start()
         time.sleep(dice.uniform(0, LONGEST_S))
         os.kill(client.status().pid, signal.SIGKILL)
+        killed.set()
         worker.join()
         ensure_daemon(home)
         known = {commit.id: commit.state for commit in client.tree().commits}
