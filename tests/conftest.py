@@ -17,9 +17,13 @@ from core.model import Waiting
 from tests.guests import Guest
 from tests.leaks import Traces, host_traces
 
-for _signal in (signal.SIGHUP, signal.SIGINT):  # a run in the background may have been told to ignore them
+for _signal in (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+):  # a background run may have been told to ignore them
     if signal.getsignal(_signal) is signal.SIG_IGN:
-        signal.signal(_signal, signal.SIG_DFL if _signal is signal.SIGHUP else signal.default_int_handler)
+        signal.signal(_signal, signal.default_int_handler if _signal is signal.SIGINT else signal.SIG_DFL)
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "build" / "test-home"  # kept between runs: building the same image again is instant
 
