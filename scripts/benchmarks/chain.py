@@ -1,5 +1,6 @@
 """`scripts/bench chain`: a thousand commits in a row of one running branch, and what the last of them cost."""
 
+from fork import timed_fork
 from lab import Lab, lab, median
 from pause import commits
 from report import SAMPLES, Report
@@ -38,9 +39,4 @@ def _add(report: Report, what: str, when: str, later: str, before: list[float], 
 
 def _forks(found: Lab) -> list[float]:
     """When the last of the children ran, in ms, of some forks."""
-    took = []
-    for _ in range(FORKS):
-        forked = found.fork("main", CHILDREN)
-        took.append(max(child.run_ms for child in forked.children))
-        found.prune(forked)
-    return took
+    return [timed_fork(found, CHILDREN)[0] for _ in range(FORKS)]
