@@ -17,11 +17,8 @@ from core.model import Waiting
 from tests.guests import Guest
 from tests.leaks import Traces, host_traces
 
-for _signal in (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-):  # a background run may have been told to ignore them
+# What a run in the background may have been told to ignore.
+for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, signal.default_int_handler if _signal is signal.SIGINT else signal.SIG_DFL)
 ROOT = Path(__file__).parents[1]

@@ -372,13 +372,12 @@ def _check_names(engine: Engine, names: list[str]) -> list[str]:
 async def _check_room(engine: Engine, n: int, live: Live | None = None) -> None:
     """Refuse before anything starts what would not fit in memory."""
     free = int(available_bytes() * BUDGET_SHARE)
-    if (
-        live
-        and n * (engine.image(engine.catalog.branch(live.branch).image).spec.memory_bytes + CHILD_BYTES)
-        <= free
-    ):
-        return  # also if it had changed all of its memory: to look what it has takes a millisecond
-    each = CHILD_BYTES + (await live.machine.changed_bytes() if live else 0)
+    each = CHILD_BYTES
+    if live:
+        spec = engine.image(engine.catalog.branch(live.branch).image).spec
+        if n * (each + spec.memory_bytes) <= free:  # to look what it has changed takes a millisecond
+            return
+        each += await live.machine.changed_bytes()
     if n * each > free and engine.members.waiting:  # what waits goes first when memory is short
         await asyncio.gather(*(end_warm(engine, warm) for warm in list(engine.members.waiting)))
         free = int(available_bytes() * BUDGET_SHARE)

@@ -138,8 +138,8 @@ def wanted_by(engine: Engine) -> Wanted:
     last = engine.members.last_fork
     trunk = engine.catalog.setting("trunk")
     mapped = [engine.live[branch] for branch in (trunk, last and last.branch) if branch in engine.live]
-    bases = {live.base: engine.catalog.branch(live.branch).image for live in mapped if live.base}
     parents = {live.base: live for live in mapped if live.base}
+    bases = {base: engine.catalog.branch(live.branch).image for base, live in parents.items()}
     heads = [engine.catalog.branch(trunk).head] if trunk else []
     likely = _forkable(engine, [*(image.golden for image in engine.catalog.images()[-1:]), *heads])
     forked = _forkable(engine, [last.commit] if last else [])

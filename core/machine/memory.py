@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,8 +101,8 @@ def numbers(runs: Runs) -> Pages:
     return pages
 
 
-def runs_of(pages: Pages) -> Runs:
-    """Runs of neighbouring pages; `pages` are sorted."""
+def runs_of(pages: NDArray[np.integer[Any]]) -> Runs:
+    """Runs of neighbouring pages, (first page, count) each, in the order of `pages`."""
     firsts = np.concatenate([[0], np.flatnonzero(np.diff(pages) != 1) + 1]) if len(pages) else pages[:0]
     counts = np.diff(np.concatenate([firsts, [len(pages)]]))
     return np.stack([pages[firsts], counts], axis=1).astype(np.int64)

@@ -93,8 +93,9 @@ class PageReader:
 
     def verify(self, commit: str) -> None:
         """Damaged when a table of a commit, or one that it leans on, is not what was written. None is made whole."""
+        image = self.manifest(commit).image
         for medium in (MEMORY, DISK):
-            below, image = commit, self.manifest(commit).image
+            below = commit
             while below not in (tables.NOTHING, tables.ON_IMAGE):
                 below = self.record(below).table(medium).lean
             if below == tables.ON_IMAGE and (image, ROOT) not in self.shelf.sources():

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from core.daemon.held import Held, Holdings
 from core.errors import Damaged, VertuiError
 from core.home import Home
+from core.machine.memory import runs_of
 from core.model import PAGE_BYTES
 from core.store.protocol import MEMORY
 from core.store.views import nodes, wire
@@ -176,10 +176,11 @@ def _open(path: Path) -> int:
 
 def _store(fuse: int, node: int, pages: NDArray[np.int64], contents: NDArray[np.uint8]) -> None:
     """Put pages into the page cache, a run at a time. Where they are already they are the same."""
-    cuts = [0, *(np.flatnonzero(np.diff(pages) != 1) + 1).tolist(), len(pages)]
-    for first, end in pairwise(cuts):
-        head = wire.store(node, int(pages[first]) * PAGE_BYTES, (end - first) * PAGE_BYTES)
-        os.writev(fuse, [head, contents[first:end].data])
+    at = 0
+    for first, count in runs_of(pages).tolist():
+        head = wire.store(node, first * PAGE_BYTES, count * PAGE_BYTES)
+        os.writev(fuse, [head, contents[at : at + count].data])
+        at += count
 
 
 def _fill(descriptor: int, room: bytearray | memoryview, offset: int) -> None:
