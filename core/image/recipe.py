@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UsageError
+from core.machine.arguments import CPU, MACHINE_TYPE
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -69,7 +70,7 @@ class Recipe:
 
     def digest(self, kernel: str) -> str:
         """Names the image's files: equal exactly when all inputs are, our own sources included."""
-        spec = (str(self.memory_bytes), str(self.vcpus), str(self.disk_bytes))
+        spec = (MACHINE_TYPE, CPU, str(self.memory_bytes), str(self.vcpus), str(self.disk_bytes))
         return _digest(self.base_digest(kernel), *spec, *_sources())
 
 
