@@ -232,6 +232,7 @@ def main() -> None:
     if os.fork():
         os._exit(0)  # whoever started us goes on: we listen
     os.setsid()
+    os.chdir(home.root)  # machines name their files from here; and nobody's directory is kept busy
     holder.children[porter.KEY], jobs = porter.start()
     holder.kept[porter.KEY] = jobs.detach()
     enter_namespaces()

@@ -18,12 +18,8 @@ from core.store.protocol import DISK, MEMORY
 
 
 def make_layer(engine: Engine, image_directory: Path, layer: str) -> None:
-    """Make an empty disk layer by copying the image's template. On failure there is none.
-
-    Damaged without the image's disk, too: its machines would start, and miss it when they read further.
-    """
-    if not (image_directory / ROOT).exists():
-        raise Damaged(f"image {image_directory.name} lacks {ROOT}: build it again")
+    """Make an empty disk layer by copying the image's template. On failure there is none."""
+    check_root(image_directory)
     try:
         shutil.copyfile(image_directory / "empty.qcow2", engine.store.layer_path(layer))
     except FileNotFoundError as error:
@@ -31,6 +27,12 @@ def make_layer(engine: Engine, image_directory: Path, layer: str) -> None:
     except OSError as error:
         engine.store.layer_path(layer).unlink(missing_ok=True)
         raise disk_error(error, engine.store.layer_path(layer)) from error
+
+
+def check_root(image_directory: Path) -> None:
+    """Damaged without the image's disk: its machines would start, and miss it when they read further."""
+    if not (image_directory / ROOT).exists():
+        raise Damaged(f"image {image_directory.name} lacks {ROOT}: build it again")
 
 
 async def base_of(engine: Engine, commit: str) -> Base:
@@ -44,7 +46,7 @@ async def base_of(engine: Engine, commit: str) -> Base:
 
 def disk_of(engine: Engine, commit: str) -> Layer:
     """A commit's disk as what layers lie over."""
-    return Layer(commit, engine.views.path(commit, DISK))
+    return Layer(commit, engine.views.path(commit, DISK).relative_to(engine.home.root))
 
 
 async def shorten(engine: Engine, commit: str, layers: tuple[str, ...]) -> None:

@@ -168,7 +168,7 @@ class Engine:
 
     def layer(self, layer: str) -> Layer:
         """A disk layer by its id."""
-        return Layer(layer, self.store.layer_path(layer))
+        return Layer(layer, self.store.layer_path(layer).relative_to(self.home.root))
 
     def bases(self) -> set[str]:
         """The commits that machines and hot commits lie on: they stay in the store, whatever was pruned."""

@@ -87,12 +87,12 @@ async def _hand_over(engine: Engine, live: Live, row: BranchRow) -> tuple[float,
         try:
             for layer in (left, written):
                 await asyncio.to_thread(make_layer, engine, engine.home.images / image.id, layer)
-            async with _successor(engine, live, row, image) as following:
+            async with _successor(engine, live, row, image, written) as following:
                 places = await asyncio.to_thread(_places, engine, live.base or image.golden, row.head)
                 async with old.leaving(engine.layer(left), following.base, places) as capture:
                     async with _frozen(live):
                         began = time.perf_counter()
-                        state, rebase_ms = await _go_over(engine, live, row, following, capture, written)
+                        state, rebase_ms = await _go_over(engine, live, row, following, capture)
                     felt_ms = (time.perf_counter() - began) * 1000
         finally:
             await _clear(engine, live, old, (left, written))
@@ -102,14 +102,16 @@ async def _hand_over(engine: Engine, live: Live, row: BranchRow) -> tuple[float,
 
 
 @asynccontextmanager
-async def _successor(engine: Engine, live: Live, row: BranchRow, image: Image) -> AsyncIterator[_Next]:
-    """A paused process on the head with a tap of its own. It ends unless it has become the branch's machine."""
+async def _successor(
+    engine: Engine, live: Live, row: BranchRow, image: Image, written: str
+) -> AsyncIterator[_Next]:
+    """A paused process on the head with tap and layer of its own. It ends unless it becomes the branch's machine."""
     base = await base_of(engine, row.head)
     machine: Machine | None = None
     lines: Lines | None = None
     try:
         tap = await asyncio.to_thread(live.network.second_tap)
-        machine = await engine.hypervisor.start(new_id(), image.spec, base, tap, None)
+        machine = await engine.hypervisor.start(new_id(), image.spec, base, tap, engine.layer(written))
         lines = await Lines.to(machine)
         engine.reach("hand-over.started")
         yield _Next(machine, base, lines)
@@ -136,7 +138,7 @@ async def _frozen(live: Live) -> AsyncIterator[None]:
 
 
 async def _go_over(
-    engine: Engine, live: Live, row: BranchRow, following: _Next, capture: Capture, written: str
+    engine: Engine, live: Live, row: BranchRow, following: _Next, capture: Capture
 ) -> tuple[MachineState, float]:
     """From `stop` to `cont`; the state as it was left, and how long it stood still. All is undone on failure."""
     old, machine, began = live.machine, following.machine, time.perf_counter()
@@ -145,9 +147,8 @@ async def _go_over(
         undo.push_async_callback(_switch_back, live, live.network.info.tap)
         state = await _stopped(live, capture)
         engine.reach("hand-over.stopped")
-        layers = [engine.layer(name) for name in (*state.layers, written)]
-        disk = disk_of(engine, old.disk_base)
-        await machine.load(disk, layers, state.pages, state.table, state.devices)
+        disk, frozen = disk_of(engine, old.disk_base), list(map(engine.layer, state.layers))
+        await machine.load(disk, frozen, state.pages, state.table, state.devices)
         engine.reach("hand-over.loaded")
         base, before = live.base, await live.move(machine, row.head, following.lines)
         undo.push_async_callback(live.move, old, base, before)

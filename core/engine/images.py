@@ -159,10 +159,11 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
     try:
         with engine.needing(layer):
             await asyncio.to_thread(make_layer, engine, work, layer)
-            machine = await engine.hypervisor.start(new_id(), spec, empty, network.tap_fd or -1, boot)
+            tap = network.tap_fd or -1
+            machine = await engine.hypervisor.start(new_id(), spec, empty, tap, engine.layer(layer), boot)
             live = Live("", machine, network)
             try:
-                await _boot(engine, live, work, layer, BOOT_DEADLINES_S.get(spec.accelerator, LONGEST_BOOT_S))
+                await _boot(engine, live, work, BOOT_DEADLINES_S.get(spec.accelerator, LONGEST_BOOT_S))
                 yield live
             finally:
                 await live.close()
@@ -172,10 +173,10 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
         engine.collect_layers()
 
 
-async def _boot(engine: Engine, live: Live, work: Path, layer: str, deadline_s: float) -> None:
+async def _boot(engine: Engine, live: Live, work: Path, deadline_s: float) -> None:
     """Let a machine boot until its agent answers; GuestFailed with its last words when it does not in time."""
     await live.console.open(live.machine.console_socket)
-    await live.machine.open_disk(Layer("root", work / "root.raw"), [engine.layer(layer)])
+    await live.machine.open_disk(Layer("root", (work / "root.raw").relative_to(engine.home.root)), ())
     await live.machine.cont()
     try:
         async with asyncio.timeout(deadline_s):

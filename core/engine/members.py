@@ -35,7 +35,7 @@ class LastFork:
 
 @dataclass
 class Members:
-    """Who waits, and who was claimed and is about to become a branch. Lives on the event loop.
+    """Who waits, and who was claimed: is being made, or about to become a branch. Lives on the event loop.
 
     A number in `reserved` belongs to a machine that is being made.
     """

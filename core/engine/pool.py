@@ -117,7 +117,7 @@ class Pool:
                 warm.commit = commit
             elif parent is not None:
                 await self._expect(warm, parent)
-            self._members.waiting.append(warm)
+            self._members.give_back([warm])
         except VertuiError as error:
             print(f"no machine waits on commit {commit[:12]}: {error}", flush=True)
             self._refused[commit] = time.monotonic() + AGAIN_AFTER_S

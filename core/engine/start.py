@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.catalog import BranchRow
 from core.engine import touched
-from core.engine.bases import disk_of, make_layer
+from core.engine.bases import check_root, disk_of
 from core.engine.context import Engine, new_id
 from core.engine.live import FREEZE_S, Live
 from core.engine.members import Warm
@@ -98,16 +98,13 @@ def give(engine: Engine, row: BranchRow, warm: Warm) -> Live:
 
 async def load_warm(engine: Engine, warm: Warm, source: Source) -> None:
     """Give a started machine a state's disk, memory and devices; it does not run yet. On failure it is ended."""
-    layer = new_id()
-    with engine.needing(layer, *source.layers):
+    with engine.needing(*warm.machine.layers, *source.layers):
         try:
-            await asyncio.to_thread(make_layer, engine, engine.home.images / source.image.id, layer)
-            layers = [engine.layer(name) for name in (*source.layers, layer)]
-            disk = disk_of(engine, source.disk_base)
-            await warm.machine.load(disk, layers, source.pages, source.table, await source.devices)
+            check_root(engine.home.images / source.image.id)
+            disk, frozen = disk_of(engine, source.disk_base), list(map(engine.layer, source.layers))
+            await warm.machine.load(disk, frozen, source.pages, source.table, await source.devices)
         except BaseException:
             await end_warm(engine, warm)
-            engine.store.layer_path(layer).unlink(missing_ok=True)
             raise
 
 

@@ -54,11 +54,12 @@ async def _play(engine: Engine, image: Image, descriptor: int) -> NDArray[np.boo
     try:
         with engine.needing(layer):
             await asyncio.to_thread(make_layer, engine, engine.home.images / image.id, layer)
+            tap = network.tap_fd or -1
             machine = await engine.hypervisor.start(
-                new_id(), image.spec, opened(descriptor), network.tap_fd or -1, None
+                new_id(), image.spec, opened(descriptor), tap, engine.layer(layer)
             )
             live = Live("", machine, network, image.golden)
-            await machine.load(disk_of(engine, image.golden), [engine.layer(layer)], *NO_PAGES, devices)
+            await machine.load(disk_of(engine, image.golden), (), *NO_PAGES, devices)
             loaded = resident_pages(descriptor)
             await machine.cont()
             await live.console.open(machine.console_socket)

@@ -4,37 +4,50 @@ import asyncio
 import contextlib
 import os
 
-from core.engine.bases import base_of
+from core.engine.bases import base_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.members import Warm
 from core.machine.protocol import Machine
 from core.model import Image
+from core.network.protocol import Network
 
 
 async def start_warm(
     engine: Engine, image: Image, base: str, number: int, machine: str | None = None
 ) -> Warm:
-    """A machine on a commit's memory with a network and no disk yet. On failure nothing is left of it."""
+    """A machine on a commit's memory with a network and a layer of its own to write, claimed.
+
+    On failure nothing is left of it.
+    """
     await engine.reaping.done(number)
     network = await asyncio.to_thread(engine.network.create, number)
-    try:
-        memory = await base_of(engine, base)
+    layer = new_id()
+    with engine.needing(layer):
         try:
-            started = await engine.hypervisor.start(
-                machine or new_id(), image.spec, memory, network.tap_fd or -1, None
-            )
-        finally:
-            os.close(memory.descriptor)
-    except BaseException:
-        engine.reaping.begin(engine.held, network)
-        raise
-    warm = Warm(started, network, image, base)
+            started = await _started(engine, image, base, network, layer, machine or new_id())
+        except BaseException:
+            engine.reaping.begin(engine.held, network)
+            engine.store.layer_path(layer).unlink(missing_ok=True)
+            raise
+        warm = engine.members.claimed[started.id] = Warm(started, network, image, base)
     try:
         await asyncio.to_thread(engine.held.keep, f"net:{number}", network.namespace_fd)
     except BaseException:
         await end_warm(engine, warm)
         raise
     return warm
+
+
+async def _started(
+    engine: Engine, image: Image, base: str, network: Network, layer: str, machine: str
+) -> Machine:
+    await asyncio.to_thread(make_layer, engine, engine.home.images / image.id, layer)
+    memory = await base_of(engine, base)
+    try:
+        tap = network.tap_fd or -1
+        return await engine.hypervisor.start(machine, image.spec, memory, tap, engine.layer(layer))
+    finally:
+        os.close(memory.descriptor)
 
 
 async def end_warm(engine: Engine, warm: Warm) -> None:

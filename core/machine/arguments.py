@@ -2,28 +2,35 @@
 
 Restoring device state alone needs send-configuration=off and suppress-vmdesc=on on both sides; the machine type and CPU
 are named and versioned; `-rtc clock=vm` keeps the state of a paused machine the same at every save.
-virtio devices are legacy ones: a modern one saves and loads all of the 1,024 queues it might have, and the state of a
-machine is seven times as large. Source: QEMU hw/virtio/virtio-pci.c (vmstate_virtio_pci_modern_state_sub), virtio.c.
+
+A lean machine has as little state as can be: legacy virtio devices, for a modern one saves and loads all of the 1,024
+queues it might have, and a state is seven times as large; no device that no guest uses; few ports; and few BARs, for
+each costs a load a rebuilt memory map. Source: QEMU hw/virtio/virtio-pci.c
+(vmstate_virtio_pci_modern_state_sub), hw/pci/pci.c (pci_update_mappings).
 """
 
-from core.machine.protocol import Boot
+import json
+
+from core.machine import blocks
+from core.machine.protocol import Boot, Layer
 from core.model import MachineSpec
 from core.network.addresses import GUEST_MAC
 
-BASE_FD, TAP_FD, QMP_FD, AGENT_FD, CONSOLE_FD = 3, 4, 5, 6, 7
-DISK_NODE = "disk"
+BASE_FD, TAP_FD, QMP_FD, AGENT_FD, CONSOLE_FD, DEVICES_FD = 3, 4, 5, 6, 7, 8
 TRANSLATIONS_MIB = 32  # of emulated code; QEMU's default grows to 1 GiB a machine
-LEGACY = "-legacy"
+LEAN = "-lean"
 MACHINE_TYPE = (
-    f"pc-q35-7.2{LEGACY}"  # of new images; those of before have QEMU's name alone, and modern devices
+    f"pc-q35-7.2{LEAN}"  # images of before have QEMU's name alone, and what QEMU gives such machines
 )
+PORTS = 4  # the console, the agent and two to come; QEMU's default of 31 has 64 queues
 CPU = "Nehalem-v1"
 
 
-def arguments(machine: str, spec: MachineSpec, boot: Boot | None) -> list[str]:
-    """The argv of a machine whose descriptors are base, tap and the three listening sockets, from 3 on."""
+def arguments(machine: str, spec: MachineSpec, layer: Layer, boot: Boot | None) -> list[str]:
+    """The argv of a machine whose descriptors are base, tap, the three listening sockets and what it will find its
+    device state in, from 3 on. It writes `layer`.
+    """
     memory = f"memory-backend-file,id=ram,size={spec.memory_bytes},mem-path=/proc/self/fd/{BASE_FD},share=off"
-    nothing = f"file.driver=null-co,file.size={spec.disk_bytes},file.read-zeroes=on"
     network = f"virtio-net-pci,netdev=net,mac={GUEST_MAC},romfile=,addr=5{_notified(spec)}{_virtio(spec)}"
     return [
         "qemu-system-x86_64",
@@ -41,23 +48,31 @@ def arguments(machine: str, spec: MachineSpec, boot: Boot | None) -> list[str]:
         *("-rtc", "base=utc,clock=vm"),
         *_channel("qmp", QMP_FD),
         *("-mon", "chardev=qmp,mode=control"),
-        *("-device", f"virtio-serial-pci,addr=3,ioeventfd=off{_ports(spec)}{_virtio(spec)}"),
+        *("-device", f"virtio-serial-pci,addr=3,ioeventfd=off{_seldom(spec, f'max_ports={PORTS}')}"),
         *_channel("console", CONSOLE_FD),
         *("-device", "virtconsole,chardev=console"),
         *_channel("agent", AGENT_FD),
         *("-device", "virtserialport,chardev=agent,name=vertui.agent"),
-        *("-blockdev", f"driver=raw,node-name={DISK_NODE},{nothing}"),
-        *("-device", f"virtio-blk-pci,drive={DISK_NODE},addr=4{_notified(spec)}{_virtio(spec)}"),
+        *("-blockdev", json.dumps(blocks.written(layer))),
+        *("-blockdev", json.dumps(blocks.drive(layer))),
+        *("-device", f"virtio-blk-pci,drive={blocks.DRIVE},addr=4{_notified(spec)}{_virtio(spec)}"),
         *("-netdev", f"tap,id=net,fd={TAP_FD}"),
         *("-device", network),
-        *("-device", f"virtio-rng-pci,addr=6{_virtio(spec)}"),
+        *("-device", f"virtio-rng-pci,addr=6{_seldom(spec)}"),
         "-S",
         *_start(boot),
     ]
 
 
 def _machine(spec: MachineSpec) -> str:
-    return f"{spec.machine.removesuffix(LEGACY)},hpet=on,smm=off,vmport=off,suppress-vmdesc=on,memory-backend=ram"
+    told = (
+        f"{spec.machine.removesuffix(LEAN)},hpet=on,smm=off,vmport=off,suppress-vmdesc=on,memory-backend=ram"
+    )
+    return f"{told},sata=off,smbus=off" if _is_lean(spec) else told
+
+
+def _is_lean(spec: MachineSpec) -> bool:
+    return spec.machine.endswith(LEAN)
 
 
 def _accelerator(spec: MachineSpec) -> str:
@@ -72,12 +87,12 @@ def _notified(spec: MachineSpec) -> str:
 
 
 def _virtio(spec: MachineSpec) -> str:
-    return ",disable-modern=on,disable-legacy=off" if spec.machine.endswith(LEGACY) else ""
+    return ",disable-modern=on,disable-legacy=off" if _is_lean(spec) else ""
 
 
-def _ports(spec: MachineSpec) -> str:
-    """The console, the agent and two to come; QEMU's default of 31 has 64 queues."""
-    return ",max_ports=4" if spec.machine.endswith(LEGACY) else ""
+def _seldom(spec: MachineSpec, *more: str) -> str:
+    """Of a device that seldom interrupts: it does so by a pin."""
+    return ",".join([_virtio(spec), "vectors=0", *more]) if _is_lean(spec) else ""
 
 
 def _channel(name: str, descriptor: int) -> list[str]:

@@ -1,8 +1,9 @@
 """A machine's disk as QEMU's block nodes: a raw base, qcow2 layers over it, and the drive on the last of them.
 
-A node is described whole, with all that lies below it: QEMU reads what it is told byte by byte, at some microseconds
-each. What is described inside another node goes with that one; only the outermost is there until it is deleted.
-Source: QEMU qapi/block-core.json (blockdev-add, blockdev-reopen).
+QEMU reads what it is told byte by byte, at some microseconds each, so that it is told as little as can be. A machine
+has the layer it writes from its start; what lies below it is described whole, and files by their paths from the home.
+What is described inside another node goes with that one; only the outermost is there until it is deleted.
+Source: QEMU qapi/block-core.json (blockdev-add, blockdev-snapshot, blockdev-reopen).
 """
 
 import json
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import MachineFailed
-from core.machine.arguments import DISK_NODE
 from core.machine.protocol import Layer
 
-LONGEST_ID = 29  # QEMU takes no name of more than 31 characters
+DRIVE = "disk"
+BASE_DIGITS = 16  # of a base's id in its node's name: QEMU takes no name of more than 31 characters
 Node = dict[str, Any]
 
 
@@ -25,52 +26,34 @@ def layer_name(layer: str) -> str:
 
 def base_name(base: str) -> str:
     """The name of a base's node."""
-    return f"b-{base[:LONGEST_ID]}"
+    return f"b-{base[:BASE_DIGITS]}"
 
 
-def base_node(base: Layer) -> Node:
-    """A raw file to read."""
-    return {
-        "driver": "file",
-        "node-name": base_name(base.id),
-        "filename": str(base.path),
-        "read-only": True,
-    }
-
-
-def layer_node(layer: Layer, below: Node | None) -> Node:
-    """A layer over what lies below it. Durability is the seal's, so guest flushes need not reach the disk."""
-    file = {
-        "driver": "file",
-        "node-name": _file_name(layer.id),
-        "filename": str(layer.path),
-        "cache": {"no-flush": True},
-    }
-    return {"driver": "qcow2", "node-name": layer_name(layer.id), "file": file, "backing": below}
-
-
-def chain(base: Layer, layers: Sequence[Layer]) -> Node:
-    """All layers over the base; the last one can be written."""
-    node = base_node(base)
-    for layer in layers:
-        node = layer_node(layer, node)
+def written(layer: Layer) -> Node:
+    """A layer to write, over nothing yet. Durability is the seal's, so guest flushes need not reach the disk."""
+    node = _layer(layer, None)
+    node["file"]["cache"] = {"no-flush": True}
     return node
 
 
-def drive(layer: str) -> Node:
-    """The options of the guest's drive when it lies on this layer."""
-    return {"driver": "raw", "node-name": DISK_NODE, "file": layer_name(layer)}
+def frozen(base: Layer, layers: Sequence[Layer]) -> Node:
+    """A raw file and the layers over it, if any: all only read, as what lies inside the outermost is."""
+    node: Node = {"driver": "file", "node-name": base_name(base.id), "filename": str(base.path)}
+    for layer in layers:
+        node = _layer(layer, node)
+    return node | {"read-only": True}
 
 
-def moved(layer: str, base: str, *, writable: bool) -> Node:
-    """The options of a layer's node when it lies on this base."""
-    return {
-        "driver": "qcow2",
-        "node-name": layer_name(layer),
-        "file": _file_name(layer),
-        "backing": base_name(base),
-        "read-only": not writable,
-    }
+def drive(layer: Layer) -> Node:
+    """The guest's drive, on the layer it writes first."""
+    return {"driver": "raw", "node-name": DRIVE, "file": layer_name(layer.id)}
+
+
+def moved(layer: str, below: str, *, frozen: bool = False) -> Node:
+    """The options of a layer's node when it lies on the node of this name."""
+    file = _file_name(layer)
+    node = {"driver": "qcow2", "node-name": layer_name(layer), "file": file, "backing": below}
+    return node | {"read-only": True} if frozen else node
 
 
 def chain_of(described: str) -> tuple[str, tuple[str, ...]]:
@@ -88,6 +71,11 @@ def chain_of(described: str) -> tuple[str, tuple[str, ...]]:
     except (ValueError, KeyError, TypeError) as error:
         raise MachineFailed("the machine's disk is not one that vertui gave it") from error
     return base, tuple(reversed(found))
+
+
+def _layer(layer: Layer, below: Node | None) -> Node:
+    file = {"driver": "file", "node-name": _file_name(layer.id), "filename": str(layer.path)}
+    return {"driver": "qcow2", "node-name": layer_name(layer.id), "file": file, "backing": below}
 
 
 def _file_name(layer: str) -> str:

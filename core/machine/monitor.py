@@ -82,10 +82,9 @@ class Monitor:
         await reporting
 
     async def load_devices(self, descriptor: int) -> None:
-        """Load the device state behind a descriptor, and wait until it is loaded."""
+        """Load the device state behind a descriptor of QEMU's own, and wait until it is loaded."""
         self._migration = asyncio.Queue()
-        await self.execute_with(descriptor, "getfd", fdname="state")
-        await self.execute("migrate-incoming", uri="fd:state")
+        await self.execute("migrate-incoming", uri=f"fd:{descriptor}")
         try:
             async with asyncio.timeout(COMMAND_DEADLINE_S):
                 while (status := await self._migration.get()) != "completed":

@@ -13,7 +13,7 @@ from core.model import MachineSpec
 
 @dataclass(frozen=True)
 class Layer:
-    """A file of a disk's chain: its id and where it lies. The lowest is raw: a commit's view, or a root disk."""
+    """A file of a disk's chain: its id, and its path from the home. The lowest is raw: a commit's view, a root disk."""
 
     id: str
     path: Path
@@ -71,8 +71,8 @@ class Machine(Protocol):
         """The id of the raw file below them."""
         ...
 
-    async def open_disk(self, base: Layer, layers: Sequence[Layer]) -> None:
-        """Put a disk in place of the placeholder: raw base, frozen layers, and last the layer to write."""
+    async def open_disk(self, base: Layer, frozen: Sequence[Layer]) -> None:
+        """Put below the layer it writes what that lies on: a raw base and frozen layers, oldest first."""
         ...
 
     async def rebase_disk(self, base: Layer, merged: Sequence[str]) -> None:
@@ -80,7 +80,7 @@ class Machine(Protocol):
         ...
 
     async def load(
-        self, base: Layer, layers: Sequence[Layer], pages: Pages, table: Table, devices: bytes
+        self, base: Layer, frozen: Sequence[Layer], pages: Pages, table: Table, devices: bytes
     ) -> None:
         """Give a machine that has not run yet a disk as `open_disk` does, memory over its base, and a device state; it
         stays paused.
@@ -145,9 +145,11 @@ class Hypervisor(Protocol):
     """Starts machines and finds them again."""
 
     async def start(
-        self, machine: str, spec: MachineSpec, base: Base, tap: int, boot: Boot | None
+        self, machine: str, spec: MachineSpec, base: Base, tap: int, layer: Layer, boot: Boot | None = None
     ) -> Machine:
-        """A paused machine on `base` with a placeholder disk: ready to load, or with `boot` ready to boot."""
+        """A paused machine on `base` that will write `layer`, an empty one, and has no more of a disk yet: ready to
+        load, or with `boot` ready to boot. On failure the layer is left.
+        """
         ...
 
     async def adopt(self, machine: str, spec: MachineSpec, base: Base, pid: int) -> Machine:

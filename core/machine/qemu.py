@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from core.daemon.held import Held
 from core.errors import MachineFailed
 from core.home import Home
 from core.machine import blocks, memory
-from core.machine.arguments import DISK_NODE, arguments
+from core.machine.arguments import DEVICES_FD, arguments
 from core.machine.base import Base
 from core.machine.memory import GuestMemory, Pages, Runs, Table
 from core.machine.monitor import Monitor
@@ -42,45 +42,71 @@ class QemuHypervisor:
         self._held = held
 
     async def start(
-        self, machine: str, spec: MachineSpec, base: Base, tap: int, boot: Boot | None
+        self, machine: str, spec: MachineSpec, base: Base, tap: int, layer: Layer, boot: Boot | None = None
     ) -> "QemuMachine":
-        """A paused machine on `base` with a placeholder disk: ready to load, or with `boot` ready to boot."""
-        pid = await asyncio.to_thread(self._spawn, machine, spec, base, tap, boot)
-        started = await self._connected(machine, base, pid)
+        """A paused machine on `base` that will write `layer`: ready to load, or with `boot` ready to boot."""
+        devices = _memfd()
+        try:
+            pid = await asyncio.to_thread(self._spawn, machine, spec, base, tap, layer, boot, devices)
+            started = QemuMachine(self._home, self._held, machine, pid, devices, (layer.id,))
+        except BaseException:
+            os.close(devices)
+            raise
+        await self._connect(started, base)
         if boot is None:
             await started.expect_devices()
         return started
 
     async def adopt(self, machine: str, spec: MachineSpec, base: Base, pid: int) -> "QemuMachine":
         """A machine started by an earlier daemon."""
-        found = await self._connected(machine, base, pid)
+        found = QemuMachine(self._home, self._held, machine, pid)
+        await self._connect(found, base)
         await found.find_layers()
         return found
 
-    async def _connected(self, machine: str, base: Base, pid: int) -> "QemuMachine":
-        found = QemuMachine(self._home, self._held, machine, pid)
+    async def _connect(self, machine: "QemuMachine", base: Base) -> None:
         try:
-            await found.connect(base)
+            await machine.connect(base)
         except BaseException:
-            await found.close()
+            await machine.close()
             raise
-        return found
 
-    def _spawn(self, machine: str, spec: MachineSpec, base: Base, tap: int, boot: Boot | None) -> int:
+    def _spawn(
+        self,
+        machine: str,
+        spec: MachineSpec,
+        base: Base,
+        tap: int,
+        layer: Layer,
+        boot: Boot | None,
+        devices: int,
+    ) -> int:
         listeners = [_listen(socket_path(self._home, machine, channel)) for channel in CHANNELS]
         try:
-            descriptors = [base.descriptor, tap, *(listener.fileno() for listener in listeners)]
+            descriptors = [base.descriptor, tap, *(listener.fileno() for listener in listeners), devices]
             log = self._home.log / "machines.log"
-            return self._held.spawn(f"machine:{machine}", arguments(machine, spec, boot), log, descriptors)
+            argv = arguments(machine, spec, layer, boot)
+            return self._held.spawn(f"machine:{machine}", argv, log, descriptors)
         finally:
             for listener in listeners:
                 listener.close()
 
 
 class QemuMachine:
-    """`Machine` by QMP for control and by process_vm_readv for memory."""
+    """`Machine` by QMP for control and by process_vm_readv for memory.
 
-    def __init__(self, home: Home, held: Held, machine: str, pid: int) -> None:
+    One that waits to be loaded will find its device state in `devices`, a file it shares with us.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        held: Held,
+        machine: str,
+        pid: int,
+        devices: int | None = None,
+        layers: tuple[str, ...] = (),
+    ) -> None:
         self.id = machine
         self.pid = pid
         self._home = home
@@ -88,7 +114,8 @@ class QemuMachine:
         self._monitor = Monitor(machine)
         self._memory = GuestMemory(pid, 0, 0)
         self._vcpus: list[int] = []
-        self._layers: tuple[str, ...] = ()
+        self._devices = devices
+        self._layers = layers
         self._disk_base = ""
 
     @property
@@ -126,10 +153,11 @@ class QemuMachine:
             await self.close()
             raise
 
-    async def open_disk(self, base: Layer, layers: Sequence[Layer]) -> None:
-        """Put a disk in place of the placeholder: raw base, frozen layers, and last the layer to write."""
-        await self._add(blocks.chain(base, layers), reopen=blocks.drive(layers[-1].id))
-        self._layers = tuple(layer.id for layer in layers)
+    async def open_disk(self, base: Layer, frozen: Sequence[Layer]) -> None:
+        """Put below the layer it writes what that lies on: a raw base and frozen layers, oldest first."""
+        below = blocks.frozen(base, frozen)
+        await self._lay(below, blocks.moved(self._layers[-1], below["node-name"]))
+        self._layers = (*(layer.id for layer in frozen), *self._layers)
         self._disk_base = base.id
 
     async def rebase_disk(self, base: Layer, merged: Sequence[str]) -> None:
@@ -141,8 +169,9 @@ class QemuMachine:
             raise MachineFailed(f"the disk of machine {self.id} lies on {base.id[:12]} already")
         lowest, old = self._layers[len(merged)], self._disk_base
         try:
-            moved = blocks.moved(lowest, base.id, writable=lowest == self._layers[-1])
-            await self._add(blocks.base_node(base), reopen=moved)
+            below = blocks.frozen(base, ())
+            frozen = lowest != self._layers[-1]
+            await self._lay(below, blocks.moved(lowest, below["node-name"], frozen=frozen))
         except MachineFailed:
             await self._remove(blocks.base_name(base.id))
             raise
@@ -151,13 +180,15 @@ class QemuMachine:
             await self._remove(node)
 
     async def load(
-        self, base: Layer, layers: Sequence[Layer], pages: Pages, table: Table, devices: bytes
+        self, base: Layer, frozen: Sequence[Layer], pages: Pages, table: Table, devices: bytes
     ) -> None:
         """Give a machine that has not run yet a disk, memory over its base, and a device state; it stays paused."""
+        assert self._devices is not None, "it was started by an earlier daemon"
         writing = asyncio.to_thread(memory.write_pages, self._memory, pages, table)
-        await asyncio.gather(self.open_disk(base, layers), writing)
-        with _memfd(devices) as descriptor:
-            await self._monitor.load_devices(descriptor)
+        os.pwrite(self._devices, devices, 0)
+        await asyncio.gather(self.open_disk(base, frozen), writing)
+        await self._monitor.load_devices(DEVICES_FD)
+        self._forget_devices()
 
     @asynccontextmanager
     async def prepared(self, next_layer: Layer) -> AsyncIterator[Capture]:
@@ -201,7 +232,7 @@ class QemuMachine:
                 return await self._capture(next_layer, read, descriptor, name, go_on=go_on)
 
             try:
-                await self._add(blocks.layer_node(next_layer, None))
+                await self._monitor.execute("blockdev-add", **blocks.written(next_layer))
                 yield capture
             finally:
                 if next_layer.id not in self._layers:
@@ -296,13 +327,14 @@ class QemuMachine:
         with contextlib.suppress(Exception):
             await asyncio.to_thread(self._held.kill, f"machine:{self.id}")
         self._monitor.close()
+        self._forget_devices()
         for channel in CHANNELS:
             socket_path(self._home, self.id, channel).unlink(missing_ok=True)
 
     async def find_layers(self) -> None:
         """Ask QEMU for the disk's layers: what an adopting daemon does not know."""
         nodes = await self._monitor.execute("query-named-block-nodes", flat=True)
-        described = next((node["file"] for node in nodes if node.get("node-name") == DISK_NODE), "")
+        described = next((node["file"] for node in nodes if node.get("node-name") == blocks.DRIVE), "")
         self._disk_base, self._layers = blocks.chain_of(described)
 
     @asynccontextmanager
@@ -320,7 +352,8 @@ class QemuMachine:
     @asynccontextmanager
     async def _device_file(self) -> AsyncIterator[tuple[int, str]]:
         """A memfd and the name under which QEMU, which may open no file, can write to it."""
-        with _memfd() as descriptor:
+        descriptor = _memfd()
+        try:
             writer = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC)
             try:
                 added = await self._monitor.execute_with(writer, "add-fd")
@@ -332,14 +365,20 @@ class QemuMachine:
             finally:
                 with contextlib.suppress(MachineFailed):
                     await self._monitor.execute("remove-fd", fdset_id=number)
+        finally:
+            os.close(descriptor)
 
-    async def _add(self, node: blocks.Node, *, reopen: blocks.Node | None = None) -> None:
-        """Add a node, and put another on it. All is sent at once; the first refusal is raised."""
-        sent = [self._monitor.send("blockdev-add", **node)]
-        if reopen:
-            sent.append(self._monitor.send("blockdev-reopen", options=[reopen]))
-        for answer in sent:
-            await answer
+    def _forget_devices(self) -> None:
+        descriptor, self._devices = self._devices, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    async def _lay(self, below: blocks.Node, layer: blocks.Node) -> None:
+        """Add a node and put a layer on it. Both are sent at once; the first refusal is raised."""
+        added = self._monitor.send("blockdev-add", **below)
+        reopened = self._monitor.send("blockdev-reopen", options=[layer])
+        await added
+        await reopened
 
     async def _remove(self, node: str) -> None:
         """Delete a node; one that was added with what lies on it has gone with that."""
@@ -365,15 +404,8 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
-@contextlib.contextmanager
-def _memfd(data: bytes = b"") -> Iterator[int]:
-    descriptor = os.memfd_create("vertui-devices", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, data)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _memfd() -> int:
+    return os.memfd_create("vertui-devices", os.MFD_CLOEXEC)
 
 
 def _warm(base: Base, runs: Runs) -> None:

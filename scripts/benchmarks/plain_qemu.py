@@ -18,9 +18,10 @@ from typing import Any
 from core.guest.client import AgentClient
 from core.home import Home
 from core.image.kernel import KERNEL_ARGS
-from core.machine.arguments import AGENT_FD, BASE_FD, CONSOLE_FD, DISK_NODE, QMP_FD, TAP_FD, arguments
+from core.machine.arguments import AGENT_FD, BASE_FD, CONSOLE_FD, QMP_FD, TAP_FD, arguments
+from core.machine.blocks import DRIVE
 from core.machine.monitor import Monitor
-from core.machine.protocol import Boot
+from core.machine.protocol import Boot, Layer
 from core.model import Image
 
 CHANNELS = {"qmp": QMP_FD, "agent": AGENT_FD, "console": CONSOLE_FD}
@@ -139,11 +140,12 @@ class Bench:
     def _arguments(self, disk: Path, boot: bool) -> list[str]:
         files = self.home.images / self.image.id
         kernel = Boot(files / "vmlinux", files / "initrd", KERNEL_ARGS) if boot else None
-        argv = arguments(disk.stem, self.image.spec, kernel)
+        argv = arguments(disk.stem, self.image.spec, Layer("none", disk), kernel)
         spec = self.image.spec
         return _replaced(argv, {
             "memory-backend-file,": f"memory-backend-ram,id=ram,size={spec.memory_bytes}",
-            "driver=raw,node-name=": f"driver=qcow2,node-name={DISK_NODE},file.driver=file,file.filename={disk}",
+            '{"driver": "raw"': f"driver=qcow2,node-name={DRIVE},file.driver=file,file.filename={disk}",
+            '{"driver": "qcow2"': "driver=null-co,node-name=none,read-zeroes=on",
             "tap,id=net,": "user,id=net,restrict=on",
         })  # fmt: skip
 

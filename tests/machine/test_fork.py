@@ -31,7 +31,8 @@ def test_eight_children_are_distinct_and_apart(main: Guest, client: Client) -> N
 
 
 def test_children_inherit_processes_and_memory(main: Guest, client: Client) -> None:
-    main.start("n=0; while true; do n=$((n+1)); echo $n > /dev/shm/n; sleep 0.05; done")
+    counting = "n=$((n+1)); echo $n > /dev/shm/m; mv /dev/shm/m /dev/shm/n"  # never seen half written
+    main.start(f"n=0; while true; do {counting}; sleep 0.05; done")
     main.text("echo kept > /dev/shm/kept; sleep 0.5")
     at_fork = int(main.text("cat /dev/shm/n"))
     client.fork("main", 2, "c")
