@@ -49,6 +49,11 @@ class Home:
         return self.root / "layers"
 
     @property
+    def views(self) -> Path:
+        """Where commits' contents are mounted: not among the sockets, which the holder removes while they are."""
+        return self.root / "views"
+
+    @property
     def cache(self) -> Path:
         """Downloads and root trees; may be deleted at any time."""
         return self.root / "cache"

@@ -34,6 +34,7 @@ from core import linux
 from core.daemon import porter
 from core.daemon.spawn import null, spawn
 from core.home import Home, find_home
+from core.store.views import mount
 from core.store.views.nursery import ask
 
 LARGEST_MESSAGE = 128 * 1024
@@ -202,7 +203,8 @@ class Holder:
         for pid in self.children.values():
             os.kill(pid, signal.SIGKILL)
         for key in list(self.kept):
-            self._drop(key)  # a machine that waits for a page ends only once nobody can answer it any more
+            self._drop(key)
+        mount.end(self.home.views)  # who waits for a page could not end
         for pid in self.children.values():
             os.waitpid(pid, 0)
         shutil.rmtree(self.home.runtime, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Is everything as it was written? Index, packs, records, tables, and as many pages as asked."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from core.store.protocol import DISK, MEMORY
 from core.store.reader import BadPage
 
 BATCH_PAGES = 1024
+UNUSED = "that no commit needs"
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,20 @@ def _everything(owner: Owner, reader: OwnReader, commits: list[str], percent: fl
     for found, ids in _packs(reader, percent):
         problems += found
         bad.append(ids)
+    stray = lost = np.unique(np.concatenate(bad))
     for commit in commits:
-        problems += _commit(owner, reader, commit, np.unique(np.concatenate(bad)))
+        problems += _commit(owner, reader, commit, lost)
+        stray = np.setdiff1d(stray, _used(reader, commit)) if len(stray) else stray
+    if len(stray):
+        problems.append(Problem(f"{len(stray)} pages {UNUSED} cannot be read as written"))
     return problems
+
+
+def _used(reader: OwnReader, commit: str) -> Ids:
+    try:
+        return np.concatenate([reader.table(commit, medium) for medium in (MEMORY, DISK)])
+    except (Damaged, NotFound):  # said already
+        return np.empty(0, np.uint64)
 
 
 def _packs(reader: OwnReader, percent: float) -> Iterator[tuple[list[Problem], Ids]]:
@@ -68,8 +80,9 @@ def _packs(reader: OwnReader, percent: float) -> Iterator[tuple[list[Problem], I
             continue
         count = len(pack.outline.frame_bytes) or -(-len(mine) // pack.outline.frame_pages)
         picked = random.sample(range(count), min(count, round(count * percent / 100 + 0.5 * (percent > 0))))
-        inside = np.isin(rows[mine] // pack.outline.frame_pages, picked)
-        yield [], _bad_pages(reader, run.ids[mine[inside]])
+        frames = rows[mine] // pack.outline.frame_pages
+        unused = set(picked).difference(frames.tolist()) if len(pack.outline.frame_bytes) else ()
+        yield _bad_frames(pack, unused), _bad_pages(reader, run.ids[mine[np.isin(frames, picked)]])
 
 
 def _agrees(pack: Pack, run: Run, mine: Rows, rows: Rows) -> None:
@@ -80,6 +93,17 @@ def _agrees(pack: Pack, run: Run, mine: Rows, rows: Rows) -> None:
         or (found.hashes[rows[mine]] != run.hashes[mine]).any()
     ):
         raise Damaged(f"pack {pack.path.name} does not hold what the index says")
+
+
+def _bad_frames(pack: Pack, unused: Iterable[int]) -> list[Problem]:
+    """Those that cannot be read of frames whose pages are all stored elsewhere, too."""
+    problems = []
+    for number in sorted(unused):
+        try:
+            pack.frame(number)
+        except Damaged as error:
+            problems.append(Problem(f"{error}: its pages are some {UNUSED}"))
+    return problems
 
 
 def _bad_pages(reader: OwnReader, ids: Ids) -> Ids:

@@ -99,7 +99,7 @@ async def content(scene: Scene) -> None:
         assert os.pread(disk, length, offset) == scene.content[offset : offset + length]
     assert os.pread(disk, 5000, SIZE) == scene.content[SIZE:]
     assert os.pread(disk, 10, len(scene.content)) == b""
-    directory = scene.views.directory
+    directory = scene.home.views
     assert names(directory / scene.commits[0]) == ["disk", "memory"]
     assert names(directory / scene.commits[1]) == ["memory"]
     assert set(names(directory)) >= set(scene.commits[:2])
@@ -126,7 +126,7 @@ async def refused(scene: Scene) -> None:
         lambda: os.open(memory, os.O_RDWR | os.O_TRUNC),
         lambda: os.open(scene.views.path(scene.commits[0], "disk"), os.O_RDWR),
         lambda: (memory.parent / "new").write_bytes(b""),
-        lambda: (scene.views.directory / "aaaaaaaa").mkdir(),
+        lambda: (scene.home.views / "aaaaaaaa").mkdir(),
         memory.unlink,
     ):
         try:

@@ -50,11 +50,6 @@ class Views:
         self._ahead: set[str] = set()
 
     @property
-    def directory(self) -> Path:
-        """Where views are mounted: not among the sockets, which the holder removes while they are."""
-        return self._home.root / "views"
-
-    @property
     def log(self) -> Path:
         """What the servers say; every damaged page that a reader wanted is one line."""
         return self._home.log / "views.log"
@@ -74,7 +69,7 @@ class Views:
 
     def path(self, commit: str, medium: str) -> Path:
         """The file that is a commit's `memory` or `disk`. To open it is to wait for the server."""
-        return self.directory / commit / medium
+        return self._home.views / commit / medium
 
     async def hydrate(self, commit: str, medium: str) -> None:
         """Fill the page cache with a whole view; cancel the task to stop. Damaged pages are left to who needs them."""
@@ -124,7 +119,7 @@ class Views:
     def _mount(self) -> None:
         """The kept descriptor is the proof that all is mounted, so it is kept last."""
         table = nodes.make()
-        fuse = mount(self.directory)
+        fuse = mount(self._home.views)
         try:
             self._held.keep(NODES_KEY, table)
             self._held.keep(KEY, fuse)

@@ -18,7 +18,7 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME, MS_REC, MS_SLAVE = (
     1 << 14,
     1 << 19,
 )
-MNT_DETACH = 2
+MNT_FORCE, MNT_DETACH = 1, 2
 
 
 def mount(directory: Path) -> int:
@@ -43,3 +43,12 @@ def mount(directory: Path) -> int:
         os.close(descriptor)
         raise Unsupported(f"cannot mount views at {directory}: {error.strerror}") from error
     return descriptor
+
+
+def end(directory: Path) -> None:
+    """Unmount views and let whoever waits for their server fail, in whatever process; nothing if they are not mounted.
+
+    A killed process waits for an answer that nobody will give as long as any has the /dev/fuse descriptor, itself
+    included.
+    """
+    libc.umount2(os.fsencode(directory), MNT_FORCE | MNT_DETACH)
