@@ -145,7 +145,7 @@ class Bench:
         return _replaced(argv, {
             "memory-backend-file,": f"memory-backend-ram,id=ram,size={spec.memory_bytes}",
             '{"driver": "raw"': f"driver=qcow2,node-name={DRIVE},file.driver=file,file.filename={disk}",
-            '{"driver": "qcow2"': "driver=null-co,node-name=none,read-zeroes=on",
+            '{"driver": "qcow2"': "driver=null-co,node-name=none,read-only=on",
             "tap,id=net,": "user,id=net,restrict=on",
         })  # fmt: skip
 
