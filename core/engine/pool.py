@@ -20,7 +20,7 @@ from core.engine.memory import available_bytes, pss_bytes
 from core.engine.start import load_warm, source_of
 from core.engine.warm import end_warm, start_warm
 from core.errors import NotFound, VertuiError
-from core.model import Commit, CommitState, Image, Origin, Waiting
+from core.model import PAGE_BYTES, Commit, CommitState, Image, Origin, Waiting
 
 MACHINES_AFTER_S = (
     0.05  # since the last verb: a client that sends one after the other is not got in the way of
@@ -28,6 +28,7 @@ MACHINES_AFTER_S = (
 SPARES_AFTER_S = 0.4  # a head that is about to be replaced by the next is not worth loading
 LOOK_EVERY_S = 5.0  # memory may run short though no verb did anything
 AGAIN_AFTER_S = 30.0  # for a commit on which none could be started
+MOST_OWNED = (32 << 20) // PAGE_BYTES  # pages, of each machine that waits: eight take 256 MiB at most
 MARGIN_BYTES = 256 << 20  # above the floor before one is made: else each would be ended by the next look
 
 
@@ -125,9 +126,9 @@ class Pool:
             self._members.reserved.discard(number)
 
     async def _expect(self, warm: Warm, parent: Live) -> None:
-        """Have a machine own what a child of this parent would be given. On failure it is ended."""
+        """Have a machine own what a child of this parent would be given, or much of it. On failure it is ended."""
         try:
-            await warm.machine.own(await parent.machine.changed_pages())
+            await warm.machine.own((await parent.machine.changed_pages())[:MOST_OWNED])
         except BaseException:
             await end_warm(self._engine, warm)
             raise
