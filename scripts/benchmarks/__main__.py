@@ -20,7 +20,7 @@ import store
 import sustained
 import verbs
 import views
-from report import Report, as_markdown, as_promises
+from report import Report, as_promises, markdown_head, markdown_notes
 from where import header
 
 Measure = Callable[[bool], Report]
@@ -49,18 +49,18 @@ def main() -> int:
     """Exit status 1 with --check when a figure misses what it must be."""
     asked = _parser().parse_args()
     names = _names(asked.subject)
-    told, as_text = header(), not asked.json and not asked.markdown
-    if as_text:
-        print("\n".join(told), flush=True)
+    told = header()
+    if not asked.json:
+        print(markdown_head(told) if asked.markdown else "\n".join(told), flush=True)
     reports = []
     for name in names:
         reports.append(_measured(name, asked.quick))
-        if as_text:  # at once: a later subject may fail
-            print(f"\n{reports[-1].as_text()}", flush=True)
+        if not asked.json:  # at once: a later subject may fail
+            print(reports[-1].as_markdown() if asked.markdown else f"\n{reports[-1].as_text()}", flush=True)
     if asked.json:
         print(json.dumps({"machine": told, "reports": [report.as_json() for report in reports]}, indent=1))
     elif asked.markdown:
-        print(as_markdown(told, reports))
+        print(markdown_notes(reports))
     if not asked.check:
         return 0
     print(as_promises(reports), file=sys.stderr if asked.json else sys.stdout)

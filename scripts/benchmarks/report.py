@@ -130,12 +130,15 @@ class Report:
         return "\n".join([head, *rows])
 
 
-def as_markdown(header: Sequence[str], reports: Sequence[Report]) -> str:
-    """What the README shows: where it was measured, the table, and the notes."""
+def markdown_head(header: Sequence[str]) -> str:
+    """What the README shows above the reports: where it was measured, and the table's first lines."""
     table = ["| | p50 | p90 | n | must | aim | what is timed |", "|---|--:|--:|--:|--:|--:|---|"]
-    notes = [f"- {note}" for report in reports for note in report.notes]
-    lines = ["; ".join(header), "", *table, *(report.as_markdown() for report in reports)]
-    return "\n".join([*lines, *(["", *notes] if notes else [])])
+    return "\n".join(["; ".join(header), "", *table])
+
+
+def markdown_notes(reports: Sequence[Report]) -> str:
+    """What it shows below them."""
+    return "".join(f"\n- {note}" for report in reports for note in report.notes)
 
 
 def as_promises(reports: Sequence[Report]) -> str:
