@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,8 +85,11 @@ def test_an_import_broken_off_leaves_nothing(main: Guest, elsewhere: Client) -> 
     with pytest.raises(VertuiError):
         elsewhere.import_commit(broken())
     pieces.close()  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 10
+    while not (error := elsewhere.log()[0].error) and time.monotonic() < deadline:
+        time.sleep(0.05)  # the daemon learns of it from the line's end
+    assert error
     assert elsewhere.tree().commits == ()
-    assert elsewhere.log()[0].error
 
 
 def test_a_lost_catalog_is_made_again(home: Home, main: Guest) -> None:
