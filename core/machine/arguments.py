@@ -18,10 +18,8 @@ from core.network.addresses import GUEST_MAC
 
 BASE_FD, TAP_FD, QMP_FD, AGENT_FD, CONSOLE_FD, DEVICES_FD = 3, 4, 5, 6, 7, 8
 TRANSLATIONS_MIB = 32  # of emulated code; QEMU's default grows to 1 GiB a machine
-LEAN = "-lean"
-MACHINE_TYPE = (
-    f"pc-q35-7.2{LEAN}"  # images of before have QEMU's name alone, and what QEMU gives such machines
-)
+LEAN = "-lean"  # images of before have QEMU's name alone, and what QEMU gives such machines
+MACHINE_TYPE = f"pc-q35-7.2{LEAN}"
 PORTS = 4  # the console, the agent and two to come; QEMU's default of 31 has 64 queues
 CPU = "Nehalem-v1"
 

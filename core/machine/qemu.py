@@ -352,21 +352,18 @@ class QemuMachine:
     @asynccontextmanager
     async def _device_file(self) -> AsyncIterator[tuple[int, str]]:
         """A memfd and the name under which QEMU, which may open no file, can write to it."""
-        descriptor = _memfd()
-        try:
-            writer = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC)
+        with os.fdopen(_memfd(), "rb", buffering=0) as file:
+            writer = os.open(f"/proc/self/fd/{file.fileno()}", os.O_WRONLY | os.O_CLOEXEC)
             try:
                 added = await self._monitor.execute_with(writer, "add-fd")
             finally:
                 os.close(writer)
             number = added["fdset-id"]
             try:
-                yield descriptor, f"/dev/fdset/{number}"
+                yield file.fileno(), f"/dev/fdset/{number}"
             finally:
                 with contextlib.suppress(MachineFailed):
                     await self._monitor.execute("remove-fd", fdset_id=number)
-        finally:
-            os.close(descriptor)
 
     def _forget_devices(self) -> None:
         descriptor, self._devices = self._devices, None

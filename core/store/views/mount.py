@@ -35,7 +35,7 @@ def mount(directory: Path) -> int:
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
         checked(libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "mount")
-        libc.umount2(os.fsencode(directory), MNT_DETACH)  # one whose descriptor a dead daemon took with it
+        end(directory)  # one whose descriptor a dead daemon took with it
         options = f"fd={descriptor},rootmode=40700,user_id={os.getuid()},group_id={os.getgid()}"
         flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME
         checked(libc.mount(b"views", os.fsencode(directory), b"fuse", flags, options.encode()), "mount")
