@@ -8,6 +8,7 @@ from core.daemon.client import Client
 from core.model import ExecRequest
 
 SHORTENED_S = 20.0  # on a machine with other work to do
+COUNTING = "n=$((n+1)); echo $n > /dev/shm/next; mv /dev/shm/next /dev/shm/n"  # never seen half written
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,19 @@ class Guest:
                 if isinstance(message, streams.Started):
                     return message.id
         raise AssertionError("the command did not start")
+
+    def count(self) -> None:
+        """Start a program that counts, and leave it running."""
+        self.start(f"n=0; while true; do {COUNTING}; sleep 0.05; done")
+        self.text("until [ -e /dev/shm/n ]; do sleep 0.05; done")
+
+    def counted(self) -> int:
+        """How far the counting program has come."""
+        return int(self.text("cat /dev/shm/n"))
+
+    def counts_beyond(self, number: int) -> None:
+        """Wait until the counting program has come further."""
+        self.text(f"until [ $(cat /dev/shm/n) -gt {number} ]; do sleep 0.05; done")
 
     def attach(self, command: int) -> Ran:
         """Everything a command printed, from its beginning until its end."""

@@ -8,7 +8,7 @@ import pytest
 from core.daemon.client import Client
 from core.errors import Conflict, NoRoom, NotFound, UsageError
 from core.machine.qemu import VCPU_NICENESS
-from tests.guests import Guest
+from tests.guests import COUNTING, Guest
 
 
 def test_eight_children_are_distinct_and_apart(main: Guest, client: Client) -> None:
@@ -31,19 +31,18 @@ def test_eight_children_are_distinct_and_apart(main: Guest, client: Client) -> N
 
 
 def test_children_inherit_processes_and_memory(main: Guest, client: Client) -> None:
-    counting = "n=$((n+1)); echo $n > /dev/shm/m; mv /dev/shm/m /dev/shm/n"  # never seen half written
-    main.start(f"n=0; while true; do {counting}; sleep 0.05; done")
-    main.text("echo kept > /dev/shm/kept; sleep 0.5")
-    at_fork = int(main.text("cat /dev/shm/n"))
+    main.count()
+    main.text("echo kept > /dev/shm/kept")
+    at_fork = main.counted()
     client.fork("main", 2, "c")
     for name in ("c1", "c2"):
         child = main.other(name)
         assert child.text("cat /dev/shm/kept") == "kept"
-        first = int(child.text("cat /dev/shm/n"))
+        first = child.counted()
         assert first >= at_fork
-        assert int(child.text("sleep 1; cat /dev/shm/n")) > first
-        assert "n=$((n+1))" in " ".join(client.ps(name)[-1].argv)
-    assert int(main.text("sleep 1; cat /dev/shm/n")) > at_fork
+        child.counts_beyond(first)
+        assert COUNTING in " ".join(client.ps(name)[-1].argv)
+    main.counts_beyond(main.counted())
 
 
 def test_every_line_once_in_parent_and_children(main: Guest, client: Client) -> None:
