@@ -50,10 +50,15 @@ class Held:
         It is forked by the `nursery` behind the socket kept under that name, if that can.
         """
         request = {"do": "spawn", "key": key, "argv": list(argv), "log": str(log), "nursery": nursery}
-        answer, _ = self._ask(request, descriptors)
-        if "error" in answer:
-            raise MachineFailed(f"cannot start {Path(argv[0]).name}: {answer['error']}")
-        return int(answer["pid"])
+        return self._started(request, descriptors)
+
+    def serve(self, key: str, argv: Sequence[str], log: Path, kept: Sequence[str], nursery: str) -> int:
+        """Have such a child run from now on, another whenever it ends, also while there is no daemon; its pid.
+
+        `kept` are the names of its descriptors. One that runs already goes on.
+        """
+        request = {"do": "serve", "key": key, "argv": list(argv), "log": str(log), "nursery": nursery}
+        return self._started(request | {"kept": list(kept)})
 
     def kill(self, key: str) -> None:
         """End a child at once; nothing happens when it has ended."""
@@ -100,6 +105,12 @@ class Held:
                 on_exit(fields["exit"], fields["status"])
 
         asyncio.get_running_loop().add_reader(watch, ready)
+
+    def _started(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> int:
+        answer, _ = self._ask(request, descriptors)
+        if "error" in answer:
+            raise MachineFailed(f"cannot start {Path(request['argv'][0]).name}: {answer['error']}")
+        return int(answer["pid"])
 
     def _ask(
         self, request: dict[str, Any], descriptors: Sequence[int] = ()

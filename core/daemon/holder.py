@@ -5,6 +5,8 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
 
     spawn key argv log +fds   a child whose descriptors 3, 4, … are those sent; {"pid"}. With `nursery`, a kept socket's
                               name, whoever is behind that forks it if it can; argv is for when it cannot
+    serve key argv log kept nursery   a child like that, its descriptors kept ones by name, and another whenever it
+                              ends; {"pid"}, of the one that runs if one does
     kill key                  SIGKILL to a child
     keep key +fd / get key / drop key      descriptors by name
     list                      {"children": {key: pid}, "kept": [key], "exits": {key: status}, "pid"}
@@ -27,6 +29,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,17 @@ MOST_DESCRIPTORS = 16
 QUICK_DEATH_S = 3.0  # a daemon that ends sooner did not come up
 MOST_QUICK_DEATHS = 3  # in a row, before it is left to rest until a client asks again
 DAEMON = "daemon"
+PAUSE_S = 0.25  # after a service that ended by itself: it may never come up, and trying must not cost a core
+
+
+@dataclass(frozen=True)
+class Service:
+    """A child that is to run always, whether there is a daemon or not. `kept` are the names of its descriptors."""
+
+    argv: list[str]
+    log: str
+    kept: list[str]
+    nursery: str
 
 
 class Holder:
@@ -52,6 +66,8 @@ class Holder:
         self.children: dict[str, int] = {}
         self.kept: dict[str, int] = {}
         self.exits: dict[str, int] = {}
+        self.services: dict[str, Service] = {}
+        self.due: dict[str, float] = {}  # when services that ended are to be started again, by time.monotonic
         self.watchers: set[socket.socket] = set()
         self.resting = False
         self.ending = False
@@ -76,7 +92,7 @@ class Holder:
         self.selector.register(listener, selectors.EVENT_READ)
         self.selector.register(wake_read, selectors.EVENT_READ)
         while not self.ending:
-            for key, _ in self.selector.select():
+            for key, _ in self.selector.select(self._start_due()):
                 if key.fileobj is listener:
                     self.selector.register(listener.accept()[0], selectors.EVENT_READ)
                 elif key.fileobj == wake_read:
@@ -106,6 +122,10 @@ class Holder:
             if request["do"] == "spawn":
                 pid = self._spawn(key, request["argv"], request["log"], fds, request.get("nursery", ""))
                 return {"pid": pid}, []
+            if request["do"] == "serve":
+                service = Service(request["argv"], request["log"], request["kept"], request["nursery"])
+                self.services[key] = service
+                return {"pid": self.children.get(key) or self._start(key)}, []
             if request["do"] == "keep":
                 self._drop(key)
                 self.kept[key] = fds.pop()
@@ -156,6 +176,23 @@ class Holder:
         self.children[key] = pid
         return pid
 
+    def _start(self, key: str) -> int:
+        """Start a service."""
+        service = self.services[key]
+        self.due.pop(key, None)
+        descriptors = [self.kept[name] for name in service.kept]
+        return self._spawn(key, service.argv, service.log, descriptors, service.nursery)
+
+    def _start_due(self) -> float | None:
+        """Start the services whose time has come; in how many seconds the next one's has."""
+        for key, at in list(self.due.items()):
+            if at <= time.monotonic():
+                try:
+                    self._start(key)
+                except (OSError, KeyError):
+                    self.due[key] = time.monotonic() + PAUSE_S
+        return max(0.0, min(self.due.values()) - time.monotonic()) if self.due else None
+
     def _forked(self, nursery: str, descriptors: list[int]) -> int | None:
         if nursery not in self.kept:
             return None
@@ -173,7 +210,7 @@ class Holder:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self.children[key]
-                self._report(key, os.waitstatus_to_exitcode(status))
+                self._ended(key, os.waitstatus_to_exitcode(status))
         if DAEMON not in self.children and not self.resting:
             quick = time.monotonic() - self.daemon_started < QUICK_DEATH_S
             self.quick_deaths = self.quick_deaths + 1 if quick else 0
@@ -181,7 +218,10 @@ class Holder:
             if not self.resting:
                 self._start_daemon()
 
-    def _report(self, key: str, status: int) -> None:
+    def _ended(self, key: str, status: int) -> None:
+        """Account for a child that is no more."""
+        if key in self.services:
+            self.due[key] = time.monotonic() + (0 if status == -signal.SIGKILL else PAUSE_S)
         if not self.watchers:
             self.exits[key] = status
         for peer in list(self.watchers):

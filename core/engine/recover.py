@@ -18,7 +18,7 @@ from core.errors import VertuiError
 from core.machine.arguments import TAP_FD
 from core.model import BranchState, OperationState
 from core.network.tap import tap_of
-from core.store.views.keeper import KEYS as VIEWS
+from core.store.views.keeper import NURSERY_KEY
 
 ALIVE = (BranchState.RUNNING, BranchState.PAUSED)
 WITH_MACHINE = (*ALIVE, BranchState.STARTING)
@@ -105,7 +105,7 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
 
 
 def watch(engine: Engine) -> None:
-    """Account for machines that end from now on, and give a view server that does a successor."""
+    """Account for machines that end from now on, and replace a nursery that does."""
     tasks: set[asyncio.Task[None]] = set()
 
     def later(work: Coroutine[Any, Any, None]) -> None:
@@ -114,8 +114,8 @@ def watch(engine: Engine) -> None:
         task.add_done_callback(tasks.discard)
 
     def on_exit(key: str, status: int) -> None:
-        if key in VIEWS:
-            later(engine.views.ended(status))
+        if key == NURSERY_KEY:
+            later(engine.views.nursery_ended())
         live = next((live for live in engine.live.values() if f"{MACHINE}{live.machine.id}" == key), None)
         if live is not None and not live.closing:
             later(_ended(engine, live, status))

@@ -23,7 +23,7 @@ from core.daemon.held import Held
 from core.home import Home, find_home
 from core.machine.memory import changed_pages, find_memory, resident_pages
 from core.model import PAGE_BYTES
-from core.store.views.keeper import KEY, KEYS, NURSERY_KEY, Views
+from core.store.views.keeper import KEY, NURSERY_KEY, Views
 
 SIZE = 16 << 20
 KILLS = 20 if os.environ.get("VERTUI_TEST_ALL") == "1" else 4
@@ -80,12 +80,12 @@ class Scene:
         return subprocess.Popen([str(word) for word in argv], stdin=pipe, stdout=pipe, text=True)
 
     def watch(self) -> None:
-        """Do what the daemon does when the server ends."""
+        """Do what the daemon does when the nursery ends."""
         tasks = set()
 
         def on_exit(key: str, status: int) -> None:
-            if key in KEYS:
-                tasks.add(asyncio.create_task(self.views.ended(status)))
+            if key == NURSERY_KEY:
+                tasks.add(asyncio.create_task(self.views.nursery_ended()))
 
         self.held.watch(on_exit)
 
@@ -283,8 +283,9 @@ async def killed(scene: Scene) -> None:
     slowest = 0.0
     for kill in range(KILLS):
         await asyncio.sleep(chance.random() * 0.3)
-        if kill % 3 == 2:
-            os.kill(scene.held.holdings().children[NURSERY_KEY], signal.SIGKILL)
+        nursery = scene.held.holdings().children.get(NURSERY_KEY)
+        if kill % 3 == 2 and nursery:
+            os.kill(nursery, signal.SIGKILL)
             await asyncio.sleep(chance.random() * 0.02)
         began = time.monotonic()
         await scene.kill_server()
@@ -298,22 +299,19 @@ async def killed(scene: Scene) -> None:
 
 
 async def adopted(scene: Scene) -> None:
-    """A new daemon takes over the server there is, or starts one when it died meanwhile; paths stay good."""
+    """A new daemon takes over the server there is, also one that came while there was no daemon; paths stay good."""
     pid = scene.pid
     descriptor = os.open(scene.views.path(scene.commits[7], "memory"), os.O_RDONLY)
     second = scene.make()
     second.start(scene.held.holdings())
     assert scene.pid == pid
-    os.kill(pid, signal.SIGKILL)
-    while KEY in scene.held.holdings().children:
-        await asyncio.sleep(0.01)
+    await scene.kill_server()
+    successor = scene.pid
+    page = await asyncio.to_thread(os.pread, descriptor, 100, 5 << 20)
+    assert page == scene.content[5 << 20 : (5 << 20) + 100]
     third = scene.make()
     third.start(scene.held.holdings())
-    assert scene.pid != pid
-    assert (
-        await asyncio.to_thread(os.pread, descriptor, 100, 5 << 20)
-        == scene.content[5 << 20 : (5 << 20) + 100]
-    )
+    assert scene.pid == successor != pid
     assert third.path(scene.commits[8], "memory").stat().st_ino != os.fstat(descriptor).st_ino
 
 

@@ -1,9 +1,8 @@
-"""The daemon's side of the views: one mount and one server a home, and a successor whenever the server dies."""
+"""The daemon's side of the views: one mount a home and one server, which the holder gives a successor when it dies."""
 
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import sys
 import threading
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.daemon.held import Held, Holdings
+from core.daemon.holder import PAUSE_S
 from core.errors import Damaged, VertuiError
 from core.home import Home
 from core.machine.memory import runs_of
@@ -26,11 +26,7 @@ from core.store.views.mount import mount
 KEY = "views"  # the server among the holder's children, and /dev/fuse among its descriptors
 NODES_KEY = "views-nodes"
 NURSERY_KEY = "views-nursery"  # who forks the server's successors, and the holder's socket to it
-KEYS = (KEY, NURSERY_KEY)
 SOURCE = "core.store.views.source:StoredPages"
-PAUSE_S = (
-    0.25  # after one that ended by itself: it may never come up, and trying for ever must not cost a core
-)
 HYDRATE_BYTES = 1 << 20  # read at once in the background: a cancel is felt after some milliseconds
 LOG_TAIL_BYTES = 1 << 16
 AHEAD_PAGES = 512  # read and stored at once ahead of need, the first needed first
@@ -45,8 +41,6 @@ class Views:
         self._home = home
         self._held = held
         self._arguments = [source, str(root or home.root)]
-        self._lock = threading.Lock()
-        self._pids: dict[str, int] = {}
         self._ahead: set[str] = set()
 
     @property
@@ -56,16 +50,16 @@ class Views:
 
     def start(self, holdings: Holdings) -> None:
         """Mount and serve, or adopt what an earlier daemon left. Blocks for some ms. Unsupported without /dev/fuse."""
-        self._pids = {key: holdings.children.get(key, 0) for key in KEYS}
         if KEY not in holdings.kept:
             self._mount()
-        self._ensure()
+        self._held.serve(KEY, self._argv("server"), self.log, (KEY, NODES_KEY), NURSERY_KEY)
+        if NURSERY_KEY not in holdings.children:
+            self._start_nursery()
 
-    async def ended(self, status: int) -> None:
-        """Start a successor: to be called when the holder tells of the exit of one of `KEYS`."""
-        if status != -signal.SIGKILL:
-            await asyncio.sleep(PAUSE_S)
-        await asyncio.to_thread(self._ensure)
+    async def nursery_ended(self) -> None:
+        """Start another: to be called when the holder tells of the exit of `NURSERY_KEY`."""
+        await asyncio.sleep(PAUSE_S)
+        await asyncio.to_thread(self._start_nursery)
 
     def path(self, commit: str, medium: str) -> Path:
         """The file that is a commit's `memory` or `disk`. To open it is to wait for the server."""
@@ -127,37 +121,16 @@ class Views:
             os.close(fuse)
             os.close(table)
 
-    def _ensure(self) -> None:
-        """Have a server run, first of all, and a nursery for its successor: at most one of each."""
-        with self._lock:
-            if not _runs(self._pids.get(KEY, 0)):
-                found = [
-                    descriptor for key in (KEY, NODES_KEY) if (descriptor := self._held.get(key)) is not None
-                ]
-                try:
-                    self._pids[KEY] = self._held.spawn(
-                        KEY, self._argv("server"), self.log, found, NURSERY_KEY
-                    )
-                finally:
-                    for descriptor in found:
-                        os.close(descriptor)
-            if not _runs(self._pids.get(NURSERY_KEY, 0)):
-                self._start_nursery()
-
     def _start_nursery(self) -> None:
+        """After the server, which is needed first. The holder forks no server by a socket with nobody behind."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
             self._held.keep(NURSERY_KEY, ours.fileno())
             argv = self._argv("nursery")
-            self._pids[NURSERY_KEY] = self._held.spawn(NURSERY_KEY, argv, self.log, [theirs.fileno()])
+            self._held.spawn(NURSERY_KEY, argv, self.log, [theirs.fileno()])
 
     def _argv(self, module: str) -> list[str]:
         return [sys.executable, "-m", f"core.store.views.{module}", *self._arguments]
-
-
-def _runs(pid: int) -> bool:
-    """Is there such a process? The holder reaps it before it tells of its end."""
-    return pid > 0 and Path(f"/proc/{pid}").exists()
 
 
 def _open(path: Path) -> int:
