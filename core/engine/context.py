@@ -195,8 +195,9 @@ class Engine:
         return frozenset((*layers, *hot, *self.needed))
 
     def free_number(self) -> int:
-        """A network number that nobody has: no branch, no machine that waits, nothing being taken apart."""
-        return self.catalog.free_number(self.members.numbers | self.reaping.numbers)
+        """A network number that nobody has: no branch, no machine, nothing being taken apart."""
+        machines = {live.network.index for live in self.live.values()}
+        return self.catalog.free_number(machines | self.members.numbers | self.reaping.numbers)
 
     def set_branch(self, branch: str, **changes: object) -> BranchRow:
         """Change a branch's row and tell who shows it."""

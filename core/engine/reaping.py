@@ -22,10 +22,10 @@ class Reaping:
         """The numbers that are not free yet."""
         return set(self._running)
 
-    def begin(self, held: Held, network: Network) -> None:
-        """Take a network apart whose machine has been ended."""
+    def begin(self, held: Held, network: Network, ending: asyncio.Task[None] | None = None) -> None:
+        """Take a network apart, after the `ending` of its machine. Its number is taken from now on."""
         number = network.index
-        task = self._running[number] = asyncio.create_task(self._reap(held, network))
+        task = self._running[number] = asyncio.create_task(self._reap(held, network, ending))
         task.add_done_callback(lambda _: self._running.pop(number, None))
 
     async def done(self, number: int | None = None) -> None:
@@ -33,7 +33,9 @@ class Reaping:
         wanted = list(self._running.values()) if number is None else [self._running.get(number)]
         await asyncio.gather(*(task for task in wanted if task is not None))
 
-    async def _reap(self, held: Held, network: Network) -> None:
+    async def _reap(self, held: Held, network: Network, ending: asyncio.Task[None] | None) -> None:
+        if ending is not None:
+            await asyncio.wait([ending])
         with contextlib.suppress(Exception):
             await asyncio.to_thread(held.drop, f"net:{network.index}")
         with contextlib.suppress(Exception):

@@ -165,6 +165,11 @@ async def end(engine: Engine, live: Live) -> None:
     if live.ended:
         return
     live.ended = True
-    await live.leave()
-    await end_machine(engine, live.machine)
-    engine.reaping.begin(engine.held, live.network)
+
+    async def ended() -> None:
+        await live.leave()
+        await end_machine(engine, live.machine)
+
+    ending = asyncio.create_task(ended())
+    engine.reaping.begin(engine.held, live.network, ending)
+    await asyncio.shield(ending)

@@ -58,8 +58,9 @@ async def end_warm(engine: Engine, warm: Warm) -> None:
     if warm.ended:
         return
     warm.ended = True
-    await end_machine(engine, warm.machine)
-    engine.reaping.begin(engine.held, warm.network)
+    ending = asyncio.create_task(end_machine(engine, warm.machine))
+    engine.reaping.begin(engine.held, warm.network, ending)
+    await asyncio.shield(ending)
 
 
 async def end_machine(engine: Engine, machine: Machine) -> None:
