@@ -65,7 +65,8 @@ async def plan_gc(engine: Engine) -> Plan:
     """What gc would free now. It needs no plan to run: nothing it frees can be asked for."""
     keep = frozenset(row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted))
     marked = await asyncio.to_thread(engine.store.mark, keep)
-    layers = await asyncio.to_thread(engine.store.layers_bytes, engine.layers_needed())
+    found = await asyncio.to_thread(engine.store.layers)  # before what is needed: a new one is needed first
+    layers = sum(found[layer] for layer in found.keys() - engine.layers_needed())
     lines = [f"commit {commit[:12]} goes: it was never acknowledged" for commit in marked.leftover]
     lines += ["packs go that hold no page any commit needs"] if marked.frees_bytes else []
     lines += ["disk layers go that no machine has"] if layers else []

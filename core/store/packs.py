@@ -111,17 +111,18 @@ class PackStore:
 
     def collect(self, keep: frozenset[str]) -> int:
         """Remove every layer not in `keep`; bytes freed."""
-        freed = self.layers_bytes(keep)
-        for path in self._layers(keep):
-            self._owner.files.unlink(path)
-        return freed
+        free = {layer: size for layer, size in self.layers().items() if layer not in keep}
+        for layer in free:
+            self._owner.files.unlink(self.layer_path(layer))
+        return sum(free.values())
 
-    def layers_bytes(self, keep: frozenset[str]) -> int:
-        """What `collect` would free."""
-        return sum(path.stat().st_blocks * 512 for path in self._layers(keep))
-
-    def _layers(self, keep: frozenset[str]) -> list[Path]:
-        return [path for path in self._owner.layout.layers.glob("*.qcow2") if path.stem not in keep]
+    def layers(self) -> dict[str, int]:
+        """Bytes that each disk layer takes, by its id."""
+        found = {}
+        for path in self._owner.layout.layers.glob("*.qcow2"):
+            with contextlib.suppress(FileNotFoundError):  # machines end meanwhile
+                found[path.stem] = path.stat().st_blocks * 512
+        return found
 
     def mark(self, keep: Iterable[str]) -> Marked:
         """What gc would remove if only these commits, and those sealed since the store opened, are kept."""

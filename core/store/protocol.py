@@ -184,8 +184,8 @@ class PageStore(Protocol):
         """What gc would remove now."""
         ...
 
-    def layers_bytes(self, keep: frozenset[str]) -> int:
-        """What `collect` would free."""
+    def layers(self) -> dict[str, int]:
+        """Bytes that each disk layer takes, by its id."""
         ...
 
     def rebuild(self) -> None:
