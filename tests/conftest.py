@@ -6,9 +6,11 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from core.daemon.client import Client
 from core.daemon.start import end_all, ensure_daemon
@@ -21,6 +23,10 @@ from tests.leaks import Traces, host_traces
 for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, signal.default_int_handler if _signal is signal.SIGINT else signal.SIG_DFL)
+settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # a host that stands still for 0.2 s is no failure
+settings.load_profile("unhurried")
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "build" / "test-home"  # kept between runs: building the same image again is instant
 
@@ -35,8 +41,7 @@ def built() -> Home:
     """A home with an image and nothing else; no daemon runs in it."""
     BUILT.mkdir(parents=True, exist_ok=True)
     home = find_home(str(BUILT))
-    with (BUILT.parent / "test-home.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _of_built(fcntl.LOCK_EX):
         ensure_daemon(home)
         try:
             Client(home).build_image("base", {})
@@ -53,14 +58,15 @@ def idle_home(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """
     root = tmp_path / "home"
     before = host_traces(root)
-    shutil.copytree(
-        built.root,
-        root,
-        copy_function=_link,
-        ignore=shutil.ignore_patterns("catalog.db*", "cache", "lock", "log"),
-    )
-    for path in built.root.glob("catalog.db*"):
-        shutil.copy2(path, root / path.name)
+    with _of_built(fcntl.LOCK_SH):
+        shutil.copytree(
+            built.root,
+            root,
+            copy_function=_link,
+            ignore=shutil.ignore_patterns("catalog.db*", "cache", "lock", "log"),
+        )
+        for path in built.root.glob("catalog.db*"):
+            shutil.copy2(path, root / path.name)
     monkeypatch.setenv("VERTUI_HOME", str(root))
     home = find_home(str(root))
     home.make()
@@ -105,6 +111,14 @@ def main(client: Client) -> Guest:
     """A running branch `main`."""
     client.up(None, "main")
     return Guest(client, "main")
+
+
+@contextmanager
+def _of_built(lock: int) -> Iterator[None]:
+    """Other runs of the tests in this tree use the same."""
+    with (BUILT.parent / "test-home.lock").open("w") as file:
+        fcntl.flock(file, lock)
+        yield
 
 
 def _link(source: str, target: str) -> None:

@@ -48,7 +48,7 @@ def host_traces(root: Path) -> Traces:
         frozenset(line for line in Path("/proc/self/mounts").read_text().splitlines() if "vertui" in line),
         frozenset(str(path) for path in find_home(str(root)).runtime.glob("**/*")),
         frozenset(link["ifname"] for link in json.loads(_output("ip", "-j", "link"))),
-        frozenset(_output("nft", "list", "ruleset").splitlines()),
+        frozenset(_output("nft", "--stateless", "list", "ruleset").splitlines()),
     )
 
 

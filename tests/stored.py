@@ -45,10 +45,11 @@ def read_bytes(home: Home) -> int:
 
 def settled(home: Home) -> int:
     """The same, once they have imported themselves."""
-    last, now = -1, read_bytes(home)
-    while last != now:
-        time.sleep(0.5)
+    now, same = read_bytes(home), 0
+    while same < 3:
+        time.sleep(0.3)
         last, now = now, read_bytes(home)
+        same = same + 1 if now == last else 0
     return now
 
 

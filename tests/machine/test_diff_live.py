@@ -17,7 +17,7 @@ from core.errors import Conflict, Unsupported, UsageError
 from core.home import Home
 from core.model import ExecRequest
 from tests.conftest import full
-from tests.guests import Guest, collect
+from tests.guests import Guest, collect, one_layer_each
 from tests.machine.test_cli import vertui
 from tests.unit import diff_images
 from tests.unit.diff_images import Seen
@@ -69,6 +69,7 @@ def test_points_leave_nothing(main: Guest, client: Client, home: Home) -> None:
         heads = [(item.name, item.head, item.state) for item in tree.branches]
         return heads, tree.commits, sorted(home.layers.iterdir()), sorted(home.commits.iterdir())
 
+    assert one_layer_each(client) == 2  # its commit is sealed
     before = things()
     for number in range(DIFFS):
         branch.text(f"echo {number} > /root/unsynced-{number}")

@@ -15,6 +15,7 @@ from core.engine.context import FAULT
 from core.errors import VertuiError
 from core.home import Home
 from core.model import Commit
+from tests.conftest import keep_nothing_waiting
 from tests.guests import Guest, one_layer_each
 
 SEALED_S = 30.0  # a refused seal is tried again after five
@@ -26,6 +27,7 @@ def unsealed(idle_home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     fault = idle_home.root / "fault"
     monkeypatch.setenv(FAULT, str(fault))
     ensure_daemon(idle_home)
+    keep_nothing_waiting(Client(idle_home))
     Client(idle_home).up(None, "main")
     fault.write_text("seal.begun=fail")
     yield fault

@@ -51,8 +51,8 @@ while True:
     if os.path.exists("/root/say"):
         stream.write(open("/root/say", "rb").read())
         stream.flush()
-        os.remove("/root/say")
         print(stream.readline().decode(), end="", flush=True)
+        os.remove("/root/say")
     time.sleep(0.1)
 """
 
@@ -63,7 +63,7 @@ def test_inner_connections_survive_a_fork(main: Guest, client: Client) -> None:
     main.start("python3 /root/echo.py")
     main.text("until ss -ltn | grep -q :9000; do sleep 0.1; done")
     asking = main.start("python3 /root/ask.py")
-    say = "echo {} > /root/words; mv /root/words /root/say; while [ -e /root/say ]; do sleep 0.1; done; sleep 0.5"
+    say = "echo {} > /root/words; mv /root/words /root/say; while [ -e /root/say ]; do sleep 0.1; done"
     main.text(say.format("before"))
     client.fork("main", 2)
     for name in ("b1", "b2"):

@@ -14,7 +14,7 @@ from core.errors import Conflict, Damaged, NotFound, UsageError, VertuiError
 from core.home import Home, find_home
 from core.model import BranchState, Origin
 from tests.conftest import full, keep_nothing_waiting
-from tests.guests import Guest
+from tests.guests import Guest, eventually
 from tests.machine.test_cli import succeeded, vertui
 
 GC_ROUNDS = 10 if full() else 2
@@ -162,7 +162,8 @@ def test_sizes_settings_and_a_dry_run(main: Guest) -> None:
     assert (after.packs_bytes, after.records_bytes) == (empty.packs_bytes, empty.records_bytes)
     assert after.index_bytes <= empty.index_bytes
     keep_nothing_waiting(client)
-    assert files_of(client.home) == {name for name in files if name.endswith(".commit")}
+    left = {name for name in files if name.endswith(".commit")}
+    assert eventually(lambda: files_of(client.home) == left), files_of(client.home)
 
 
 def test_an_imported_commit_starts_once_it_is_trusted(main: Guest, home: Home, tmp_path: Path) -> None:

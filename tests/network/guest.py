@@ -105,7 +105,7 @@ def ping(address: str, timeout_s: float = 1) -> bool:
             return False
 
 
-def can_connect(address: str, port: int, timeout_s: float = 0.3) -> bool:
+def can_connect(address: str, port: int, timeout_s: float = 2.0) -> bool:
     """Whether a TCP connection from the thread's namespace is made in time."""
     try:
         socket.create_connection((address, port), timeout_s).close()

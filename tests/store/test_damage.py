@@ -16,6 +16,7 @@ from tests.conftest import full
 from tests.store.states import PAGES, Bench, content
 
 FLIPS = 1000 if full() else 16
+CATALOG_FLIPS = 1000 if full() else 200
 CUTS = 1 if full() else 16  # every so many 4 KiB
 
 
@@ -116,7 +117,7 @@ def test_flipped_bits_of_the_catalog(tmp_path: Path) -> None:
     catalog.close()
     assert told_again(good) == (rows, [])
     whole, found = good.read_bytes(), 0
-    for _ in range(FLIPS):
+    for _ in range(CATALOG_FLIPS):
         data = bytearray(whole)
         bit = dice.randrange(len(data) * 8)
         data[bit // 8] ^= 1 << bit % 8
@@ -130,7 +131,7 @@ def test_flipped_bits_of_the_catalog(tmp_path: Path) -> None:
             continue
         assert read == rows or problems, f"bit {bit} changed what the catalog says, and nobody noticed"
         found += bool(problems)
-    assert found > FLIPS // 4
+    assert found > CATALOG_FLIPS // 8  # more than half of the file is room
 
 
 def told(catalog: Catalog) -> list[object]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -12,6 +13,9 @@ from textual.pilot import Pilot
 from vertui.ui import VertuiApp
 
 PATIENCE_S = 60.0  # a busy two-core host starts and forks slowly
+LOOKS_S = 20.0
+SETTLED_S = 1.0  # longer than the cursor's rest and the answers that follow
+POLL_S = 0.05
 GOLDENS = Path(__file__).parent / "goldens"
 
 
@@ -26,22 +30,25 @@ def text_of(app: App[None]) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips) + "\n"
 
 
-def assert_looks(app: App[None], name: str) -> None:
-    """The screen is as it was when somebody last looked at it and found it good."""
-    path, text = GOLDENS / f"{name}.txt", text_of(app)
+async def until_looks(pilot: Pilot[None], name: str) -> None:
+    """Wait until the screen is as it was when somebody last looked at it and found it good."""
+    path, app = GOLDENS / f"{name}.txt", app_of(pilot)
     if os.environ.get("VERTUI_GOLDENS") == "write":
+        await asyncio.sleep(SETTLED_S)
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    assert text == path.read_text()
+        path.write_text(text_of(app))
+    deadline = time.monotonic() + LOOKS_S
+    while text_of(app) != path.read_text() and time.monotonic() < deadline:
+        await asyncio.sleep(POLL_S)
+    assert text_of(app) == path.read_text()
 
 
 async def until(pilot: Pilot[None], good: Callable[[], bool]) -> None:
     """Wait for the screen to become good."""
-    for _ in range(int(PATIENCE_S / 0.1)):
-        if good():
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"this did not come:\n{text_of(app_of(pilot))}")
+    deadline = time.monotonic() + PATIENCE_S
+    while not good():
+        assert time.monotonic() < deadline, f"this did not come:\n{text_of(app_of(pilot))}"
+        await asyncio.sleep(POLL_S)
 
 
 async def until_seen(pilot: Pilot[None], *words: str) -> None:

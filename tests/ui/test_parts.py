@@ -1,5 +1,6 @@
 """The parts by themselves: guest text, the plan's dialog, the watcher."""
 
+import queue
 import threading
 import time
 
@@ -11,9 +12,9 @@ from rich.text import Text
 from core.errors import DaemonUnavailable
 from core.model import Plan
 from tests.ui.conftest import Show
-from tests.ui.looks import app_of, text_of
+from tests.ui.looks import PATIENCE_S, app_of, until, until_seen
 from tests.ui.trees import DEMO, HandMadeFeed
-from vertui.feed import Watcher
+from vertui.feed import News, Watcher
 from vertui.screens.dialogs import Answer, PlanDialog, any_number, name, plan_dialog, whole_number
 from vertui.widgets.guest_text import LONGEST_LINE, GuestText, clean
 from vertui.widgets.lines import segments
@@ -55,11 +56,11 @@ def test_sequences_and_characters_cut_between_chunks() -> None:
     "hostile", [b"\x1b]" * 500_000, b"\x1b" * 1_000_000, b"\x1b[0" * 300_000, b"\r" * 1_000_000]
 )
 def test_hostile_bytes_cost_little(hostile: bytes) -> None:
-    text, started = GuestText(), time.perf_counter()
+    text, started = GuestText(), time.process_time()
     for at in range(0, len(hostile), 65536):
         text.feed(hostile[at : at + 65536])
     text.feed(b"\n")
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 3.0
     assert len(text.rest) <= 4 * LONGEST_LINE
 
 
@@ -85,19 +86,16 @@ async def test_a_plan_is_cancelled_by_habit(show: Show, keys: str, said: Answer 
     async with show(HandMadeFeed(DEMO)) as pilot:
         answers: list[Answer | None] = []
         app_of(pilot).push_screen(plan_dialog(PLAN, "Prune", "now: skip the trash"), answers.append)
-        await pilot.pause()
-        text = text_of(app_of(pilot))
-        assert "• branch b1" in text and "frees 21M" in text and "u takes it back" in text
+        await until_seen(pilot, "• branch b1", "frees 21M", "u takes it back")
         await pilot.press(*keys.split())
-        await pilot.pause()
-        assert answers == [said]
+        await until(pilot, lambda: answers == [said])
 
 
 async def test_a_plan_without_variant_has_none(show: Show) -> None:
     async with show(HandMadeFeed(DEMO)) as pilot:
         dialog = PlanDialog("undo", ("undo #3",), Text("U does it again"), "Undo")
         app_of(pilot).push_screen(dialog)
-        await pilot.pause()
+        await until_seen(pilot, "U does it again")
         await pilot.press("n")
         assert app_of(pilot).screen is dialog
 
@@ -111,18 +109,14 @@ def test_checks() -> None:
 
 
 def test_a_watcher_says_what_is_wrong_and_comes_back() -> None:
-    feed, told = HandMadeFeed(DEMO), threading.Event()
-    watcher = Watcher(lambda: feed, told.set)
+    feed, told = HandMadeFeed(DEMO), queue.SimpleQueue[News]()
+    watcher = Watcher(lambda: feed, lambda: told.put(watcher.take()))
     watcher.start()
-    assert told.wait(2)
-    assert watcher.take().tree is DEMO
-    told.clear()
+    assert told.get(timeout=PATIENCE_S).tree is DEMO
     feed.break_with(DaemonUnavailable("the daemon went away"))
-    assert told.wait(2)
-    assert str(watcher.take().error) == "the daemon went away"
-    deadline = time.monotonic() + 3
-    while (news := watcher.take()).tree is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert str(told.get(timeout=PATIENCE_S).error) == "the daemon went away"
+    while (news := told.get(timeout=PATIENCE_S)).tree is None:
+        pass
     assert news.tree is DEMO and news.error is None
     watcher.stop()
     assert _ended("feed") and _ended("tree")

@@ -40,7 +40,7 @@ done
 qemu-storage-daemon "${args[@]}" --export "fuse,id=e,node-name=n$i,mountpoint=$work/export,writable=on" &
 daemon=$!
 trap 'umount "$work/mnt" 2>&- || :; umount "$work/export" 2>&- || :; kill $daemon 2>&- || :; wait $daemon || :' EXIT
-for _ in $(seq 200); do [ -s "$work/export" ] && break; sleep 0.02; done
+for _ in $(seq 1500); do [ -s "$work/export" ] && break; sleep 0.02; done
 mount -o loop "$work/export" "$work/mnt"
 eval "$ACT"
 """
