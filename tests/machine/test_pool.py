@@ -2,8 +2,6 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,19 +10,12 @@ from core.daemon.client import Client
 from core.daemon.start import ensure_daemon
 from core.home import Home
 from core.model import Waiting
-from tests.guests import Guest
+from tests.conftest import full as whole
+from tests.guests import Guest, eventually
 
-DEADLINE_S = 60.0
 NOISE_BYTES = 8_000_000
+LOOKED_AT = "/usr" if whole() else "/usr/bin"
 DISTINCT = "hostname; cat /etc/machine-id; head -c 16 /dev/urandom | od -An -tx1"
-
-
-def eventually(what: Callable[[], bool]) -> None:
-    """Wait for what happens in the background."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.1)
 
 
 def waiting(client: Client) -> Waiting:
@@ -34,7 +25,7 @@ def waiting(client: Client) -> Waiting:
 
 def full(client: Client, machines: int = 8, spares: int = 2) -> None:
     """Wait until the pool holds so many."""
-    eventually(lambda: (waiting(client).machines, waiting(client).spares) == (machines, spares))
+    assert eventually(lambda: (waiting(client).machines, waiting(client).spares) == (machines, spares))
 
 
 def idle_pids(client: Client) -> set[int]:
@@ -101,7 +92,7 @@ def anonymous_bytes(pid: int) -> int:
 
 def test_machines_that_wait_own_what_a_child_will_be_given(main: Guest, client: Client) -> None:
     """So a child of the trunk is written fast, and one of any other branch on that base is still what it should be."""
-    everything = "sha256sum /dev/shm/*; find /usr -xdev -type f | sort | xargs sha256sum | sha256sum"
+    everything = f"sha256sum /dev/shm/*; find {LOOKED_AT} -xdev -type f | sort | xargs sha256sum | sha256sum"
     client.up(None, "other")
     main.other("other").text("echo other > /dev/shm/kept")
     main.text(f"echo main > /dev/shm/kept; head -c {NOISE_BYTES} /dev/urandom > /dev/shm/noise")
@@ -126,8 +117,8 @@ def test_a_member_that_dies_is_not_handed_out(main: Guest, client: Client) -> No
     children = [*client.fork("main", 2).children, *client.fork(golden(client), 1, "g").children]
     assert all(child.ok for child in children), children
     assert {main.other(child.name).text("hostname") for child in children} == {"b1", "b2", "g1"}
-    eventually(lambda: not dead & machine_pids(client.home))
-    eventually(lambda: waiting(client).machines == 8)
+    assert eventually(lambda: not dead & machine_pids(client.home))
+    assert eventually(lambda: waiting(client).machines == 8)
 
 
 def test_a_new_daemon_sweeps_and_an_ending_one_takes_them_along(main: Guest, client: Client) -> None:
@@ -139,7 +130,7 @@ def test_a_new_daemon_sweeps_and_an_ending_one_takes_them_along(main: Guest, cli
     full(client, spares=2)
     assert not before & machine_pids(client.home)
     client.stop_daemon()
-    eventually(lambda: len(machine_pids(client.home)) == 1)
+    assert eventually(lambda: len(machine_pids(client.home)) == 1)
     ensure_daemon(client.home)
     assert main.text("echo alive") == "alive"
 
@@ -153,7 +144,7 @@ def test_settings_turn_it_off_and_on(main: Guest, client: Client, key: str) -> N
     assert client.fork("main", 1).children[0].ok
     assert len(idle_pids(client)) == sum(off) or key != "pool.floor-mib"
     client.change_setting(key, None)
-    eventually(lambda: waiting(client).machines == 8 and waiting(client).spares >= 2)
+    assert eventually(lambda: waiting(client).machines == 8 and waiting(client).spares >= 2)
 
 
 def test_a_spare_ends_with_its_commit(main: Guest, client: Client) -> None:
