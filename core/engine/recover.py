@@ -1,6 +1,7 @@
 """What a daemon finds when it starts, and what it does when a machine ends: nothing is left unaccounted for."""
 
 import asyncio
+import math
 import os
 import shutil
 import time
@@ -35,26 +36,30 @@ async def recover(engine: Engine) -> None:
     for key in holdings.children:
         if key.startswith(MACHINE) and key not in rows:
             engine.held.kill(key)
+    unfinished = engine.catalog.operations(state=OperationState.INTENT)
+    begun = min((operation.created for operation in unfinished), default=math.inf)
     steps = [
-        _recover_branch(engine, row, key, holdings) for key, row in rows.items() if row.state in WITH_MACHINE
+        _recover_branch(engine, row, key, holdings, begun)
+        for key, row in rows.items()
+        if row.state in WITH_MACHINE
     ]
     await asyncio.gather(*steps)
     await asyncio.to_thread(engine.network.sweep, {live.network.index for live in engine.live.values()})
-    unfinished = engine.catalog.operations(state=OperationState.INTENT)
     for operation in unfinished:
-        reason = "the daemon ended while this was at work; what it had begun was removed"
+        reason = "the daemon ended while this was at work: what was not whole was removed, try again"
         engine.catalog.change_operation(
             operation.id, state=OperationState.FAILED, error=reason, finished=time.time()
         )
     if unfinished:
-        _remove_unborn(engine, min(operation.created for operation in unfinished))
+        _remove_unborn(engine, begun)
     _sweep_files(engine, holdings)
 
 
-async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Holdings) -> None:
+async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Holdings, begun: float) -> None:
+    """`begun` is when the first of the operations began that the last daemon did not finish."""
     if row.state is BranchState.STARTING:
         engine.held.kill(key)
-        _forget_unborn(engine, row)
+        _forget_unborn(engine, row, begun)
     elif key not in holdings.children:
         status = holdings.exits.get(key)
         _account(engine, row, status)
@@ -66,10 +71,10 @@ async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Ho
             engine.set_branch(row.id, state=BranchState.LOST, reason=str(error), machine=None)
 
 
-def _forget_unborn(engine: Engine, row: BranchRow) -> None:
-    """A branch that was starting goes if its commit never came to be; else it failed, and its name says so."""
+def _forget_unborn(engine: Engine, row: BranchRow, begun: float) -> None:
+    """A branch that was starting for the first time goes, as whoever asked for it is told; one of before failed."""
     known = {commit.id for commit in engine.catalog.commits()}
-    if row.head not in known:
+    if row.created >= begun or row.head not in known:
         engine.catalog.delete_branch(row.id)
         return
     engine.set_branch(

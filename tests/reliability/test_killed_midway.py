@@ -61,6 +61,8 @@ def test_step(idle_home: Home, monkeypatch: pytest.MonkeyPatch, step: str, how: 
     assert "\n" not in str(refusal.value)
     fault.unlink()
     check(client, kept.id, running)
+    if how == "kill":
+        assert {branch.state for branch in client.tree().branches} == {"running"}
     assert main.text("echo alive") == "alive"
     if STEPS[step] != "prune" or any(branch.name == "b1" for branch in client.tree().branches):
         for name in ("c1", "c2"):
