@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from core.daemon.held import Held
 from core.network.protocol import Network
@@ -21,6 +23,12 @@ class Reaping:
     def numbers(self) -> set[int]:
         """The numbers that are not free yet."""
         return set(self._running)
+
+    async def end(self, held: Held, network: Network, machine: Coroutine[Any, Any, None]) -> None:
+        """End a machine, and begin to take its network apart once it has ended. `machine` never fails."""
+        ending = asyncio.create_task(machine)
+        self.begin(held, network, ending)
+        await asyncio.shield(ending)
 
     def begin(self, held: Held, network: Network, ending: asyncio.Task[None] | None = None) -> None:
         """Take a network apart, after the `ending` of its machine. Its number is taken from now on."""

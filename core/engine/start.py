@@ -170,6 +170,4 @@ async def end(engine: Engine, live: Live) -> None:
         await live.leave()
         await end_machine(engine, live.machine)
 
-    ending = asyncio.create_task(ended())
-    engine.reaping.begin(engine.held, live.network, ending)
-    await asyncio.shield(ending)
+    await engine.reaping.end(engine.held, live.network, ended())

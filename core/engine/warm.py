@@ -58,9 +58,7 @@ async def end_warm(engine: Engine, warm: Warm) -> None:
     if warm.ended:
         return
     warm.ended = True
-    ending = asyncio.create_task(end_machine(engine, warm.machine))
-    engine.reaping.begin(engine.held, warm.network, ending)
-    await asyncio.shield(ending)
+    await engine.reaping.end(engine.held, warm.network, end_machine(engine, warm.machine))
 
 
 async def end_machine(engine: Engine, machine: Machine) -> None:
