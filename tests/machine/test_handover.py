@@ -164,7 +164,6 @@ def test_what_runs_and_who_follows_it_go_on(main: Guest, client: Client) -> None
     boot = main.text("cat /proc/sys/kernel/random/boot_id")
     with asking(client, str(before.address)) as outside:
         assert ask(outside, "before") == "before"
-        drifts_s = []
         for number in range(2):
             main.text(f"echo {number} > /root/kept{number}; sync")
             clock = float(main.text(SET))
@@ -175,9 +174,8 @@ def test_what_runs_and_who_follows_it_go_on(main: Guest, client: Client) -> None
             assert main.text("cat /proc/sys/kernel/random/boot_id; hostname") == f"{boot}\nmain"
             assert main.text("cat /root/kept*").splitlines() == [str(line) for line in range(number + 1)]
             assert done.commit == branch(client).head
-            drifts_s.append(abs(float(main.text(SET)) - clock - done.rebase_ms / 1000))
+            assert abs(float(main.text(SET)) - clock - done.rebase_ms / 1000) < 0.05
             client.commit("main", "again")
-        assert min(drifts_s) < 0.05  # a guest that stands still between reading and setting is late by that
     now = branch(client)
     assert now.pid != before.pid
     assert machines(client.home) == {now.pid}

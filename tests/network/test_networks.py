@@ -4,8 +4,10 @@ import ctypes
 import os
 import resource
 import socket
+import statistics
 import threading
 import time
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -275,13 +277,18 @@ def test_running_out_of_descriptors_at_any_step_leaves_nothing() -> None:
 
 @isolated
 def test_a_network_is_made_in_milliseconds() -> None:
-    hub = prepared()
-    took_ms = []
-    for index in range(1, 12):
+    hub, deadline = prepared(), time.monotonic() + 10
+
+    def took_ms(index: int) -> float:
         began = time.perf_counter()
         hub.create(index)
-        took_ms.append((time.perf_counter() - began) * 1000)
-    assert min(took_ms) < CREATE_BUDGET_MS, took_ms  # the kernel may still be taking earlier ones apart
+        return (time.perf_counter() - began) * 1000
+
+    numbers = count(1)
+    while took_ms(next(numbers)) >= CREATE_BUDGET_MS:  # the kernel is taking earlier tests' networks apart
+        assert time.monotonic() < deadline
+    took = [took_ms(index) for index in islice(numbers, 11)]
+    assert statistics.median(took) < CREATE_BUDGET_MS, took
 
 
 def test_doctor_tries_a_whole_branch() -> None:

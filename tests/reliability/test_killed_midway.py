@@ -12,7 +12,7 @@ from core.engine.context import FAULT
 from core.errors import VertuiError
 from core.home import Home
 from tests.conftest import full
-from tests.guests import Guest
+from tests.guests import Guest, eventually
 
 STEPS = {
     "capture.read": "commit",
@@ -94,10 +94,7 @@ def check(client: Client, kept: str, running: set[int | None]) -> None:
 
 def settle_spares(client: Client) -> None:
     """Wait until the golden commit has spares enough to be forked from them."""
-    deadline = time.monotonic() + 60
-    while client.tree().waiting.spares < 4:  # two of it, and two of the trunk's head
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    assert eventually(lambda: client.tree().waiting.spares >= 4)  # two of it, and two of the trunk's head
 
 
 def settled(client: Client, pids: set[int]) -> set[int]:

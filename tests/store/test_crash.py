@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests.store.recorder import Call, Disk, Recorder, crashes
 from tests.store.states import KERNEL_PAGE, Bench, content, make_image, patched
 
 ROUNDS = 200 if full() else 2
+MOST_ROUNDS = 10 * ROUNDS  # by then enough was written
 LONGEST_LIFE_S = 0.5  # some thirty commits with their prunes, gcs and compactions
 MOST_ALIVE = 20  # commits kept between rounds
 PREFIXES, CRASHES = (1 << 30, 8) if full() else (6, 3)  # replayed, and ways of each, drawn by a seed
@@ -222,10 +222,11 @@ def test_kill_at_random_instants(tmp_path: Path) -> None:
     with subprocess.Popen(program, cwd=root, text=True, bufsize=1, stdin=pipe, stdout=pipe) as nursery:
         assert nursery.stdin and nursery.stdout
         lines: list[str] = []
-        for number in count():
-            if number >= ROUNDS and len(lines) > ROUNDS:
-                break
-            print(number * 1000, file=nursery.stdin, flush=True)
+        rounds = 0
+        while rounds < ROUNDS or len(lines) <= ROUNDS:
+            assert rounds < MOST_ROUNDS
+            print(rounds * 1000, file=nursery.stdin, flush=True)
+            rounds += 1
             pid = int(nursery.stdout.readline())
             time.sleep(dice.random() * LONGEST_LIFE_S)
             assert Path(f"/proc/{pid}/status").read_text().find("zombie") < 0, "it ended by itself"

@@ -16,7 +16,7 @@ from tests.conftest import full
 from tests.store.states import PAGES, Bench, content
 
 FLIPS = 1000 if full() else 16
-CATALOG_FLIPS = 1000 if full() else 200
+CATALOG_FLIPS = 1000 if full() else 200  # more than half of the file is room, where none is noticed
 CUTS = 1 if full() else 16  # every so many 4 KiB
 
 
@@ -131,7 +131,7 @@ def test_flipped_bits_of_the_catalog(tmp_path: Path) -> None:
             continue
         assert read == rows or problems, f"bit {bit} changed what the catalog says, and nobody noticed"
         found += bool(problems)
-    assert found > CATALOG_FLIPS // 8  # more than half of the file is room
+    assert found > CATALOG_FLIPS // 4
 
 
 def told(catalog: Catalog) -> list[object]:

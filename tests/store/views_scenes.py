@@ -283,8 +283,9 @@ async def killed(scene: Scene) -> None:
     slowest = 0.0
     for kill in range(KILLS):
         await asyncio.sleep(chance.random() * 0.3)
-        nursery = scene.held.holdings().children.get(NURSERY_KEY)
-        if kill % 3 == 2 and nursery:
+        if kill % 3 == 2:
+            while (nursery := scene.held.holdings().children.get(NURSERY_KEY)) is None:
+                await asyncio.sleep(0.01)
             os.kill(nursery, signal.SIGKILL)
             await asyncio.sleep(chance.random() * 0.02)
         began = time.monotonic()

@@ -60,7 +60,7 @@ def test_hostile_bytes_cost_little(hostile: bytes) -> None:
     for at in range(0, len(hostile), 65536):
         text.feed(hostile[at : at + 65536])
     text.feed(b"\n")
-    assert time.process_time() - started < 3.0
+    assert time.process_time() - started < 1.0
     assert len(text.rest) <= 4 * LONGEST_LINE
 
 

@@ -25,7 +25,6 @@ import sys
 from core.guest.agent.cgroup import WorkGroup
 from core.guest.agent.server import Server
 os.set_inheritable(int(sys.argv[1]), False)
-os.sync = lambda: None  # what this host's disks take is not the agent's
 Server(int(sys.argv[1]), WorkGroup(sys.argv[2])).run()
 """
 MEGABYTE = 1 << 20

@@ -90,7 +90,7 @@ def test_a_long_chain_with_stubs_stays_narrow_and_quick() -> None:
     branches = [branch(f"b{n}", f"c{n}", trunk=n == 4999) for n in range(5000)]
     started = time.process_time()
     graph = rows(tree(commits, branches))
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 1
     assert len(graph) == 10000
     assert max(row.lane for row in graph) == 1
 
