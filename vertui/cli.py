@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from core.errors import VertuiError
+from core.patience import check_slow
 from vertui.output import warn
 
 INTERRUPTED, BROKEN_PIPE, BUG = 130, 141, 70
@@ -19,6 +20,7 @@ QUICK = (["ls"], ["ls", "--json"], ["tree"], ["tree", "--json"])
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; the exit status. Every error ends here, as one line on standard error."""
     try:
+        check_slow()
         status = _invoke(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return status

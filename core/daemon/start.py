@@ -11,9 +11,10 @@ from typing import Any
 from core.daemon.unix import UnixConnection, connect_holder
 from core.errors import DaemonUnavailable, VertuiError
 from core.home import Home
+from core.patience import patient
 
-START_DEADLINE_S = 20.0  # imports and adoption of 100 machines on a busy two-core host
-END_DEADLINE_S = 20.0
+START_DEADLINE_S = patient(20.0)  # imports and adoption of 100 machines on a busy two-core host
+END_DEADLINE_S = patient(20.0)
 
 
 def ensure_daemon(home: Home) -> None:

@@ -20,13 +20,14 @@ from core.errors import Conflict, GuestFailed
 from core.guest.scripts import guest_script
 from core.guest.scripts.put import CHANGED_MEANWHILE
 from core.guest.streams import Exit, StreamName
+from core.patience import patient
 
 CLASHES_SHOWN = 50
 FRAME = struct.Struct("<QI")
 KINDS = {kind: bits for bits, kind in FILE_TYPES.items()}
 BLOCK_BYTES = 64 * 1024
 STDERR_BYTES = 4000
-DEADLINE_S = 600.0
+DEADLINE_S = patient(600.0)
 
 
 async def apply(

@@ -13,11 +13,12 @@ from core.errors import GuestFailed
 from core.guest.scripts import guest_script
 from core.guest.streams import Exit, StreamName
 from core.model import Process
+from core.patience import patient
 
 MOST_OUTPUT_BYTES = 512 << 20  # two million files; more is a guest that talks without end
 STDERR_BYTES = 2000
-WALK_DEADLINE_S = 600.0
-ASK_DEADLINE_S = 30.0
+WALK_DEADLINE_S = patient(600.0)
+ASK_DEADLINE_S = patient(30.0)
 PORT = re.compile(
     r"(?P<protocol>tcp|udp)\s+\S+\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s+\S+\s*(?P<users>.*)"
 )

@@ -27,15 +27,16 @@ from core.machine.arguments import CPU, MACHINE_TYPE
 from core.machine.protocol import Boot, Layer
 from core.model import Image, MachineSpec, Plan, check_name
 from core.network.addresses import MAX_INDEX
+from core.patience import patient
 from core.store.files import sync_directory
 from core.store.image_pages import TOUCHED
 from core.store.protocol import Label
 
 ACCELERATOR = "VERTUI_ACCEL"  # overrides the choice by booting
-BOOT_DEADLINES_S = {"kvm": 15.0}  # hardware boots in one second or never
-LONGEST_BOOT_S = 120.0  # emulation takes 4 to 30
-FIRST_FREEZE_S = 5.0  # a guest that is still starting its console takes longer than one at work
-PROMPT, PROMPT_DEADLINE_S = b"# ", 60.0  # what root's shell on the console prints when it is ready
+BOOT_DEADLINES_S = {"kvm": patient(15.0)}  # hardware boots in one second or never
+LONGEST_BOOT_S = patient(120.0)  # emulation takes 4 to 30
+FIRST_FREEZE_S = patient(5.0)  # a guest that is still starting its console takes longer than one at work
+PROMPT, PROMPT_DEADLINE_S = b"# ", patient(60.0)  # what root's shell on the console prints when it is ready
 TRIES = 2  # a boot that fails once under load is tried again
 BUILD_NETWORK = MAX_INDEX  # the network number of the one machine being built
 

@@ -14,12 +14,13 @@ from core.guest.client import AgentClient
 from core.guest.connection import Line
 from core.machine.protocol import Machine
 from core.network.protocol import Network
+from core.patience import patient
 
 CONSOLE_BYTES = 64 * 1024  # what a viewer sees of the past
 CONSOLE_WAITING = 256  # chunks a slow viewer may lag behind before it misses some
-FREEZE_S = 0.25  # a guest that cannot be frozen in this time is committed unquiesced
-AGAIN_DEADLINE_S = 15.0  # for an agent that its guest's init has to start again
-CONNECT_DEADLINE_S = 60.0  # eight children under emulation share two cores for their first answer
+FREEZE_S = patient(0.25)  # a guest that cannot be frozen in this time is committed unquiesced
+AGAIN_DEADLINE_S = patient(15.0)  # for an agent that its guest's init has to start again
+CONNECT_DEADLINE_S = patient(60.0)  # eight children under emulation share two cores for their first answer
 
 
 class Console:

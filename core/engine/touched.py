@@ -20,12 +20,13 @@ from core.machine.base import opened
 from core.machine.memory import resident_pages
 from core.model import PAGE_BYTES, Image
 from core.network.addresses import MAX_INDEX
+from core.patience import patient
 from core.store.files import write_atomic
 from core.store.image_pages import TOUCHED, touched_places
 from core.store.views.nodes import EXACT
 
 NETWORK = MAX_INDEX  # the network number of the machine that is watched: images are built one at a time
-LEARN_S = 60.0
+LEARN_S = patient(60.0)
 NO_PAGES = np.empty(0, np.uint32), np.empty((0, PAGE_BYTES), np.uint8)
 
 

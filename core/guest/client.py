@@ -16,11 +16,12 @@ from core.guest.connection import Connection, Line, request_frame
 from core.guest.identity import Identity
 from core.guest.streams import CommandStream
 from core.model import Command, Process
+from core.patience import patient
 
-ANSWER_DEADLINE_S = 10.0
+ANSWER_DEADLINE_S = patient(10.0)
 """Far above what a busy guest takes (milliseconds to a second), short enough for somebody waiting."""
 
-SYNC_DEADLINE_S = 10.0
+SYNC_DEADLINE_S = patient(10.0)
 """What the two syncs around a freeze may add to its own deadline."""
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import MachineFailed
+from core.patience import patient
 
-COMMAND_DEADLINE_S = 30.0  # a command takes milliseconds; a host that swaps may take seconds
+COMMAND_DEADLINE_S = patient(30.0)  # a command takes milliseconds; a host that swaps may take seconds
 READ_BYTES = 64 * 1024
 
 Answer = asyncio.Future[Any]

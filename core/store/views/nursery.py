@@ -16,10 +16,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.patience import patient
+
 READY, GO = b"ready", b"go"
 MOST_DESCRIPTORS = 8
 FIRST_HIGH = 64  # descriptors are moved above this before they take their places
-ANSWER_S = 1.0  # to fork takes 2 ms; one that is stopped must not hold up the holder
+ANSWER_S = patient(1.0)  # to fork takes 2 ms; one that is stopped must not hold up the holder
 
 
 def ask(nursery: socket.socket, descriptors: Sequence[int]) -> int | None:
