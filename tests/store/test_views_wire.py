@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from core.store.views import nodes, wire
+from core.store.views import nodes, questions, wire
 from core.store.views.nodes import LINE_BYTES, Nodes
 
 
@@ -71,3 +71,27 @@ def test_nodes_keep_their_numbers_when_the_server_is_replaced() -> None:
         assert [second.find(number) for number in (0, 1, 3, 16, 1 << 63)] == [None] * 5
     finally:
         os.close(table)
+
+
+def test_a_request_outlives_who_took_it() -> None:
+    """It lies in its thread's slot until the thread takes the next; no slot is another's, and an empty one is none."""
+    file = questions.make()
+    try:
+        slots = [questions.Questions(file).slot(number) for number in range(questions.SLOTS)]
+        assert [questions.left(slot) for slot in slots] == [None] * questions.SLOTS
+        for number, slot in enumerate(slots):
+            asked = request(15, bytes([number]) * number)
+            slot[: len(asked)] = asked
+        after = questions.Questions(file)
+        for number in range(questions.SLOTS):
+            found = questions.left(after.slot(number))
+            assert found is not None and wire.parse(found).body == bytes([number]) * number
+    finally:
+        os.close(file)
+
+
+@pytest.mark.parametrize("length", [0, 39, wire.REQUEST_BYTES + 1, 0xFFFFFFFF])
+def test_what_is_no_request_is_not_answered(length: int) -> None:
+    slot = memoryview(bytearray(wire.REQUEST_BYTES))
+    struct.pack_into("<I", slot, 0, length)
+    assert questions.left(slot) is None

@@ -20,11 +20,12 @@ from core.home import Home
 from core.machine.memory import runs_of
 from core.model import PAGE_BYTES
 from core.store.protocol import MEMORY
-from core.store.views import nodes, wire
+from core.store.views import nodes, questions, wire
 from core.store.views.mount import mount
 
 KEY = "views"  # the server among the holder's children, and /dev/fuse among its descriptors
 NODES_KEY = "views-nodes"
+QUESTIONS_KEY = "views-questions"
 NURSERY_KEY = "views-nursery"  # who forks the server's successors, and the holder's socket to it
 SOURCE = "core.store.views.source:StoredPages"
 HYDRATE_BYTES = 1 << 20  # read at once in the background: a cancel is felt after some milliseconds
@@ -52,7 +53,9 @@ class Views:
         """Mount and serve, or adopt what an earlier daemon left. Blocks for some ms. Unsupported without /dev/fuse."""
         if KEY not in holdings.kept:
             self._mount()
-        self._held.serve(KEY, self._argv("server"), self.log, (KEY, NODES_KEY), NURSERY_KEY)
+        elif QUESTIONS_KEY not in holdings.kept:  # mounted by a vertui that had none
+            self._keep(QUESTIONS_KEY, questions.make())
+        self._held.serve(KEY, self._argv("server"), self.log, (KEY, NODES_KEY, QUESTIONS_KEY), NURSERY_KEY)
         if NURSERY_KEY not in holdings.children:
             self._start_nursery()
 
@@ -112,14 +115,19 @@ class Views:
 
     def _mount(self) -> None:
         """The kept descriptor is the proof that all is mounted, so it is kept last."""
-        table = nodes.make()
         fuse = mount(self._home.views)
         try:
-            self._held.keep(NODES_KEY, table)
+            self._keep(NODES_KEY, nodes.make())
+            self._keep(QUESTIONS_KEY, questions.make())
             self._held.keep(KEY, fuse)
         finally:
             os.close(fuse)
-            os.close(table)
+
+    def _keep(self, key: str, made: int) -> None:
+        try:
+            self._held.keep(key, made)
+        finally:
+            os.close(made)
 
     def _start_nursery(self) -> None:
         """After the server, which is needed first. The holder forks no server by a socket with nobody behind."""

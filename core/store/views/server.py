@@ -1,11 +1,11 @@
 """The view server: answers /dev/fuse from a `PageSource`. It may be killed at any instant without hurting a reader.
 
-Every thread takes a request, answers it, and takes the next. Nothing the process knows is its own: node numbers lie in
-a memory file, requests it leaves unanswered stay with the kernel, and the first thing it does is to ask for those.
+Every thread takes a request, answers it, and takes the next. Nothing the process knows is its own: node numbers and the
+requests being answered lie in memory files, and the first thing a thread does is to answer what its forerunner left.
 
 Why it may be killed: the kernel copies requests and answers to and from this process's memory. When it meets a page
 that is not there while the process is being killed, it gives up, and the reader gets EIO. So both pass through buffers
-that were written to before.
+whose pages are there.
 Why no answer is short: to the kernel it would mean that the file ends there, and it would fill up with zeros. What a
 source leaves out is an error.
 """
@@ -26,14 +26,15 @@ from core.errors import VertuiError
 from core.model import PAGE_BYTES
 from core.store.views import wire
 from core.store.views.nodes import EXACT, MEDIA, NAME, Nodes
+from core.store.views.questions import SLOTS, Questions, left
 from core.store.views.wire import Attributes, Operation, Request
 
 if TYPE_CHECKING:  # its module imports the store, which only a server on the store needs
     from core.store.views.source import PageSource
 
-FUSE_FD, NODES_FD = 3, 4
+FUSE_FD, NODES_FD, QUESTIONS_FD = 3, 4, 5
 WORKERS = max(
-    2, min(4, os.cpu_count() or 1)
+    2, min(SLOTS, os.cpu_count() or 1)
 )  # two, so that one slow read holds up nobody; each decompresses on its own
 READAHEAD_BYTES = (
     32 * 1024
@@ -48,27 +49,29 @@ GONE, TRY_AGAIN = {errno.ENODEV}, {errno.ENOENT, errno.EINTR, errno.EAGAIN}
 class Server:
     """Answers requests; each thread calls `work`."""
 
-    def __init__(self, fuse: int, nodes: Nodes, source: "PageSource") -> None:
+    def __init__(self, fuse: int, nodes: Nodes, questions: Questions, source: "PageSource") -> None:
         self._fuse = fuse
         self._nodes = nodes
+        self._questions = questions
         self._source = source
         self._sizes: dict[tuple[str, str], int] = {}
 
     def run(self) -> None:
-        """Ask for what a predecessor left, then serve until the mount is gone."""
-        try:
-            os.write(self._fuse, wire.resend())
-        except OSError as error:
-            complain(f"this kernel sends nothing again (Linux 6.9 does): {error.strerror}")
-        for _ in range(WORKERS - 1):
-            threading.Thread(target=self.work, daemon=True).start()
-        self.work()
+        """Answer what a predecessor left, then serve until the mount is gone."""
+        for number in range(1, SLOTS):
+            threading.Thread(target=self.work, args=(number, number < WORKERS), daemon=True).start()
+        self.work(0)
 
-    def work(self) -> None:
-        """Answer one request after the other. A mistake of ours ends the process, not one thread of it."""
-        question, answer = touched(wire.REQUEST_BYTES), touched(wire.OUT_HEADER.size + LARGEST_READ_BYTES)
+    def work(self, number: int, on: bool = True) -> None:
+        """Answer the request that lies in a slot, and if `on`, one after the other. A mistake of ours ends the process,
+        not one thread of it.
+        """
+        question = self._questions.slot(number)
+        answer = touched(wire.OUT_HEADER.size + LARGEST_READ_BYTES)
         try:
-            while (size := self._next(question)) is not None:
+            if (request := left(question)) is not None:
+                self._serve(wire.parse(request), answer)
+            while on and (size := self._next(question)) is not None:
                 self._serve(wire.parse(question[:size]), answer)
         except BaseException:
             traceback.print_exc()
@@ -228,8 +231,8 @@ def factory(named: str) -> "Callable[[Path], PageSource]":
 
 
 def serve(source: "PageSource") -> None:
-    """Serve until the mount is gone, with /dev/fuse as descriptor 3 and the nodes as 4."""
-    Server(FUSE_FD, Nodes(NODES_FD), source).run()
+    """Serve until the mount is gone, with /dev/fuse as descriptor 3, the nodes as 4, and the questions as 5."""
+    Server(FUSE_FD, Nodes(NODES_FD), Questions(QUESTIONS_FD), source).run()
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ FIRST_INODE = 1 << 48  # far above other filesystems' numbers, for whoever looks
 
 ASYNC_READ, PARALLEL_DIROPS, MAX_PAGES, NO_OPENDIR = 1 << 0, 1 << 18, 1 << 22, 1 << 24
 KEEP_CACHE = 1 << 1  # FOPEN_KEEP_CACHE: all who open a view share its pages
-NOTIFY_STORE, NOTIFY_RESEND = 4, 7
+NOTIFY_STORE = 4
 
 IN_HEADER = struct.Struct("<IIQQ3IHH")  # length, opcode, unique, node, uid, gid, pid, extensions, padding
 OUT_HEADER = struct.Struct("<IiQ")  # length, error, unique
@@ -155,11 +155,6 @@ def listing(names: list[tuple[str, int, int]], offset: int, size: int) -> bytes:
             break
         found += record
     return found
-
-
-def resend() -> bytes:
-    """The notification that has the kernel ask again whatever a predecessor left unanswered."""
-    return OUT_HEADER.pack(OUT_HEADER.size, NOTIFY_RESEND, 0)
 
 
 def store(node: int, offset: int, size: int) -> bytes:
