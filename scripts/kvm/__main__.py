@@ -1,0 +1,79 @@
+"""Boot L1, print what it prints, and end as it ended: 0 when every step passed."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import l1
+
+from core.image.kernel import KERNEL_ARGS
+
+MEMORY = "6G"
+CPU = "EPYC,+svm,+npt,-avx,-avx2,-fma,-f16c"  # tcg computes AVX2 wrong
+CLOSING = re.compile(r"test-kvm: (\d+) passed, (\d+) failed")
+LONGEST_S = 5400.0
+
+
+def main() -> int:
+    """The exit status."""
+    shell = sys.argv[1:] == ["--shell"]
+    if sys.argv[1:] and not shell:
+        print("usage: scripts/test-kvm [--shell]", file=sys.stderr)
+        return 2
+    began = time.monotonic()
+    files, base = asyncio.run(l1.make_l1()), asyncio.run(l1.make_base())
+    tar = l1.payload(base, "shell" if shell else "test")
+    scratch = Path(tempfile.mkdtemp(dir=l1.KEPT))
+    try:
+        overlay = scratch / "root.qcow2"
+        backing = ["-F", "raw", "-b", str(files / "root.raw")]
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(overlay)], check=True)
+        argv = _qemu(files, overlay, tar)
+        status = subprocess.run(argv, check=False).returncode if shell else _follow(argv)
+    finally:
+        shutil.rmtree(scratch)
+        tar.unlink()
+    print(f"test-kvm: {'passed' if not status else 'FAILED'} in {time.monotonic() - began:.0f}s")
+    return status
+
+
+def _qemu(files: Path, overlay: Path, tar: Path) -> list[str]:
+    return [
+        "qemu-system-x86_64",
+        *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+        *("-machine", "q35,smm=off,vmport=off", "-accel", "tcg,thread=multi", "-cpu", CPU),
+        *("-smp", "2", "-m", MEMORY),
+        *("-kernel", str(files / "vmlinux"), "-initrd", str(files / "initrd")),
+        *("-append", f"{KERNEL_ARGS} tsc=reliable"),
+        *("-drive", f"if=virtio,format=qcow2,file={overlay},cache=unsafe"),
+        *("-drive", f"if=virtio,format=raw,file={tar},readonly=on"),
+        *("-device", "virtio-rng-pci", "-device", "virtio-serial-pci"),
+        *("-chardev", "stdio,id=console,signal=off", "-device", "virtconsole,chardev=console"),
+    ]
+
+
+def _follow(argv: list[str]) -> int:
+    """Print L1's console until it ends; 0 when its closing line says that nothing failed."""
+    passed = False
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as machine:
+        deadline = time.monotonic() + LONGEST_S
+        try:
+            assert machine.stdout
+            for line in machine.stdout:
+                print(line.decode(errors="replace").rstrip(), flush=True)
+                found = CLOSING.search(line.decode(errors="replace"))
+                passed = passed or bool(found and found[2] == "0")
+                if time.monotonic() > deadline:
+                    break
+        finally:
+            machine.kill()
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Make L1's root disk: Debian, its kernel's modules, the Python packages vertui imports, and our init.
+# usage: disk.sh TREE ROOTFS_TAR MODULES PACKAGES INIT DISK DISK_BYTES (TREE is scratch, removed by the caller)
+set -eu
+tree=$1 tar=$2 modules=$3 packages=$4 init=$5 disk=$6 bytes=$7
+
+mkdir "$tree"
+tar --extract --numeric-owner --exclude='./dev/*' --file="$tar" --directory="$tree"
+mkdir -p "$tree/usr/lib/modules" "$tree/opt/packages" "$tree/opt/vertui" "$tree/usr/lib/vertui"
+cp -R "$modules/." "$tree/usr/lib/modules"
+cp -R "$packages/." "$tree/opt/packages"
+install -m 755 "$init" "$tree/usr/lib/vertui/init" # where our initrd hands over
+chown -R 0:0 "$tree/usr/lib/modules" "$tree/opt" "$tree/usr/lib/vertui"
+truncate -s "$bytes" "$disk"
+mke2fs -q -F -t ext4 -O ^has_journal -b 4096 -m 0 -E lazy_itable_init=0,root_owner=0:0 -d "$tree" "$disk"
