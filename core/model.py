@@ -69,7 +69,7 @@ class MachineSpec:
 
 @dataclass(frozen=True)
 class Image:
-    """Kernel, initrd, root disk and spec, with the golden commit made once it had booted."""
+    """Kernel, initrd, root disk and spec, with the golden commit made once it had booted; `note` is advice."""
 
     id: str
     name: str
@@ -77,6 +77,7 @@ class Image:
     golden: str
     created: float
     size_bytes: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,9 @@ def _add_images(app: FastAPI, engine: Engine) -> None:
     async def build(request: body.BuildImage, request_id: str = RequestId) -> Any:
         recipe = Recipe(request.memory_bytes, request.vcpus, request.disk_bytes, tuple(request.packages))
         return await once(
-            engine, request_id, lambda: images.build_image(engine, request_id, request.name, recipe)
+            engine,
+            request_id,
+            lambda: images.build_image(engine, request_id, request.name, recipe, request.accelerator),
         )
 
     @app.post("/v1/images/cancel")

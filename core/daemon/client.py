@@ -7,6 +7,7 @@ Streams (exec, attach, console) are in `core.daemon.streams`.
 import contextlib
 import http.client
 import json
+import os
 import socket
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -138,8 +139,12 @@ class Client:
     # -- changing --------------------------------------------------------------------------------------------
 
     def build_image(self, name: str, options: JsonObject) -> Image:
-        """Build an image; options: memory_bytes, vcpus, disk_bytes, packages. Progress comes as events."""
-        return decode(Image, self._post("/v1/images", {"name": name, **options}))
+        """Build an image; options: memory_bytes, vcpus, disk_bytes, packages, accelerator. Progress comes as events.
+
+        VERTUI_ACCEL is the accelerator where none is named.
+        """
+        told = {"accelerator": os.environ.get("VERTUI_ACCEL") or None}
+        return decode(Image, self._post("/v1/images", {"name": name, **told, **options}))
 
     def cancel_build(self) -> None:
         """Interrupt the image build that is going on; whoever waits for it gets Conflict."""

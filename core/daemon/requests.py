@@ -15,6 +15,7 @@ class BuildImage(BaseModel):
     vcpus: int = 1
     disk_bytes: int = 4 << 30
     packages: list[str] = []
+    accelerator: Literal["kvm", "tcg"] | None = None
 
 
 class Up(BaseModel):

@@ -5,8 +5,10 @@ import shutil
 from importlib.metadata import version
 
 from core.engine.context import Engine
+from core.engine.images import better_accelerator
 from core.engine.memory import available_bytes
 from core.engine.pool import waiting
+from core.machine.accelerator import DEVICE, KVM, kvm_trouble
 from core.model import DaemonStatus, Finding
 from core.network import probe
 
@@ -58,11 +60,14 @@ def _fuse() -> Finding:
 
 
 def _kvm(engine: Engine) -> Finding:
-    """What the images' own boots showed; emulation is no fault, only slower."""
-    used = sorted({image.spec.accelerator for image in engine.catalog.images()})
-    opens = os.access("/dev/kvm", os.R_OK | os.W_OK)
+    images = engine.catalog.images()
+    better = next(filter(None, (better_accelerator(engine, image) for image in images)), "")
+    return kvm_finding({image.spec.accelerator for image in images}, kvm_trouble(), better)
+
+
+def kvm_finding(used: set[str], trouble: str | None, better: str) -> Finding:
+    """What the images' own boots showed. Emulation is no fault, only slower; but images made on KVM need it."""
     detail = (
-        f"/dev/kvm {'opens' if opens else 'does not open'}; images boot on {', '.join(used) or 'nothing yet'}"
+        f"images boot on {', '.join(sorted(used)) or 'nothing yet'}; {better or trouble or f'{DEVICE} opens'}"
     )
-    fix = "" if opens else "emulation is used; for speed: modprobe kvm_intel or kvm_amd, join group kvm"
-    return Finding("accelerator", True, detail, fix)
+    return Finding("accelerator", KVM not in used or trouble is None, detail, trouble or "")

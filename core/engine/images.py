@@ -23,26 +23,29 @@ from core.image.job import run_build, run_digest
 from core.image.kernel import KERNEL_ARGS
 from core.image.recipe import Recipe
 from core.machine import base as base_images
+from core.machine.accelerator import ACCELERATORS, KVM, TCG, kvm_trouble, require
 from core.machine.arguments import CPU, MACHINE_TYPE
 from core.machine.protocol import Boot, Layer
 from core.model import Image, MachineSpec, Plan, check_name
 from core.network.addresses import MAX_INDEX
 from core.patience import patient
-from core.store.files import sync_directory
+from core.store.files import sync_directory, write_atomic
 from core.store.image_pages import TOUCHED
 from core.store.protocol import Label
 
-ACCELERATOR = "VERTUI_ACCEL"  # overrides the choice by booting
-BOOT_DEADLINES_S = {"kvm": patient(15.0)}  # hardware boots in one second or never
+BOOT_DEADLINES_S = {KVM: patient(15.0)}  # hardware boots in one second or never
 LONGEST_BOOT_S = patient(120.0)  # emulation takes 4 to 30
 FIRST_FREEZE_S = patient(5.0)  # a guest that is still starting its console takes longer than one at work
 PROMPT, PROMPT_DEADLINE_S = b"# ", patient(60.0)  # what root's shell on the console prints when it is ready
-TRIES = 2  # a boot that fails once under load is tried again
+TRIES = 2  # an emulated boot that fails once under load is tried again
+KVM_FAILED = "kvm-failed"  # in an image's directory: why it does not run on KVM though that was tried
 BUILD_NETWORK = MAX_INDEX  # the network number of the one machine being built
 
 
-async def build_image(engine: Engine, request_id: str, name: str, recipe: Recipe) -> Image:
-    """Build an image, boot it, and make its golden commit.
+async def build_image(
+    engine: Engine, request_id: str, name: str, recipe: Recipe, accelerator: str | None = None
+) -> Image:
+    """Build an image, boot it on the accelerator, else on the first that boots, and make its golden commit.
 
     Requires a legal name. On success the image is there under that name; at once when its inputs are unchanged.
     On failure, or when interrupted at any point, nothing of it is left but cached downloads.
@@ -56,7 +59,7 @@ async def build_image(engine: Engine, request_id: str, name: str, recipe: Recipe
         if porter is None:
             raise DaemonUnavailable("the porter is gone: run `vertui daemon stop --all` and start again")
         try:
-            return await _build_once(engine, request_id, name, recipe, porter)
+            return await _build_once(engine, request_id, name, recipe, accelerator, porter)
         finally:
             os.close(porter)
     except asyncio.CancelledError:
@@ -74,16 +77,29 @@ async def cancel_build(engine: Engine) -> None:
     engine.building.cancel()
 
 
-async def _build_once(engine: Engine, request_id: str, name: str, recipe: Recipe, porter: int) -> Image:
-    wanted = _image_id(await run_digest(porter, recipe), name)
-    present = next((image for image in engine.catalog.images() if image.id == wanted), None)
+async def _build_once(
+    engine: Engine, request_id: str, name: str, recipe: Recipe, accelerator: str | None, porter: int
+) -> Image:
+    digest_ = await run_digest(porter, recipe)
+    wanted = _image_id(digest_, name, accelerator)
+    present = _present(engine, digest_, name, accelerator)
     if present and await _whole(engine, present):
         await _learn(engine, present)
         return present
     if present:
         remove_image(engine, present.id)  # refused, by name, while a branch still needs what is left of it
     async with operation(engine, request_id, "image build", f"build image {name}"):
-        return await _build(engine, name, recipe, wanted, porter)
+        return await _build(engine, name, recipe, wanted, accelerator, porter)
+
+
+def _present(engine: Engine, digest_: str, name: str, accelerator: str | None) -> Image | None:
+    """The image of these inputs under this name, on that accelerator if one is named."""
+    ids = {_image_id(digest_, name, one) for one in (None, *ACCELERATORS)}
+    for image in engine.catalog.images():
+        if image.id in ids and image.name == name and accelerator in (None, image.spec.accelerator):
+            return image
+    wanted = _image_id(digest_, name, accelerator)
+    return next((image for image in engine.catalog.images() if image.id == wanted), None)
 
 
 async def _learn(engine: Engine, image: Image) -> None:
@@ -103,11 +119,13 @@ async def _whole(engine: Engine, image: Image) -> bool:
     return True
 
 
-def _image_id(digest_: str, name: str) -> str:
-    return f"{name}-{digest_[:16]}"
+def _image_id(digest_: str, name: str, accelerator: str | None) -> str:
+    return f"{name}-{digest_[:16]}" + (f"-{accelerator}" if accelerator else "")
 
 
-async def _build(engine: Engine, name: str, recipe: Recipe, image: str, porter: int) -> Image:
+async def _build(
+    engine: Engine, name: str, recipe: Recipe, image: str, accelerator: str | None, porter: int
+) -> Image:
     def progress(step: str, fraction: float) -> None:
         engine.publish("progress", name, step, fraction)
 
@@ -117,7 +135,7 @@ async def _build(engine: Engine, name: str, recipe: Recipe, image: str, porter: 
     work.mkdir(mode=0o700)
     try:
         await run_build(porter, recipe, work, engine.home.cache, progress)
-        made = await _boot_and_commit(engine, name, recipe, image, work, progress)
+        made = await _boot_and_commit(engine, name, recipe, image, accelerator, work, progress)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     progress("learning what a fork touches first", 0.9)
@@ -127,27 +145,46 @@ async def _build(engine: Engine, name: str, recipe: Recipe, image: str, porter: 
 
 
 async def _boot_and_commit(
-    engine: Engine, name: str, recipe: Recipe, image: str, work: Path, progress: Progress
+    engine: Engine,
+    name: str,
+    recipe: Recipe,
+    image: str,
+    accelerator: str | None,
+    work: Path,
+    progress: Progress,
 ) -> Image:
-    wanted = os.environ.get(ACCELERATOR)
-    candidates = (
-        [wanted]
-        if wanted
-        else (["kvm"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else []) + ["tcg"] * TRIES
-    )
     failure: Exception = MachineFailed("no accelerator")
-    for accelerator in candidates:
-        progress(f"booting on {accelerator}", 0.0)
-        spec = MachineSpec(
-            MACHINE_TYPE, CPU, accelerator, recipe.memory_bytes, recipe.vcpus, recipe.disk_bytes
-        )
+    for tried in _candidates(accelerator):
+        progress(f"booting on {tried}", 0.0)
+        spec = MachineSpec(MACHINE_TYPE, CPU, tried, recipe.memory_bytes, recipe.vcpus, recipe.disk_bytes)
         try:
             async with _booted(engine, spec, work) as live:
                 progress("making the golden commit", 0.5)
                 return await _golden(engine, name, image, work, spec, live)
         except (MachineFailed, GuestFailed) as error:
             failure = error
+            if tried == KVM:
+                progress(f"it does not boot on kvm: {error}", 0.0)
+                write_atomic(work / KVM_FAILED, str(error).encode())
     raise MachineFailed(f"image {name} does not boot: {failure}")
+
+
+def _candidates(accelerator: str | None) -> list[str]:
+    """What a boot is tried on, in this order. Unsupported when that cannot be had."""
+    if accelerator:
+        require(accelerator)
+        return [accelerator] * (TRIES if accelerator == TCG else 1)
+    return ([] if kvm_trouble() else [KVM]) + [TCG] * TRIES
+
+
+def better_accelerator(engine: Engine, image: Image) -> str:
+    """What to do for an image that emulation runs though KVM can be had; empty when nothing is."""
+    tried = (engine.home.images / image.id / KVM_FAILED).exists()
+    if image.spec.accelerator == KVM or tried or kvm_trouble():
+        return ""
+    return (
+        f"image {image.name} is emulated, and KVM is here: vertui image build {image.name} --accelerator kvm"
+    )
 
 
 @asynccontextmanager

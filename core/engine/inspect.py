@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from core.catalog import BranchRow
 from core.engine.context import Engine
-from core.engine.images import image_bytes
+from core.engine.images import better_accelerator, image_bytes
 from core.engine.live import Live
 from core.engine.memory import pss_bytes
 from core.engine.pool import waiting
@@ -25,7 +25,10 @@ async def tree(engine: Engine) -> Tree:
         replace(commit, parents=parents)
         for commit, parents in kept(engine.catalog.commits(), engine.catalog.commits(deleted=True))
     )
-    images = tuple(replace(image, size_bytes=image_bytes(engine, image)) for image in engine.catalog.images())
+    images = tuple(
+        replace(image, size_bytes=image_bytes(engine, image), note=better_accelerator(engine, image))
+        for image in engine.catalog.images()
+    )
     name = next((row.name for row in rows if row.id == trunk), None)
     return Tree(tuple(branches), commits, images, name, await asyncio.to_thread(waiting, engine))
 

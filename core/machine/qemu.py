@@ -17,6 +17,7 @@ from core.daemon.held import Held
 from core.errors import MachineFailed
 from core.home import Home
 from core.machine import blocks, memory
+from core.machine.accelerator import require
 from core.machine.arguments import DEVICES_FD, arguments
 from core.machine.base import Base
 from core.machine.memory import GuestMemory, Pages, Runs, Table
@@ -45,6 +46,7 @@ class QemuHypervisor:
         self, machine: str, spec: MachineSpec, base: Base, tap: int, layer: Layer, boot: Boot | None = None
     ) -> "QemuMachine":
         """A paused machine on `base` that will write `layer`: ready to load, or with `boot` ready to boot."""
+        require(spec.accelerator)
         devices = _memfd()
         try:
             pid = await asyncio.to_thread(self._spawn, machine, spec, base, tap, layer, boot, devices)

@@ -8,6 +8,7 @@ mkdir "$tree"
 tar --extract --numeric-owner --exclude='./dev/*' --file="$tar" --directory="$tree"
 mkdir -p "$tree/usr/lib/modules" "$tree/opt/packages" "$tree/opt/vertui" "$tree/usr/lib/vertui"
 cp -R "$modules/." "$tree/usr/lib/modules"
+chroot "$tree" depmod "$(ls "$modules")"
 cp -R "$packages/." "$tree/opt/packages"
 install -m 755 "$init" "$tree/usr/lib/vertui/init" # where our initrd hands over
 chown -R 0:0 "$tree/usr/lib/modules" "$tree/opt" "$tree/usr/lib/vertui"

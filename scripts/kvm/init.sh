@@ -2,6 +2,7 @@
 # PID 1 of L1: what vertui needs of a host, then the main job, then the end. The source and Debian's base come as a tar
 # on the second disk.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=linux
+exec < /dev/hvc0 > /dev/hvc0 2>&1 # the kernel opened no console: its driver is a module
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 tmpfs /run

@@ -100,8 +100,6 @@ async def _unpack_modules(work: Path) -> None:
     raw = work / "kernel"
     for package in (work / "debs").glob("*.deb"):
         await run(["dpkg-deb", "-x", str(package), str(raw)])
-    version = next((raw / "lib/modules").iterdir()).name
-    await run([str(raw / "bin/busybox"), "depmod", "-b", str(raw), version])
     (raw / "lib/modules").rename(work / "all-modules")
     shutil.rmtree(raw)
 
@@ -114,7 +112,7 @@ def _requirements() -> list[str]:
 def _libraries(target: Path) -> None:
     """What vertui imports, for L1's Python, whatever Python runs this."""
     platforms = [f"--platform={name}" for name in PLATFORMS]
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", f"--target={target}"]
+    pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", f"--target={target}"]
     only = ["--only-binary=:all:", f"--python-version={PYTHON}", *platforms]
     subprocess.run([*pip, *only, *_requirements()], check=True)
 

@@ -19,7 +19,9 @@ VERTUI = str(Path(sys.executable).with_name("vertui"))
 
 def test_the_same_inputs_again_are_instant(home: Home, client: Client) -> None:
     before = client.tree().images
-    assert client.build_image("base", {}) == client.build_image("base", {})
+    made = client.build_image("base", {})
+    assert made == client.build_image("base", {})
+    assert made == client.build_image("base", {"accelerator": made.spec.accelerator})
     assert client.tree().images == before
 
 
@@ -32,7 +34,13 @@ def test_a_damaged_image_is_built_again_unless_a_branch_needs_it(home: Home, cli
 
 
 def test_bad_inputs_are_refused(client: Client) -> None:
-    for options in ({"memory_bytes": 1}, {"vcpus": 0}, {"disk_bytes": 1}, {"packages": ["no such package!"]}):
+    for options in (
+        {"memory_bytes": 1},
+        {"vcpus": 0},
+        {"disk_bytes": 1},
+        {"packages": ["no such package!"]},
+        {"accelerator": "fast"},
+    ):
         with pytest.raises(UsageError):
             client.build_image("other", options)
     with pytest.raises(UsageError):

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from core.errors import UsageError, VertuiError
+from core.machine.accelerator import ACCELERATORS
 from core.model import Image
 from vertui.commands.options import DryRun, Json, Yes, new_app
-from vertui.output import Row, say_json, say_table, warn
+from vertui.output import Row, say_json, say_table, styled, warn
 from vertui.progress import progress
 from vertui.session import connect, settle
 from vertui.text import age, short, size
@@ -45,6 +46,15 @@ def build(
     packages: Annotated[
         list[str] | None, typer.Option("--package", "-p", help="An extra Debian package; may be repeated.")
     ] = None,
+    accelerator: Annotated[
+        str | None,
+        typer.Option(
+            "--accelerator",
+            metavar="kvm|tcg",
+            envvar="VERTUI_ACCEL",
+            help="Boot on this one, instead of the first that boots.",
+        ),
+    ] = None,
 ) -> None:
     """Build a Debian image and boot it once. The same inputs again: instant.
 
@@ -58,6 +68,7 @@ def build(
         "vcpus": vcpus,
         "disk_bytes": parse_size(disk),
         "packages": packages,
+        "accelerator": _accelerator(accelerator),
     }
     client = connect()
     started = time.monotonic()
@@ -86,6 +97,8 @@ def list_images(json: Json = False) -> None:
     else:
         now = time.time()
         say_table(HEADER, [_row(one, now) for one in images])
+        for note in filter(None, (one.note for one in images)):
+            print(styled(note, "dim"))
 
 
 @image.command()
@@ -99,6 +112,12 @@ def rm(
     plan = client.plan_remove_image(name)
     if settle(client, plan, yes, dry_run):
         print(f"removed image {name}")
+
+
+def _accelerator(text: str | None) -> str | None:
+    if text and text not in ACCELERATORS:
+        raise UsageError(f"'{text[:40]}' is no accelerator: kvm or tcg")
+    return text or None
 
 
 def parse_size(text: str | None) -> int | None:
