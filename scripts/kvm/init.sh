@@ -1,6 +1,5 @@
 #!/bin/bash
-# PID 1 of L1: what vertui needs of a host, then the main job, then the end. The source and Debian's base come as a tar
-# on the second disk.
+# PID 1 of L1: what vertui needs of a host, then the main job, then the end.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=linux
 exec < /dev/hvc0 > /dev/hvc0 2>&1 # the kernel opened no console: its driver is a module
 mount -t proc proc /proc
@@ -19,7 +18,6 @@ for module in kvm-amd fuse tun veth loop nf_tables; do
     modprobe "$module" || echo "l1: no module $module"
 done
 
-tar -xf /dev/vdb -C /opt/vertui
 export PYTHONPATH=/opt/vertui:/opt/packages PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1
 export VERTUI_HOME=/root/home VERTUI_SLOW=20
 cd /opt/vertui

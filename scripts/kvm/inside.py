@@ -55,8 +55,9 @@ class Job:
 
     def image(self) -> None:
         """An image boots on KVM, with two vCPUs, and has its golden commit."""
-        (self.home.root).mkdir(exist_ok=True)
-        self.home.cache.symlink_to("/opt/vertui/cache")
+        self.home.make()
+        for base in Path("/opt/vertui/cache").iterdir():
+            base.rename(self.home.cache / base.name)
         ensure_daemon(self.home)
         for key in ("pool.machines", "pool.spares"):
             self.client.change_setting(key, "0")

@@ -51,7 +51,7 @@ async def make_l1() -> Path:
         scratch.mkdir()
         made = work / "l1"
         made.mkdir()
-        inputs = [work / "rootfs.tar", work / "all-modules", work / "libraries", HERE / "init.sh"]
+        inputs = [work / "rootfs.tar", work / "all-modules", work / "libraries"]
         words = [scratch / "tree", *inputs, made / "root.raw", DISK_BYTES]
         await run(alone(["sh", str(HERE / "disk.sh"), *map(str, words)], scratch))
         shutil.copyfile(work / "vmlinux", made / "vmlinux")
@@ -91,7 +91,7 @@ def payload(base: Path, job: str) -> Path:
 
 def _digest() -> str:
     """Names L1's disk by what goes into it."""
-    parts = [*PACKAGES, *_requirements(), (HERE / "disk.sh").read_text(), (HERE / "init.sh").read_text()]
+    parts = [*PACKAGES, *_requirements(), (HERE / "disk.sh").read_text()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
