@@ -1,0 +1,36 @@
+"""`resumable` is one rule: every state of a branch, every state of its head."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.model import Branch, BranchState, Commit, CommitState, Origin
+from core.resume import resumable, starting_point
+
+GOLDEN = Commit("a" * 64, "s", (), "", "base-1", "golden", 0.0, CommitState.SEALED, quiesced=True)
+FIRST = replace(GOLDEN, id="b" * 64, parents=(GOLDEN.id,), branch="main")
+HEAD = replace(GOLDEN, id="c" * 64, parents=(FIRST.id,), branch="main")
+MAIN = Branch("1", "main", BranchState.SUSPENDED, "", "base-1", HEAD.id, None, None, 0.0)
+STARTED = (BranchState.RUNNING, BranchState.STARTING)
+
+
+@pytest.mark.parametrize("state", BranchState)
+@pytest.mark.parametrize("head", CommitState)
+def test_every_branch_that_does_not_run_can_be_resumed(state: BranchState, head: CommitState) -> None:
+    reason = resumable(replace(MAIN, state=state), (GOLDEN, FIRST, replace(HEAD, state=head)))
+    assert (reason is None) == (state not in STARTED), reason
+
+
+def test_a_gone_head_stands_back_for_its_nearest_sealed_ancestor() -> None:
+    gone = replace(HEAD, state=CommitState.GONE)
+    assert starting_point(MAIN, (GOLDEN, FIRST, HEAD)) == HEAD
+    assert starting_point(MAIN, (GOLDEN, FIRST, gone)) == FIRST
+    assert starting_point(MAIN, (GOLDEN, replace(FIRST, state=CommitState.GONE), gone)) == GOLDEN
+    assert starting_point(MAIN, (GOLDEN, gone)) == GOLDEN, "its line back was pruned for good"
+    assert starting_point(MAIN, (gone,)) is None
+
+
+def test_a_refusal_names_what_helps() -> None:
+    gone, foreign = replace(HEAD, state=CommitState.GONE), replace(HEAD, origin=Origin.FOREIGN)
+    assert "vertui prune main" in (resumable(MAIN, (gone,)) or "")
+    assert f"vertui fork {HEAD.id[:12]} --trust" in (resumable(MAIN, (GOLDEN, foreign)) or "")
