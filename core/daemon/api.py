@@ -91,11 +91,11 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
 
     @app.get("/v1/branches/{branch}/commands")
     async def commands(branch: str) -> list[Command]:
-        return await (await engine.machine(branch).agent()).ps()
+        return await (await engine.agent(branch)).ps()
 
     @app.get("/v1/branches/{branch}/processes")
     async def processes(branch: str) -> list[Process]:
-        return await (await engine.machine(branch).agent()).processes()
+        return await (await engine.agent(branch)).processes()
 
     @app.get("/v1/branches/{branch}/console")
     async def console(branch: str) -> Response:

@@ -27,9 +27,8 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
     async def exec_(socket: WebSocket) -> None:
         async with _request(socket) as fields:
             request = _exec_request(fields)
-            live = engine.machine(request.branch)
             line = len(request.argv) == 1 and any(blank in request.argv[0] for blank in " \t\n")
-            stream = await (await live.agent()).exec(
+            stream = await (await engine.agent(request.branch)).exec(
                 request.argv[0] if line else request.argv,
                 env=request.env,
                 cwd=request.cwd,
@@ -49,7 +48,7 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
         async with _request(socket) as fields:
             offsets = (_number(fields, "stdout_offset"), _number(fields, "stderr_offset"))
             branch = str(fields.get("branch"))
-            stream = await (await engine.machine(branch).agent()).attach(_number(fields, "id"), *offsets)
+            stream = await (await engine.agent(branch)).attach(_number(fields, "id"), *offsets)
             await _follow(socket, stream)
 
     @app.websocket("/v1/console")

@@ -23,7 +23,7 @@ def make_layer(engine: Engine, image_directory: Path, layer: str) -> None:
     try:
         shutil.copyfile(image_directory / "empty.qcow2", engine.store.layer_path(layer))
     except FileNotFoundError as error:
-        raise Damaged(f"image {image_directory.name} lacks empty.qcow2: build it again") from error
+        raise _lacks(image_directory, "empty.qcow2") from error
     except OSError as error:
         engine.store.layer_path(layer).unlink(missing_ok=True)
         raise disk_error(error, engine.store.layer_path(layer)) from error
@@ -32,7 +32,16 @@ def make_layer(engine: Engine, image_directory: Path, layer: str) -> None:
 def check_root(image_directory: Path) -> None:
     """Damaged without the image's disk: its machines would start, and miss it when they read further."""
     if not (image_directory / ROOT).exists():
-        raise Damaged(f"image {image_directory.name} lacks {ROOT}: build it again")
+        raise _lacks(image_directory, ROOT)
+
+
+def _lacks(image_directory: Path, file: str) -> Damaged:
+    """All commits of an image have pages in its files: building it again does not bring them back."""
+    name = image_directory.name.rpartition("-")[0]
+    return Damaged(
+        f"image {name} lacks {file}, and so do all its branches: `vertui prune` them, `vertui trash empty`, and"
+        f" `vertui image build {name}` makes it again"
+    )
 
 
 async def base_of(engine: Engine, commit: str) -> Base:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 from core.catalog import BranchRow
 from core.engine.bases import make_layer
@@ -13,6 +14,7 @@ from core.engine.operations import Record, operation, refuse
 from core.engine.start import end, start_again
 from core.errors import Conflict, VertuiError
 from core.model import BranchState, Commit, CommitState, Committed, MachineSpec
+from core.resume import nearest_kept, resumable
 from core.store.protocol import Captured
 
 
@@ -121,18 +123,38 @@ async def pause(engine: Engine, request_id: str, name: str) -> BranchRow:
 
 
 async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
-    """Let a paused branch run on, or start one without a machine from its head. On failure it stays as it was."""
+    """Let a paused branch run on, or start one without a machine from its head. On failure it stays as it was.
+
+    When the head is gone, its nearest ancestor that is not is the head from then on; the branch's reason says so.
+    """
     row = engine.branch(name)
-    if row.state in (BranchState.RUNNING, BranchState.STARTING):
-        raise Conflict(f"branch {row.name} is {row.state} already")
+    if refusal := resumable(row.shown(), engine.commits()):
+        raise Conflict(refusal)
     async with operation(engine, request_id, "resume", f"resume {row.name}") as record:
         live = engine.live.get(row.id)
         if live is None:
-            return await start_again(engine, row)
+            return await _start_from_what_is_left(engine, row, record)
         async with live.lock:
             await live.resume()
         record.inverse = {"pause": [row.id]}
         return engine.set_branch(row.id, state=BranchState.RUNNING, reason="")
+
+
+async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: Record) -> BranchRow:
+    start = nearest_kept(row.head, engine.commits())
+    if start is None or start.id == row.head:
+        return await start_again(engine, row)
+    reason = (
+        f"started from {start.id[:12]}: its head {row.head[:12]} is gone, it was in memory when the host died"
+    )
+    engine.catalog.change_branch(row.id, head=start.id)
+    try:
+        await start_again(engine, replace(row, head=start.id))
+    except VertuiError:
+        engine.catalog.change_branch(row.id, head=row.head)
+        raise
+    record.summary = f"resume {row.name}: {reason}"
+    return engine.set_branch(row.id, reason=reason)
 
 
 async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:

@@ -21,7 +21,7 @@ from core.engine import guests
 from core.engine.context import Engine
 from core.engine.points import State, known_paths, states_of
 from core.errors import Damaged, NotFound, Unsupported, UsageError
-from core.graph import Graph
+from core.graph import Graph, Ref
 from core.store.hashing import Hashes, page_hashes
 
 T = TypeVar("T")
@@ -168,8 +168,12 @@ async def diff_siblings(engine: Engine, refs: Sequence[str], asked: Asked) -> di
     """Which files differ among REFs, each against the commit all come from:
     `{"base", "refs", "rows": [{path, cells: [{kind, change} or null]}], "notes"}`; equal `change` numbers in a row
     are the same change."""
+    named: dict[Ref, str] = {}
+    for ref in refs:
+        named.setdefault(engine.resolve(ref), ref)
+    refs = list(named.values())
     if len(refs) < 2:
-        raise UsageError("name at least two REFs to compare with each other")
+        raise UsageError("name at least two different REFs to compare with each other")
     base = merge_base(engine, refs)
     async with states_of(engine, (base, *refs)) as (root, *siblings):
 

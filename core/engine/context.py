@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,13 @@ from core.engine.live import Live
 from core.engine.members import Members
 from core.engine.reaping import Reaping
 from core.errors import Conflict, NotFound
-from core.graph import Ref, resolve
+from core.graph import Ref, kept, resolve
+from core.guest.client import AgentClient
 from core.home import Home
 from core.machine.protocol import Hypervisor, Layer
-from core.model import Event, Image, Plan
+from core.model import BranchState, Commit, CommitState, Event, Image, Plan
 from core.network import HubNetwork
+from core.resume import nearest_kept
 from core.store.protocol import PageStore
 from core.store.views.keeper import Views
 
@@ -147,12 +149,21 @@ class Engine:
         """The live machine of a branch; Conflict says why there is none."""
         row = self.branch(name)
         live = self.live.get(row.id)
+        if live is None and row.state is BranchState.STARTING:
+            raise Conflict(f"branch {row.name} is starting: it will run by itself")
         if live is None:
             reason = f" ({row.reason})" if row.reason else ""
             raise Conflict(
                 f"branch {row.name} is {row.state}{reason}: `vertui resume {row.name}` starts it from its head"
             )
         return live
+
+    async def agent(self, name: str) -> AgentClient:
+        """The line to a branch's guest; Conflict says what lets it run."""
+        row, live = self.branch(name), self.machine(name)
+        if row.state is BranchState.PAUSED:
+            raise Conflict(f"branch {row.name} is paused: `vertui resume {row.name}` lets it run on")
+        return await live.agent()
 
     def image(self, name: str | None) -> Image:
         """The image of that name or id; without a name the newest."""
@@ -165,6 +176,23 @@ class Engine:
         if not found:
             raise NotFound(f"no image '{name[:40]}': `vertui image ls` lists those there are")
         return found[0]
+
+    def commits(self) -> tuple[Commit, ...]:
+        """The commits outside the trash, each with its nearest kept ancestors as its parents."""
+        found = kept(self.catalog.commits(), self.catalog.commits(deleted=True))
+        return tuple(replace(commit, parents=parents) for commit, parents in found)
+
+    def check_there(self, commit: Commit) -> None:
+        """Conflict for a commit whose content is gone, naming what starts from the nearest that is not."""
+        if commit.state is not CommitState.GONE:
+            return
+        left = nearest_kept(commit.id, self.commits())
+        branch = next((row.name for row in self.catalog.branches() if row.head == commit.id), None)
+        again = f"resume {branch}" if branch else f"fork {left.id[:12]}" if left else "image build"
+        from_ = f" from {left.id[:12]}, its nearest ancestor that is not" if left else ""
+        raise Conflict(
+            f"commit {commit.id[:12]} is gone, it was in memory when the host died: `vertui {again}` starts{from_}"
+        )
 
     def layer(self, layer: str) -> Layer:
         """A disk layer by its id."""

@@ -93,6 +93,7 @@ async def fork(
     async with AsyncExitStack() as stack:
         ready = await stack.enter_async_context(running(engine, found.commit, 0 if live else n, began))
         if live is None and not ready:  # nothing waits on a commit that is not trusted
+            engine.check_there(engine.catalog.commit(found.commit))
             check_trusted(trusted(engine, found.commit) if trust else engine.catalog.commit(found.commit))
         if not ready:
             await _check_room(engine, n, live)

@@ -12,7 +12,6 @@ from core.engine.live import Live
 from core.engine.memory import pss_bytes
 from core.engine.pool import waiting
 from core.errors import VertuiError
-from core.graph import kept
 from core.model import Branch, Tree
 
 
@@ -21,16 +20,12 @@ async def tree(engine: Engine) -> Tree:
     trunk = engine.catalog.setting("trunk")
     rows = engine.catalog.branches()
     branches = await asyncio.gather(*(branch(engine, row, trunk) for row in rows))
-    commits = tuple(
-        replace(commit, parents=parents)
-        for commit, parents in kept(engine.catalog.commits(), engine.catalog.commits(deleted=True))
-    )
     images = tuple(
         replace(image, size_bytes=image_bytes(engine, image), note=better_accelerator(engine, image))
         for image in engine.catalog.images()
     )
     name = next((row.name for row in rows if row.id == trunk), None)
-    return Tree(tuple(branches), commits, images, name, await asyncio.to_thread(waiting, engine))
+    return Tree(tuple(branches), engine.commits(), images, name, await asyncio.to_thread(waiting, engine))
 
 
 async def branch(engine: Engine, row: BranchRow, trunk: str | None = None) -> Branch:

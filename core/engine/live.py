@@ -141,7 +141,7 @@ class Live:
     async def agent(self) -> AgentClient:
         """The line to the guest; one that was lost is made again. Conflict while the branch is paused."""
         if self._paused is not None:
-            raise Conflict("the branch is paused: `vertui resume` lets it run on")
+            raise Conflict("the branch is paused: `vertui resume BRANCH` lets it run on")
         async with self._connecting:
             if self._agent is None or self._agent.lost:
                 await self._close_agent()

@@ -14,7 +14,7 @@ from core.engine.trash import empty, purge
 from core.engine.warm import let_go
 from core.errors import Conflict
 from core.graph import Graph
-from core.model import Commit, Operation, Plan
+from core.model import Commit, CommitState, Operation, Plan
 
 SHOWN_FILES = 20  # of what a plan lists one by one; the rest are counted
 PLANS_KEPT = 100  # shown and neither executed nor refused
@@ -55,6 +55,8 @@ async def _lacks(engine: Engine, winner: BranchRow, old: BranchRow) -> tuple[lis
     if base is None:
         return [f"{winner.name} and {old.name} have no commit in common"], ()
     commits = graph.between(winner.head, old.head)
+    if old.id not in engine.live and engine.catalog.commit(old.head).state is CommitState.GONE:
+        return [f"{old.name} is gone with what it did: it was still in memory when the host died"], ()
     changed = await compare.diff(engine, base, old.name)
     files = tuple(str(entry["path"]) for entry in changed["entries"])
     if not commits and not files:

@@ -53,6 +53,7 @@ async def _state(engine: Engine, ref: str) -> AsyncIterator[State]:
     live = engine.live.get(row.id) if row else None
     if live is None:
         await engine.sealer.sealed(found.commit)
+        engine.check_there(engine.catalog.commit(found.commit))
     with engine.store.pinned(live.machine.disk_base if live else found.commit):
         state = await (_stored(engine, ref, found.commit) if live is None else _point(engine, ref, live))
         with state.disk:

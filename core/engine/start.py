@@ -13,10 +13,10 @@ from core.engine.live import FREEZE_S, Live
 from core.engine.members import Warm
 from core.engine.transfer import check_trusted
 from core.engine.warm import end_machine, end_warm, start_warm
-from core.errors import Conflict, MachineFailed, VertuiError
+from core.errors import MachineFailed, VertuiError
 from core.guest.identity import make_identity
 from core.machine.memory import Pages, Table
-from core.model import BranchState, CommitState, Image
+from core.model import BranchState, Image
 from core.store.protocol import Captured
 
 
@@ -42,8 +42,7 @@ def source_of(engine: Engine, commit_id: str) -> Source:
     hot one's lies in RAM: have the store keep its layers while it is loaded, for it may be sealed meanwhile.
     """
     commit = engine.catalog.commit(commit_id)
-    if commit.state is CommitState.GONE:
-        raise Conflict(f"commit {commit_id[:12]} was still hot when the host died: fork one of its ancestors")
+    engine.check_there(commit)
     check_trusted(commit)
     image = engine.image(commit.image)
     if hot := engine.sealer.hot(commit_id):

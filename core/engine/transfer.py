@@ -21,8 +21,7 @@ async def export(engine: Engine, ref: str) -> AsyncIterator[AsyncIterator[bytes]
     wanted = engine.resolve(ref).commit
     await engine.sealer.sealed(wanted)
     commit = engine.catalog.commit(wanted)
-    if commit.state is not CommitState.SEALED:
-        raise Conflict(f"commit {commit.id[:12]} is {commit.state}, not sealed: it cannot be exported")
+    engine.check_there(commit)
     with engine.store.staging() as path:
         await asyncio.to_thread(engine.store.export, commit.id, path)
         yield _pieces(path)

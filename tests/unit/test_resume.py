@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from core.model import Branch, BranchState, Commit, CommitState, Origin
-from core.resume import resumable, starting_point
+from core.resume import nearest_kept, resumable
 
 GOLDEN = Commit("a" * 64, "s", (), "", "base-1", "golden", 0.0, CommitState.SEALED, quiesced=True)
 FIRST = replace(GOLDEN, id="b" * 64, parents=(GOLDEN.id,), branch="main")
@@ -23,11 +23,10 @@ def test_every_branch_that_does_not_run_can_be_resumed(state: BranchState, head:
 
 def test_a_gone_head_stands_back_for_its_nearest_sealed_ancestor() -> None:
     gone = replace(HEAD, state=CommitState.GONE)
-    assert starting_point(MAIN, (GOLDEN, FIRST, HEAD)) == HEAD
-    assert starting_point(MAIN, (GOLDEN, FIRST, gone)) == FIRST
-    assert starting_point(MAIN, (GOLDEN, replace(FIRST, state=CommitState.GONE), gone)) == GOLDEN
-    assert starting_point(MAIN, (GOLDEN, gone)) == GOLDEN, "its line back was pruned for good"
-    assert starting_point(MAIN, (gone,)) is None
+    assert nearest_kept(HEAD.id, (GOLDEN, FIRST, HEAD)) == HEAD
+    assert nearest_kept(HEAD.id, (GOLDEN, FIRST, gone)) == FIRST
+    assert nearest_kept(HEAD.id, (GOLDEN, replace(FIRST, state=CommitState.GONE), gone)) == GOLDEN
+    assert nearest_kept(HEAD.id, (gone,)) is None
 
 
 def test_a_refusal_names_what_helps() -> None:

@@ -4,9 +4,11 @@ from typing import Annotated
 
 import typer
 
-from core.errors import GuestFailed
-from core.model import Branch, Child, Forked
+from core.errors import GuestFailed, UsageError
+from core.model import Branch, Child, Forked, Tree
+from core.resume import resumable
 from vertui.commands.options import BranchName, DryRun, Yes, new_app
+from vertui.commands.several import BranchNames, distinct, each
 from vertui.output import Cell, Row, say_table
 from vertui.session import connect, settle
 from vertui.text import millis, number, printable, short
@@ -86,15 +88,40 @@ def promote(
 
 
 @app.command()
-def pause(branch: BranchName) -> None:
-    """Quiesce and stop a branch's machine; it keeps its memory and can still be committed and forked."""
-    _say(connect().pause(branch))
+def pause(branches: BranchNames) -> None:
+    """Quiesce and stop branches' machines; they keep their memory and can still be committed and forked."""
+    client = connect()
+    each(distinct(client, branches), lambda name: _say(client.pause(name)))
 
 
 @app.command()
-def resume(branch: BranchName) -> None:
-    """Let a paused branch run on."""
-    _say(connect().resume(branch))
+def resume(
+    branches: Annotated[
+        list[str] | None, typer.Argument(metavar="[BRANCH...]", help="Branch names or @trunk.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every branch that can be resumed.")] = False,
+) -> None:
+    """Let paused branches run on, and start suspended, stopped, failed and lost ones from their heads.
+
+    A head that is gone, because it was still in memory when the host died, gives way to its nearest ancestor that is
+    not; that is said. What fails in one branch does not stop the others.
+
+    \b
+    Examples:
+      vertui resume main
+      vertui resume --all
+    """
+    if bool(branches) == everything:
+        raise UsageError("name the branches to resume, or give --all")
+    client = connect()
+    if everything and not (branches := _resumable(client.tree())):
+        print("there is nothing to resume")
+        return
+    each(distinct(client, branches or ()), lambda name: _say(client.resume(name)))
+
+
+def _resumable(tree: Tree) -> list[str]:
+    return [branch.name for branch in tree.branches if resumable(branch, tree.commits) is None]
 
 
 @app.command("hand-over")
@@ -160,6 +187,8 @@ def rename(
 def _say(branch: Branch) -> None:
     parts = (branch.name, str(branch.state), branch.address or "", "(trunk)" if branch.trunk else "")
     print("  ".join(part for part in parts if part))
+    if branch.reason:
+        print(f"  {printable(branch.reason)}")
 
 
 def _say_fork(forked: Forked) -> None:

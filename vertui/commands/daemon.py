@@ -36,7 +36,9 @@ def start() -> None:
 def stop(
     everything: Annotated[
         bool,
-        typer.Option("--all", help="End machines, networks and the holder too; `resume` brings them back."),
+        typer.Option(
+            "--all", help="End machines, networks and the holder too; `resume --all` brings them back."
+        ),
     ] = False,
     now: Annotated[
         bool,
@@ -63,7 +65,7 @@ def _stop_everything(home: Home, now: bool) -> None:
         saved = [branch.name for branch in client.tree().branches if branch.pid]
         client.suspend_all()
         if saved:
-            print(f"suspended {' '.join(saved)}: `vertui resume` brings each back as it was")
+            print(f"suspended {' '.join(saved)}: `vertui resume --all` brings each back as it was")
     print("everything ended" if end_all(home) else "nothing was running")
 
 

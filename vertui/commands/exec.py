@@ -5,6 +5,7 @@ import shlex
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from core.home import Home
 from core.model import Command, ExecRequest
 from vertui import foreground
 from vertui.commands.options import BranchName, Json, new_app
+from vertui.commands.several import distinct
 from vertui.output import Cell, Row, say_json, say_table, warn
 from vertui.session import connect
 from vertui.streaming import Attachment, Follower, Note, Sink
@@ -88,9 +90,9 @@ def execute(
       vertui exec -i b1 -- tar -x < files.tar
       vertui exec b1 --attach 7
     """
-    whats: list[What]
+    what: What
     if attach is not None:
-        whats = [Attachment(branch, attach, *_offsets(from_offset)) for branch in branches]
+        what = Attachment("", attach, *_offsets(from_offset))
     else:
         more = {
             "env": _variables(env or []),
@@ -99,8 +101,10 @@ def execute(
             "timeout_s": _positive(timeout),
             "lossless": not sys.stdout.isatty(),
         }
-        whats = [_request(branch, _given(ctx.obj), tty, interactive, **more) for branch in branches]
-    followers = _followers(connect().home, whats)
+        what = _request("", _given(ctx.obj), tty, interactive, **more)
+    client = connect()
+    whats = [replace(what, branch=name) for name in distinct(client, branches)]
+    followers = _followers(client.home, whats)
     if detach:
         _detach(followers)
     else:
