@@ -57,7 +57,7 @@ async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
 
 async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
     """Make a captured state the branch's new head, hot; the head it has when the state is the same."""
-    with engine.needing(*shot.captured.layers):
+    with engine.needing(*shot.captured.needs):
         head = engine.catalog.commit(engine.catalog.branch(row.id).head)
         identified = await asyncio.to_thread(engine.store.identify, shot.captured, (head.id,))
         await shot.felt_ms

@@ -158,8 +158,9 @@ async def _hashes(engine: Engine, state: State) -> Hashes:
     if live is None or live.base is None:
         return await asyncio.to_thread(engine.store.memory_hashes, state.commit)
     async with live.lock:
-        below = await asyncio.to_thread(engine.store.memory_hashes, live.base)
-        pages, table = await live.machine.read_memory()
+        with engine.needing(live.base):
+            below = await asyncio.to_thread(engine.store.memory_hashes, live.base)
+            pages, table = await live.machine.read_memory()
     below[pages] = await asyncio.to_thread(page_hashes, table)
     return below
 

@@ -61,17 +61,18 @@ class Engine:
     waking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WAKING))
     requests: set[str] = field(default_factory=set)
     worked: float = 0.0
+    recovered: bool = False
     _sequence: int = 0
     _listeners: set[asyncio.Queue[Event | None]] = field(default_factory=set)
 
     @contextmanager
-    def needing(self, *layers: str) -> Iterator[None]:
-        """Keep disk layers from being collected while something is made of them that has no row yet."""
-        self.needed.update(layers)
+    def needing(self, *ids: str) -> Iterator[None]:
+        """Keep disk layers and commits from being collected while something is made of them that nothing names yet."""
+        self.needed.update(ids)
         try:
             yield
         finally:
-            self.needed -= Counter(layers)
+            self.needed -= Counter(ids)
 
     @contextmanager
     def working(self, request_id: str) -> Iterator[None]:
@@ -199,21 +200,21 @@ class Engine:
         return Layer(layer, self.store.layer_path(layer).relative_to(self.home.root))
 
     def bases(self) -> set[str]:
-        """The commits that machines and hot commits lie on: they stay in the store, whatever was pruned."""
+        """The commits that machines, hot commits and verbs at work lie on: they stay, whatever was pruned."""
         machines = {
             base for live in self.live.values() for base in (live.base, live.machine.disk_base) if base
         }
         states = [hot.captured for hot in self.sealer.all()]
         hot = {base for state in states for base in (state.base, state.disk_base) if base}
-        return machines | hot | {warm.base for warm in self.members}
+        return machines | hot | {warm.base for warm in self.members} | self.needed.keys()
 
     def damage(self, commits: Iterable[str]) -> str | None:
         """What is damaged of these commits and a machine wanted to read, in words; None when nothing is."""
         return next((found for commit in commits if (found := self.views.damage(commit))), None)
 
     def collect_layers(self) -> int:
-        """Remove disk layers that nothing needs; bytes freed."""
-        return self.store.collect(self.layers_needed())
+        """Remove disk layers that nothing needs; bytes freed. None before every machine is found that has some."""
+        return self.store.collect(self.layers_needed()) if self.recovered else 0
 
     def layers_needed(self) -> frozenset[str]:
         """The disk layers that machines, hot commits and verbs at work have."""

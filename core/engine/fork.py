@@ -104,7 +104,7 @@ async def fork(
                 row = engine.catalog.branch(live.branch)
                 shot = await shoot(engine, live, row)
                 try:
-                    with engine.needing(*shot.captured.layers):
+                    with engine.needing(*shot.captured.needs):
                         made = await _fork_shot(engine, record.id, row, shot, names, command, began)
                 finally:
                     await shot.felt_ms
@@ -186,7 +186,7 @@ async def _fork_commit(
             f"commit {commit.id[:12]} is not quiesced: it restores its own branch, but is not forkable"
         )
     parent = engine.catalog.named(found.branch or commit.branch)
-    with engine.needing(*source.layers):
+    with engine.needing(*source.needs):
         rows = _rows(engine, fork, names, source, commit.id, parent.id if parent else None)
         try:
             awake = await _run_all(engine, await _load_all(engine, rows, source), began)

@@ -6,7 +6,7 @@ tree and no chain, and gone with its last reader, whatever becomes of the daemon
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from core.diff.filesystem import index_of
@@ -54,13 +54,18 @@ async def _state(engine: Engine, ref: str) -> AsyncIterator[State]:
     if live is None:
         await engine.sealer.sealed(found.commit)
         engine.check_there(engine.catalog.commit(found.commit))
-    with engine.store.pinned(live.machine.disk_base if live else found.commit):
-        state = await (_stored(engine, ref, found.commit) if live is None else _point(engine, ref, live))
-        with state.disk:
-            yield state
+    with ExitStack() as needs:
+        reading = (
+            _stored(engine, ref, found.commit, needs) if live is None else _point(engine, ref, live, needs)
+        )
+        state = await reading
+        needs.enter_context(state.disk)
+        needs.enter_context(engine.store.pinned(state.image.golden))  # see `known_paths`
+        yield state
 
 
-async def _stored(engine: Engine, ref: str, commit: str) -> State:
+async def _stored(engine: Engine, ref: str, commit: str, needs: ExitStack) -> State:
+    needs.enter_context(engine.store.pinned(commit))
     manifest = await asyncio.to_thread(engine.store.manifest, commit)
     image = engine.image(manifest.image)
     disk = await asyncio.to_thread(engine.store.disk, commit)
@@ -68,14 +73,20 @@ async def _stored(engine: Engine, ref: str, commit: str) -> State:
     return State(ref, commit, image, disk, None, note)
 
 
-async def _point(engine: Engine, ref: str, live: Live) -> State:
-    image = engine.image(engine.catalog.branch(live.branch).image)
-    copy = engine.store.layer_path(f"point-{new_id()}")
+async def _point(engine: Engine, ref: str, live: Live, needs: ExitStack) -> State:
+    """What it is made of is kept before it is looked for: a seal, a hand-over or the machine's end may come at any time
+    before the lock is ours, and gc at any time after.
+    """
+    image, point = engine.image(engine.catalog.branch(live.branch).image), f"point-{new_id()}"
+    copy = engine.store.layer_path(point)
     try:
         async with live.lock, live.held() as quiesced:
-            frozen = await live.machine.copy_disk(copy)
-            layers = [*(engine.store.layer_path(layer) for layer in frozen), copy]
-            disk = await asyncio.to_thread(engine.store.disk, live.machine.disk_base, layers)
+            base, layers = live.machine.disk_base, live.machine.layers
+            needs.enter_context(engine.store.pinned(base))
+            with engine.needing(point, *layers):
+                frozen = await live.machine.copy_disk(copy)
+                paths = [*map(engine.store.layer_path, frozen), copy]
+                disk = await asyncio.to_thread(engine.store.disk, base, paths)
     finally:
         copy.unlink(missing_ok=True)
     note = "" if quiesced else f"{ref} could not be frozen: its latest writes may be missing"

@@ -52,6 +52,7 @@ async def recover(engine: Engine) -> None:
         )
     if unfinished:
         _remove_unborn(engine, begun)
+    engine.recovered = True
     _sweep_files(engine, holdings)
 
 

@@ -36,10 +36,15 @@ class Source:
     layers: tuple[str, ...]
     quiesced: bool
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The layers and commits it lies on (see `Engine.needing`)."""
+        return (*self.layers, self.base, self.disk_base)
+
 
 def source_of(engine: Engine, commit_id: str) -> Source:
     """A commit's state. Of a sealed one only the devices are read now, memory and disk when a machine touches them. A
-    hot one's lies in RAM: have the store keep its layers while it is loaded, for it may be sealed meanwhile.
+    hot one's lies in RAM: have the store keep what it `needs` while it is loaded, for it may be sealed meanwhile.
     """
     commit = engine.catalog.commit(commit_id)
     engine.check_there(commit)
@@ -97,14 +102,14 @@ def give(engine: Engine, row: BranchRow, warm: Warm) -> Live:
 
 async def load_warm(engine: Engine, warm: Warm, source: Source) -> None:
     """Give a started machine a state's disk, memory and devices; it does not run yet. On failure it is ended."""
-    with engine.needing(*warm.machine.layers, *source.layers):
-        try:
+    try:
+        with engine.needing(*warm.machine.layers, *source.needs):
             check_root(engine.home.images / source.image.id)
             disk, frozen = disk_of(engine, source.disk_base), list(map(engine.layer, source.layers))
             await warm.machine.load(disk, frozen, source.pages, source.table, await source.devices)
-        except BaseException:
-            await end_warm(engine, warm)
-            raise
+    except BaseException:
+        await end_warm(engine, warm)
+        raise
 
 
 async def run(engine: Engine, live: Live) -> None:

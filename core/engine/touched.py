@@ -59,7 +59,7 @@ async def _play(engine: Engine, image: Image, descriptor: int) -> NDArray[np.boo
     network = await asyncio.to_thread(engine.network.create, NETWORK)
     live: Live | None = None
     try:
-        with engine.needing(layer):
+        with engine.needing(layer, image.golden):
             await asyncio.to_thread(make_layer, engine, engine.home.images / image.id, layer)
             tap = network.tap_fd or -1
             machine = await engine.hypervisor.start(

@@ -7,6 +7,7 @@ import os
 from core.engine.bases import base_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.members import Warm
+from core.errors import VertuiError
 from core.machine.protocol import Machine
 from core.model import Image
 from core.network.protocol import Network
@@ -22,7 +23,7 @@ async def start_warm(
     await engine.reaping.done(number)
     network = await asyncio.to_thread(engine.network.create, number)
     layer = new_id()
-    with engine.needing(layer):
+    with engine.needing(layer, base):
         try:
             started = await _started(engine, image, base, network, layer, machine or new_id())
         except BaseException:
@@ -63,12 +64,9 @@ async def end_warm(engine: Engine, warm: Warm) -> None:
 
 async def end_machine(engine: Engine, machine: Machine) -> None:
     """End a machine, and its disk layers that no other has."""
-    layers = machine.layers
     await machine.close()
-    if layers:
-        with contextlib.suppress(OSError):
-            engine.store.layer_path(layers[-1]).unlink(missing_ok=True)
-            engine.collect_layers()
+    with contextlib.suppress(VertuiError):
+        engine.collect_layers()
 
 
 async def let_go(engine: Engine) -> None:

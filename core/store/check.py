@@ -13,6 +13,7 @@ from core.store.owner import Owner, OwnReader
 from core.store.pack import Ids, Pack, Rows
 from core.store.protocol import DISK, MEMORY
 from core.store.reader import BadPage
+from core.store.record import record_name
 
 BATCH_PAGES = 1024
 UNUSED = "that no commit needs"
@@ -51,7 +52,8 @@ def _everything(owner: Owner, reader: OwnReader, commits: list[str], percent: fl
         bad.append(ids)
     stray = lost = np.unique(np.concatenate(bad))
     for commit in commits:
-        problems += _commit(owner, reader, commit, lost)
+        found = _commit(owner, reader, commit, lost)
+        problems += found if (owner.layout.commits / record_name(commit)).exists() else []  # pruned meanwhile
         stray = np.setdiff1d(stray, _used(reader, commit)) if len(stray) else stray
     if len(stray):
         problems.append(Problem(f"{len(stray)} pages {UNUSED} cannot be read as written"))

@@ -7,6 +7,7 @@ import numpy as np
 
 from core.errors import Damaged, NotFound
 from core.store import tables
+from core.store.files import file_bytes
 from core.store.image_pages import image_directory
 from core.store.index import EMPTY, Index, Run, split
 from core.store.index_file import write_index
@@ -134,7 +135,7 @@ def _present(owner: Owner, source: Source) -> bool:
 
 def _packs_bytes(owner: Owner, packs: frozenset[int]) -> int:
     paths = owner.layout.list_packs()
-    return sum(paths[number].stat().st_size for number in packs & paths.keys())
+    return sum(file_bytes(paths[number]) for number in packs & paths.keys())
 
 
 def _leans(owner: Owner, name: str) -> frozenset[str]:

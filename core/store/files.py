@@ -87,6 +87,14 @@ def _mapped(path: Path) -> Iterator[None]:
         raise disk_error(error, path) from error
 
 
+def file_bytes(path: Path) -> int:
+    """A file's length; 0 for one that has just gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
     os_files.fsync(path)

@@ -84,6 +84,11 @@ class Found:
     file: IndexFile | None
     newer: Mapping[int, Directory]
 
+    @property
+    def stamp(self) -> tuple[int, int, int] | None:
+        """Which index file this is of; None when it could not be read."""
+        return self.file.stamp if self.file else None
+
 
 def look(layout: Layout, before: Found | None = None, *, anew: bool = False) -> Found:
     """Read the index and what is newer. With `anew`, or when the index is lost, everything is read from the packs.

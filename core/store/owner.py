@@ -54,7 +54,7 @@ class Owner:
         self.born: set[str] = set()  # commits put by this process: their catalog rows may be yet to come
         self.leans: dict[str, frozenset[str]] = {}  # the commits each commit's tables lean on
         self.chunks: dict[tuple[str, str], Hashes] = {}
-        self._pins: dict[object, Ids] = {}
+        self._pins: dict[object, tuple[Ids, Ids]] = {}
         self._open()
 
     def _open(self) -> None:
@@ -162,7 +162,7 @@ class Owner:
         with self.pinning:
             if not (self.layout.commits / record_name(commit)).exists():
                 raise NotFound(f"commit {commit[:12]} is not in the store")
-            self._pins[key] = np.concatenate([self.reader.table(commit, m) for m in (MEMORY, DISK)])
+            self._pins[key] = (self.reader.table(commit, MEMORY), self.reader.table(commit, DISK))
         try:
             yield
         finally:
@@ -171,4 +171,6 @@ class Owner:
 
     def pinned_ids(self) -> Ids:
         """Every id that somebody reads now."""
-        return np.concatenate([np.empty(0, np.uint64), *self._pins.values()])
+        return np.concatenate(
+            [np.empty(0, np.uint64), *(table for pin in self._pins.values() for table in pin)]
+        )

@@ -39,6 +39,11 @@ class Captured:
     layers: tuple[str, ...]
     quiesced: bool
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The layers and commits it lies on."""
+        return (*self.layers, *(base for base in (self.base, self.disk_base) if base))
+
 
 @dataclass(frozen=True)
 class Changes:

@@ -16,7 +16,7 @@ from core.store.hashing import Contents, page_hashes
 from core.store.image_pages import ROOT
 from core.store.index import NOWHERE, Index, split
 from core.store.layout import Found, Layout, look
-from core.store.pack import Ids, Rows
+from core.store.pack import Ids, Pack, Rows
 from core.store.protocol import DISK, MEMORY, Manifest
 from core.store.record import Record, read_record, record_name
 from core.store.shelf import Shelf
@@ -46,9 +46,12 @@ class PageReader:
         self.refresh()
 
     def refresh(self) -> None:
-        """Learn what was sealed, collected or compacted since."""
+        """Learn what was sealed, collected or compacted since. The index stays the same one when nothing was."""
         with self._lock:
-            found = self._found = look(self.layout, self._found)
+            before, found = self._found, look(self.layout, self._found)
+            if before and (before.stamp, before.packs) == (found.stamp, found.packs):
+                return
+            self._found = found
             self.shelf.set_paths(found.packs)
             self.index, self.problems = found.index, found.problems
 
@@ -77,19 +80,25 @@ class PageReader:
             if key in self._tables:
                 self._tables.move_to_end(key)
                 return self._tables[key]
-        record = self.record(commit)
-        stored = record.table(medium)
-        try:
-            table = stored.over(self.below(record.manifest.image, stored.lean, medium))
-        except (IndexError, NotFound, Damaged) as error:
-            text = f"the {medium} table of commit {commit[:12]} leans on what cannot be read: {error}"
-            raise Damaged(text) from error
+        table = self._table(commit, medium)
         table.flags.writeable = False
         with self._lock:
             self._tables[key] = table
             while sum(kept.nbytes for kept in self._tables.values()) > TABLES_BYTES and len(self._tables) > 1:
                 self._tables.popitem(last=False)
         return table
+
+    def _table(self, commit: str, medium: str) -> Ids:
+        """A table made whole; again when what it leans on was deleted meanwhile: by then it leans on something else."""
+        record, lean = self.record(commit), None
+        while lean != (stored := record.table(medium)).lean:
+            lean = stored.lean
+            try:
+                return stored.over(self.below(record.manifest.image, lean, medium))
+            except (IndexError, NotFound, Damaged) as error:
+                failure, record = error, self.record(commit)
+        text = f"the {medium} table of commit {commit[:12]} leans on what cannot be read: {failure}"
+        raise Damaged(text) from failure
 
     def verify(self, commit: str) -> None:
         """Damaged when a table of a commit, or one that it leans on, is not what was written. None is made whole."""
@@ -146,11 +155,14 @@ class PageReader:
 
     def contents(self, ids: Ids) -> Contents:
         """The pages of these ids, shape (n, 4096), verified. Raises BadPage."""
-        try:
-            return self._contents(ids)
-        except BadPage:
-            self.refresh()  # a page may be newer than the index read, or its pack compacted away
-            return self._contents(ids)
+        while True:
+            found = self.index
+            try:
+                return self._contents(ids)
+            except BadPage:  # it may be newer than the index read, or have been moved to another pack since
+                self.refresh()
+                if self.index is found:
+                    raise
 
     def _contents(self, ids: Ids) -> Contents:
         out = np.zeros((len(ids), PAGE_BYTES), np.uint8)
@@ -168,13 +180,13 @@ class PageReader:
     def _from_pack(self, number: int, rows: Rows, ids: Ids, asked: Rows) -> Contents:
         """Pages of one pack; `asked` are the rows to name when one is bad."""
         try:
-            pack = self.shelf.pack(number)
+            pack = self.shelf.pack(number)  # open from here on, whatever becomes of its file
             found = pack.outline
             if rows.max() >= len(found.ids) or (found.ids[rows] != ids).any():
                 raise Damaged(f"pack {pack.path.name} does not hold what the index says")
         except Damaged as error:
             raise BadPage(int(asked[0]), str(error)) from error
-        contents = self._stored(number, rows, asked)
+        contents = self._stored(pack, rows, asked)
         against = found.against[rows]
         mixed = np.flatnonzero(against)
         if len(mixed):
@@ -187,9 +199,8 @@ class PageReader:
             raise BadPage(int(asked[wrong[0]]), f"it is not what was written (pack {pack.path.name})")
         return contents
 
-    def _stored(self, number: int, rows: Rows, asked: Rows) -> Contents:
+    def _stored(self, pack: Pack, rows: Rows, asked: Rows) -> Contents:
         """Pages as stored; when some cannot be read, the first such page is the one named."""
-        pack = self.shelf.pack(number)
         try:
             return self.shelf.stored(pack, rows)
         except Damaged as error:

@@ -67,6 +67,7 @@ def import_(owner: Owner, source: Path) -> tuple[Manifest, int]:
     with owner.sealing:
         path = owner.layout.commits / record_name(record.manifest.id)
         if path.exists():
+            owner.born.add(record.manifest.id)  # it may have no row yet
             return owner.reader.manifest(record.manifest.id), 0
         _verify(owner, pack, record)
         pages = _pages(owner, pack)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from core.errors import Damaged, NotFound
 from core.model import PAGE_BYTES
+from core.store.files import file_bytes
 from core.store.index import Run, split
 from core.store.layout import source_of
 from core.store.owner import Owner
@@ -61,7 +62,7 @@ def usage(owner: Owner, groups: Mapping[str, Group]) -> Usage:
     uses = np.zeros(len(run.ids), np.int64)
     for _, mine in used.values():
         uses[mine] += 1
-    records = {commit: (owner.layout.commits / record_name(commit)).stat().st_size for commit in used}
+    records = {commit: file_bytes(owner.layout.commits / record_name(commit)) for commit in used}
 
     def measured(group: Group) -> CommitUsage:
         commits, going = group.commits & used.keys(), group.going & used.keys()
@@ -77,9 +78,9 @@ def usage(owner: Owner, groups: Mapping[str, Group]) -> Usage:
     return Usage(
         commits,
         {name: measured(group) for name, group in groups.items()},
-        sum(path.stat().st_size for path in owner.reader.shelf.paths().values()),
-        owner.layout.index.stat().st_size,
-        sum(path.stat().st_size for path in owner.layout.commits.glob("*.commit")),
+        sum(map(file_bytes, owner.reader.shelf.paths().values())),
+        file_bytes(owner.layout.index),
+        sum(map(file_bytes, owner.layout.commits.glob("*.commit"))),
         sum(pages for pages, _ in used.values()) / max(1, int((uses > 0).sum())),
         int((costs > 0).sum()) * PAGE_BYTES / packed if packed else 1.0,
     )
