@@ -387,7 +387,9 @@ def _operation(row: sqlite3.Row) -> OperationRow:
 
 def _mapped(error: sqlite3.Error | UnicodeDecodeError) -> VertuiError:
     if "full" in str(error):
-        return NoRoom("no space left for the catalog: free some space and try again")
+        return NoRoom("no room for the catalog: `vertui store gc` and `vertui prune --now` free some")
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM):
+        return NoRoom(f"the catalog cannot be opened for lack of descriptors, memory or disk: {error}")
     known = ("malformed", "not a database", "codec")
     if any(word in str(error) for word in known):
         return Damaged(

@@ -1,6 +1,6 @@
 """Where state lives: one directory per home, and a short runtime directory for its sockets.
 
-VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock images/ commits/ layers/ cache/ log/
+VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/
 $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
 """
 
@@ -32,6 +32,11 @@ class Home:
     def lock(self) -> Path:
         """Held by the daemon while it lives: one writer per home."""
         return self.root / "lock"
+
+    @property
+    def reserve(self) -> Path:
+        """Room kept for the verbs that free some."""
+        return self.root / "reserve"
 
     @property
     def images(self) -> Path:

@@ -23,37 +23,45 @@ from core.engine.pool import Pool
 from core.engine.rebuild import rebuild_catalog
 from core.engine.recover import recover, watch
 from core.engine.sealing import Sealer
+from core.engine.stalls import Stalls
 from core.engine.trash import expire
 from core.errors import VertuiError
 from core.home import Home, find_home
 from core.machine.qemu import QemuHypervisor
 from core.network import HubNetwork
-from core.store.files import disk_error
+from core.store.files import disk_error, file_bytes
+from core.store.layout import Layout
 from core.store.packs import PackStore
+from core.store.room import Reserve
 from core.store.views.keeper import Views
 
 EXPIRE_EVERY_S = 3600.0
 
 
-def make_engine(home: Home) -> Engine:
+def make_engine(home: Home, reserve: Reserve) -> Engine:
     """The engine of a home, over its catalog, store, holder and hub."""
     held = Held(home)
     network = HubNetwork()
     network.prepare()
     store = PackStore(home.root)
     views = Views(home, held)
-    engine = Engine(home, Catalog(home.catalog), store, held, QemuHypervisor(home, held), network, views)
-    engine.sealer = Sealer(engine)
+    machines = QemuHypervisor(home, held)
+    engine = Engine(home, Catalog(home.catalog), store, held, machines, network, views, reserve)
+    engine.sealer, engine.stalls = Sealer(engine), Stalls(engine)
     return engine
 
 
 async def serve(home: Home) -> None:
     """Recover, then serve until told to stop. The socket appears only once everything was accounted for."""
-    engine = make_engine(home)
-    _find_again(engine)
-    settings.use(engine)
-    watch(engine)
-    await recover(engine)
+    reserve = Reserve(home.reserve, lambda: 2 * file_bytes(Layout(home.root).index))
+    with (
+        reserve.lent()
+    ):  # also on a full disk the machines are adopted, and what became of the others is said
+        engine = make_engine(home, reserve)
+        _find_again(engine)
+        settings.use(engine)
+        watch(engine)
+        await recover(engine)
     app = make_app(engine)
     add_streams(app, engine)
     config = Config(
@@ -75,6 +83,7 @@ async def serve(home: Home) -> None:
         await asyncio.gather(*background, return_exceptions=True)
         await pool.close()
         await engine.sealer.stop()
+        await engine.stalls.stop()
         home.daemon_socket.unlink(missing_ok=True)
         await asyncio.gather(*(live.leave() for live in engine.live.values()))
         engine.catalog.close()

@@ -11,15 +11,19 @@ from core.engine.context import Engine, new_id
 from core.engine.hot import Shot
 from core.engine.live import Live
 from core.engine.operations import Record, operation, refuse
+from core.engine.stalls import ROOM_BYTES
 from core.engine.start import end, start_again
 from core.errors import Conflict, VertuiError
 from core.model import BranchState, Commit, CommitState, Committed, MachineSpec
 from core.resume import nearest_kept, resumable
 from core.store.protocol import Captured
+from core.store.room import no_room
 
 
 async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineSpec) -> Shot:
     """Capture a machine, quiesced if its guest can be frozen. On failure it goes on as it was."""
+    if live.stall.is_set():
+        raise no_room("a commit of what stands still for lack of it", engine.home.root, ROOM_BYTES)
     directory = engine.home.images / (image if live.base else f".{image}.tmp")
     layer = new_id()
     with engine.needing(layer):
@@ -130,8 +134,10 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
     row = engine.branch(name)
     if refusal := resumable(row.shown(), engine.commits()):
         raise Conflict(refusal)
+    live = engine.live.get(row.id)
+    if live is not None and live.stall.is_set():
+        return await engine.stalls.resume(live)
     async with operation(engine, request_id, "resume", f"resume {row.name}") as record:
-        live = engine.live.get(row.id)
         if live is None:
             return await _start_from_what_is_left(engine, row, record)
         async with live.lock:

@@ -27,10 +27,12 @@ from core.model import BranchState, Commit, CommitState, Event, Image, Plan
 from core.network import HubNetwork
 from core.resume import nearest_kept
 from core.store.protocol import PageStore
+from core.store.room import Reserve
 from core.store.views.keeper import Views
 
 if TYPE_CHECKING:
     from core.engine.sealing import Sealer
+    from core.engine.stalls import Stalls
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 WAKING = 8  # guests that get their identities at once: a hundred would all answer too late
@@ -48,11 +50,14 @@ class Engine:
     hypervisor: Hypervisor
     network: HubNetwork
     views: Views
+    reserve: Reserve
     sealer: "Sealer" = field(init=False)
+    stalls: "Stalls" = field(init=False)
     live: dict[str, Live] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     indexes: dict[str, PathIndex] = field(default_factory=dict)
     building: asyncio.Task[object] | None = None
+    booting: Live | None = None
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     started: float = field(default_factory=time.time)
     needed: Counter[str] = field(default_factory=Counter)

@@ -17,6 +17,7 @@ from core.engine.context import Engine, Progress, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.sealing import put_commit
+from core.engine.stalls import ROOM_BYTES
 from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound, VertuiError
 from core.guest.identity import make_identity
 from core.image.job import run_build, run_digest
@@ -32,6 +33,7 @@ from core.patience import patient
 from core.store.files import sync_directory, write_atomic
 from core.store.image_pages import TOUCHED
 from core.store.protocol import Label
+from core.store.room import no_room
 
 BOOT_DEADLINES_S = {KVM: patient(15.0)}  # hardware boots in one second or never
 LONGEST_BOOT_S = patient(120.0)  # emulation takes 4 to 30
@@ -199,11 +201,12 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
             await asyncio.to_thread(make_layer, engine, work, layer)
             tap = network.tap_fd or -1
             machine = await engine.hypervisor.start(new_id(), spec, empty, tap, engine.layer(layer), boot)
-            live = Live("", machine, network)
+            live = engine.booting = Live("", machine, network)
             try:
                 await _boot(engine, live, work, BOOT_DEADLINES_S.get(spec.accelerator, LONGEST_BOOT_S))
                 yield live
             finally:
+                engine.booting = None
                 await live.close()
     finally:
         os.close(empty.descriptor)
@@ -218,10 +221,23 @@ async def _boot(engine: Engine, live: Live, work: Path, deadline_s: float) -> No
     await live.machine.cont()
     try:
         async with asyncio.timeout(deadline_s):
-            await live.connect()
+            await _answered(engine, live)
     except TimeoutError as error:
         last = live.console.text.decode(errors="replace").strip().splitlines()[-1:]
         raise GuestFailed(f"it did not answer within {deadline_s:g} s; it last said: {last}") from error
+
+
+async def _answered(engine: Engine, live: Live) -> None:
+    """Wait for the agent's answer. NoRoom as soon as the machine stands still for lack of it."""
+    answer, stall = asyncio.create_task(live.connect()), asyncio.create_task(live.stall.wait())
+    try:
+        await asyncio.wait([answer, stall], return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise no_room("the image to boot", engine.home.root, ROOM_BYTES)
+        await answer
+    finally:
+        answer.cancel()
+        stall.cancel()
 
 
 async def _golden(engine: Engine, name: str, image: str, work: Path, spec: MachineSpec, live: Live) -> Image:

@@ -133,6 +133,7 @@ class Live:
         self.closing = False
         self.ended = False
         self.quiesced = False
+        self.stall = asyncio.Event()  # set while the machine stands still because the host's disk is full
         self.moved = -math.inf
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()
@@ -142,6 +143,10 @@ class Live:
         """The line to the guest; one that was lost is made again. Conflict while the branch is paused."""
         if self._paused is not None:
             raise Conflict("the branch is paused: `vertui resume BRANCH` lets it run on")
+        if self.stall.is_set():
+            raise Conflict(
+                "the host's disk is full and the branch stands still: it goes on once there is room"
+            )
         async with self._connecting:
             if self._agent is None or self._agent.lost:
                 await self._close_agent()
@@ -160,8 +165,8 @@ class Live:
         A paused branch is so already. The guest is thawed whatever happens in the body.
         """
         async with contextlib.AsyncExitStack() as stack:
-            if self._paused is not None:
-                yield self.quiesced
+            if self._paused is not None or self.stall.is_set():
+                yield self.quiesced and not self.stall.is_set()
                 return
             yield await self._freeze(stack)
 

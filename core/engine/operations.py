@@ -1,6 +1,7 @@
 """The operation log around a verb: intent first, outcome last, each request once."""
 
 import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -11,10 +12,12 @@ from typing import Any, TypeVar
 
 from core.daemon.codec import encode
 from core.engine.context import Engine
-from core.errors import Conflict, VertuiError
+from core.errors import Conflict, NoRoom, VertuiError
 from core.model import OperationState
+from core.store.room import no_room
 
 T = TypeVar("T")
+CATALOG_BYTES = 1 << 20  # of its log, for a verb that writes little
 
 
 @dataclass
@@ -31,7 +34,10 @@ async def operation(
     engine: Engine, request_id: str, verb: str, summary: str, intent: dict[str, Any] | None = None
 ) -> AsyncIterator[Record]:
     """Log the body as one operation: done with its inverse if it ends well, failed with the reason if not."""
-    record = Record(engine.catalog.begin(request_id, verb, summary, intent or {}, time.time()), summary)
+    try:
+        record = Record(engine.catalog.begin(request_id, verb, summary, intent or {}, time.time()), summary)
+    except NoRoom as error:
+        raise no_room("the catalog", engine.home.catalog, CATALOG_BYTES) from error
     try:
         yield record
     except BaseException as error:
@@ -53,7 +59,7 @@ def refuse(engine: Engine, record: Record, error: VertuiError) -> None:
 def note(engine: Engine, verb: str, summary: str) -> None:
     """Log what cannot be undone and has no outcome of its own, such as a command that was started."""
     now = time.time()
-    with engine.catalog.transaction():
+    with engine.reserve.lent(), engine.catalog.transaction():
         number = engine.catalog.begin(uuid.uuid4().hex, verb, summary, {}, now)
         engine.catalog.change_operation(number, state=OperationState.DONE, finished=now)
     engine.publish("operation", str(number), f"{verb} {summary}")
@@ -85,7 +91,8 @@ async def _answered(engine: Engine, request_id: str, run: Callable[[], Awaitable
         result = json.loads(json.dumps(encode(await run())))
     begun = engine.catalog.requested(request_id)
     if begun is not None:
-        engine.catalog.change_operation(begun.id, result=result)
+        with contextlib.suppress(NoRoom):  # only who asks again will miss it
+            engine.catalog.change_operation(begun.id, result=result)
     return result
 
 

@@ -146,12 +146,13 @@ async def execute(engine: Engine, request_id: str, plan_id: str) -> Operation:
         "trash empty": _empty,
         "image rm": _remove_image,
     }
-    async with (
-        engine.changing,
-        operation(engine, request_id, plan.verb, _summary(plan), encode(plan)) as record,
-    ):
-        inverse = await runs[plan.verb](engine, plan)
-        record.inverse = encode(inverse) if inverse else None
+    with engine.reserve.lent():
+        async with (
+            engine.changing,
+            operation(engine, request_id, plan.verb, _summary(plan), encode(plan)) as record,
+        ):
+            inverse = await runs[plan.verb](engine, plan)
+            record.inverse = encode(inverse) if inverse else None
     return engine.catalog.operation(record.id).shown()
 
 

@@ -15,7 +15,7 @@ from core.engine.context import Engine
 from core.engine.live import Live
 from core.engine.start import end
 from core.engine.warm import end_warm
-from core.errors import VertuiError
+from core.errors import NoRoom, VertuiError
 from core.machine.arguments import TAP_FD
 from core.model import BranchState, OperationState
 from core.network.tap import tap_of
@@ -67,6 +67,8 @@ async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Ho
     else:
         try:
             await _adopt(engine, row, holdings.children[key])
+        except NoRoom:  # of this daemon's own means: its machine is as well as it was
+            raise
         except VertuiError as error:
             engine.held.kill(key)
             engine.set_branch(row.id, state=BranchState.LOST, reason=str(error), machine=None)
@@ -92,8 +94,9 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
         machine = await engine.hypervisor.adopt(row.machine or "", image.spec, base, pid)
     finally:
         os.close(base.descriptor)
-    paused = row.state is BranchState.PAUSED
-    if not paused and not await machine.is_running():
+    stalled, running = await machine.is_stalled(), await machine.is_running()
+    paused = row.state is BranchState.PAUSED and not (stalled or running)
+    if not (paused or stalled or running):
         await machine.cont()
     tap = tap_of(pid, TAP_FD)
     namespace = await asyncio.to_thread(engine.held.get, f"net:{row.number}")
@@ -103,15 +106,21 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
     network = await asyncio.to_thread(engine.network.adopt, row.number, namespace, tap)
     live = engine.live[row.id] = Live(row.id, machine, network, base_commit)
     await live.console.open(machine.console_socket)
-    if paused:
+    if stalled:
+        engine.stalls.found(live)
+    elif paused:
         await live.found_paused(quiesced=not row.reason)
     else:
         await (await live.connect()).thaw()
         await asyncio.to_thread(network.set_link, True)
+        if (
+            row.state is not BranchState.RUNNING
+        ):  # the last daemon let it go on, and could not say so any more
+            engine.set_branch(row.id, state=BranchState.RUNNING, reason="")
 
 
 def watch(engine: Engine) -> None:
-    """Account for machines that end from now on, and replace a nursery that does."""
+    """Account for machines that end or stand still from now on, and replace a nursery that ends."""
     tasks: set[asyncio.Task[None]] = set()
 
     def later(work: Coroutine[Any, Any, None]) -> None:
@@ -131,6 +140,7 @@ def watch(engine: Engine) -> None:
             engine.members.changed.set()
 
     engine.held.watch(on_exit)
+    engine.hypervisor.watch(engine.stalls.met)
 
 
 async def _ended(engine: Engine, live: Live, status: int) -> None:

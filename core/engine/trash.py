@@ -99,4 +99,5 @@ async def expire(engine: Engine) -> None:
     branches = tuple(entry.id for entry in old if entry.kind == "branch")
     commits = tuple(entry.id for entry in old if entry.kind == "commit")
     if old:
-        await empty(engine, Plan(new_id(), "trash empty", branches, commits, 0, False, ()))
+        with engine.reserve.lent():
+            await empty(engine, Plan(new_id(), "trash empty", branches, commits, 0, False, ()))

@@ -57,8 +57,9 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
 
 async def gc(engine: Engine, request_id: str) -> int:
     """Free what no commit, also none in the trash, needs; bytes freed."""
-    async with operation(engine, request_id, "store gc", "store gc"):
-        return await free(engine)
+    with engine.reserve.lent():
+        async with operation(engine, request_id, "store gc", "store gc"):
+            return await free(engine)
 
 
 async def plan_gc(engine: Engine) -> Plan:

@@ -53,7 +53,10 @@ def arguments(machine: str, spec: MachineSpec, layer: Layer, boot: Boot | None) 
         *("-device", "virtserialport,chardev=agent,name=vertui.agent"),
         *("-blockdev", json.dumps(blocks.written(layer))),
         *("-blockdev", json.dumps(blocks.drive(layer))),
-        *("-device", f"virtio-blk-pci,drive={blocks.DRIVE},addr=4{_notified(spec)}{_virtio(spec)}"),
+        *(
+            "-device",
+            f"virtio-blk-pci,drive={blocks.DRIVE},addr=4,werror=stop{_notified(spec)}{_virtio(spec)}",
+        ),
         *("-netdev", f"tap,id=net,fd={TAP_FD}"),
         *("-device", network),
         *("-device", f"virtio-rng-pci,addr=6{_seldom(spec)}"),

@@ -9,6 +9,7 @@ import asyncio
 import json
 import socket
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ Answer = asyncio.Future[Any]
 class Monitor:
     """The connection to one QEMU."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, stalled: Callable[[str], None]) -> None:
+        """`stalled` is called with its name when a machine stops because its disk could not be written."""
+        self.name = name
+        self._stalled = stalled
+        self._unwritten = False
         self._socket: socket.socket | None = None
         self._rest = b""
         self._answers: deque[tuple[str, Answer]] = deque()
@@ -40,7 +44,7 @@ class Monitor:
         try:
             await loop.sock_connect(self._socket, str(path))
         except OSError as error:
-            raise MachineFailed(f"machine {self._name} does not answer: {error.strerror}") from error
+            raise MachineFailed(f"machine {self.name} does not answer: {error.strerror}") from error
         greeting = self._expect("connect")
         loop.add_reader(self._socket, self._ready)
         await greeting
@@ -90,11 +94,11 @@ class Monitor:
             async with asyncio.timeout(COMMAND_DEADLINE_S):
                 while (status := await self._migration.get()) != "completed":
                     if status == "failed":
-                        raise MachineFailed(f"machine {self._name} cannot load the device state")
+                        raise MachineFailed(f"machine {self.name} cannot load the device state")
                     if not status:
-                        raise MachineFailed(f"machine {self._name} ended while loading the device state")
+                        raise MachineFailed(f"machine {self.name} ended while loading the device state")
         except TimeoutError as error:
-            raise MachineFailed(f"machine {self._name} hangs loading the device state") from error
+            raise MachineFailed(f"machine {self.name} hangs loading the device state") from error
 
     def close(self) -> None:
         """Hang up; idempotent."""
@@ -112,7 +116,7 @@ class Monitor:
 
     def _fail(self, command: str, answer: Answer, problem: str = "ended or hangs at") -> None:
         if not answer.done():
-            answer.set_exception(MachineFailed(f"machine {self._name} {problem} {command}"))
+            answer.set_exception(MachineFailed(f"machine {self.name} {problem} {command}"))
 
     def _ready(self) -> None:
         try:
@@ -134,14 +138,23 @@ class Monitor:
 
     def _received(self, message: dict[str, Any]) -> None:
         if "event" in message:
-            if message["event"] == "MIGRATION":
-                self._migration.put_nowait(message["data"]["status"])
+            self._happened(message["event"], message.get("data", {}))
             return
         command, answer = self._answers.popleft()
         if "error" in message:
             self._fail(command, answer, f"refused: {message['error']['desc']}: at")
         elif not answer.done():
             answer.set_result(message.get("return"))
+
+    def _happened(self, event: str, data: dict[str, Any]) -> None:
+        """QEMU tells of a write that failed before it has stopped the machine for that."""
+        if event == "MIGRATION":
+            self._migration.put_nowait(data["status"])
+        elif event == "BLOCK_IO_ERROR" and data["action"] == "stop":
+            self._unwritten = True
+        elif event == "STOP" and self._unwritten:
+            self._unwritten = False
+            self._stalled(self.name)
 
     def _lose(self) -> None:
         """The line has ended: so has everything that waits for it."""

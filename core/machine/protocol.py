@@ -122,6 +122,12 @@ class Machine(Protocol):
         """Do the vCPUs run?"""
         ...
 
+    async def is_stalled(self) -> bool:
+        """Does it stand still because its disk could not be written? Its guest has seen no error, and `cont` tries
+        again.
+        """
+        ...
+
     async def changed_bytes(self) -> int:
         """Bytes of guest memory that differ from the base."""
         ...
@@ -150,6 +156,10 @@ class Hypervisor(Protocol):
         """A paused machine on `base` that will write `layer`, an empty one, and has no more of a disk yet: ready to
         load, or with `boot` ready to boot. On failure the layer is left.
         """
+        ...
+
+    def watch(self, stalled: Callable[[str], None]) -> None:
+        """Have `stalled(machine)` called on the event loop when one comes to stand still like that."""
         ...
 
     async def adopt(self, machine: str, spec: MachineSpec, base: Base, pid: int) -> Machine:

@@ -25,7 +25,7 @@ from core.machine.monitor import Monitor
 from core.machine.protocol import Boot, Capture, Layer, MachineState
 from core.machine.unlike import known_contents, read_unlike
 from core.model import PAGE_BYTES, MachineSpec
-from core.store.files import disk_error
+from core.store.files import disk_error, file_bytes
 
 VCPU_NICENESS = 10  # below QEMU's main loop and the daemon, so that verbs get through beside busy guests
 CHANNELS = ("qmp", "agent", "console")
@@ -41,6 +41,11 @@ class QemuHypervisor:
     def __init__(self, home: Home, held: Held) -> None:
         self._home = home
         self._held = held
+        self._stalled: Callable[[str], None] = lambda machine: None
+
+    def watch(self, stalled: Callable[[str], None]) -> None:
+        """Have `stalled(machine)` called when a machine stops because its disk could not be written."""
+        self._stalled = stalled
 
     async def start(
         self, machine: str, spec: MachineSpec, base: Base, tap: int, layer: Layer, boot: Boot | None = None
@@ -50,7 +55,7 @@ class QemuHypervisor:
         devices = _memfd()
         try:
             pid = await asyncio.to_thread(self._spawn, machine, spec, base, tap, layer, boot, devices)
-            started = QemuMachine(self._home, self._held, machine, pid, devices, (layer.id,))
+            started = QemuMachine(self._home, self._held, self._monitor(machine), pid, devices, (layer.id,))
         except BaseException:
             os.close(devices)
             raise
@@ -61,10 +66,13 @@ class QemuHypervisor:
 
     async def adopt(self, machine: str, spec: MachineSpec, base: Base, pid: int) -> "QemuMachine":
         """A machine started by an earlier daemon."""
-        found = QemuMachine(self._home, self._held, machine, pid)
+        found = QemuMachine(self._home, self._held, self._monitor(machine), pid)
         await self._connect(found, base)
         await found.find_layers()
         return found
+
+    def _monitor(self, machine: str) -> Monitor:
+        return Monitor(machine, lambda name: self._stalled(name))
 
     async def _connect(self, machine: "QemuMachine", base: Base) -> None:
         try:
@@ -104,16 +112,16 @@ class QemuMachine:
         self,
         home: Home,
         held: Held,
-        machine: str,
+        monitor: Monitor,
         pid: int,
         devices: int | None = None,
         layers: tuple[str, ...] = (),
     ) -> None:
-        self.id = machine
+        self.id = monitor.name
         self.pid = pid
         self._home = home
         self._held = held
-        self._monitor = Monitor(machine)
+        self._monitor = monitor
         self._memory = GuestMemory(pid, 0, 0)
         self._vcpus: list[int] = []
         self._devices = devices
@@ -311,6 +319,11 @@ class QemuMachine:
         status: dict[str, Any] = await self._monitor.execute("query-status")
         return bool(status["running"])
 
+    async def is_stalled(self) -> bool:
+        """Does it stand still because its disk could not be written?"""
+        status: dict[str, Any] = await self._monitor.execute("query-status")
+        return bool(status["status"] == "io-error")
+
     async def changed_bytes(self) -> int:
         """Bytes of guest memory that differ from the base."""
         return PAGE_BYTES * len(await self.changed_pages())
@@ -425,4 +438,4 @@ def _copy_file(source: Path, target: Path) -> None:
             while size:
                 size -= os.copy_file_range(reader.fileno(), writer.fileno(), size)
     except OSError as error:
-        raise disk_error(error, target) from error
+        raise disk_error(error, target, file_bytes(source)) from error

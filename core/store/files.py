@@ -1,22 +1,45 @@
 """The one way state files are written: whole, durable, or not at all; and the seam every write of the store takes."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.errors import NoRoom, VertuiError
+from core.errors import Damaged, NoRoom, VertuiError
+from core.store.room import no_room
 
-FULL = {28, 122}  # ENOSPC, EDQUOT
+FULL = {errno.ENOSPC, errno.EDQUOT}
+SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN}
+"""Of descriptors or memory: what is wanted is there, and is read another time."""
+REFUSED = {errno.EACCES, errno.EPERM}
 Buffer = bytes | bytearray | memoryview
 
 
-def disk_error(error: OSError, path: Path) -> VertuiError:
+def disk_error(error: OSError, path: Path, needed_bytes: int = 0) -> VertuiError:
     """The error a user reads when a file of ours cannot be written."""
     if error.errno in FULL:
-        return NoRoom(f"no space left for {path.name}: free some space and try again")
-    return VertuiError(f"cannot write {path}: {error.strerror}")
+        return no_room(path.name, path, needed_bytes)
+    return want_of_means(error, path.name) or VertuiError(f"cannot write {path}: {error.strerror}")
+
+
+def want_of_means(error: OSError, what: str) -> VertuiError | None:
+    """The error when this process, and not what it looks for, is at fault; None when that may be."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return NoRoom(
+            f"{what} cannot be opened, {error.strerror}: raise `ulimit -n` and start the daemon again"
+        )
+    if error.errno in SHORT:
+        return NoRoom(f"{what} cannot be read, {error.strerror}: free some memory and try again")
+    if error.errno in REFUSED:
+        return VertuiError(f"{what} cannot be opened, {error.strerror}: it must belong to you")
+    return None
+
+
+def read_error(error: OSError, what: str) -> VertuiError:
+    """The error when a file of ours cannot be read: Damaged unless it is for want of means."""
+    return want_of_means(error, what) or Damaged(f"{what} cannot be read: {error.strerror}")
 
 
 class Files:
@@ -27,7 +50,7 @@ class Files:
 
     def append(self, path: Path, data: Buffer) -> None:
         """Add bytes to the end of a file, made private to this user when it is not there."""
-        with _mapped(path):
+        with _mapped(path, len(data)):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 view = memoryview(data)
@@ -80,11 +103,11 @@ class Files:
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[None]:
+def _mapped(path: Path, needed_bytes: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise disk_error(error, path) from error
+        raise disk_error(error, path, needed_bytes) from error
 
 
 def file_bytes(path: Path) -> int:

@@ -115,7 +115,7 @@ def test_full_disk(idle_home: Home) -> None:
     ]
     assert "alive" in said
     assert said[-1] == "0"
-    assert [line.startswith("vertui: no space left") for line in done.stderr.splitlines()] == [True, True], (
+    assert [line.startswith("vertui: no room for") for line in done.stderr.splitlines()] == [True, True], (
         done.stderr
     )
     assert not [line for line in said if line.split()[:1] == ["b1"] and "failed" in line]

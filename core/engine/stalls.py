@@ -1,0 +1,130 @@
+"""Branches that stand still because the host's disk is full: QEMU stopped them before their guests saw an error.
+
+Such a branch is paused, says so, and goes on by itself once there is room. QEMU is who knows that it stands still: a
+new daemon asks. Room is looked for only while a branch waits for it.
+"""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+
+from core.catalog import BranchRow
+from core.engine.context import Engine
+from core.engine.live import Live
+from core.errors import VertuiError
+from core.model import BranchState
+from core.store.room import MARGIN_BYTES, free_bytes, no_room, shortage
+
+LOOK_EVERY_S = 1.0
+ROOM_BYTES = 16 << 20  # beside the reserve, before a branch goes on: less would be gone at once
+LONGEST_WAIT_S = (
+    60.0  # between two tries of one that stops again at once: a quota does not show in what is free
+)
+SETTLED_S = 10.0  # it ran as long: the next time is not the same again
+
+
+@dataclass
+class _Waiting:
+    """A branch that stands still: when it is tried again, and how long it waits should it stop at once."""
+
+    live: Live
+    due: float
+    pause_s: float
+
+
+class Stalls:
+    """The branches of a home that wait for room."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: dict[str, _Waiting] = {}
+        self._tried: dict[str, tuple[float, float]] = {}  # when each last went on, and its pause
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
+
+    def met(self, machine: str) -> None:
+        """A machine said that it could not write its disk and stopped."""
+        task = asyncio.create_task(self._met(machine))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def found(self, live: Live) -> None:
+        """A machine of an earlier daemon, or one met now, stands still."""
+        live.stall.set()
+        if live.branch:
+            went_on, pause_s = self._tried.get(live.branch, (0.0, 0.0))
+            again = time.monotonic() - went_on < SETTLED_S
+            pause_s = min(2 * pause_s, LONGEST_WAIT_S) if again else LOOK_EVERY_S
+            self._waiting[live.branch] = _Waiting(live, time.monotonic() + pause_s, pause_s)
+            self._say(live)
+            if self._watching is None or self._watching.done():
+                self._watching = asyncio.create_task(self._watch())
+
+    async def resume(self, live: Live) -> BranchRow:
+        """Let one go on now. NoRoom, and it stands still as before, when it could write nothing."""
+        if not self._room():
+            raise no_room("the branch to go on", self._engine.home.root, self._needed())
+        await self._go_on(live)
+        return self._engine.catalog.branch(live.branch)
+
+    async def stop(self) -> None:
+        """Look no more: the daemon ends, the machines go on standing still."""
+        tasks = [*self._tasks, *([self._watching] if self._watching else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _met(self, machine: str) -> None:
+        lives = [*self._engine.live.values(), *([self._engine.booting] if self._engine.booting else [])]
+        for live in lives:
+            with contextlib.suppress(VertuiError):
+                if live.machine.id == machine and await live.machine.is_stalled():
+                    self.found(live)
+
+    def _say(self, live: Live) -> None:
+        """Make it true in the catalog; a try that fails is made again. A branch that is only starting says nothing."""
+        root, row = self._engine.home.root, self._engine.catalog.branch(live.branch)
+        reason = f"disk full: {shortage(root, self._needed())}"
+        if self._room():
+            reason = "its disk cannot be written, by a quota or a fault of the host's disk: tried again"
+        if row.state in (BranchState.RUNNING, BranchState.PAUSED) and row.reason != reason:
+            with contextlib.suppress(VertuiError), self._engine.reserve.lent():
+                self._engine.set_branch(row.id, state=BranchState.PAUSED, reason=reason)
+
+    async def _watch(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for branch, waiting in list(self._waiting.items()):
+                if waiting.live.ended or waiting.live.closing:
+                    self._waiting.pop(branch, None)
+                elif self._room() and time.monotonic() >= waiting.due:
+                    with contextlib.suppress(VertuiError):
+                        await self._go_on(waiting.live)
+                else:
+                    self._say(waiting.live)
+
+    async def _go_on(self, live: Live) -> None:
+        """Continue a machine, and what an earlier daemon may have left undone in its guest."""
+        async with live.lock:
+            waiting = self._waiting.pop(live.branch, None)
+            if waiting is None or live.ended:
+                return
+            self._tried[live.branch] = time.monotonic(), waiting.pause_s
+            live.stall.clear()
+            await live.machine.cont()
+            if self._engine.catalog.branch(live.branch).state is BranchState.PAUSED:
+                self._engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
+                with contextlib.suppress(VertuiError):
+                    await (await live.agent()).thaw()
+                await asyncio.to_thread(live.network.set_link, True)
+
+    def _needed(self) -> int:
+        """What must be free before they go on: the reserve comes first."""
+        reserve = self._engine.reserve
+        return ROOM_BYTES if reserve.whole else reserve.size_bytes + MARGIN_BYTES
+
+    def _room(self) -> bool:
+        if not self._engine.reserve.take_back():
+            return False
+        return free_bytes(self._engine.home.root) >= ROOM_BYTES
