@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from core.catalog import Catalog
 from core.daemon.api import make_app
 from core.daemon.held import Held
+from core.daemon.log import Log, shorten
 from core.daemon.peers import Config, OwnUserProtocol, Server
 from core.daemon.sockets import add_streams
 from core.engine import handover, settings
@@ -96,7 +97,9 @@ def _spare_collections() -> None:
 
 
 def _find_again(engine: Engine) -> None:
-    """Make a lost catalog again before anything takes what it would name for leftovers."""
+    """Say that the index was lost. Make a lost catalog again before anything takes what it would name for leftovers."""
+    if engine.store.made_again:
+        print(engine.store.made_again, flush=True)
     if engine.catalog.never_used and engine.store.commits():
         with engine.catalog.transaction():
             for line in rebuild_catalog(engine):
@@ -117,6 +120,8 @@ def _add_stop(app: FastAPI, engine: Engine, server: Server) -> None:
 
 async def _tidy(engine: Engine) -> None:
     while True:
+        for log in engine.home.log.glob("*.log"):
+            await asyncio.to_thread(shorten, log)
         with contextlib.suppress(VertuiError):
             await expire(engine)
         await asyncio.sleep(EXPIRE_EVERY_S)
@@ -147,6 +152,7 @@ def _locked(home: Home) -> Iterator[None]:
 def main() -> None:
     """`python -m core.daemon.server HOME`; a reason it cannot start is its last line of output."""
     home = find_home(sys.argv[1])
+    sys.stdout = sys.stderr = Log(2)
     try:
         with _locked(home):
             asyncio.run(serve(home))

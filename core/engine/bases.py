@@ -12,7 +12,7 @@ from core.errors import Damaged, MachineFailed
 from core.machine import base as base_images
 from core.machine.base import Base
 from core.machine.protocol import Layer
-from core.store.files import disk_error
+from core.store.files import disk_error, read_error
 from core.store.image_pages import ROOT
 from core.store.protocol import DISK, MEMORY
 
@@ -50,7 +50,7 @@ async def base_of(engine: Engine, commit: str) -> Base:
     try:
         return base_images.opened(await asyncio.to_thread(os.open, path, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
-        raise Damaged(f"the memory of commit {commit[:12]} cannot be read: {error.strerror}") from error
+        raise read_error(error, f"the memory of commit {commit[:12]}") from error
 
 
 def disk_of(engine: Engine, commit: str) -> Layer:

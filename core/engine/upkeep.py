@@ -89,5 +89,6 @@ async def rebuild(engine: Engine, request_id: str) -> list[str]:
 
 async def compact(engine: Engine, request_id: str) -> int:
     """Rewrite packs with little live data; bytes freed."""
-    async with operation(engine, request_id, "store compact", "store compact"):
-        return await asyncio.to_thread(engine.store.compact)
+    with engine.reserve.lent():
+        async with operation(engine, request_id, "store compact", "store compact"):
+            return await asyncio.to_thread(engine.store.compact)

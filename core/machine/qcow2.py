@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.diff.disk import BLOCK_BYTES, Blocks, Bytes
 from core.errors import Damaged, Unsupported
+from core.store.files import read_error
 
 READS_AS_ZERO = -1
 """In `Overlay.clusters`: a cluster the guest zeroed; it hides what lies below and has no bytes of its own."""
@@ -34,13 +35,13 @@ class LayerFile:
     """A file of a disk chain, open for reading; foreign errors become Damaged here."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._fd = path, -1
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)
             self.file_bytes = os.fstat(self._fd).st_size
         except OSError as error:
-            raise Damaged(f"disk layer {path} cannot be opened: {error.strerror}") from error
+            raise read_error(error, f"disk layer {path}") from error
 
     def close(self) -> None:
         """Let go of the file; harmless when repeated."""
@@ -70,7 +71,7 @@ class LayerFile:
             try:
                 count = os.preadv(self._fd, [buffer[done:]], offset + done)
             except OSError as error:
-                raise Damaged(f"disk layer {self.path} cannot be read: {error.strerror}") from error
+                raise read_error(error, f"disk layer {self.path}") from error
             if not count:
                 raise Damaged(f"disk layer {self.path} ends before byte {offset + len(buffer)}")
             done += count

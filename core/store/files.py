@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fnmatch
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,6 +117,18 @@ def file_bytes(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def listed(directory: Path, pattern: str) -> list[Path]:
+    """The files of a directory whose names match, sorted; none of one that is not there. What cannot be looked at is
+    not called empty.
+    """
+    try:
+        return sorted(path for path in directory.iterdir() if fnmatch.fnmatchcase(path.name, pattern))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise read_error(error, str(directory)) from error
 
 
 def sync_directory(path: Path) -> None:

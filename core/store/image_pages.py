@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import Damaged
 from core.machine.qcow2 import LayerFile
 from core.model import PAGE_BYTES
+from core.store.files import read_error
 from core.store.hashing import HASH_BYTES, Contents, Hashes, page_hashes
 from core.store.kernel_pages import KernelPages
 
@@ -95,4 +95,4 @@ def data_spans(path: Path) -> Iterator[tuple[int, int]]:
                 at = os.lseek(file.fileno(), start, os.SEEK_HOLE)
                 yield start // PAGE_BYTES, min(-(-at // PAGE_BYTES), size // PAGE_BYTES)
     except OSError as error:
-        raise Damaged(f"{path} cannot be read: {error.strerror}") from error
+        raise read_error(error, str(path)) from error

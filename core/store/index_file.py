@@ -14,7 +14,7 @@ import numpy as np
 from blake3 import blake3
 
 from core.errors import Damaged
-from core.store.files import Files
+from core.store.files import Files, read_error
 from core.store.hashing import HASH_BYTES
 from core.store.index import EMPTY, Index, Run
 
@@ -41,13 +41,17 @@ def read_index(path: Path, before: IndexFile | None = None) -> IndexFile:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return IndexFile(NONE, (0, 0, 0))
+    except OSError as error:
+        raise read_error(error, "the index") from error
     try:
         facts = os.fstat(descriptor)
         stamp = (facts.st_ino, facts.st_size, facts.st_mtime_ns)
         if before and before.stamp == stamp:
             return before
         room = mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise read_error(error, "the index") from error
+    except ValueError as error:  # it is empty
         raise Damaged(f"the index cannot be read: {error}") from error
     finally:
         os.close(descriptor)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import Damaged
+from core.store.files import listed
 from core.store.index import Index, merged, run_of
 from core.store.index_file import NONE, IndexFile, read_index
 from core.store.pack import Directory, Pack
@@ -58,8 +59,8 @@ class Layout:
 
     def list_packs(self) -> dict[int, Path]:
         """Every pack there is, by number."""
-        paths = (path for path in self.packs.glob("*.pack") if not path.name.startswith("."))
-        return {int(path.name.partition(".")[0]): path for path in sorted(paths)}
+        paths = [path for path in listed(self.packs, "*.pack") if not path.name.startswith(".")]
+        return {int(path.name.partition(".")[0]): path for path in paths}
 
 
 def source_of(path: Path) -> Source | None:
@@ -70,7 +71,8 @@ def source_of(path: Path) -> Source | None:
 
 @dataclass(frozen=True)
 class Found:
-    """The index as it is with every pack newer than its file; its packs by number; dead ones; what is wrong.
+    """The index as it is with every pack newer than its file; its packs by number; dead ones; what is wrong; and why
+    the index was made again from the packs, if it was.
 
     A newer pack that cannot be read is in neither: a crash left it unfinished, or commits will miss its pages. gc takes
     it once no page is missing.
@@ -80,7 +82,7 @@ class Found:
     packs: Mapping[int, Path]
     dead: tuple[Path, ...]
     problems: tuple[str, ...]
-    lost: bool
+    lost: str
     file: IndexFile | None
     newer: Mapping[int, Directory]
 
@@ -95,21 +97,19 @@ def look(layout: Layout, before: Found | None = None, *, anew: bool = False) -> 
 
     What was found `before` and is still the same is not read again: neither the index nor a pack ever changes in place.
     """
-    problems: list[str] = []
-    index, file = NONE, None
+    index, file, lost = NONE, None, ""
     if not anew:
         try:
             file = read_index(layout.index, before.file if before else None)
             index = file.index
         except Damaged as error:
-            problems.append(f"{error}: it was made again from the packs")
+            lost = f"{error}: it was made again from the packs"
     paths = layout.list_packs()
-    lost = bool(paths) and (anew or index is NONE)
-    if lost and not problems and not anew:
-        problems.append("the index was gone: it was made again from the packs")
+    if paths and index is NONE:
+        lost = lost or "the index was gone: it was made again from the packs"
     dead = {n for n in paths if n < index.next_pack and n not in index.packs}
     index, missing = _without_missing(index, paths)
-    problems += [f"pack {number:08} is missing" for number in missing]
+    problems = tuple(f"pack {number:08} is missing" for number in missing)
     known = before.newer if before else {}
     newer = {
         n: found
@@ -122,7 +122,7 @@ def look(layout: Layout, before: Found | None = None, *, anew: bool = False) -> 
     if lost:
         index = replace(index, next_id=index.next_id + ID_JUMP, next_pack=index.next_pack + PACK_JUMP)
     mine = {number: path for number, path in paths.items() if number in index.packs}
-    return Found(index, mine, tuple(paths[n] for n in dead), tuple(problems), lost, file, newer)
+    return Found(index, mine, tuple(paths[n] for n in dead), problems, lost, file, newer)
 
 
 def with_packs(index: Index, packs: Mapping[int, Directory], newest: int = 0) -> Index:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import NotFound, VertuiError
-from core.store.files import Files
+from core.store.files import Files, listed
 from core.store.hashing import Hashes, distinct
 from core.store.image_pages import KERNEL, ROOT, ImageFile, image_directory
 from core.store.index import Index
@@ -60,13 +60,13 @@ class Owner:
     def _open(self) -> None:
         """Remove what a crash left half done, read the rest, and keep an index on disk from the first day on."""
         for directory in (self.layout.root, self.layout.packs, self.layout.commits):
-            for leftover in directory.glob(".*.tmp"):
+            for leftover in listed(directory, ".*.tmp"):
                 self.files.unlink(leftover)
         found = look(self.layout)
         for path in found.dead:
             self.files.unlink(path)
         self.reader = OwnReader(self.layout.home)
-        self.problems = found.problems
+        self.problems, self.made_again = found.problems, found.lost
         if found.lost or not self.layout.index.exists():
             self.set_index(write_index(self.files, self.layout.index, self.index))
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from core.errors import Damaged
 from core.model import PAGE_BYTES
 from core.store import columns, seekable
+from core.store.files import read_error
 from core.store.hashing import Contents, Hashes
 
 FORMAT = 2
@@ -98,17 +99,20 @@ class Pack:
     """A pack open for reading; its file may be unlinked meanwhile. Raises Damaged naming it."""
 
     def __init__(self, path: Path, number: int) -> None:
-        self.path, self.number = path, number
+        self.path, self.number, self._fd = path, number, -1
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise Damaged(f"pack {path.name} cannot be opened: {error.strerror}") from error
+            raise read_error(error, f"pack {path.name}") from error
         try:
             self.size_bytes = os.fstat(self._fd).st_size
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)  # a frame, not what lies around it
             self.seek_table = self._read_seek_table()
             self.outline = decode_outline(self._skippable(1))
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except OSError as error:
+            self.close()
+            raise read_error(error, f"the directory of pack {path.name}") from error
+        except (ValueError, KeyError, TypeError, IndexError) as error:
             self.close()
             raise Damaged(f"the directory of pack {path.name} cannot be read: {error}") from error
         self._starts = np.concatenate([[0], np.cumsum(self.outline.frame_bytes, dtype=np.int64)])
@@ -120,7 +124,9 @@ class Pack:
             hashes = decode_hashes(self._skippable(2))
             if hashes.shape != (len(self.outline.ids), 32):
                 raise ValueError("it has more pages than hashes")
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except OSError as error:
+            raise read_error(error, f"the directory of pack {self.path.name}") from error
+        except (ValueError, KeyError, TypeError, IndexError) as error:
             raise Damaged(f"the directory of pack {self.path.name} cannot be read: {error}") from error
         return Directory(**vars(self.outline), hashes=hashes)
 
@@ -144,7 +150,9 @@ class Pack:
             if zstandard.frame_content_size(data) != found.frame_sizes[number]:
                 raise Damaged(f"frame {number} of pack {self.path.name} has another size than it should")
             plain = zstandard.ZstdDecompressor().decompress(data)
-        except (OSError, zstandard.ZstdError) as error:
+        except OSError as error:
+            raise read_error(error, f"frame {number} of pack {self.path.name}") from error
+        except zstandard.ZstdError as error:
             raise Damaged(f"frame {number} of pack {self.path.name} cannot be read: {error}") from error
         return np.frombuffer(plain, np.uint8).reshape(-1, PAGE_BYTES)
 

@@ -14,7 +14,7 @@ from core.store import check as checking
 from core.store import transfer, usage
 from core.store.collect import Marked, delete, mark, sweep
 from core.store.compact import compact, forget_image, gather
-from core.store.files import Files, os_files
+from core.store.files import Files, listed, os_files
 from core.store.hashing import Contents, Hashes
 from core.store.identify import identify
 from core.store.index_file import write_index
@@ -40,6 +40,11 @@ class PackStore:
     ) -> None:
         self._owner = Owner(home, files, frame_pages=frame_pages, level=level)
         self.reader = self._owner.reader
+
+    @property
+    def made_again(self) -> str:
+        """Why the index was made again from the packs when the store opened; "" when it was not."""
+        return self._owner.made_again
 
     def close(self) -> None:
         """Let go of every file; nothing needs to be written."""
@@ -119,7 +124,7 @@ class PackStore:
     def layers(self) -> dict[str, int]:
         """Bytes that each disk layer takes, by its id."""
         found = {}
-        for path in self._owner.layout.layers.glob("*.qcow2"):
+        for path in listed(self._owner.layout.layers, "*.qcow2"):
             with contextlib.suppress(FileNotFoundError):  # machines end meanwhile
                 found[path.stem] = path.stat().st_blocks * 512
         return found
@@ -157,6 +162,7 @@ class PackStore:
         with self._owner.sealing:
             found = look(self._owner.layout, anew=True)
             self._owner.set_index(write_index(self._owner.files, self._owner.layout.index, found.index))
+            self._owner.problems = found.problems
 
     def du(self, groups: Mapping[str, Group] = MappingProxyType({})) -> usage.Usage:
         """What every commit and group of commits takes, and what pruning it would free."""

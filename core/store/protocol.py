@@ -107,6 +107,11 @@ class Manifest:
 class PageStore(Protocol):
     """Keeps commits. Every method blocks; call them from a thread. All raise Damaged, NoRoom or NotFound."""
 
+    @property
+    def made_again(self) -> str:
+        """Why the index was made again from the packs when the store opened; "" when it was not."""
+        ...
+
     def layer_path(self, layer: str) -> Path:
         """Where a disk layer lies, also one that a machine still writes."""
         ...

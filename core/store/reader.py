@@ -12,6 +12,7 @@ import numpy as np
 from core.errors import Damaged, NotFound
 from core.model import PAGE_BYTES
 from core.store import tables
+from core.store.files import listed
 from core.store.hashing import Contents, page_hashes
 from core.store.image_pages import ROOT
 from core.store.index import NOWHERE, Index, split
@@ -53,7 +54,7 @@ class PageReader:
                 return
             self._found = found
             self.shelf.set_paths(found.packs)
-            self.index, self.problems = found.index, found.problems
+            self.index, self.problems = found.index, (*filter(None, [found.lost]), *found.problems)
 
     def close(self) -> None:
         """Let go of every file."""
@@ -71,7 +72,7 @@ class PageReader:
 
     def commits(self) -> list[str]:
         """The ids of all commits on disk."""
-        return sorted(path.stem for path in self.layout.commits.glob("[0-9a-f]*.commit"))
+        return [path.stem for path in listed(self.layout.commits, "[0-9a-f]*.commit")]
 
     def table(self, commit: str, medium: str) -> Ids:
         """A commit's page table, not to be written. Damaged when it, or one it leans on, is not what was written."""

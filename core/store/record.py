@@ -14,6 +14,7 @@ from blake3 import blake3
 from core.daemon.codec import decode, encode
 from core.errors import Damaged, NotFound
 from core.store import tables
+from core.store.files import read_error
 from core.store.protocol import Manifest
 
 MAGIC = b"vertuicm"
@@ -82,7 +83,7 @@ def read_record(path: Path) -> Record:
     except FileNotFoundError as error:
         raise NotFound(f"commit {name} is not in the store") from error
     except OSError as error:
-        raise Damaged(f"the record of commit {name} cannot be read: {error.strerror}") from error
+        raise read_error(error, f"the record of commit {name}") from error
     return parse_record(data, name)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import Damaged
+from core.errors import Damaged, NoRoom
 from core.model import PAGE_BYTES
 from core.store.hashing import Contents
 from core.store.image_pages import ImageFile
@@ -64,11 +64,22 @@ class Shelf:
             if number not in self._packs:
                 if number not in self._paths:
                     raise Damaged(f"pack {number:08} is not there")
-                self._packs[number] = Pack(self._paths[number], number)
+                self._packs[number] = self._opened(number)
             self._packs.move_to_end(number)
             while len(self._packs) > MOST_OPEN:
                 self._packs.popitem(last=False)
             return self._packs[number]
+
+    def _opened(self, number: int) -> Pack:
+        """A pack of those there are. For want of descriptors others are closed first."""
+        while True:
+            try:
+                return Pack(self._paths[number], number)
+            except NoRoom:
+                if not self._packs:
+                    raise
+                for _ in range(-(-len(self._packs) // 2)):
+                    self._packs.popitem(last=False)
 
     def forget_image(self, image: str) -> None:
         """Close an image's files: they are about to move or go."""

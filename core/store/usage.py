@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.errors import Damaged, NotFound
 from core.model import PAGE_BYTES
-from core.store.files import file_bytes
+from core.store.files import file_bytes, listed
 from core.store.index import Run, split
 from core.store.layout import source_of
 from core.store.owner import Owner
@@ -80,7 +80,7 @@ def usage(owner: Owner, groups: Mapping[str, Group]) -> Usage:
         {name: measured(group) for name, group in groups.items()},
         sum(map(file_bytes, owner.reader.shelf.paths().values())),
         file_bytes(owner.layout.index),
-        sum(map(file_bytes, owner.layout.commits.glob("*.commit"))),
+        sum(map(file_bytes, listed(owner.layout.commits, "*.commit"))),
         sum(pages for pages, _ in used.values()) / max(1, int((uses > 0).sum())),
         int((costs > 0).sum()) * PAGE_BYTES / packed if packed else 1.0,
     )

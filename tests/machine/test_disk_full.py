@@ -151,7 +151,7 @@ def test_every_verb_on_a_full_disk(small: Client) -> None:
         fill(small, dice.choice([0, dice.randrange(MOST_LEFT_BYTES)]))
         with ThreadPoolExecutor(1) as thread:
             trying = thread.submit(points[name], number)
-            eventually(lambda: trying.done() or stalled(small))
+            eventually(lambda trying=trying: trying.done() or stalled(small))  # type: ignore[misc]
             free(small)
             try:
                 trying.result()

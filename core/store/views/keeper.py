@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from core.daemon.held import Held, Holdings
 from core.daemon.holder import PAUSE_S
-from core.errors import Damaged, VertuiError
+from core.errors import VertuiError
 from core.home import Home
 from core.machine.memory import runs_of
 from core.model import PAGE_BYTES
+from core.store.files import read_error
 from core.store.protocol import MEMORY
 from core.store.views import nodes, questions, wire
 from core.store.views.mount import mount
@@ -145,9 +146,7 @@ def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise Damaged(
-            f"{path.name} of commit {path.parent.name[:12]} is not there: {error.strerror}"
-        ) from error
+        raise read_error(error, f"the {path.name} of commit {path.parent.name[:12]}") from error
 
 
 def _store(fuse: int, node: int, pages: NDArray[np.int64], contents: NDArray[np.uint8]) -> None:

@@ -10,6 +10,7 @@ Why no answer is short: to the kernel it would mean that the file ends there, an
 source leaves out is an error.
 """
 
+import contextlib
 import errno
 import functools
 import importlib
@@ -17,12 +18,13 @@ import os
 import stat
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from core.errors import VertuiError
+from core.errors import NoRoom, VertuiError
 from core.model import PAGE_BYTES
 from core.store.views import wire
 from core.store.views.nodes import EXACT, MEDIA, NAME, Nodes
@@ -43,6 +45,9 @@ LARGEST_READ_BYTES = (
     128 * 1024
 )  # the kernel's own limit for reading ahead; only O_DIRECT would ask for more at once
 BACKGROUND = 12  # reads ahead of need that may wait at once
+LARGEST_LOG_BYTES = 8 << 20  # the daemon shortens it long before
+AGAIN_S = 0.25  # until a source that lacked means is asked again
+Answer = TypeVar("Answer")
 GONE, TRY_AGAIN = {errno.ENODEV}, {errno.ENOENT, errno.EINTR, errno.EAGAIN}
 
 
@@ -180,7 +185,7 @@ class Server:
 
     def _ask_size(self, commit: str, medium: str) -> int | None:
         try:
-            return self._source.size_bytes(commit, _stored(medium))
+            return patiently(lambda: self._source.size_bytes(commit, _stored(medium)))
         except (VertuiError, OSError) as error:
             complain(f"commit {commit} {medium}: {error}")
             raise OSError(errno.EIO, "damaged") from error
@@ -193,7 +198,7 @@ class Server:
         if medium == EXACT and length > PAGE_BYTES:
             raise OSError(errno.EIO, "page by page")  # the kernel then asks for what is really wanted
         try:
-            data = self._source.read(commit, _stored(medium), offset, length)
+            data = patiently(lambda: self._source.read(commit, _stored(medium), offset, length))
             if len(data) != length:
                 raise VertuiError(f"{len(data)} bytes instead of {length}")
         except Exception as error:
@@ -202,6 +207,16 @@ class Server:
                 complain(f"commit {commit} {medium} page {offset // PAGE_BYTES}: {error}")
             raise OSError(errno.EIO, "damaged") from error
         return data
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """What a source answers. While it cannot for want of descriptors or memory the reader waits, as for a slow disk."""
+    while True:
+        try:
+            return ask()
+        except (NoRoom, MemoryError) as error:
+            complain(f"a reader waits: {error}")
+            time.sleep(AGAIN_S)
 
 
 def _stored(medium: str) -> str:
@@ -219,8 +234,12 @@ def touched(size: int) -> memoryview:
 
 @functools.lru_cache(1024)
 def complain(line: str) -> None:
-    """One line on stderr, which is the log; once, however often a reader tries again."""
-    os.write(2, f"{line}\n".encode())
+    """One line on stderr, which is the log; once, however often a reader tries again. A full disk keeps no reader
+    waiting, and a store that is all damaged does not fill one.
+    """
+    with contextlib.suppress(OSError):
+        if os.fstat(2).st_size < LARGEST_LOG_BYTES:
+            os.write(2, f"{line}\n".encode())
 
 
 def factory(named: str) -> "Callable[[Path], PageSource]":
