@@ -5,6 +5,7 @@ sizes bytes, durations milliseconds where the name ends in `_ms`.
 """
 
 import re
+import uuid
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -290,8 +291,9 @@ class Process:
 class ExecRequest:
     """A command to run in a branch. A single word with blanks in it is a line for the guest's shell, as with ssh.
 
-    `lossless` makes the command wait for its reader instead of dropping old output. `purpose` is what the operation
-    log calls it: exec, cp or watch.
+    `lossless` makes the command wait for its reader instead of dropping old output. A command hangs up with the client
+    that started it unless it `outlives` that. `purpose` is what the operation log calls it: exec, cp or watch. By its
+    `key` a request that is sent again is known.
     """
 
     branch: str
@@ -305,7 +307,9 @@ class ExecRequest:
     stdin: bool = False
     timeout_s: float | None = None
     lossless: bool = False
+    outlives: bool = False
     purpose: str = "exec"
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @dataclass(frozen=True)

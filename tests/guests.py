@@ -47,7 +47,8 @@ class Guest:
 
     def start(self, line: str) -> int:
         """Start a line of shell, leave it running; its id."""
-        with streams.run(self.client.home, ExecRequest(self.name, ("sh", "-c", line))) as stream:
+        request = ExecRequest(self.name, ("sh", "-c", line), outlives=True)
+        with streams.run(self.client.home, request) as stream:
             for message in stream:
                 if isinstance(message, streams.Started):
                     return message.id

@@ -1,11 +1,12 @@
 """Commands in the foreground: one thread each, while the main thread passes on what the terminal says.
 
+Signals are passed on as `docker` does: the command ends by them or it does not, and its end is this process's.
+
 Only the main thread receives signals, and it holds no lock while it waits: handlers just put an event in its inbox.
 """
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,19 +20,24 @@ from vertui.terminal import raw, window_size
 
 CHUNK_BYTES = 64 * 1024
 DETACHED = 130
+STDIN = 0
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+"""A second one of these leaves the command running: it does not end by the first."""
+
+PASSED_ON = (*INTERRUPTS, signal.SIGUSR1, signal.SIGUSR2)
 
 End = Exit | Exception
 Event = signal.Signals | tuple[int, End]
 
 
 def run(followers: Sequence[Follower], stdin: bool, tty: bool) -> list[End] | None:
-    """Follow all to their ends, in order; None when the user left them running by a second Ctrl-C."""
+    """Follow all to their ends, in order; None when the user leaves them by a second Ctrl-C: see `leave`."""
     inbox: SimpleQueue[Event] = SimpleQueue()
     with raw() if tty and stdin else nullcontext(), _signals(inbox, tty):
         for index, follower in enumerate(followers):
             _thread(_follow, index, follower, inbox)
         if stdin:
-            _thread(_pump, followers)
+            _thread(_pump, followers, tty)
         return _wait(followers, inbox)
 
 
@@ -45,12 +51,14 @@ def _wait(followers: Sequence[Follower], inbox: "SimpleQueue[Event]") -> list[En
             if isinstance(event[1], BrokenPipeError):
                 others = [follower for index, follower in enumerate(followers) if index not in ends]
                 _signal_all(others, signal.SIGPIPE)
+                for follower in others:
+                    follower.close()
                 raise event[1]
         elif event is signal.SIGWINCH:
             for follower in followers:
                 follower.resize(*window_size())
         else:
-            interrupts += 1
+            interrupts += event in INTERRUPTS
             if interrupts > 1:
                 return None
             _signal_all(followers, event)
@@ -69,13 +77,32 @@ def _follow(index: int, follower: Follower, inbox: "SimpleQueue[Event]") -> None
         inbox.put((index, error))
 
 
-def _pump(followers: Sequence[Follower]) -> None:
-    """Standard input to every command, as it comes."""
-    while data := os.read(sys.stdin.fileno(), CHUNK_BYTES):
-        for follower in followers:
-            follower.write(data)
+def _pump(followers: Sequence[Follower], tty: bool) -> None:
+    """Standard input to every command, as it comes, until none takes more: then whoever writes to us is told so."""
+    while data := _read():
+        taking = [follower.stdin.write(data) for follower in followers]
+        if not any(taking):
+            if not tty:
+                _close_stdin()
+            return
     for follower in followers:
-        follower.eof()
+        follower.stdin.eof()
+
+
+def _read() -> bytes:
+    """What comes next on standard input; what cannot be read is at its end."""
+    try:
+        return os.read(STDIN, CHUNK_BYTES)
+    except OSError as error:
+        warn(f"standard input: {error.strerror}")
+        return b""
+
+
+def _close_stdin() -> None:
+    """Read no more of it. Its number stays taken: no file opened later is to be mistaken for it."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, STDIN)
+    os.close(null)
 
 
 def _thread(target: Callable[..., None], *arguments: object) -> None:
@@ -84,13 +111,15 @@ def _thread(target: Callable[..., None], *arguments: object) -> None:
 
 @contextmanager
 def _signals(inbox: "SimpleQueue[Event]", tty: bool) -> Iterator[None]:
-    """Ctrl-C, TERM and, with a terminal, changes of its size, as events."""
+    """Ctrl-C, TERM and their like and, with a terminal, changes of its size, as events; not what is to be ignored."""
 
     def handler(number: int, frame: FrameType | None) -> None:
         inbox.put(signal.Signals(number))
 
-    wanted = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGWINCH] if tty else [])
-    saved = {number: signal.signal(number, handler) for number in wanted}
+    wanted = [number for number in PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN]
+    saved = {
+        number: signal.signal(number, handler) for number in [*wanted, *([signal.SIGWINCH] if tty else [])]
+    }
     try:
         yield
     finally:

@@ -1,16 +1,29 @@
 """A command in a branch followed to its end, over as many connections as that takes.
 
 When the daemon goes away it is started again and the command attached to from the last offsets: the output lies in
-the guest, so nothing is lost and nothing comes twice.
+the guest and the input here until the guest has it, so nothing is lost and nothing comes twice.
 """
 
 import signal
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from core.daemon.streams import STDERR, STDOUT, Dropped, Exit, Output, Started, Stream, attach, run
+from core.daemon.streams import (
+    STDERR,
+    STDOUT,
+    Dropped,
+    Exit,
+    Input,
+    Notice,
+    Output,
+    Started,
+    Stream,
+    attach,
+    run,
+)
 from core.errors import DaemonUnavailable, GuestFailed
 from core.home import Home
 from core.model import ExecRequest
@@ -20,6 +33,7 @@ ATTEMPTS = 5  # connections in a row that bring no byte before following is give
 PAUSE_S = 0.2
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 
+T = TypeVar("T")
 Sink = Callable[[int, bytes], None]
 Note = Callable[[str], None]
 
@@ -48,7 +62,7 @@ class Captured:
 class Follower:
     """Follow one command: output goes to `sink(stream, bytes)`, what a person should know to `note`.
 
-    `follow` runs in one thread; write, eof, resize and signal may be called from another.
+    `follow` runs in one thread; the other methods may be called from another.
     """
 
     home: Home
@@ -57,8 +71,9 @@ class Follower:
     note: Note
     command: int | None = None
     offsets: dict[int, int] = field(default_factory=lambda: {STDOUT: 0, STDERR: 0})
+    stdin: Input = field(default_factory=Input)
     _stream: Stream | None = None
-    _opened: threading.Event = field(default_factory=threading.Event)
+    _unsent: list[int] = field(default_factory=list)
 
     @property
     def branch(self) -> str:
@@ -66,63 +81,85 @@ class Follower:
         return self.what.branch
 
     def follow(self) -> Exit:
-        """Until the command ends; DaemonUnavailable when the daemon stays away or the command never started."""
+        """Until the command ends; DaemonUnavailable when the daemon stays away."""
         if isinstance(self.what, Attachment):
             self.command = self.what.command
             self.offsets = {STDOUT: self.what.stdout_offset, STDERR: self.what.stderr_offset}
-        attempts = ATTEMPTS
-        while True:
-            before = dict(self.offsets)
-            try:
-                return self._once()
-            except DaemonUnavailable:
-                attempts = attempts - 1 if self.offsets == before else ATTEMPTS
-                if self.command is None or not attempts:
-                    raise
-            time.sleep(PAUSE_S)
-            revive(self.home)
+        try:
+            return self._persist(self._once)
+        finally:
+            self.stdin.shut()
 
     def start(self) -> int:
         """Start the command and leave it running: its id."""
-        with self._open() as stream:
+        assert isinstance(self.what, ExecRequest)
+        self.what = replace(self.what, outlives=True)
+        return self._persist(self._begin)
+
+    def _persist(self, attempt: Callable[[bool], T]) -> T:
+        """One connection after another, until one brings the outcome or several in a row bring nothing at all."""
+        attempts, again = ATTEMPTS, False
+        while True:
+            before = dict(self.offsets)
+            try:
+                return attempt(again)
+            except DaemonUnavailable:
+                attempts = attempts - 1 if self.offsets == before else ATTEMPTS
+                if not attempts:
+                    raise
+            again = True
+            time.sleep(PAUSE_S)
+            revive(self.home)
+
+    def _begin(self, again: bool) -> int:
+        with self._open(again) as stream:
             for message in stream:
                 if isinstance(message, Started):
                     return message.id
         raise GuestFailed(f"the command in {self.branch} did not start")
 
-    def write(self, data: bytes) -> None:
-        """Send stdin, once there is a connection; what cannot be sent while the daemon is away is noted."""
-        self._opened.wait()
-        self._tell(lambda stream: stream.write(data), "input was lost while the daemon was away")
-
-    def eof(self) -> None:
-        """Close stdin."""
-        self._opened.wait()
-        self._tell(lambda stream: stream.eof(), "the end of input was lost while the daemon was away")
-
     def resize(self, rows: int, columns: int) -> None:
         """Tell the command's terminal its size."""
-        self._tell(lambda stream: stream.resize(rows, columns), "")
+        if self._stream:
+            with suppress(DaemonUnavailable):
+                self._stream.resize(rows, columns)
 
     def signal(self, number: int) -> None:
-        """Send a signal to the command's group."""
-        self._tell(lambda stream: stream.signal(number), f"signal {number} could not be sent")
+        """Send a signal to the command's group, by the next connection if there is none."""
+        try:
+            if self._stream is None:
+                raise DaemonUnavailable("not connected")
+            self._stream.signal(number)
+        except DaemonUnavailable:
+            self._unsent.append(number)
+
+    def leave(self) -> bool:
+        """Leave the command running; False when the daemon is away and could not be told."""
+        try:
+            if self._stream is not None:
+                self._stream.leave()
+            return self._stream is not None
+        except DaemonUnavailable:
+            return False
 
     def close(self) -> None:
-        """Leave the command running."""
+        """Follow no more, once what was sent is on its way."""
         if self._stream:
             self._stream.close()
 
-    def _open(self) -> Stream:
-        if self.command is not None:
-            return attach(self.home, self.branch, self.command, self.offsets[STDOUT], self.offsets[STDERR])
-        assert isinstance(self.what, ExecRequest)
-        return run(self.home, self.what)
+    def _open(self, again: bool) -> Stream:
+        owner = isinstance(self.what, ExecRequest) and not self.what.outlives
+        if self.command is None:
+            assert isinstance(self.what, ExecRequest)
+            return run(self.home, self.what, self.stdin, again=again)
+        offsets = self.offsets[STDOUT], self.offsets[STDERR]
+        return attach(self.home, self.branch, self.command, *offsets, owner=owner, stdin=self.stdin)
 
-    def _once(self) -> Exit:
+    def _once(self, again: bool) -> Exit:
         """One connection's worth."""
-        with self._open() as self._stream:
-            self._opened.set()
+        with self._open(again) as self._stream:
+            while self._unsent:
+                self._stream.signal(self._unsent.pop(0))
             for message in self._stream:
                 if isinstance(message, Exit):
                     return message
@@ -133,23 +170,17 @@ class Follower:
                     raise
         raise DaemonUnavailable("the daemon went away")
 
-    def _take(self, message: Output | Started | Dropped) -> None:
+    def _take(self, message: Output | Started | Dropped | Notice) -> None:
         if isinstance(message, Started):
             self.command = message.id
+        elif isinstance(message, Notice):
+            self.note(message.text)
         elif isinstance(message, Dropped):
             self.note(f"{message.count} bytes of {NAMES[message.stream]} are lost: they were read too slowly")
         else:
             seen = self.offsets[message.stream]
             self.offsets[message.stream] = max(seen, message.offset + len(message.data))
             self.sink(message.stream, message.data[max(0, seen - message.offset) :])
-
-    def _tell(self, do: Callable[[Stream], None], loss: str) -> None:
-        try:
-            if self._stream:
-                do(self._stream)
-        except DaemonUnavailable:
-            if loss:
-                self.note(loss)
 
 
 def capture(home: Home, request: ExecRequest) -> Captured:

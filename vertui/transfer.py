@@ -35,6 +35,7 @@ TAKE_TREE = 'mkdir -p -- "$1" && exec tar -xpf - --no-same-owner -C "$1"'
 TAKE_FILE = f"""
 t=$(mktemp -d "$(dirname -- "$1")/.cp.XXXXXX") || exit 1
 trap 'rm -rf "$t"' EXIT
+trap 'exit 1' HUP INT TERM
 tar -xpf - --no-same-owner -C "$t" && mv -fT -- "$t/{FILE_NAME}" "$1"
 """
 

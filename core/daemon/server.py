@@ -67,7 +67,7 @@ async def serve(home: Home) -> None:
     add_streams(app, engine)
     config = Config(
         app, http=OwnUserProtocol, ws="websockets-sansio", log_level="warning", lifespan="off",
-        timeout_graceful_shutdown=1, ws_max_size=1 << 20,
+        timeout_graceful_shutdown=1, ws_max_size=1 << 20, ws_ping_interval=None,
     )  # fmt: skip
     server = Server(config)
     _add_stop(app, engine, server)

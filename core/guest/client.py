@@ -14,12 +14,15 @@ from core.guest import answers
 from core.guest.agent import wire
 from core.guest.connection import Connection, Line, request_frame
 from core.guest.identity import Identity
-from core.guest.streams import CommandStream
+from core.guest.streams import UNKNOWN, CommandStream
 from core.model import Command, Process
 from core.patience import patient
 
 ANSWER_DEADLINE_S = patient(10.0)
 """Far above what a busy guest takes (milliseconds to a second), short enough for somebody waiting."""
+
+NEVER_TOO_LATE = ("thaw", "detach")
+"""Requests that do good whenever they are carried out."""
 
 SYNC_DEADLINE_S = patient(10.0)
 """What the two syncs around a freeze may add to its own deadline."""
@@ -53,6 +56,11 @@ class AgentClient:
         return await self._connection.move(line)
 
     @property
+    def knows_keys(self) -> bool:
+        """Does this agent know a request that is made again? That of an image of an earlier version does not."""
+        return self._connection.protocol > 1
+
+    @property
     def lost(self) -> bool:
         """Has the line ended, so that only a new client reaches the guest?"""
         return self._connection.lost
@@ -70,16 +78,16 @@ class AgentClient:
     ) -> dict[str, Any]:
         answer: asyncio.Future[wire.Frame] = asyncio.get_running_loop().create_future()
         channel = self._connection.open_channel(_settle(answer), _fail(answer))
+        undo = b"" if op in NEVER_TOO_LATE else wire.frame(wire.CANCEL, channel)
         try:
-            await self._connection.send(request_frame(channel, op, fields), urgent=urgent)
-            async with asyncio.timeout(deadline_s):
-                frame = await answer
+            request = request_frame(channel, op, fields)
+            frame = await self._connection.ask(request, answer, deadline_s, undo=undo, urgent=urgent)
             value = answers.payload(frame)
             if frame.type == wire.ERROR:
                 raise GuestFailed(f"{op}: {answers.text(value, 'message')}")
             return value
         except TimeoutError as error:
-            raise GuestFailed(f"the agent did not answer {op} within {deadline_s:g} s") from error
+            raise GuestFailed(f"the agent did not answer {op} within {deadline_s:g} s: {UNKNOWN}") from error
         finally:
             self._connection.close_channel(channel)
             answer.cancel()
@@ -95,12 +103,16 @@ class AgentClient:
         stdin: bool = False,
         timeout_s: float | None = None,
         lossless: bool = False,
+        owner: bool = False,
+        key: str | None = None,
     ) -> CommandStream:
         """Start a command (a list of words, or a line for sh) in a session of its own and follow it.
 
         `terminal` is (rows, columns) and makes stdout and stderr one stream. After `timeout_s` all it started is
         killed and the exit code is 124. A program that cannot be run says so on stderr and ends with 127 or 126.
-        `lossless` makes the command wait for this client instead of dropping old output.
+        `lossless` makes the command wait for this client instead of dropping old output. Should the line to an
+        `owner` break and it not attach again in time, the command hangs up. A request repeated with the same `key`
+        follows the command that the first has started.
         """
         fields = {
             "argv": argv if isinstance(argv, str) else list(argv),
@@ -113,18 +125,28 @@ class AgentClient:
             "stdin": stdin or terminal is not None,
             "timeout_s": timeout_s,
             "lossless": lossless,
+            "owner": owner,
+            "key": key,
         }
         return await self._follow("exec", (0, 0), fields)
 
-    async def attach(self, command: int, stdout_offset: int = 0, stderr_offset: int = 0) -> CommandStream:
+    async def attach(
+        self, command: int, stdout_offset: int = 0, stderr_offset: int = 0, *, owner: bool = False
+    ) -> CommandStream:
         """Follow a command from these offsets, also one inherited by a fork or already finished."""
         offsets = (stdout_offset, stderr_offset)
-        fields = {"id": command, "stdout_offset": stdout_offset, "stderr_offset": stderr_offset}
+        fields = {
+            "id": command,
+            "stdout_offset": stdout_offset,
+            "stderr_offset": stderr_offset,
+            "owner": owner,
+        }
         return await self._follow("attach", offsets, fields)
 
     async def _follow(self, op: str, offsets: tuple[int, int], fields: dict[str, Any]) -> CommandStream:
         stream = CommandStream(self._connection, self.request, offsets)
-        await stream.start(request_frame(stream.channel, op, fields), ANSWER_DEADLINE_S)
+        undo = wire.frame(wire.CANCEL, stream.channel, wire.KILL if op == "exec" else b"")
+        await stream.start(request_frame(stream.channel, op, fields), undo, ANSWER_DEADLINE_S)
         return stream
 
     async def ps(self) -> list[Command]:

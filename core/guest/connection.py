@@ -7,16 +7,20 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core.errors import GuestFailed, UsageError
 from core.guest.agent import wire
 from core.guest.answers import malformed
 
 READ_BYTES = 64 * 1024
+PROTOCOLS = (wire.PROTOCOL, 1)
+"""What is spoken here; images made by an earlier version hold an agent that knows fewer frames."""
+
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 1.0
 """How soon a hello is repeated, at first and at most: an idle guest answers in milliseconds, a booting one later."""
 
+T = TypeVar("T")
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Receive = Callable[[wire.Frame], None]
 Fail = Callable[[GuestFailed], None]
@@ -31,6 +35,8 @@ class Connection:
         self._channels: dict[int, tuple[Receive, Fail]] = {}
         self._last_channel = 0
         self._failure: GuestFailed | None = None
+        self._lane = asyncio.Lock()
+        self.protocol = wire.PROTOCOL
         self._open = asyncio.Event()
         self._open.set()
         self._holds = 0
@@ -61,16 +67,18 @@ class Connection:
         The first time without zeros, which a guest that was captured between frames does not need.
         """
         nonce = secrets.token_bytes(wire.NONCE_BYTES)
-        expected = wire.hello_reply(nonce)
+        replies = {wire.hello_reply(nonce, protocol): protocol for protocol in PROTOCOLS}
+        longest = max(map(len, replies))
         seen, wait_s, zeros = b"", FIRST_WAIT_S, b""
         while True:
             if not self._writer.transport.get_write_buffer_size():  # else nobody listens yet: do not pile up
                 self._writer.write(zeros + wire.frame(wire.HELLO, 0, nonce))
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    while expected not in seen:
-                        seen = seen[-len(expected) :] + await self._read()
-                    return seen.partition(expected)[2]
+                    while not (found := [reply for reply in replies if reply in seen]):
+                        seen = seen[-longest:] + await self._read()
+                    self.protocol = replies[found[0]]
+                    return seen.partition(found[0])[2]
             wait_s, zeros = min(2 * wait_s, LONGEST_WAIT_S), wire.RESYNC
 
     async def _read(self) -> bytes:
@@ -127,14 +135,37 @@ class Connection:
         """Drop whatever still arrives for this channel."""
         self._channels.pop(channel, None)
 
-    async def send(self, frame: bytes, *, urgent: bool = False) -> None:
-        """Write a frame, after the gate has opened unless it is urgent; GuestFailed when the line is lost."""
+    async def ask(
+        self, frame: bytes, answer: asyncio.Future[T], deadline_s: float, *, undo: bytes, urgent: bool = False
+    ) -> T:
+        """Write a request, once the gate is open unless it is urgent, and wait for its answer.
+
+        GuestFailed when the line is lost. When nobody waits any more, after the deadline (TimeoutError) or because
+        the caller was cancelled, `undo` is written: what the guest has not begun by then it does not begin.
+        """
+        await self._pass(urgent=urgent)
+        self._writer.write(frame)
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await answer
+        except (TimeoutError, asyncio.CancelledError):
+            (self.post_urgent if urgent else self.post)(undo)
+            raise
+
+    async def send_data(self, make: Callable[[], bytes]) -> None:
+        """Write a frame of data, made when its turn comes: one at a time for all channels, so that a request or
+        acknowledgement never waits for more than that one."""
+        async with self._lane:
+            await self._pass(urgent=False)
+            self._writer.write(make())
+            with suppress(ConnectionError):  # the reader finds out, and says so to all
+                await self._writer.drain()
+
+    async def _pass(self, *, urgent: bool) -> None:
+        """Wait for the gate; GuestFailed when the line is lost."""
         while not (urgent or self._open.is_set()):
             await self._open.wait()
         self._check()
-        self._writer.write(frame)
-        with suppress(ConnectionError):  # the reader finds out, and says so to all
-            await self._writer.drain()
 
     def post(self, frame: bytes) -> None:
         """Write a small frame without waiting; kept back while the gate is closed."""

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import IntEnum
+from signal import SIGHUP
 from typing import Any, Protocol
 
 from core.errors import GuestFailed
@@ -15,6 +16,8 @@ from core.guest.answers import number, pair, payload, text
 from core.guest.connection import Connection
 
 ACK_EVERY = wire.WINDOW_BYTES // 4
+UNKNOWN = "it was told to give it up, but may have done it"
+"""What is known of a request that was not answered in time."""
 
 
 class StreamName(IntEnum):
@@ -55,7 +58,8 @@ class Ask(Protocol):
 class CommandStream(AsyncIterator[Output | Exit]):
     """Yields `Output` as it comes and at last one `Exit`; raises GuestFailed when the line is lost.
 
-    What arrives faster than it is taken waits in the guest: at most a window (256 KiB) is held here.
+    What arrives faster than it is taken waits in the guest: at most a window (256 KiB) is held here. Whoever passes
+    output on takes it by `take` and says by `consumed` what has arrived: the guest keeps the rest for it.
     """
 
     def __init__(self, connection: Connection, ask: Ask, offsets: tuple[int, int]) -> None:
@@ -69,22 +73,23 @@ class CommandStream(AsyncIterator[Output | Exit]):
         self._changed = asyncio.Event()
         self._failure: GuestFailed | None = None
         self._over = False
-        self._received = self._consumed = self._acked = 0
-        self._stdin_sent = self._stdin_acked = 0
+        self._received = self._taken = self._consumed = self._acked = 0
+        self.stdin_sent = self.stdin_taken = 0
+        self.stdin_shut = False
         self.channel = connection.open_channel(self._receive, self._fail)
 
-    async def start(self, frame: bytes, deadline_s: float) -> None:
+    async def start(self, frame: bytes, undo: bytes, deadline_s: float) -> None:
         """Send the exec or attach request and wait for its answer."""
         try:
-            await self._connection.send(frame)
-            async with asyncio.timeout(deadline_s):
-                answer = await self._started
+            answer = await self._connection.ask(frame, self._started, deadline_s, undo=undo)
             self.id, self.pid = number(answer, "id"), number(answer, "pid")
-            self._stdin_sent = self._stdin_acked = number(answer, "stdin_offset")
+            self.stdin_sent = number(answer, "stdin_offset")
+            self.stdin_taken = number({"stdin_taken": self.stdin_sent} | answer, "stdin_taken")
         except BaseException as error:
             self._connection.close_channel(self.channel)
             if isinstance(error, TimeoutError):
-                raise GuestFailed(f"the agent did not take the command up within {deadline_s:g} s") from error
+                late = f"the agent did not take the command up within {deadline_s:g} s"
+                raise GuestFailed(f"{late}: {UNKNOWN}") from error
             raise
 
     def _receive(self, frame: wire.Frame) -> None:
@@ -97,7 +102,9 @@ class CommandStream(AsyncIterator[Output | Exit]):
         elif frame.type in (wire.STDOUT, wire.STDERR):
             self._receive_output(StreamName(frame.type - wire.STDOUT), *frame.data())
         elif frame.type == wire.STDIN_ACK:
-            self._stdin_acked = max(self._stdin_acked, min(frame.data()[0], self._stdin_sent))
+            self.stdin_taken = max(self.stdin_taken, min(frame.data()[0], self.stdin_sent))
+        elif frame.type == wire.STDIN_SHUT:
+            self.stdin_shut = True
         elif frame.type == wire.EXIT:
             self._receive_exit(payload(frame))
         else:
@@ -127,31 +134,48 @@ class CommandStream(AsyncIterator[Output | Exit]):
         self._changed.set()
 
     async def __anext__(self) -> Output | Exit:
-        while not self._arrived:
-            if self._over:
-                raise StopAsyncIteration
-            if self._failure is not None:
-                raise GuestFailed(str(self._failure))
-            self._changed.clear()
-            await self._changed.wait()
-        cost, item = self._arrived.popleft()
-        self._over = isinstance(item, Exit)
-        self._consume(cost)
+        if self._over and not self._arrived:
+            raise StopAsyncIteration
+        item = await self.take()
+        if item is None:
+            raise StopAsyncIteration
+        self.consumed(self._taken)
         return item
 
-    def _consume(self, cost: int) -> None:
-        self._consumed += cost
+    async def take(self) -> Output | Exit | None:
+        """The next item, which is still to be `consumed`; None once following has ended."""
+        while not self._arrived:
+            if self._over:
+                return None
+            if self._failure is not None:
+                raise GuestFailed(str(self._failure))
+            await self.changed()
+        cost, item = self._arrived.popleft()
+        self._over = isinstance(item, Exit)
+        self._taken += cost
+        return item
+
+    async def changed(self) -> None:
+        """Wait until anything arrives."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def consumed(self, total: int) -> None:
+        """Of all output so far this much has been used up, each item counted with FRAME_COST."""
+        self._consumed = max(self._consumed, min(total, self._taken))
         if self._consumed - self._acked >= ACK_EVERY:
             self._acked = self._consumed
             self._connection.post(wire.frame(wire.OUTPUT_ACK, self.channel, wire.OFFSET.pack(self._acked)))
 
     async def write_stdin(self, data: bytes) -> None:
-        """Send input, waiting while a window of it has not been read; GuestFailed when the command is over."""
+        """Send input, waiting while a window of it has not been read.
+
+        What comes after the command has ended or closed its input is dropped, as by a pipe.
+        """
         for at in range(0, len(data), wire.CHUNK_BYTES):
             chunk = data[at : at + wire.CHUNK_BYTES]
-            while self._stdin_sent + len(chunk) - self._stdin_acked > wire.WINDOW_BYTES and self._following():
-                self._changed.clear()
-                await self._changed.wait()
+            while self._takes_input() and self.stdin_sent + len(chunk) - self.stdin_taken > wire.WINDOW_BYTES:
+                await self.changed()
             await self._send_input(chunk)
 
     async def eof(self) -> None:
@@ -159,13 +183,19 @@ class CommandStream(AsyncIterator[Output | Exit]):
         await self._send_input(b"")
 
     async def _send_input(self, data: bytes) -> None:
-        if self._following():
-            offset = self._stdin_sent
-            self._stdin_sent += len(data)
-            await self._connection.send(wire.frame(wire.STDIN, self.channel, wire.OFFSET.pack(offset) + data))
+        if self._takes_input():
+            await self._connection.send_data(lambda: self._input_frame(data))
+
+    def _input_frame(self, data: bytes) -> bytes:
+        offset = self.stdin_sent
+        self.stdin_sent += len(data)
+        return wire.frame(wire.STDIN, self.channel, wire.OFFSET.pack(offset) + data)
+
+    def _takes_input(self) -> bool:
+        """Does the command read on, as far as is known? GuestFailed when the line is lost."""
+        return self._following() and not self.stdin_shut
 
     def _following(self) -> bool:
-        """Does the command still run, as far as is known? Input for one that has ended is dropped, as by a pipe."""
         if self._failure is not None:
             raise GuestFailed(str(self._failure))
         return not (self._over or (self._arrived and isinstance(self._arrived[-1][1], Exit)))
@@ -185,3 +215,10 @@ class CommandStream(AsyncIterator[Output | Exit]):
             self._over = True
             self._changed.set()
             await self._ask("detach", channel=self.channel)
+
+    async def hang_up(self) -> None:
+        """Follow no more, as a terminal that is closed: the command's input ends, and it gets SIGHUP."""
+        if self._following():
+            await self.eof()
+            await self.signal(SIGHUP)
+            await self.detach()

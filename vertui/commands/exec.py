@@ -5,6 +5,7 @@ import shlex
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from core.daemon import streams
-from core.errors import UsageError, VertuiError
+from core.errors import DaemonUnavailable, UsageError, VertuiError
 from core.home import Home
 from core.model import Command, ExecRequest
 from vertui import foreground
@@ -80,7 +81,8 @@ def execute(
 ) -> None:
     """Run a command in one branch or several. Its exit status is the command's; of several, the first not 0.
 
-    Ctrl-C goes to the command; a second one leaves it running. Branches' lines are prefixed when there are several.
+    Ctrl-C goes to the command; a second one leaves it running. When this process is killed or its terminal closed, the
+    command's input ends and it gets SIGHUP, unless it was left by --detach. Several branches' lines are prefixed.
     A terminal too slow for the output misses some, and is told so; a file or pipe gets all, and the command waits.
 
     \b
@@ -150,10 +152,11 @@ def console(branch: BranchName) -> None:
 def _type(stream: streams.Stream, left: threading.Event) -> None:
     """Standard input to the console, up to LEAVE or its end."""
     typed, escape = b"", b""
-    while not escape and (data := os.read(sys.stdin.fileno(), foreground.CHUNK_BYTES)):
-        typed, escape, _ = data.partition(LEAVE)
-        stream.write(typed)
-    left.set()
+    with suppress(OSError, DaemonUnavailable):  # of a stream that has ended the other thread tells
+        while not escape and (data := os.read(foreground.STDIN, foreground.CHUNK_BYTES)):
+            typed, escape, _ = data.partition(LEAVE)
+            stream.write(typed)
+        left.set()
     stream.close()
 
 
@@ -232,10 +235,17 @@ def _run(followers: list[Follower], stdin: bool, tty: bool) -> int:
     if ends is not None:
         return foreground.status(followers, ends)
     for follower in followers:
-        out, err = follower.offsets.values()
-        again = f"vertui exec {follower.branch} --attach {follower.command} --from {out},{err}"
-        warn(f"left running; go on with `{again}`")
+        _leave(follower)
     return foreground.DETACHED
+
+
+def _leave(follower: Follower) -> None:
+    out, err = follower.offsets.values()
+    again = f"vertui exec {follower.branch} --attach {follower.command} --from {out},{err}"
+    if follower.leave():
+        warn(f"left running; go on with `{again}`")
+    else:
+        warn(f"the daemon is away: the command ends soon unless it is gone on with, by `{again}`")
 
 
 def _command(command: Command, now: float) -> Row:

@@ -45,7 +45,10 @@ def watch(
     request = ExecRequest(branch, guest_script("watch", *(paths or ())), purpose="watch")
     follower = Follower(client.home, request, changes, lambda text: warn(f"{branch}: {text}"))
     ends = foreground.run([follower], stdin=False, tty=False)
-    raise typer.Exit(foreground.DETACHED if ends is None else foreground.status([follower], ends))
+    if ends is None:
+        follower.close()
+        raise typer.Exit(foreground.DETACHED)
+    raise typer.Exit(foreground.status([follower], ends))
 
 
 class _Changes:

@@ -95,7 +95,7 @@ class OutputScreen(VertuiScreen):
     def _run(self, branch: str) -> "Stream":
         from core.daemon import streams
 
-        stream = streams.run(self.vertui.home, ExecRequest(branch, (self._command,)))
+        stream = streams.run(self.vertui.home, ExecRequest(branch, (self._command,), outlives=True))
         self._streams[branch] = stream
         return stream
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from . import wire
@@ -16,37 +17,57 @@ ACK_EVERY_BYTES = wire.WINDOW_BYTES // 4
 
 
 class Attachment:
-    """Pulls frames for one channel; at most a window of output is sent and not yet consumed by the client."""
+    """Pulls frames for one channel; at most a window of output is sent and not yet consumed by the client.
 
-    def __init__(self, channel: int, command: Command, offsets: tuple[int, int]) -> None:
+    The command hangs up when its `owner`, the client that started it, goes away. `taken` is what the client has of
+    each output: a lossless command's ring keeps what follows, so that a client whose line broke can have it again.
+    """
+
+    def __init__(self, channel: int, command: Command, offsets: tuple[int, int], *, owner: bool) -> None:
         self.channel = channel
         self.command = command
+        self.owner = owner
         self.cursors = list(offsets)
+        self.taken = list(offsets)
         if any(at > stream.ring.end or at < 0 for at, stream in zip(offsets, command.streams, strict=True)):
             raise BadRequest(f"command {command.number} has no output at {offsets[0]} or {offsets[1]}")
         self._sent = 0
         self._consumed = 0
+        self._under_way: deque[tuple[int, int, int]] = deque()
         self.over = False
         self._stdin_acked = command.stdin.written
+        self._shut_told = False
 
     def consumed(self, total: int) -> None:
         """The client has used up this much output in all, each frame counted with FRAME_COST."""
         self._consumed = max(self._consumed, min(total, self._sent))
+        while self._under_way and self._under_way[0][0] <= self._consumed:
+            _, index, self.taken[index] = self._under_way.popleft()
+        self._resume()
 
     def leave(self) -> None:
         """Follow no more; a lossless command no longer waits for this client."""
         self.over = True
         self.command.attachments.remove(self)
+        self._resume()
+
+    def _resume(self) -> None:
         for stream in self.command.streams:
             stream.resume()
 
     def next_frame(self) -> bytes | None:
         """What to send next, None when there is nothing (or the window is full)."""
-        written = self.command.stdin.written
-        if written - self._stdin_acked >= ACK_EVERY_BYTES:
-            self._stdin_acked = written
-            return wire.frame(wire.STDIN_ACK, self.channel, wire.OFFSET.pack(written))
-        return self._next_output() or self._exit_frame()
+        return self._input_frame() or self._next_output() or self._exit_frame()
+
+    def _input_frame(self) -> bytes | None:
+        stdin = self.command.stdin
+        if stdin.shut and not self._shut_told:
+            self._shut_told = True
+            return wire.frame(wire.STDIN_SHUT, self.channel)
+        if stdin.written - self._stdin_acked < ACK_EVERY_BYTES:
+            return None
+        self._stdin_acked = stdin.written
+        return wire.frame(wire.STDIN_ACK, self.channel, wire.OFFSET.pack(stdin.written))
 
     def _next_output(self) -> bytes | None:
         room = wire.WINDOW_BYTES - (self._sent - self._consumed) - wire.FRAME_COST
@@ -56,7 +77,7 @@ class Attachment:
                 data = stream.ring.read(start, min(wire.CHUNK_BYTES, room))
                 self.cursors[index] = start + len(data)
                 self._sent += len(data) + wire.FRAME_COST
-                stream.resume()
+                self._under_way.append((self._sent, index, self.cursors[index]))
                 return wire.frame(STREAM_FRAMES[index], self.channel, wire.OFFSET.pack(start) + data)
         return None
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .cgroup import WorkGroup, kill_group
-from .loop import READ, Poller, Timers
+from .loop import READ, Poller, Timer, Timers
 from .ring import Ring
 from .spawn import CannotRun, Program, Stdio, start
 from .streams import Input, Stream, set_size
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .attachment import Attachment
 
 TIMED_OUT = 124
+
+OWNER_GRACE_S = 120.0
+"""How long a client has to come back after its line broke; a new daemon takes seconds, on a busy host many."""
 
 OUTPUT_GRACE_S = 0.1
 """How long a leader's end waits for output still in the pipe when somebody else holds the pipe open."""
@@ -36,12 +39,15 @@ class Command:
         self.program = Program.from_request(request)
         timeout_s = float(request.get("timeout_s") or 0)
         self.number = number
+        self.key = request.get("key")
         self.started = time.time()
         self.end: dict[str, Any] | None = None
         self.attachments: list[Attachment] = []
         self._lossless = bool(request.get("lossless"))
         self._timed_out = False
         self._status: int | None = None
+        self._absent: list[Attachment] = []
+        self._absence: Timer | None = None
         self._work = work
         self._poller = poller
         self._timers = timers
@@ -76,11 +82,11 @@ class Command:
             stream.follow(fd)
 
     def _backlog(self, stream: Stream) -> int:
-        """Bytes a lossless command's slowest follower has not been sent; 0 when nothing need be kept."""
+        """Bytes a lossless command's slowest follower does not have; 0 when nothing need be kept."""
         if not self._lossless or not self.attachments:
             return 0
         index = self.streams.index(stream)
-        return stream.ring.end - min(attachment.cursors[index] for attachment in self.attachments)
+        return stream.ring.end - min(attachment.taken[index] for attachment in self.attachments)
 
     def _reap(self) -> None:
         self._timers.cancel(self._timeout)
@@ -96,10 +102,10 @@ class Command:
             self._finish()
 
     def _finish(self) -> None:
-        """Fix the end; with a lossless backlog it waits for the followers, who hold the output up."""
+        """Fix the end; it waits for the followers of a lossless command while they hold its output up."""
         if self.end is not None or self._status is None:
             return
-        if any(stream.open and self._backlog(stream) for stream in self.streams):
+        if any(stream.open and stream.stopped for stream in self.streams):
             self._timers.after(OUTPUT_GRACE_S, self._finish)
             return
         code = os.waitstatus_to_exitcode(self._status)
@@ -124,6 +130,39 @@ class Command:
         elif self._status is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
+
+    def follow(self, attachment: Attachment) -> None:
+        """Let a client follow; if it is the owner, the one that was missed is back."""
+        self.attachments.append(attachment)
+        if attachment.owner:
+            self.forget_absent()
+
+    def miss(self, owner: Attachment) -> None:
+        """The owner's line broke: keep its place, and hang up unless it is back in time."""
+        self._absent.append(owner)
+        self._timers.cancel(self._absence)
+        self._absence = self._timers.after(OWNER_GRACE_S, self._give_up_on_owner)
+
+    def forget_absent(self) -> None:
+        """Nobody is missed: the owner is back, or in another machine since a fork."""
+        self._timers.cancel(self._absence)
+        absent, self._absent = self._absent, []
+        for attachment in absent:
+            attachment.leave()
+
+    def _give_up_on_owner(self) -> None:
+        self.forget_absent()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """What a terminal's end is to a command: its input ends, and it is told."""
+        self.stdin.end()
+        self.signal(signal.SIGHUP)
+
+    def cancel(self) -> None:
+        """Kill what a request that was given up has started; the request made again starts it anew."""
+        self.key = None
+        kill_group(self._group)
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell a command on a terminal its new size."""
@@ -162,6 +201,7 @@ class Command:
             "offsets": [stream.ring.end for stream in self.streams],
             "dropped": [stream.ring.start for stream in self.streams],
             "stdin_offset": self.stdin.received,
+            "stdin_taken": self.stdin.written,
         }
 
 

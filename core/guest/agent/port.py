@@ -1,5 +1,7 @@
 """The virtio-serial port: connected or not, never spinning, never blocking.
 
+Answers go before data: whoever asks waits for the one frame that is under way, not for what is queued.
+
 While no host is connected the port polls as hung up without end. It is then taken out of the poll set and the driver
 asked to raise SIGIO, which it does when a host comes (or goes); a slow timer looks as well, should one be missed.
 """
@@ -21,7 +23,8 @@ PORT_NAME = "vertui.agent"
 LOOK_AGAIN_S = 15.0
 """SIGIO tells of a connection at once; this only bounds the harm should the driver ever not raise it."""
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 128 * 1024
+"""Taken at once, though the driver hands out a page a call: a request and its being given up are seen together."""
 
 
 def find_port() -> str:
@@ -48,7 +51,9 @@ class Port:
         self._timers = timers
         self._received = received
         self._lost = lost
-        self._queue: deque[bytes] = deque()
+        self._rest = b""
+        self._answers: deque[bytes] = deque()
+        self._data: deque[bytes] = deque()
         self._flags = fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK
         fcntl.fcntl(fd, fcntl.F_SETFL, self._flags)
         self._timer: Timer | None = None
@@ -56,33 +61,39 @@ class Port:
         self._leave()
 
     def send(self, frame: bytes) -> None:
-        """Queue a frame; `flush` sends it."""
-        self._queue.append(frame)
+        """Queue an answer; `flush` sends it."""
+        self._answers.append(frame)
+
+    def send_data(self, frame: bytes) -> None:
+        """Queue a frame that every answer may overtake."""
+        self._data.append(frame)
 
     def clear(self) -> None:
         """Forget what is queued, be it half sent."""
-        self._queue.clear()
+        self._rest = b""
+        self._answers.clear()
+        self._data.clear()
 
     @property
-    def queued_bytes(self) -> int:
-        """What waits to be sent."""
-        return sum(map(len, self._queue))
+    def answer_bytes(self) -> int:
+        """Answers that wait to be sent."""
+        return sum(map(len, self._answers))
 
     def flush(self) -> bool:
         """Send what the host takes now; True when nothing is left."""
         try:
-            while self._queue:
-                frame = self._queue[0]
-                sent = os.write(self._fd, frame)
-                if sent < len(frame):
-                    self._queue[0] = frame[sent:]
-                else:
-                    self._queue.popleft()
+            while frame := self._rest or self._next():
+                self._rest = frame
+                self._rest = frame[os.write(self._fd, frame) :]
         except BlockingIOError:
-            pass
+            return False
         except OSError:
             self._leave()
-        return not self._queue
+        return True
+
+    def _next(self) -> bytes:
+        queue = self._answers or self._data
+        return queue.popleft() if queue else b""
 
     def expect(self, *, read: bool, write: bool) -> None:
         """Say what to wake up for; without effect while no host is connected."""
@@ -90,16 +101,28 @@ class Port:
             self._poller.watch(self._fd, READ * read | WRITE * write, self._ready)
 
     def _ready(self) -> None:
-        try:
-            data = os.read(self._fd, READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
+        data, gone = self._read()
         if data:
             self._received(data)
-        else:
+        if gone:
             self._leave()
+
+    def _read(self) -> tuple[bytes, bool]:
+        """What has arrived, and whether the host has left."""
+        pieces: list[bytes] = []
+        size = 0
+        while size < READ_BYTES:
+            try:
+                piece = os.read(self._fd, READ_BYTES - size)
+            except BlockingIOError:
+                return b"".join(pieces), False
+            except OSError:
+                piece = b""
+            if not piece:
+                return b"".join(pieces), True
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces), False
 
     def _watch_signals(self) -> None:
         wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -117,7 +140,7 @@ class Port:
         """The host is gone: wait for the next."""
         self.connected = False
         self._poller.forget(self._fd)
-        self._queue.clear()
+        self.clear()
         self._lost()
         fcntl.fcntl(self._fd, fcntl.F_SETFL, self._flags | os.O_ASYNC)
         self._look()

@@ -40,7 +40,7 @@ class Server:
         self._attachments: dict[int, Attachment] = {}
         self._last_number = 0
         self._frames = wire.Frames(strict=False)
-        self._port = Port(port_fd, self._outer, self._line_timers, self._received, self._detach_all)
+        self._port = Port(port_fd, self._outer, self._line_timers, self._received, self._line_lost)
         self._requests: dict[str, Callable[[int, Answer], Answer]] = {
             "exec": self._exec,
             "attach": self._attach,
@@ -80,15 +80,17 @@ class Server:
         self._inner.wait(0)
 
     def _pump(self) -> None:
-        """Send answers first, then output, one chunk of each command in turn, as fast as the host takes it."""
-        while self._port.flush():
-            frames = [] if self._work.frozen else list(self._output())
-            if not frames:
-                break
-            for frame in frames:
-                self._port.send(frame)
-        waiting = self._port.queued_bytes
-        self._port.expect(read=waiting < MAX_QUEUED_BYTES, write=waiting > 0)
+        """Send answers first, then output, one chunk of each command, as fast as the host takes it.
+
+        Between two rounds what the host asks is read: it may be to stop what makes the output.
+        """
+        more = not self._port.flush()
+        if not (more or self._work.frozen):
+            for frame in self._output():
+                self._port.send_data(frame)
+                more = True
+            self._port.flush()
+        self._port.expect(read=self._port.answer_bytes < MAX_QUEUED_BYTES, write=more)
 
     def _output(self) -> Iterable[bytes]:
         for channel, attachment in list(self._attachments.items()):
@@ -100,13 +102,15 @@ class Server:
                 yield frame
 
     def _received(self, data: bytes) -> None:
-        for frame in self._frames.feed(data):
+        for frame in _still_wanted(self._frames.feed(data)):
             if frame.type == wire.HELLO:
                 self._port.clear()
-                self._detach_all()
+                self._line_lost()
                 self._port.send(wire.hello_reply(frame.payload))
             elif frame.type == wire.REQUEST:
                 self._port.send(self._answer(frame))
+            elif frame.type == wire.CANCEL:
+                self._cancel(frame)
             elif frame.channel in self._attachments:
                 self._stream_frame(frame, self._attachments[frame.channel])
 
@@ -139,23 +143,28 @@ class Server:
         self._evict()
         if len(self._commands) >= MAX_COMMANDS:
             raise BadRequest(f"{MAX_COMMANDS} commands are running already")
-        self._last_number += 1
-        command = Command(self._last_number, request, self._work, self._inner, self._timers)
-        self._commands[command.number] = command
-        self._follow(channel, command, (0, 0))
-        return {"id": command.number, "pid": command.pid, "stdin_offset": 0}
+        command = self._started(request.get("key"))
+        if command is None:
+            self._last_number += 1
+            command = Command(self._last_number, request, self._work, self._inner, self._timers)
+            self._commands[command.number] = command
+        return self._follow(channel, command, (0, 0), request)
+
+    def _started(self, key: object) -> Command | None:
+        """The command that the same request has started already, when it was made again on another line."""
+        return next((command for command in self._commands.values() if key and command.key == key), None)
 
     def _attach(self, channel: int, request: Answer) -> Answer:
-        command = self._command(request)
-        self._follow(channel, command, (int(request["stdout_offset"]), int(request["stderr_offset"])))
-        return command.summary()
+        offsets = int(request["stdout_offset"]), int(request["stderr_offset"])
+        return self._follow(channel, self._command(request), offsets, request)
 
-    def _follow(self, channel: int, command: Command, offsets: tuple[int, int]) -> None:
+    def _follow(self, channel: int, command: Command, offsets: tuple[int, int], request: Answer) -> Answer:
         if channel in self._attachments:
             raise BadRequest(f"channel {channel} is in use")
-        attachment = Attachment(channel, command, offsets)
-        command.attachments.append(attachment)
+        attachment = Attachment(channel, command, offsets, owner=bool(request.get("owner")))
+        command.follow(attachment)
         self._attachments[channel] = attachment
+        return command.summary()
 
     def _detach(self, channel: int, request: Answer) -> Answer:
         """Detach the channel a client names (its own exec or attach)."""
@@ -165,9 +174,23 @@ class Server:
             self._evict()
         return {}
 
-    def _detach_all(self) -> None:
-        for channel in list(self._attachments):
-            self._detach(channel, {})
+    def _line_lost(self) -> None:
+        """Owners are waited for; who only looked on comes back by itself, or does not."""
+        attachments, self._attachments = self._attachments, {}
+        for attachment in attachments.values():
+            if attachment.owner:
+                attachment.command.miss(attachment)
+            else:
+                attachment.leave()
+        self._evict()
+
+    def _cancel(self, frame: wire.Frame) -> None:
+        """Give up what a request has begun."""
+        attachment = self._attachments.get(frame.channel)
+        if attachment:
+            self._detach(frame.channel, {})
+            if frame.payload == wire.KILL:
+                attachment.command.cancel()
 
     def _command(self, request: Answer) -> Command:
         command = self._commands.get(int(request["id"]))
@@ -183,6 +206,7 @@ class Server:
         return {}
 
     def _forget(self, command: Command) -> None:
+        command.forget_absent()
         for attachment in list(command.attachments):
             self._detach(attachment.channel, {})
         self._commands.pop(command.number, None)
@@ -221,6 +245,8 @@ class Server:
         return {}
 
     def _identity(self, channel: int, request: Answer) -> Answer:
+        for command in self._commands.values():
+            command.forget_absent()
         return identity.assume(request)
 
     def _processes(self, channel: int, request: Answer) -> Answer:
@@ -231,6 +257,20 @@ class Server:
 
     def _ping(self, channel: int, request: Answer) -> Answer:
         return {"frozen": self._work.frozen, "protocol": wire.PROTOCOL}
+
+
+def _still_wanted(frames: Iterable[wire.Frame]) -> list[wire.Frame]:
+    """Without the requests that are given up further on, on the same line."""
+    wanted: list[wire.Frame] = []
+    given_up: set[int] = set()
+    for frame in reversed(list(frames)):
+        if frame.type == wire.HELLO:
+            given_up.clear()
+        elif frame.type == wire.CANCEL:
+            given_up.add(frame.channel)
+        if frame.type != wire.REQUEST or frame.channel not in given_up:
+            wanted.append(frame)
+    return wanted[::-1]
 
 
 def _ignore_broken_pipes() -> None:

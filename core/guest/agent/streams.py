@@ -23,7 +23,7 @@ class Stream:
     def __init__(self, poller: Poller, backlog: Callable[[Stream], int], ended: Callable[[], None]) -> None:
         self.ring = Ring()
         self.open = False
-        self._stopped = False
+        self.stopped = False
         self._fd = -1
         self._poller = poller
         self._backlog = backlog
@@ -40,7 +40,7 @@ class Stream:
         """Take what is there; stop reading when followers of a lossless command have a full ring to catch up on."""
         room = RING_BYTES - self._backlog(self)
         if room <= 0:
-            self._stopped = True
+            self.stopped = True
             self._poller.forget(self._fd)
             return
         try:
@@ -57,8 +57,8 @@ class Stream:
 
     def resume(self) -> None:
         """Read on, should `read` have stopped."""
-        if self.open and self._stopped:
-            self._stopped = False
+        if self.open and self.stopped:
+            self.stopped = False
             self._poller.watch(self._fd, READ, self.read)
 
     def close(self) -> None:
@@ -79,22 +79,24 @@ class Input:
         self._buffer = bytearray()
         self._eof = False
         self.received = 0
+        self.shut = False
         if fd >= 0:
             os.set_blocking(fd, False)
 
     @property
     def written(self) -> int:
         """Bytes the command's pipe has taken (or that came after it was closed)."""
-        return self.received - len(self._buffer)
+        return max(0, self.received - len(self._buffer))  # the end of a terminal's input is a byte of its own
 
     def feed(self, offset: int, data: bytes) -> None:
         """Take bytes at their offset; none mean the end. BadRequest when they do not follow what came before."""
         if offset != self.received or len(self._buffer) + len(data) > wire.WINDOW_BYTES:
             raise BadRequest(f"input at {offset} does not follow {self.received} or exceeds the window")
+        self.received += len(data)
         if self._eof or self._fd < 0:
+            self.shut = self.shut or not self._eof
             return
         self._eof = not data
-        self.received += len(data)
         self._buffer += data if data or not self._tty else b"\x04"
         self.write()
 
@@ -107,11 +109,16 @@ class Input:
             self._poller.watch(self._fd, WRITE, self.write)
             return
         except OSError:  # the command closed its input
+            self.shut = True
             self.close()
             return
         self._poller.forget(self._fd)
         if self._eof and not self._tty:
             self.close()
+
+    def end(self) -> None:
+        """Nothing more will come: the command reads what there is, and then the end."""
+        self.feed(self.received, b"")
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the terminal's size; its foreground processes are told."""

@@ -8,6 +8,10 @@ Zero bytes between frames are skipped: a host that is not answered sends `RESYNC
 before it says hello again, which completes whatever half frame a restored guest was waiting for. In the other
 direction the answer to a hello is known beforehand, byte for byte, so the host looks for it and drops what precedes.
 An agent that starts says `START`: a host that had greeted an earlier one learns that nobody knows its requests.
+
+`STDIN_ACK` says how much of its input a command has taken, `STDIN_SHUT` that it takes no more; `OUTPUT_ACK` says how
+much of what was sent has reached whoever reads it. `CANCEL` gives a request up: one that was not begun is dropped; with
+`KILL` the command that it has started ends.
 """
 
 from __future__ import annotations
@@ -20,12 +24,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROTOCOL = 1
+PROTOCOL = 2
 NONCE_BYTES = 16
 
 HELLO, HELLO_REPLY, REQUEST, REPLY, ERROR, STDIN, STDIN_ACK, STDOUT, STDERR, OUTPUT_ACK, EXIT, START = range(
     1, 13
 )
+STDIN_SHUT, CANCEL = 13, 14
+KILL = b"kill"
 
 HEADER = struct.Struct("<BII")
 CHECKSUM = struct.Struct("<I")
@@ -96,9 +102,9 @@ def bounded(name: str, items: list[Any]) -> dict[str, Any]:
     return {name: items, "left_out": 0}
 
 
-def hello_reply(nonce: bytes) -> bytes:
+def hello_reply(nonce: bytes, protocol: int = PROTOCOL) -> bytes:
     """The whole frame that answers a hello, known to both sides."""
-    return frame(HELLO_REPLY, 0, nonce + bytes((PROTOCOL,)))
+    return frame(HELLO_REPLY, 0, nonce + bytes((protocol,)))
 
 
 class Frames:
