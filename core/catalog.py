@@ -3,8 +3,9 @@
 SQLite in WAL mode with synchronous=FULL: a transaction here is the sole commit point. Whatever it names is on disk
 before it is written (`PageStore.put` returns after fsync), so a row is never ahead of its files.
 
-Used from the daemon's event loop only; every method takes well under a millisecond but for the commit's fsync. Lists
-of commits and branches are kept until one changes: every verb looks through them.
+Used from the thread that opened it only, which is the daemon's event loop: another's use is refused by SQLite, as two
+that wait for each other's locks would wait for ever. Every method takes well under a millisecond but for the commit's
+fsync. Lists of commits and branches are kept until one changes: every verb looks through them.
 """
 
 import json
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.catalog_rows import changed_rows, keep_digests
+from core.catalog_rows import Digests
 from core.daemon.codec import decode, encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState
@@ -106,12 +107,12 @@ class Catalog:
         self._commits: dict[bool, tuple[Commit, ...]] = {}
         self._branches: dict[bool, tuple[BranchRow, ...]] = {}
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._prepare()
-            keep_digests(self._db)
+            self._digests = Digests(self._db)
         except (
             sqlite3.Error,
             UnicodeDecodeError,
@@ -132,7 +133,7 @@ class Catalog:
     def check(self) -> list[str]:
         """What is not as it was written: rows by table and id, or what SQLite says of its file."""
         try:
-            return changed_rows(self._db)
+            return self._digests.changed_rows()
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             return [f"the catalog cannot be read: {error}"]
 
@@ -145,6 +146,7 @@ class Catalog:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
+            self._digests.keep()
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise _mapped(error) from error
@@ -355,8 +357,9 @@ class Catalog:
         if "operations" not in query:
             self._forget()
         try:
-            return self._db.execute(query, values).lastrowid or 0
-        except sqlite3.Error as error:
+            with self.transaction():
+                return self._db.execute(query, values).lastrowid or 0
+        except sqlite3.Error as error:  # in a transaction of somebody else's
             raise _mapped(error) from error
 
     def _put(self, table: str, fields: dict[str, Any]) -> None:

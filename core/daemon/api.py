@@ -107,7 +107,7 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
 
     @app.get("/v1/doctor")
     async def findings() -> list[Finding]:
-        return await asyncio.to_thread(doctor.findings, engine)
+        return await doctor.findings(engine)
 
     @app.get("/v1/events")
     async def events() -> StreamingResponse:

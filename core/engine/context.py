@@ -56,6 +56,9 @@ class Engine:
     live: dict[str, Live] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     indexes: dict[str, PathIndex] = field(default_factory=dict)
+    """Of images, by their golden commits."""
+    commit_indexes: dict[str, PathIndex] = field(default_factory=dict)
+    """Of other commits, the one used last at the end."""
     building: asyncio.Task[object] | None = None
     booting: Live | None = None
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -1,5 +1,6 @@
 """What this machine can and cannot do, and the fix; and the daemon's own facts."""
 
+import asyncio
 import os
 import shutil
 from importlib.metadata import version
@@ -9,7 +10,7 @@ from core.engine.images import better_accelerator
 from core.engine.memory import available_bytes
 from core.engine.pool import waiting
 from core.machine.accelerator import DEVICE, KVM, kvm_trouble
-from core.model import DaemonStatus, Finding
+from core.model import DaemonStatus, Finding, Image
 from core.network import probe
 
 TOOLS = {
@@ -33,11 +34,15 @@ def status(engine: Engine) -> DaemonStatus:
     )  # fmt: skip
 
 
-def findings(engine: Engine) -> list[Finding]:
+async def findings(engine: Engine) -> list[Finding]:
     """Every requirement, tried."""
+    return await asyncio.to_thread(_findings, engine, engine.catalog.images())
+
+
+def _findings(engine: Engine, images: list[Image]) -> list[Finding]:
     found = [_tool(name, package) for name, package in TOOLS.items()]
     found += [Finding(name, ok, "works" if ok else "does not work", fix) for name, ok, fix in probe.check()]
-    found += [_fuse(), _kvm(engine)]
+    found += [_fuse(), _kvm(engine, images)]
     free = shutil.disk_usage(engine.home.root).free
     found.append(Finding("disk", free > LOW_DISK_BYTES, f"{free >> 20} MiB free", "free at least 2 GiB"))
     memory = available_bytes()
@@ -59,8 +64,7 @@ def _fuse() -> Finding:
     return Finding("/dev/fuse", opens, "opens" if opens else "cannot be opened", fix)
 
 
-def _kvm(engine: Engine) -> Finding:
-    images = engine.catalog.images()
+def _kvm(engine: Engine, images: list[Image]) -> Finding:
     better = next(filter(None, (better_accelerator(engine, image) for image in images)), "")
     return kvm_finding({image.spec.accelerator for image in images}, kvm_trouble(), better)
 

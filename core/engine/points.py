@@ -94,16 +94,18 @@ async def _point(engine: Engine, ref: str, live: Live, needs: ExitStack) -> Stat
 
 
 def known_paths(engine: Engine, state: State) -> PathIndex:
-    """The index a comparison with `state` starts from: that of its image, made once, or of the commit itself."""
+    """The index a comparison with `state` starts from: that of its image, made once, or of the commit itself.
+
+    Called in threads: each step on what they share is one the interpreter does not interrupt.
+    """
     golden = state.image.golden
     base = engine.indexes.get(golden)
     if base is None:
         base = engine.indexes[golden] = PathIndex(engine.store.disk(golden))
     if state.commit in ("", golden):
         return base
-    found = engine.indexes.pop(state.commit, None) or index_of(engine.store.disk(state.commit), base)
-    engine.indexes[state.commit] = found
-    goldens = {image.golden for image in engine.catalog.images()}
-    for commit in [commit for commit in engine.indexes if commit not in goldens][:-MOST_COMMIT_INDEXES]:
-        engine.indexes.pop(commit, None)
+    found = engine.commit_indexes.pop(state.commit, None) or index_of(engine.store.disk(state.commit), base)
+    engine.commit_indexes[state.commit] = found
+    for commit in list(engine.commit_indexes)[:-MOST_COMMIT_INDEXES]:
+        engine.commit_indexes.pop(commit, None)
     return found

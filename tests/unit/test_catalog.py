@@ -1,11 +1,15 @@
 """The catalog: a digest for each row whatever wrote it, and catalogs of earlier formats."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from core import catalog as module
 from core.catalog import Catalog
+from core.errors import Damaged, NotFound
 from core.model import Commit, CommitState, Origin
 
 COMMIT = Commit("ab" * 20, "cd" * 20, (), "main", "base-1", "words", 1.5, CommitState.SEALED, True)
@@ -70,3 +74,22 @@ def test_children_of_a_commit_gone_for_good_hang_on_its_parents(tmp_path: Path) 
     assert [(commit.id, commit.parents) for commit in catalog.commits()] == [(ids[0], ())]
     assert [commit.parents for commit in catalog.commits(deleted=True)] == [(ids[0],)]
     assert catalog.check() == []
+
+
+def test_another_thread_is_refused(tmp_path: Path) -> None:
+    """It would see half of a transaction, and two threads on one connection may wait for each other for ever."""
+    catalog = Catalog(tmp_path / "catalog.db")
+    with ThreadPoolExecutor(1) as threads, pytest.raises(Damaged, match="thread"):
+        threads.submit(catalog.images).result()
+    catalog.close()
+
+
+def test_what_a_transaction_takes_back_has_no_digest(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.db")
+    with pytest.raises(NotFound), catalog.transaction():
+        catalog.put_commit(COMMIT)
+        catalog.commit("no such commit")
+    assert catalog.commits() == [] and catalog.check() == []
+    catalog.put_commit(COMMIT)
+    assert catalog.commits() == [COMMIT] and catalog.check() == []
+    catalog.close()

@@ -45,3 +45,11 @@ def test_no_module_is_too_long() -> None:
     for top in ("core", "vertui", "tests"):
         for path in (ROOT / top).rglob("*.py"):
             assert len(path.read_text().splitlines()) <= 500, f"{path} has more than 500 lines"
+
+
+def test_sqlite_never_calls_python() -> None:
+    """Inside SQLite's lock a thread would wait for the interpreter's, which another may hold that waits for SQLite's."""
+    for path in (ROOT / "core").rglob("*.py"):
+        assert not re.search(
+            r"create_(function|aggregate|collation|window_function)|check_same_thread", path.read_text()
+        )
