@@ -48,7 +48,7 @@ def test_no_module_is_too_long() -> None:
 
 
 def test_sqlite_never_calls_python() -> None:
-    """Inside SQLite's lock a thread would wait for the interpreter's, which another may hold that waits for SQLite's."""
+    """In SQLite's lock a thread would wait for the interpreter's, which one that waits for SQLite's may hold."""
     for path in (ROOT / "core").rglob("*.py"):
         assert not re.search(
             r"create_(function|aggregate|collation|window_function)|check_same_thread", path.read_text()
