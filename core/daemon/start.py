@@ -92,6 +92,6 @@ def _start_holder(home: Home) -> None:
 
 def _failed(home: Home, log: str) -> VertuiError:
     """The last line of a log is the reason; what cannot be shown is named."""
-    lines = (home.log / log).read_text(errors="replace").splitlines() if (home.log / log).exists() else []
+    lines = (home.log / log).read_text(errors="replace").split("\n") if (home.log / log).exists() else []
     reason = next((line.strip() for line in reversed(lines) if line.strip()), "no reason was logged")
     return DaemonUnavailable(f"the daemon does not start: {reason[:200]} (see {log} in {home.log})")

@@ -27,7 +27,7 @@ Step = Callable[[float], None]
 async def kernel_version() -> str:
     """The version of Debian's cloud kernel this host's apt would install now, or "unknown"."""
     policy = await output(["apt-cache", "policy", KERNEL_PACKAGE])
-    versions = [line.split()[1] for line in policy.splitlines() if line.strip().startswith("Candidate:")]
+    versions = [line.split()[1] for line in policy.split("\n") if line.strip().startswith("Candidate:")]
     return versions[0] if versions else "unknown"
 
 
@@ -89,7 +89,7 @@ async def _mirrors(suite: str, work: Path) -> list[str]:
     known = await output(
         ["apt-get", "indextargets", "--format", line, "Created-By: Packages", "Origin: Debian"]
     )
-    lines = [text for text in known.splitlines() if re.search(rf" {suite}(-updates|-security)? ", text)]
+    lines = [text for text in known.split("\n") if re.search(rf" {suite}(-updates|-security)? ", text)]
     if not lines:
         return []
     (work / "sources.list").write_text("".join(f"{text}\n" for text in sorted(set(lines))))
@@ -99,6 +99,6 @@ async def _mirrors(suite: str, work: Path) -> list[str]:
 async def _apt_settings() -> str:
     """The host's settings that matter, and ours: nothing recommended, no translations, downloads as root."""
     dump = await output(["apt-config", "dump"])
-    kept = [line for line in dump.splitlines() if line.startswith(ACQUIRE)]
+    kept = [line for line in dump.split("\n") if line.startswith(ACQUIRE)]
     ours = ('APT::Install-Recommends "false";', 'Acquire::Languages "none";', 'APT::Sandbox::User "root";')
     return "".join(f"{line}\n" for line in (*kept, *ours))

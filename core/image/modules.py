@@ -66,7 +66,7 @@ def keep_modules(source: Path, target: Path) -> None:
 
 def read_dependencies(index: str) -> dict[str, tuple[str, ...]]:
     """modules.dep as a mapping from each module's path to the paths it needs, itself not among them."""
-    lines = (line.partition(":") for line in index.splitlines())
+    lines = (line.partition(":") for line in index.split("\n") if line)
     return {name: tuple(needs.split()) for name, _, needs in lines}
 
 

@@ -52,7 +52,7 @@ class GuestMemory:
 def find_memory(pid: int, inode: int, size_bytes: int) -> GuestMemory:
     """The mapping of the base image with this inode in a process. MachineFailed when it is not mapped whole."""
     try:
-        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/maps").read_bytes().rstrip(b"\n").split(b"\n")
     except OSError as error:
         raise MachineFailed(f"machine process {pid} has ended") from error
     start = end = 0
@@ -60,7 +60,7 @@ def find_memory(pid: int, inode: int, size_bytes: int) -> GuestMemory:
         span, _, offset, _, number = line.split(maxsplit=5)[:5]
         if int(number) != inode:
             continue
-        low, high = (int(part, 16) for part in span.split("-"))
+        low, high = (int(part, 16) for part in span.split(b"-"))
         if int(offset, 16) == 0:
             start, end = low, high
         elif low == end:

@@ -58,7 +58,7 @@ def apply(ruleset: str) -> None:
         finally:
             nft.nft_ctx_free(context)
     if failed:
-        first = complaint.splitlines()[0] if complaint else "no reason given"
+        first = complaint.split("\n")[0] if complaint else "no reason given"
         raise Unsupported(
             f"nftables refused a rule ({first}): modprobe nf_tables nft_chain_nat nft_ct nft_reject_ipv4"
         )

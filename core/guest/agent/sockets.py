@@ -62,7 +62,7 @@ def _in_use(family: int) -> bool:
     counts = "/proc/net/sockstat6" if family == socket.AF_INET6 else "/proc/net/sockstat"
     if not os.access(counts, os.R_OK):  # a kernel without IPv6
         return False
-    lines = read_file(counts).decode().splitlines()
+    lines = read_file(counts).decode().rstrip("\n").split("\n")
     return any(line.split()[2] != "0" for line in lines if line.startswith("TCP"))
 
 
@@ -78,7 +78,7 @@ def _read_all(path: str) -> str:
 def parse(table: str, family: int) -> list[Connection]:
     """The connections (not listeners, nor what is closed already) of a /proc/net/tcp{,6} table."""
     found = []
-    for line in table.splitlines()[1:]:
+    for line in table.rstrip("\n").split("\n")[1:]:
         _, local, remote, state = line.split()[:4]
         if int(state, 16) not in (_LISTEN, _TIME_WAIT, _CLOSE):
             found.append(Connection(family, *_endpoint(local), *_endpoint(remote)))
@@ -105,13 +105,15 @@ def _own_addresses() -> set[bytes]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
             try:
-                answer = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", name.encode()))
+                answer = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", os.fsencode(name)))
             except OSError:  # an interface without an IPv4 address
                 continue
             own.add(answer[20:24])
     if os.access("/proc/net/if_inet6", os.R_OK):
         own |= {
-            bytes.fromhex(line.split()[0]) for line in read_file("/proc/net/if_inet6").decode().splitlines()
+            bytes.fromhex(line[:32].decode())  # what follows holds a name, which may be almost any bytes
+            for line in read_file("/proc/net/if_inet6").rstrip(b"\n").split(b"\n")
+            if line
         }
     return own
 

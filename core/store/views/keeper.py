@@ -108,7 +108,7 @@ class Views:
         try:
             with self.log.open("rb") as file:
                 file.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
-                lines = file.read().decode(errors="replace").splitlines()
+                lines = file.read().decode(errors="replace").split("\n")
         except FileNotFoundError:
             return None
         found = deque((line for line in lines if line.startswith(f"commit {commit} ")), maxlen=1)

@@ -25,7 +25,7 @@ class Nodes:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
-        lines = os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode("ascii").splitlines()
+        lines = os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode("ascii").split("\n")
         self._commits = [line.strip() for line in lines if len(line) == LINE_BYTES - 1]
         self._places = {commit: place for place, commit in enumerate(self._commits, 1)}
 
