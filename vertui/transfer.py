@@ -4,6 +4,7 @@ Names work as with scp and `docker cp`: into a directory that exists, else as th
 in a directory. A directory travels as its contents, a file as one entry, so the receiving side alone decides names.
 """
 
+import os
 import posixpath
 import re
 import threading
@@ -16,27 +17,30 @@ from core.daemon.client import Client
 from core.daemon.streams import STDOUT, Dropped, Exit, Output, Stream, run
 from core.errors import Conflict, GuestFailed, NotFound, UsageError, VertuiError
 from core.model import ExecRequest
-from core.store.files import disk_error
+from core.names import meant, spelled
 from vertui.pack import FILE_NAME, pack
 from vertui.streaming import capture
 from vertui.text import printable
-from vertui.unpack import Unpacked, unpack
+from vertui.unpack import Unpacked, unpack_file, unpack_tree
 
 REMOTE = re.compile(r"(@trunk|[a-z][a-z0-9-]{0,30}):(.*)", re.DOTALL)
 STDERR_BYTES = 4096  # of a failing tar: its last line is shown
 
 PROBE = 'if [ -d "$1" ]; then echo directory; elif [ -e "$1" ]; then echo file; else echo absent; fi'
-SEND_TREE = 'exec tar -cf - --format=gnu -C "$1" .'
+SEND_TREE = 'exec tar -cSf - --format=gnu -C "$1" .'
+# The shell's own expansions: $(dirname …) would drop line ends at the end of a name. LC_ALL: any byte is a character.
+PARENT = "case $1 in */*) d=${1%/*}/;; *) d=./;; esac"
 SEND_FILE = (
-    f"exec tar -chf - --format=gnu --transform='s,.*,{FILE_NAME},' "
-    '-C "$(dirname -- "$1")" -- "./$(basename -- "$1")"'
+    f"{PARENT}; LC_ALL=C exec tar -chSf - --format=gnu --no-unquote --transform='s,.*,{FILE_NAME},' "
+    '-C "$d" -- "./${1##*/}"'
 )
 TAKE_TREE = 'mkdir -p -- "$1" && exec tar -xpf - --no-same-owner -C "$1"'
 TAKE_FILE = f"""
-t=$(mktemp -d "$(dirname -- "$1")/.cp.XXXXXX") || exit 1
+{PARENT}
+cd -- "$d" && t=$(mktemp -d .cp.XXXXXX) || exit 1
 trap 'rm -rf "$t"' EXIT
 trap 'exit 1' HUP INT TERM
-tar -xpf - --no-same-owner -C "$t" && mv -fT -- "$t/{FILE_NAME}" "$1"
+tar -xpf - --no-same-owner -C "$t" && mv -fT -- "$t/{FILE_NAME}" "./${{1##*/}}"
 """
 
 
@@ -50,23 +54,24 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """One side of a copy; `branch` is None for this machine."""
+    """One side of a copy; `branch` is None for this machine. The path is as the operating system takes it."""
 
     branch: str | None
     path: str
 
     def __str__(self) -> str:
-        return f"{self.branch}:{self.path}" if self.branch else self.path
+        path = spelled(os.fsencode(self.path))
+        return f"{self.branch}:{path}" if self.branch else path
 
 
 Progress = Callable[[int], None]
 
 
 def parse(text: str) -> Place:
-    """`branch:path` or a local path; write a local path that has a colon as `./a:b`."""
+    """`branch:path`, spelled as `core.names` has it, or a local path as it is; `./a:b` is a local path with a colon."""
     match = REMOTE.fullmatch(text)
     if match:
-        return Place(match[1], match[2] or ".")
+        return Place(match[1], os.fsdecode(meant(match[2])) or ".")
     if not text:
         raise UsageError("an empty path names nothing")
     return Place(None, text)
@@ -105,7 +110,7 @@ class Copier:
             .strip()
         )
         if answer not in Kind.__members__.values():
-            raise GuestFailed(f"{place.branch} does not say what {place.path} is: has it a shell?")
+            raise GuestFailed(f"{place.branch} does not say what {place} is: has it a shell?")
         return Kind(answer)
 
     def _check_parent(self, final: Place) -> None:
@@ -121,10 +126,9 @@ class Copier:
         with _open(self._client, source, SEND_TREE if kind is Kind.DIRECTORY else SEND_FILE) as stream:
             outlet = _Outlet(stream, source, self._limit(source), self._progress)
             if kind is Kind.FILE:
-                result = unpack(outlet, final.parent, final.name)
+                result = unpack_file(outlet, final.parent, os.fsencode(final.name))
             else:
-                _make(final)
-                result = unpack(outlet, final)
+                result = unpack_tree(outlet, final)
             outlet.finish()
             return result
 
@@ -156,10 +160,14 @@ def destination(source: str, kind: Kind, target: str, there: Kind) -> str:
     if there is Kind.DIRECTORY:
         return target if contents else posixpath.join(target, posixpath.basename(source.rstrip("/")))
     if there is Kind.FILE and kind is Kind.DIRECTORY:
-        raise Conflict(f"{target} is a file and {source} a directory")
+        raise Conflict(f"{_shown(target)} is a file and {_shown(source)} a directory")
     if target.endswith("/") and kind is Kind.FILE:
-        raise NotFound(f"there is no directory {target}")
+        raise NotFound(f"there is no directory {_shown(target)}")
     return target.rstrip("/") or "/"
+
+
+def _shown(path: str) -> str:
+    return spelled(os.fsencode(path))
 
 
 class _Inlet:
@@ -262,10 +270,3 @@ def _open(client: Client, place: Place, script: str, stdin: bool = False) -> Str
     assert place.branch is not None
     argv = ("sh", "-c", script, "cp", place.path)
     return run(client.home, ExecRequest(place.branch, argv, stdin=stdin, lossless=True))
-
-
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(exist_ok=True)
-    except OSError as error:
-        raise disk_error(error, directory) from error

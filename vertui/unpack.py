@@ -1,211 +1,252 @@
 """A tar stream from a hostile guest, written below one directory and nowhere else.
 
-`tarfile` only parses; names are walked with descriptors that follow no link (openat), because its own extraction
-filters resolve paths as text and have been escaped that way (CVE-2025-4517). What a guest may decide: content of
-regular files, directories, and links that stay inside. Never owners, set-id bits, devices, or a path with `..`.
+Names are walked with descriptors that follow no link (openat): resolving paths as text has been escaped from again and
+again (CVE-2025-4517). What a guest may decide: content of regular files, directories, links that stay inside, judged
+from where they come to stand, and second names of what it sent itself. Never owners, set-id bits, devices, or a path
+with `..`.
 """
 
 import errno
 import os
+import secrets
+import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol, Self, cast
 
 from core.errors import Conflict, GuestFailed, VertuiError
+from core.names import spelled
 from core.store.files import disk_error
+from core.tar import Member, NotATar, Readable, Reader
 
 MOST_MEMBERS = 1_000_000
-LONGEST_PATH = 4096
-BLOCK_BYTES = 256 * 1024
 LATEST = 1 << 33  # seconds; a time beyond what every filesystem can store is the guest's nonsense
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-TYPES = (
-    tarfile.REGTYPE,
-    tarfile.AREGTYPE,
-    tarfile.DIRTYPE,
-    tarfile.SYMTYPE,
-    tarfile.LNKTYPE,
-    tarfile.CHRTYPE,
-    tarfile.BLKTYPE,
-    tarfile.FIFOTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
-LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
-
-class Readable(Protocol):
-    """What a tar stream is read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
-
-
-class _Header(tarfile.TarInfo):
-    """Refuses headers GNU tar does not write for us and that would be read into memory whole."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        header = super().frombuf(buf, encoding, errors)
-        if header.type not in TYPES or header.size < 0:
-            raise tarfile.ReadError("unexpected type of entry")
-        if header.type in LONG_NAMES and header.size > LONGEST_PATH:
-            raise tarfile.ReadError("a name is too long")
-        return header
+Parts = tuple[bytes, ...]
 
 
 @dataclass
 class Unpacked:
-    """What came out: `skipped` are devices and links that would lead out, by name."""
+    """What came out: `size_bytes` of data, holes not counted; `skipped` are devices and links that would lead out."""
 
     files: int = 0
     size_bytes: int = 0
-    skipped: list[str] = field(default_factory=list)
+    skipped: list[bytes] = field(default_factory=list)
 
 
-def unpack(stream: Readable, root: Path, only: str | None = None) -> Unpacked:
-    """Write a tar stream below the existing directory `root`; with `only`, its one file under that name.
-
-    Raises GuestFailed for an archive that is malformed or hostile, and our own errors for the local disk.
-    """
-    result = Unpacked()
-    base = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def unpack_tree(stream: Readable, directory: Path) -> Unpacked:
+    """Write a tar stream into `directory`, made where it is missing; one that was made goes again on failure."""
+    made = not directory.is_dir()
     try:
-        for member, archive in _members(stream):
-            parts = _parts(member.name) if only is None else (only,)
-            _place(base, parts, member, archive, result)
-            if only is not None:
-                break
+        directory.mkdir(exist_ok=True)
     except OSError as error:
-        raise _local_error(error, root) from error
-    except (tarfile.TarError, RecursionError, ValueError, OverflowError) as error:
-        raise GuestFailed(f"the guest sent an archive that is not one: {error}") from error
-    finally:
-        os.close(base)
-    return result
-
-
-def _members(stream: Readable) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-    """Each entry in turn, while its content can be read."""
-    source = cast(IO[bytes], stream)  # tarfile calls nothing but read
-    with tarfile.open(fileobj=source, mode="r|", tarinfo=_Header, bufsize=BLOCK_BYTES) as archive:
-        for _ in range(MOST_MEMBERS):
-            member = archive.next()
-            if member is None:
-                return
-            archive.members = []  # type: ignore[attr-defined]  # or a million are kept
-            yield member, archive
-    raise GuestFailed(f"the guest sent more than {MOST_MEMBERS} files: copy fewer at a time")
-
-
-def _place(
-    base: int, parts: tuple[str, ...], member: tarfile.TarInfo, archive: tarfile.TarFile, result: Unpacked
-) -> None:
-    if not parts:
-        return  # the root itself
-    if member.isdir():
-        with _directory(base, parts) as descriptor:
-            os.fchmod(descriptor, member.mode & 0o755 | 0o700)
-        return
-    with _directory(base, parts[:-1]) as parent:
-        if member.isreg():
-            _write_file(parent, parts[-1], member, archive)
-            result.files += 1
-            result.size_bytes += member.size
-        elif member.issym() and stays_inside(member.linkname, len(parts) - 1):
-            _clear(parent, parts[-1])
-            os.symlink(member.linkname, parts[-1], dir_fd=parent)
-            result.files += 1
-        elif member.islnk():
-            _link(base, _parts(member.linkname), parent, parts[-1])
-            result.files += 1
-        else:
-            result.skipped.append("/".join(parts))
-
-
-def _write_file(parent: int, name: str, member: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
-    content = archive.extractfile(member)
-    assert content is not None  # a regular file has content
-    _clear(parent, name)
-    descriptor = os.open(name, NEW_FILE, 0o600, dir_fd=parent)
-    with _whole(parent, name), os.fdopen(descriptor, "wb") as file:
-        while block := content.read(BLOCK_BYTES):
-            if block.strip(b"\0"):
-                file.write(block)
-            else:
-                file.seek(len(block), os.SEEK_CUR)  # a hole: what was sparse there stays sparse here
-        file.truncate()
-        os.fchmod(descriptor, member.mode & 0o755 | 0o600)
-        moment = min(max(0, int(member.mtime)), LATEST)
-        os.utime(descriptor, (moment, moment))
-
-
-@contextmanager
-def _whole(parent: int, name: str) -> Iterator[None]:
-    """Leave no half-written file behind."""
+        raise disk_error(error, directory) from error
     try:
-        yield
+        return unpack(stream, directory)
     except BaseException:
-        os.unlink(name, dir_fd=parent)
+        if made:
+            shutil.rmtree(directory, ignore_errors=True)
         raise
 
 
-def _link(base: int, target: tuple[str, ...], parent: int, name: str) -> None:
-    """A hard link to something already written below `base`."""
-    if not target:
-        raise GuestFailed("the guest sent a link to nothing")
-    with _directory(base, target[:-1], make=False) as directory:
-        _clear(parent, name)
-        os.link(target[-1], name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
+def unpack_file(stream: Readable, directory: Path, name: bytes) -> Unpacked:
+    """Write the one regular file of a tar stream into `directory` under that name."""
+    with _Tree.at(directory) as tree:
+        for member in tree.members(stream):
+            if member.kind != tarfile.REGTYPE:
+                raise GuestFailed("the guest sent something else than the file that was asked for")
+            tree.place(member, (name,))
+            return tree.result
+    raise GuestFailed("the guest sent no file")
 
 
-def stays_inside(target: str, depth: int) -> bool:
+def unpack(stream: Readable, directory: Path) -> Unpacked:
+    """Write a tar stream below an existing directory.
+
+    Raises GuestFailed for an archive that is malformed or hostile, and our own errors for the local disk.
+    """
+    with _Tree.at(directory) as tree:
+        for member in tree.members(stream):
+            tree.place(member, _parts(member.name))
+    return tree.result
+
+
+class _Tree:
+    """The directory `base`, a descriptor, and what was written below it."""
+
+    def __init__(self, base: int) -> None:
+        self.result = Unpacked()
+        self._base = base
+        self._written: set[tuple[int, int]] = set()
+        """Device and inode numbers of what may get a second name."""
+
+    @classmethod
+    @contextmanager
+    def at(cls, directory: Path) -> Iterator["_Tree"]:
+        """Open a directory, and say in our own errors what goes wrong in the body."""
+        try:
+            base = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                yield cls(base)
+            finally:
+                os.close(base)
+        except OSError as error:
+            raise _local_error(error, directory) from error
+        except NotATar as error:
+            raise GuestFailed(f"the guest sent an archive that is not one: {error}") from error
+
+    def members(self, stream: Readable) -> Iterator[Member]:
+        """Each entry in turn, while its content can be read."""
+        self._reader = Reader(stream)
+        for number, member in enumerate(self._reader):
+            if number == MOST_MEMBERS:
+                raise GuestFailed(f"the guest sent more than {MOST_MEMBERS} files: copy fewer at a time")
+            yield member
+
+    def place(self, member: Member, parts: Parts) -> None:
+        """Write one entry under a name."""
+        if not parts:
+            return  # the directory itself
+        if member.kind == tarfile.DIRTYPE:
+            with self._directory(parts) as descriptor:
+                os.fchmod(descriptor, member.mode & 0o755 | 0o700)
+            return
+        with self._directory(parts[:-1]) as parent:
+            placed = {
+                tarfile.REGTYPE: self._write_file,
+                tarfile.SYMTYPE: self._symlink,
+                tarfile.LNKTYPE: self._link,
+            }.get(member.kind, _left_out)(member, parts, parent)
+        if placed:
+            self.result.files += 1
+            self.result.size_bytes += member.stored_bytes
+        else:
+            self.result.skipped.append(b"/".join(parts))
+
+    def _write_file(self, member: Member, parts: Parts, parent: int) -> bool:
+        partial = b".vertui-" + secrets.token_hex(8).encode()
+        descriptor = os.open(partial, NEW_FILE, 0o600, dir_fd=parent)
+        with _whole(parent, partial, parts[-1]), os.fdopen(descriptor, "wb", buffering=0) as file:
+            for offset, data in self._reader.data(member):
+                _write_at(file.fileno(), data, offset)
+            file.truncate(member.size)
+            os.fchmod(descriptor, member.mode & 0o755 | 0o600)
+            moment = min(max(0, member.mtime), LATEST)
+            os.utime(descriptor, (moment, moment))
+            self._remember(os.fstat(descriptor))
+        return True
+
+    def _symlink(self, member: Member, parts: Parts, parent: int) -> bool:
+        if not stays_inside(member.link, len(parts) - 1):
+            return False
+        _clear(parent, parts[-1])
+        os.symlink(member.link, parts[-1], dir_fd=parent)
+        self._remember(os.stat(parts[-1], dir_fd=parent, follow_symlinks=False))
+        return True
+
+    def _link(self, member: Member, parts: Parts, parent: int) -> bool:
+        """A second name of something written already; a symlink is judged anew from where it comes to stand."""
+        target = _parts(member.link)
+        try:
+            with self._directory(target[:-1], make=False) as directory:
+                seen = os.stat(target[-1], dir_fd=directory, follow_symlinks=False) if target else None
+                if seen is None or (seen.st_dev, seen.st_ino) not in self._written:
+                    return False
+                with suppress(OSError):  # what is no symlink cannot be read as one
+                    if not stays_inside(os.readlink(target[-1], dir_fd=directory), len(parts) - 1):
+                        return False
+                if not _is_same(parent, parts[-1], seen):
+                    _clear(parent, parts[-1])
+                    link = {"src_dir_fd": directory, "dst_dir_fd": parent}
+                    os.link(target[-1], parts[-1], **link, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):  # what it is a name of was left out
+            return False
+        return True
+
+    def _remember(self, info: os.stat_result) -> None:
+        self._written.add((info.st_dev, info.st_ino))
+
+    @contextmanager
+    def _directory(self, parts: Parts, make: bool = True) -> Iterator[int]:
+        """A descriptor of the directory `parts` below the base, made where missing, following no link."""
+        descriptor = os.dup(self._base)
+        try:
+            for part in parts:
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(part, 0o755, dir_fd=descriptor)
+                inner = os.open(part, DIRECTORY, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def stays_inside(target: bytes, depth: int) -> bool:
     """May a symlink `depth` directories below the root point there?
 
     Relative, with `..` only in front and no more of them than there are real directories above: then, link by
     link, whatever it resolves to is below the root.
     """
-    parts = [part for part in target.split("/") if part not in ("", ".")]
-    ups = parts.count("..")
-    return not target.startswith("/") and ups <= depth and parts[:ups] == [".."] * ups
+    parts = [part for part in target.split(b"/") if part not in (b"", b".")]
+    ups = parts.count(b"..")
+    return bool(target) and target[:1] != b"/" and ups <= depth and parts[:ups] == [b".."] * ups
 
 
-def _parts(name: str) -> tuple[str, ...]:
-    parts = tuple(part for part in name.split("/") if part not in ("", "."))
-    if ".." in parts or "\0" in name or len(name) > LONGEST_PATH:
+def _left_out(_: Member, __: Parts, ___: int) -> bool:
+    return False
+
+
+def _parts(name: bytes) -> Parts:
+    parts = tuple(part for part in name.split(b"/") if part not in (b"", b"."))
+    if b".." in parts:
         raise GuestFailed("the guest sent a path that leads out of the copy: nothing more was written")
     return parts
 
 
+def _write_at(descriptor: int, data: bytes, offset: int) -> None:
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written
+
+
 @contextmanager
-def _directory(base: int, parts: tuple[str, ...], make: bool = True) -> Iterator[int]:
-    """A descriptor of the directory `parts` below `base`, made where missing, following no link."""
-    descriptor = os.dup(base)
+def _whole(parent: int, partial: bytes, name: bytes) -> Iterator[None]:
+    """Give a file its name once it is whole: what stood there goes then, and nothing half-written stays."""
     try:
-        for part in parts:
-            if make:
-                with suppress(FileExistsError):
-                    os.mkdir(part, 0o755, dir_fd=descriptor)
-            inner = os.open(part, DIRECTORY, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = inner
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        yield
+        os.replace(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except BaseException as error:
+        os.unlink(partial, dir_fd=parent)
+        if isinstance(error, IsADirectoryError):
+            raise _in_the_way(name) from error
+        raise
 
 
-def _clear(parent: int, name: str) -> None:
+def _is_same(parent: int, name: bytes, seen: os.stat_result) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(name, dir_fd=parent, follow_symlinks=False), seen)
+    return False
+
+
+def _clear(parent: int, name: bytes) -> None:
     """Remove a file or link that stands where one is to be written."""
     try:
         os.unlink(name, dir_fd=parent)
     except FileNotFoundError:
         return
     except IsADirectoryError as error:
-        raise Conflict(f"{name} is a directory here and a file in the guest: remove one") from error
+        raise _in_the_way(name) from error
+
+
+def _in_the_way(name: bytes) -> Conflict:
+    return Conflict(f"{spelled(name)} is a directory here and a file in the guest: remove one")
 
 
 def _local_error(error: OSError, root: Path) -> VertuiError:

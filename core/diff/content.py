@@ -49,6 +49,26 @@ class Content:
             data.update(rows.tobytes())
         return places.digest() + data.digest()
 
+    def runs(self) -> list[tuple[int, int]]:
+        """Offset and length in bytes of the stretches that are no holes; room that was never written is one."""
+        extents, unit = self.extents, self.volume.block_bytes
+        first = extents.logical[extents.written] * unit
+        end = (first + extents.length[extents.written] * unit).clip(0, self.size)
+        first, end = first[first < end], end[first < end]
+        begins = np.concatenate([np.ones(1, dtype=bool), first[1:] != end[:-1]])[: len(first)]
+        ends = np.concatenate([begins[1:], np.ones(1, dtype=bool)])[: len(first)]
+        return list(zip(first[begins].tolist(), (end[ends] - first[begins]).tolist(), strict=True))
+
+    def data(self) -> Iterator[bytes]:
+        """The bytes of these stretches one after the other, at most 1 MiB at a time."""
+        for offset, length in self.runs():
+            unit = self.volume.block_bytes
+            start, left = offset // unit, length
+            for at in range(start, start + -(-length // unit), _PIECE_BLOCKS):
+                piece = self.gather(np.arange(at, min(at + _PIECE_BLOCKS, start + -(-length // unit))))
+                yield piece.tobytes()[:left]
+                left -= piece.size
+
     def stored(self) -> Iterator[tuple[Blocks, Bytes]]:
         """The blocks of the file that are not all zeros, ascending, with their bytes, at most 1 MiB at a time."""
         extents = self.extents

@@ -26,6 +26,7 @@ from core.diff.meta import FILE_TYPES
 from core.diff.superblock import read_inode_tables, read_superblock
 from core.errors import Damaged
 
+_MOST_FILE_BLOCKS = 1 << 32  # an extent tree counts the blocks of a file in 32 bits
 FAST_SYMLINK_BYTES = 60  # a shorter target is kept inside the inode
 
 
@@ -137,7 +138,8 @@ class Volume:
         )
         mapped = by_extents & ((records["flags"] & EXTENTS) != 0)
         foreign = by_extents & ~mapped & records["root"].any(axis=1)
-        strange = foreign | ~np.isin(kind, list(FILE_TYPES))
+        endless = sizes > _MOST_FILE_BLOCKS * self.block_bytes
+        strange = foreign | endless | ~np.isin(kind, list(FILE_TYPES))
         if strange.any():
             raise Damaged(f"disk {self.disk.name}: inode {numbers[strange][0]} is not one vertui can read")
         return read_extents(

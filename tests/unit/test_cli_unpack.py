@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.errors import Conflict, GuestFailed, NotFound, VertuiError
 from vertui.pack import FILE_NAME, pack
-from vertui.unpack import stays_inside, unpack
+from vertui.unpack import stays_inside, unpack, unpack_file
 
 
 def entry(
@@ -54,7 +54,7 @@ def test_a_tree_comes_out_as_it_went_in(tmp_path: Path) -> None:
     stream.seek(0)
     unpacked = unpack(stream, target)
     assert names(target) == ["deep", "deep/er", "deep/er/x", "deep/link", "run", "same"]
-    assert packed.skipped == ["./pipe"]
+    assert packed.skipped == [b"./pipe"]
     assert unpacked.files == packed.files == 4
     assert (target / "deep/er/x").read_bytes() == b"x" * 700_000
     assert stat.S_IMODE((target / "run").stat().st_mode) == 0o755
@@ -70,7 +70,7 @@ def test_a_single_file_takes_the_name_it_is_given(tmp_path: Path) -> None:
     with tarfile.open(fileobj=stream) as written:
         assert [(one.name, one.uname, one.uid) for one in written] == [(FILE_NAME, "root", 0)]
     stream.seek(0)
-    assert unpack(stream, tmp_path, "copy").files == 1
+    assert unpack_file(stream, tmp_path, b"copy").files == 1
     assert (tmp_path / "copy").read_text() == "hello"
 
 
@@ -108,7 +108,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "a/../../..", "..", "a/.."])
 def test_links_that_lead_out_are_left_out_and_named(tmp_path: Path, target: str) -> None:
     result = unpack(archive(entry("link", tarfile.SYMTYPE, linkname=target)), tmp_path)
-    assert result.skipped == ["link"]
+    assert result.skipped == [b"link"]
     assert names(tmp_path) == []
 
 
@@ -120,11 +120,11 @@ def test_links_that_lead_out_are_left_out_and_named(tmp_path: Path, target: str)
         ("../a", 0, False),
         ("a/../b", 5, False),
         ("./../b", 1, True),
-        ("", 0, True),
+        ("", 0, False),
     ],
 )
 def test_where_a_link_may_point(target: str, depth: int, inside: bool) -> None:
-    assert stays_inside(target, depth) is inside
+    assert stays_inside(target.encode(), depth) is inside
 
 
 @given(
@@ -169,14 +169,14 @@ def test_devices_are_left_out_and_bits_are_dropped(tmp_path: Path) -> None:
         ),
         tmp_path,
     )
-    assert result.skipped == ["null", "pipe"]
+    assert result.skipped == [b"null", b"pipe"]
     assert stat.S_IMODE((tmp_path / "su").stat().st_mode) == 0o755
 
 
 @pytest.mark.parametrize(
     "stream",
     [
-        archive(entry("a", b"S", b"")),
+        archive(entry("a", b"S", b"data without a place")),
         archive(entry("é" * 90, data=b"x"), format=tarfile.PAX_FORMAT),
         archive(entry("n" * 5000, data=b"x")),
         io.BytesIO(b"\xff" * 4096),

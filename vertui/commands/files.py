@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from core.names import spelled
 from vertui.commands.options import new_app
 from vertui.output import warn
 from vertui.session import connect
-from vertui.text import printable, size
+from vertui.text import size
 from vertui.transfer import Copier, parse
 
 app = new_app()
@@ -26,8 +27,8 @@ def cp(
     """Copy a file or a tree into a branch, out of it, or from one branch to another.
 
     Into a directory that exists, else to the name given; SRC/. copies what is in a directory. A relative path in a
-    branch starts at root's home. Devices, and links that would lead out of a copy to this machine, are left out
-    and named, and the exit status is 1 then.
+    branch starts at root's home; `\\xNN` in it is a byte. Holes stay holes. Devices, and links that would lead out of a
+    copy to this machine, are left out and named, and the exit status is 1 then.
 
     \b
     Examples:
@@ -45,7 +46,7 @@ def cp(
         return
     print(f"copied {copied.files} files, {size(copied.size_bytes)}, to {final}")
     for name in copied.skipped[:SKIPPED_SHOWN]:
-        warn(f"left out {printable(name)}: a device, or a link that leads out")
+        warn(f"left out {spelled(name)}: a device, or a link that leads out")
     if copied.skipped:
         warn(f"{len(copied.skipped)} left out in all")
         raise typer.Exit(1)

@@ -1,0 +1,101 @@
+"""Names are shown so that typing what is shown means the same bytes, and nothing else does."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.diff.shape import text_fields
+from core.errors import UsageError
+from core.names import meant, sendable, spelled
+from tests.conftest import full
+from vertui.text import printable
+
+# What could be taken for an escape, and what hides, more often than chance would have it.
+PIECES = [
+    *(
+        b"\\",
+        b"\\\\",
+        b"x",
+        b"x41",
+        b"\\xff",
+        b"\xff",
+        b" ",
+        b"  ",
+        b"\n",
+        b"\r",
+        b"\x0c",
+        b"\x1b[31m",
+        b"[/a",
+        b"/",
+    ),
+    *(
+        b"\xc3",
+        b"\xc2\x85",
+        b"\xe2\x80\xa8",
+        b"\xe2\x80\xae",
+        "ü".encode(),
+        "e\u0301".encode(),
+        "\U0001f600".encode(),
+    ),
+]
+NAMES = st.one_of(
+    st.lists(st.sampled_from(PIECES), max_size=8).map(b"".join),
+    st.binary(max_size=12).map(lambda name: name.replace(b"\0", b"")),
+)
+EXAMPLES = settings(max_examples=20_000 if full() else 400)
+
+
+@EXAMPLES
+@given(name=NAMES)
+def test_what_is_shown_can_be_typed(name: bytes) -> None:
+    text = spelled(name)
+    assert meant(text) == name
+    assert printable(text) == text and "  " not in text and not text.endswith(" ")
+    assert sendable(text) == text
+    assert " ".join(text.split(" ")) == text
+
+
+@EXAMPLES
+@given(name=NAMES)
+def test_what_a_shell_passes_is_sent_and_means_the_same(name: bytes) -> None:
+    typed = name.decode("utf-8", "surrogateescape")
+    sent = sendable(typed)
+    assert meant(sent) == meant(typed)
+    assert sent.encode().decode() == sent == sendable(sent)
+
+
+@EXAMPLES
+@given(one=NAMES, two=NAMES)
+def test_two_names_never_show_alike(one: bytes, two: bytes) -> None:
+    assert (spelled(one) == spelled(two)) == (one == two)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (b"/srv/plain", "/srv/plain"),
+        (b"\xff\xfe", r"\xff\xfe"),
+        (rb"\xff\xfe", r"\\xff\\xfe"),
+        (rb"back\slash", r"back\slash"),
+        (rb"dev-disk-by\x2dlabel", r"dev-disk-by\\x2dlabel"),
+        (b"two\nlines", r"two\x0alines"),
+        ("ü".encode(), "ü"),
+        (b"end ", r"end\x20"),
+        (b"\\", "\\"),
+        (b"\\\\", "\\\\\\"),
+    ],
+)
+def test_how_names_look(name: bytes, text: str) -> None:
+    assert spelled(name) == text and meant(text) == name
+
+
+def test_json_has_the_bytes_beside_what_is_not_the_name() -> None:
+    assert text_fields("path", b"/a") == {"path": "/a"}
+    assert text_fields("path", b"\xff") == {"path": r"\xff", "path_hex": "ff"}
+    assert text_fields("path", rb"\xff") == {"path": r"\\xff", "path_hex": rb"\xff".hex()}
+
+
+def test_what_cannot_be_a_name_is_refused() -> None:
+    for text in ("\ud800", r"a\x00b"):
+        with pytest.raises(UsageError):
+            meant(text)
