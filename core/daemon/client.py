@@ -39,6 +39,7 @@ from core.model import (
     TrashEntry,
     Tree,
 )
+from core.names import sendable
 
 T = TypeVar("T")
 PIECE_BYTES = 256 * 1024  # of a long answer, read at a time
@@ -189,7 +190,7 @@ class Client:
 
         `prefer` decides clashes: "ours" is the target. Without it they are a Conflict.
         """
-        request = {"source": source, "target": target, "paths": list(paths), "prefer": prefer}
+        request = {"source": source, "target": target, "paths": _sent(paths), "prefer": prefer}
         return cast(JsonObject, self._post("/v1/apply", request))
 
     def plan_promote(self, branch: str, prune_losers: bool = False) -> Plan:
@@ -383,9 +384,14 @@ def _read(connection: UnixConnection, response: http.client.HTTPResponse) -> Ite
 
 
 def _query(**fields: Any) -> str:
-    """A query string; lists are repeated, flags are 1 or 0."""
-    shown = {key: int(value) if isinstance(value, bool) else value for key, value in fields.items()}
-    return urlencode(shown, doseq=True)
+    """A query string; lists are repeated, flags are 1 or 0, and texts may be any a command line holds."""
+    return urlencode({key: _sent(value) for key, value in fields.items()}, doseq=True)
+
+
+def _sent(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_sent(item) for item in value]
+    return sendable(value) if isinstance(value, str) else int(value) if isinstance(value, bool) else value
 
 
 def _failure(data: bytes) -> Exception:

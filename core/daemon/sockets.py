@@ -98,7 +98,8 @@ def _exec_request(fields: dict[str, Any]) -> ExecRequest:
 
 def _summary(request: ExecRequest) -> str:
     """The command, without our own programs when it was not the user who wrote it."""
-    return " ".join(word for word in request.argv if request.purpose == "exec" or "\n" not in word)
+    words = (word for word in request.argv if request.purpose == "exec" or "\n" not in word)
+    return " ".join(words).encode("utf-8", "backslashreplace").decode()  # a command line may hold odd bytes
 
 
 def _number(fields: dict[str, Any], name: str) -> int:

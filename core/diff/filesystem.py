@@ -20,6 +20,7 @@ from core.diff.inodes import ROOT_INODE
 from core.diff.meta import FileType, Meta
 from core.diff.renames import pair_renames
 from core.errors import NotFound, Unsupported, UsageError
+from core.names import spelled
 
 DiskT = TypeVar("DiskT", bound=Disk)
 
@@ -76,7 +77,7 @@ def read_file(disk: Disk, path: bytes, limit_bytes: int) -> bytes:
     inode = inode_at(volume, path)
     loaded = Loaded.of(volume, [inode])
     if loaded.metas[inode].type is not FileType.FILE:
-        raise UsageError(f"{path.decode(errors='backslashreplace')} is not a regular file")
+        raise UsageError(f"{spelled(path)} is not a regular file")
     return loaded.content(loaded.metas[inode]).read(limit_bytes)
 
 
@@ -104,6 +105,6 @@ def inode_at(volume: Volume, path: bytes) -> int:
     for part in filter(None, path.split(b"/")):
         names = read_names(volume, volume.inodes(np.array([inode]))).get(inode, {})
         if part not in names:
-            raise NotFound(f"no file {path.decode(errors='backslashreplace')} on {volume.disk.name}")
+            raise NotFound(f"no file {spelled(path)} on {volume.disk.name}")
         inode = names[part]
     return inode

@@ -19,8 +19,8 @@ from core.diff.index import PathIndex
 from core.diff.lines import merge_lines
 from core.diff.meta import FileType, Meta
 from core.diff.select import Selection
-from core.diff.shape import shown
 from core.diff.text import MAX_TEXT_BYTES, as_lines, is_binary
+from core.names import spelled
 
 DiskT = TypeVar("DiskT", bound=Disk)
 _RIGHTS = {("mode",): "permissions", ("uid", "gid"): "owner", ("xattrs",): "attributes"}
@@ -57,7 +57,7 @@ class Clash:
     decidable: bool = True
 
     def __str__(self) -> str:
-        return f"{shown(self.path)} ({self.reason})"
+        return f"{spelled(self.path)} ({self.reason})"
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class _Merger:
             mine = self._mine.get(path)
             if mine and not _is_directory(mine.after):
                 made_there = path in self._made
-                raise (_Differ if made_there else _NoPlace)(f"{shown(path)} is no directory here")
+                raise (_Differ if made_there else _NoPlace)(f"{spelled(path)} is no directory here")
         if not _is_directory(entry.before) or _is_directory(entry.after):
             return
         below = entry.path + b"/"

@@ -6,27 +6,28 @@ from typing import Any
 from core.diff.disk import Disk
 from core.diff.filesystem import read_file
 from core.errors import NotFound
+from core.names import spelled
 
 _STATUS = b"/var/lib/dpkg/status"
 _MOST_BYTES = 64 << 20  # twenty times that of a desktop
 
 Packages = Mapping[str, str]
-"""`name:architecture` to version."""
+"""`name:architecture` to version, spelled as `core.names` has it."""
 
 
 def installed_packages(disk: Disk) -> Packages:
     """What dpkg has installed; nothing where there is no dpkg."""
     try:
-        told = read_file(disk, _STATUS, _MOST_BYTES).decode(errors="replace")
+        told = read_file(disk, _STATUS, _MOST_BYTES)
     except NotFound:
         return {}
     found = {}
-    for paragraph in told.split("\n\n"):
-        fields = dict(
-            line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and line[0] != " "
-        )
-        if fields.get("Status", "").endswith(" installed") and "Package" in fields:
-            found[f"{fields['Package']}:{fields.get('Architecture', '')}"] = fields.get("Version", "")
+    for paragraph in told.split(b"\n\n"):
+        lines = (line.partition(b": ") for line in paragraph.split(b"\n") if line[:1] not in b" \t")
+        fields = {name: value for name, colon, value in lines if colon}
+        if fields.get(b"Status", b"").endswith(b" installed") and b"Package" in fields:
+            name = b"%s:%s" % (fields[b"Package"], fields.get(b"Architecture", b""))
+            found[spelled(name)] = spelled(fields.get(b"Version", b""))
     return found
 
 

@@ -1,25 +1,31 @@
 """Which entries of a diff somebody asked for: those at or below some paths, and not those that match a glob."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import translate
 from functools import cached_property
+from typing import Self
 
 from core.diff.entry import Entry, FilesystemDiff, Kind
-from core.diff.shape import shown
+from core.names import meant
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Paths as JSON shows them, and globs to ignore; no path means all of them.
+    """Paths, and globs to ignore; no path means all of them.
 
     A glob with a slash is held against whole paths, one without against each name on the way; what lies below an
     ignored directory is ignored. `*` matches slashes too.
     """
 
-    paths: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
+    paths: tuple[bytes, ...] = ()
+    ignore: tuple[bytes, ...] = ()
+
+    @classmethod
+    def typed(cls, paths: Iterable[str], ignore: Iterable[str] = ()) -> Self:
+        """Of paths and globs as somebody types them (`core.names`)."""
+        return cls(tuple(map(meant, paths)), tuple(map(meant, ignore)))
 
     def of(self, diff: FilesystemDiff) -> FilesystemDiff:
         """The entries selected; a file that moved into or out of the selection was added or removed there."""
@@ -30,9 +36,8 @@ class Selection:
 
     def has(self, path: bytes) -> bool:
         """Whether a path is selected."""
-        text = shown(path)
-        below = not self.paths or any(is_below(text, top) for top in self.paths)
-        return below and not any(glob(text) for glob in self._globs)
+        below = not self.paths or any(is_below(path, top) for top in self.paths)
+        return below and not any(glob(path) for glob in self._globs)
 
     def _kept(self, entry: Entry) -> Entry | None:
         here = self.has(entry.path)
@@ -50,27 +55,31 @@ class Selection:
 ALL_FILES = Selection()
 
 
-def is_below(path: str, top: str) -> bool:
+def is_below(path: bytes, top: bytes) -> bool:
     """Is a path that path, or below it? Leading and trailing slashes do not matter."""
-    parts, wanted = path.strip("/"), top.strip("/")
-    return not wanted or parts == wanted or parts.startswith(wanted + "/")
+    parts, wanted = path.strip(b"/"), top.strip(b"/")
+    return not wanted or parts == wanted or parts.startswith(wanted + b"/")
 
 
 class _Glob:
-    """One glob to ignore by."""
+    """One glob to ignore by; a `?` is a character, and a byte where there is none."""
 
-    def __init__(self, pattern: str) -> None:
-        self._whole = "/" in pattern.rstrip("/")
-        self._pattern = re.compile(translate(pattern.strip("/")))
+    def __init__(self, pattern: bytes) -> None:
+        self._whole = b"/" in pattern.rstrip(b"/")
+        self._pattern = re.compile(translate(_text(pattern.strip(b"/"))))
 
-    def __call__(self, path: str) -> bool:
+    def __call__(self, path: bytes) -> bool:
         """Does it match a path, or a directory above it?"""
-        return any(self._pattern.match(part) for part in self._parts(path.strip("/")))
+        return any(self._pattern.match(_text(part)) for part in self._parts(path.strip(b"/")))
 
-    def _parts(self, path: str) -> Iterator[str]:
-        names = path.split("/")
+    def _parts(self, path: bytes) -> Iterator[bytes]:
+        names = path.split(b"/")
         if not self._whole:
             yield from names
             return
         for end in range(1, len(names) + 1):
-            yield "/".join(names[:end])
+            yield b"/".join(names[:end])
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")

@@ -4,12 +4,13 @@ from typing import Any
 
 from core.diff.entry import Entry, FilesystemDiff
 from core.diff.meta import Meta
+from core.names import spelled
 
 
 def as_json(diff: FilesystemDiff) -> dict[str, Any]:
     """`{"entries": [{path, kind, what, from?, before, after}], "counts": {added, removed, modified, renamed}}`.
 
-    A path, target or attribute name is a string; bytes that are not UTF-8 appear in it as `\\xNN`, and then
+    A path, target or attribute name is a string as `core.names` spells it; where that is not the name itself,
     `<key>_hex` beside it holds the exact bytes. `before` and `after` are null or `{type, mode (octal text), uid,
     gid, size, mtime_ns, links, inode, target?, device?, xattrs?}`, attribute values in hexadecimal.
     """
@@ -37,16 +38,11 @@ def _meta(meta: Meta | None) -> dict[str, Any] | None:
     if meta.device is not None:
         fields["device"] = list(meta.device)
     if meta.xattrs:
-        fields["xattrs"] = {shown(name): value.hex() for name, value in meta.xattrs}
+        fields["xattrs"] = {spelled(name): value.hex() for name, value in meta.xattrs}
     return fields
 
 
-def shown(value: bytes) -> str:
-    """Bytes as text, those that are not UTF-8 as `\\xNN`."""
-    return value.decode(errors="backslashreplace")
-
-
 def text_fields(key: str, value: bytes) -> dict[str, str]:
-    """`{key: text}`, and `<key>_hex` with the exact bytes when the text does not give them back."""
-    text = shown(value)
+    """`{key: text}`, and `<key>_hex` with the exact bytes when the text is not they."""
+    text = spelled(value)
     return {key: text} if text.encode() == value else {key: text, f"{key}_hex": value.hex()}

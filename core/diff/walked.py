@@ -16,7 +16,7 @@ Walked = Mapping[bytes, tuple[Meta, str]]
 def parse_walk(told: bytes) -> Walked:
     """What core.guest.scripts.walk printed; GuestFailed when it is anything else."""
     try:
-        return dict(_parse(json.loads(line)) for line in told.splitlines())
+        return dict(_parse(json.loads(line)) for line in told.split(b"\n") if line)
     except (ValueError, TypeError, KeyError) as error:
         raise GuestFailed("the guest told of its files in a way that cannot be read") from error
 

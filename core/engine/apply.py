@@ -10,7 +10,6 @@ from core.diff.content import Content
 from core.diff.merge import Clash, Merge, Prefer, Step, merge
 from core.diff.meta import FILE_TYPES, FileType, Meta
 from core.diff.select import Selection
-from core.diff.shape import shown
 from core.engine.compare import in_pieces, merge_base, require_paths
 from core.engine.context import Engine
 from core.engine.live import Live
@@ -20,6 +19,7 @@ from core.errors import Conflict, GuestFailed
 from core.guest.scripts import guest_script
 from core.guest.scripts.put import CHANGED_MEANWHILE
 from core.guest.streams import Exit, StreamName
+from core.names import spelled
 from core.patience import patient
 
 CLASHES_SHOWN = 50
@@ -58,7 +58,7 @@ async def apply(
         record.summary = f"apply {len(found.steps)} changes of {source} to {row.name}"
     engine.publish("branch", row.name, record.summary)
     return {
-        "changed": [shown(step.path) for step in found.steps],
+        "changed": [spelled(step.path) for step in found.steps],
         "clashes": [str(clash) for clash in found.clashes],
     }
 
@@ -80,14 +80,22 @@ async def _put(live: Live, steps: tuple[Step, ...]) -> None:
     said = b""
     async for item in stream:
         if isinstance(item, Exit):
-            reason = " ".join(said.decode(errors="backslashreplace").split())
             if item.code == CHANGED_MEANWHILE:
-                raise Conflict(f"changed while being applied to, nothing was done: {reason}")
+                raise Conflict(f"changed while being applied to, nothing was done: {_names(said)}")
             if item.code:
+                reason = spelled(b" ".join(said.split()))
                 raise GuestFailed(f"the guest could not apply the changes, nothing was done: {reason}")
             return
         if item.stream is StreamName.STDERR:
             said = (said + item.data)[-STDERR_BYTES:]
+
+
+def _names(said: bytes) -> str:
+    """Paths that core.guest.scripts.put tells of in hexadecimal; it may have said something else."""
+    try:
+        return " ".join(spelled(bytes.fromhex(word.decode("ascii"))) for word in said.split())
+    except ValueError:
+        return spelled(said)
 
 
 def _frames(steps: tuple[Step, ...]) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from core.engine.context import Engine
 from core.engine.points import State, known_paths, states_of
 from core.errors import Damaged, NotFound, Unsupported, UsageError
 from core.graph import Graph, Ref
+from core.names import spelled
 from core.store.hashing import Hashes, page_hashes
 
 T = TypeVar("T")
@@ -92,9 +93,7 @@ async def _files(
         if not asked.fallback or machines is None:
             raise
         notes.append(f"read inside the guests, moved files are removed and added: {error}")
-    tops = ["/" + path.strip("/") for path in asked.files.paths]
-    if any("\\" in top for top in tops):  # may stand for bytes that are no text: take all and choose later
-        tops = []
+    tops = [b"/" + path.strip(b"/") for path in asked.files.paths]
     walks = await asyncio.gather(*(guests.walk_of(live, tops) for live in machines))
     found = await asyncio.to_thread(lambda: compare_walks(*walks, times=asked.times))
     return as_json(asked.files.of(found)) | {"fallbacks": 1}
@@ -119,11 +118,9 @@ def _compared(engine: Engine, before: State, after: State, asked: Asked) -> File
 def require_paths(files: Selection, *states: State) -> None:
     """NotFound unless every selected path is there in one of the states: nothing differs where nothing is."""
     for path in files.paths:
-        if "\\" in path:  # may stand for bytes that are no text
-            continue
-        if not any(is_there(Volume(state.disk), path.encode()) for state in states):
+        if not any(is_there(Volume(state.disk), path) for state in states):
             refs = " or ".join(dict.fromkeys(state.ref for state in states))
-            raise NotFound(f"no file {path} in {refs} (symlinks are not followed)")
+            raise NotFound(f"no file {spelled(path)} in {refs} (symlinks are not followed)")
 
 
 def _packages(before: State, after: State) -> dict[str, Any]:

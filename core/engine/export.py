@@ -14,7 +14,7 @@ from core.engine.points import known_paths, states_of
 
 @asynccontextmanager
 async def export_files(
-    engine: Engine, ref: str, path: str, *, attributes: bool
+    engine: Engine, ref: str, path: bytes, *, attributes: bool
 ) -> AsyncIterator[AsyncIterator[bytes]]:
     """The file or tree at an absolute path of a REF (`core.diff.archive.archive`), `attributes` in pax headers."""
     async with states_of(engine, [ref]) as (state,):
@@ -22,6 +22,6 @@ async def export_files(
         def begin() -> Archive:
             require_paths(Selection((path,)), state)
             index = index_of(state.disk, known_paths(engine, state))
-            return archive(state.disk, path.encode(), index, attributes=attributes)
+            return archive(state.disk, path, index, attributes=attributes)
 
         yield in_pieces(iter(await asyncio.to_thread(begin)))

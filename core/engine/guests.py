@@ -1,6 +1,7 @@
 """What only a running guest can tell: processes, listening ports, and its files when its disk cannot be read."""
 
 import asyncio
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from core.errors import GuestFailed
 from core.guest.scripts import guest_script
 from core.guest.streams import Exit, StreamName
 from core.model import Process
+from core.names import spelled
 from core.patience import patient
 
 MOST_OUTPUT_BYTES = 512 << 20  # two million files; more is a guest that talks without end
@@ -34,10 +36,8 @@ async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> byt
     async for item in stream:
         if isinstance(item, Exit):
             if item.code:
-                reason = said.decode(errors="replace").strip().splitlines()[-1:] or [
-                    f"exit status {item.code}"
-                ]
-                raise GuestFailed(f"{argv[0]} failed in the guest: {reason[0]}")
+                reason = spelled(said.strip().split(b"\n")[-1]) or f"exit status {item.code}"
+                raise GuestFailed(f"{argv[0]} failed in the guest: {reason}")
             return bytes(found)
         if item.stream is StreamName.STDOUT:
             found += item.data
@@ -49,9 +49,9 @@ async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> byt
     raise GuestFailed(f"{argv[0]} did not end in the guest")
 
 
-async def walk_of(live: Live, tops: Sequence[str]) -> Walked:
+async def walk_of(live: Live, tops: Sequence[bytes]) -> Walked:
     """The files of a guest at or below some absolute paths, all of them without any, as it tells."""
-    told = await output_of(live, guest_script("walk", *tops), WALK_DEADLINE_S)
+    told = await output_of(live, guest_script("walk", *map(os.fsdecode, tops)), WALK_DEADLINE_S)
     return await asyncio.to_thread(parse_walk, told)
 
 
@@ -77,12 +77,15 @@ async def ports(before: Live, after: Live) -> dict[str, Any]:
 
 
 async def _listening(live: Live) -> set[Port]:
-    told = (await output_of(live, ("ss", "-Hlntup"), ASK_DEADLINE_S)).decode(errors="replace")
+    told = await output_of(live, ("ss", "-Hlntup"), ASK_DEADLINE_S)
     found = set()
-    for line in told.splitlines():
-        if match := PORT.match(line):
+    for line in told.split(b"\n"):
+        if match := PORT.match(os.fsdecode(line)):
             user = USER.search(match["users"])
-            found.add((match["protocol"], match["address"], int(match["port"]), user["name"] if user else ""))
+            address, name = (
+                spelled(os.fsencode(text)) for text in (match["address"], user["name"] if user else "")
+            )
+            found.add((match["protocol"], address, int(match["port"]), name))
     return found
 
 

@@ -28,6 +28,7 @@ from core.machine.accelerator import ACCELERATORS, KVM, TCG, kvm_trouble, requir
 from core.machine.arguments import CPU, MACHINE_TYPE
 from core.machine.protocol import Boot, Layer
 from core.model import Image, MachineSpec, Plan, check_name
+from core.names import spelled
 from core.network.addresses import MAX_INDEX
 from core.patience import patient
 from core.store.files import sync_directory, write_atomic
@@ -223,7 +224,7 @@ async def _boot(engine: Engine, live: Live, work: Path, deadline_s: float) -> No
         async with asyncio.timeout(deadline_s):
             await _answered(engine, live)
     except TimeoutError as error:
-        last = live.console.text.decode(errors="replace").strip().splitlines()[-1:]
+        last = spelled(live.console.text.strip().rpartition(b"\n")[2].strip())
         raise GuestFailed(f"it did not answer within {deadline_s:g} s; it last said: {last}") from error
 
 

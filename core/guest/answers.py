@@ -7,6 +7,7 @@ from typing import Any
 from core.errors import GuestFailed
 from core.guest.agent import wire
 from core.model import Command, Process
+from core.names import spelled
 
 
 def commands(answer: dict[str, Any]) -> list[Command]:
@@ -95,4 +96,9 @@ def _wrong(name: str) -> GuestFailed:
 
 
 def _printable(field: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in field)
+    """Each word as `core.names` spells it: they may be any bytes, which the agent sends as lone surrogates."""
+    try:
+        data = field.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # no agent of ours sends the other halves of characters
+        data = field.encode("utf-8", "replace")
+    return " ".join(map(spelled, data.split(b" ")))

@@ -112,4 +112,6 @@ def test_a_wrong_answer_is_the_guests_failure(answer: dict[str, Any]) -> None:
 
 def test_what_a_guest_says_is_fit_for_a_terminal() -> None:
     item = {"pid": 1, "ppid": 0, "user": "root", "rss_bytes": 1, "command": "a\x1b[2J\nb\ud800"}
-    assert answers.processes({"processes": [item]})[0].command == "a?[2J?b?"
+    odd = item | {"command": "cat  /odd\udcff"}
+    assert answers.processes({"processes": [odd]})[0].command == r"cat  /odd\xff"
+    assert answers.processes({"processes": [item]})[0].command == r"a\x1b[2J\x0ab?"

@@ -72,7 +72,7 @@ def test_what_only_they_changed_is_taken(sides: Sides) -> None:
     sides.write(0, "mine", "mine\n")
     found = sides.merge()
     assert changed(found) == {"/text", "/new", "/gone", "/made", "/folder"} and not found.clashes
-    assert changed(sides.merge(wanted=Selection(("/new",)))) == {"/new"}
+    assert changed(sides.merge(wanted=Selection.typed(("/new",)))) == {"/new"}
 
 
 def test_the_same_change_on_both_sides_is_none(sides: Sides) -> None:

@@ -19,6 +19,11 @@ META = Meta(FileType.FILE, 0o644, 0, 0, 1, 0, 1, 12, (0, 0))
         (("/",), (), b"/ab", True),
         (("/a", "/b"), (), b"/b", True),
         (("/odd\\xff",), (), b"/odd\xff/x", True),
+        (("/odd\\xff",), (), rb"/odd\xff/x", False),
+        (("/odd\\\\xff",), (), rb"/odd\xff/x", True),
+        ((), ("*\\xff",), b"/odd\xff", False),
+        ((), ("*\\xff",), rb"/odd\xff", True),
+        ((), ("?",), b"/x/\xc3\xbc", False),
         ((), ("*.pyc",), b"/x/y.pyc", False),
         ((), ("__pycache__",), b"/x/__pycache__/y", False),
         ((), ("var",), b"/variable", True),
@@ -32,13 +37,13 @@ META = Meta(FileType.FILE, 0o644, 0, 0, 1, 0, 1, 12, (0, 0))
 def test_what_is_selected(
     paths: tuple[str, ...], ignore: tuple[str, ...], path: bytes, selected: bool
 ) -> None:
-    assert Selection(paths, ignore).has(path) is selected
+    assert Selection.typed(paths, ignore).has(path) is selected
 
 
 def test_a_move_across_the_border_is_an_addition_or_a_removal() -> None:
     moved = Entry(b"/in/new", Kind.RENAMED, META, META, source=b"/out/old")
     diff = FilesystemDiff((moved,))
-    assert Selection(("/in",)).of(diff).entries == (Entry(b"/in/new", Kind.ADDED, None, META),)
-    assert Selection(("/out",)).of(diff).entries == (Entry(b"/out/old", Kind.REMOVED, META, None),)
-    assert Selection(("/in", "/out")).of(diff).entries == (moved,)
-    assert Selection(("/else",)).of(diff).entries == ()
+    assert Selection.typed(("/in",)).of(diff).entries == (Entry(b"/in/new", Kind.ADDED, None, META),)
+    assert Selection.typed(("/out",)).of(diff).entries == (Entry(b"/out/old", Kind.REMOVED, META, None),)
+    assert Selection.typed(("/in", "/out")).of(diff).entries == (moved,)
+    assert Selection.typed(("/else",)).of(diff).entries == ()

@@ -1,5 +1,6 @@
 """What differs between states, and carrying files out of them and between them."""
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,13 +11,13 @@ import typer
 
 from core.daemon.client import Client
 from core.errors import NotFound, UsageError
-from core.store.files import disk_error
+from core.names import spelled
 from vertui import differences
 from vertui.commands.options import Json, new_app
 from vertui.output import say_json, warn
 from vertui.session import connect
 from vertui.text import printable
-from vertui.unpack import unpack
+from vertui.unpack import unpack_tree
 
 app = new_app()
 
@@ -170,15 +171,10 @@ def export_files(
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return
-    directory = Path(target)
-    try:
-        directory.mkdir(exist_ok=True)
-    except OSError as error:
-        raise disk_error(error, directory) from error
-    done = unpack(_Source(pieces), directory)
-    print(f"{done.files} files in {target}")
+    done = unpack_tree(_Source(pieces), Path(target))
+    print(f"{done.files} files in {spelled(os.fsencode(target))}")
     for name in done.skipped[:SKIPPED_SHOWN]:
-        warn(f"left out {printable(name)}: a device, or a link that leads out")
+        warn(f"left out {spelled(name)}: a device, or a link that leads out")
     if done.skipped:
         warn(f"{len(done.skipped)} left out in all; a tar stream has them")
         raise typer.Exit(NOT_CARRIED)

@@ -1,6 +1,7 @@
 """Files of a running branch as they change."""
 
 import json as json_text
+import os
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from core.daemon.streams import STDERR, STDOUT
 from core.diff.shape import text_fields
 from core.guest.scripts import guest_script
 from core.model import ExecRequest
+from core.names import meant, spelled
 from vertui import foreground
 from vertui.commands.options import BranchName, new_app
 from vertui.differences import LETTERS
@@ -42,7 +44,9 @@ def watch(
     """
     client = connect()
     changes = _Changes(branch, json)
-    request = ExecRequest(branch, guest_script("watch", *(paths or ())), purpose="watch")
+    request = ExecRequest(
+        branch, guest_script("watch", *map(os.fsdecode, map(meant, paths or ()))), purpose="watch"
+    )
     follower = Follower(client.home, request, changes, lambda text: warn(f"{branch}: {text}"))
     ends = foreground.run([follower], stdin=False, tty=False)
     if ends is None:
@@ -61,7 +65,7 @@ class _Changes:
     def __call__(self, stream: int, data: bytes) -> None:
         """Take bytes of its output, print the lines they complete."""
         if stream == STDERR:
-            warn(printable(data.decode(errors="backslashreplace").strip()))
+            warn(spelled(data.strip()))
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
         write(STDOUT, "".join(map(self._told, lines)).encode())

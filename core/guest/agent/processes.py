@@ -32,12 +32,12 @@ def processes() -> list[dict[str, Any]]:
 
 def _process(pid: int) -> dict[str, Any] | None:
     line = read_file(f"/proc/{pid}/cmdline", 4 * MAX_COMMAND_CHARS)
-    name, _, rest = read_file(f"/proc/{pid}/stat").decode(errors="replace").rpartition(")")
+    name, _, rest = read_file(f"/proc/{pid}/stat").decode(errors="surrogateescape").rpartition(")")
     values = rest.split()
     ppid, rss_pages = int(values[1]), int(values[21])
     if pid == 2 or ppid == 2:  # kthreadd and its children
         return None
-    command = line.replace(b"\0", b" ").decode(errors="replace").strip()
+    command = line.replace(b"\0", b" ").decode(errors="surrogateescape").strip()
     return {
         "pid": pid,
         "ppid": ppid,
@@ -58,7 +58,7 @@ def _user_name(uid: int) -> str:
 def stats() -> dict[str, Any]:
     """Memory, load and uptime."""
     memory = {}
-    for line in read_file("/proc/meminfo").decode().splitlines():
+    for line in read_file("/proc/meminfo").decode().rstrip("\n").split("\n"):
         name, value = line.split()[:2]
         memory[name] = int(value) * 1024
     return {

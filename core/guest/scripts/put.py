@@ -155,7 +155,7 @@ def _path(step: Step) -> bytes:
 
 
 def main() -> int:
-    """Exit status: 0 done, 3 with the paths on standard error when something changed meanwhile."""
+    """Exit status: 0 done, 3 with the paths in hexadecimal on standard error when something changed meanwhile."""
     source = sys.stdin.buffer
     stage = os.fsencode(tempfile.mkdtemp(prefix=".vertui-apply-", dir="/"))
     try:
@@ -163,7 +163,7 @@ def main() -> int:
         putter.make(source)
         changed = putter.changed()
         if changed:
-            print(" ".join(path.decode(errors="backslashreplace") for path in changed), file=sys.stderr)
+            print(*(path.hex() for path in changed), file=sys.stderr)
             return CHANGED_MEANWHILE
         putter.put()
         return 0
