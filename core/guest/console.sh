@@ -1,6 +1,5 @@
 #!/usr/lib/vertui/busybox sh
-# The shell on the machine's console, in the cgroup that is frozen for a commit.
-echo 0 > /sys/fs/cgroup/work/cgroup.procs
+# The shell on the machine's console.
 cd /root || cd /
 exec /usr/bin/env -i HOME=/root USER=root LOGNAME=root SHELL=/bin/bash TERM=xterm-256color \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin /bin/bash -l

@@ -10,6 +10,7 @@ $bb mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup
 $bb mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs /run
 $bb mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs /tmp
 $bb mkdir -p /dev/pts /dev/shm /run/lock /run/sshd /run/vertui /sys/fs/cgroup/work
+echo 1 > /sys/fs/cgroup/work/cgroup.procs # where every process is born but the agent and the kernel's
 $bb mount -t devpts -o nosuid,noexec,gid=5,mode=620,ptmxmode=666 devpts /dev/pts
 $bb mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs /dev/shm
 $bb ln -sf /proc/self/fd /dev/fd

@@ -12,10 +12,11 @@ tar --extract --numeric-owner --exclude='./dev/*' --file="$tar" --directory="$tr
 mkdir -p "$ours" "$tree/usr/lib/modules"
 cp -R "$modules/." "$tree/usr/lib/modules"
 install -m 755 "$busybox" "$ours/busybox"
-for script in init console; do
+for script in init console keeper; do
     install -m 755 "$guest/$script.sh" "$ours/$script"
 done
 install -m 644 "$guest/inittab" "$tree/etc/inittab"
+ln -s /usr/bin/python3 "$ours/vertui-agent" # whoever ends every `python3` does not mean the agent
 cp -R "$guest/agent" "$ours/agent"
 find "$ours/agent" -name __pycache__ -prune -exec rm -rf {} +
 # Unchecked: the agent's pages are the same in every image and no start compares times.

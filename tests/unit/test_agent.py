@@ -48,13 +48,14 @@ def work() -> Iterator[Path]:
     except OSError:
         pytest.skip("needs a cgroup v2 hierarchy it may write to")
     yield path
+    for frozen in path.rglob("cgroup.freeze"):
+        frozen.write_text("0")
     (path / "cgroup.freeze").write_text("0")
     (path / "cgroup.kill").write_text("1")
     for _ in range(200):
         with suppress(OSError):
-            for child in path.iterdir():
-                if child.is_dir():
-                    child.rmdir()
+            for group in sorted(path.rglob("*/"), reverse=True):
+                group.rmdir()
             path.rmdir()
             break
         time.sleep(0.01)
@@ -98,9 +99,10 @@ class Line:
             await writer.drain()
 
 
-@pytest.fixture
-async def line(work: Path, tmp_path: Path) -> AsyncIterator[Line]:
-    async with Line(tmp_path / "agent.sock") as line:
+@asynccontextmanager
+async def started(work: Path, path: Path) -> AsyncIterator[Line]:
+    """An agent that runs, behind a line of its own; it must not end by itself."""
+    async with Line(path) as line:
         fd = line.agent_end.fileno()
         agent = subprocess.Popen([sys.executable, "-c", AGENT, str(fd), str(work)], pass_fds=[fd], cwd=ROOT)
         line.agent_pid = agent.pid
@@ -110,6 +112,12 @@ async def line(work: Path, tmp_path: Path) -> AsyncIterator[Line]:
         finally:
             agent.kill()
             agent.wait()
+
+
+@pytest.fixture
+async def line(work: Path, tmp_path: Path) -> AsyncIterator[Line]:
+    async with started(work, tmp_path / "agent.sock") as line:
+        yield line
 
 
 @asynccontextmanager
@@ -220,7 +228,7 @@ async def test_a_timeout_kills_what_hid_itself(client: AgentClient, work: Path) 
     out, _, end = await collect(stream)
     assert (out, end.code, end.timed_out) == (b"started\n", 124, True)
     deadline = time.monotonic() + PATIENCE_S
-    while [path for path in work.iterdir() if path.is_dir()]:
+    while [*(work / "work").glob("*/")]:
         assert time.monotonic() < deadline
         await collect(await client.exec(["true"]))  # sweeps
 
@@ -376,7 +384,7 @@ async def test_a_frozen_guest_starts_nothing(client: AgentClient) -> None:
 
 async def test_a_freeze_in_no_time_fails_and_leaves_all_running(client: AgentClient, work: Path) -> None:
     await client.exec("for n in $(seq 20); do yes > /dev/null & done; wait")
-    while sum(len(group.read_text().split()) for group in work.glob("*/cgroup.procs")) < 21:
+    while sum(len(group.read_text().split()) for group in work.glob("work/*/cgroup.procs")) < 21:
         await asyncio.sleep(0.05)
     with pytest.raises(GuestFailed, match="did not stop within 0 ms"):
         for _ in range(20):  # now and then a kernel stops all of them between two instructions of the agent

@@ -1,4 +1,4 @@
-"""Started by the guest's init: `python3 -S -E -B /usr/lib/vertui/agent`."""
+"""Started by the keeper: `vertui-agent -S -E -B /usr/lib/vertui/agent`, that being another name of python3."""
 
 import importlib
 import os
@@ -12,13 +12,13 @@ package = Path(__file__).resolve().parent.name
 
 def main() -> None:
     """Serve the port until the machine ends."""
-    port = importlib.import_module(f"{package}.port")
-    server = importlib.import_module(f"{package}.server")
-    cgroup = importlib.import_module(f"{package}.cgroup")
-    fd = os.open(port.find_port(), os.O_RDWR)
-    work = Path("/sys/fs/cgroup/work")
-    work.mkdir(exist_ok=True)
-    agent = server.Server(fd, cgroup.WorkGroup(str(work)))
+    port, server, cgroup, kernel = (
+        importlib.import_module(f"{package}.{name}") for name in ("port", "server", "cgroup", "kernel")
+    )
+    keeper = os.getppid()
+    kernel.end_with_parent()
+    work = cgroup.WorkGroup(kernel.open_filesystem("cgroup2"), keeper)
+    agent = server.Server(os.open(port.find_port(), os.O_RDWR), work)
     agent.listen_for_ssh()
     agent.run()
 

@@ -1,80 +1,80 @@
-"""The work group: every process of the guest but init and the agent, so that all can be frozen at once."""
+"""The groups commands are started in, each with one of its own below the work group, and the freezing of all groups."""
 
 from __future__ import annotations
 
 import os
-import select
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from .kernel import read_file, write_file
+from .freezer import Freezer
+from .standing import Standing
 
-
-class FreezeFailed(Exception):
-    """Something in the work group did not stop in time."""
+WORK = "work"
 
 
 class WorkGroup:
-    """A cgroup v2 directory; each command gets a group of its own below it."""
+    """A cgroup v2 hierarchy: a descriptor of its top, or the path of a group to take for it.
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._outside = path.rpartition("/")[0]
-        self.frozen = read_file(f"{path}/cgroup.freeze").strip() == b"1"
+    `keeper` is the process that starts the agent again, 0 for none: it goes on running as the agent does.
+    """
+
+    def __init__(self, root: int | str, keeper: int = 0) -> None:
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY) if isinstance(root, str) else root
         self._leftover: set[str] = set()
+        self._standing = Standing()
+        self._freezer = Freezer(self._root, (os.getpid(), keeper) if keeper else (os.getpid(),))
+
+    @property
+    def frozen(self) -> bool:
+        """Does everything but the agent stand still?"""
+        return self._freezer.frozen
+
+    def freeze(self, timeout_s: float) -> None:
+        """Stop every process but the agent's own; FreezeFailed (and all run again) when one does not stop in time."""
+        self._freezer.freeze(timeout_s)
+
+    def thaw(self) -> None:
+        """Let everything run again that was stopped."""
+        self._freezer.thaw()
 
     def create(self, name: str) -> str:
-        """Make a group for one command and return its path; an agent started anew meets none of its forerunner's."""
-        path = f"{self.path}/{name}.{os.getpid()}"
-        os.mkdir(path)  # noqa: PTH102
-        return path
+        """Make a group for one command and return its name; an agent started anew meets none of its forerunner's."""
+        with suppress(FileExistsError):
+            os.mkdir(WORK, dir_fd=self._root)
+        group = f"{WORK}/{name}.{os.getpid()}"
+        os.mkdir(group, dir_fd=self._root)
+        return group
 
     @contextmanager
     def joined(self, group: str) -> Iterator[None]:
-        """Be in a command's group for a moment, so that what is started is born there. Never while frozen."""
-        write_file(f"{group}/cgroup.procs", b"0")
-        try:
-            yield
-        finally:
-            write_file(f"{self._outside}/cgroup.procs", b"0")
+        """Be in a command's group for a moment, as ordinary a process as others, so that what is started is born so.
 
-    def discard(self, path: str) -> None:
+        Never while frozen.
+        """
+        with self._standing.lowered():
+            self._write(f"{group}/cgroup.procs", b"0")
+            try:
+                yield
+            finally:
+                self._freezer.come_home()
+
+    def discard(self, group: str) -> None:
         """Remove a command's group, now or, when processes it left behind still run, once they are gone."""
-        self._leftover.add(path)
+        self._leftover.add(group)
         for leftover in list(self._leftover):
             with suppress(OSError):
-                os.rmdir(leftover)  # noqa: PTH106
+                with suppress(FileNotFoundError):  # the guest has removed it
+                    os.rmdir(leftover, dir_fd=self._root)
                 self._leftover.discard(leftover)
 
-    def freeze(self, timeout_s: float) -> None:
-        """Stop every process of the group; FreezeFailed (and all run again) when one does not stop in time."""
-        deadline = time.monotonic() + timeout_s
-        events = os.open(f"{self.path}/cgroup.events", os.O_RDONLY)
+    def kill(self, group: str) -> None:
+        """SIGKILL every process of a command's group, however it detached itself."""
+        with suppress(OSError):
+            self._write(f"{group}/cgroup.kill", b"1")
+
+    def _write(self, name: str, data: bytes) -> None:
+        fd = os.open(name, os.O_WRONLY, dir_fd=self._root)
         try:
-            self._set("1")
-            poll = select.poll()
-            poll.register(events, select.POLLPRI)
-            while b"frozen 1" not in os.pread(events, 256, 0):
-                left_s = deadline - time.monotonic()
-                if left_s <= 0:
-                    self._set("0")
-                    raise FreezeFailed(f"processes did not stop within {timeout_s * 1000:.0f} ms")
-                poll.poll(left_s * 1000)
+            os.write(fd, data)
         finally:
-            os.close(events)
-        self.frozen = True
-
-    def thaw(self) -> None:
-        """Let every process run again."""
-        self._set("0")
-        self.frozen = False
-
-    def _set(self, value: str) -> None:
-        write_file(f"{self.path}/cgroup.freeze", value.encode())
-
-
-def kill_group(path: str) -> None:
-    """SIGKILL every process of a command's group, however it detached itself."""
-    with suppress(OSError):
-        write_file(f"{path}/cgroup.kill", b"1")
+            os.close(fd)

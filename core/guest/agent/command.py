@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .cgroup import WorkGroup, kill_group
+from .cgroup import WorkGroup
 from .loop import READ, Poller, Timer, Timers
 from .ring import Ring
 from .spawn import CannotRun, Program, Stdio, start
@@ -121,12 +121,12 @@ class Command:
     def _time_out(self) -> None:
         if self._status is None:
             self._timed_out = True
-            kill_group(self._group)
+            self._work.kill(self._group)
 
     def signal(self, number: int) -> None:
         """Signal the command's process group; SIGKILL reaches whatever it started."""
         if number == signal.SIGKILL:
-            kill_group(self._group)
+            self._work.kill(self._group)
         elif self._status is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)

@@ -6,45 +6,56 @@ import os
 import pwd
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from .kernel import read_file
+from .bounded import Bounded, Late
+from .kernel import owner, processes_of_proc, read_proc
+from .residents import stat_of
 
 MAX_PROCESSES = 500
 MAX_COMMAND_CHARS = 200
+COMMAND_LINES_S = 2.0
+"""How long command lines may take; a process whose line was not read goes by its name."""
 
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 
-def processes() -> list[dict[str, Any]]:
+def processes(bounded: Bounded) -> list[dict[str, Any]]:
     """User processes in the order of their pids, at most MAX_PROCESSES; kernel threads are left out."""
     found: list[dict[str, Any]] = []
-    for pid in sorted(int(entry.name) for entry in os.scandir("/proc") if entry.name.isdecimal()):
+    for pid in processes_of_proc():
         with suppress(OSError):
             process = _process(pid)
             if process:
                 found.append(process)
         if len(found) == MAX_PROCESSES:
             break
-    return found
+    with suppress(Late):
+        bounded.run("reading command lines", lambda: _add_command_lines(found), COMMAND_LINES_S)
+    return [dict(process) for process in found]
 
 
 def _process(pid: int) -> dict[str, Any] | None:
-    line = read_file(f"/proc/{pid}/cmdline", 4 * MAX_COMMAND_CHARS)
-    name, _, rest = read_file(f"/proc/{pid}/stat").decode(errors="surrogateescape").rpartition(")")
-    values = rest.split()
+    name, values = stat_of(pid)
     ppid, rss_pages = int(values[1]), int(values[21])
     if pid == 2 or ppid == 2:  # kthreadd and its children
         return None
-    command = line.replace(b"\0", b" ").decode(errors="surrogateescape").strip()
     return {
         "pid": pid,
         "ppid": ppid,
-        "user": _user_name(Path(f"/proc/{pid}").stat().st_uid),
+        "user": _user_name(owner(pid)),
         "rss_bytes": rss_pages * _PAGE_BYTES,
-        "command": (command or name.partition("(")[2])[:MAX_COMMAND_CHARS],
+        "command": name[:MAX_COMMAND_CHARS],
     }
+
+
+def _add_command_lines(found: list[dict[str, Any]]) -> None:
+    """Replace names by command lines. They lie in a process's memory, which it can keep from being read for ever."""
+    for process in found:
+        with suppress(OSError):
+            line = read_proc(f"{process['pid']}/cmdline", 4 * MAX_COMMAND_CHARS)
+            command = line.replace(b"\0", b" ").decode(errors="surrogateescape").strip()
+            process["command"] = command[:MAX_COMMAND_CHARS] or process["command"]
 
 
 @lru_cache(maxsize=256)
@@ -58,12 +69,12 @@ def _user_name(uid: int) -> str:
 def stats() -> dict[str, Any]:
     """Memory, load and uptime."""
     memory = {}
-    for line in read_file("/proc/meminfo").decode().rstrip("\n").split("\n"):
+    for line in read_proc("meminfo").decode().rstrip("\n").split("\n"):
         name, value = line.split()[:2]
         memory[name] = int(value) * 1024
     return {
         "memory_bytes": memory["MemTotal:"],
         "available_bytes": memory["MemAvailable:"],
         "load_percent": int(os.getloadavg()[0] * 100),
-        "uptime_s": int(float(read_file("/proc/uptime").split()[0])),
+        "uptime_s": int(float(read_proc("uptime").split()[0])),
     }

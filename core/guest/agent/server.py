@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import identity, processes, wire
 from .attachment import Attachment
-from .cgroup import FreezeFailed, WorkGroup
+from .bounded import Bounded, Late
+from .cgroup import WorkGroup
 from .command import Command
+from .disk import RootDisk
+from .freezer import FreezeFailed
 from .loop import READ, Poller, Timers
 from .port import Port
 from .spawn import BadRequest
 from .ssh import SSHD, SshListener
+from .standing import first_in_line, outlast_signals
 
 KEEP_FINISHED = 64
 KEEP_FINISHED_BYTES = 16 * 1024 * 1024
@@ -32,6 +35,8 @@ class Server:
 
     def __init__(self, port_fd: int, work: WorkGroup) -> None:
         self._work = work
+        self._disk = RootDisk()
+        self._bounded = Bounded()
         self._timers = Timers()
         self._line_timers = Timers()
         self._outer = Poller()
@@ -64,7 +69,7 @@ class Server:
 
     def run(self) -> None:
         """Serve for ever."""
-        _ignore_broken_pipes()
+        outlast_signals()
         self._outer.watch(self._inner.fileno(), READ, self._serve_commands)
         self._port.send(wire.frame(wire.START, 0))
         self._pump()
@@ -102,6 +107,10 @@ class Server:
                 yield frame
 
     def _received(self, data: bytes) -> None:
+        with first_in_line():
+            self._handle(data)
+
+    def _handle(self, data: bytes) -> None:
         for frame in _still_wanted(self._frames.feed(data)):
             if frame.type == wire.HELLO:
                 self._port.clear()
@@ -123,7 +132,9 @@ class Server:
                 raise BadRequest(f"the agent knows no request {request.get('op')!r}")
             return wire.json_frame(wire.REPLY, frame.channel, handler(frame.channel, request))
         except Exception as error:
-            reason = str(error) if isinstance(error, (BadRequest, FreezeFailed, OSError)) else repr(error)
+            reason = (
+                str(error) if isinstance(error, (BadRequest, FreezeFailed, Late, OSError)) else repr(error)
+            )
             return wire.json_frame(wire.ERROR, frame.channel, {"message": reason[:2000]})
 
     def _stream_frame(self, frame: wire.Frame, attachment: Attachment) -> None:
@@ -235,9 +246,13 @@ class Server:
 
     def _freeze(self, channel: int, request: Answer) -> Answer:
         """Sync twice, as what is dirty at the freeze is then little; the answer is the last thing sent until asked."""
-        os.sync()
+        self._disk.flush_running()
         self._work.freeze(float(request["timeout_s"]))
-        os.sync()
+        try:
+            self._disk.flush_frozen()
+        except (Late, OSError):
+            self._work.thaw()
+            raise
         return {}
 
     def _thaw(self, channel: int, request: Answer) -> Answer:
@@ -250,7 +265,7 @@ class Server:
         return identity.assume(request)
 
     def _processes(self, channel: int, request: Answer) -> Answer:
-        return wire.bounded("processes", processes.processes())
+        return wire.bounded("processes", processes.processes(self._bounded))
 
     def _stats(self, channel: int, request: Answer) -> Answer:
         return processes.stats()
@@ -271,9 +286,3 @@ def _still_wanted(frames: Iterable[wire.Frame]) -> list[wire.Frame]:
         if frame.type != wire.REQUEST or frame.channel not in given_up:
             wanted.append(frame)
     return wanted[::-1]
-
-
-def _ignore_broken_pipes() -> None:
-    """By handlers that do nothing: unlike SIG_IGN, which Python sets, exec resets them for the programs we start."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, lambda *_: None)
