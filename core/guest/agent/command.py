@@ -162,7 +162,7 @@ class Command:
     def cancel(self) -> None:
         """Kill what a request that was given up has started; the request made again starts it anew."""
         self.key = None
-        kill_group(self._group)
+        self._work.kill(self._group)
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell a command on a terminal its new size."""
