@@ -93,20 +93,35 @@ class Home:
 
 def find_home(root: str | None = None) -> Home:
     """The home named by `root`, VERTUI_HOME or the default. Creates nothing."""
-    named = root or os.environ.get("VERTUI_HOME")
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    path = Path(named or f"{data}/vertui").expanduser().resolve()
+    path = _root(
+        root or os.environ.get("VERTUI_HOME") or f"{_absolute('XDG_DATA_HOME', '~/.local/share')}/vertui"
+    )
     digest = hashlib.blake2s(os.fsencode(path), digest_size=6).hexdigest()
     runtime = _runtime_parent() / f"vertui-{digest}"
-    if len(str(runtime)) + len("/m/0123456789abcdef.console") > LONGEST_SOCKET_PATH:
+    if len(os.fsencode(runtime)) + len("/m/0123456789abcdef.console") > LONGEST_SOCKET_PATH:
         raise UsageError(f"{runtime} is too long for sockets: set XDG_RUNTIME_DIR to a shorter directory")
     return Home(path, runtime)
+
+
+def _root(named: str) -> Path:
+    try:
+        return Path(named).expanduser().resolve()
+    except RuntimeError as error:  # no HOME, and no such user; or links that lead to each other
+        raise UsageError(f"'{named[:60]}' leads nowhere ({error}): set VERTUI_HOME to a directory") from error
+    except OSError as error:
+        raise UsageError(f"'{named[:60]}' cannot be used as VERTUI_HOME: {error.strerror}") from error
+
+
+def _absolute(variable: str, default: str) -> str:
+    """The directory an XDG variable names; one that is not absolute is to be ignored, says the specification."""
+    value = os.environ.get(variable, "")
+    return value if value.startswith("/") else default
 
 
 def _runtime_parent() -> Path:
     """XDG_RUNTIME_DIR, /run/user/UID or /tmp: the first that we may write to."""
     user = Path(f"/run/user/{os.getuid()}")
-    for path in (Path(os.environ.get("XDG_RUNTIME_DIR") or user), user):
+    for path in (Path(_absolute("XDG_RUNTIME_DIR", str(user))), user):
         if os.access(path, os.W_OK):
             return path
     return Path("/tmp")

@@ -4,6 +4,7 @@ These are also what the API sends: a dataclass here is the JSON object of the sa
 sizes bytes, durations milliseconds where the name ends in `_ms`.
 """
 
+import os
 import re
 import uuid
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from enum import StrEnum
 from core.errors import UsageError
 
 PAGE_BYTES = 4096
+MOST_GIVEN_BYTES = 64 * 1024  # what the guest's agent takes in one request
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 HEX = re.compile(r"[0-9a-f]+")
 SHORTEST_PREFIX = (
@@ -310,6 +312,15 @@ class ExecRequest:
     outlives: bool = False
     purpose: str = "exec"
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def __post_init__(self) -> None:
+        given = sum(len(os.fsencode(word)) for pair in self.env.items() for word in pair)
+        given += sum(len(os.fsencode(word)) for word in self.argv if isinstance(word, str))
+        if given > MOST_GIVEN_BYTES:
+            raise UsageError(
+                f"a command and its variables may take {MOST_GIVEN_BYTES} bytes, these are {given}:"
+                " what is longer goes in as input, as in `vertui exec -i BRANCH -- sh`"
+            )
 
 
 @dataclass(frozen=True)

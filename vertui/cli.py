@@ -5,34 +5,58 @@ the time without one. All else goes to the group of verbs in `vertui.commands`.
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
-from core.errors import VertuiError
+from core.errors import NoRoom, UsageError, VertuiError
 from core.patience import check_slow
+from vertui import standard
 from vertui.output import warn
+from vertui.text import printable
 
-INTERRUPTED, BROKEN_PIPE, BUG = 130, 141, 70
+BROKEN_PIPE, BUG = 141, 70
 QUICK = (["ls"], ["ls", "--json"], ["tree"], ["tree", "--json"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; the exit status. Every error ends here, as one line on standard error."""
+    """Run one command line, the process's own without one; the exit status. Every error ends here, as one line."""
+    if argv is None:
+        standard.prepare()
+    try:
+        return _status(list(sys.argv[1:] if argv is None else argv))
+    finally:
+        standard.finish()
+
+
+def _status(argv: list[str]) -> int:
     try:
         check_slow()
-        status = _invoke(list(sys.argv[1:] if argv is None else argv))
+        status = _invoke(argv)
         sys.stdout.flush()
         return status
     except VertuiError as error:
         warn(str(error))
         return error.exit_status
-    except KeyboardInterrupt:
-        print(file=sys.stderr)  # what follows ^C starts a line of its own
-        return INTERRUPTED
+    except KeyboardInterrupt as stopped:
+        with suppress(OSError, VertuiError):
+            print(file=sys.stderr)  # what follows ^C starts a line of its own
+        return 128 + getattr(stopped, "number", signal.SIGINT)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush complains
         return BROKEN_PIPE
+    except MemoryError:
+        warn("there is not enough memory for this command: raise `ulimit -v`, or free some")
+        return NoRoom.exit_status
+    except OSError as error:
+        where = f"{printable(os.fsdecode(error.filename))}: " if error.filename else ""
+        warn(f"{where}{error.strerror or error}")
+        return VertuiError.exit_status
+    except UnicodeEncodeError as error:  # of something typed: standard.prepare sees to what is printed
+        where = str(error.object)[max(0, error.start - 20) : error.end + 20]
+        warn(f"'{printable(where)}' is not text in UTF-8")
+        return UsageError.exit_status
     except Exception as error:
         return _bug(error)
 

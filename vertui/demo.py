@@ -18,9 +18,9 @@ from core.daemon.client import Client
 from core.errors import Conflict, GuestFailed, VertuiError
 from core.model import Branch, Child, ExecRequest, Forked, Plan
 from core.store.files import disk_error
+from vertui.building import build
 from vertui.lanes import rows
 from vertui.output import Cell, say_table, styled
-from vertui.progress import progress
 from vertui.streaming import Captured, Follower, capture
 from vertui.text import millis, number, printable
 from vertui.transfer import Copier, Place
@@ -116,8 +116,8 @@ class Demo:
         """Image, machine, project, service."""
         images = self.client.tree().images
         if not images:
-            with step(f"build image {IMAGE}"), progress(self.client, IMAGE):
-                self.client.build_image(IMAGE, {})
+            with step(f"build image {IMAGE}"):
+                build(self.client, IMAGE, {})
         image = next((one.name for one in images if one.name == IMAGE), images[0].name if images else IMAGE)
         with step(f"start {self.main} from image {image}"):
             self.client.up(image, self.main)

@@ -9,11 +9,13 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from unicodedata import combining, east_asian_width
 
 from core.daemon.codec import encode
+from core.errors import VertuiError
 
 COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36, "white": 37}
 STYLES = COLOURS | {"bold": 1, "dim": 2}
@@ -103,8 +105,15 @@ def say_json(value: Any) -> None:
 
 
 def warn(text: str) -> None:
-    """One line on standard error."""
-    print(f"vertui: {text}", file=sys.stderr, flush=True)
+    """One line on standard error, as far as that can be written: there is nowhere else to say it."""
+    with suppress(OSError, VertuiError):
+        print(f"vertui: {text}", file=sys.stderr, flush=True)
+
+
+def draw(text: str) -> None:
+    """Text over the terminal's current line on standard error, as far as that can be written."""
+    with suppress(OSError, VertuiError):
+        print(text, end="", file=sys.stderr, flush=True)
 
 
 def _taken(widths: dict[int, int]) -> int:

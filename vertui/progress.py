@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from core.daemon.client import Client, EventStream
 from core.errors import DaemonUnavailable
 from core.model import Event
-from vertui.output import clip, line_width
+from vertui.output import clip, draw, line_width
 from vertui.text import printable
 
 BAR = 24  # cells
@@ -26,7 +26,7 @@ def progress(client: Client, subject: str) -> Iterator[None]:
         events.close()
         thread.join()
         if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            draw("\r\x1b[K")
 
 
 def _show(events: EventStream, subject: str) -> None:
@@ -43,6 +43,6 @@ def _draw(event: Event, new_step: bool) -> None:
     if sys.stderr.isatty():
         done = round(BAR * min(1.0, max(0.0, event.fraction)))
         line = f"{'█' * done}{'░' * (BAR - done)} {event.fraction:4.0%} {text}"
-        print(f"\r\x1b[K{clip(line, (line_width() or 80) - 1)}", end="", file=sys.stderr, flush=True)
+        draw(f"\r\x1b[K{clip(line, (line_width() or 80) - 1)}")
     elif new_step:
-        print(f"  {text}", file=sys.stderr, flush=True)
+        draw(f"  {text}\n")

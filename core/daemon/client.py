@@ -287,7 +287,7 @@ class Client:
 
     def _post(self, path: str, body: JsonObject) -> Any:
         headers = {"Content-Type": "application/json", "Request-Id": uuid.uuid4().hex}
-        return json.loads(self._ask("POST", path, json.dumps(body).encode(), headers))
+        return json.loads(self._ask("POST", path, json.dumps(body, ensure_ascii=False).encode(), headers))
 
     def _ask(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+from core.daemon.environment import private, settled
 from core.daemon.unix import UnixConnection, connect_holder
 from core.errors import DaemonUnavailable, VertuiError
 from core.home import Home
@@ -77,14 +78,14 @@ def _ask_holder(home: Home, do: str) -> dict[str, Any] | None:
 
 def _start_holder(home: Home) -> None:
     """Start the holder; it leaves this process's session by itself once it listens."""
-    with (home.log / "holder.log").open("ab") as log:
+    with open(home.log / "holder.log", "ab", opener=private) as log:
         started = subprocess.run(
             [sys.executable, "-m", "core.daemon.holder", str(home.root)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             check=False,
-            env=os.environ | {"VERTUI_HOME": str(home.root)},
+            env=settled(home.root),
         )
     if started.returncode:
         raise _failed(home, "holder.log")

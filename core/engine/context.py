@@ -22,6 +22,7 @@ from core.errors import Conflict, NotFound
 from core.graph import Ref, kept, resolve
 from core.guest.client import AgentClient
 from core.home import Home
+from core.image.recipe import Recipe
 from core.machine.protocol import Hypervisor, Layer
 from core.model import BranchState, Commit, CommitState, Event, Image, Plan
 from core.network import HubNetwork
@@ -37,6 +38,14 @@ if TYPE_CHECKING:
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 WAKING = 8  # guests that get their identities at once: a hundred would all answer too late
 FAULT = "VERTUI_FAULT"  # a file that tests of crashes write "STEP=kill" or "STEP=fail" into; see Engine.reach
+
+
+@dataclass(frozen=True)
+class Building:
+    """The image build that is going on: the name, recipe and accelerator it was asked for by, and who does it."""
+
+    wanted: tuple[str, Recipe, str | None]
+    task: asyncio.Task[Image]
 
 
 @dataclass
@@ -59,7 +68,7 @@ class Engine:
     """Of images, by their golden commits."""
     commit_indexes: dict[str, PathIndex] = field(default_factory=dict)
     """Of other commits, the one used last at the end."""
-    building: asyncio.Task[object] | None = None
+    building: Building | None = None
     booting: Live | None = None
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     started: float = field(default_factory=time.time)

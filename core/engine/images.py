@@ -13,7 +13,7 @@ from core.daemon.porter import KEY as PORTER
 from core.engine import touched
 from core.engine.bases import make_layer
 from core.engine.capture import freeze_and_read
-from core.engine.context import Engine, Progress, new_id
+from core.engine.context import Building, Engine, Progress, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.sealing import put_commit
@@ -51,12 +51,24 @@ async def build_image(
     """Build an image, boot it on the accelerator, else on the first that boots, and make its golden commit.
 
     Requires a legal name. On success the image is there under that name; at once when its inputs are unchanged.
-    On failure, or when interrupted at any point, nothing of it is left but cached downloads.
+    On failure, or when interrupted at any point, nothing of it is left but cached downloads. Asked for while the same
+    is being built already, this waits for that one and has its outcome.
     """
     check_name(name)
-    if engine.building is not None:
-        raise Conflict("another image is being built: wait for it to finish")
-    engine.building = asyncio.current_task()
+    if engine.building is None:
+        task = asyncio.create_task(_build_alone(engine, request_id, name, recipe, accelerator))
+        engine.building = Building((name, recipe, accelerator), task)
+    elif engine.building.wanted != (name, recipe, accelerator):
+        other = engine.building.wanted[0]
+        raise Conflict(
+            f"image {other} is being built, one at a time: wait for it, or ask for the same and end that by Ctrl-C"
+        )
+    return await asyncio.shield(engine.building.task)
+
+
+async def _build_alone(
+    engine: Engine, request_id: str, name: str, recipe: Recipe, accelerator: str | None
+) -> Image:
     try:
         porter = await asyncio.to_thread(engine.held.get, PORTER)
         if porter is None:
@@ -74,10 +86,14 @@ async def build_image(
 
 
 async def cancel_build(engine: Engine) -> None:
-    """Interrupt the build that is going on; Conflict when there is none."""
+    """Interrupt the build that is going on, for all who wait for it, and return when nothing of it is left; Conflict
+    when there is none.
+    """
     if engine.building is None:
         raise Conflict("no image is being built")
-    engine.building.cancel()
+    task = engine.building.task
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _build_once(

@@ -15,6 +15,7 @@ MEMORY_STEP = 2 * MIB  # a huge page of the host, so that a base image can be ma
 MIN_MEMORY, MAX_MEMORY = 128 * MIB, 64 * GIB
 MIN_DISK, MAX_DISK = GIB, 1024 * GIB
 MAX_VCPUS = 16
+MOST_PACKAGE_CHARS = 16 * 1024  # a build's job is one message of 64 KiB
 
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Debian policy 5.6.1
 SUITE = re.compile(r"[a-z][a-z-]*")
@@ -52,6 +53,10 @@ class Recipe:
             raise UsageError("the disk must be 1 GiB to 1 TiB, a multiple of 1 MiB")
         if not 1 <= self.vcpus <= MAX_VCPUS:
             raise UsageError(f"vcpus must be 1 to {MAX_VCPUS}")
+        if sum(map(len, self.packages)) > MOST_PACKAGE_CHARS:
+            raise UsageError(
+                f"the names of packages may take {MOST_PACKAGE_CHARS} characters together: name fewer"
+            )
         for package in self.packages:
             if not PACKAGE.fullmatch(package):
                 raise UsageError(f"'{package[:40]}' is no Debian package name: use a-z, 0-9, +, - and .")

@@ -102,3 +102,24 @@ def test_more_than_can_be_told_is_said(main: Guest) -> None:
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(20)
+
+
+def test_paths_are_resolved_as_cp_does_and_one_that_tells_nothing_is_refused(main: Guest) -> None:
+    """Relative, through a symlink, not there yet; on another filesystem it would be silent for ever."""
+    main.text("mkdir -p /root/p && ln -s p /root/link")
+    argv = [*VERTUI, "watch", "main", "link", "p/late", "/root/link", "--json"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            missing = "vertui: main: /root/p/late is not there yet: you are told when it is\n"
+            assert process.stderr.readline() == missing
+            assert "watching main" in process.stderr.readline()
+            main.text("mkdir /root/p/late && touch /root/elsewhere /root/p/last")
+            assert [change["path"] for change in until_last(process)] == ["/root/p/late", LAST]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+    for path in ("/proc/self/x", "/dev/shm"):
+        done = subprocess.run([*VERTUI, "watch", "main", path], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert "is not on the root filesystem" in done.stderr

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core.daemon.client import Client
-from core.errors import DaemonUnavailable
+from core.errors import DaemonUnavailable, UsageError
 from core.home import Home, find_home
 from core.model import Finding
 from vertui.commands.options import Json, new_app
@@ -46,6 +46,8 @@ def stop(
     ] = False,
 ) -> None:
     """End the daemon. Machines run on, and the next verb starts it again."""
+    if now and not everything:
+        raise UsageError("--now ends machines uncommitted: it goes with --all")
     home = find_home()
     if everything:
         _stop_everything(home, now)

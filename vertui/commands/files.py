@@ -8,7 +8,7 @@ import typer
 
 from core.names import spelled
 from vertui.commands.options import new_app
-from vertui.output import warn
+from vertui.output import draw, warn
 from vertui.session import connect
 from vertui.text import size
 from vertui.transfer import Copier, parse
@@ -65,9 +65,9 @@ class _Meter:
         self._total += count
         if self._shown and time.monotonic() - self._drawn > REDRAW_S:
             self._drawn = time.monotonic()
-            print(f"\r\x1b[K{size(self._total)}", end="", file=sys.stderr, flush=True)
+            draw(f"\r\x1b[K{size(self._total)}")
 
     def clear(self) -> None:
         """Leave the line empty for what follows."""
         if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            draw("\r\x1b[K")

@@ -2,17 +2,16 @@
 
 import re
 import time
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from core.errors import UsageError, VertuiError
+from core.errors import UsageError
 from core.machine.accelerator import ACCELERATORS
 from core.model import Image
+from vertui import building
 from vertui.commands.options import DryRun, Json, Yes, new_app
-from vertui.output import Row, say_json, say_table, styled, warn
-from vertui.progress import progress
+from vertui.output import Row, say_json, say_table, styled
 from vertui.session import connect, settle
 from vertui.text import age, short, size
 
@@ -56,7 +55,9 @@ def build(
         ),
     ] = None,
 ) -> None:
-    """Build a Debian image and boot it once. The same inputs again: instant.
+    """Build a Debian image and boot it once. The same inputs again: instant, or while they are built, joined.
+
+    Ctrl-C, SIGTERM and the terminal's end also end the build; only downloads are left of it.
 
     \b
     Examples:
@@ -72,16 +73,7 @@ def build(
     }
     client = connect()
     started = time.monotonic()
-    try:
-        with progress(client, name):
-            built = client.build_image(
-                name, {key: value for key, value in options.items() if value is not None}
-            )
-    except KeyboardInterrupt:
-        with suppress(VertuiError):  # it may just have ended
-            client.cancel_build()
-        warn("interrupted: nothing is left of this build but downloads")
-        raise
+    built = building.build(client, name, {key: value for key, value in options.items() if value is not None})
     took = time.monotonic() - started
     print(f"{built.name}  golden {short(built.golden)}  in {took:.1f} s")
 

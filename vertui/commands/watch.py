@@ -34,8 +34,8 @@ def watch(
 ) -> None:
     """Print files of a running branch as they change: A added, D removed, M modified. Ctrl-C ends it.
 
-    The guest's kernel tells (fanotify): of its root filesystem, symlinks not followed; several changes of one file
-    within a moment are one. What a branch changed since a commit is told by `vertui diff`.
+    The guest's kernel tells (fanotify), of its root filesystem; several changes of one file within a moment are one. A
+    relative PATH starts at root's home. What a branch changed since a commit is told by `vertui diff`.
 
     \b
     Examples:
@@ -44,9 +44,8 @@ def watch(
     """
     client = connect()
     changes = _Changes(branch, json)
-    request = ExecRequest(
-        branch, guest_script("watch", *map(os.fsdecode, map(meant, paths or ()))), purpose="watch"
-    )
+    watched = dict.fromkeys(map(os.fsdecode, map(meant, paths or ())))
+    request = ExecRequest(branch, guest_script("watch", *watched), purpose="watch")
     follower = Follower(client.home, request, changes, lambda text: warn(f"{branch}: {text}"))
     ends = foreground.run([follower], stdin=False, tty=False)
     if ends is None:
@@ -78,6 +77,10 @@ class _Changes:
             return ""
 
     def _change(self, fields: dict[str, Any]) -> str:
+        if fields.get("missing"):
+            path = text_fields("path", bytes.fromhex(fields["missing"]))["path"]
+            warn(f"{self._branch}: {printable(path)} is not there yet: you are told when it is")
+            return ""
         if fields.get("lost"):
             warn(f"{self._branch}: more changed than could be told: some are missing")
             return ""

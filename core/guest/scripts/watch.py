@@ -1,11 +1,12 @@
 """Runs in a guest: tells of files on the root filesystem as they change, one line of JSON each, paths in hexadecimal.
 
-Arguments: the paths to watch; the root directory without any. The first line is `{}`: from now on nothing is missed.
-Changes of one file between two looks are one; `{"lost": true}` says the kernel dropped some. See fanotify(7).
+Arguments: the paths to watch, through symlinks, from the home directory if relative; the root directory without any.
+`{"missing": path}` tells of one that is not there yet; then comes `{}`: from now on nothing is missed. Changes of one
+file between two looks are one; `{"lost": true}` says the kernel dropped some. See fanotify(7).
 """
 
 # The paths are bytes that pathlib cannot hold.
-# ruff: noqa: PTH115, PTH118
+# ruff: noqa: PTH115, PTH118, PTH120
 
 import ctypes
 import errno
@@ -94,9 +95,22 @@ def changed(root: int, data: bytes) -> Iterator[tuple[bytes | None, str]]:
             yield path, there if os.path.lexists(path) else "removed"
 
 
+def elsewhere(path: bytes) -> bool:
+    """Does a path, or where it would be made, lie on another filesystem than the root's?"""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return os.lstat(path).st_dev != os.lstat("/").st_dev
+
+
 def watch(tops: list[bytes]) -> None:
     """Tell until somebody ends it."""
     root, queue = os.open("/", os.O_RDONLY), begin()
+    tops = list(map(os.path.realpath, tops))
+    for top in tops:
+        if elsewhere(top):
+            sys.exit(f"{os.fsdecode(top)} is not on the root filesystem, and only that is watched")
+        if not os.path.lexists(top):
+            print(json.dumps({"missing": top.hex()}))
     print("{}", flush=True)
     while True:
         select.select([queue], [], [])
