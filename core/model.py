@@ -16,6 +16,7 @@ PAGE_BYTES = 4096
 MOST_GIVEN_BYTES = 64 * 1024  # what the guest's agent takes in one request
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 HEX = re.compile(r"[0-9a-f]+")
+LONGEST_MESSAGE = 10_000  # characters of a commit's message, or of a note
 SHORTEST_PREFIX = (
     6  # of a commit id in a REF; a shorter name of hex digits, such as b3, cannot be mistaken for one
 )

@@ -1,10 +1,14 @@
 """The bodies of the API's requests: what a client may send, and its bounds."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from core.model import LONGEST_MESSAGE
+
 Name = Field(max_length=200)
+Word = Annotated[str, Name]
+Path = Annotated[str, Field(max_length=16_384)]  # four times what a guest can name, for what is escaped in it
 
 
 class BuildImage(BaseModel):
@@ -14,14 +18,14 @@ class BuildImage(BaseModel):
     memory_bytes: int = 512 << 20
     vcpus: int = 1
     disk_bytes: int = 4 << 30
-    packages: list[str] = []
+    packages: list[Word] = Field([], max_length=10_000)
     accelerator: Literal["kvm", "tcg"] | None = None
 
 
 class Up(BaseModel):
     """Start a branch from an image."""
 
-    image: str | None = None
+    image: Word | None = None
     name: str = Name
 
 
@@ -35,7 +39,7 @@ class Commit(BaseModel):
     """Commit a branch."""
 
     branch: str = Name
-    message: str = Field("", max_length=10_000)
+    message: str = Field("", max_length=LONGEST_MESSAGE)
     wait: bool = True
 
 
@@ -44,7 +48,7 @@ class Fork(BaseModel):
 
     ref: str = Name
     n: int
-    prefix: str | None = None
+    prefix: Word | None = None
     command: str | None = Field(None, max_length=100_000)
     trust: bool = False
     eager: bool = False
@@ -62,7 +66,7 @@ class Apply(BaseModel):
 
     source: str = Name
     target: str = Name
-    paths: list[str] = Field([], max_length=10_000)
+    paths: list[Path] = Field([], max_length=10_000)
     prefer: Literal["ours", "theirs"] | None = None
 
 
@@ -76,7 +80,7 @@ class PlanPromote(BaseModel):
 class PlanPrune(BaseModel):
     """Plan a pruning."""
 
-    targets: list[str] = Field(max_length=10_000)
+    targets: list[Word] = Field(max_length=10_000)
     now: bool = False
 
 
@@ -103,7 +107,7 @@ class Score(BaseModel):
 
     branch: str = Name
     score: float
-    note: str = Field("", max_length=10_000)
+    note: str = Field("", max_length=LONGEST_MESSAGE)
 
 
 class Tag(BaseModel):

@@ -20,6 +20,7 @@ from core.store import columns
 from core.store.protocol import Captured, Label
 
 HEAD = 8
+KINDS = {"pages": columns.U32, "devices": columns.BYTES}
 PIECE_BYTES = 64 << 20  # one write(2) moves at most 2 GiB
 
 
@@ -93,7 +94,7 @@ def read_copy(descriptor: int) -> Hot:
         raise ValueError("it is empty")
     room = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
     end = HEAD + int.from_bytes(room[:HEAD], "little")
-    facts, arrays = columns.decode(room[HEAD:end])
+    facts, arrays = columns.decode(room[HEAD:end], KINDS)
     pages = arrays["pages"]
     table = np.frombuffer(room, np.uint8, len(pages) * PAGE_BYTES, end).reshape(-1, PAGE_BYTES)
     captured = Captured(

@@ -143,7 +143,10 @@ def _rehashed(owner: Owner, below: Ids, places: Ids, hashes: Hashes, chunks: Has
         inside = numbers < len(below)
         ids[inside] = below[numbers[inside]]
         pages, known = owner.index.hashes(ids)
-        mine = np.flatnonzero(np.isin(places // np.uint64(CHUNK_PAGES), group.astype(np.uint64)))
+        ends = np.array([group[0], group[-1] + 1], np.uint64) * np.uint64(CHUNK_PAGES)
+        low, high = np.searchsorted(places, ends)
+        near = places[low:high] // np.uint64(CHUNK_PAGES)
+        mine = low + np.flatnonzero(np.isin(near, group.astype(np.uint64)))
         slot = np.searchsorted(numbers, places[mine].astype(np.int64))
         pages[slot] = hashes[mine]
         known[slot] = True

@@ -22,10 +22,20 @@ from numpy.typing import NDArray
 from core.errors import Damaged
 from core.model import PAGE_BYTES
 from core.store import columns, seekable
+from core.store.expand import expand
 from core.store.files import read_error
 from core.store.hashing import Contents, Hashes
 
 FORMAT = 2
+MOST_PAGES = 1 << 26  # of a pack of ours: 256 GiB
+ROW_BYTES = 32  # at most, of a page in an outline or among the hashes: frames have four pages and more
+OUTLINE_KINDS = {
+    "ids": columns.U64,
+    "against": columns.U64,
+    "places": columns.U32,
+    "frame_bytes": columns.U32,
+    "frame_hashes": columns.ROWS,
+}
 OUTLINE, HASHES = 0x184D2A5D, 0x184D2A5B
 Ids = NDArray[np.uint64]
 Rows = NDArray[np.int64]
@@ -73,33 +83,39 @@ class Directory(Outline):
         )
 
 
-def decode_outline(frame: bytes) -> Outline:
+def decode_outline(frame: bytes, most_bytes: int = columns.LARGEST_BYTES) -> Outline:
     """An outline from its skippable frame. ValueError when it is not what was written, or of another format."""
-    facts, arrays = columns.decode(_payload(frame, OUTLINE))
+    facts, arrays = columns.decode(_payload(frame, OUTLINE), OUTLINE_KINDS, most_bytes)
     if facts["format"] != FORMAT:
-        raise ValueError(f"of format {facts['format']}, and this vertui reads {FORMAT}")
+        raise ValueError(f"of format {str(facts['format'])[:20]}, and this vertui reads {FORMAT}")
+    if facts.keys() != {"format", "frame_pages", "source"}:
+        raise ValueError("its outline says other things than one")
     source = facts["source"]
     return Outline(
         **arrays, frame_pages=facts["frame_pages"], source=(source[0], source[1]) if source else None
     )
 
 
-def decode_hashes(frame: bytes) -> Hashes:
+def decode_hashes(frame: bytes, most_bytes: int = columns.LARGEST_BYTES) -> Hashes:
     """The hashes from their skippable frame. ValueError when they are not what was written."""
-    return columns.decode(_payload(frame, HASHES))[1]["hashes"]
+    return columns.decode(_payload(frame, HASHES), {"hashes": columns.ROWS}, most_bytes)[1]["hashes"]
 
 
-def _payload(frame: bytes, magic: int) -> bytes:
+def _payload(frame: bytes, magic: int) -> memoryview:
     if frame[:8] != seekable.HEADER.pack(magic, len(frame) - seekable.HEADER.size):
         raise ValueError("no directory")
-    return frame[seekable.HEADER.size :]
+    return memoryview(frame)[seekable.HEADER.size :]
 
 
 class Pack:
-    """A pack open for reading; its file may be unlinked meanwhile. Raises Damaged naming it."""
+    """A pack open for reading; its file may be unlinked meanwhile. Raises Damaged naming it.
 
-    def __init__(self, path: Path, number: int) -> None:
+    One of more than `most_pages` pages is none: what it says of itself would take as much memory.
+    """
+
+    def __init__(self, path: Path, number: int, most_pages: int = MOST_PAGES) -> None:
         self.path, self.number, self._fd = path, number, -1
+        self._most_bytes = ROW_BYTES * most_pages + columns.ROOM_BYTES
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -108,7 +124,7 @@ class Pack:
             self.size_bytes = os.fstat(self._fd).st_size
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)  # a frame, not what lies around it
             self.seek_table = self._read_seek_table()
-            self.outline = decode_outline(self._skippable(1))
+            self.outline = decode_outline(self._skippable(1), self._most_bytes)
         except OSError as error:
             self.close()
             raise read_error(error, f"the directory of pack {path.name}") from error
@@ -121,7 +137,7 @@ class Pack:
     def directory(self) -> Directory:
         """The whole directory: the hashes are read when they are first asked for."""
         try:
-            hashes = decode_hashes(self._skippable(2))
+            hashes = decode_hashes(self._skippable(2), self._most_bytes)
             if hashes.shape != (len(self.outline.ids), 32):
                 raise ValueError("it has more pages than hashes")
         except OSError as error:
@@ -143,34 +159,37 @@ class Pack:
         """A frame's pages as stored, shape (k, 4096), once its compressed bytes have the hash that was written."""
         found = self.outline
         start, size = int(self._starts[number]), int(found.frame_bytes[number])
+        wanted = int(found.frame_sizes[number])
         try:
             data = os.pread(self._fd, size, start)
             if blake3(data).digest() != found.frame_hashes[number].tobytes():
                 raise Damaged(f"frame {number} of pack {self.path.name} is not what was written")
-            if zstandard.frame_content_size(data) != found.frame_sizes[number]:
+            plain = expand(data, wanted)
+            if len(plain) != wanted:
                 raise Damaged(f"frame {number} of pack {self.path.name} has another size than it should")
-            plain = zstandard.ZstdDecompressor().decompress(data)
         except OSError as error:
             raise read_error(error, f"frame {number} of pack {self.path.name}") from error
-        except zstandard.ZstdError as error:
+        except ValueError as error:
             raise Damaged(f"frame {number} of pack {self.path.name} cannot be read: {error}") from error
         return np.frombuffer(plain, np.uint8).reshape(-1, PAGE_BYTES)
 
-    def extra(self) -> bytes:
+    def extra(self) -> memoryview:
         """The skippable frame before the directory."""
-        return self._skippable(3)[seekable.HEADER.size :]
+        return memoryview(self._skippable(3))[seekable.HEADER.size :]
 
     def check(self) -> None:
         """Does the seek table say what the directory says? Damaged if not: other readers would go wrong by it."""
-        found = self.outline
-        sizes = [
-            *found.frame_bytes.tolist(),
-            *self.seek_table["compressed"].tolist()[len(found.frame_bytes) :],
-        ]
-        whole = [*found.frame_sizes.tolist(), 0]
-        same = self.seek_table["decompressed"].tolist() == whole + [0] * (len(self.seek_table) - len(whole))
-        total = sum(sizes) + seekable.table_bytes(len(self.seek_table))
-        if self.seek_table["compressed"].tolist() != sizes or not same or total != self.size_bytes:
+        found, frames = self.outline, len(self.outline.frame_bytes)
+        compressed, plain = self.seek_table["compressed"], self.seek_table["decompressed"]
+        total = int(compressed.sum(dtype=np.int64)) + seekable.table_bytes(len(self.seek_table))
+        good = (
+            np.array_equal(compressed[:frames], found.frame_bytes)
+            and np.array_equal(plain[:frames], found.frame_sizes)
+            and len(self.seek_table) > frames
+            and not plain[frames:].any()
+            and total == self.size_bytes
+        )
+        if not good:
             raise Damaged(f"the seek table of pack {self.path.name} is not what was written")
 
     def _read_seek_table(self) -> NDArray[np.void]:
@@ -180,13 +199,17 @@ class Pack:
 
     def _skippable(self, last: int) -> bytes:
         """The frame that is the last but so many before the seek table, 1 being the last."""
-        sizes = self.seek_table["compressed"].tolist()[-last:]
+        sizes = self.seek_table["compressed"][-last:].tolist()
+        if len(sizes) < last:
+            raise ValueError("it is cut short")
         end = self.size_bytes - seekable.table_bytes(len(self.seek_table)) - sum(sizes[1:])
         return self._tail(sizes[0], end)
 
     def _tail(self, size: int, end: int) -> bytes:
         if not 0 < size <= end:
             raise ValueError("it is cut short")
+        if size > self._most_bytes:
+            raise ValueError("it is larger than any")
         return os.pread(self._fd, size, end - size)
 
 

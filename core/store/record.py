@@ -14,6 +14,8 @@ from blake3 import blake3
 from core.daemon.codec import decode, encode
 from core.errors import Damaged, NotFound
 from core.store import tables
+from core.store.columns import LARGEST_BYTES
+from core.store.expand import expand
 from core.store.files import read_error
 from core.store.protocol import Manifest
 
@@ -21,7 +23,8 @@ MAGIC = b"vertuicm"
 HEADER_BYTES = 8 + 32 + 4
 SUFFIX = ".commit"
 DEVICES = "devices"
-LARGEST_DEVICES = 1 << 28
+LARGEST_DEVICES = 1 << 26  # a machine of 16 processors has 1 MiB
+LARGEST_HEAD = 1 << 28  # what others wrote is allowed far less
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,10 @@ class Record:
         parts = [MAGIC, blake3(head).digest(), len(head).to_bytes(4, "little"), head]
         return b"".join(parts + list(self.sections.values()))
 
-    def table(self, medium: str) -> tables.Difference:
+    def table(self, medium: str, most_bytes: int = LARGEST_BYTES) -> tables.Difference:
         """A medium's table as stored."""
         try:
-            return tables.decode(self.section(medium))
+            return tables.decode(self.section(medium), most_bytes)
         except (ValueError, KeyError, TypeError) as error:
             raise Damaged(
                 f"the {medium} table of commit {self.manifest.id[:12]} cannot be read: {error}"
@@ -54,10 +57,9 @@ class Record:
 
     def devices(self) -> bytes:
         """The device state."""
-        data = self.section(DEVICES)
         try:
-            return zstandard.ZstdDecompressor().decompress(data, max_output_size=LARGEST_DEVICES)
-        except zstandard.ZstdError as error:
+            return expand(self.section(DEVICES), LARGEST_DEVICES)
+        except ValueError as error:
             raise Damaged(f"the devices of commit {self.manifest.id[:12]} cannot be read: {error}") from error
 
     def section(self, name: str) -> bytes:
@@ -87,23 +89,34 @@ def read_record(path: Path) -> Record:
     return parse_record(data, name)
 
 
-def parse_record(data: bytes, name: str) -> Record:
+def parse_record(data: bytes | memoryview, name: str) -> Record:
     """A record out of its bytes."""
     try:
-        head_bytes = int.from_bytes(data[40:HEADER_BYTES], "little")
-        head = data[HEADER_BYTES : HEADER_BYTES + head_bytes]
-        if data[:8] != MAGIC or blake3(head).digest() != data[8:40]:
-            raise ValueError("it is not what was written")
-        facts: dict[str, Any] = json.loads(head)
-        manifest, sections, at = decode(Manifest, facts), {}, HEADER_BYTES + head_bytes
+        facts, at = facts_of(data)
+        manifest, sections = decode(Manifest, facts), {}
         for section, length in facts["lengths"].items():
-            sections[section] = data[at : at + length]
+            sections[section] = bytes(data[at : at + length])
             at += length
         if at != len(data):
             raise ValueError("it has the wrong length")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise Damaged(f"the manifest of commit {name} cannot be read: {error}; prune that commit") from error
     return Record(manifest, sections)
+
+
+def facts_of(data: bytes | memoryview, most_bytes: int = LARGEST_HEAD) -> tuple[dict[str, Any], int]:
+    """What a record's head says, and where that ends. ValueError when it is not what was written."""
+    end = HEADER_BYTES + int.from_bytes(data[40:HEADER_BYTES], "little")
+    if end > HEADER_BYTES + most_bytes:
+        raise ValueError("it is larger than any")
+    head = bytes(data[HEADER_BYTES:end])
+    if data[:8] != MAGIC or blake3(head).digest() != data[8:40]:
+        raise ValueError("it is not what was written")
+    try:
+        facts: dict[str, Any] = json.loads(head)
+    except RecursionError as error:
+        raise ValueError("it is no manifest") from error
+    return facts, end
 
 
 def record_name(commit: str) -> str:

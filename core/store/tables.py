@@ -13,6 +13,7 @@ from core.store.pack import Ids
 
 LONGEST_CHAIN = 16
 NOTHING, ON_IMAGE = "", "image"
+KINDS = {"places": columns.U32, "ids": columns.U64}
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class Difference:
         return table
 
 
-def decode(data: bytes | memoryview) -> Difference:
+def decode(data: bytes | memoryview, most_bytes: int = columns.LARGEST_BYTES) -> Difference:
     """A difference as stored. ValueError when it is not what was written."""
-    facts, arrays = columns.decode(data)
+    facts, arrays = columns.decode(data, KINDS, most_bytes)
+    if facts.keys() != {"lean", "depth", "pages"}:
+        raise ValueError("it says other things than a table")
     return Difference(
         facts["lean"], facts["depth"], facts["pages"], arrays["places"].astype(np.uint64), arrays["ids"]
     )

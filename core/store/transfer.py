@@ -1,39 +1,30 @@
 """Export and import: one self-contained file, a pack of all a commit's pages with its record before the directory.
 
-What is imported is not ours: nothing of it is used before it has the shape and the hashes it claims, and the words in
-it that name files or go to QEMU are plain ones.
+What is imported is not ours: see `foreign` for what it may say. Nothing of it is used before it has the shape and the
+hashes it claims.
 """
 
-import math
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from core.errors import Conflict, Damaged
-from core.model import PAGE_BYTES
+from core.errors import Conflict, Damaged, Unsupported
 from core.store import tables
-from core.store.hashing import Contents, page_hashes, root_hash
+from core.store.foreign import MOST_ENTRIES, MOST_PAGES, RECORD, opened
+from core.store.hashing import CHUNK_PAGES, ZERO_CHUNK, Contents, Hashes, page_hashes, root_hash
 from core.store.identify import changed_chunks, commit_id, state_id
 from core.store.owner import Owner
 from core.store.pack import Ids, Pack, Rows
 from core.store.pack_writer import PackWriter
-from core.store.protocol import DISK, MEMORY, Label, Manifest
-from core.store.record import DEVICES, Record, parse_record, record_name
-from core.store.seal import StoredPages, make_record, store_pages, write_record
+from core.store.protocol import DISK, MEMORY, Manifest
+from core.store.record import DEVICES, Record, pack_devices, record_name
+from core.store.seal import StoredPages, store_pages, write_record
 from core.store.seekable import skippable
 from core.store.shelf import Shelf
 
-RECORD = 0x184D2A5C
 BATCH_PAGES = 4096
-LARGEST_BYTES = 1 << 44  # of a memory or disk; a hostile file might claim more
-MOST_FRAME_PAGES = 1 << 12
-ID, WORD, BRANCH = (
-    re.compile(r"[0-9a-f]{40}"),
-    re.compile(r"[\w.-]{1,100}", re.ASCII),
-    re.compile(r"[\w-]{0,31}"),
-)
+BATCH_CHUNKS = 256  # of a table are hashed at once
 
 
 def export(owner: Owner, commit: str, target: Path) -> int:
@@ -44,6 +35,10 @@ def export(owner: Owner, commit: str, target: Path) -> int:
     media = {medium: owner.reader.table(commit, medium) for medium in (MEMORY, DISK)}
     ids = np.unique(np.concatenate(list(media.values())))
     ids = ids[ids != 0]
+    if len(ids) > MOST_PAGES or any(np.count_nonzero(table) > MOST_ENTRIES for table in media.values()):
+        raise Unsupported(
+            f"commit {commit[:12]} is too large: an exported one holds {MOST_PAGES >> 18} GiB at most"
+        )
     try:
         writer = PackWriter(owner.files, target, owner.frame_pages, owner.level)
         for at in range(0, len(ids), BATCH_PAGES):
@@ -63,7 +58,7 @@ def import_(owner: Owner, source: Path) -> tuple[Manifest, int]:
     """Store a commit from a file, if every page and id is what it says; its manifest and the bytes added, 0 if it is
     here already. Damaged, and nothing stored, if not.
     """
-    pack, record = _opened(source)
+    pack, record = opened(source)
     with owner.sealing:
         path = owner.layout.commits / record_name(record.manifest.id)
         if path.exists():
@@ -72,7 +67,7 @@ def import_(owner: Owner, source: Path) -> tuple[Manifest, int]:
         _verify(owner, pack, record)
         pages = _pages(owner, pack)
         try:
-            made = _record(owner, record, np.concatenate([np.zeros(1, np.uint64), pages.ids]))
+            made = _record(record, np.concatenate([np.zeros(1, np.uint64), pages.ids]))
             size = write_record(owner, made)
         except BaseException:
             pages.abandon(owner, path)
@@ -82,74 +77,31 @@ def import_(owner: Owner, source: Path) -> tuple[Manifest, int]:
     return made.manifest, size + pages.size_bytes
 
 
-def _opened(source: Path) -> tuple[Pack, Record]:
-    """The file's pack and record, of sane shape."""
-    try:
-        pack = Pack(source, 0)
-        _check_shape(pack)
-        pack.check()
-        record = parse_record(pack.extra(), source.name)
-        _check_words(record.manifest)
-        for medium, size in (
-            (MEMORY, record.manifest.spec.memory_bytes),
-            (DISK, record.manifest.spec.disk_bytes),
-        ):
-            stored = record.table(medium)
-            if stored.pages * PAGE_BYTES != size or len(stored.places) != len(stored.ids):
-                raise ValueError(f"its {medium} table has another size than its {medium}")
-            if stored.lean or (len(stored.places) and stored.places.max() >= stored.pages):
-                raise ValueError(f"its {medium} table is not whole")
-    except (LookupError, ValueError, TypeError, AttributeError, Damaged) as error:
-        text = str(error).replace(f"pack {source.name}", "it")
-        raise Damaged(f"this file is no whole exported commit: {text}") from error
-    return pack, record
-
-
-def _check_shape(pack: Pack) -> None:
-    """The directory's columns must fit each other: their hashes only say that nobody changed them since."""
-    found, rows = pack.directory, len(pack.directory.ids)
-    if not isinstance(found.frame_pages, int) or not 0 < found.frame_pages <= MOST_FRAME_PAGES:
-        raise ValueError("it has no frames")
-    frames = -(-rows // found.frame_pages)
-    shapes = (found.ids, (rows,)), (found.hashes, (rows, 32)), (found.against, (rows,))
-    more = (found.frame_bytes, (frames,)), (found.frame_hashes, (frames, 32)), (found.places, (0,))
-    if any(array.shape != shape for array, shape in (*shapes, *more)):
-        raise ValueError("its directory does not fit its pages")
-
-
-def _check_words(told: Manifest) -> None:
-    """What a manifest says must be of the kind it should be. Its ids are verified later; words are not in them all."""
-    spec, label = told.spec, told.label
-    words = (told.image, spec.machine, spec.cpu, spec.accelerator)
-    numbers = (spec.memory_bytes, spec.disk_bytes, spec.vcpus)
-    good = (
-        all(ID.fullmatch(commit) for commit in (told.id, told.state_id, *told.parents))
-        and all(WORD.fullmatch(word) and not word.startswith(".") for word in words)
-        and all(type(number) is int and 0 < number <= LARGEST_BYTES for number in numbers)
-        and isinstance(label, Label)
-        and BRANCH.fullmatch(label.branch)
-        and isinstance(label.message, str)
-        and math.isfinite(label.created)
-        and isinstance(told.quiesced, bool)
-    )
-    if not good or told.files.keys() != {DEVICES, MEMORY, DISK}:
-        raise ValueError("its manifest is not one")
-
-
 def _verify(owner: Owner, pack: Pack, record: Record) -> None:
     """The commit's ids must follow from its content."""
-    told, roots = record.manifest, []
-    for medium in (MEMORY, DISK):
-        stored = record.table(medium)
-        if len(stored.ids) and not 0 < stored.ids.min() <= stored.ids.max() <= len(pack.directory.ids):
-            raise Damaged(f"the {medium} table of {pack.path.name} names pages that are not in it")
-        hashes = pack.directory.hashes[stored.ids.astype(np.int64) - 1]
-        none = stored.ids[:0]
-        chunks = changed_chunks(owner, none, ("", medium), stored.pages, stored.places, hashes)
-        roots.append(root_hash(stored.pages, chunks))
+    told = record.manifest
+    roots = [_root(owner, record.table(medium), medium, pack) for medium in (MEMORY, DISK)]
     state = state_id(told.spec, record.devices(), *roots)
     if (state, commit_id(state, told.parents)) != (told.state_id, told.id):
         raise Damaged(f"commit {told.id[:12]} of {pack.path.name} has another id than its content")
+
+
+def _root(owner: Owner, stored: tables.Difference, medium: str, pack: Pack) -> str:
+    """The root hash of a table of the file, a part at a time: the hashes of all its pages would take much memory."""
+    if len(stored.ids) and not 0 < stored.ids.min() <= stored.ids.max() <= len(pack.directory.ids):
+        raise Damaged(f"the {medium} table of {pack.path.name} names pages that are not in it")
+    chunks: Hashes = np.tile(ZERO_CHUNK, (-(-stored.pages // CHUNK_PAGES), 1))
+    which = np.unique(stored.places // np.uint64(CHUNK_PAGES))
+    for at in range(0, len(which), BATCH_CHUNKS):
+        part = which[at : at + BATCH_CHUNKS]
+        low, high = np.searchsorted(stored.places, np.array([part[0], part[-1] + 1]) * np.uint64(CHUNK_PAGES))
+        places, hashes = (
+            stored.places[low:high],
+            pack.directory.hashes[stored.ids[low:high].astype(np.int64) - 1],
+        )
+        made = changed_chunks(owner, stored.ids[:0], ("", medium), stored.pages, places, hashes)
+        chunks[part.astype(np.int64)] = made[part.astype(np.int64)]
+    return root_hash(stored.pages, chunks)
 
 
 def _pages(owner: Owner, pack: Pack) -> StoredPages:
@@ -172,12 +124,12 @@ def _pages(owner: Owner, pack: Pack) -> StoredPages:
         shelf.close()
 
 
-def _record(owner: Owner, record: Record, ids: Ids) -> Record:
-    """The commit as this store keeps it; `ids` are the store's, by the file's."""
-    media = {m: ids[record.table(m).over(ids[:0]).astype(np.int64)] for m in (MEMORY, DISK)}
-    count = int((media[MEMORY] != 0).sum())
-    manifest = replace(record.manifest, base=None, page_count=count, foreign=True)
-    return make_record(owner, manifest, record.devices(), media[MEMORY], media[DISK], "")
+def _record(record: Record, ids: Ids) -> Record:
+    """The commit as this store keeps it; `ids` are the store's, by the file's. No table is made whole for it."""
+    media = {medium: record.table(medium) for medium in (MEMORY, DISK)}
+    manifest = replace(record.manifest, base=None, page_count=len(media[MEMORY].ids), foreign=True)
+    made = {m: replace(table, ids=ids[table.ids.astype(np.int64)]).encode() for m, table in media.items()}
+    return Record(manifest, {DEVICES: pack_devices(record.devices()), **made}).described()
 
 
 def _local(table: Ids, ids: Ids) -> tables.Difference:

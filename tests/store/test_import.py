@@ -11,6 +11,7 @@ import pytest
 from core.errors import Damaged
 from core.store import tables
 from core.store.files import os_files
+from core.store.foreign import RECORD
 from core.store.identify import commit_id
 from core.store.pack import Directory, Pack
 from core.store.pack_writer import write_tail
@@ -18,7 +19,6 @@ from core.store.packs import PackStore
 from core.store.protocol import MEMORY, Label, Manifest
 from core.store.record import Record, parse_record
 from core.store.seekable import skippable
-from core.store.transfer import RECORD
 from tests.conftest import full
 from tests.store.states import PAGES, Bench, content
 
