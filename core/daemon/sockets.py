@@ -15,6 +15,9 @@ from core.errors import GuestFailed, UsageError, VertuiError
 from core.model import ExecRequest
 
 LONGEST_SUMMARY = 200  # characters of a command that the log shows
+OWNER_S = (
+    120.0  # for a client to come back after the daemon died; a new one takes seconds, on a busy host many
+)
 PURPOSES = ("exec", "cp", "watch")
 
 
@@ -40,7 +43,7 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
                 stdin=request.stdin,
                 timeout_s=request.timeout_s,
                 lossless=request.lossless,
-                owner=not request.outlives,
+                owner_s=0 if request.outlives else OWNER_S,
                 key=request.key,
             )
             note(engine, request.purpose, f"{request.branch}: {_summary(request)[:LONGEST_SUMMARY]}")
@@ -54,7 +57,7 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
             offsets = (_number(fields, "stdout_offset"), _number(fields, "stderr_offset"))
             agent = await engine.agent(str(fields.get("branch")))
             owner = fields.get("owner") is True
-            stream = await agent.attach(_number(fields, "id"), *offsets, owner=owner)
+            stream = await agent.attach(_number(fields, "id"), *offsets, owner_s=OWNER_S * owner)
             await follow(socket, stream, owner=owner)
 
     @app.websocket("/v1/console")

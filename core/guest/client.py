@@ -103,15 +103,15 @@ class AgentClient:
         stdin: bool = False,
         timeout_s: float | None = None,
         lossless: bool = False,
-        owner: bool = False,
+        owner_s: float = 0,
         key: str | None = None,
     ) -> CommandStream:
         """Start a command (a list of words, or a line for sh) in a session of its own and follow it.
 
         `terminal` is (rows, columns) and makes stdout and stderr one stream. After `timeout_s` all it started is
         killed and the exit code is 124. A program that cannot be run says so on stderr and ends with 127 or 126.
-        `lossless` makes the command wait for this client instead of dropping old output. Should the line to an
-        `owner` break and it not attach again in time, the command hangs up. A request repeated with the same `key`
+        `lossless` makes the command wait for this client instead of dropping old output. With `owner_s` it hangs up
+        when the line breaks and no owner attaches again within that time. A request repeated with the same `key`
         follows the command that the first has started.
         """
         fields = {
@@ -125,13 +125,13 @@ class AgentClient:
             "stdin": stdin or terminal is not None,
             "timeout_s": timeout_s,
             "lossless": lossless,
-            "owner": owner,
+            "owner_s": owner_s,
             "key": key,
         }
         return await self._follow("exec", (0, 0), fields)
 
     async def attach(
-        self, command: int, stdout_offset: int = 0, stderr_offset: int = 0, *, owner: bool = False
+        self, command: int, stdout_offset: int = 0, stderr_offset: int = 0, *, owner_s: float = 0
     ) -> CommandStream:
         """Follow a command from these offsets, also one inherited by a fork or already finished."""
         offsets = (stdout_offset, stderr_offset)
@@ -139,7 +139,7 @@ class AgentClient:
             "id": command,
             "stdout_offset": stdout_offset,
             "stderr_offset": stderr_offset,
-            "owner": owner,
+            "owner_s": owner_s,
         }
         return await self._follow("attach", offsets, fields)
 

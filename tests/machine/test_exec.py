@@ -77,3 +77,26 @@ def test_an_agent_that_was_killed_is_greeted_again(main: Guest, client: Client) 
         main.run("pkill -9 -f [v]ertui/agent; sleep 60")
     assert main.text("echo again") == "again"
     assert client.fork("main", 1).children[0].ok
+
+
+def test_a_command_hangs_up_with_its_client(main: Guest, client: Client) -> None:
+    """Its input ends and it gets SIGHUP, unless it is meant to outlive it or the client leaves on purpose."""
+    line = "trap 'echo hung up; exit 9' HUP; echo ready; cat; while :; do sleep 0.1; done"
+    numbers = []
+    for outlives, leaves in ((False, False), (True, False), (False, True)):
+        request = ExecRequest("main", ("sh", "-c", line), stdin=True, outlives=outlives)
+        with streams.run(client.home, request) as stream:
+            messages = iter(stream)
+            numbers.append(next(one.id for one in messages if isinstance(one, streams.Started)))
+            assert any(isinstance(one, streams.Output) for one in messages)
+            if leaves:
+                stream.leave()
+    ended = main.attach(numbers[0])
+    assert (ended.text, ended.code) == ("ready\nhung up", 9)
+    ends = {one.id: one.exit_code for one in client.ps("main")}
+    assert [ends[number] for number in numbers] == [9, None, None]
+    for number in numbers[1:]:
+        with streams.attach(client.home, "main", number) as stream:
+            stream.signal(signal.SIGHUP)
+            stream.eof()
+            assert collect(stream).text == "ready\nhung up"

@@ -19,14 +19,14 @@ ACK_EVERY_BYTES = wire.WINDOW_BYTES // 4
 class Attachment:
     """Pulls frames for one channel; at most a window of output is sent and not yet consumed by the client.
 
-    The command hangs up when its `owner`, the client that started it, goes away. `taken` is what the client has of
-    each output: a lossless command's ring keeps what follows, so that a client whose line broke can have it again.
+    Its owner is the client that started it: when the line to that breaks it is waited for, `owner_s` long. `taken` is
+    what the client has of each output: a lossless command's ring keeps what follows, for when it is back.
     """
 
-    def __init__(self, channel: int, command: Command, offsets: tuple[int, int], *, owner: bool) -> None:
+    def __init__(self, channel: int, command: Command, offsets: tuple[int, int], owner_s: float) -> None:
         self.channel = channel
         self.command = command
-        self.owner = owner
+        self.owner_s = owner_s
         self.cursors = list(offsets)
         self.taken = list(offsets)
         if any(at > stream.ring.end or at < 0 for at, stream in zip(offsets, command.streams, strict=True)):

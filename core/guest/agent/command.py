@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 TIMED_OUT = 124
 
-OWNER_GRACE_S = 120.0
-"""How long a client has to come back after its line broke; a new daemon takes seconds, on a busy host many."""
-
 OUTPUT_GRACE_S = 0.1
 """How long a leader's end waits for output still in the pipe when somebody else holds the pipe open."""
 
@@ -134,14 +131,14 @@ class Command:
     def follow(self, attachment: Attachment) -> None:
         """Let a client follow; if it is the owner, the one that was missed is back."""
         self.attachments.append(attachment)
-        if attachment.owner:
+        if attachment.owner_s:
             self.forget_absent()
 
     def miss(self, owner: Attachment) -> None:
         """The owner's line broke: keep its place, and hang up unless it is back in time."""
         self._absent.append(owner)
         self._timers.cancel(self._absence)
-        self._absence = self._timers.after(OWNER_GRACE_S, self._give_up_on_owner)
+        self._absence = self._timers.after(owner.owner_s, self._give_up_on_owner)
 
     def forget_absent(self) -> None:
         """Nobody is missed: the owner is back, or in another machine since a fork."""

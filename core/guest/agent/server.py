@@ -172,7 +172,7 @@ class Server:
     def _follow(self, channel: int, command: Command, offsets: tuple[int, int], request: Answer) -> Answer:
         if channel in self._attachments:
             raise BadRequest(f"channel {channel} is in use")
-        attachment = Attachment(channel, command, offsets, owner=bool(request.get("owner")))
+        attachment = Attachment(channel, command, offsets, float(request.get("owner_s") or 0))
         command.follow(attachment)
         self._attachments[channel] = attachment
         return command.summary()
@@ -189,7 +189,7 @@ class Server:
         """Owners are waited for; who only looked on comes back by itself, or does not."""
         attachments, self._attachments = self._attachments, {}
         for attachment in attachments.values():
-            if attachment.owner:
+            if attachment.owner_s:
                 attachment.command.miss(attachment)
             else:
                 attachment.leave()
