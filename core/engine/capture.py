@@ -13,7 +13,7 @@ from core.engine.live import Live
 from core.engine.operations import Record, operation, refuse
 from core.engine.stalls import ROOM_BYTES
 from core.engine.start import end, start_again
-from core.errors import Conflict, VertuiError
+from core.errors import Conflict, GuestFailed, VertuiError
 from core.model import BranchState, Commit, CommitState, Committed, MachineSpec
 from core.resume import nearest_kept, resumable
 from core.store.protocol import Captured
@@ -21,7 +21,10 @@ from core.store.room import no_room
 
 
 async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineSpec) -> Shot:
-    """Capture a machine, quiesced if its guest can be frozen. On failure it goes on as it was."""
+    """Capture a machine, quiesced if its guest can be frozen. On failure it goes on as it was.
+
+    GuestFailed if the guest's agent does not even answer: no machine made of such a state could be told who it is.
+    """
     if live.stall.is_set():
         raise no_room("a commit of what stands still for lack of it", engine.home.root, ROOM_BYTES)
     directory = engine.home.images / (image if live.base else f".{image}.tmp")
@@ -32,6 +35,8 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
             async with contextlib.AsyncExitStack() as stack:
                 capture = await stack.enter_async_context(live.machine.prepared(engine.layer(layer)))
                 quiesced = await stack.enter_async_context(live.held())
+                if not quiesced and not live.answers:
+                    raise GuestFailed(f"a commit of it could not be started again: {live.unfrozen}")
                 began = time.perf_counter()
                 state = await capture()
                 felt_ms = asyncio.create_task(_go_on(stack.pop_all(), began))
@@ -44,7 +49,7 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
         image, live.base, live.machine.disk_base if live.base else None, spec,
         state.pages, state.table, state.devices, state.layers, quiesced,
     )  # fmt: skip
-    return Shot(captured, state.pause_ms, felt_ms)
+    return Shot(captured, state.pause_ms, felt_ms, "" if quiesced else live.unfrozen)
 
 
 async def _go_on(stack: contextlib.AsyncExitStack, began: float) -> float:

@@ -139,7 +139,8 @@ async def _fork_shot(
     captured = shot.captured
     if not captured.quiesced:
         raise Conflict(
-            f"{parent.name} could not be frozen in time, and an unquiesced state is not forkable: try again"
+            f"{parent.name} could not be frozen, and an unquiesced state is not forkable: "
+            f"{shot.unfrozen or 'its processes ran when it was paused'}"
         )
     source = start.source_in_ram(engine.image(captured.image), captured)
     message = f"fork into {names[0]}…{names[-1]}" if len(names) > 1 else f"fork into {names[0]}"

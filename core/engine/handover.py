@@ -133,7 +133,7 @@ def _places(engine: Engine, base: str, head: str) -> Pages:
 async def _frozen(live: Live) -> AsyncIterator[None]:
     async with live.held() as quiesced:
         if not quiesced:
-            raise Conflict("its guest could not be frozen in time: try again")
+            raise Conflict(f"its guest could not be frozen: {live.unfrozen or 'it is paused unfrozen'}")
         yield
 
 

@@ -27,12 +27,13 @@ PIECE_BYTES = 64 << 20  # one write(2) moves at most 2 GiB
 @dataclass(frozen=True)
 class Shot:
     """A captured state, still in RAM; how long its machine stood still, and once its guest runs again, how long that
-    felt it. Whoever holds the machine's lock waits for that before letting go of it.
+    felt it. Whoever holds the machine's lock waits for that before letting go of it. `unfrozen`: why it is unquiesced.
     """
 
     captured: Captured
     pause_ms: float
     felt_ms: asyncio.Task[float]
+    unfrozen: str = ""
 
 
 @dataclass(frozen=True)

@@ -133,11 +133,14 @@ class Live:
         self.closing = False
         self.ended = False
         self.quiesced = False
+        self.unfrozen = ""  # why the last attempt to freeze the guest failed
+        self.answers = True  # whether its agent was there after that
         self.stall = asyncio.Event()  # set while the machine stands still because the host's disk is full
         self.moved = -math.inf
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()
         self._paused: contextlib.AsyncExitStack | None = None
+        self._frozen = False
 
     async def agent(self) -> AgentClient:
         """The line to the guest; one that was lost is made again. Conflict while the branch is paused."""
@@ -151,6 +154,8 @@ class Live:
             if self._agent is None or self._agent.lost:
                 await self._close_agent()
                 self._agent = await AgentClient.connect(self.machine.agent_socket, AGAIN_DEADLINE_S)
+                if not self._frozen:  # an agent that was started anew finds the guest as the last one left it
+                    await self._agent.thaw()
             return self._agent
 
     async def connect(self) -> AgentClient:
@@ -230,17 +235,30 @@ class Live:
         await asyncio.to_thread(self.network.close)
 
     async def _freeze(self, stack: contextlib.AsyncExitStack) -> bool:
+        self.unfrozen, self.answers = "", True
         try:
             agent = await self.agent()
             await stack.enter_async_context(agent.gate())
             await agent.freeze(FREEZE_S)
-        except GuestFailed:
+        except GuestFailed as error:
+            self.unfrozen, self.answers = str(error), await self._runs_on()
             return False
+        self._frozen = True
         stack.push_async_callback(self._thaw)
         return True
 
+    async def _runs_on(self) -> bool:
+        """Does the agent answer, its guest not frozen? Else a state captured now may never come to life again."""
+        try:
+            return not await (await self.agent()).ping()
+        except GuestFailed:
+            return False
+
     async def _thaw(self) -> None:
-        """A guest that cannot be thawed is seen as lost by the requests that follow."""
-        if self._agent is not None:
-            with contextlib.suppress(GuestFailed):
+        """Thaw the guest, on a new line if need be; one that cannot be is seen as lost by the requests that follow."""
+        self._frozen = False
+        with contextlib.suppress(GuestFailed, Conflict):
+            if self._agent is None or self._agent.lost:
+                await self.agent()
+            else:
                 await self._agent.thaw()

@@ -13,7 +13,8 @@ from core.engine.live import FREEZE_S, Live
 from core.engine.members import Warm
 from core.engine.transfer import check_trusted
 from core.engine.warm import end_machine, end_warm, start_warm
-from core.errors import MachineFailed, VertuiError
+from core.errors import GuestFailed, MachineFailed, VertuiError
+from core.guest.client import AgentClient
 from core.guest.identity import make_identity
 from core.machine.memory import Pages, Table
 from core.model import BranchState, Image
@@ -132,7 +133,7 @@ async def make_distinct(
         async with engine.waking:
             agent = await live.connect()
             if not quiesced:
-                await agent.freeze(FREEZE_S)
+                await _freeze_late(engine, row.name, agent)
             await agent.identity(make_identity(row.name))
         engine.reach("wake.distinct")
         if committed is not None:
@@ -142,6 +143,14 @@ async def make_distinct(
         await end(engine, live)
         raise
     engine.set_branch(row.id, state=BranchState.RUNNING, reason="", started=time.time())
+
+
+async def _freeze_late(engine: Engine, name: str, agent: AgentClient) -> None:
+    """Freeze what an unquiesced state let run, so far as it can be: its commit promises that it starts again."""
+    try:
+        await agent.freeze(FREEZE_S)
+    except GuestFailed as error:
+        engine.publish("branch", name, f"{name} runs, and some of it ran before it was distinct: {error}")
 
 
 async def start_again(engine: Engine, row: BranchRow) -> BranchRow:

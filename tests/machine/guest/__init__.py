@@ -1,0 +1,1 @@
+"""Programs the machine tests run inside guests; nothing of them is imported."""
