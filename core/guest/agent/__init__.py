@@ -10,10 +10,17 @@ on the host only `wire` is imported. Modules therefore import each other relativ
     command     a started command and its end; `streams` are its outputs and input, `ring` keeps its last output
     attachment  a client following a command, from offsets of its own
     spawn       from a request to a running process; `kernel` has what Python lacks
-    cgroup      the work group: everything but agent and init; freeze, thaw, kill
+    cgroup      the groups commands run in, and freezing all there are
+    freezer     does that; `residents` tells the kernel's threads from whoever else is in the root group
+    disk        the root disk written out
+    bounded     calls that the guest can hold up for ever, each in a thread that may be lost
+    standing    what keeps the agent running and answering, whatever users type
     identity    what makes a forked machine distinct; `sockets` closes its outside connections
     processes   what runs and how the machine fares, for the UI
     ssh         sshd, started per connection
 
-The agent is single-threaded, sleeps in one epoll call and holds no timer while nothing runs.
+The keeper (`keeper.sh`), which init starts, starts the agent, also one that ended while the guest was frozen. Both are
+in the cgroup `agent`; init and all else is born in `work`, or wherever the guest puts it, and stands still when frozen.
+The agent reaches cgroups, /proc and the disk by descriptors of its own, made at its start: nothing it needs to thaw the
+guest hangs on what the guest has mounted where. It sleeps in one epoll call and holds no timer while nothing runs.
 """

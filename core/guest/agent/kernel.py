@@ -51,6 +51,11 @@ def read_proc(name: str, limit: int = 64 * 1024) -> bytes:
     return read_file(name, limit, _proc())
 
 
+def read_whole_proc(name: str) -> bytes:
+    """A whole file of /proc, likewise."""
+    return read_whole(name, _proc())
+
+
 def processes_of_proc() -> list[int]:
     """The numbers of all processes, in order."""
     return sorted(int(name) for name in os.listdir(_proc()) if name.isdecimal())

@@ -10,9 +10,10 @@ import fcntl
 import os
 import socket
 import struct
+from contextlib import suppress
 from typing import NamedTuple
 
-from .kernel import read_file
+from .kernel import read_proc, read_whole_proc
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DESTROY = 21
@@ -41,7 +42,7 @@ class Connection(NamedTuple):
 
 def close_outside() -> int:
     """Reset every connection that leaves this machine; returns how many. OSError when the kernel cannot."""
-    outside = [*_outside("/proc/net/tcp", socket.AF_INET), *_outside("/proc/net/tcp6", socket.AF_INET6)]
+    outside = [*_outside("net/tcp", socket.AF_INET), *_outside("net/tcp6", socket.AF_INET6)]
     if outside:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
             for connection in outside:
@@ -52,27 +53,19 @@ def close_outside() -> int:
 def _outside(path: str, family: int) -> list[Connection]:
     if not _in_use(family):
         return []
-    connections = parse(_read_all(path), family)
+    connections = parse(read_whole_proc(path).decode(), family)
     own = _own_addresses() if connections else set()
     return [connection for connection in connections if not is_own(connection.remote, own)]
 
 
 def _in_use(family: int) -> bool:
     """Is any TCP socket open at all? Much cheaper to ask than the table, for which the kernel walks its hash."""
-    counts = "/proc/net/sockstat6" if family == socket.AF_INET6 else "/proc/net/sockstat"
-    if not os.access(counts, os.R_OK):  # a kernel without IPv6
-        return False
-    lines = read_file(counts).decode().rstrip("\n").split("\n")
-    return any(line.split()[2] != "0" for line in lines if line.startswith("TCP"))
-
-
-def _read_all(path: str) -> str:
-    """A whole /proc file, however many connections there are."""
-    fd = os.open(path, os.O_RDONLY)
     try:
-        return b"".join(iter(lambda: os.read(fd, 64 * 1024), b"")).decode()
-    finally:
-        os.close(fd)
+        counts = read_proc("net/sockstat6" if family == socket.AF_INET6 else "net/sockstat")
+    except FileNotFoundError:  # a kernel without IPv6
+        return False
+    lines = counts.decode().rstrip("\n").split("\n")
+    return any(line.split()[2] != "0" for line in lines if line.startswith("TCP"))
 
 
 def parse(table: str, family: int) -> list[Connection]:
@@ -109,10 +102,10 @@ def _own_addresses() -> set[bytes]:
             except OSError:  # an interface without an IPv4 address
                 continue
             own.add(answer[20:24])
-    if os.access("/proc/net/if_inet6", os.R_OK):
+    with suppress(FileNotFoundError):
         own |= {
             bytes.fromhex(line[:32].decode())  # what follows holds a name, which may be almost any bytes
-            for line in read_file("/proc/net/if_inet6").rstrip(b"\n").split(b"\n")
+            for line in read_proc("net/if_inet6").rstrip(b"\n").split(b"\n")
             if line
         }
     return own
