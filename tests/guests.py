@@ -33,9 +33,9 @@ class Guest:
     client: Client
     name: str
 
-    def run(self, line: str) -> Ran:
+    def run(self, line: str, cwd: str | None = None) -> Ran:
         """Run a line of shell and wait for its end."""
-        request = ExecRequest(self.name, ("sh", "-c", line))
+        request = ExecRequest(self.name, ("sh", "-c", line), cwd=cwd)
         with streams.run(self.client.home, request) as stream:
             return collect(stream)
 

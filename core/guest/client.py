@@ -164,7 +164,8 @@ class AgentClient:
         """
         try:
             deadline_s = timeout_s + SYNC_DEADLINE_S
-            await self._request("freeze", {"timeout_s": timeout_s}, urgent=True, deadline_s=deadline_s)
+            fields = {"timeout_s": timeout_s, "sync_s": SYNC_DEADLINE_S}
+            await self._request("freeze", fields, urgent=True, deadline_s=deadline_s)
         except (GuestFailed, asyncio.CancelledError):
             self._connection.post_urgent(request_frame(0, "thaw", {}))
             raise

@@ -189,6 +189,18 @@ def test_an_agent_that_is_killed_comes_back(main: Guest, client: Client) -> None
     main.other(child.name).counts_beyond(0)
 
 
+@pytest.mark.skipif(not full(), reason="the agent is given half a minute before it is started anew")
+def test_a_request_that_never_ends_costs_the_agent_not_the_guest(main: Guest, client: Client) -> None:
+    serve(main)
+    main.count()
+    main.text("pkill -STOP -f served.py")
+    with pytest.raises(VertuiError):
+        main.run("true", cwd="/mnt/served/deep")
+    assert answers(main)
+    main.counts_beyond(main.counted())
+    assert client.commit("main").commit.quiesced
+
+
 def answers(guest: Guest) -> bool:
     def once() -> bool:
         try:

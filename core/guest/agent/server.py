@@ -17,11 +17,14 @@ from .loop import READ, Poller, Timers
 from .port import Port
 from .spawn import BadRequest
 from .ssh import SSHD, SshListener
-from .standing import first_in_line, outlast_signals
+from .standing import REQUEST_S, allow, first_in_line, outlast_signals
 
 KEEP_FINISHED = 64
 KEEP_FINISHED_BYTES = 16 * 1024 * 1024
 """Output of finished commands that stays readable: bounded, as the guest's memory is what forks copy."""
+
+SYNC_S = 10.0
+"""What the syncs around a freeze may take in all, if the host does not say."""
 
 MAX_COMMANDS = 512
 MAX_QUEUED_BYTES = 256 * 1024
@@ -246,10 +249,12 @@ class Server:
 
     def _freeze(self, channel: int, request: Answer) -> Answer:
         """Sync twice, as what is dirty at the freeze is then little; the answer is the last thing sent until asked."""
-        self._disk.flush_running()
-        self._work.freeze(float(request["timeout_s"]))
+        timeout_s, sync_s = float(request["timeout_s"]), float(request.get("sync_s") or SYNC_S)
+        allow(timeout_s + sync_s + REQUEST_S)
+        self._disk.flush_running(sync_s)
+        self._work.freeze(timeout_s)
         try:
-            self._disk.flush_frozen()
+            self._disk.flush_frozen(sync_s)
         except (Late, OSError):
             self._work.thaw()
             raise
