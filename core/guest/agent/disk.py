@@ -9,8 +9,8 @@ from .bounded import Bounded, Late
 from .kernel import sync_filesystem
 
 EVERYTHING, RUNNING, FROZEN = 0.2, 0.6, 0.15
-"""Shares of the time there is: for all filesystems, as some lie in files of our disk; for the disk while the guest runs; and
-while it stands still.
+"""Shares of the time there is: for all filesystems (some lie in files of our disk); for the disk while the guest runs;
+for it while the guest stands still.
 """
 
 
