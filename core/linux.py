@@ -1,6 +1,7 @@
 """System calls Python 3.11 has no name for, by ctypes.
 
-Sources: unshare(2), prctl(2), process_vm_readv(2), seccomp(2), Linux include/uapi/linux/{seccomp,filter,audit}.h.
+Sources: unshare(2), prctl(2), process_vm_readv(2), timerfd_create(2), seccomp(2), Linux
+include/uapi/linux/{seccomp,filter,audit}.h.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import os
 import platform
 import signal
 import struct
+import time
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -21,6 +23,8 @@ PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_THP_DISABLE = 41
 MADV_HUGEPAGE = 14
+TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET = 1, 2
+NEVER_S = 1 << 40  # in Unix time
 MADVISE = {"x86_64": (0xC000003E, 28), "aarch64": (0xC00000B7, 233)}  # AUDIT_ARCH_…, the call's number
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -38,6 +42,22 @@ def checked(result: int, what: str) -> int:
 def unshare(flags: int) -> None:
     """Move this process (this thread, for the network) into new namespaces."""
     checked(libc.unshare(flags), "unshare")
+
+
+def clock_jumps() -> int:
+    """A descriptor that is readable each time CLOCK_REALTIME was set, or has slept with the host; read(2) from it then
+    fails with ECANCELED.
+    """
+    flags = os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = checked(libc.timerfd_create(time.CLOCK_REALTIME, flags), "timerfd_create")
+    never = struct.pack("=qqqq", 0, 0, NEVER_S, 0)
+    try:
+        how = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
+        checked(libc.timerfd_settime(descriptor, how, never, None), "timerfd_settime")
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def without_huge_pages() -> None:

@@ -17,7 +17,7 @@ from core.daemon.held import Held
 from core.daemon.log import Log, shorten
 from core.daemon.peers import Config, OwnUserProtocol, Server
 from core.daemon.sockets import add_streams
-from core.engine import handover, settings
+from core.engine import clocks, handover, settings
 from core.engine.context import Engine
 from core.engine.operations import note
 from core.engine.pool import Pool
@@ -72,7 +72,8 @@ async def serve(home: Home) -> None:
     server = Server(config)
     _add_stop(app, engine, server)
     listener = _listen(home)
-    background = [asyncio.create_task(_tidy(engine)), asyncio.create_task(handover.watch(engine))]
+    work = (_tidy(engine), handover.watch(engine), clocks.watch(engine))
+    background = [asyncio.create_task(each) for each in work]
     pool = Pool(engine)
     pool.start()
     _spare_collections()

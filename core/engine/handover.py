@@ -6,7 +6,7 @@ old one stood. Until the catalog names the new process the old one is only stopp
 
     while the guest runs   start the new process on a tap of its own, read the head's pages, connect its sockets
     frozen and stopped     compare, read devices; load the new process; move lines and tap; write the row; continue
-    afterwards             thaw, end the old process, set the guest's clock
+    afterwards             thaw, end the old process
 """
 
 import asyncio
@@ -28,8 +28,7 @@ from core.engine.context import Engine, new_id
 from core.engine.live import Lines, Live
 from core.engine.operations import operation
 from core.engine.settings import value
-from core.errors import Conflict, GuestFailed, NotFound, VertuiError
-from core.guest.streams import Exit
+from core.errors import Conflict, NotFound, VertuiError
 from core.machine.base import Base
 from core.machine.memory import Pages
 from core.machine.protocol import Capture, Machine, MachineState
@@ -38,7 +37,6 @@ from core.model import BranchState, CommitState, HandedOver, Image, OperationSta
 IDLE_S = 0.5  # between two looks: two in a row that find nothing at work are an idle moment
 MOST_WAIT_S = 30.0  # for an idle moment; then its turn comes like any verb's
 REST_S = 30.0  # between two hand-overs of a branch: each costs a pause, and the guest its warm caches
-CLOCK_BEHIND_S = 0.02  # what a pause may take from the guest's clock before it is set
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ async def _hand_over(engine: Engine, live: Live, row: BranchRow) -> tuple[float,
         finally:
             await _clear(engine, live, old, (left, written))
     live.moved = time.monotonic()
-    await _set_clock(live, rebase_ms / 1000)
+    live.correct_clock()
     return rebase_ms, felt_ms, len(state.pages)
 
 
@@ -190,18 +188,6 @@ async def _clear(engine: Engine, live: Live, old: Machine, layers: tuple[str, ..
             engine.store.layer_path(layer).unlink(missing_ok=True)
     with contextlib.suppress(VertuiError):  # what is left of it goes with the next hand-over, or the branch
         await asyncio.to_thread(live.network.drop_second_tap)
-
-
-async def _set_clock(live: Live, behind_s: float) -> None:
-    """Put the guest's clock forward by the time it stood still. A guest without `date` goes without."""
-    if behind_s < CLOCK_BEHIND_S:
-        return
-    with contextlib.suppress(GuestFailed, Conflict):
-        agent = await live.agent()
-        stream = await agent.exec(["date", "-s", f"+{behind_s:.3f} seconds"], timeout_s=10)
-        async for item in stream:
-            if isinstance(item, Exit):
-                await agent.release(stream.id)
 
 
 # -- when ----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.errors import Conflict, GuestFailed, MachineFailed
 from core.guest.client import AgentClient
+from core.guest.clock import PROMPT_S, set_clock
 from core.guest.connection import Line
 from core.machine.protocol import Machine
 from core.network.protocol import Network
@@ -140,7 +141,8 @@ class Live:
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()
         self._paused: contextlib.AsyncExitStack | None = None
-        self._frozen = False
+        self._frozen = False  # as far as this daemon did it, or a guest that has just begun to run was captured so
+        self._clock: asyncio.Task[None] | None = None
 
     async def agent(self) -> AgentClient:
         """The line to the guest; one that was lost is made again. Conflict while the branch is paused."""
@@ -155,11 +157,17 @@ class Live:
                 await self._close_agent()
                 self._agent = await AgentClient.connect(self.machine.agent_socket, AGAIN_DEADLINE_S)
                 if not self._frozen:  # an agent that was started anew finds the guest as the last one left it
-                    await self._agent.thaw()
+                    await self.thaw()
             return self._agent
 
+    @property
+    def paused(self) -> bool:
+        """Is the machine stopped until `resume`?"""
+        return self._paused is not None
+
     async def connect(self) -> AgentClient:
-        """Greet the agent of a guest that has just begun to run."""
+        """Greet the agent of a guest that has just begun to run; it stays frozen until `thaw`."""
+        self._frozen = True
         self._agent = await AgentClient.connect(self.machine.agent_socket, CONNECT_DEADLINE_S)
         return self._agent
 
@@ -191,6 +199,7 @@ class Live:
         await self.machine.cont()
         stack, self._paused = self._paused, None
         await stack.aclose()
+        self.correct_clock()
 
     async def found_paused(self, quiesced: bool) -> None:
         """What a new daemon knows of a branch that was paused under an earlier one."""
@@ -199,7 +208,25 @@ class Live:
         self._paused.push_async_callback(self._awake_again)
 
     async def _awake_again(self) -> None:
-        await (await self.connect()).thaw()
+        await self.connect()
+        await self.thaw()
+
+    async def thaw(self) -> None:
+        """Let a guest's processes run, its clock set first. One whose answer was slow has it set again afterwards."""
+        self._frozen = False
+        if self._agent is not None:
+            late_s = await self._agent.thaw()
+            if late_s is not None and late_s > PROMPT_S:
+                self.correct_clock()
+
+    def correct_clock(self) -> None:
+        """Set the clock of a guest that runs, in the background: nobody waits for one that does not answer."""
+        if self._paused is None and not self.closing and (self._clock is None or self._clock.done()):
+            self._clock = asyncio.create_task(self._set_clock())
+
+    async def _set_clock(self) -> None:
+        with contextlib.suppress(GuestFailed, Conflict):
+            await set_clock(await self.agent())
 
     async def move(self, machine: Machine, base: str | None, lines: Lines) -> Lines:
         """Be another machine with this one's state from now on; the lines to the one left, still open.
@@ -212,19 +239,35 @@ class Live:
         self.machine, self.base = machine, base
         return left
 
+    async def become(self, other: "Live") -> None:
+        """Be the machine of `other` from now on, a fresh one on the same network; its guest is still frozen.
+
+        What followed the guest of before ends, whoever watches the console goes on.
+        """
+        left, self._agent, other._agent = self._agent, other._agent, None
+        self.machine, self.base, self._paused, self._frozen = other.machine, other.base, None, True
+        await hang_up(await self.console.move(await other.console.move(None)))
+        if left is not None:
+            await left.close()
+
     async def close(self) -> None:
         """End the machine and remove what belongs to it; idempotent, never fails."""
-        self.closing = True
+        self._close_clock()
         for step in (self._close_agent, self.console.close, self.machine.close, self._close_network):
             with contextlib.suppress(Exception):
                 await step()
 
     async def leave(self) -> None:
         """Let go of a machine that runs on: the daemon ends, the machine does not."""
-        self.closing = True
+        self._close_clock()
         with contextlib.suppress(Exception):
             await self._close_agent()
         await self.console.close()
+
+    def _close_clock(self) -> None:
+        self.closing = True
+        if self._clock is not None:
+            self._clock.cancel()
 
     async def _close_agent(self) -> None:
         if self._agent is not None:
@@ -241,6 +284,7 @@ class Live:
             await stack.enter_async_context(agent.gate())
             await agent.freeze(FREEZE_S)
         except GuestFailed as error:
+            stack.callback(self.correct_clock)  # what runs on unfrozen is stopped all the same
             self.unfrozen, self.answers = str(error), await self._runs_on()
             return False
         self._frozen = True
@@ -261,4 +305,4 @@ class Live:
             if self._agent is None or self._agent.lost:
                 await self.agent()
             else:
-                await self._agent.thaw()
+                await self.thaw()

@@ -170,15 +170,20 @@ class AgentClient:
             self._connection.post_urgent(request_frame(0, "thaw", {}))
             raise
 
-    async def thaw(self) -> None:
-        """Let everything run again; harmless when it does."""
-        await self._request("thaw", {}, urgent=True)
+    async def thaw(self) -> float | None:
+        """Let everything run again, its clock set first; harmless when it runs.
+
+        How late the clock may be, in seconds; None where an older image's agent leaves it as it is.
+        """
+        began = time.monotonic()
+        answer = await self._request("thaw", {"unix_time_ns": time.time_ns()}, urgent=True)
+        return time.monotonic() - began if "unix_time_ns" in answer else None
 
     async def identity(self, identity: Identity) -> None:
         """Make a frozen guest this machine; GuestFailed unless it reads every value back."""
-        now_ns = time.time_ns()
+        now_ns, began_ns = time.time_ns(), time.monotonic_ns()
         seen = await self._request("identity", identity.request(now_ns), urgent=True)
-        wrong = identity.differences(seen, now_ns)
+        wrong = identity.differences(seen, now_ns, time.monotonic_ns() - began_ns)
         if wrong:
             raise GuestFailed(f"the guest did not take on its identity: {', '.join(wrong)}")
 

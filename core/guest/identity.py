@@ -13,8 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 SEED_BYTES = 64
 
-CLOCK_TOLERANCE_NS = 5_000_000_000
-"""How late a guest's clock may be read back: it is set at once, the answer may wait for a busy host."""
+CLOCK_SLACK_NS = 50_000_000
+"""By how much a guest's clock may run ahead of what passed here: its second is not exactly ours."""
+
+UNDER_A_NAME = frozenset(("hostname", "machine_id", "boot_id", "ssh_host_key", "ssh_public_key"))
+"""What a guest reads from files. One that has such a file no longer shows nobody's identity there: None."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,11 @@ class Identity:
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return fields | {"seed": b2a_base64(self.seed, newline=False).decode(), "unix_time_ns": unix_time_ns}
 
-    def differences(self, seen: dict[str, Any], unix_time_ns: int) -> list[str]:
-        """Which values a guest does not read back as they were given; none when it took the identity on."""
+    def differences(self, seen: dict[str, Any], unix_time_ns: int, took_ns: int) -> list[str]:
+        """Which values a guest does not read back as they were given; none when it took the identity on.
+
+        `unix_time_ns` is the time it was told, `took_ns` how long its answer took.
+        """
         expected = {
             "hostname": self.hostname,
             "kernel_hostname": self.hostname,
@@ -45,11 +51,13 @@ class Identity:
             "ssh_public_key": self.ssh_public_key,
             "generation": self.generation,
         }
-        wrong = [name for name, value in expected.items() if seen.get(name) != value]
-        clock = seen.get("unix_time_ns")
-        if not isinstance(clock, int) or not 0 <= clock - unix_time_ns < CLOCK_TOLERANCE_NS:
-            wrong.append("clock")
-        return wrong
+        absent = {name for name in UNDER_A_NAME if name in seen and seen[name] is None}
+        wrong = [name for name, value in expected.items() if name not in absent and seen.get(name) != value]
+        clock, distance = seen.get("unix_time_ns"), seen.get("distance_ns", 0)
+        if not isinstance(clock, int) or not isinstance(distance, int):
+            return [*wrong, "clock"]
+        right = 0 <= clock - distance - unix_time_ns <= took_ns + CLOCK_SLACK_NS
+        return wrong if right else [*wrong, "clock"]
 
 
 def make_identity(hostname: str) -> Identity:

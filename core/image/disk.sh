@@ -25,12 +25,15 @@ for tool in modprobe poweroff reboot halt; do
     [ -e "$tree/usr/sbin/$tool" ] || ln -s ../lib/vertui/busybox "$tree/usr/sbin/$tool"
 done
 
-# A machine's identity is bound over these names, so that it never shows on the disk.
-for name in machine-id ssh/ssh_host_ed25519_key ssh/ssh_host_ed25519_key.pub; do
-    : > "$tree/etc/$name"
-done
-chmod 600 "$tree/etc/ssh/ssh_host_ed25519_key"
-echo vertui > "$tree/etc/hostname"
+# What these names lead to is written when a machine gets its identity, so that none shows on the disk.
+own=/run/vertui/identity
+ln -sfT $own/machine_id "$tree/etc/machine-id"
+ln -sfT $own/hostname "$tree/etc/hostname"
+ln -sfT $own/ssh_host_key "$tree/etc/ssh/ssh_host_ed25519_key"
+ln -sfT $own/ssh_public_key "$tree/etc/ssh/ssh_host_ed25519_key.pub"
+# The only key that is a machine's own: others that a guest makes would be the same in all its forks.
+mkdir -p "$tree/etc/ssh/sshd_config.d"
+echo 'HostKey /etc/ssh/ssh_host_ed25519_key' > "$tree/etc/ssh/sshd_config.d/vertui.conf"
 printf '127.0.0.1 localhost\n127.0.1.1 vertui\n::1 localhost ip6-localhost\n' > "$tree/etc/hosts"
 echo 'nameserver 10.0.2.3' > "$tree/etc/resolv.conf"
 chown -R 0:0 "$ours" "$tree/usr/lib/modules"

@@ -14,7 +14,7 @@ from core.errors import GuestFailed
 from core.guest import answers
 from core.guest.agent.ring import Ring
 from core.guest.agent.sockets import Connection, is_own, parse
-from core.guest.identity import make_identity
+from core.guest.identity import CLOCK_SLACK_NS, UNDER_A_NAME, make_identity
 
 
 @given(st.lists(st.binary(max_size=40), max_size=30), st.integers(0, 300), st.integers(1, 50))
@@ -89,10 +89,37 @@ def test_an_identity_is_confirmed_by_all_its_values() -> None:
         "unix_time_ns": 11,
         "ssh_host_key": crc32(identity.ssh_host_key.encode()),
     }
-    assert identity.differences(seen, 10) == []
+    assert identity.differences(seen, 10, 1) == []
     for name in seen:
-        assert len(identity.differences(seen | {name: "other"}, 10)) == 1
-    assert identity.differences({}, 10)
+        assert len(identity.differences(seen | {name: "other"}, 10, 1)) == 1
+    assert identity.differences({}, 10, 1)
+
+
+@pytest.mark.parametrize("name", sorted(UNDER_A_NAME))
+def test_a_name_that_leads_nowhere_shows_nobody(name: str) -> None:
+    identity = make_identity("b1")
+    seen = identity.request(10) | {
+        "kernel_hostname": "b1",
+        "ssh_host_key": crc32(identity.ssh_host_key.encode()),
+    }
+    assert identity.differences(seen | {name: None}, 10, 0) == []
+    assert identity.differences(seen | {"kernel_hostname": None}, 10, 0) == ["kernel_hostname"]
+    assert identity.differences({key: seen[key] for key in seen if key != name}, 10, 0) == [name]
+
+
+@given(st.integers(0, 60_000), st.floats(0, 1), st.integers(-(10**15), 10**15))
+def test_a_slow_guest_has_the_right_clock(took_ms: int, heard: float, distance_ns: int) -> None:
+    """However long its answer took, and however far ahead somebody set it; but not one set before it was told."""
+    identity, told_ns, took_ns = make_identity("b1"), 10**18, took_ms * 10**6
+    seen = identity.request(told_ns) | {
+        "kernel_hostname": "b1",
+        "ssh_host_key": crc32(identity.ssh_host_key.encode()),
+        "distance_ns": distance_ns,
+        "unix_time_ns": told_ns + distance_ns + int(heard * took_ns),
+    }
+    assert identity.differences(seen, told_ns, took_ns) == []
+    for clock in (told_ns + distance_ns - 1, told_ns + distance_ns + took_ns + CLOCK_SLACK_NS + 1):
+        assert identity.differences(seen | {"unix_time_ns": clock}, told_ns, took_ns) == ["clock"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ on the host only `wire` is imported. Modules therefore import each other relativ
     bounded     calls that the guest can hold up for ever, each in a thread that may be lost
     standing    what keeps the agent running and answering, whatever users type
     identity    what makes a forked machine distinct; `sockets` closes its outside connections
+    clock       the guest's clock, kept with the host's
     processes   what runs and how the machine fares, for the UI
     ssh         sshd, started per connection
 

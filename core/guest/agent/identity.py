@@ -1,8 +1,19 @@
 """What makes a forked machine distinct, done while everything else is frozen.
 
-Nothing touches the root disk: the files lie on the tmpfs /run and are bound over the names programs read. They are
-made and bound once and rewritten in place afterwards, by open, truncate, write: readers are frozen meanwhile, and a
-watch (inotify IN_MODIFY, IN_CLOSE_WRITE) on them, foremost on /run/vertui/generation, fires after the thaw.
+The values lie on the tmpfs /run. In the image the names that programs read them under are symbolic links to there, so
+the root disk shows no identity, and a program of the guest may do with such a name whatever it may on any Debian:
+remove it, replace it (`sed -i`, `mv`, `ssh-keygen -A`), or write through it.
+
+Nothing of that is taken for granted when an identity is assumed, nor is /run. A name that does not read as it should,
+because the guest put a file of its own there or took it away, becomes the link again: this is the one change an
+identity makes to a disk, and a diff shows it. Where no link can be (the disk is read-only, the file immutable or a
+mount point; boot_id is the kernel's) the value is bound over the name. A name that then leads to no file, as without
+/etc/ssh or with a directory in its place, shows nobody's identity and stays as it is.
+
+The files are rewritten in place, by open, truncate, write: readers are frozen meanwhile, and a watch (inotify
+IN_MODIFY, IN_CLOSE_WRITE) on them, foremost on /run/vertui/generation, fires after the thaw.
+
+Out of reach: what a container inside the guest reads of the kernel's own boot_id by a /proc of its own.
 """
 
 from __future__ import annotations
@@ -11,72 +22,139 @@ import fcntl
 import os
 import socket
 import struct
-import time
 from binascii import a2b_base64, crc32
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
-from .kernel import bind_mount, read_file, write_file
+from .clock import Clock
+from .kernel import bind_anew, bind_mount, mount_tmpfs
 from .sockets import close_outside
 
 DIRECTORY = "/run/vertui"
+OWN = f"{DIRECTORY}/identity"
+GENERATION = f"{DIRECTORY}/generation"
 
-BOUND = {
+NAMES = {
     "machine_id": "/etc/machine-id",
     "boot_id": "/proc/sys/kernel/random/boot_id",
     "hostname": "/etc/hostname",
     "ssh_host_key": "/etc/ssh/ssh_host_ed25519_key",
     "ssh_public_key": "/etc/ssh/ssh_host_ed25519_key.pub",
 }
-"""Field of the request → the name its value appears under. Both ends must exist in the image."""
+"""Field of the request → the name its value appears under."""
 
+COPIES = {"machine_id": "/var/lib/dbus/machine-id"}
+"""Names that packages may copy a value to; where there is none, none is made."""
+
+PRIVATE = (f"{OWN}/ssh_host_key",)
+
+_MOST_BYTES = 64 * 1024
 _RNDADDENTROPY = 0x40085203
 _RNDRESEEDCRNG = 0x5207
 
 
-def assume(request: dict[str, Any]) -> dict[str, Any]:
+def assume(request: dict[str, Any], clock: Clock) -> dict[str, Any]:
     """Become the machine the request describes; returns what the guest now reads back. OSError on any failure."""
     _reseed(a2b_base64(request["seed"]))
-    time.clock_settime_ns(time.CLOCK_REALTIME, int(request["unix_time_ns"]))
+    told = clock.follow(int(request["unix_time_ns"]), exactly=True)
     socket.sethostname(request["hostname"])
-    _make_directory()
-    for field, name in BOUND.items():
-        _present(
-            name, f"{DIRECTORY}/identity/{field}", request[field] + "\n", private=field == "ssh_host_key"
-        )
-    closed = close_outside()
-    write_file(f"{DIRECTORY}/generation", f"{request['generation']}\n".encode())
-    return {"closed": closed, **_read_back()}
+    values = {field: f"{request[field]}\n" for field in NAMES}
+    _write_files({f"{OWN}/{field}": text for field, text in values.items()}, f"{request['generation']}\n")
+    for field, name in NAMES.items():
+        _present(name, f"{OWN}/{field}", values[field])
+    for field, name in COPIES.items():
+        if _read(name) is not None:
+            _present(name, f"{OWN}/{field}", values[field])
+    return {"closed": close_outside(), **told, **_read_back()}
 
 
-def _make_directory() -> None:
-    for path in (DIRECTORY, f"{DIRECTORY}/identity"):
-        if not os.access(path, os.F_OK):
-            os.mkdir(path)  # noqa: PTH102
+@cache
+def _random() -> int:
+    """The random device, opened once: the guest may do without its name later."""
+    return os.open("/dev/random", os.O_WRONLY | os.O_CLOEXEC)
 
 
 def _reseed(seed: bytes) -> None:
     """Credit the seed and have every CPU's generator start over from it (random(4))."""
-    fd = os.open("/dev/random", os.O_WRONLY)
+    fcntl.ioctl(_random(), _RNDADDENTROPY, struct.pack("ii", len(seed) * 8, len(seed)) + seed)
+    fcntl.ioctl(_random(), _RNDRESEEDCRNG)
+
+
+def _write_files(values: dict[str, str], generation: str) -> None:
+    """Write the files; where that cannot be done, as /run is full, read-only or not as it was, on a fresh tmpfs."""
+    files = values | {GENERATION: generation}
     try:
-        fcntl.ioctl(fd, _RNDADDENTROPY, struct.pack("ii", len(seed) * 8, len(seed)) + seed)
-        fcntl.ioctl(fd, _RNDRESEEDCRNG)
+        _write_all(files)
+    except OSError:
+        mount_tmpfs(DIRECTORY if os.path.isdir(DIRECTORY) else "/run")  # noqa: PTH112
+        _write_all(files)
+
+
+def _write_all(files: dict[str, str]) -> None:
+    os.makedirs(OWN, exist_ok=True)  # noqa: PTH103
+    for path, text in files.items():
+        _write(path, text, 0o600 if path in PRIVATE else 0o644)
+
+
+def _present(name: str, own: str, text: str) -> None:
+    """Let a name read as our file's text, if a file can be there at all."""
+    for way in (_leave, _link, bind_mount, bind_anew):
+        with suppress(OSError):
+            way(own, name)
+        if _read(name) == text:
+            return
+
+
+def _leave(own: str, name: str) -> None:
+    """Do nothing: nearly always the name leads to our file already."""
+
+
+def _link(target: str, name: str) -> None:
+    """Make a name a link, in place of whatever it is unless that is a directory."""
+    new = f"{name}.vertui"
+    with suppress(FileNotFoundError):
+        os.unlink(new)  # noqa: PTH108
+    os.symlink(target, new)  # noqa: PTH211
+    try:
+        os.rename(new, name)  # noqa: PTH104
+    except OSError:
+        os.unlink(new)  # noqa: PTH108
+        raise
+
+
+def _read(name: str) -> str | None:
+    """What a name reads as; None when it leads to no file. Never waits, whatever lies there."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(fd, _MOST_BYTES).decode(errors="replace")
+    except IsADirectoryError:
+        return None
     finally:
         os.close(fd)
 
 
-def _present(name: str, source: str, text: str, *, private: bool) -> None:
-    """Let `name` read as `text`."""
-    known = os.access(source, os.F_OK)
-    write_file(source, text.encode(), 0o600 if private else 0o644)
-    if not known:
-        bind_mount(source, name)
+def _write(path: str, text: str, mode: int = 0o644) -> None:
+    """Write a file of ours in place; OSError when something else lies there."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags, mode)
+    try:
+        os.fchmod(fd, mode)
+        if os.write(fd, text.encode()) != len(text.encode()):
+            raise OSError(f"{path} could not be written whole")
+    finally:
+        os.close(fd)
 
 
 def _read_back() -> dict[str, Any]:
-    """What programs see from now on; of the private key only a checksum leaves the guest."""
-    seen: dict[str, Any] = {field: read_file(name).decode().strip() for field, name in BOUND.items()}
-    seen["ssh_host_key"] = crc32(seen["ssh_host_key"].encode())
+    """What programs see from now on, None where there is no file; of the private key only a checksum leaves."""
+    texts = {field: _read(name) for field, name in NAMES.items()}
+    seen: dict[str, Any] = {field: text and text.strip() for field, text in texts.items()}
+    key = seen["ssh_host_key"]
+    seen["ssh_host_key"] = None if key is None else crc32(key.encode())
     seen["kernel_hostname"] = socket.gethostname()
-    seen["unix_time_ns"] = time.time_ns()
-    seen["generation"] = read_file(f"{DIRECTORY}/generation").decode().strip()
+    seen["generation"] = (_read(GENERATION) or "").strip()
     return seen

@@ -11,6 +11,7 @@ from typing import Any
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _MS_BIND = 4096
+_MNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432  # x86-64 and every architecture since they came
 _CLOEXEC = 1
@@ -21,6 +22,18 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 def bind_mount(source: str, target: str) -> None:
     """Bind a file over another name; OSError when either is missing."""
     _checked(_libc.mount(source.encode(), target.encode(), None, ctypes.c_ulong(_MS_BIND), None), target)
+
+
+def bind_anew(source: str, target: str) -> None:
+    """Bind a file over a name instead of what is mounted there: nothing can be mounted over a file that was removed."""
+    _libc.umount2(target.encode(), _MNT_DETACH)
+    bind_mount(source, target)
+
+
+def mount_tmpfs(target: str) -> None:
+    """Mount a small tmpfs; OSError when there is no such directory."""
+    options = b"size=1m,mode=755"
+    _checked(_libc.mount(b"tmpfs", target.encode(), b"tmpfs", ctypes.c_ulong(0), options), target)
 
 
 def open_filesystem(kind: str) -> int:

@@ -10,6 +10,7 @@ from . import identity, processes, wire
 from .attachment import Attachment
 from .bounded import Bounded, Late
 from .cgroup import WorkGroup
+from .clock import Clock
 from .command import Command
 from .disk import RootDisk
 from .freezer import FreezeFailed
@@ -40,6 +41,7 @@ class Server:
         self._work = work
         self._disk = RootDisk()
         self._bounded = Bounded()
+        self._clock = Clock()
         self._timers = Timers()
         self._line_timers = Timers()
         self._outer = Poller()
@@ -60,6 +62,7 @@ class Server:
             "freeze": self._freeze,
             "thaw": self._thaw,
             "identity": self._identity,
+            "clock": self._read_clock,
             "processes": self._processes,
             "stats": self._stats,
             "ping": self._ping,
@@ -261,13 +264,20 @@ class Server:
         return {}
 
     def _thaw(self, channel: int, request: Answer) -> Answer:
-        self._work.thaw()
-        return {}
+        """The clock is right before anybody can look at it; without a time in the request it stays as it is."""
+        told = request.get("unix_time_ns")
+        try:
+            return self._clock.read() if told is None else self._clock.follow(int(told))
+        finally:
+            self._work.thaw()
 
     def _identity(self, channel: int, request: Answer) -> Answer:
         for command in self._commands.values():
             command.forget_absent()
-        return identity.assume(request)
+        return identity.assume(request, self._clock)
+
+    def _read_clock(self, channel: int, request: Answer) -> Answer:
+        return self._clock.advance(int(request.get("advance_ns", 0)), int(request.get("origin_ns", 0)))
 
     def _processes(self, channel: int, request: Answer) -> Answer:
         return wire.bounded("processes", processes.processes(self._bounded))

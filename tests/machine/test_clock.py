@@ -1,0 +1,78 @@
+"""A guest's clock is the host's, whatever stopped the machine, unless somebody in the guest set one of their own."""
+
+import time
+
+from core.daemon.client import Client
+from core.daemon.start import ensure_daemon
+from core.home import Home
+from tests.conftest import full
+from tests.guests import Guest, eventually
+from tests.machine.test_restore import end_daemon
+
+TOLERANCE_S = 0.05
+STOPPED_S = 3.0
+COMMITS = 25 if full() else 8
+ASKED = 20  # a reading is as good as the answer was quick
+
+
+def distance(guest: Guest) -> float:
+    """How far a guest's clock is from ours at least, in seconds, as the quickest of some answers shows."""
+    least = float("inf")
+    for _ in range(ASKED):
+        before = time.time()
+        told = float(guest.text("bash -c 'echo $EPOCHREALTIME'"))
+        after = time.time()
+        least = min(least, max(before - told, told - after, 0.0))
+    return least
+
+
+def is_right(guest: Guest) -> bool:
+    """Soon, for a guest that was slow to answer: its clock is then set again."""
+    return eventually(lambda: distance(guest) <= TOLERANCE_S)
+
+
+def is_ahead(guest: Guest, by_s: float) -> bool:
+    """The same of one that somebody set."""
+    return eventually(lambda: abs(distance(guest) - by_s) <= TOLERANCE_S)
+
+
+def test_a_stopped_clock_is_set(main: Guest, client: Client, home: Home) -> None:
+    """By resume, by commits, by a fork of a commit, by a restore, by undo, and by a daemon that finds it paused."""
+    assert is_right(main)
+    client.pause("main")
+    time.sleep(STOPPED_S)
+    client.resume("main")
+    assert is_right(main)
+    for number in range(COMMITS):
+        main.text(f"echo {number} > /root/number")
+        client.commit("main", wait=False)
+    assert is_right(main)
+    client.pause("main")
+    end_daemon(home)
+    time.sleep(STOPPED_S)
+    ensure_daemon(home)
+    client.resume("main")
+    assert is_right(main)
+    client.fork(client.commit("main").commit.id, 1)
+    assert is_right(main.other("b1"))
+    client.restore("main", None)
+    assert is_right(main)
+    client.undo()
+    assert is_right(main)
+
+
+def test_a_clock_set_on_purpose_keeps_its_distance(main: Guest, client: Client) -> None:
+    """Forks and restored machines go on in that time; a second is taken for an error and goes."""
+    month = 30 * 86400.0
+    main.text("date -s '+30 days'")
+    client.pause("main")
+    time.sleep(STOPPED_S)
+    client.resume("main")
+    client.fork("main", 1)
+    assert is_ahead(main, month)
+    assert is_ahead(main.other("b1"), month)
+    client.restore("main", client.commit("main").commit.id)
+    assert is_ahead(main, month)
+    main.text("date -s '-30 days'; date -s '-1 second'")
+    client.commit("main")
+    assert is_right(main)

@@ -1,0 +1,48 @@
+"""The host's clock jumps: waited for without polling, and every guest's is set then."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from core.engine.clocks import follow
+from core.linux import clock_jumps
+
+ABSOLUTE_AND_CANCELLED_WHEN_SET = 0o3
+
+
+def test_the_kernel_is_asked_to_tell() -> None:
+    """By a timer that it cancels when the clock is set or has slept, and that is never due."""
+    descriptor = clock_jumps()
+    try:
+        facts = dict(
+            line.split(":", 1) for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+        )
+        assert int(facts["settime flags"], 8) == ABSOLUTE_AND_CANCELLED_WHEN_SET
+    finally:
+        os.close(descriptor)
+
+
+async def test_each_jump_sets_the_clocks_of_all_there_are_then() -> None:
+    """Stands in for the timer: what is readable once a jump."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+    guests = [_Guest("a", told), _Guest("b", told)]
+    jumps, jump = os.pipe2(os.O_NONBLOCK)
+    following = asyncio.create_task(follow(lambda: guests, jumps))
+    try:
+        for expected in (["a", "b"], ["a", "b", "c"]):
+            os.write(jump, bytes(8))
+            assert [await asyncio.wait_for(told.get(), 10) for _ in expected] == expected
+            guests.append(_Guest("c", told))
+        os.close(jump)
+        await asyncio.wait_for(following, 10)
+    finally:
+        os.close(jumps)
+    assert told.empty()
+
+
+class _Guest:
+    def __init__(self, name: str, told: "asyncio.Queue[str]") -> None:
+        self._name, self._told = name, told
+
+    def correct_clock(self) -> None:
+        self._told.put_nowait(self._name)
