@@ -12,7 +12,7 @@ from core.engine.hot import Shot
 from core.engine.live import Live
 from core.engine.operations import Record, operation, refuse
 from core.engine.stalls import ROOM_BYTES
-from core.engine.start import end, start_again
+from core.engine.start import end, set_paused, start_again
 from core.errors import Conflict, GuestFailed, VertuiError
 from core.model import BranchState, Commit, CommitState, Committed, MachineSpec
 from core.resume import nearest_kept, resumable
@@ -127,8 +127,7 @@ async def pause(engine: Engine, request_id: str, name: str) -> BranchRow:
     async with operation(engine, request_id, "pause", f"pause {row.name}") as record, live.lock:
         await live.pause()
         record.inverse = {"resume": [row.id]}
-        reason = "" if live.quiesced else "its processes could not be frozen"
-        return engine.set_branch(row.id, state=BranchState.PAUSED, reason=reason)
+        return set_paused(engine, live)
 
 
 async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:

@@ -10,7 +10,8 @@ from core.catalog import BranchRow
 from core.daemon.codec import decode
 from core.engine import capture, start
 from core.engine.context import Engine
-from core.errors import Conflict, NotFound, VertuiError
+from core.engine.exchange import exchange
+from core.errors import Conflict, NotFound
 from core.graph import Graph
 from core.model import BranchState, Commit
 
@@ -21,7 +22,9 @@ WITH_MACHINE = (BranchState.RUNNING, BranchState.PAUSED)
 class Change:
     """What to change; branches and commits by id. `trunk` is None for "as it is", "" for none at all.
 
-    `back` takes a branch's machine to a commit in place: same name, network and address.
+    `back` takes a branch's machine to a commit in place: same name, network and address. The branch then runs, or is
+    what `states` says (state, reason). `lead` gives branches that started from one commit another as their head: what
+    they have changed since counts as not committed, as it did before the first was made to keep it.
     """
 
     trunk: str | None = None
@@ -36,40 +39,72 @@ class Change:
     pause: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
     back: dict[str, str] = field(default_factory=dict)
+    states: dict[str, list[str]] = field(default_factory=dict)
+    lead: dict[str, str] = field(default_factory=dict)
 
 
-async def apply(engine: Engine, change: Change) -> Change:
-    """Make a change and return its inverse. Refused whole, with the reason, before anything is changed."""
+async def apply(engine: Engine, change: Change, *, again: bool = False) -> Change:
+    """Make a change and return its inverse. Refused whole, with the reason, before anything is changed.
+
+    `again` is for undo and redo: commits that keep what they end are nobody's work, and go into the trash.
+    """
     _check(engine, change)
+    change = replace(change, heads=_steps(engine, change))
+    heads = {branch: engine.catalog.branch(branch).head for branch in (*change.prune, *change.back)}
+    states = {branch: _state(engine, branch) for branch in change.back}
     await _commit_first(engine, change.prune)
     if change.prune:
         engine.reach("prune.committed")
-    back = {branch: await _take_back(engine, branch, commit) for branch, commit in change.back.items()}
+    back = {branch: await _take_back(engine, change, branch) for branch in change.back}
     with engine.catalog.transaction():
-        inverse = replace(_apply_rows(engine, change), back=back)
+        inverse = replace(_apply_rows(engine, change), back=back, states=states)
+        saved = back | {branch: engine.catalog.branch(branch).head for branch in change.prune}
+        inverse = replace(inverse, lead={b: head for b, head in heads.items() if head != saved[b]})
     await _end_pruned(engine, change.prune)
     if change.prune:
         engine.reach("prune.ended")
     await _start_restored(engine, change.restore)
+    with engine.catalog.transaction():
+        left = _lead(engine, change, list(back.values()) if again else [])
     for branch in change.pause:
         await engine.live[branch].pause()
-        engine.set_branch(branch, state=BranchState.PAUSED)
+        start.set_paused(engine, engine.live[branch])
     for branch in change.resume:
         await engine.live[branch].resume()
-        engine.set_branch(branch, state=BranchState.RUNNING)
+        engine.set_branch(branch, state=BranchState.RUNNING, reason="")
     _tell(engine, change)
-    return inverse
+    return replace(inverse, show=(*inverse.show, *left))
+
+
+def _state(engine: Engine, branch: str) -> list[str]:
+    row = engine.catalog.branch(branch)
+    return [row.state.value, row.reason]
+
+
+def _lead(engine: Engine, change: Change, saved: list[str]) -> list[str]:
+    """Give branches that are there again the heads they had; the commits put into the trash as nothing needs them:
+    of those they were started from, whoever made this change knows them, and `saved`, which nobody does.
+    """
+    left = [change.back.get(branch) or engine.catalog.branch(branch).head for branch in change.lead]
+    for branch, head in change.lead.items():
+        engine.catalog.change_branch(branch, head=head)
+    loose = {commit.id for commit in unreachable(engine)}
+    for commit in (*left, *saved):
+        if commit in loose:
+            engine.catalog.mark_commit(commit, time.time())
+    return [commit for commit in left if commit in loose]
 
 
 def _check(engine: Engine, change: Change) -> None:
     """Everything named must still be there, and every name needed free."""
     try:
         for branch in (
-            *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.back
+            *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.back, *change.lead
         ):  # fmt: skip
             engine.catalog.branch(branch)
         for commit in (
-            *change.hide, *change.show, *change.heads.values(), *change.tags, *change.back.values()
+            *change.hide, *change.show, *change.heads.values(), *change.tags, *change.back.values(),
+            *change.lead.values(),
         ):  # fmt: skip
             engine.catalog.commit(commit)
     except NotFound as error:
@@ -84,6 +119,21 @@ def _check(engine: Engine, change: Change) -> None:
             raise Conflict(f"branch {engine.catalog.branch(branch).name} has no machine any more")
 
 
+def _steps(engine: Engine, change: Change) -> dict[str, str]:
+    """The heads that move by the one commit that was made or taken back. A branch that was committed since by what
+    cannot be undone, such as its suspension, keeps its head: what it holds would be lost.
+    """
+    steps = {}
+    for branch, head in change.heads.items():
+        row = engine.catalog.branch(branch)
+        made = engine.catalog.commit(row.head), engine.catalog.commit(head)
+        if head == row.head or head in made[0].parents or row.head in made[1].parents:
+            steps[branch] = head
+        elif not (change.prune or change.restore):
+            raise Conflict(f"branch {row.name} was committed since: {row.head[:12]} would be lost")
+    return steps
+
+
 async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
     """Commit what is about to be pruned, so that nothing of it is lost; one failure prunes none."""
 
@@ -96,28 +146,32 @@ async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
     await _each(one(branch) for branch in branches)
 
 
-async def _take_back(engine: Engine, branch: str, commit: str) -> str:
+async def _take_back(engine: Engine, change: Change, branch: str) -> str:
     """Put a commit's state in place of a branch's machine; the commit that this machine was, or the head without one.
 
-    What cannot be started is refused before anything ends; if it fails later the branch goes on from what it was.
+    On failure the branch is what it was.
     """
-    await start.source_of(engine, commit).devices
-    live = engine.live.get(branch)
-    if live is not None:
+    commit, live = change.back[branch], engine.live.get(branch)
+    state, reason = change.states.get(branch, [BranchState.RUNNING.value, ""])
+    row, paused = engine.catalog.branch(branch), state == BranchState.PAUSED
+    if BranchState(state) in WITH_MACHINE and live is not None:
+        return (await exchange(engine, live, commit, paused=paused)).id
+    if BranchState(state) in WITH_MACHINE:
+        engine.catalog.change_branch(branch, head=commit)
+        try:
+            await start.start_again(engine, engine.catalog.branch(branch), paused=paused)
+        except BaseException:
+            engine.set_branch(branch, head=row.head)
+            raise
+        return row.head
+    if live is None:
+        saved = row.head
+    else:
         async with live.lock:
-            await capture.save(engine, live, "before restore")
-            engine.reach("restore.committed")
+            saved = (await capture.save(engine, live, "before restore")).id
             await start.end(engine, live)
-    before = engine.catalog.branch(branch).head
-    reason = "its machine ended to be restored"
-    engine.set_branch(branch, state=BranchState.STOPPED, reason=reason, machine=None, head=commit)
-    engine.reach("restore.ended")
-    try:
-        await start.start_again(engine, engine.catalog.branch(branch))
-    except VertuiError:
-        await start.start_again(engine, engine.catalog.change_branch(branch, head=before))
-        raise
-    return before
+    engine.set_branch(branch, state=BranchState(state), reason=reason, machine=None, head=commit)
+    return saved
 
 
 async def _each(work: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -211,7 +265,8 @@ async def _start_restored(engine: Engine, branches: tuple[str, ...]) -> None:
 
     async def one(row: BranchRow) -> None:
         engine.set_branch(row.id, state=BranchState.LOST, reason="its machine ended when it was pruned")
-        await start.start_again(engine, engine.catalog.branch(row.id))
+        again = engine.catalog.branch(row.id)
+        await start.start_again(engine, again, paused=row.state is BranchState.PAUSED)
 
     rows = [engine.catalog.branch(branch) for branch in branches]
     await _each(one(row) for row in rows if row.state in WITH_MACHINE)

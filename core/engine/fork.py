@@ -47,7 +47,7 @@ async def up(engine: Engine, request_id: str, image_name: str | None, name: str)
     """
     image = engine.image(image_name)
     _check_names(engine, [name])
-    await _check_room(engine, 1)
+    await check_room(engine, 1)
     async with operation(engine, request_id, "up", f"up {name} from image {image.name}") as record:
         source = start.source_of(engine, image.golden)
         row = _rows(engine, None, [name], source, image.golden, None)[0]
@@ -89,6 +89,7 @@ async def fork(
     found = engine.resolve(ref)
     names = _names(engine, found.branch, n, prefix)
     live = engine.live.get(engine.branch(found.branch).id) if found.branch else None
+    heads: dict[str, str] = {}
     summary, intent = f"fork {ref} into {names[0]}…{names[-1]}", {"names": names}
     async with AsyncExitStack() as stack:
         ready = await stack.enter_async_context(running(engine, found.commit, 0 if live else n, began))
@@ -96,12 +97,13 @@ async def fork(
             engine.check_there(engine.catalog.commit(found.commit))
             check_trusted(trusted(engine, found.commit) if trust else engine.catalog.commit(found.commit))
         if not ready:
-            await _check_room(engine, n, live)
+            await check_room(engine, n, live)
         record = await stack.enter_async_context(operation(engine, request_id, "fork", summary, intent))
         if live is not None:
             await engine.sealer.room(live)
             async with live.lock:
                 row = engine.catalog.branch(live.branch)
+                heads[row.id] = row.head
                 shot = await shoot(engine, live, row)
                 try:
                     with engine.needing(*shot.captured.needs):
@@ -118,7 +120,7 @@ async def fork(
         commit, children = made
         engine.members.last_fork = LastFork(live.branch if live else None, commit.id)
         ids = [row.id for row in (engine.catalog.named(child.name) for child in children) if row]
-        record.inverse = {"prune": ids}
+        record.inverse = {"prune": ids, "heads": heads}
     pause = (commit.pause_ms, commit.felt_pause_ms) if live else (0.0, 0.0)
     return Forked(commit, children, record.id, *pause)
 
@@ -371,7 +373,7 @@ def _check_names(engine: Engine, names: list[str]) -> list[str]:
     return names
 
 
-async def _check_room(engine: Engine, n: int, live: Live | None = None) -> None:
+async def check_room(engine: Engine, n: int, live: Live | None = None) -> None:
     """Refuse before anything starts what would not fit in memory."""
     free = int(available_bytes() * BUDGET_SHARE)
     each = CHILD_BYTES

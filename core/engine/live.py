@@ -141,7 +141,9 @@ class Live:
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()
         self._paused: contextlib.AsyncExitStack | None = None
-        self._frozen = False  # as far as this daemon did it, or a guest that has just begun to run was captured so
+        self._frozen = (
+            False  # as far as this daemon did it, or a guest that has just begun to run was captured so
+        )
         self._clock: asyncio.Task[None] | None = None
 
     async def agent(self) -> AgentClient:

@@ -13,7 +13,7 @@ from core.daemon.held import Holdings
 from core.engine.bases import base_of
 from core.engine.context import Engine
 from core.engine.live import Live
-from core.engine.start import end
+from core.engine.start import UNFROZEN, end
 from core.engine.warm import end_warm
 from core.errors import NoRoom, VertuiError
 from core.machine.arguments import TAP_FD
@@ -109,9 +109,11 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
     if stalled:
         engine.stalls.found(live)
     elif paused:
-        await live.found_paused(quiesced=not row.reason)
+        unfrozen = engine.catalog.setting(f"{UNFROZEN}{row.id}")
+        await live.found_paused(quiesced=unfrozen is None and not row.reason)
     else:
-        await (await live.connect()).thaw()
+        await live.connect()
+        await live.thaw()
         await asyncio.to_thread(network.set_link, True)
         if (
             row.state is not BranchState.RUNNING

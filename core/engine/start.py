@@ -20,6 +20,8 @@ from core.machine.memory import Pages, Table
 from core.model import BranchState, Image
 from core.store.protocol import Captured
 
+UNFROZEN = "unfrozen:"  # the catalog's setting of a branch, by its id, that was paused without a freeze
+
 
 @dataclass(frozen=True)
 class Source:
@@ -123,26 +125,38 @@ async def run(engine: Engine, live: Live) -> None:
 
 
 async def make_distinct(
-    engine: Engine, live: Live, row: BranchRow, committed: Awaitable[object] | None = None, *, quiesced: bool
+    engine: Engine,
+    live: Live,
+    row: BranchRow,
+    committed: Awaitable[object] | None = None,
+    *,
+    quiesced: bool,
+    paused: bool = False,
 ) -> None:
-    """Give a machine that runs an identity of its own, and let its guest's processes run and its link be up once that
-    is confirmed and its commit is there. On failure the machine is ended.
+    """Give a machine that runs an identity of its own, and let its guest's processes run, or be `paused`, and its link
+    be up once that is confirmed and its commit is there. On failure the machine is ended.
     """
     try:
-        await live.console.open(live.machine.console_socket)
-        async with engine.waking:
-            agent = await live.connect()
-            if not quiesced:
-                await _freeze_late(engine, row.name, agent)
-            await agent.identity(make_identity(row.name))
+        await take_identity(engine, live, row.name, quiesced=quiesced)
         engine.reach("wake.distinct")
         if committed is not None:
             await asyncio.shield(committed)
-        await asyncio.gather(agent.thaw(), asyncio.to_thread(live.network.set_link, True))
+        link = asyncio.to_thread(live.network.set_link, True)
+        await asyncio.gather(live.pause() if paused else live.thaw(), link)
     except BaseException:
         await end(engine, live)
         raise
-    engine.set_branch(row.id, state=BranchState.RUNNING, reason="", started=time.time())
+    settled(engine, live)
+
+
+async def take_identity(engine: Engine, live: Live, name: str, *, quiesced: bool) -> None:
+    """Freeze a guest's processes unless they are, and have it confirm that it is nobody else."""
+    await live.console.open(live.machine.console_socket)
+    async with engine.waking:
+        agent = await live.connect()
+        if not quiesced:
+            await _freeze_late(engine, name, agent)
+        await agent.identity(make_identity(name))
 
 
 async def _freeze_late(engine: Engine, name: str, agent: AgentClient) -> None:
@@ -153,8 +167,27 @@ async def _freeze_late(engine: Engine, name: str, agent: AgentClient) -> None:
         engine.publish("branch", name, f"{name} runs, and some of it ran before it was distinct: {error}")
 
 
-async def start_again(engine: Engine, row: BranchRow) -> BranchRow:
-    """Start a branch that has no machine from its head. On failure it stays as it was."""
+def settled(engine: Engine, live: Live) -> None:
+    """Write down that a branch has begun to run, or is paused before it did."""
+    if live.paused:
+        engine.catalog.change_branch(live.branch, started=time.time())
+        set_paused(engine, live)
+    else:
+        engine.set_branch(live.branch, state=BranchState.RUNNING, reason="", started=time.time())
+
+
+def set_paused(engine: Engine, live: Live) -> BranchRow:
+    """Write down that a branch is paused, and whether its processes are frozen: a later daemon cannot ask them."""
+    reason = "" if live.quiesced else "its processes could not be frozen"
+    with engine.catalog.transaction():
+        engine.catalog.set_setting(f"{UNFROZEN}{live.branch}", None if live.quiesced else "yes")
+        return engine.set_branch(live.branch, state=BranchState.PAUSED, reason=reason)
+
+
+async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -> BranchRow:
+    """Start a branch that has no machine from its head, `paused` before any of its processes runs. On failure it stays
+    as it was.
+    """
     source = source_of(engine, row.head)
     starting = engine.set_branch(
         row.id, state=BranchState.STARTING, reason="", machine=new_id(), base=source.base
@@ -162,7 +195,7 @@ async def start_again(engine: Engine, row: BranchRow) -> BranchRow:
     try:
         live = await load(engine, starting, source)
         await run(engine, live)
-        await make_distinct(engine, live, starting, quiesced=source.quiesced)
+        await make_distinct(engine, live, starting, quiesced=source.quiesced, paused=paused)
     except VertuiError:
         engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
         raise

@@ -35,6 +35,6 @@ async def _turn(
 ) -> Operation:
     summary = f"{verb} {row.id}: {row.summary}"
     async with engine.changing, operation(engine, request_id, verb, summary) as record:
-        inverse = await apply(engine, decode(Change, row.inverse))
+        inverse = await apply(engine, decode(Change, row.inverse), again=True)
         engine.catalog.change_operation(row.id, state=state, inverse=encode(inverse))
     return engine.catalog.operation(record.id).shown()
