@@ -10,7 +10,8 @@
     ├── Damaged                 exit 8   data on disk is not what was written; names the thing
     ├── MachineFailed           exit 9   QEMU ended, did not start, or refused a command
     ├── GuestFailed             exit 10  the agent did not answer, or refused
-    └── DaemonUnavailable       exit 11  the daemon cannot be started or reached
+    ├── DaemonUnavailable       exit 11  the daemon cannot be started or reached
+    └── Impostor                exit 12  a socket or directory that must be this user's is somebody else's
 
 Foreign exceptions (OSError, QMP, Netlink, sqlite3, zstd) are mapped to these once, where they enter.
 A message says what was wrong, which thing, and what to do, in one line.
@@ -89,6 +90,12 @@ class DaemonUnavailable(VertuiError):
     """The daemon cannot be started or reached."""
 
     exit_status = 11
+
+
+class Impostor(VertuiError):
+    """What must be this user's own is somebody else's: nothing was said to it."""
+
+    exit_status = 12
 
 
 def by_kind(kind: str, message: str) -> VertuiError:

@@ -6,11 +6,11 @@ $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/
 
 import hashlib
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import DaemonUnavailable, UsageError
+from core.errors import UsageError
+from core.sockets import check_way, make_private
 from core.store.files import disk_error
 
 LONGEST_SOCKET_PATH = 90  # AF_UNIX allows 107; the rest is room for a machine's names
@@ -37,6 +37,11 @@ class Home:
     def reserve(self) -> Path:
         """Room kept for the verbs that free some."""
         return self.root / "reserve"
+
+    @property
+    def holder_lock(self) -> Path:
+        """Held by the holder while it lives; its pid, and where its sockets lie."""
+        return self.root / "holder.lock"
 
     @property
     def images(self) -> Path:
@@ -87,6 +92,11 @@ class Home:
         """Create every directory, private to this user."""
         for path in (self.root, self.images, self.commits, self.layers, self.cache, self.log):
             _private(path)
+        self.make_runtime()
+        check_way(self.runtime)
+
+    def make_runtime(self) -> None:
+        """Create where sockets lie."""
         for path in (self.runtime, self.machines):
             _private(path)
 
@@ -128,13 +138,7 @@ def _runtime_parent() -> Path:
 
 
 def _private(path: Path) -> None:
-    """Make a directory 0700; one in a shared place that somebody else made is refused."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        facts = path.lstat()
+        make_private(path)
     except OSError as error:
         raise disk_error(error, path) from error
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
-        raise DaemonUnavailable(f"{path} belongs to somebody else: remove it or set VERTUI_HOME elsewhere")
-    if facts.st_mode & 0o077:
-        path.chmod(0o700)

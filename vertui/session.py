@@ -1,12 +1,13 @@
 """How a command reaches the daemon, and how a plan is shown, asked about and carried out."""
 
-import socket
 import sys
 
 from core.daemon.client import Client
 from core.errors import Conflict, VertuiError
 from core.home import Home, find_home
 from core.model import Plan
+from core.sockets import connect as connect_to
+from vertui.output import warn
 from vertui.text import printable, size
 
 
@@ -21,15 +22,18 @@ def revive(home: Home) -> None:
     """Start the daemon unless it listens."""
     if listens(home):
         return
-    from core.daemon.start import ensure_daemon  # asyncio and more: read verbs cannot afford it
+    from core.daemon.start import ensure_daemon  # read verbs seldom need it
 
-    ensure_daemon(home)
+    ensure_daemon(home, warn)
 
 
 def listens(home: Home) -> bool:
-    """Does a daemon accept connections?"""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(str(home.daemon_socket)) == 0
+    """Does a daemon of ours accept connections? Impostor when somebody else's does."""
+    try:
+        connect_to(home.daemon_socket).close()
+    except OSError:
+        return False
+    return True
 
 
 def settle(client: Client, plan: Plan, yes: bool, dry_run: bool) -> bool:

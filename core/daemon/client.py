@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from core.daemon.codec import decode
 from core.daemon.start import ensure_daemon
-from core.daemon.unix import UnixConnection
+from core.daemon.unix import UNTIL_DEATH, Patience, Silent, UnixConnection
 from core.errors import DaemonUnavailable, VertuiError, by_kind
 from core.home import Home, find_home
 from core.model import (
@@ -40,8 +40,12 @@ from core.model import (
     Tree,
 )
 from core.names import sendable
+from core.patience import patient
 
 T = TypeVar("T")
+AT_ONCE = Patience(deadline_s=patient(60.0))  # what only looks at what the daemon has at hand
+IDLE = Patience(quiet_s=patient(30.0))  # a screen on which nothing happens costs next to nothing
+MAYBE = "it may have been done all the same: `vertui log` tells"
 PIECE_BYTES = 256 * 1024  # of a long answer, read at a time
 JsonObject = dict[str, Any]
 
@@ -49,7 +53,8 @@ JsonObject = dict[str, Any]
 class Client:
     """What CLI and UI call. Methods block; each call uses a connection of its own, so threads may share a client.
 
-    A daemon that is not there is started, unless told otherwise.
+    A daemon that is not there is started, unless told otherwise. One that takes its time is waited for as long as it
+    lives; DaemonUnavailable says when it does not, and when it cannot be known whether what was asked was done.
     """
 
     def __init__(self, home: Home | None = None, *, starts: bool = True) -> None:
@@ -60,7 +65,7 @@ class Client:
 
     def tree(self) -> Tree:
         """Branches, commits, images and the trunk."""
-        return decode(Tree, self._get("/v1/tree"))
+        return decode(Tree, self._look("/v1/tree"))
 
     def log(self, limit: int = 50) -> list[Operation]:
         """The newest operations, newest first."""
@@ -84,7 +89,8 @@ class Client:
 
     def check_store(self, read_data_percent: float = 0.0) -> list[StoreProblem]:
         """Everything in the store that is not as it was written."""
-        return self._list(StoreProblem, f"/v1/store/check?read_data={read_data_percent}")
+        found = self._get(f"/v1/store/check?read_data={read_data_percent}")
+        return [decode(StoreProblem, problem) for problem in found]
 
     def plan_gc(self) -> Plan:
         """What `gc` would free now."""
@@ -104,7 +110,7 @@ class Client:
 
     def status(self) -> DaemonStatus:
         """The daemon's own facts."""
-        return decode(DaemonStatus, self._get("/v1/status"))
+        return decode(DaemonStatus, self._look("/v1/status"))
 
     def diff(self, a: str, b: str = "", **asked: Any) -> JsonObject:
         """What changed from REF a to REF b, or `x...y` for both: {"a", "b", "entries", "counts", "fallbacks",
@@ -282,28 +288,42 @@ class Client:
     def _get(self, path: str) -> Any:
         return json.loads(self._ask("GET", path))
 
+    def _look(self, path: str) -> Any:
+        """What must not take long."""
+        return json.loads(self._ask("GET", path, patience=AT_ONCE))
+
     def _list(self, cls: type[T], path: str) -> list[T]:
-        return [decode(cls, item) for item in self._get(path)]
+        return [decode(cls, item) for item in self._look(path)]
 
     def _post(self, path: str, body: JsonObject) -> Any:
         headers = {"Content-Type": "application/json", "Request-Id": uuid.uuid4().hex}
         return json.loads(self._ask("POST", path, json.dumps(body, ensure_ascii=False).encode(), headers))
 
     def _ask(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        patience: Patience = UNTIL_DEATH,
     ) -> bytes:
         """An answer, also when the daemon dies meanwhile: its successor is asked again under the same request id."""
         try:
-            return self._raw(method, path, body, headers)
-        except DaemonUnavailable:
+            return self._raw(method, path, body, headers, patience)
+        except Silent:
+            raise
+        except DaemonUnavailable as lost:
             if not self._starts:
                 raise
-            ensure_daemon(self.home)
-            return self._raw(method, path, body, headers)
+            try:
+                ensure_daemon(self.home)
+            except DaemonUnavailable as error:
+                raise DaemonUnavailable(f"{error}; {MAYBE}" if MAYBE in str(lost) else str(error)) from error
+            return self._raw(method, path, body, headers, patience)
 
     def _pieces(self, path: str) -> Iterator[bytes]:
         """A long answer as it comes. A refusal is raised at once, not with the first piece."""
-        connection = UnixConnection(self.home.daemon_socket)
+        connection = UnixConnection(self.home)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -323,14 +343,15 @@ class Client:
         path: str,
         body: bytes | Iterable[bytes] | None = None,
         headers: dict[str, str] | None = None,
+        patience: Patience = UNTIL_DEATH,
     ) -> bytes:
-        connection = UnixConnection(self.home.daemon_socket)
+        connection = UnixConnection(self.home, patience)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             data = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise DaemonUnavailable("the daemon does not answer: run `vertui daemon status`") from error
+        except (OSError, http.client.HTTPException, Silent) as error:
+            raise _unanswered(error, asked=method == "POST" and connection.sock is not None) from error
         finally:
             connection.close()
         if response.status >= 400:
@@ -342,7 +363,7 @@ class EventStream:
     """Events as they happen, until `close`; DaemonUnavailable when the daemon goes away."""
 
     def __init__(self, home: Home) -> None:
-        self._connection = UnixConnection(home.daemon_socket)
+        self._connection = UnixConnection(home, IDLE)
         self._closed = False
         try:
             self._connection.request("GET", "/v1/events")
@@ -356,7 +377,7 @@ class EventStream:
         try:
             while line := self._response.readline():
                 yield decode(Event, json.loads(line))
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException, Silent) as error:
             if not self._closed:
                 raise DaemonUnavailable("the daemon went away") from error
         finally:
@@ -392,6 +413,13 @@ def _sent(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_sent(item) for item in value]
     return sendable(value) if isinstance(value, str) else int(value) if isinstance(value, bool) else value
+
+
+def _unanswered(error: Exception, *, asked: bool) -> DaemonUnavailable:
+    """Why there is no answer; and when a change was asked for, that it may have happened."""
+    silent = isinstance(error, Silent)
+    what = str(error) if silent else "the daemon does not answer: run `vertui daemon status`"
+    return (Silent if silent else DaemonUnavailable)(f"{what}; {MAYBE}" if asked else what)
 
 
 def _failure(data: bytes) -> Exception:

@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -15,6 +16,9 @@ from core.daemon.holder import LARGEST_MESSAGE, MOST_DESCRIPTORS
 from core.daemon.unix import connect_holder
 from core.errors import DaemonUnavailable, MachineFailed
 from core.home import Home
+from core.patience import patient
+
+ANSWER_S = patient(60.0)  # the holder answers at once, unless somebody stopped it
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Held:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._socket = connect_holder(home)
+        self._socket = connect_holder(home, ANSWER_S)
         self._lock = threading.Lock()
         self._watch: socket.socket | None = None
 
@@ -87,7 +91,7 @@ class Held:
 
     def watch(self, on_exit: Callable[[str, int], None]) -> None:
         """Call `on_exit(key, status)` on the running event loop for each child that ends from now on."""
-        self._watch = connect_holder(self._home)
+        self._watch = connect_holder(self._home, ANSWER_S)
         self._watch.sendall(json.dumps({"do": "watch"}).encode())
         self._watch.setblocking(False)
         watch = self._watch
@@ -120,10 +124,28 @@ class Held:
         )
         try:
             with self._lock:
-                self._socket.sendmsg([json.dumps(request).encode()], rights)
-                data, received, _, _ = socket.recv_fds(self._socket, LARGEST_MESSAGE, MOST_DESCRIPTORS)
+                data, received = self._exchange(json.dumps(request).encode(), rights)
+        except TimeoutError as error:
+            raise DaemonUnavailable(
+                f"the holder does not answer within {ANSWER_S:.0f} s: is it stopped?"
+            ) from error
         except OSError as error:
             raise DaemonUnavailable(f"the holder went away: {error.strerror}") from error
         for descriptor in received:
             os.set_inheritable(descriptor, False)
         return json.loads(data), received
+
+    def _exchange(
+        self, request: bytes, rights: list[tuple[int, int, "array.array[int]"]]
+    ) -> tuple[bytes, list[int]]:
+        """A message there and one back. A late answer must not be taken for the next one's: its connection goes."""
+        try:
+            self._socket.sendmsg([request], rights)
+            data, received, _, _ = socket.recv_fds(self._socket, LARGEST_MESSAGE, MOST_DESCRIPTORS)
+        except TimeoutError:
+            self._socket.close()
+            self._socket = connect_holder(self._home, ANSWER_S)
+            raise
+        if not data:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        return data, received

@@ -12,16 +12,20 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
     list                      {"children": {key: pid}, "kept": [key], "exits": {key: status}, "pid"}
     watch                     this connection is told {"exit": key, "status"} from now on
     daemon / rest             start the daemon now / do not start it again when it ends
-    state                     {"daemon": pid or null, "resting"}: one that dies thrice at once is left to rest
+    state                     {"daemon": pid or null, "told", "beats", "resting", "log_from"}: what it does, and
+                              where in its log its lines begin; one that dies thrice at once is left to rest
+    leave                     end, unless there is a daemon or a machine: what did not come up is not left behind
     end                       end every child, then the holder
 
-Children die with the holder (PR_SET_PDEATHSIG). Exits nobody watched are kept until `list` tells them.
+Children die with the holder (PR_SET_PDEATHSIG). Exits nobody watched are kept until `list` tells them. A daemon that
+stands still is replaced (`core.daemon.warden`), and a socket that somebody removed is made again.
 """
 
 import array
 import contextlib
 import fcntl
 import json
+import math
 import os
 import selectors
 import shutil
@@ -29,22 +33,29 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core import linux
 from core.daemon import porter
+from core.daemon.limits import raise_limits
+from core.daemon.pulse import LOOK_S
 from core.daemon.spawn import null, spawn
+from core.daemon.warden import KEY as DAEMON
+from core.daemon.warden import Warden
+from core.errors import VertuiError
 from core.home import Home, find_home
+from core.sockets import Listener, peer_of
 from core.store.views import mount
 from core.store.views.nursery import ask
 
 LARGEST_MESSAGE = 128 * 1024
 MOST_DESCRIPTORS = 16
-QUICK_DEATH_S = 3.0  # a daemon that ends sooner did not come up
-MOST_QUICK_DEATHS = 3  # in a row, before it is left to rest until a client asks again
-DAEMON = "daemon"
+BACKLOG = 16
+MOST_PEERS = 128  # connections: a client that opens more and more must not take every descriptor
+WORK = ("machine:", "hot:")  # what children and descriptors are called that somebody would miss
 PAUSE_S = 0.25  # after a service that ended by itself: it may never come up, and trying must not cost a core
 
 
@@ -69,38 +80,60 @@ class Holder:
         self.services: dict[str, Service] = {}
         self.due: dict[str, float] = {}  # when services that ended are to be started again, by time.monotonic
         self.watchers: set[socket.socket] = set()
-        self.resting = False
         self.ending = False
-        self.daemon_started = 0.0
-        self.quick_deaths = 0
+        self.looked = time.monotonic()
         self.selector = selectors.DefaultSelector()
+        self.warden = Warden(home, self._spawn, self.selector)
+        self.listener = Listener(home.holder_socket, socket.SOCK_SEQPACKET, BACKLOG)
 
-    def listen(self) -> socket.socket:
-        """The socket requests come by."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.home.holder_socket.unlink(missing_ok=True)
-        listener.bind(str(self.home.holder_socket))
-        listener.listen(16)
-        return listener
-
-    def run(self, listener: socket.socket) -> None:
+    def run(self) -> None:
         """Serve until `end`."""
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "ending", True))
-        self.selector.register(listener, selectors.EVENT_READ)
+        self.selector.register(self.listener.socket, selectors.EVENT_READ)
         self.selector.register(wake_read, selectors.EVENT_READ)
         while not self.ending:
-            for key, _ in self.selector.select(self._start_due()):
-                if key.fileobj is listener:
-                    self.selector.register(listener.accept()[0], selectors.EVENT_READ)
+            for key, _ in self.selector.select(min(self._start_due(), self._look())):
+                if key.fileobj is self.listener.socket:
+                    self._accept()
                 elif key.fileobj == wake_read:
                     os.read(wake_read, 4096)
                     self._reap()
                 elif isinstance(key.fileobj, socket.socket):
                     self._serve(key.fileobj)
+                else:
+                    self.warden.hear()
         self._end()
+
+    def _accept(self) -> None:
+        """Take a client of our own user; what it is sent it has to read, or it is dropped."""
+        try:
+            peer = self.listener.socket.accept()[0]
+        except OSError:  # no descriptor is left: there will be
+            time.sleep(PAUSE_S)
+            return
+        if peer_of(peer).uid != os.getuid() or len(self.selector.get_map()) > MOST_PEERS:
+            peer.close()
+            return
+        peer.setblocking(False)
+        self.selector.register(peer, selectors.EVENT_READ)
+
+    def _look(self) -> float:
+        """Look after what nobody tells of: the daemon's pulse, and our own socket; when to look again, in seconds."""
+        left_s = self.looked + LOOK_S - time.monotonic()
+        if left_s > 0:
+            return left_s
+        self.looked = time.monotonic()
+        self.warden.look()
+        if self.listener.is_gone():
+            with contextlib.suppress(OSError, VertuiError):
+                self.selector.unregister(self.listener.socket)
+                self.listener.renew()
+                self.home.make_runtime()
+            self.selector.register(self.listener.socket, selectors.EVENT_READ)
+        return LOOK_S
 
     def _serve(self, peer: socket.socket) -> None:
         try:
@@ -111,9 +144,11 @@ class Holder:
             self._forget(peer)
             return
         answer, passed = self._answer(peer, data, descriptors)
-        with contextlib.suppress(OSError):
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))] if passed else []
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))] if passed else []
+        try:
             peer.sendmsg([json.dumps(answer).encode()], rights)
+        except OSError:
+            self._forget(peer)
 
     def _answer(self, peer: socket.socket, data: bytes, fds: list[int]) -> tuple[dict[str, Any], list[int]]:
         try:
@@ -150,18 +185,18 @@ class Holder:
         elif do == "watch":
             self.watchers.add(peer)
         elif do == "daemon":
-            self.resting = False
-            self.quick_deaths = 0
-            self._start_daemon()
+            self.warden.ask()
         elif do == "rest":
-            self.resting = True
+            self.warden.resting = True
         elif do == "state":
-            return {"daemon": self.children.get(DAEMON), "resting": self.resting}
+            return self.warden.state()
+        elif do == "leave" and self.warden.daemon is None:
+            self.ending = not any(name.startswith(WORK) for name in (*self.children, *self.kept))
         elif do == "end":
             self.ending = True
         return {}
 
-    def _spawn(self, key: str, argv: list[str], log: str, descriptors: list[int], from_: str = "") -> int:
+    def _spawn(self, key: str, argv: list[str], log: str, descriptors: Sequence[int], from_: str = "") -> int:
         if key in self.children:
             raise ValueError(f"{key} runs already")
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -183,7 +218,7 @@ class Holder:
         descriptors = [self.kept[name] for name in service.kept]
         return self._spawn(key, service.argv, service.log, descriptors, service.nursery)
 
-    def _start_due(self) -> float | None:
+    def _start_due(self) -> float:
         """Start the services whose time has come; in how many seconds the next one's has."""
         for key, at in list(self.due.items()):
             if at <= time.monotonic():
@@ -191,7 +226,7 @@ class Holder:
                     self._start(key)
                 except (OSError, KeyError):
                     self.due[key] = time.monotonic() + PAUSE_S
-        return max(0.0, min(self.due.values()) - time.monotonic()) if self.due else None
+        return max(0.0, min(self.due.values(), default=math.inf) - time.monotonic())
 
     def _forked(self, nursery: str, descriptors: list[int]) -> int | None:
         if nursery not in self.kept:
@@ -199,27 +234,17 @@ class Holder:
         with socket.socket(fileno=os.dup(self.kept[nursery])) as asked:
             return ask(asked, descriptors)
 
-    def _start_daemon(self) -> None:
-        if DAEMON not in self.children:
-            argv = [sys.executable, "-m", "core.daemon.server", str(self.home.root)]
-            self._spawn(DAEMON, argv, str(self.home.log / "daemon.log"), [])
-            self.daemon_started = time.monotonic()
-
     def _reap(self) -> None:
         for key, pid in list(self.children.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self.children[key]
                 self._ended(key, os.waitstatus_to_exitcode(status))
-        if DAEMON not in self.children and not self.resting:
-            quick = time.monotonic() - self.daemon_started < QUICK_DEATH_S
-            self.quick_deaths = self.quick_deaths + 1 if quick else 0
-            self.resting = self.quick_deaths >= MOST_QUICK_DEATHS
-            if not self.resting:
-                self._start_daemon()
 
     def _ended(self, key: str, status: int) -> None:
         """Account for a child that is no more."""
+        if key == DAEMON:
+            self.warden.ended()
         if key in self.services:
             self.due[key] = time.monotonic() + (0 if status == -signal.SIGKILL else PAUSE_S)
         if not self.watchers:
@@ -259,27 +284,44 @@ def enter_namespaces() -> None:
             Path(f"/proc/self/{name}").write_text(line)
 
 
+def _locked(home: Home) -> int:
+    """Be the one holder of a home, wherever its sockets lie; BlockingIOError when another is. The lock to write into.
+
+    The runtime directory is locked, too: what tidies up old files leaves it alone then (systemd's tmpfiles.d(5)).
+    """
+    locks = [home.runtime / "holder.lock", home.holder_lock]
+    files = [os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600) for path in locks]
+    for file in files:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(os.open(home.runtime, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    os.ftruncate(files[1], 0)
+    return files[1]
+
+
 def main() -> None:
     """`python -m core.daemon.holder HOME`: serve; ends quietly when another holder serves this home."""
     os.umask(0o077)
     home = find_home(sys.argv[1])
-    home.make()
-    lock = os.open(home.runtime / "holder.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise_limits()
+        home.make()
+        lock = _locked(home)
+        holder = Holder(home)
     except BlockingIOError:
         return
-    holder = Holder(home)
-    listener = holder.listen()
+    except (VertuiError, OSError) as error:
+        sys.exit(str(error))
     if os.fork():
         os._exit(0)  # whoever started us goes on: we listen
     os.setsid()
     os.chdir(home.root)  # machines name their files from here; and nobody's directory is kept busy
+    os.pwrite(lock, f"{os.getpid()}\n{home.runtime}\n".encode(), 0)
+    holder.listener.socket.listen(BACKLOG)  # once more: whoever connects is told our pid, not our parent's
     holder.children[porter.KEY], jobs = porter.start()
     holder.kept[porter.KEY] = jobs.detach()
     enter_namespaces()
     linux.refuse_huge_pages()
-    holder.run(listener)
+    holder.run()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import fcntl
 import gc
 import os
@@ -16,6 +17,7 @@ from core.daemon.api import make_app
 from core.daemon.held import Held
 from core.daemon.log import Log, shorten
 from core.daemon.peers import Config, OwnUserProtocol, Server
+from core.daemon.pulse import DUMP, Pulse
 from core.daemon.sockets import add_streams
 from core.engine import clocks, handover, settings
 from core.engine.context import Engine
@@ -30,6 +32,7 @@ from core.errors import VertuiError
 from core.home import Home, find_home
 from core.machine.qemu import QemuHypervisor
 from core.network import HubNetwork
+from core.sockets import Listener
 from core.store.files import disk_error, file_bytes
 from core.store.layout import Layout
 from core.store.packs import PackStore
@@ -37,6 +40,7 @@ from core.store.room import Reserve
 from core.store.views.keeper import Views
 
 EXPIRE_EVERY_S = 3600.0
+BACKLOG = 128
 
 
 def make_engine(home: Home, reserve: Reserve) -> Engine:
@@ -52,8 +56,9 @@ def make_engine(home: Home, reserve: Reserve) -> Engine:
     return engine
 
 
-async def serve(home: Home) -> None:
+async def serve(home: Home, pulse: Pulse) -> None:
     """Recover, then serve until told to stop. The socket appears only once everything was accounted for."""
+    pulse.tell("opening the store")
     reserve = Reserve(home.reserve, lambda: 2 * file_bytes(Layout(home.root).index))
     with (
         reserve.lent()
@@ -62,7 +67,7 @@ async def serve(home: Home) -> None:
         _find_again(engine)
         settings.use(engine)
         watch(engine)
-        await recover(engine)
+        await recover(engine, pulse.tell)
     app = make_app(engine)
     add_streams(app, engine)
     config = Config(
@@ -71,14 +76,22 @@ async def serve(home: Home) -> None:
     )  # fmt: skip
     server = Server(config)
     _add_stop(app, engine, server)
-    listener = _listen(home)
-    work = (_tidy(engine), handover.watch(engine), clocks.watch(engine))
+    listener = Listener(home.daemon_socket, socket.SOCK_STREAM, BACKLOG)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def look_after_socket() -> None:
+        if listener.is_gone():
+            task = asyncio.create_task(_listen_again(engine, server, listener))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    work = (_tidy(engine), handover.watch(engine), clocks.watch(engine), pulse.beat(look_after_socket))
     background = [asyncio.create_task(each) for each in work]
     pool = Pool(engine)
     pool.start()
     _spare_collections()
     try:
-        await server.serve([listener])
+        await server.serve([listener.socket])
     finally:
         for task in background:
             task.cancel()
@@ -128,13 +141,13 @@ async def _tidy(engine: Engine) -> None:
         await asyncio.sleep(EXPIRE_EVERY_S)
 
 
-def _listen(home: Home) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    home.daemon_socket.unlink(missing_ok=True)
-    listener.bind(str(home.daemon_socket))
-    home.daemon_socket.chmod(0o600)
-    listener.listen(128)
-    return listener
+async def _listen_again(engine: Engine, server: Server, listener: Listener) -> None:
+    """Be reached again after somebody removed our socket. Machines go on; theirs went, too, if all did."""
+    with contextlib.suppress(OSError, VertuiError):
+        listener.renew()
+        await server.startup([listener.socket])
+        what = f"sockets of this home were removed from {engine.home.runtime}"
+        note(engine, "daemon", f"{what}: `daemon stop --all`, then `resume`, gives machines new ones")
 
 
 @contextlib.contextmanager
@@ -151,12 +164,16 @@ def _locked(home: Home) -> Iterator[None]:
 
 
 def main() -> None:
-    """`python -m core.daemon.server HOME`; a reason it cannot start is its last line of output."""
-    home = find_home(sys.argv[1])
+    """`python -m core.daemon.server HOME [PULSE]`; a reason it cannot start is its last line of output.
+
+    The signal DUMP lets it write where it stands, and go on.
+    """
+    faulthandler.register(DUMP, all_threads=True)
+    home, pulse = find_home(sys.argv[1]), Pulse(int(sys.argv[2]) if sys.argv[2:] else None)
     sys.stdout = sys.stderr = Log(2)
     try:
         with _locked(home):
-            asyncio.run(serve(home))
+            asyncio.run(serve(home, pulse))
     except VertuiError as error:
         sys.exit(str(error))
     except OSError as error:

@@ -1,98 +1,153 @@
 """Start the daemon when it is first needed, and end everything when asked."""
 
-import json
+import contextlib
 import os
 import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from core.daemon.environment import private, settled
-from core.daemon.unix import UnixConnection, connect_holder
+from core.daemon.unix import ask_holder, lives
 from core.errors import DaemonUnavailable, VertuiError
 from core.home import Home
 from core.patience import patient
+from core.store.files import disk_error
 
-START_DEADLINE_S = patient(20.0)  # imports and adoption of 100 machines on a busy two-core host
+HOLDER_DEADLINE_S = patient(30.0)  # to start it, or for one that lost its socket to notice
+STILL_S = patient(
+    60.0
+)  # without a sign of life from a daemon that starts; however long it takes, it gives some
 END_DEADLINE_S = patient(20.0)
+SAY_EVERY_S = 5.0
+
+Tell = Callable[[str], None]
 
 
-def ensure_daemon(home: Home) -> None:
-    """Return once the API answers, starting holder and daemon if need be; DaemonUnavailable says why not."""
-    if answers(home):
+def ensure_daemon(home: Home, tell: Tell | None = None) -> None:
+    """Return once the API answers, starting holder and daemon if need be; DaemonUnavailable says why not.
+
+    A daemon that starts is waited for as long as it gets on; `tell` hears now and then how far it is.
+    """
+    if lives(home):
         return
     home.make()
-    deadline = time.monotonic() + START_DEADLINE_S
-    while _ask_holder(home, "daemon") is None:
-        _start_holder(home)
-        if time.monotonic() > deadline:
-            raise _failed(home, "holder.log")
-    while not answers(home):
-        if time.monotonic() > deadline or (_ask_holder(home, "state") or {}).get("resting"):
-            raise _failed(home, "daemon.log")
+    _ensure_holder(home)
+    began = said = moved = time.monotonic()
+    known: object = None
+    while not lives(home):
+        state = ask_holder(home, "state")
+        if state is None or state["resting"]:
+            raise _failed(home, "daemon.log", (state or {}).get("log_from", 0))
+        now = time.monotonic()
+        if (signs := _signs(state)) != known:
+            known, moved = signs, now
+        if now - moved > STILL_S:
+            raise DaemonUnavailable(
+                f"the daemon {_doing(state)}, and gave no sign of life for {STILL_S:.0f} s"
+            )
+        if tell and now - said > SAY_EVERY_S:
+            said = now
+            tell(f"the daemon {_doing(state)}: {now - began:.0f} s so far")
         time.sleep(0.02)
-
-
-def answers(home: Home) -> bool:
-    """Does the daemon answer now?"""
-    connection = UnixConnection(home.daemon_socket, timeout_s=5.0)
-    try:
-        connection.request("GET", "/v1/alive")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 def holder_runs(home: Home) -> bool:
     """Is there anything of this home to end?"""
-    return _ask_holder(home, "state") is not None
+    return ask_holder(home, "state") is not None
 
 
 def end_all(home: Home) -> bool:
     """End the holder and with it every process of this home, and wait for it; False when nothing ran."""
-    holdings = _ask_holder(home, "list")
+    holdings = ask_holder(home, "list")
     if holdings is None:
         return False
     process = os.pidfd_open(int(holdings["pid"]))
     try:
-        _ask_holder(home, "end")
-        select.select([process], [], [], END_DEADLINE_S)
+        ask_holder(home, "end")
+        if not select.select([process], [], [], END_DEADLINE_S)[0]:
+            pid = holdings["pid"]
+            raise DaemonUnavailable(
+                f"the holder (pid {pid}) does not end within {END_DEADLINE_S:.0f} s: `kill -KILL {pid}` ends it"
+            )
     finally:
         os.close(process)
     return True
 
 
-def _ask_holder(home: Home, do: str) -> dict[str, Any] | None:
-    """The holder's answer; None when there is no holder."""
-    try:
-        with connect_holder(home) as holder:
-            holder.sendall(json.dumps({"do": do}).encode())
-            answer: dict[str, Any] = json.loads(holder.recv(65536))
-            return answer
-    except (OSError, ValueError):
-        return None
+def _ensure_holder(home: Home) -> None:
+    """Have a holder that was asked for a daemon."""
+    deadline = time.monotonic() + HOLDER_DEADLINE_S
+    while (answer := ask_holder(home, "daemon")) is None:
+        if time.monotonic() > deadline:
+            raise DaemonUnavailable(_elsewhere(home))
+        _start_holder(home)
+    if "error" in answer:
+        raise DaemonUnavailable(f"the daemon cannot be started: {answer['error']}")
 
 
 def _start_holder(home: Home) -> None:
     """Start the holder; it leaves this process's session by itself once it listens."""
-    with open(home.log / "holder.log", "ab", opener=private) as log:
-        started = subprocess.run(
-            [sys.executable, "-m", "core.daemon.holder", str(home.root)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            check=False,
-            env=settled(home.root),
-        )
+    log = home.log / "holder.log"
+    try:
+        with open(log, "ab", opener=private) as output:
+            begins = output.tell()
+            started = subprocess.run(
+                [sys.executable, "-m", "core.daemon.holder", str(home.root)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                timeout=HOLDER_DEADLINE_S,
+                env=settled(home.root),
+            )
+    except subprocess.TimeoutExpired as error:
+        raise DaemonUnavailable(
+            f"the holder does not start within {HOLDER_DEADLINE_S:.0f} s: see {log}"
+        ) from error
+    except BlockingIOError as error:
+        raise DaemonUnavailable(f"no process can be started: {error.strerror} (`ulimit -u`)") from error
+    except OSError as error:
+        raise disk_error(error, log) from error
     if started.returncode:
-        raise _failed(home, "holder.log")
+        raise _failed(home, log.name, begins)
 
 
-def _failed(home: Home, log: str) -> VertuiError:
-    """The last line of a log is the reason; what cannot be shown is named."""
-    lines = (home.log / log).read_text(errors="replace").split("\n") if (home.log / log).exists() else []
+def _signs(state: dict[str, Any]) -> object:
+    """What changes while a daemon gets on: who it is, what it tells, and the processor time it has had."""
+    times: list[str] = []
+    with contextlib.suppress(OSError):
+        times = Path(f"/proc/{state['daemon']}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return state["daemon"], state.get("told"), state.get("beats"), times
+
+
+def _doing(state: dict[str, Any]) -> str:
+    return f"(pid {state['daemon']}) is {state.get('told') or 'starting'}"
+
+
+def _failed(home: Home, name: str, begins: int) -> VertuiError:
+    """The last line a start wrote into a log is the reason. A holder that holds nothing is not left behind: it would
+    start the next daemon with what this one lacked.
+    """
+    log = home.log / name
+    lines: list[str] = []
+    with contextlib.suppress(OSError), log.open("rb") as file:
+        file.seek(begins)
+        lines = file.read().decode(errors="replace").split("\n")
     reason = next((line.strip() for line in reversed(lines) if line.strip()), "no reason was logged")
-    return DaemonUnavailable(f"the daemon does not start: {reason[:200]} (see {log} in {home.log})")
+    with contextlib.suppress(VertuiError):
+        ask_holder(home, "leave")
+    return DaemonUnavailable(f"the daemon does not start: {reason[:200]} (see {log})")
+
+
+def _elsewhere(home: Home) -> str:
+    """Why a holder that holds the lock is not reached."""
+    with contextlib.suppress(OSError, ValueError):
+        pid, runtime = home.holder_lock.read_text().split("\n")[:2]
+        if runtime != str(home.runtime):
+            return f"this home is at work with its sockets in {runtime}: set XDG_RUNTIME_DIR as it was then"
+        return f"the holder (pid {int(pid)}) does not listen: `kill -CONT {pid}` if somebody stopped it"
+    return f"the holder cannot be reached: see {home.log / 'holder.log'}"

@@ -5,7 +5,6 @@ What `send` takes goes before the data that `source` offers, so a signal waits f
 
 import os
 import select
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +16,8 @@ from websockets.exceptions import WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
+
+from core.sockets import connect
 
 READ_BYTES = 128 * 1024
 HANDSHAKE_S = 60.0  # a daemon that serves others first; it never takes seconds for this itself
@@ -47,7 +48,7 @@ class WebSocket(threading.Thread):
         self._pending = b""
         self._closing = self._over = False
         self._protocol = ClientProtocol(parse_uri(f"ws://vertui{resource}"), max_size=None)
-        self._socket = _connect(path)
+        self._socket = connect(path, timeout_s=HANDSHAKE_S)
         try:
             self._greet()
         except BaseException:
@@ -154,17 +155,6 @@ class WebSocket(threading.Thread):
                 self._over = True
                 os.close(self._wake)
                 self._socket.close()
-
-
-def _connect(path: Path) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(HANDSHAKE_S)
-        connection.connect(str(path))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 __all__ = ["WebSocket", "WebSocketException"]

@@ -95,7 +95,7 @@ async def _beside(engine: Engine, live: Live, row: BranchRow, source: Source) ->
     link is down. It ends unless it becomes the branch's.
     """
     layer = new_id()
-    with engine.needing(layer, *source.layers):
+    with engine.needing(layer, *source.needs):
         fresh: Live | None = None
         try:
             machine = await _started(engine, live, source, layer)

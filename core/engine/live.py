@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.async_sockets import open_line
 from core.errors import Conflict, GuestFailed, MachineFailed
 from core.guest.client import AgentClient
 from core.guest.clock import PROMPT_S, set_clock
@@ -37,7 +38,7 @@ class Console:
     async def open(self, path: Path) -> None:
         """Connect to the machine's console socket and start reading."""
         with contextlib.suppress(OSError):
-            await self.move(await asyncio.open_unix_connection(str(path)))
+            await self.move(await open_line(path))
 
     async def move(self, line: Line | None) -> Line | None:
         """Go on over another socket; the one left, still open. Viewers and what is kept of the past stay."""
@@ -107,8 +108,8 @@ class Lines:
     async def to(cls, machine: Machine) -> "Lines":
         """Connect to a machine whose guest is still to come, as it is then to find nothing changed."""
         try:
-            agent = await asyncio.open_unix_connection(str(machine.agent_socket))
-            return cls(agent, await asyncio.open_unix_connection(str(machine.console_socket)))
+            agent = await open_line(machine.agent_socket)
+            return cls(agent, await open_line(machine.console_socket))
         except OSError as error:
             raise MachineFailed(f"machine {machine.id} cannot be reached: {error.strerror}") from error
 

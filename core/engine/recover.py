@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from core.catalog import BranchRow
@@ -27,8 +27,11 @@ MACHINE = "machine:"
 CLOCK_STEP_S = 1.0  # a filesystem's clock may lag behind ours by a tick
 
 
-async def recover(engine: Engine) -> None:
-    """Adopt machines that run, account for those that do not, and remove what no row names."""
+async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
+    """Adopt machines that run, account for those that do not, and remove what no row names; `tell` hears how far it
+    is.
+    """
+    tell("recovering: what is to be read")
     holdings = engine.held.holdings()
     await asyncio.to_thread(engine.views.start, holdings)
     await engine.sealer.resume(holdings)
@@ -38,12 +41,13 @@ async def recover(engine: Engine) -> None:
             engine.held.kill(key)
     unfinished = engine.catalog.operations(state=OperationState.INTENT)
     begun = min((operation.created for operation in unfinished), default=math.inf)
-    steps = [
-        _recover_branch(engine, row, key, holdings, begun)
-        for key, row in rows.items()
-        if row.state in WITH_MACHINE
-    ]
-    await asyncio.gather(*steps)
+    found = [(key, row) for key, row in rows.items() if row.state in WITH_MACHINE]
+    for done, step in enumerate(
+        asyncio.as_completed([_recover_branch(engine, row, key, holdings, begun) for key, row in found])
+    ):
+        tell(f"recovering: {done} of {len(found)} machines")
+        await step
+    tell("recovering: what is left of the last one")
     await asyncio.to_thread(engine.network.sweep, {live.network.index for live in engine.live.values()})
     for operation in unfinished:
         reason = "the daemon ended while this was at work: what was not whole was removed, try again"

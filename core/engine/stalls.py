@@ -116,8 +116,11 @@ class Stalls:
             if self._engine.catalog.branch(live.branch).state is BranchState.PAUSED:
                 self._engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
                 with contextlib.suppress(VertuiError):
-                    await (await live.agent()).thaw()
+                    await live.agent()
+                    await live.thaw()
                 await asyncio.to_thread(live.network.set_link, True)
+            else:
+                live.correct_clock()
 
     def _needed(self) -> int:
         """What must be free before they go on: the reserve comes first."""

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from core.async_sockets import open_line
 from core.errors import GuestFailed, UsageError
 from core.guest.agent import wire
 from core.guest.answers import malformed
@@ -248,7 +249,7 @@ async def _open_socket(path: Path) -> Line:
     """Connect, waiting for QEMU to make the socket."""
     while True:
         try:
-            return await asyncio.open_unix_connection(path)
+            return await open_line(path)
         except (FileNotFoundError, ConnectionRefusedError):
             await asyncio.sleep(0.02)
         except OSError as error:

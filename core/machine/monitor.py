@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.async_sockets import connect
 from core.errors import MachineFailed
 from core.patience import patient
 
@@ -38,15 +39,12 @@ class Monitor:
 
     async def connect(self, path: Path) -> None:
         """Connect and negotiate. MachineFailed when QEMU is not there."""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
-        loop = asyncio.get_running_loop()
         try:
-            await loop.sock_connect(self._socket, str(path))
+            self._socket = await connect(path)
         except OSError as error:
             raise MachineFailed(f"machine {self.name} does not answer: {error.strerror}") from error
         greeting = self._expect("connect")
-        loop.add_reader(self._socket, self._ready)
+        asyncio.get_running_loop().add_reader(self._socket, self._ready)
         await greeting
         await self.execute("qmp_capabilities")
 

@@ -25,6 +25,7 @@ from core.machine.monitor import Monitor
 from core.machine.protocol import Boot, Capture, Layer, MachineState
 from core.machine.unlike import known_contents, read_unlike
 from core.model import PAGE_BYTES, MachineSpec
+from core.sockets import check_directory
 from core.store.files import disk_error, file_bytes
 
 VCPU_NICENESS = 10  # below QEMU's main loop and the daemon, so that verbs get through beside busy guests
@@ -407,6 +408,7 @@ def _listen(path: Path) -> socket.socket:
     """A listening socket made before QEMU runs: a client connects at once, nothing polls."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        check_directory(path.parent)  # QEMU does not ask who comes
         path.unlink(missing_ok=True)
         listener.bind(str(path))
         listener.listen(4)

@@ -165,7 +165,7 @@ class Lab:
 
     def told(self, path: str, name: str) -> list[Any]:
         """Every value of a field, at any depth of an answer of the API: for fields this client need not know."""
-        connection = UnixConnection(self.home.daemon_socket)
+        connection = UnixConnection(self.home)
         try:
             connection.request("GET", path)
             return list(_values(json.loads(connection.getresponse().read()), name))

@@ -127,7 +127,7 @@ def test_a_daemon_that_cannot_start(idle_home: Home) -> None:
     idle_home.catalog.write_bytes(b"this is no database" * 100)
     line = one_line(isolated("vertui ls"))
     assert "catalog" in line
-    assert end_all(idle_home)
+    assert not end_all(idle_home), "what did not come up is left behind"
 
 
 def test_home_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_home_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     foreign.mkdir()
     os.chown(foreign, 65534, 65534)
     monkeypatch.setenv("VERTUI_HOME", str(foreign))
-    assert "somebody else" in one_line(isolated("vertui ls"))
+    assert "belongs to nobody (65534)" in one_line(isolated("vertui ls"))
 
 
 def test_guest_that_shuts_down_or_reboots(main: Guest, client: Client) -> None:
