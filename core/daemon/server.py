@@ -144,6 +144,8 @@ async def _tidy(engine: Engine) -> None:
 async def _listen_again(engine: Engine, server: Server, listener: Listener) -> None:
     """Be reached again after somebody removed our socket. Machines go on; theirs went, too, if all did."""
     with contextlib.suppress(OSError, VertuiError):
+        for former in server.servers:
+            former.close()
         listener.renew()
         await server.startup([listener.socket])
         what = f"sockets of this home were removed from {engine.home.runtime}"

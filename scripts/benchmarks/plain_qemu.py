@@ -127,7 +127,7 @@ class Bench:
                 stdin=subprocess.DEVNULL,
                 stderr=(self.work / "qemu.log").open("ab"),
             )
-        machine = Qemu(work, process, Monitor(disk.stem))
+        machine = Qemu(work, process, Monitor(disk.stem, lambda _: None))
         self.started.append(machine)
         await machine.monitor.connect(work / "qmp")
         return machine

@@ -63,7 +63,10 @@ def _stop_everything(home: Home, now: bool) -> None:
     from core.daemon.start import end_all, holder_runs
 
     if holder_runs(home) and not now:
-        client = connect()
+        try:
+            client = connect()
+        except DaemonUnavailable as error:
+            raise DaemonUnavailable(f"{error}; `daemon stop --all --now` ends all, uncommitted") from error
         saved = [branch.name for branch in client.tree().branches if branch.pid]
         client.suspend_all()
         if saved:
