@@ -359,7 +359,9 @@ class BranchSpace:
 
 @dataclass(frozen=True)
 class StoreSpace:
-    """The store's size. `dedup` is logical pages to distinct ones, `compression` distinct pages to what they take."""
+    """The store's size, and what the home takes beside it. `dedup` is logical pages to distinct ones, `compression`
+    distinct pages to what they take.
+    """
 
     commits: tuple[CommitSpace, ...]
     branches: tuple[BranchSpace, ...]
@@ -368,6 +370,11 @@ class StoreSpace:
     records_bytes: int
     dedup: float
     compression: float
+    images_bytes: int = 0
+    layers_bytes: int = 0
+    cache_bytes: int = 0
+    logs_bytes: int = 0
+    reserve_bytes: int = 0
 
 
 @dataclass(frozen=True)

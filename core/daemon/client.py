@@ -92,9 +92,9 @@ class Client:
         found = self._get(f"/v1/store/check?read_data={read_data_percent}")
         return [decode(StoreProblem, problem) for problem in found]
 
-    def plan_gc(self) -> Plan:
+    def plan_gc(self, *, cache: bool = False) -> Plan:
         """What `gc` would free now."""
-        return decode(Plan, self._get("/v1/store/gc"))
+        return decode(Plan, self._get(f"/v1/store/gc?cache={str(cache).lower()}"))
 
     def export(self, ref: str) -> Iterator[bytes]:
         """A commit as one self-contained file; a branch stands for its head."""
@@ -219,9 +219,9 @@ class Client:
         """Carry a plan out, once; Conflict when the state it was made for is gone."""
         return decode(Operation, self._post("/v1/execute", {"plan": plan.id}))
 
-    def gc(self) -> int:
-        """Free what nothing needs any more; bytes freed."""
-        return int(self._post("/v1/store/gc", {}))
+    def gc(self, *, cache: bool = False) -> int:
+        """Free what nothing needs any more, with `cache` also what images are built of; bytes freed."""
+        return int(self._post("/v1/store/gc", {"cache": cache}))
 
     def rebuild(self) -> list[str]:
         """Make the store's index, and missing rows of the catalog, again; what was found."""

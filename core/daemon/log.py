@@ -62,11 +62,11 @@ class Log(io.TextIOBase):
             os.write(self._descriptor, record.encode(errors="backslashreplace"))
 
 
-def shorten(path: Path) -> None:
+def shorten(path: Path, largest_bytes: int = LARGEST_BYTES) -> None:
     """Leave of a log that has grown too long its newest part. Who appends to it goes on, and may lose a line."""
     with contextlib.suppress(OSError), path.open("r+b") as log:
         size = os.fstat(log.fileno()).st_size
-        if size > LARGEST_BYTES:
+        if size > largest_bytes:
             log.seek(size - KEPT_BYTES)
             newest = log.read().partition(b"\n")[2]
             log.truncate(0)

@@ -135,6 +135,12 @@ class Nothing(BaseModel):
     """A verb without arguments."""
 
 
+class Gc(BaseModel):
+    """Free what nothing needs; with `cache` also what images are built of."""
+
+    cache: bool = False
+
+
 class StopAll(BaseModel):
     """End every machine; `now` leaves out the commits that would let them be resumed."""
 

@@ -42,8 +42,8 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
         return await upkeep.check(engine, read_data)
 
     @app.get("/v1/store/gc")
-    async def plan_gc() -> Plan:
-        return await upkeep.plan_gc(engine)
+    async def plan_gc(cache: bool = False) -> Plan:
+        return await upkeep.plan_gc(engine, cache=cache)
 
     @app.get("/v1/export")
     async def export(ref: str) -> StreamingResponse:
@@ -56,8 +56,8 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
 
 def _add_verbs(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/store/gc")
-    async def gc(_: body.Nothing, request_id: str = RequestId) -> Any:
-        return await once(engine, request_id, lambda: upkeep.gc(engine, request_id))
+    async def gc(request: body.Gc, request_id: str = RequestId) -> Any:
+        return await once(engine, request_id, lambda: upkeep.gc(engine, request_id, cache=request.cache))
 
     @app.post("/v1/store/compact")
     async def compact(_: body.Nothing, request_id: str = RequestId) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 
 from core.daemon.codec import encode
+from core.engine import space
 from core.engine.changes import unreachable
 from core.engine.context import Engine
 from core.engine.operations import operation
@@ -23,7 +24,8 @@ async def du(engine: Engine) -> StoreSpace:
         BranchSpace(name, len(groups[name].commits), **encode(space)) for name, space in found.groups.items()
     )
     totals = (found.packs_bytes, found.index_bytes, found.records_bytes)
-    return StoreSpace(commits, branches, *totals, round(found.dedup, 3), round(found.compression, 3))
+    ratios = (round(found.dedup, 3), round(found.compression, 3))
+    return StoreSpace(commits, branches, *totals, *ratios, **await asyncio.to_thread(space.taken, engine))
 
 
 def _branches(engine: Engine) -> dict[str, Group]:
@@ -55,14 +57,16 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
     return rows + [StoreProblem(p.what, p.commit, p.medium, p.page) for p in problems]
 
 
-async def gc(engine: Engine, request_id: str) -> int:
-    """Free what no commit, also none in the trash, needs; bytes freed."""
+async def gc(engine: Engine, request_id: str, *, cache: bool = False) -> int:
+    """Free what no commit, also none in the trash, needs, and what `space.clear` does; bytes freed."""
     with engine.reserve.lent():
         async with operation(engine, request_id, "store gc", "store gc"):
-            return await free(engine)
+            async with engine.changing:
+                cleared = await space.clear(engine, cache=cache)
+            return cleared + await free(engine)
 
 
-async def plan_gc(engine: Engine) -> Plan:
+async def plan_gc(engine: Engine, *, cache: bool = False) -> Plan:
     """What gc would free now. It needs no plan to run: nothing it frees can be asked for."""
     keep = frozenset(row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted))
     marked = await asyncio.to_thread(engine.store.mark, keep)
@@ -71,7 +75,8 @@ async def plan_gc(engine: Engine) -> Plan:
     lines = [f"commit {commit[:12]} goes: it was never acknowledged" for commit in marked.leftover]
     lines += ["packs go that hold no page any commit needs"] if marked.frees_bytes else []
     lines += ["disk layers go that no machine has"] if layers else []
-    frees = marked.frees_bytes + layers
+    cleared, more = await space.clearing(engine, cache=cache)
+    frees, lines = marked.frees_bytes + layers + cleared, lines + more
     return Plan(
         "", "store gc", (), marked.leftover, frees, False, tuple(lines) or ("there is nothing to free",)
     )

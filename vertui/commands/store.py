@@ -27,7 +27,7 @@ def _store() -> None:
 def du(json: Json = False) -> None:
     """Show what each commit and branch takes: its pages, what they take stored, what others share, what pruning frees.
 
-    A branch's line is of all the commits its head comes from.
+    A branch's line is of all the commits its head comes from. The last line is of what is no commit.
     """
     space = connect().store_space()
     if json:
@@ -54,6 +54,10 @@ def du(json: Json = False) -> None:
     parts = (space.packs_bytes, space.index_bytes, space.records_bytes)
     print(f"packs {size(parts[0])}, index {size(parts[1])}, records {size(parts[2])};", end=" ")
     print(f"{space.dedup:.1f}x by deduplication, {space.compression:.1f}x by compression")
+    print(
+        f"beside them: images {size(space.images_bytes)}, disk layers of machines {size(space.layers_bytes)},"
+        f" cache {size(space.cache_bytes)}, logs {size(space.logs_bytes)}, reserve {size(space.reserve_bytes)}"
+    )
 
 
 @store.command()
@@ -91,12 +95,23 @@ def check(
 
 
 @store.command()
-def gc(dry_run: DryRun = False) -> None:
-    """Free what no commit (also none in the trash) and no machine needs."""
+def gc(
+    dry_run: DryRun = False,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache", help="Also empty the cache, out of which images are built again without a network."
+        ),
+    ] = False,
+) -> None:
+    """Free what no commit (also none in the trash) and no machine needs, images that others replaced, and old logs.
+
+    It works on a full disk, for a reserve is kept for it. A branch that a full disk has paused goes on by itself.
+    """
     if dry_run:
-        show_plan(connect().plan_gc())
+        show_plan(connect().plan_gc(cache=cache))
         return
-    print(f"freed {size(connect().gc())}")
+    print(f"freed {size(connect().gc(cache=cache))}")
 
 
 @store.command()
