@@ -206,6 +206,7 @@ def changes(entry: JsonObject) -> list[str]:
         said.append(f"owner {_owner(before)} → {_owner(after)}")
     if "target" in what:
         said.append(f"target {_arrow(before, after, 'target')}")
+    said += [f"{key} {_arrow(before, after, key)}" for key in ("flags", "project") if key in what]
     said += [change for change in what if change in ("device", "xattr")]
     return said or ["time" for change in what if change == "mtime"]
 
@@ -228,4 +229,4 @@ def _arrow(
     key: str,
     show: Callable[[Any], str] = lambda value: printable(str(value)),
 ) -> str:
-    return f"{show(before.get(key))} → {show(after.get(key))}"
+    return f"{show(before.get(key, '-'))} → {show(after.get(key, '-'))}"

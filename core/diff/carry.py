@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from core.diff.entry import Change, Entry, Kind
+from core.diff.flags import lsattr
 from core.diff.meta import FileType, Meta
 
 _ESCAPES = {7: b"a", 8: b"b", 9: b"t", 10: b"n", 11: b"v", 12: b"f", 13: b"r", 34: b'"', 92: b"\\"}
@@ -91,6 +92,10 @@ def _of_new(path: bytes, meta: Meta) -> Iterator[bytes]:
         yield b"# %s: mode %04o\n" % (name, meta.mode)
     if meta.xattrs:
         yield b"# %s: xattr %s\n" % (name, _attributes(meta))
+    if meta.flags:
+        yield b"# %s: flags %s\n" % (name, _flags(meta))
+    if meta.project:
+        yield b"# %s: project %d\n" % (name, meta.project)
 
 
 def _of_changes(entry: Entry, before: Meta, after: Meta) -> Iterator[bytes]:
@@ -104,10 +109,16 @@ def _silent_changes(before: Meta, after: Meta) -> Iterator[tuple[Change, bytes, 
     if before.type is not FileType.FILE or before.mode ^ after.mode != 0o111:
         yield Change.MODE, b"%04o" % before.mode, b"%04o" % after.mode
     yield Change.XATTR, _attributes(before), _attributes(after)
+    yield Change.FLAGS, _flags(before), _flags(after)
+    yield Change.PROJECT, b"%d" % before.project, b"%d" % after.project
 
 
 def _device(meta: Meta) -> bytes:
     return b" %d:%d" % meta.device if meta.device else b""
+
+
+def _flags(meta: Meta) -> bytes:
+    return lsattr(meta.flags).encode()
 
 
 def _attributes(meta: Meta) -> bytes:

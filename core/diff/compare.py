@@ -97,6 +97,8 @@ def meta_differences(before: Meta, after: Meta) -> set[Change]:
         Change.TARGET: (before.target, after.target),
         Change.DEVICE: (before.device, after.device),
         Change.XATTR: (before.xattrs, after.xattrs),
+        Change.FLAGS: (before.flags, after.flags),
+        Change.PROJECT: (before.project, after.project),
     }
     if before.type is FileType.FILE:
         pairs[Change.SIZE] = (before.size, after.size)

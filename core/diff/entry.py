@@ -26,6 +26,8 @@ class Change(StrEnum):
     TYPE = "type"
     DEVICE = "device"
     XATTR = "xattr"
+    FLAGS = "flags"
+    PROJECT = "project"
     MTIME = "mtime"
 
 

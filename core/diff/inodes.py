@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from core.diff.crc32c import Checksums, crc32c
 from core.diff.disk import Blocks, Bytes
+from core.diff.flags import REFUSED_FLAGS
 from core.errors import Damaged
 
 Records = NDArray[np.void]
@@ -12,7 +13,6 @@ Records = NDArray[np.void]
 
 INDEXED = 0x1000
 EXTENTS = 0x80000
-_UNREADABLE = 0x800 | 0x200000 | 0x10000000  # encrypted, value of an attribute, data inside the inode
 
 ROOT_INODE = 2
 _FIRST_ORDINARY = 11
@@ -42,6 +42,7 @@ _FIELDS: list[tuple[str, str, int]] = [
     ("checksum_high", "<u2", 130),
     ("mtime_extra", "<u4", 136),
     ("birth", "<u4", 144),
+    ("project", "<u4", 156),
 ]
 
 
@@ -74,7 +75,7 @@ def check_records(disk: str, seed: int | None, numbers: Blocks, records: Records
     if seed is not None and len(records):
         _check_sums(disk, seed, numbers, records)
     bad = (records["size_high"] >> 31 != 0) | (records["extra_bytes"] > records.dtype.itemsize - 128)
-    bad |= (records["flags"] & _UNREADABLE) != 0
+    bad |= (records["flags"] & REFUSED_FLAGS) != 0
     if bad.any():
         raise Damaged(f"disk {disk}: inode {numbers[bad][0]} is impossible or of a kind vertui cannot read")
 

@@ -62,10 +62,14 @@ class Clash:
 
 @dataclass(frozen=True)
 class Merge:
-    """What to do to ours; `clashes` are left out of it, or with a preference decided."""
+    """What to do to ours; `clashes` are left out of it, or with a preference decided.
+
+    `not_carried` are paths of which chattr flags or a project id differ there, which no step sets.
+    """
 
     steps: tuple[Step, ...]
     clashes: tuple[Clash, ...]
+    not_carried: tuple[bytes, ...] = ()
 
     def undecided(self, prefer: Prefer | None) -> tuple[Clash, ...]:
         """The clashes a preference leaves open."""
@@ -121,7 +125,10 @@ class _Version:
 
     def is_like(self, other: "_Version") -> bool:
         """The same in everything but time?"""
-        rights = [(meta.mode, meta.uid, meta.gid, meta.xattrs) for meta in (self.meta, other.meta)]
+        rights = [
+            (meta.mode, meta.uid, meta.gid, meta.xattrs, meta.flags, meta.project)
+            for meta in (self.meta, other.meta)
+        ]
         return rights[0] == rights[1] and self.has_body_of(other)
 
 
@@ -151,7 +158,7 @@ class _Merger:
                 step = self._theirs_whole(entry) if decidable and prefer is Prefer.THEIRS else None
             if step:
                 steps.append(step)
-        return Merge(tuple(steps), tuple(clashes))
+        return Merge(tuple(steps), tuple(clashes), tuple(filter(None, map(_not_carried, self._taken))))
 
     def _step(self, entry: Entry) -> Step | None:
         before = _Version(entry.before, self._base) if entry.before else None
@@ -229,6 +236,12 @@ def _rights(old: Meta | None, ours: Meta, theirs: Meta, wanted: Meta) -> Meta:
         source = ours if values[2] in (values[0], values[1]) else theirs
         wanted = replace(wanted, **{name: getattr(source, name) for name in names})
     return wanted
+
+
+def _not_carried(entry: Entry) -> bytes | None:
+    before, after = entry.before, entry.after
+    old = (before.flags, before.project) if before else (0, 0)
+    return entry.path if after and (after.flags, after.project) != old else None
 
 
 def _is_directory(meta: Meta | None) -> bool:

@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from core.diff.flags import SHOWN_MASK
 from core.diff.inodes import TYPE_MASK
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
@@ -56,6 +57,9 @@ class Meta:
     device: tuple[int, int] | None = None
     """Major and minor number of a device node."""
     xattrs: Xattrs = ()
+    flags: int = 0
+    """Those of SHOWN_FLAGS that are set."""
+    project: int = 0
 
     @classmethod
     def of(cls, inode: int, record: np.void, target: bytes | None, xattrs: Xattrs) -> Self:
@@ -75,6 +79,8 @@ class Meta:
             target=target,
             device=_device(record["root"].tobytes()) if is_device else None,
             xattrs=xattrs,
+            flags=int(record["flags"]) & SHOWN_MASK,
+            project=int(record["project"]) if record["extra_bytes"] >= 32 else 0,
         )
 
 

@@ -56,7 +56,8 @@ def _outcome(entry: Entry, loaded: Loaded, times: bool) -> Outcome:
         return ()
     content = loaded.content(meta).digest() if meta.type is FileType.FILE else b""
     when = meta.mtime_ns if times else 0
-    return meta.type, meta.mode, meta.uid, meta.gid, meta.target, meta.device, meta.xattrs, content, when
+    rights = (meta.mode, meta.uid, meta.gid, meta.xattrs, meta.flags, meta.project)
+    return meta.type, rights, meta.target, meta.device, content, when
 
 
 def _row(path: bytes, cells: Sequence[tuple[Kind, Outcome] | None]) -> Row:

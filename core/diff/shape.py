@@ -3,6 +3,7 @@
 from typing import Any
 
 from core.diff.entry import Entry, FilesystemDiff
+from core.diff.flags import lsattr
 from core.diff.meta import Meta
 from core.names import spelled
 
@@ -12,7 +13,8 @@ def as_json(diff: FilesystemDiff) -> dict[str, Any]:
 
     A path, target or attribute name is a string as `core.names` spells it; where that is not the name itself,
     `<key>_hex` beside it holds the exact bytes. `before` and `after` are null or `{type, mode (octal text), uid,
-    gid, size, mtime_ns, links, inode, target?, device?, xattrs?}`, attribute values in hexadecimal.
+    gid, size, mtime_ns, links, inode, target?, device?, xattrs?, flags?, project?}`, attribute values in hexadecimal,
+    flags as the letters of lsattr(1).
     """
     counts = dict.fromkeys(("added", "removed", "modified", "renamed"), 0)
     for entry in diff.entries:
@@ -39,6 +41,10 @@ def _meta(meta: Meta | None) -> dict[str, Any] | None:
         fields["device"] = list(meta.device)
     if meta.xattrs:
         fields["xattrs"] = {spelled(name): value.hex() for name, value in meta.xattrs}
+    if meta.flags:
+        fields["flags"] = lsattr(meta.flags)
+    if meta.project:
+        fields["project"] = meta.project
     return fields
 
 

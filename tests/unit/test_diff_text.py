@@ -152,5 +152,5 @@ def test_json_keeps_what_is_not_text(tmp_path: Path, disks: tuple[ChainDisk, Cha
         shown = as_json(diff_disks(a, b))
     assert shown["counts"] == {"added": 1, "removed": 1, "modified": 0, "renamed": 0}
     added = next(entry for entry in shown["entries"] if entry["kind"] == "added")
-    assert added["after"]["target"] == "\\xff" and added["before"] is None
-    assert "target_hex" not in added["after"]
+    assert added["after"]["target"] == r"\\xff" and added["before"] is None
+    assert bytes.fromhex(added["after"]["target_hex"]) == rb"\xff"

@@ -145,7 +145,7 @@ def _facts(entry: JsonObject) -> list[Text]:
     if "from" in entry:
         lines.append(Text(f"was {printable(entry['from'])}", style=theme.BLUE))
     before, after = _sides(entry)
-    for name in ("type", "mode", "owner", "target", "size"):
+    for name in ("type", "mode", "owner", "target", "size", "flags", "project"):
         if before.get(name) != after.get(name):
             text = " → ".join(printable(str(side[name])) for side in (before, after) if name in side)
             lines.append(Text.assemble((f"{name:<7}", theme.MUTED), (text, theme.TEXT)))
