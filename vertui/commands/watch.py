@@ -34,8 +34,9 @@ def watch(
 ) -> None:
     """Print files of a running branch as they change: A added, D removed, M modified. Ctrl-C ends it.
 
-    The guest's kernel tells (fanotify), of its root filesystem; several changes of one file within a moment are one. A
-    relative PATH starts at root's home. What a branch changed since a commit is told by `vertui diff`.
+    The guest's kernel tells (fanotify), of its root filesystem or those that the PATHs lie on; several changes of one
+    file within a moment are one. A relative PATH starts at root's home. What a branch changed since a commit is told
+    by `vertui diff`.
 
     \b
     Examples:
