@@ -192,7 +192,8 @@ class Client:
     def apply(
         self, source: str, target: str, paths: Sequence[str] = (), prefer: str | None = None
     ) -> JsonObject:
-        """Bring a REF's file changes since the merge base into a running branch: {"changed", "clashes"}.
+        """Bring a REF's file changes since the merge base into a running branch: {"changed", "clashes",
+        "not_carried"}.
 
         `prefer` decides clashes: "ours" is the target. Without it they are a Conflict.
         """

@@ -1,7 +1,7 @@
 """Which entries of a diff somebody asked for: those at or below some paths, and not those that match a glob."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import translate
 from functools import cached_property
@@ -39,6 +39,13 @@ class Selection:
         below = not self.paths or any(is_below(path, top) for top in self.paths)
         return below and not any(glob(path) for glob in self._globs)
 
+    def without(self, tops: Collection[bytes]) -> Self | None:
+        """The selection less these of its paths; None when no other is left."""
+        if not tops:
+            return self
+        left = tuple(path for path in self.paths if absolute(path) not in tops)
+        return replace(self, paths=left) if left else None
+
     def _kept(self, entry: Entry) -> Entry | None:
         here = self.has(entry.path)
         if entry.source is None or here == self.has(entry.source):
@@ -53,6 +60,11 @@ class Selection:
 
 
 ALL_FILES = Selection()
+
+
+def absolute(path: bytes) -> bytes:
+    """A path from the root directory, with one slash where there are several."""
+    return b"/" + b"/".join(filter(None, path.split(b"/")))
 
 
 def is_below(path: bytes, top: bytes) -> bool:

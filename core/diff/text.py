@@ -4,7 +4,7 @@ To read: texts up to a size as hunks, of all else that it differs. To apply: eve
 in pieces: no file is held in memory whole but texts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha1
 
@@ -28,6 +28,13 @@ _SHOWN_DIGITS = 7  # of a blob's name, where nothing depends on it
 _NO_BLOB = b"0" * 40
 
 
+Body = bytes | Content | None
+"""A file's bytes; where to read them when they are too many for a text; None when there is nowhere to."""
+
+Bodies = Callable[[bool, bytes, Meta], Body]
+"""(on the later side, path, meta) → the body of a regular file."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Side:
     """One version of a file as git sees it; one that is too large for a text is read when it is needed."""
@@ -35,19 +42,19 @@ class _Side:
     name: bytes
     mode: bytes
     size: int
-    body: bytes | Content
+    body: Body
 
     @property
     def large(self) -> bool:
-        return isinstance(self.body, Content)
+        return not isinstance(self.body, bytes)
 
     @property
     def text(self) -> bytes | None:
-        return None if isinstance(self.body, Content) or is_binary(self.body) else self.body
+        return self.body if isinstance(self.body, bytes) and not is_binary(self.body) else None
 
     @property
     def pieces(self) -> Iterable[bytes]:
-        return self.body.pieces() if isinstance(self.body, Content) else (self.body,)
+        return self.body.pieces() if isinstance(self.body, Content) else (self.body or b"",)
 
     @property
     def blob(self) -> bytes:
@@ -65,7 +72,8 @@ def patch(diff: FilesystemDiff, a: Disk, b: Disk, *, whole: bool = False) -> Ite
     every remark is of something it leaves out, or that it is too large as a whole. Without, they are only said to
     differ.
     """
-    reader = _Reader(diff, Volume(a), Volume(b), whole)
+    limit = min(MAX_APPLIED_BYTES, _MOST_TIMES_DISK * b.size)
+    reader = _Reader(_bodies_on(diff, a, b), _too_large(diff.entries, limit) if whole else None)
     remarks = Remarks(diff.entries)
     size = 0
     for entry in diff.entries:
@@ -79,9 +87,17 @@ def patch(diff: FilesystemDiff, a: Disk, b: Disk, *, whole: bool = False) -> Ite
         yield b"# %d bytes are more than `git apply` takes: take less at once by naming paths\n" % size
 
 
+def patch_of(diff: FilesystemDiff, bodies: Bodies) -> Iterator[bytes]:
+    """The lines of a patch to read, of files that are on no disk."""
+    reader, remarks = _Reader(bodies), Remarks(diff.entries)
+    for entry in diff.entries:
+        yield from remarks.of(entry)
+        yield from _file_patch(reader, entry)
+
+
 def changed_lines(diff: FilesystemDiff, a: Disk, b: Disk) -> list[tuple[int, int] | None]:
     """For each entry the lines added and removed, None for what git counts no lines of."""
-    reader = _Reader(diff, Volume(a), Volume(b), whole=False)
+    reader = _Reader(_bodies_on(diff, a, b))
     return [_line_counts(reader, entry) for entry in diff.entries]
 
 
@@ -94,16 +110,26 @@ def _line_counts(reader: "_Reader", entry: Entry) -> tuple[int, int] | None:
     return sum(b1 - b0 for _, _, b0, b1 in spans), sum(a1 - a0 for a0, a1, _, _ in spans)
 
 
-class _Reader:
-    """Fetches the versions of files from the two disks."""
+def _bodies_on(diff: FilesystemDiff, a: Disk, b: Disk) -> Bodies:
+    """Files' bodies on two disks."""
+    old = [entry.before.inode for entry in diff.entries if entry.before]
+    new = [entry.after.inode for entry in diff.entries if entry.after]
+    loaded = (Loaded.of(Volume(a), old), Loaded.of(Volume(b), new))
 
-    def __init__(self, diff: FilesystemDiff, a: Volume, b: Volume, whole: bool) -> None:
-        self.whole = whole
-        limit = min(MAX_APPLIED_BYTES, _MOST_TIMES_DISK * b.disk.size)
-        self.left_out = _too_large(diff.entries, limit) if whole else frozenset[bytes]()
-        old = [entry.before.inode for entry in diff.entries if entry.before]
-        new = [entry.after.inode for entry in diff.entries if entry.after]
-        self._loaded = (Loaded.of(a, old), Loaded.of(b, new))
+    def body(after: bool, _: bytes, meta: Meta) -> Body:
+        content = loaded[after].content(meta)
+        return content.read(meta.size) if meta.size <= MAX_TEXT_BYTES else content
+
+    return body
+
+
+class _Reader:
+    """Fetches the versions of files; `left_out` of a patch to apply are those too large for it, else None."""
+
+    def __init__(self, bodies: Bodies, left_out: frozenset[bytes] | None = None) -> None:
+        self._bodies = bodies
+        self.whole = left_out is not None
+        self.left_out = left_out or frozenset()
 
     def sides(self, entry: Entry) -> tuple[_Side | None, _Side | None]:
         """Both versions as git sees them, None where it sees nothing."""
@@ -119,9 +145,7 @@ class _Reader:
         if meta.target is not None:
             return _Side(name, b"120000", len(meta.target), meta.target)
         mode = b"100755" if meta.mode & 0o100 else b"100644"
-        content = self._loaded[after].content(meta)
-        body = content.read(meta.size) if meta.size <= MAX_TEXT_BYTES else content
-        return _Side(name, mode, meta.size, body)
+        return _Side(name, mode, meta.size, self._bodies(after, path, meta))
 
 
 def _too_large(entries: Iterable[Entry], limit_bytes: int) -> frozenset[bytes]:

@@ -1,16 +1,28 @@
 """Trees as guests told of them, compared: what is left when a disk cannot be read. Not to be trusted, only shown."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from core.diff.compare import meta_differences
 from core.diff.entry import Change, Entry, FilesystemDiff, Kind
+from core.diff.flags import SHOWN_MASK
 from core.diff.meta import FILE_TYPES, FileType, Meta
+from core.diff.text import patch_of
 from core.errors import GuestFailed
 
-Walked = Mapping[bytes, tuple[Meta, str]]
-"""Path to what `stat` says and a digest of the content."""
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a guest says of one path: a digest of its content, and a small file's content if that was asked for."""
+
+    meta: Meta
+    digest: str
+    text: bytes | None
+
+
+Walked = Mapping[bytes, Told]
 
 
 def parse_walk(told: bytes) -> Walked:
@@ -21,7 +33,7 @@ def parse_walk(told: bytes) -> Walked:
         raise GuestFailed("the guest told of its files in a way that cannot be read") from error
 
 
-def _parse(said: dict[str, Any]) -> tuple[bytes, tuple[Meta, str]]:
+def _parse(said: dict[str, Any]) -> tuple[bytes, Told]:
     numbers = {key: int(said[key]) for key in ("mode", "uid", "gid", "size", "mtime_ns", "links", "inode")}
     device = said["device"] and (int(said["device"][0]), int(said["device"][1]))
     meta = Meta(
@@ -30,9 +42,12 @@ def _parse(said: dict[str, Any]) -> tuple[bytes, tuple[Meta, str]]:
         target=None if said["target"] is None else bytes.fromhex(said["target"]),
         device=device,
         xattrs=tuple((bytes.fromhex(name), bytes.fromhex(value)) for name, value in said["xattrs"]),
+        flags=int(said["flags"]) & SHOWN_MASK,
+        project=int(said["project"]),
         **numbers,
     )
-    return bytes.fromhex(said["path"]), (meta, str(said["digest"]))
+    text = bytes.fromhex(said["text"]) if "text" in said else None
+    return bytes.fromhex(said["path"]), Told(meta, str(said["digest"]), text)
 
 
 def compare_walks(before: Walked, after: Walked, *, times: bool = False) -> FilesystemDiff:
@@ -44,11 +59,20 @@ def compare_walks(before: Walked, after: Walked, *, times: bool = False) -> File
     )
 
 
-def _entry(path: bytes, old: tuple[Meta, str] | None, new: tuple[Meta, str] | None) -> Entry:
+def patch_walks(diff: FilesystemDiff, before: Walked, after: Walked) -> Iterator[bytes]:
+    """The lines of a patch to read, as `core.diff.text.patch` makes them of disks; texts must have been asked for."""
+
+    def body(side_after: bool, path: bytes, _: Meta) -> bytes | None:
+        return (after if side_after else before)[path].text
+
+    return patch_of(diff, body)
+
+
+def _entry(path: bytes, old: Told | None, new: Told | None) -> Entry:
     if old is None or new is None:
         kind = Kind.ADDED if old is None else Kind.REMOVED
-        return Entry(path, kind, old[0] if old else None, new[0] if new else None)
-    what = meta_differences(old[0], new[0])
-    if old[0].type is new[0].type is FileType.FILE and old[1] != new[1]:
+        return Entry(path, kind, old.meta if old else None, new.meta if new else None)
+    what = meta_differences(old.meta, new.meta)
+    if old.meta.type is new.meta.type is FileType.FILE and old.digest != new.digest:
         what.add(Change.CONTENT)
-    return Entry(path, Kind.MODIFIED, old[0], new[0], frozenset(what))
+    return Entry(path, Kind.MODIFIED, old.meta, new.meta, frozenset(what))

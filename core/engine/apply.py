@@ -13,6 +13,7 @@ from core.diff.select import Selection
 from core.engine.compare import in_pieces, merge_base, require_paths
 from core.engine.context import Engine
 from core.engine.live import Live
+from core.engine.mounts import require_disk
 from core.engine.operations import operation
 from core.engine.points import known_paths, states_of
 from core.errors import Conflict, GuestFailed
@@ -35,14 +36,16 @@ async def apply(
 ) -> dict[str, Any]:
     """Bring what REF `source` changed since the merge base into branch `target`.
 
-    Requires a running target. On success its files hold both sides' changes, and `{"changed", "clashes"}` says which
-    were changed and which clashes were decided by `prefer`. Conflict lists clashes when there is no preference, and
+    Requires a running target. On success its files hold both sides' changes, and `{"changed", "clashes",
+    "not_carried"}` says which were changed, which clashes were decided by `prefer`, and of which files flags or project
+    ids are left as they are. Conflict lists clashes when there is no preference, and
     files that changed while it was at work. On failure nothing changed. It cannot be undone: commit first.
     """
     row, live = engine.branch(target), engine.machine(target)
     base = merge_base(engine, [source, target])
     async with operation(engine, request_id, "apply", f"apply {source} to {row.name}") as record:
         async with states_of(engine, (base, target, source)) as (root, ours, theirs):
+            await require_disk((root, ours, theirs), files.paths)
 
             def plan() -> Merge:
                 require_paths(files, root, ours, theirs)
@@ -60,6 +63,7 @@ async def apply(
     return {
         "changed": [spelled(step.path) for step in found.steps],
         "clashes": [str(clash) for clash in found.clashes],
+        "not_carried": [spelled(path) for path in found.not_carried],
     }
 
 

@@ -1,23 +1,24 @@
 """What differs between two REFs: files from their disks, and on request what else tells them apart."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, TypeVar
 
-from core.diff.entry import FilesystemDiff
+from core.diff.entry import FilesystemDiff, Kind
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, is_there
 from core.diff.multi import matrix
 from core.diff.packages import compare_packages, installed_packages
 from core.diff.pages import differing_pages, heat_map
-from core.diff.select import ALL_FILES, Selection
+from core.diff.select import ALL_FILES, Selection, absolute, is_below
 from core.diff.shape import as_json
 from core.diff.text import changed_lines
 from core.diff.text import patch as patch_lines
-from core.diff.walked import compare_walks
-from core.engine import guests
+from core.diff.walked import Walked, compare_walks, patch_walks
+from core.engine import guests, mounts
 from core.engine.context import Engine
 from core.engine.points import State, known_paths, states_of
 from core.errors import Damaged, NotFound, Unsupported, UsageError
@@ -52,7 +53,12 @@ async def diff(engine: Engine, a: str, b: str, asked: Asked = EVERYTHING) -> dic
     a, b = ends(engine, a, b)
     async with states_of(engine, (a, b)) as (before, after):
         notes = [state.note for state in (before, after) if state.note]
-        found = await _files(engine, before, after, asked, notes)
+        looking = asyncio.ensure_future(_unseen(engine, before, after, asked))
+        try:
+            found = await _files(engine, before, after, asked, notes)
+        finally:
+            unseen = await looking
+        notes += unseen
         if asked.packages:
             found["packages"] = await asyncio.to_thread(_packages, before, after)
         if asked.memory:
@@ -83,20 +89,63 @@ def merge_base(engine: Engine, refs: Sequence[str]) -> str:
     return base
 
 
+async def _unseen(engine: Engine, before: State, after: State, asked: Asked) -> list[str]:
+    """Notes on what lies in guests' memory, where a diff of all files or of a directory above it was asked for."""
+    tops = asked.files.paths or (b"/",)
+    if not any(
+        is_below(point, top) and not is_below(top, point) for point in mounts.OF_EVERY_IMAGE for top in tops
+    ):
+        return []
+    commits = [engine.catalog.commit(state.commit) for state in (before, after) if state.commit]
+    return await mounts.unseen(before, after, max((commit.created for commit in commits), default=0.0))
+
+
 async def _files(
+    engine: Engine, before: State, after: State, asked: Asked, notes: list[str]
+) -> dict[str, Any]:
+    """The files asked for: from the disks, and from the guests what lies on their other filesystems."""
+    beside = await mounts.beside_the_disk((before, after), asked.files.paths)
+    on_disk = asked.files.without(beside)
+    entries, fallbacks = list[dict[str, Any]](), 0
+    if on_disk is not None:
+        found = await _on_disks(engine, before, after, replace(asked, files=on_disk), notes)
+        entries, fallbacks = found["entries"], found["fallbacks"]
+    if beside:
+        walked = as_json(await _in_guests(before, after, asked, beside))["entries"]
+        entries += [entry | {"lines": None} for entry in walked]
+    counts = {kind.value: sum(entry["kind"] == kind.value for entry in entries) for kind in Kind}
+    return {"entries": entries, "counts": counts, "fallbacks": fallbacks}
+
+
+async def _on_disks(
     engine: Engine, before: State, after: State, asked: Asked, notes: list[str]
 ) -> dict[str, Any]:
     try:
         return await asyncio.to_thread(_read_files, engine, before, after, asked) | {"fallbacks": 0}
     except (Unsupported, Damaged) as error:
-        machines = guests.both_live(before, after)
-        if not asked.fallback or machines is None:
+        if not asked.fallback or guests.both_live(before, after) is None:
             raise
         notes.append(f"read inside the guests, moved files are removed and added: {error}")
-    tops = [b"/" + path.strip(b"/") for path in asked.files.paths]
-    walks = await asyncio.gather(*(guests.walk_of(live, tops) for live in machines))
+    tops = [absolute(path) for path in asked.files.paths]
+    return as_json(await _in_guests(before, after, asked, tops)) | {"fallbacks": 1}
+
+
+async def _in_guests(before: State, after: State, asked: Asked, tops: Sequence[bytes]) -> FilesystemDiff:
+    """What differs at or below some paths, all without any, as two running guests tell."""
+    walks = await _walks(before, after, tops)
     found = await asyncio.to_thread(lambda: compare_walks(*walks, times=asked.times))
-    return as_json(asked.files.of(found)) | {"fallbacks": 1}
+    return replace(asked.files, paths=tuple(tops)).of(found)
+
+
+async def _walks(
+    before: State, after: State, tops: Sequence[bytes], *, texts: bool = False
+) -> tuple[Walked, Walked]:
+    lives = [state.live for state in (before, after) if state.live]
+    old, new = await asyncio.gather(*(guests.walk_of(live, tops, texts=texts) for live in lives))
+    for top in tops:
+        if top not in old and top not in new:
+            raise _nowhere(top, (before, after))
+    return old, new
 
 
 def _read_files(engine: Engine, before: State, after: State, asked: Asked) -> dict[str, Any]:
@@ -119,8 +168,12 @@ def require_paths(files: Selection, *states: State) -> None:
     """NotFound unless every selected path is there in one of the states: nothing differs where nothing is."""
     for path in files.paths:
         if not any(is_there(Volume(state.disk), path) for state in states):
-            refs = " or ".join(dict.fromkeys(state.ref for state in states))
-            raise NotFound(f"no file {spelled(path)} in {refs} (symlinks are not followed)")
+            raise _nowhere(path, states)
+
+
+def _nowhere(path: bytes, states: Iterable[State]) -> NotFound:
+    refs = " or ".join(dict.fromkeys(state.ref for state in states))
+    return NotFound(f"no file {spelled(path)} in {refs} (symlinks are not followed)")
 
 
 def _packages(before: State, after: State) -> dict[str, Any]:
@@ -174,6 +227,7 @@ async def diff_siblings(engine: Engine, refs: Sequence[str], asked: Asked) -> di
         raise UsageError("name at least two different REFs to compare with each other")
     base = merge_base(engine, refs)
     async with states_of(engine, (base, *refs)) as (root, *siblings):
+        await mounts.require_disk((root, *siblings), asked.files.paths)
 
         def run() -> list[dict[str, Any]]:
             require_paths(asked.files, root, *siblings)
@@ -193,12 +247,21 @@ async def patch(
     """The text diff from REF a to REF b; with `whole` one that `git apply` takes (`core.diff.text.patch`)."""
     a, b = ends(engine, a, b)
     async with states_of(engine, (a, b)) as (before, after):
+        beside = await mounts.beside_the_disk((before, after), files.paths)
+        if beside and whole:
+            raise await mounts.refusal((before, after), beside[0])
+        on_disk = files.without(beside)
+        walks = await _walks(before, after, beside, texts=True) if beside else None
 
         def begin() -> Iterator[bytes]:
-            found = _compared(engine, before, after, Asked(files))
-            return patch_lines(found, before.disk, after.disk, whole=whole)
+            if on_disk is not None:
+                found = _compared(engine, before, after, Asked(on_disk))
+                yield from patch_lines(found, before.disk, after.disk, whole=whole)
+            if walks:
+                told = replace(files, paths=beside).of(compare_walks(*walks))
+                yield from patch_walks(told, *walks)
 
-        yield in_pieces(await asyncio.to_thread(begin))
+        yield in_pieces(await asyncio.to_thread(_begun, begin()))
 
 
 async def in_pieces(source: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -213,6 +276,12 @@ async def in_pieces(source: Iterator[bytes]) -> AsyncIterator[bytes]:
         if not piece:
             return
         yield piece
+
+
+def _begun(source: Iterator[bytes]) -> Iterator[bytes]:
+    """The same iterator with its first part taken: what is to be refused is refused before anything is sent."""
+    first = next(source, b"")
+    return chain((first,), source)
 
 
 def _piece(source: Iterator[bytes]) -> bytes:

@@ -9,6 +9,7 @@ from core.diff.filesystem import index_of
 from core.diff.select import Selection
 from core.engine.compare import in_pieces, require_paths
 from core.engine.context import Engine
+from core.engine.mounts import require_disk
 from core.engine.points import known_paths, states_of
 
 
@@ -18,6 +19,7 @@ async def export_files(
 ) -> AsyncIterator[AsyncIterator[bytes]]:
     """The file or tree at an absolute path of a REF (`core.diff.archive.archive`), `attributes` in pax headers."""
     async with states_of(engine, [ref]) as (state,):
+        await require_disk([state], [path])
 
         def begin() -> Archive:
             require_paths(Selection((path,)), state)

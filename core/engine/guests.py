@@ -1,6 +1,7 @@
 """What only a running guest can tell: processes, listening ports, and its files when its disk cannot be read."""
 
 import asyncio
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -30,11 +31,17 @@ Port = tuple[str, str, int, str]
 
 
 async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> bytes:
-    """What a command prints; GuestFailed when it fails, prints without end, or does not end."""
+    """What a command prints; GuestFailed when it fails, prints without end, or does not end.
+
+    Nothing of it stays in the guest: neither its output nor a line in `ps`.
+    """
     found, said = bytearray(), b""
-    stream = await (await live.agent()).exec(argv, timeout_s=deadline_s, lossless=True)
+    agent = await live.agent()
+    stream = await agent.exec(argv, timeout_s=deadline_s, lossless=True)
     async for item in stream:
         if isinstance(item, Exit):
+            with contextlib.suppress(GuestFailed):
+                await agent.release(stream.id)
             if item.code:
                 reason = spelled(said.strip().split(b"\n")[-1]) or f"exit status {item.code}"
                 raise GuestFailed(f"{argv[0]} failed in the guest: {reason}")
@@ -49,9 +56,11 @@ async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> byt
     raise GuestFailed(f"{argv[0]} did not end in the guest")
 
 
-async def walk_of(live: Live, tops: Sequence[bytes]) -> Walked:
-    """The files of a guest at or below some absolute paths, all of them without any, as it tells."""
-    told = await output_of(live, guest_script("walk", *map(os.fsdecode, tops)), WALK_DEADLINE_S)
+async def walk_of(live: Live, tops: Sequence[bytes], *, texts: bool = False) -> Walked:
+    """The files of a guest at or below some absolute paths, all of them without any, as it tells; with `texts` the
+    content of smaller ones, too."""
+    script = guest_script("walk", *["--texts"] * texts, *map(os.fsdecode, tops))
+    told = await output_of(live, script, WALK_DEADLINE_S)
     return await asyncio.to_thread(parse_walk, told)
 
 

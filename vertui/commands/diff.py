@@ -123,7 +123,7 @@ def patch(
     """Print what a branch did as a patch that `git apply` takes, binary files included.
 
     Paths start at the root directory: below /root/project `git apply -p3` makes them relative. What a patch cannot
-    carry (owners, devices, empty directories, attributes) is listed on standard error, and the exit status is 3.
+    carry (owners, devices, empty directories, attributes, flags) is listed on standard error, and the exit status is 3.
 
     \b
     Examples:
@@ -156,8 +156,9 @@ def export_files(
 ) -> None:
     """Write a file or tree of a branch or commit into a directory, or as a tar stream. No machine is needed.
 
-    A tar stream has everything: owners, modes, devices, links, attributes. Into a directory come files, directories
-    and links that stay inside it, owned by you; what is left out is named, and the exit status is 3.
+    A tar stream has everything but chattr flags and project ids: owners, modes, devices, links, attributes, holes.
+    Into a directory come files, directories and links that stay inside it, owned by you; what is left out is named,
+    and the exit status is 3.
 
     \b
     Examples:
@@ -193,6 +194,7 @@ def apply(
 
     Texts changed in different places are merged. What both changed in different ways is listed, and then nothing is
     done unless --ours or --theirs decides. All of it happens or nothing; it cannot be undone, so commit TO first.
+    Flags (chattr) and project ids are not carried but named, and the exit status is 3 then.
 
     \b
     Examples:
@@ -210,7 +212,11 @@ def apply(
         print(printable(path))
     for clash in found["clashes"]:
         warn(f"{'kept' if ours else 'taken'}: {printable(clash)}")
+    for path in found["not_carried"]:
+        warn(f"not applied: flags or project id of {path}")
     print(f"{len(found['changed'])} changes of {source} are in {target}")
+    if found["not_carried"]:
+        raise typer.Exit(NOT_CARRIED)
 
 
 def origin(client: Client, ref: str) -> str:

@@ -1,0 +1,54 @@
+"""Trees told by the program that runs in guests, compared and made a patch of; here it runs on this machine."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from core.diff.entry import Change, Kind
+from core.diff.walked import Walked, compare_walks, parse_walk, patch_walks
+from core.guest.scripts import guest_script
+
+
+def walk(top: Path, *options: str) -> Walked:
+    told = subprocess.run(guest_script("walk", *options, str(top)), capture_output=True, check=True).stdout
+    prefix = os.fsencode(top)
+    return {path.removeprefix(prefix): seen for path, seen in parse_walk(told).items()}
+
+
+def test_two_trees(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "same").write_text("same\n")
+        with (tmp_path / name / "huge").open("wb") as file:
+            file.truncate(60 << 30)
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/b/odd\xff\n")).write_text("odd\n")
+    (tmp_path / "a" / "text").write_text("one\ntwo\n")
+    (tmp_path / "b" / "text").write_text("one\n2\n")
+    (tmp_path / "a" / "gone").write_bytes(b"\0")
+    (tmp_path / "b" / "deep").chmod(0o700)
+    (tmp_path / "a" / "zeros").write_bytes(bytes(100_000))
+    with (tmp_path / "b" / "zeros").open("wb") as file:
+        file.truncate(100_000)
+    with (tmp_path / "b" / "huge").open("r+b") as file:
+        file.seek(59 << 30)
+        file.write(b"x")
+    before, after = (walk(tmp_path / name, "--texts") for name in ("a", "b"))
+    found = compare_walks(before, after)
+    told = {entry.path: (entry.kind, entry.what - {Change.MTIME}) for entry in found.entries}
+    assert told == {
+        b"/odd\xff\n": (Kind.ADDED, frozenset()),
+        b"/text": (Kind.MODIFIED, {Change.CONTENT, Change.SIZE}),
+        b"/gone": (Kind.REMOVED, frozenset()),
+        b"/deep": (Kind.MODIFIED, {Change.MODE}),
+        b"/huge": (Kind.MODIFIED, {Change.CONTENT}),
+    }
+    text = b"".join(patch_walks(found, before, after))
+    assert b"-two\n+2\n" in text and b"Binary files a/gone and /dev/null differ" in text
+    assert b"b/huge differ: too large to show" in text and rb'+++ "b/odd\377\n"' in text
+    assert all(seen.text is None for seen in walk(tmp_path / "a").values())
+
+
+def test_a_path_that_is_not_there_or_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert walk(tmp_path / "nothing") == {} == walk(tmp_path / "file" / "below")
+    assert set(walk(tmp_path / "file")) == {b""}
