@@ -335,5 +335,4 @@ def _json(data: bytes, branch: str) -> dict[str, int]:
 
 
 def _last_line(data: bytes) -> str:
-    lines = data.decode(errors="replace").strip().splitlines()
-    return printable(lines[-1]) if lines else ""
+    return printable(data.strip().split(b"\n")[-1].decode(errors="backslashreplace"))

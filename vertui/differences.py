@@ -7,6 +7,7 @@ from typing import Any
 
 from core.daemon.client import JsonObject
 from vertui.output import Cell, Row, say_table, styled, warn
+from vertui.patches import Part, patch_lines
 from vertui.text import printable, size
 
 LETTERS = {
@@ -15,7 +16,7 @@ LETTERS = {
     "modified": Cell("M", "yellow"),
     "renamed": Cell("R", "cyan"),
 }
-PATCH_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+PATCH_STYLES = {Part.HEAD: "bold", Part.HUNK: "cyan", Part.ADDED: "green", Part.REMOVED: "red"}
 HEAT = " ░▒▓█"  # from no page of a region changed to most
 STAT_BAR = 40
 
@@ -173,10 +174,8 @@ def say_patch(data: bytes) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         return
-    for line in data.decode(errors="backslashreplace").splitlines():
-        safe = "\t".join(printable(part) for part in line.split("\t"))
-        heading = safe.startswith(("+++ ", "--- ", "diff "))
-        print(styled(safe, "bold" if heading else PATCH_STYLES.get(safe[:1], "")))
+    for part, line in patch_lines(data):
+        print(styled(line, PATCH_STYLES.get(part, "")))
 
 
 def _entry(entry: JsonObject) -> Row:

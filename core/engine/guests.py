@@ -22,8 +22,8 @@ MOST_OUTPUT_BYTES = 512 << 20  # two million files; more is a guest that talks w
 STDERR_BYTES = 2000
 WALK_DEADLINE_S = patient(600.0)
 ASK_DEADLINE_S = patient(30.0)
-PORT = re.compile(
-    r"(?P<protocol>tcp|udp)\s+\S+\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s+\S+\s*(?P<users>.*)"
+PORT = re.compile(  # the state's whole word: a process's name, 15 bytes with a newline in it, is too short to forge it
+    r"(?P<protocol>tcp|udp)\s+(?:LISTEN|UNCONN)\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s+\S+\s*(?P<users>.*)"
 )
 USER = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 

@@ -1,0 +1,54 @@
+"""A patch as lines to look at: only \\n ends one, every character that is not seen is escaped, and what a line is comes
+from where it stands: hunks say how many lines they have, so nothing in a file can pose as the head of another.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+
+from vertui.text import printable
+
+TAB = 8
+HUNK = re.compile(rb"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+
+
+class Part(StrEnum):
+    """What a line of a patch is."""
+
+    HEAD = "head"
+    HUNK = "hunk"
+    ADDED = "added"
+    REMOVED = "removed"
+    CONTEXT = "context"
+    REMARK = "remark"
+
+
+SIGNS = {b"+": Part.ADDED, b"-": Part.REMOVED, b" ": Part.CONTEXT}
+
+
+def patch_lines(data: bytes) -> Iterator[tuple[Part, str]]:
+    """Every line of a unified text diff."""
+    before = after = 0  # lines that the hunk still has of each side
+    for line in _lines(data):
+        part = SIGNS.get(line[:1]) if before or after else None
+        if line.startswith(b"\\"):
+            part = Part.REMARK
+        elif part is None:
+            found = HUNK.match(line)
+            before, after = (int(count or 1) for count in found.groups()) if found else (0, 0)
+            part = Part.HUNK if found else Part.HEAD
+        else:
+            before -= part is not Part.ADDED
+            after -= part is not Part.REMOVED
+        yield part, shown(line)
+
+
+def shown(line: bytes) -> str:
+    """One line of a file as text: tabs as spaces, all else that is not seen escaped."""
+    fields = line.decode(errors="backslashreplace").split("\t")
+    return "\t".join(printable(field) for field in fields).expandtabs(TAB)
+
+
+def _lines(data: bytes) -> Iterable[bytes]:
+    *lines, rest = data.split(b"\n")
+    return [*lines, rest] if rest else lines
