@@ -12,6 +12,7 @@
     ├── MachineFailed           exit 9   QEMU ended, did not start, or refused a command
     ├── GuestFailed             exit 10  the agent did not answer, or refused
     ├── DaemonUnavailable       exit 11  the daemon cannot be started or reached
+    │   └── DaemonStopped       exit 11  somebody stopped it, or all of the home: it is not to come back by itself
     └── Impostor                exit 12  a socket or directory that must be this user's is somebody else's
 
 Foreign exceptions (OSError, QMP, Netlink, sqlite3, zstd) are mapped to these once, where they enter.
@@ -25,7 +26,8 @@ class VertuiError(Exception):
     exit_status = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        lines = (line.strip() for line in message.split("\n"))
+        super().__init__(" ".join(line for line in lines if line))
 
     @property
     def kind(self) -> str:
@@ -103,6 +105,10 @@ class Impostor(VertuiError):
     """What must be this user's own is somebody else's: nothing was said to it."""
 
     exit_status = 12
+
+
+class DaemonStopped(DaemonUnavailable):
+    """Somebody stopped the daemon on purpose, or it gave up."""
 
 
 def by_kind(kind: str, message: str) -> VertuiError:

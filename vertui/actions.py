@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.model import Branch, BranchState, Commit, CommitState, Origin, Tree
+from core.resume import resumable
 from vertui.text import short
 
 Node = Branch | Commit
@@ -31,6 +32,7 @@ class Selection:
     tree: Tree = NOTHING
     node: Node | None = None
     marked: tuple[Node, ...] = ()
+    connected: bool = True  # to a daemon
 
     @property
     def targets(self) -> tuple[Node, ...]:
@@ -128,8 +130,15 @@ def _running(selection: Selection) -> str | None:
     return _branches(selection) or _not_in(selection, (BranchState.RUNNING,))
 
 
-def _paused(selection: Selection) -> str | None:
-    return _branches(selection) or _not_in(selection, (BranchState.PAUSED,))
+def _resumable(selection: Selection) -> str | None:
+    if reason := _branches(selection):
+        return reason
+    commits = selection.tree.commits
+    return next(filter(None, (resumable(branch, commits) for branch in selection.branches)), None)
+
+
+def _away(selection: Selection) -> str | None:
+    return "the daemon runs" if selection.connected else None
 
 
 def _one_running(selection: Selection) -> str | None:
@@ -203,6 +212,7 @@ def _diff(selection: Selection) -> str:
 
 
 ACTIONS = (
+    Action("start", "D", "start daemon", "start the daemon that was stopped", _plain("vertui daemon start"), _away),
     Action("fork", "f", "fork", "start N copies of a machine or commit", _all("fork", "-n 4"), _forkable, True),
     Action("commit", "c", "commit", "commit the selected branches as they run", _each("commit"), _alive, True),
     Action("exec", "e", "exec", "run a command in the selected branches", _all("exec", "-- CMD"), _running, True),
@@ -213,7 +223,7 @@ ACTIONS = (
     Action("undo", "u", "undo", "take the newest operation back; shows which", _plain("vertui undo"), footer=True),
     Action("redo", "U", "redo", "do what was undone last again; shows which", _plain("vertui redo")),
     Action("pause", "z", "pause", "quiesce and stop the selected machines", _each("pause"), _running),
-    Action("resume", "r", "resume", "let the paused machines run on", _each("resume"), _paused),
+    Action("resume", "r", "resume", "let paused machines run on, bring back ended ones", _each("resume"), _resumable),
     Action("score", "S", "score", "give the selected branches a score", _each("score", "NUMBER"), _branches),
     Action("rename", "R", "rename", "rename the branch", _all("rename", "NAME"), _one_branch),
     Action("tag", "t", "tag", "name the commit; the name is a REF", _all("tag", "NAME"), _one_commit),
@@ -224,9 +234,10 @@ ACTIONS = (
     Action("trash", "T", "trash", "what was pruned, and bringing it back", _plain("vertui trash ls")),
     Action("mark", "space", "mark", "mark the node, so that verbs act on all marked", _plain("vertui ls"), _no_machine),
     Action("unmark", "escape", "unmark", "clear marks and filter", _plain("vertui ls")),
-    Action("filter", "slash", "filter", "show only nodes that contain some words", _plain("vertui ls")),
+    Action("filter", "slash", "filter", "show only nodes with some words", _plain("vertui ls"), _no_machine),
     Action("trunk", "at", "trunk", "go to the trunk", _plain("vertui ls @trunk"), _no_machine),
     Action("freeze", "p", "freeze", "hold the view still while machines go on", _plain("vertui tree")),
+    Action("scroll", "J", "scroll detail", "J K by lines, ctrl+f ctrl+b by pages, ctrl+l its end", _plain("vertui ls")),
     Action("view", "v", "view", "detail, console, or both", _plain("vertui console @trunk")),
     Action("menu", "enter", "menu", "what can be done with the selection", _plain("vertui --help")),
     Action("copy", "y", "copy as command", "copy an action's command line", _plain("vertui --help")),

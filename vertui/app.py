@@ -5,8 +5,8 @@ import gc
 from core.home import Home
 
 
-def run(home: Home) -> None:
-    """Show the UI until the user leaves it.
+def run(home: Home) -> int:
+    """Show the UI until the user leaves it: its exit status. What it died of is raised, with the terminal put back.
 
     Importing it makes some hundred thousand objects that stay: looking for garbage among them costs a third of the
     time to the first frame, so the collector rests until then.
@@ -14,4 +14,8 @@ def run(home: Home) -> None:
     gc.disable()
     from vertui.ui import VertuiApp
 
-    VertuiApp(home).run()
+    app = VertuiApp(home)
+    app.run()
+    if app.died is not None:
+        raise app.died
+    return app.return_code or 0

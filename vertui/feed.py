@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from core.errors import DaemonUnavailable, VertuiError
+from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
 from core.home import Home
 from core.model import Command, Event, Process, Tree
 from vertui.lanes import LaneRow, rows
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 STOP_S = 2.0  # what a daemon takes to start
 FETCH_INTERVAL_S = 0.1  # ten trees a second is as much as an eye can follow
 BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
-TAIL_BYTES = 16 * 1024  # of a running command's output, what a console pane may want
+LOOK_S = 1.0  # between looks whether somebody else has started a daemon that was stopped: a file's presence
+
+Offsets = tuple[int, int]  # of standard output and standard error
 
 
 class Events(Protocol):
@@ -42,6 +44,9 @@ class Feed(Protocol):
     def start(self) -> None:
         """Make sure that there is something to read from."""
 
+    def rejoin(self) -> None:
+        """The same, but DaemonStopped where somebody ended it on purpose."""
+
     def tree(self) -> Tree:
         """The tree as it is now."""
 
@@ -57,8 +62,10 @@ class Feed(Protocol):
     def console(self, branch: str) -> "AbstractContextManager[Iterable[StreamMessage]]":
         """What a machine's console prints."""
 
-    def output(self, branch: str, command: Command) -> "AbstractContextManager[Iterable[StreamMessage]]":
-        """The last output of a command and what follows."""
+    def output(
+        self, branch: str, command: int, offsets: Offsets
+    ) -> "AbstractContextManager[Iterable[StreamMessage]]":
+        """What a command printed from these offsets of its two streams, and what follows."""
 
 
 class DaemonFeed:
@@ -75,6 +82,12 @@ class DaemonFeed:
         from core.daemon.start import ensure_daemon
 
         ensure_daemon(self._home)
+
+    def rejoin(self) -> None:
+        """Wait for a daemon that died; one that was stopped stays so."""
+        from core.daemon.start import rejoin
+
+        rejoin(self._home)
 
     def tree(self) -> Tree:
         """The daemon's tree."""
@@ -98,22 +111,32 @@ class DaemonFeed:
 
         return streams.console(self._home, branch)
 
-    def output(self, branch: str, command: Command) -> "AbstractContextManager[Iterable[StreamMessage]]":
-        """The last output of a command and what follows."""
+    def output(
+        self, branch: str, command: int, offsets: Offsets
+    ) -> "AbstractContextManager[Iterable[StreamMessage]]":
+        """What a command printed from these offsets of its two streams, and what follows."""
         from core.daemon import streams
 
-        start = max(0, command.stdout_bytes - TAIL_BYTES), max(0, command.stderr_bytes - TAIL_BYTES)
-        return streams.attach(self._home, branch, command.id, *start)
+        return streams.attach(self._home, branch, command, *offsets)
 
 
 @dataclass(frozen=True)
 class News:
-    """What came since the last look. `rows` belong to `tree`; `error` says why nothing comes, None while it does."""
+    """What came since the last look. `rows` belong to `tree`; `error` says why nothing comes, None while it does.
+
+    `fresh`: the feed is connected anew, so whatever was asked before may have changed without an event.
+    """
 
     tree: Tree | None
     rows: list[LaneRow]
     events: tuple[Event, ...]
     error: VertuiError | None
+    fresh: bool = False
+
+    @property
+    def stopped(self) -> bool:
+        """Is the daemon stopped, so that it comes only when it is asked for?"""
+        return isinstance(self.error, DaemonStopped)
 
 
 class Watcher:
@@ -125,6 +148,9 @@ class Watcher:
         self._lock = threading.Lock()
         self._news = News(None, [], (), None)
         self._stopped = threading.Event()
+        self._hurried = threading.Event()
+        self._fresh = False
+        self._lost: VertuiError | None = None  # why there is no subscription
         self._events: Events | None = None
         self._thread: threading.Thread | None = None
         self.feed: Feed | None = None  # once it is open
@@ -139,11 +165,16 @@ class Watcher:
         come up behind whoever ends everything next.
         """
         self._stopped.set()
+        self._hurried.set()
         self._wakes.put(None)
         if self._events is not None:
             self._events.close()
         if self._thread is not None:
             self._thread.join(STOP_S)
+
+    def hurry(self) -> None:
+        """Look for the daemon now, if it is away."""
+        self._hurried.set()
 
     def poke(self) -> None:
         """Fetch the tree although no event came."""
@@ -158,18 +189,26 @@ class Watcher:
     def _connect(self) -> None:
         feed = self.feed = self._open_feed()
         threading.Thread(target=self._fetch, args=(feed,), name="tree", daemon=True).start()
-        failures = 0
+        begin, failures = feed.start, 0
         while not self._stopped.is_set():
             try:
-                feed.start()
+                begin()
                 self._events = feed.events()
-                failures = 0
+                begin, failures, self._lost, self._fresh = feed.rejoin, 0, None, True
                 self._wakes.put(None)  # the subscription stands: what is fetched from now on misses nothing
                 self._read(self._events)
             except VertuiError as error:
-                self._tell(error=error)
-            self._stopped.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+                self._lost = error
+            except (
+                Exception
+            ) as bug:  # a thread that dies unheard would leave an old tree on the screen for ever
+                self._lost = VertuiError(f"a bug: {bug!r}")
+            self._tell()
+            stopped = isinstance(self._lost, DaemonStopped)
+            pause = LOOK_S if stopped else BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
             failures += 1
+            self._hurried.wait(pause)
+            self._hurried.clear()
 
     def _read(self, events: Events) -> None:
         if self._stopped.is_set():  # `stop` may have come before there was anything to close
@@ -191,6 +230,8 @@ class Watcher:
                 continue  # the other thread meets the same, says so, and pokes when it is back
             except VertuiError as error:
                 self._tell(error=error)
+            except Exception as bug:
+                self._tell(error=VertuiError(f"a bug: {bug!r}"))
             self._stopped.wait(max(0.0, FETCH_INTERVAL_S - (time.monotonic() - started)))
 
     def _next_events(self) -> list[Event | None]:
@@ -210,6 +251,7 @@ class Watcher:
         with self._lock:
             old = self._news
             kept = (tree, lanes or []) if tree else (old.tree, old.rows)
-            self._news = News(*kept, (old.events + events)[-200:], error)
+            fresh, self._fresh = old.fresh or self._fresh, False
+            self._news = News(*kept, (old.events + events)[-200:], self._lost or error, fresh)
         if not self._stopped.is_set():
             self._notify()

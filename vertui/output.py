@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import combining, east_asian_width
+from unicodedata import category, east_asian_width
 
 from core.daemon.codec import encode
 from core.errors import VertuiError
+from vertui.text import MARKS, printable
 
 COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36, "white": 37}
 STYLES = COLOURS | {"bold": 1, "dim": 2}
@@ -57,7 +58,7 @@ def cells(text: str) -> int:
     """Terminal columns that `text` takes."""
     if text.isascii():
         return len(text)
-    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+    return sum(0 if category(char) in MARKS else 2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def clip(text: str, width: int) -> str:
@@ -80,7 +81,7 @@ def table(
 
     To fit `width`, long columns shrink a little, then the expendable ones go in turn, then the widest shrink.
     """
-    body = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
+    body = [[_safe(cell if isinstance(cell, Cell) else Cell(cell)) for cell in row] for row in rows]
     shown = [index for index in range(len(header)) if any(row[index].text for row in body)]
     lines = [[Cell(title, "dim") for title in header], *body]
     widths = {index: max(cells(line[index].text) for line in lines) for index in shown}
@@ -105,15 +106,19 @@ def say_json(value: Any) -> None:
 
 
 def warn(text: str) -> None:
-    """One line on standard error, as far as that can be written: there is nowhere else to say it."""
+    """One line on standard error, whatever is in `text`, as far as that can be written: there is nowhere else."""
     with suppress(OSError, VertuiError):
-        print(f"vertui: {text}", file=sys.stderr, flush=True)
+        print(f"vertui: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def draw(text: str) -> None:
     """Text over the terminal's current line on standard error, as far as that can be written."""
     with suppress(OSError, VertuiError):
         print(text, end="", file=sys.stderr, flush=True)
+
+
+def _safe(cell: Cell) -> Cell:
+    return cell if cell.text.isascii() and cell.text.isprintable() else Cell(printable(cell.text), cell.style)
 
 
 def _taken(widths: dict[int, int]) -> int:

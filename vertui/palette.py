@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Provider
 
 from vertui.actions import ACTIONS, Action
+from vertui.plain import plain
 
 if TYPE_CHECKING:
     from vertui.ui import VertuiApp
@@ -18,7 +19,8 @@ class ActionProvider(Provider):
     async def discover(self) -> AsyncIterator[DiscoveryHit]:
         """All actions, before anything is typed."""
         for action, words in self._actions():
-            yield DiscoveryHit(action.label, partial(self._vertui.main.act, action.id), help=words)
+            act = partial(self._vertui.main.act, action.id)
+            yield DiscoveryHit(action.label, act, help=plain(words))  # type: ignore[arg-type]
 
     async def search(self, query: str) -> AsyncIterator[Hit]:
         """The actions that fit."""
@@ -27,7 +29,7 @@ class ActionProvider(Provider):
             score = matcher.match(f"{action.label} {action.help}")
             if score > 0:
                 act = partial(self._vertui.main.act, action.id)
-                yield Hit(score, matcher.highlight(action.label), act, help=words)
+                yield Hit(score, matcher.highlight(action.label), act, help=plain(words))  # type: ignore[arg-type]
 
     def _actions(self) -> Iterator[tuple[Action, str]]:
         selection = self._vertui.main.selection

@@ -1,15 +1,29 @@
 """Values as people read them: sizes, ages, short ids, and text nobody can trust made safe to print."""
 
 import re
+import unicodedata
 
 SHORT_ID = 8  # hex digits shown of a commit id; six are the least a REF accepts
+MARKS = ("Mn", "Me")  # they stand on the character before them
 UNITS = ("B", "K", "M", "G", "T")
 NUMBERS = re.compile(r"(\d+)")
+INVISIBLE = (
+    re.compile(  # what Unicode calls printable and no terminal shows; Unicode's Default_Ignorable and blanks
+        "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+    )
+)
 
 
 def printable(text: str) -> str:
-    """`text` on one line with every control character shown as `\\xNN`: it may come from a hostile guest."""
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+    """`text` on one line with every character that is not seen shown as `\\xNN`: it may come from a hostile guest.
+
+    A mark that would stand on what is printed before `text` is escaped too.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    shown = "".join(char if char.isprintable() else _escaped(char) for char in text)
+    shown = INVISIBLE.sub(lambda found: _spelled(found[0]), shown)
+    return _spelled(shown[0]) + shown[1:] if unicodedata.category(shown[0]) in MARKS else shown
 
 
 def size(count: int) -> str:
@@ -55,4 +69,9 @@ def natural(name: str) -> list[str | int]:
 
 def _escaped(char: str) -> str:
     code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _spelled(char: str) -> str:
+    """Its bytes, as `core.names` spells what it cannot show: such a character may be part of a name told by it."""
+    return "".join(f"\\x{byte:02x}" for byte in char.encode())

@@ -1,30 +1,46 @@
 """The terminal UI: one app over one home. Threads call the daemon and post messages; only handlers touch widgets."""
 
+import asyncio
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from textual.app import App, SuspendNotSupported
 
-from core.errors import VertuiError
+from core.errors import DaemonStopped, VertuiError
 from core.home import Home
 from vertui import theme
-from vertui.feed import DaemonFeed, Feed, Watcher
+from vertui.feed import DaemonFeed, Feed, News, Watcher
 from vertui.messages import Arrived, Finished
 from vertui.palette import ActionProvider
+from vertui.plain import toast
 from vertui.screens.base import VertuiScreen
 from vertui.screens.main import MainScreen
-from vertui.text import printable
+from vertui.widgets.footer import KeyHints
 
 if TYPE_CHECKING:
     from core.daemon.client import Client
 
 T = TypeVar("T")
+TOAST_S = 8.0
+
+
+def told(error: VertuiError) -> str:
+    """An error, and the key that helps."""
+    return f"{error}: D starts it" if isinstance(error, DaemonStopped) else str(error)
+
+
+def trouble_of(news: News) -> str:
+    """Why nothing comes, and what helps; empty while all is well."""
+    if news.error is None:
+        return ""
+    return told(news.error) if news.stopped else f"{news.error}; trying again…"
 
 
 def _ignore(result: object) -> None:
@@ -45,6 +61,8 @@ class VertuiApp(App[None]):
         self.home = home
         self.main = MainScreen()
         self.jobs: tuple[str, ...] = ()
+        self.trouble = ""  # why no news comes
+        self.died: Exception | None = None
         self.watcher = Watcher(open_feed or (lambda: DaemonFeed(home)), self._notify)
 
     @cached_property
@@ -52,7 +70,7 @@ class VertuiApp(App[None]):
         """The daemon's client, imported when first used."""
         from core.daemon.client import Client
 
-        return Client(self.home)
+        return Client(self.home, starts=False)  # the watcher starts it, and not one that somebody stopped
 
     def get_default_screen(self) -> MainScreen:
         """The main screen."""
@@ -60,6 +78,8 @@ class VertuiApp(App[None]):
 
     def on_mount(self) -> None:
         """Show a frame first, then look for the daemon."""
+        if not self.is_headless:
+            self._end_on_signals()
         self.call_after_refresh(self._start_watching)
 
     def _start_watching(self) -> None:
@@ -70,6 +90,11 @@ class VertuiApp(App[None]):
     def on_unmount(self) -> None:
         """Follow no more."""
         self.watcher.stop()
+
+    def start_daemon(self) -> None:
+        """Start the daemon that somebody stopped."""
+        if (feed := self.watcher.feed) is not None:
+            self.call("starting the daemon", feed.start, lambda _: self.watcher.hurry())
 
     # -- calls in threads ------------------------------------------------------------------------------------
 
@@ -105,12 +130,12 @@ class VertuiApp(App[None]):
             return
         message.failed(message.error)
         if message.doing:
-            self.fail(str(message.error))
+            self.fail(told(message.error))
 
     def fail(self, text: str) -> None:
         """Show one line that says what went wrong."""
         self.main.say(f"✗ {text}", theme.RED)
-        self.notify(printable(text), severity="error", timeout=8, markup=False)
+        toast(self, text, TOAST_S)
 
     def _start(
         self,
@@ -139,12 +164,30 @@ class VertuiApp(App[None]):
     def on_arrived(self) -> None:
         """Give the news to every screen."""
         news = self.watcher.take()
+        self.trouble = trouble_of(news)
         for screen in self.screen_stack:
             if isinstance(screen, VertuiScreen):
                 screen.hear(news)
+            for hints in screen.query(KeyHints):
+                hints.trouble = self.trouble
 
     def _notify(self) -> None:
         self.post_message(Arrived())
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual's hook for what nobody caught: end, and leave it to whoever runs the app to say so in one line."""
+        super()._handle_exception(error)
+        self.died = self.died or error
+        if os.environ.get("VERTUI_DEBUG") != "1":
+            self._exit_renderables.clear()
+
+    def _end_on_signals(self) -> None:
+        """Put the terminal back before a signal ends us."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
 
     # -- actions ---------------------------------------------------------------------------------------------
 

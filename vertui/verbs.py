@@ -199,7 +199,9 @@ class Verbs:
         def start(done: object = None) -> None:
             self._app.call("starting main", lambda: client.up(None, "main"))
 
-        if self._app.jobs:
+        if not self._main.selection.connected:
+            self._app.start_daemon()
+        elif self._app.jobs:
             self._main.say("already at it")
         elif self._main.shown.images:
             start()
@@ -264,6 +266,14 @@ class Verbs:
     def freeze(self, selection: Selection) -> None:
         """Hold the view, or go on."""
         self._main.toggle_frozen()
+
+    def start(self, selection: Selection) -> None:
+        """Start the daemon."""
+        self._app.start_daemon()
+
+    def scroll(self, selection: Selection) -> None:
+        """Scroll the detail."""
+        self._main.action_scroll_rows(5)
 
     def view(self, selection: Selection) -> None:
         """The next arrangement of panes."""

@@ -15,9 +15,9 @@ from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from core.daemon.codec import decode
-from core.daemon.start import ensure_daemon
+from core.daemon.start import ensure_daemon, rejoin
 from core.daemon.unix import UNTIL_DEATH, Patience, Silent, UnixConnection
-from core.errors import DaemonUnavailable, VertuiError, by_kind
+from core.errors import DaemonStopped, DaemonUnavailable, VertuiError, by_kind
 from core.home import Home, find_home
 from core.model import (
     Branch,
@@ -53,8 +53,9 @@ JsonObject = dict[str, Any]
 class Client:
     """What CLI and UI call. Methods block; each call uses a connection of its own, so threads may share a client.
 
-    A daemon that is not there is started, unless told otherwise. One that takes its time is waited for as long as it
-    lives; DaemonUnavailable says when it does not, and when it cannot be known whether what was asked was done.
+    A daemon that is not there is started. With `starts=False` one that died is waited for, and one that somebody
+    stopped stays stopped: DaemonStopped. One that takes its time is waited for as long as it lives; DaemonUnavailable
+    says when it does not, and when it cannot be known whether what was asked was done.
     """
 
     def __init__(self, home: Home | None = None, *, starts: bool = True) -> None:
@@ -314,10 +315,10 @@ class Client:
         except Silent:
             raise
         except DaemonUnavailable as lost:
-            if not self._starts:
-                raise
             try:
-                ensure_daemon(self.home)
+                (ensure_daemon if self._starts else rejoin)(self.home)
+            except DaemonStopped:
+                raise
             except DaemonUnavailable as error:
                 raise DaemonUnavailable(f"{error}; {MAYBE}" if MAYBE in str(lost) else str(error)) from error
             return self._raw(method, path, body, headers, patience)

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.daemon.environment import private, settled
 from core.daemon.unix import ask_holder, lives
-from core.errors import DaemonUnavailable, VertuiError
+from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
 from core.home import Home
 from core.patience import patient
 from core.store.files import disk_error
@@ -36,12 +36,24 @@ def ensure_daemon(home: Home, tell: Tell | None = None) -> None:
         return
     home.make()
     _ensure_holder(home)
+    _wait(home, tell, lambda state: _failed(home, "daemon.log", state.get("log_from", 0)))
+
+
+def rejoin(home: Home) -> None:
+    """Return once the API answers again. A daemon that died is waited for: the holder starts another. One that was
+    stopped is left alone: DaemonStopped.
+    """
+    _wait(home, None, lambda _: DaemonStopped("the daemon is stopped"))
+
+
+def _wait(home: Home, tell: Tell | None, ended: Callable[[dict[str, Any]], VertuiError]) -> None:
+    """Wait for the API as long as a daemon gets on; when the holder starts none, `ended` makes the error."""
     began = said = moved = time.monotonic()
     known: object = None
     while not lives(home):
         state = ask_holder(home, "state")
         if state is None or state["resting"]:
-            raise _failed(home, "daemon.log", (state or {}).get("log_from", 0))
+            raise ended(state or {})
         now = time.monotonic()
         if (signs := _signs(state)) != known:
             known, moved = signs, now

@@ -117,7 +117,7 @@ async def test_a_verb_that_cannot_run_says_why(show: Show) -> None:
 async def test_enter_on_the_first_screen_begins(show: Show) -> None:
     async with show(HandMadeFeed(EMPTY)) as pilot:
         await pilot.press("enter")
-        await until_seen(pilot, "cannot write")
+        await until_seen(pilot, "the daemon is stopped: D starts it")
 
 
 async def test_marks_select_many_and_escape_clears_them(show: Show) -> None:
@@ -172,7 +172,7 @@ async def test_a_form_says_what_is_wrong_and_stays(show: Show) -> None:
 async def test_a_failing_daemon_is_one_line(show: Show) -> None:
     async with show(HandMadeFeed(DEMO)) as pilot:
         await pilot.press("x")
-        await until_seen(pilot, "cannot write")
+        await until_seen(pilot, "the daemon is stopped: D starts it")
         assert app_of(pilot).is_running and not app_of(pilot).jobs
 
 

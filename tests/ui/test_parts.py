@@ -31,7 +31,7 @@ from vertui.widgets.lines import segments
         ("10%\r20%\r30%", "30%"),
         ("done\r", "done"),
         ("a\x00\x07\x08\x9b31mb", "a31mb"),
-        ("right\u202eto left\u2066", "rightto left"),
+        ("right\u202eto left\u2066", "right\\u202eto left\\u2066"),
         ("a\tb", "a       b"),
         ("é漢", "é漢"),
         ("\x1b]never ends", ""),

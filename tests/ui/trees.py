@@ -19,6 +19,7 @@ from core.model import (
     Process,
     Tree,
 )
+from vertui.feed import Offsets
 
 Queue = queue.SimpleQueue[Event | VertuiError | None]
 NOON = 1_750_000_000.0
@@ -131,6 +132,7 @@ class HandMadeFeed:
         self._queue: Queue = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.fetches = 0
+        self.ran, self.listed = COMMANDS, PROCESSES
 
     def put(self, tree: Tree, *events: Event) -> None:
         """Show another tree."""
@@ -145,6 +147,9 @@ class HandMadeFeed:
     def start(self) -> None:
         """Nothing to start."""
 
+    def rejoin(self) -> None:
+        """Nothing to wait for."""
+
     def tree(self) -> Tree:
         """The newest tree."""
         with self._lock:
@@ -157,17 +162,19 @@ class HandMadeFeed:
 
     def commands(self, branch: str) -> list[Command]:
         """The same in every branch."""
-        return COMMANDS
+        return self.ran
 
     def processes(self, branch: str) -> list[Process]:
         """The same in every branch."""
-        return PROCESSES
+        return self.listed
 
     def console(self, branch: str) -> AbstractContextManager[Iterable[StreamMessage]]:
         """What the console printed, then silence."""
         return nullcontext([Output(1, 0, self._console)])
 
-    def output(self, branch: str, command: Command) -> AbstractContextManager[Iterable[StreamMessage]]:
+    def output(
+        self, branch: str, command: int, offsets: Offsets
+    ) -> AbstractContextManager[Iterable[StreamMessage]]:
         """A line of output."""
         return nullcontext([Output(1, 0, b"served 41\nserved 42\n")])
 

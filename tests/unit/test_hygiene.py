@@ -1,5 +1,6 @@
 """Rules of the house that a machine can check."""
 
+import ast
 import pkgutil
 import re
 import subprocess
@@ -53,3 +54,40 @@ def test_sqlite_never_calls_python() -> None:
         assert not re.search(
             r"create_(function|aggregate|collation|window_function)|check_same_thread", path.read_text()
         )
+
+
+PLAIN = "vertui/plain.py"
+WIDGETS = {"Input", "Content", "Markup"}  # beside all of textual.widgets: what reads markup, or shows it
+SETTERS = {  # attributes, methods and arguments that Textual reads markup in
+    "notify", "border_title", "border_subtitle", "tooltip", "placeholder", "sub_title", "markup", "from_markup",
+    "render_str", "help_text",
+}  # fmt: skip
+
+
+def test_text_becomes_a_title_or_label_in_one_place() -> None:
+    """What Textual would read markup in is made by vertui.plain alone: a guest's text can plant nothing."""
+    for path in (ROOT / "vertui").rglob("*.py"):
+        if str(path.relative_to(ROOT)) == PLAIN:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = {alias.name for alias in node.names}
+                assert node.module != "textual.widgets" and not names & WIDGETS, f"{path}: use vertui.plain"
+            name = getattr(node, "attr", None) or getattr(node, "arg", None)
+            assert name not in SETTERS, f"{path}:{getattr(node, 'lineno', '?')}: use vertui.plain for {name}"
+
+
+OURS = {  # files whose lines we, the kernel or Debian wrote: reads of /proc, and of tools' output
+    "core/daemon/start.py", "core/machine/memory.py", "core/engine/memory.py", "core/image/debian.py",
+    "core/image/modules.py", "core/store/views/nodes.py", "core/store/views/keeper.py", "core/network/nft.py",
+    "core/guest/agent/processes.py",
+}  # fmt: skip
+
+
+def test_only_a_newline_ends_a_line() -> None:
+    """str.splitlines also breaks at form feeds, NEL and U+2028, and bytes.splitlines at a carriage return."""
+    for top in ("core", "vertui"):
+        for path in (ROOT / top).rglob("*.py"):
+            name = str(path.relative_to(ROOT))
+            if name not in OURS and not name.startswith("core/diff/"):
+                assert ".splitlines(" not in path.read_text(), f"{name}: split at \\n"

@@ -105,7 +105,7 @@ def _open(
         from core.home import find_home
         from vertui.app import run  # imports textual
 
-        run(find_home())
+        raise typer.Exit(run(find_home()))
 
 
 def invoke(argv: Sequence[str]) -> int:

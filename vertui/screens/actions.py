@@ -6,11 +6,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.widgets import Input
 
 from vertui import theme
 from vertui.actions import ACTIONS, Action, Selection
+from vertui.plain import Entry, entitle
 from vertui.screens.base import Dialog
+from vertui.text import printable
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList
 
@@ -24,6 +25,8 @@ class ActionsScreen(Dialog[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "move(1)", show=False, priority=True),
         Binding("up", "move(-1)", show=False, priority=True),
+        Binding("pagedown", "page(1)", show=False, priority=True),
+        Binding("pageup", "page(-1)", show=False, priority=True),
         Binding("ctrl+y", "copy", show=False, priority=True),
     ]
 
@@ -34,8 +37,8 @@ class ActionsScreen(Dialog[str]):
     def compose(self) -> ComposeResult:
         """The search line, the list, the keys."""
         with Vertical(classes="box tall") as box:
-            box.border_title = TITLES[self._mode].format(refs=", ".join(self._selection.refs) or "nothing")
-            yield Input(placeholder="type to search", compact=True)
+            entitle(box, TITLES[self._mode].format(refs=", ".join(self._selection.refs) or "nothing"))
+            yield Entry(hint="type to search")
             yield RowList[Action](self._draw, lambda action: action.id)
             if self._mode == "copy":
                 yield KeyHints(("⏎", "copy"), ("esc", "leave"))
@@ -46,7 +49,7 @@ class ActionsScreen(Dialog[str]):
         """Everything, before anything is typed."""
         self._search("")
 
-    def on_input_changed(self, event: Input.Changed) -> None:
+    def on_input_changed(self, event: Entry.Changed) -> None:
         """Search as it is typed."""
         self._search(event.value)
 
@@ -61,6 +64,10 @@ class ActionsScreen(Dialog[str]):
     def action_move(self, by: int) -> None:
         """Move the cursor while the search line has the focus."""
         self._list.action_move(by)
+
+    def action_page(self, by: int) -> None:
+        """Move it by half a screen."""
+        self._list.action_page(by)
 
     def action_copy(self) -> None:
         """Copy the command line of the current action."""
@@ -99,9 +106,9 @@ class ActionsScreen(Dialog[str]):
         )
         text.append(f"{action.label:<{LABEL_WIDTH}}", theme.MUTED if reason else theme.BRIGHT)
         if self._mode == "copy":
-            text.append(action.command(self._selection), theme.TEXT)
+            text.append(printable(action.command(self._selection)), theme.TEXT)
         elif reason:
-            text.append(reason, theme.FAINT)
+            text.append(printable(reason), theme.FAINT)
         else:
             text.append(action.help, theme.MUTED)
         text.truncate(width, overflow="ellipsis")

@@ -1,43 +1,98 @@
-"""What all screens share."""
+"""What all screens share: how text longer than its box is moved, and a way to their keys."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
+
+from vertui.widgets.footer import KeyHints
 
 if TYPE_CHECKING:
     from vertui.feed import News
     from vertui.ui import VertuiApp
 
 T = TypeVar("T")
+SCROLL_KEYS: list[BindingType] = [  # where nothing else is moved by these
+    Binding("j,down", "scroll_rows(1)", show=False),
+    Binding("k,up", "scroll_rows(-1)", show=False),
+    Binding("ctrl+d,pagedown", "scroll_pages(1)", show=False),
+    Binding("ctrl+u,pageup", "scroll_pages(-1)", show=False),
+    Binding("g,home", "scroll_edge(0)", show=False),
+    Binding("G,end", "scroll_edge(1)", show=False),
+]
+SCROLL_BESIDE_KEYS: list[BindingType] = [  # beside a list, which has the keys above
+    Binding("J,ctrl+down", "scroll_rows(5)", show=False),
+    Binding("K,ctrl+up", "scroll_rows(-5)", show=False),
+    Binding("ctrl+f,ctrl+pagedown", "scroll_pages(1)", show=False),
+    Binding("ctrl+b,ctrl+pageup", "scroll_pages(-1)", show=False),
+    Binding("ctrl+g,ctrl+home", "scroll_edge(0)", show=False),
+    Binding("ctrl+l,ctrl+end", "scroll_edge(1)", show=False),
+]
 
 
-class VertuiScreen(Screen[None]):
-    """A full screen."""
+class _Shared:
+    """Methods of screens and dialogs alike."""
 
     @property
     def vertui(self) -> "VertuiApp":
         """The app, by its own type."""
-        return cast("VertuiApp", self.app)
+        return cast("VertuiApp", cast(Widget, self).app)
+
+    def scrolled(self) -> Iterable[Widget]:
+        """What the scroll keys move."""
+        return ()
+
+    def action_scroll_rows(self, by: int) -> None:
+        """Scroll by rows."""
+        for pane in self.scrolled():
+            pane.scroll_relative(y=by, animate=False)
+
+    def action_scroll_pages(self, by: int) -> None:
+        """Scroll by what is in view, less a row."""
+        for pane in self.scrolled():
+            pane.scroll_relative(y=by * max(1, pane.size.height - 1), animate=False)
+
+    def action_scroll_edge(self, last: int) -> None:
+        """Scroll to the first row or the last."""
+        for pane in self.scrolled():
+            pane.scroll_to(y=pane.max_scroll_y if last else 0, animate=False)
+
+    def action_help(self) -> None:
+        """Show the keys of this screen."""
+        from vertui.screens.reading import keys_dialog
+
+        hints = cast(Widget, self).query(KeyHints)
+        self.vertui.push_screen(keys_dialog([hint for line in hints for hint in line.hints]))
+
+
+class VertuiScreen(_Shared, Screen[None]):
+    """A full screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", show=False),
+        Binding("D", "start_daemon", show=False),
+    ]
 
     def hear(self, news: "News") -> None:
         """Take notice of what happened, also while another screen covers this one."""
 
+    def action_start_daemon(self) -> None:
+        """Start the daemon that somebody stopped."""
+        self.vertui.start_daemon()
 
-class Dialog(ModalScreen[T]):
+
+class Dialog(_Shared, ModalScreen[T]):
     """A modal dialog: a box in the middle, escape leaves it without an answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", show=False),
+        Binding("escape,q", "leave", show=False),  # a field that is typed in takes its letters first
+        Binding("question_mark", "help", show=False),
         # priority: keys typed fast behind a tab must find the next field focused, not the one before
         Binding("tab", "app.focus_next", show=False, priority=True),
         Binding("shift+tab", "app.focus_previous", show=False, priority=True),
     ]
-
-    @property
-    def vertui(self) -> "VertuiApp":
-        """The app, by its own type."""
-        return cast("VertuiApp", self.app)
 
     def action_leave(self) -> None:
         """Close without an answer."""

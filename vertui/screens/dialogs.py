@@ -1,6 +1,6 @@
 """The two dialogs: a form that asks, and a plan that is shown before it is carried out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
@@ -9,13 +9,15 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Button, Input, Label, Static
+from textual.widget import Widget
 
 from core.errors import UsageError
 from core.model import Plan, check_name
 from vertui import theme
-from vertui.screens.base import Dialog
+from vertui.plain import Caption, Choice, Entry, Words, entitle
+from vertui.screens.base import SCROLL_KEYS, Dialog
 from vertui.text import printable, size
+from vertui.widgets.footer import KeyHints
 
 Check = Callable[[str], str | None]
 Answers = dict[str, str]
@@ -72,30 +74,28 @@ def needed(text: str) -> str | None:
 class FormDialog(Dialog[Answers]):
     """Asks for some values; enter in any field submits. Answers None when left."""
 
-    def __init__(self, title: str, fields: tuple[Field, ...], submit: str, note: str = "") -> None:
+    def __init__(self, title: str, fields: tuple[Field, ...], submit: str) -> None:
         super().__init__()
-        self._title, self._fields, self._submit, self._note = title, fields, submit, note
+        self._title, self._fields, self._submit = title, fields, submit
 
     def compose(self) -> ComposeResult:
         """A line a field, the reason line, two buttons."""
         with Vertical(classes="box") as box:
-            box.border_title = printable(self._title)
+            entitle(box, self._title)
             for field in self._fields:
                 with Horizontal(classes="field"):
-                    yield Label(field.label)
-                    yield Input(field.value, placeholder=field.hint, id=field.id, compact=True)
-            if self._note:
-                yield Static(Text(self._note, style=theme.MUTED), classes="note")
-            yield Static(id="reason")
+                    yield Caption(field.label)
+                    yield Entry(field.value, hint=field.hint, id=field.id)
+            yield Words(id="reason")
             with Horizontal(classes="buttons"):
-                yield Button("Cancel", id="cancel", compact=True)
-                yield Button(self._submit, id="submit", variant="primary", compact=True)
+                yield Choice("Cancel", id="cancel")
+                yield Choice(self._submit, id="submit", main=True)
 
     def on_input_submitted(self) -> None:
         """Enter."""
         self._try_submit()
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
+    def on_button_pressed(self, event: Choice.Pressed) -> None:
         """Either button."""
         if event.button.id == "submit":
             self._try_submit()
@@ -103,11 +103,12 @@ class FormDialog(Dialog[Answers]):
             self.dismiss(None)
 
     def _try_submit(self) -> None:
-        answers = {field.id: self.query_one(f"#{field.id}", Input).value.strip() for field in self._fields}
+        answers = {field.id: self.query_one(f"#{field.id}", Entry).value.strip() for field in self._fields}
         for field in self._fields:
             if reason := field.check(answers[field.id]):
-                self.query_one("#reason", Static).update(Text(f"{field.label}: {reason}", style=theme.RED))
-                self.query_one(f"#{field.id}", Input).focus()
+                said = Text(printable(f"{field.label}: {reason}"), style=theme.RED)
+                self.query_one("#reason", Words).say(said)
+                self.query_one(f"#{field.id}", Entry).focus()
                 return
         self.dismiss(answers)
 
@@ -123,6 +124,7 @@ class PlanDialog(Dialog[Answer]):
     """Shows exactly what will happen; Cancel has the focus. Answers None when it is not to be."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        *SCROLL_KEYS,
         Binding("left,right,h,l", "other_button", show=False),
         Binding("n", "variant", show=False),
     ]
@@ -135,29 +137,35 @@ class PlanDialog(Dialog[Answer]):
     def compose(self) -> ComposeResult:
         """The lines, what it means for undo, two buttons."""
         with Vertical(classes="box plan") as box:
-            box.border_title = printable(self._title)
+            entitle(box, self._title)
             with VerticalScroll(can_focus=False):
-                yield Static(
-                    Text("\n".join(f"• {printable(line)}" for line in self._lines), style=theme.TEXT)
-                )
-            yield Static(self._footing, classes="note")
-            if self._variant:
-                yield Static(Text.assemble(("n ", theme.TEAL), (self._variant, theme.MUTED)))
+                yield Words(Text("\n".join(f"• {printable(line)}" for line in self._lines), style=theme.TEXT))
+            yield Words(self._footing, classes="note")
             with Horizontal(classes="buttons"):
-                yield Button("Cancel", id="cancel", compact=True)
-                yield Button(self._do, id="do", variant="error", compact=True)
+                yield Choice("Cancel", id="cancel")
+                yield Choice(self._do, id="do", dangerous=True)
+            yield KeyHints(*self._hints)
 
     def on_mount(self) -> None:
         """Enter by habit must destroy nothing."""
-        self.query_one("#cancel", Button).focus()
+        self.query_one("#cancel", Choice).focus()
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
+    def scrolled(self) -> Iterable[Widget]:
+        """The lines."""
+        return self.query(VerticalScroll)
+
+    @property
+    def _hints(self) -> list[tuple[str, str]]:
+        variant = [("n", self._variant)] if self._variant else []
+        return [*variant, ("j/k", "scroll"), ("←/→", "choose"), ("esc", "leave")]
+
+    def on_button_pressed(self, event: Choice.Pressed) -> None:
         """Either button."""
         self.dismiss(Answer.DO if event.button.id == "do" else None)
 
     def action_other_button(self) -> None:
         """Go to the other button."""
-        self.focus_next("Button")
+        self.focus_next("Choice")
 
     def action_variant(self) -> None:
         """Ask for the plan's variant."""

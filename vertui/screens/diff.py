@@ -1,5 +1,7 @@
 """What differs between two REFs: the files at the left, the text diff of the one under the cursor at the right."""
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -7,14 +9,18 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.timer import Timer
+from textual.widget import Widget
 
 from core.errors import VertuiError
 from vertui import theme
-from vertui.screens.base import VertuiScreen
+from vertui.feed import News
+from vertui.patches import Part, patch_lines
+from vertui.plain import entitle
+from vertui.screens.base import SCROLL_BESIDE_KEYS, VertuiScreen
 from vertui.screens.main import BREAKPOINTS
 from vertui.text import printable, size
 from vertui.widgets.footer import KeyHints
-from vertui.widgets.guest_text import clean
+from vertui.widgets.guest_text import LONGEST_LINE
 from vertui.widgets.lines import MOST_LINES, LineView
 from vertui.widgets.rows import RowList, columns
 
@@ -26,7 +32,13 @@ MARKS = {
     "modified": ("~", theme.GOLD),
     "renamed": ("→", theme.BLUE),
 }
-PATCH_COLOURS = {"+": theme.GREEN, "-": theme.RED, "@": theme.TEAL}
+PATCH_COLOURS = {
+    Part.HEAD: theme.MUTED,
+    Part.HUNK: theme.TEAL,
+    Part.ADDED: theme.GREEN,
+    Part.REMOVED: theme.RED,
+    Part.REMARK: theme.MUTED,
+}
 
 
 class DiffScreen(VertuiScreen):
@@ -35,8 +47,8 @@ class DiffScreen(VertuiScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,d", "app.pop_screen", show=False),
         Binding("x", "swap", show=False),
-        Binding("J,ctrl+down", "scroll_patch(5)", show=False),
-        Binding("K,ctrl+up", "scroll_patch(-5)", show=False),
+        Binding("r", "read", show=False),
+        *SCROLL_BESIDE_KEYS,
     ]
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
 
@@ -45,13 +57,22 @@ class DiffScreen(VertuiScreen):
         self._a, self._b = a, b
         self._patches: dict[str, list[Text]] = {}
         self._settling: Timer | None = None
+        self._unread = False  # a comparison failed
 
     def compose(self) -> ComposeResult:
         """Files, text, keys."""
         with Horizontal(id="panes"):
             yield RowList[JsonObject](_draw, lambda entry: entry["path"], id="files")
             yield LineView(id="patch")
-        yield KeyHints(("j/k", "file"), ("J/K", "scroll the text"), ("x", "swap sides"), ("esc", "back"))
+        yield KeyHints(
+            ("j/k", "file"),
+            ("J/K", "scroll the text"),
+            ("ctrl+f/b", "by pages"),
+            ("ctrl+g/l", "to its ends"),
+            ("x", "swap sides"),
+            ("r", "compare again"),
+            ("esc", "back"),
+        )
 
     def on_mount(self) -> None:
         """Ask for the files."""
@@ -69,21 +90,32 @@ class DiffScreen(VertuiScreen):
         self._patches.clear()
         self._read()
 
-    def action_scroll_patch(self, by: int) -> None:
-        """Scroll the text while the files have the focus."""
-        self.query_one("#patch").scroll_relative(y=by, animate=False)
+    def scrolled(self) -> Iterable[Widget]:
+        """The text, while the files have the focus."""
+        return self.query("#patch")
+
+    def hear(self, news: News) -> None:
+        """Compare again if the daemon went away meanwhile."""
+        if news.fresh and self._unread:
+            self._read()
+
+    def action_read(self) -> None:
+        """Compare again: running branches have gone on."""
+        self._patches.clear()
+        self._read()
 
     def _read(self) -> None:
         a, b = self._a, self._b
-        self._files.border_title = f"{a} → {b}"
-        self._files.border_subtitle = "comparing…"
+        self._unread = False
+        entitle(self._files, f"{a} → {b}", "comparing…")
         self.vertui.call(
             f"comparing {a} with {b}", lambda: self.vertui.client.diff(a, b), self._show, self._failed
         )
 
     def _failed(self, error: VertuiError) -> None:
         if self.is_attached:
-            self._files.border_subtitle = "not compared"
+            self._unread = True
+            entitle(self._files, below="not compared: r tries again")
             self._unreadable(error)
 
     def _show(self, diff: JsonObject) -> None:
@@ -92,7 +124,7 @@ class DiffScreen(VertuiScreen):
         entries = diff["entries"]
         counts = {kind: sum(entry["kind"] == kind for entry in entries) for kind in MARKS}
         said = " · ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-        self._files.border_subtitle = said or "nothing differs"
+        entitle(self._files, below=said or "nothing differs")
         self._files.show(entries)
         notes = [Text(printable(str(note)), style=theme.GOLD) for note in diff.get("notes", ())]
         self.query_one("#patch", LineView).show(notes or [Text(said or "no file differs", style=theme.MUTED)])
@@ -104,7 +136,7 @@ class DiffScreen(VertuiScreen):
         if entry is None:
             return
         path, pair = entry["path"], (self._a, self._b)
-        self.query_one("#patch").border_title = printable(path)
+        entitle(self.query_one("#patch"), path)
         if path in self._patches:
             self.query_one("#patch", LineView).show(self._patches[path])
             return
@@ -131,17 +163,16 @@ class DiffScreen(VertuiScreen):
 
 def _patch_lines(patch: bytes, entry: JsonObject) -> list[Text]:
     """The facts of an entry, then its text diff, coloured."""
-    shown, in_head = [*_facts(entry), Text()], True
-    for line in patch.decode(errors="replace").splitlines()[:MOST_LINES]:
-        in_head = in_head and not line.startswith("@@")
-        colour = theme.MUTED if in_head else PATCH_COLOURS.get(line[:1], theme.TEXT)
-        shown.append(Text(clean(line), style=colour))
-    return shown
+    lines = [
+        Text(line[:LONGEST_LINE], style=PATCH_COLOURS.get(part, theme.TEXT))
+        for part, line in islice(patch_lines(patch), MOST_LINES)
+    ]
+    return [*_facts(entry), Text(), *lines]
 
 
 def _facts(entry: JsonObject) -> list[Text]:
     """What changed besides the text."""
-    lines = [Text(f"{entry['kind']}  {', '.join(entry['what'])}", style=theme.MUTED)]
+    lines = [Text(printable(f"{entry['kind']}  {', '.join(entry['what'])}"), style=theme.MUTED)]
     if "from" in entry:
         lines.append(Text(f"was {printable(entry['from'])}", style=theme.BLUE))
     before, after = _sides(entry)

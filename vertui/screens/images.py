@@ -5,14 +5,14 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Static
 
 from core.model import Image, Plan
 from vertui import theme
 from vertui.feed import News
+from vertui.plain import Words, entitle
 from vertui.screens.base import VertuiScreen
 from vertui.screens.dialogs import Answer, plan_dialog
-from vertui.text import short, size
+from vertui.text import printable, short, size
 from vertui.verbs import Verbs
 from vertui.widgets.events import progress_bar
 from vertui.widgets.footer import KeyHints
@@ -32,12 +32,12 @@ class ImagesScreen(VertuiScreen):
     def compose(self) -> ComposeResult:
         """The list, the progress, the keys."""
         yield RowList[Image](_draw, lambda image: image.id, id="images")
-        yield Static(id="progress")
+        yield Words(id="progress")
         yield KeyHints(("b", "build"), ("n", "start a machine"), ("x", "remove"), ("esc", "back"))
 
     def on_mount(self) -> None:
         """What is known already."""
-        self._list.border_title = "images"
+        entitle(self._list, "images")
         self._show()
 
     def hear(self, news: News) -> None:
@@ -69,12 +69,12 @@ class ImagesScreen(VertuiScreen):
     def _show(self) -> None:
         self._list.show(self.vertui.main.shown.images)
         progress, jobs = self.vertui.main.event_line.progress, self.vertui.jobs
-        line = Text(f"◌ {jobs[0]}…  " if jobs else "", style=theme.TEAL)
+        line = Text(f"◌ {printable(jobs[0])}…  " if jobs else "", style=theme.TEAL)
         if progress is not None:
             line.append_text(progress_bar(progress))
         elif not self._list.items and not jobs:
             line = Text("no image yet: b builds one", style=theme.MUTED)
-        self.query_one("#progress", Static).update(line)
+        self.query_one("#progress", Words).say(line)
 
     @property
     def _list(self) -> RowList[Image]:
@@ -83,11 +83,12 @@ class ImagesScreen(VertuiScreen):
 
 def _draw(image: Image, width: int) -> Text:
     left = Text.assemble(
-        (f"{image.name:<16} ", f"bold {theme.BRIGHT}"), (f"{short(image.golden)} ", theme.MUTED)
+        (f"{printable(image.name):<16} ", f"bold {theme.BRIGHT}"), (f"{short(image.golden)} ", theme.MUTED)
     )
     spec = image.spec
     right = Text(
-        f"{spec.accelerator}  {spec.vcpus} vCPU  {size(spec.memory_bytes)} memory  ", style=theme.MUTED
+        f"{printable(spec.accelerator)}  {spec.vcpus} vCPU  {size(spec.memory_bytes)} memory  ",
+        style=theme.MUTED,
     )
     right.append(f"{size(spec.disk_bytes)} disk  ").append(f"{size(image.size_bytes):>6}", theme.TEXT)
     return columns(left, right, width)

@@ -7,10 +7,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from core.errors import VertuiError
 from core.model import Operation
 from vertui import theme
 from vertui.actions import Selection
 from vertui.feed import News
+from vertui.plain import entitle
 from vertui.screens.base import VertuiScreen
 from vertui.text import millis, printable
 from vertui.verbs import Verbs
@@ -32,30 +34,55 @@ class LogScreen(VertuiScreen):
     def compose(self) -> ComposeResult:
         """The list and its keys."""
         yield RowList[Operation](_draw, lambda operation: operation.id, id="operations")
-        yield KeyHints(("u", "undo the newest"), ("U", "redo"), ("esc", "back"))
+        yield KeyHints(("u", "undo the newest"), ("U", "redo"), ("⏎", "show it whole"), ("esc", "back"))
 
     def on_mount(self) -> None:
         """Read it."""
-        self.query_one(RowList).border_title = "operation log"
+        entitle(self._list, "operation log")
         self._read()
 
     def hear(self, news: News) -> None:
         """Read it again when something was done."""
-        if any(event.kind == "operation" for event in news.events):
+        if news.fresh or any(event.kind == "operation" for event in news.events):
             self._read()
+
+    def on_row_list_chosen(self) -> None:
+        """Enter shows all of an entry that its row cuts."""
+        from vertui.screens.reading import ReadDialog
+
+        if (operation := self._list.current) is not None:
+            self.app.push_screen(ReadDialog(f"operation {operation.id}", _whole(operation)))
 
     def action_look_back(self, verb: str) -> None:
         """Undo or redo, as on the main screen."""
         getattr(Verbs(self.vertui, self.vertui.main), verb)(Selection())
 
     def _read(self) -> None:
-        self.vertui.ask(lambda: self.vertui.client.log(MOST_OPERATIONS), self.query_one(RowList).show)
+        self.vertui.ask(lambda: self.vertui.client.log(MOST_OPERATIONS), self._show, self._failed)
+
+    def _show(self, log: list[Operation]) -> None:
+        if self.is_attached:
+            self._list.show(log)
+            entitle(self._list, below="")
+
+    def _failed(self, error: VertuiError) -> None:
+        if self.is_attached:
+            entitle(self._list, below=Text(printable(str(error)), style=theme.RED))
+
+    @property
+    def _list(self) -> RowList[Operation]:
+        return self.query_one(RowList)
+
+
+def _whole(operation: Operation) -> list[Text]:
+    said = [(operation.verb, theme.BRIGHT), (operation.summary, theme.TEXT), (operation.error, theme.RED)]
+    return [Text(printable(text), style=style) for text, style in said if text]
 
 
 def _draw(operation: Operation, width: int) -> Text:
     glyph, colour = theme.OPERATION_MARKS[operation.state]
     left = Text.assemble((f"{glyph} ", colour), (f"{operation.id:>5} ", theme.FAINT))
-    left.append(f"{operation.verb:<12} ", f"bold {theme.BRIGHT}").append(
+    left.append(f"{printable(operation.verb):<12} ", f"bold {theme.BRIGHT}").append(
         printable(operation.summary), theme.TEXT
     )
     if operation.error:

@@ -1,6 +1,6 @@
 """The main screen: the tree at the left, detail and console at the right, the event line and the keys below."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -8,14 +8,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import AppBlur, AppFocus, Resize
 from textual.timer import Timer
-from textual.widgets import Input
+from textual.widget import Widget
 
 from core.model import Branch, BranchState, Command, Event, Process, Tree
 from vertui import theme
 from vertui.actions import ACTIONS, ALIVE, BY_ID, NOTHING, Node, Selection, key_of
 from vertui.feed import News
 from vertui.lanes import LaneRow
-from vertui.screens.base import VertuiScreen
+from vertui.plain import Entry, entitle
+from vertui.screens.base import SCROLL_BESIDE_KEYS, VertuiScreen
 from vertui.widgets.console import ConsolePane
 from vertui.widgets.detail import detail
 from vertui.widgets.events import EventLine
@@ -35,7 +36,8 @@ class MainScreen(VertuiScreen):
 
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(action.key, f"app.act({action.id!r})", action.label, show=False) for action in ACTIONS
+        *SCROLL_BESIDE_KEYS,
+        *(Binding(action.key, f"app.act({action.id!r})", action.label, show=False) for action in ACTIONS),
     ]
 
     def __init__(self) -> None:
@@ -43,13 +45,15 @@ class MainScreen(VertuiScreen):
         self.tree_view = TreeView(id="tree")
         self.event_line = EventLine(id="events")
         self._welcome = Welcome(id="welcome")
-        self._filter = Input(placeholder="words that a node must contain", id="filter", compact=True)
+        self._filter = Entry(hint="words that a node must contain", id="filter")
         self._detail = LineView(id="detail")
         self._printed = ConsolePane(id="console")
         self._keys = ActionFooter(id="keys")
         self.shown: Tree = NOTHING
         self.frozen = False
         self._held: News | None = None
+        self._stopped = False  # somebody stopped the daemon
+        self._described = ""  # the key of the node in the detail
         self._asked: dict[str, tuple[list[Command], list[Process]]] = {}
         self._settling: Timer | None = None
         self._tick: Timer | None = None
@@ -69,9 +73,9 @@ class MainScreen(VertuiScreen):
 
     def on_mount(self) -> None:
         """Titles, and the slow tick, asleep until something runs."""
-        self.tree_view.border_title = "tree"
-        self._detail.border_title = "detail"
-        self._printed.border_title = "console"
+        entitle(self.tree_view, "tree")
+        entitle(self._detail, "detail")
+        entitle(self._printed, "console")
         self.say("looking for the daemon…", theme.TEAL)
         self.add_class("-both")
         self._tick = self.set_interval(TICK_S, self._refresh_sizes, pause=True)
@@ -81,7 +85,7 @@ class MainScreen(VertuiScreen):
     @property
     def selection(self) -> Selection:
         """What verbs act on."""
-        return Selection(self.shown, self.tree_view.node, self.tree_view.marked_nodes)
+        return Selection(self.shown, self.tree_view.node, self.tree_view.marked_nodes, not self._stopped)
 
     @property
     def welcoming(self) -> bool:
@@ -91,8 +95,10 @@ class MainScreen(VertuiScreen):
 
     def hear(self, news: News) -> None:
         """Show news, or keep it while the view is frozen."""
-        self.event_line.trouble(f"{news.error}; trying again…" if news.error else "")
-        self._welcome.trouble(news.error)
+        self.event_line.trouble(self.vertui.trouble)
+        self._welcome.trouble(self.vertui.trouble)
+        self._stopped, self.tree_view.stale = news.stopped, bool(news.error)
+        self._keys.selection = self.selection
         if news.error and self.shown is NOTHING:
             self._offer(True)
         if self.frozen:
@@ -102,7 +108,8 @@ class MainScreen(VertuiScreen):
         self._welcome.progress(self.event_line.progress)
         if news.tree is not None:
             self._show_tree(news.tree, news.rows)
-        if any(event.kind in ("branch", "operation") for event in news.events):
+        self._title()
+        if news.fresh or any(event.kind in ("branch", "operation") for event in news.events):
             self._settle()
 
     def say(self, text: str, colour: str = theme.GOLD) -> None:
@@ -122,7 +129,7 @@ class MainScreen(VertuiScreen):
         self.tree_view.show_tree(rows)
         if tree.trunk and not had_trunk:  # a first machine is there before it is the trunk
             self.tree_view.go_home()
-        self._welcome.show(tree)
+        self._welcome.offer(tree)
         self._offer(self.welcoming)
         self._title()
         self._show_selection()
@@ -134,15 +141,19 @@ class MainScreen(VertuiScreen):
         """Show the offer to begin in place of the panes, or the panes. Hidden, the tree must take no keys."""
         if self.has_class("-welcoming") != welcoming:
             self.set_class(welcoming, "-welcoming")
-            self.set_focus(None if welcoming else self.tree_view)
+            self._focus_list()
+
+    def _focus_list(self) -> None:
+        """The tree takes the keys, unless it is hidden by the offer to begin: that has them then."""
+        self.set_focus(None if self.has_class("-welcoming") else self.tree_view)
 
     def _title(self) -> None:
         running = sum(branch.state is BranchState.RUNNING for branch in self.shown.branches)
         marks = f" · {len(self.tree_view.marked)} marked" if self.tree_view.marked else ""
         title = f"tree · {running} of {len(self.shown.branches)} running · {len(self.shown.commits)} commits"
-        self.tree_view.border_title = title + marks
         words = f"/{self.tree_view.filter}" if self.tree_view.filter else ""
-        self.tree_view.border_subtitle = "frozen: p goes on" if self.frozen else words
+        stale = "as it was before the daemon went away" if self.tree_view.stale else words
+        entitle(self.tree_view, title + marks, "frozen: p goes on" if self.frozen else stale)
 
     def _show_selection(self) -> None:
         """Detail and keys for the node under the cursor; what must be asked comes when the cursor rests."""
@@ -151,6 +162,9 @@ class MainScreen(VertuiScreen):
         commands, processes = self._asked.get(key_of(node), ([], [])) if node else ([], [])
         width = self._detail.container_size.width - 1
         self._detail.show(detail(self.shown, node, commands, processes, width))
+        if self._described != (described := key_of(node) if node else ""):
+            self._described = described
+            self._detail.scroll_home(animate=False)
 
     def on_row_list_moved(self) -> None:
         """The cursor moved."""
@@ -239,7 +253,7 @@ class MainScreen(VertuiScreen):
         self._filter.value = ""
         self.remove_class("-filtering")
         self.tree_view.filter = ""
-        self.tree_view.focus()
+        self._focus_list()
         self._title()
         self._show_selection()
 
@@ -248,7 +262,7 @@ class MainScreen(VertuiScreen):
         self.add_class("-filtering")
         self._filter.focus()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
+    def on_input_changed(self, event: Entry.Changed) -> None:
         """Filter as it is typed."""
         self.tree_view.filter = event.value
         self._title()
@@ -256,7 +270,13 @@ class MainScreen(VertuiScreen):
     def on_input_submitted(self) -> None:
         """Keep the filter and go back to the tree."""
         self.remove_class("-filtering")
-        self.tree_view.focus()
+        self._focus_list()
+
+    def scrolled(self) -> Iterable[Widget]:
+        """The offer to begin, the console where it is alone, else the detail."""
+        if self.has_class("-welcoming"):
+            return (self._welcome,)
+        return (self._printed if self.has_class("-console") else self._detail,)
 
     def go_to_trunk(self) -> None:
         """Put the cursor on the trunk."""
@@ -287,5 +307,5 @@ def _newer(old: News | None, new: News) -> News:
     """Both as one."""
     events: tuple[Event, ...] = (*(old.events if old else ()), *new.events)[-200:]
     if new.tree is not None or old is None:
-        return News(new.tree, new.rows, events, new.error)
-    return News(old.tree, old.rows, events, new.error)
+        return News(new.tree, new.rows, events, new.error, new.fresh)
+    return News(old.tree, old.rows, events, new.error, old.fresh or new.fresh)

@@ -1,5 +1,6 @@
 """The output of one command in one or many branches: a column each while they fit, else a prefix a line."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -7,11 +8,15 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.widget import Widget
 
+from core.errors import GuestFailed
 from core.model import ExecRequest
 from vertui import theme
+from vertui.feed import Offsets
 from vertui.messages import Printed
-from vertui.screens.base import VertuiScreen
+from vertui.plain import entitle
+from vertui.screens.base import SCROLL_KEYS, VertuiScreen
 from vertui.text import printable
 from vertui.widgets.follower import Follower
 from vertui.widgets.footer import KeyHints
@@ -28,21 +33,17 @@ class OutputScreen(VertuiScreen):
     """Runs the command when it opens. Leaving it leaves the command running; ctrl+c interrupts it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        *SCROLL_KEYS,
         Binding("escape,q", "app.pop_screen", show=False),
         Binding("ctrl+c", "interrupt", show=False, priority=True),
-        Binding("j,down", "scroll(1)", show=False),
-        Binding("k,up", "scroll(-1)", show=False),
-        Binding("ctrl+d,pagedown", "scroll(15)", show=False),
-        Binding("ctrl+u,pageup", "scroll(-15)", show=False),
-        Binding("g,home", "scroll(-100000)", show=False),
-        Binding("G,end", "scroll(100000)", show=False),
     ]
 
     def __init__(self, branches: tuple[str, ...], command: str, width: int) -> None:
         super().__init__()
         self._branches, self._command = branches, command
+        self._shown = [printable(branch) for branch in branches]
         self._in_columns = len(branches) * COLUMN_WIDTH <= width
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, Stream] = {}  # the newest of each
         self._followers: dict[str, Follower] = {}
         self._ended: set[str] = set()
 
@@ -56,7 +57,7 @@ class OutputScreen(VertuiScreen):
     def on_mount(self) -> None:
         """Start the command everywhere."""
         for branch in self._branches:
-            self._followers[branch] = Follower(partial(self._run, branch), self._notify)
+            self._followers[branch] = Follower(partial(self._open, branch), self._notify)
             self._followers[branch].start()
         self._show_titles()
 
@@ -85,17 +86,23 @@ class OutputScreen(VertuiScreen):
             for stream in running:
                 stream.signal(INTERRUPT)
 
-        self.vertui.ask(work)
+        self.vertui.ask(work, failed=lambda error: self.vertui.fail(f"not interrupted: {error}"))
 
-    def action_scroll(self, by: int) -> None:
-        """Scroll all panes together."""
-        for pane in self.query(LineView):
-            pane.scroll_relative(y=by, animate=False)
+    def scrolled(self) -> Iterable[Widget]:
+        """All panes together."""
+        return self.query(LineView)
 
-    def _run(self, branch: str) -> "Stream":
+    def _open(self, branch: str, offsets: Offsets) -> "Stream":
+        """Run the command, or go on with it: never run it twice."""
         from core.daemon import streams
 
-        stream = streams.run(self.vertui.home, ExecRequest(branch, (self._command,), outlives=True))
+        command = self._followers[branch].command
+        if command is not None:
+            stream = streams.attach(self.vertui.home, branch, command, *offsets)
+        elif branch in self._streams:
+            raise GuestFailed("the daemon went away as the command was started: it may have run")
+        else:
+            stream = streams.run(self.vertui.home, ExecRequest(branch, (self._command,), outlives=True))
         self._streams[branch] = stream
         return stream
 
@@ -108,26 +115,26 @@ class OutputScreen(VertuiScreen):
     def _line(self, index: int, line: str) -> Text:
         if self._in_columns:
             return Text(line, style=theme.TEXT)
-        width = max(len(branch) for branch in self._branches)
+        width = max(map(len, self._shown))
         colour = theme.PREFIXES[index % len(theme.PREFIXES)]
-        return Text.assemble((f"{self._branches[index]:<{width}} │ ", colour), (line, theme.TEXT))
+        return Text.assemble((f"{self._shown[index]:<{width}} │ ", colour), (line, theme.TEXT))
 
     def _show_titles(self) -> None:
         states = [
             Text.assemble((f"{branch} ", f"bold {theme.BRIGHT}"), _mark(follower))
-            for branch, follower in self._followers.items()
+            for branch, follower in zip(self._shown, self._followers.values(), strict=True)
         ]
-        command = Text(f"$ {printable(self._command)}", style=theme.MUTED)
         if self._in_columns:
             for index, state in enumerate(states):
-                self._pane(index).border_title = state.markup
-            self._pane(0).border_subtitle = command.markup
+                entitle(self._pane(index), state)
         else:
-            self._pane(0).border_title = Text("  ").join(states).markup
-            self._pane(0).border_subtitle = command.markup
+            entitle(self._pane(0), Text("  ").join(states))
+        entitle(self._pane(0), below=Text(f"$ {printable(self._command)}", style=theme.MUTED))
 
 
 def _mark(follower: Follower) -> tuple[str, str]:
+    if follower.away:
+        return "◌ not connected", theme.GOLD
     if not follower.ended:
         return "●", theme.GREEN
     return ("✓", theme.MUTED) if follower.exit_code == 0 else ("✗", theme.RED)

@@ -7,9 +7,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from core.errors import VertuiError
 from core.model import Plan, TrashEntry
 from vertui import theme
 from vertui.feed import News
+from vertui.plain import entitle
 from vertui.screens.base import VertuiScreen
 from vertui.screens.dialogs import Answer, plan_dialog
 from vertui.text import age, printable, size
@@ -33,12 +35,12 @@ class TrashScreen(VertuiScreen):
 
     def on_mount(self) -> None:
         """Read it."""
-        self._list.border_title = "trash"
+        entitle(self._list, "trash")
         self._read()
 
     def hear(self, news: News) -> None:
         """Read it again when something was pruned, restored or freed."""
-        if any(event.kind in ("trash", "operation") for event in news.events):
+        if news.fresh or any(event.kind in ("trash", "operation") for event in news.events):
             self._read()
 
     def on_row_list_chosen(self) -> None:
@@ -68,7 +70,16 @@ class TrashScreen(VertuiScreen):
             self._read()
 
     def _read(self) -> None:
-        self.vertui.ask(self.vertui.client.trash, self._list.show)
+        self.vertui.ask(self.vertui.client.trash, self._show, self._failed)
+
+    def _show(self, entries: list[TrashEntry]) -> None:
+        if self.is_attached:
+            self._list.show(entries)
+            entitle(self._list, below="")
+
+    def _failed(self, error: VertuiError) -> None:
+        if self.is_attached:
+            entitle(self._list, below=Text(printable(str(error)), style=theme.RED))
 
     @property
     def _list(self) -> RowList[TrashEntry]:
@@ -76,7 +87,9 @@ class TrashScreen(VertuiScreen):
 
 
 def _draw(entry: TrashEntry, width: int) -> Text:
-    left = Text.assemble((f"{entry.kind:<7} ", theme.MUTED), (printable(entry.name), f"bold {theme.BRIGHT}"))
+    left = Text.assemble(
+        (f"{printable(entry.kind):<7} ", theme.MUTED), (printable(entry.name), f"bold {theme.BRIGHT}")
+    )
     right = Text(f"{size(entry.size_bytes):>6}  ", style=theme.TEXT)
     right.append(f"{age(time.time() - entry.deleted)} ago, ", theme.MUTED)
     return columns(left, right.append(f"goes in {age(entry.expires - time.time())}", theme.MUTED), width)

@@ -7,8 +7,12 @@ from vertui import theme
 from vertui.actions import ALIVE, Node
 from vertui.feed import Feed
 from vertui.messages import Printed
+from vertui.plain import entitle
+from vertui.text import printable
 from vertui.widgets.follower import Follower
 from vertui.widgets.lines import LineView
+
+TAIL_BYTES = 16 * 1024  # of a command's output so far
 
 
 class ConsolePane(LineView):
@@ -23,32 +27,28 @@ class ConsolePane(LineView):
     def look_at(self, feed: Feed | None, node: Node | None) -> None:
         """Follow this branch; a commit or a branch without a machine has nothing to follow."""
         branch = node if isinstance(node, Branch) and node.state in ALIVE else None
-        if (
-            feed
-            and branch
-            and self._branch
-            and (branch.id, branch.pid) == (self._branch.id, self._branch.pid)
-        ):
+        if feed and branch and self._follows(branch):
             return
         self.leave()
-        self.border_title = f"console · {branch.name}" if branch else "console"
+        self._entitle(branch)
         if not feed or not branch:
             self.show([Text("no machine runs here", style=theme.FAINT)] if node else [])
             return
         self.clear()
         self._branch = branch
         name = branch.name
-        self._start("", Follower(lambda: feed.console(name), self._notify))
+        self._start("", Follower(lambda _: feed.console(name), self._notify, replays=True))
 
     def look_at_command(self, feed: Feed, commands: list[Command]) -> None:
         """Follow a command too: the newest that runs, or else the newest."""
         newest = max(commands, key=lambda command: (command.exit_code is None, command.id), default=None)
         if not newest or not self._branch or (self._command and self._command.id == newest.id):
             return
-        self._command, name = newest, self._branch.name
+        self._command, name, id = newest, self._branch.name, newest.id
         if old := self._followers.pop("command", None):
             old.close()
-        self._start("command", Follower(lambda: feed.output(name, newest), self._notify))
+        start = max(0, newest.stdout_bytes - TAIL_BYTES), max(0, newest.stderr_bytes - TAIL_BYTES)
+        self._start("command", Follower(lambda at: feed.output(name, id, at), self._notify, start))
 
     def leave(self) -> None:
         """Follow nothing."""
@@ -60,17 +60,29 @@ class ConsolePane(LineView):
     def on_printed(self) -> None:
         """Take what came."""
         rest = Text(style=theme.TEXT)
-        for source, follower in self._followers.items():
+        for source, follower in list(self._followers.items()):
             gutter = f"{self._command.id}│ " if source and self._command else ""
             lines = [Text.assemble((gutter, theme.TEAL), (line, theme.TEXT)) for line in follower.take()]
             if follower.error:
-                lines.append(Text(str(follower.error), style=theme.MUTED))
+                lines.append(Text(printable(str(follower.error)), style=theme.MUTED))
+                del self._followers[source]
             rest = Text(follower.rest, style=theme.TEXT) if follower.rest else rest
             self.append(lines, rest)
+        self._entitle(self._branch)
 
     def on_unmount(self) -> None:
         """Close what is open."""
         self.leave()
+
+    def _follows(self, branch: Branch) -> bool:
+        """Is this machine's console being followed?"""
+        current = self._branch and (self._branch.id, self._branch.pid)
+        return current == (branch.id, branch.pid) and "" in self._followers
+
+    def _entitle(self, branch: Branch | None) -> None:
+        away = any(follower.away for follower in self._followers.values())
+        name = f"console · {branch.name}" if branch else "console"
+        entitle(self, f"{name} · not connected" if away else name)
 
     def _start(self, source: str, follower: Follower) -> None:
         self._followers[source] = follower

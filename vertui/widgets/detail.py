@@ -52,7 +52,7 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         "disk": f"{size(branch.disk_bytes)} written" if branch.disk_bytes else "",
         "pid": str(branch.pid) if branch.pid else "",
         "uptime": age(branch.uptime_s) if branch.uptime_s else "",
-        "head": short(branch.head) + (f" {printable(head.message)}" if head and head.message else ""),
+        "head": short(branch.head) + (f" {head.message}" if head and head.message else ""),
         "forked from": " at ".join(
             part for part in (branch.parent_branch, short(branch.parent or "")) if part
         ),
@@ -90,7 +90,9 @@ def _commit(tree: Tree, commit: Commit, width: int) -> list[Text]:
 
 def _title(glyph: str, node: Node, name: str, state: str, reason: str) -> Text:
     colour = theme.colour_of(node)
-    text = Text.assemble((f"{glyph} ", colour), (name, f"bold {theme.BRIGHT}"), (f"  {state}", colour))
+    text = Text.assemble(
+        (f"{glyph} ", colour), (printable(name), f"bold {theme.BRIGHT}"), (f"  {state}", colour)
+    )
     return text.append(f"  {printable(reason)}", theme.MUTED) if reason and reason != state else text
 
 
@@ -108,7 +110,7 @@ def _facts(facts: Mapping[str, str | None], width: int) -> Iterable[Text]:
 
 
 def _fact(key: str, value: str) -> Text:
-    return Text.assemble((f"{key:<{KEY_WIDTH}} ", theme.MUTED), (value, theme.TEXT))
+    return Text.assemble((f"{key:<{KEY_WIDTH}} ", theme.MUTED), (printable(value), theme.TEXT))
 
 
 def _commands(commands: Sequence[Command]) -> Iterable[Text]:

@@ -63,7 +63,7 @@ class EventLine(Widget):
     def render(self) -> Text:
         """Trouble, jobs, notice, then events, newest first, as many as fit."""
         parts = [Text(f"✗ {printable(self._trouble)}", style=theme.RED)] if self._trouble else []
-        parts += [Text(f"◌ {job}…", style=theme.TEAL) for job in self._jobs]
+        parts += [Text(f"◌ {printable(job)}…", style=theme.TEAL) for job in self._jobs]
         if self.progress:
             parts.append(progress_bar(self.progress))
         if self._notice:

@@ -8,6 +8,7 @@ from textual.widget import Widget
 
 from vertui import theme
 from vertui.actions import ACTIONS, Action, Selection
+from vertui.text import printable
 
 
 class ActionFooter(Widget):
@@ -17,11 +18,19 @@ class ActionFooter(Widget):
 
     def render(self) -> Text:
         """The keys that fit, the last two always."""
-        shown = [action for action in ACTIONS if action.footer]
-        parts = [_part(action, action.refuse(self.selection)) for action in shown]
+        parts = [_part(action, action.refuse(self.selection)) for action in self._shown]
         while len(parts) > 3 and sum(part.cell_len for part in parts) > self.size.width:
             del parts[-3]
         return Text.assemble(*parts, no_wrap=True)
+
+    @property
+    def _shown(self) -> list[Action]:
+        """Those of the footer, and what helps when the daemon is stopped."""
+        return [
+            action
+            for action in ACTIONS
+            if action.footer or (action.id == "start" and not action.refuse(self.selection))
+        ]
 
     async def on_click(self, event: Click) -> None:
         """A click on a key presses it."""
@@ -37,15 +46,19 @@ def _part(action: Action, reason: str | None) -> Text:
 
 
 class KeyHints(Widget):
-    """The footer of a dialog or a screen of its own: keys and what they do there."""
+    """The footer of a dialog or a screen of its own: keys and what they do there, and that the daemon is away."""
+
+    trouble: reactive[str] = reactive("", layout=False)
 
     def __init__(self, *hints: tuple[str, str]) -> None:
         super().__init__()
-        self._hints = hints
+        self.hints = hints
 
     def render(self) -> Text:
-        """Keys and words."""
+        """Trouble, keys and words."""
         text = Text(no_wrap=True)
-        for key, label in self._hints:
+        if self.trouble:
+            text.append(f" ✗ {printable(self.trouble)} ", theme.RED)
+        for key, label in self.hints:
             text.append(f" {key} ", f"bold {theme.TEAL}").append(f"{label} ", theme.MUTED)
         return text

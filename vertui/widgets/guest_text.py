@@ -1,6 +1,7 @@
 """Guest output as plain lines. A guest may print anything; none of it may reach the user's terminal as control.
 
-Escape sequences are dropped, and with them C0, C1, bidi and other format characters. A sequence never goes on past
+Escape sequences are dropped, and with them C0 and C1, as a terminal would; what else is not seen (bidi, format and
+zero-width characters, U+2028) is shown escaped. A sequence never goes on past
 its line, whatever a terminal would do, so that no output can swallow what comes after it. A carriage return starts
 its line again: a progress bar stays one line.
 """
@@ -8,6 +9,8 @@ its line again: a progress bar stays one line.
 import codecs
 import re
 import unicodedata
+
+from vertui.text import printable
 
 LONGEST_LINE = 2000  # characters shown of one line: what scrolls past a screen's width ten times is not read
 LONGEST_REST = 4 * LONGEST_LINE  # characters kept of a line that does not end
@@ -40,4 +43,4 @@ def clean(line: str) -> str:
     line = line.rstrip("\r").rsplit("\r", 1)[-1].expandtabs(8)[:LONGEST_LINE]
     if line.isascii() and line.isprintable():
         return line
-    return "".join(char for char in line if not unicodedata.category(char).startswith("C"))
+    return printable("".join(char for char in line if unicodedata.category(char) != "Cc"))[:LONGEST_LINE]

@@ -25,6 +25,18 @@ class TreeView(RowList[LaneRow]):
         self.marked: set[str] = set()
         self._all: Sequence[LaneRow] = ()
         self._filter = ""
+        self._stale = False
+
+    @property
+    def stale(self) -> bool:
+        """Is what is shown no longer known to be so?"""
+        return self._stale
+
+    @stale.setter
+    def stale(self, stale: bool) -> None:
+        if stale != self._stale:
+            self._stale = stale
+            self.draw_anew()
 
     def show_tree(self, rows: Sequence[LaneRow]) -> None:
         """Show another version of the tree; marks of nodes that went are dropped."""
@@ -39,7 +51,7 @@ class TreeView(RowList[LaneRow]):
 
     @filter.setter
     def filter(self, text: str) -> None:
-        self._filter = text.lower()
+        self._filter = text
         self._show_filtered()
 
     @property
@@ -72,7 +84,7 @@ class TreeView(RowList[LaneRow]):
                 self.go_to(key_of(row.item))
 
     def _show_filtered(self) -> None:
-        words = self._filter.split()
+        words = self._filter.lower().split()
         self.show([row for row in self._all if all(word in row.text.lower() for word in words)])
 
     def _draw_row(self, row: LaneRow, width: int) -> Text:
@@ -82,12 +94,16 @@ class TreeView(RowList[LaneRow]):
                 left.append(segment.text, theme.LANES[segment.lane % len(theme.LANES)])
         left.append(row.mark.glyph, theme.colour_of(row.item)).append(" ")
         if isinstance(row.item, Branch):
-            return columns(left.append_text(_branch(row.item)), _branch_facts(row.item, width), width)
-        return columns(left.append_text(_commit(row.item)), _commit_facts(row.item, width), width)
+            line = columns(left.append_text(_branch(row.item)), _branch_facts(row.item, width), width)
+        else:
+            line = columns(left.append_text(_commit(row.item)), _commit_facts(row.item, width), width)
+        if self._stale:
+            line.stylize(theme.FAINT)
+        return line
 
 
 def _branch(branch: Branch) -> Text:
-    text = Text(branch.name, style=f"bold {theme.BRIGHT}")
+    text = Text(printable(branch.name), style=f"bold {theme.BRIGHT}")
     if branch.trunk:
         text.append(" ★ trunk", f"bold {theme.GOLD}").append(f"  {HERE}", theme.GOLD)
     return text
@@ -98,7 +114,7 @@ def _branch_facts(branch: Branch, width: int) -> Text:
     colour = theme.colour_of(branch)
     text = Text.assemble((number(branch.score), f"bold {theme.BRIGHT}"))
     if width >= WIDER and branch.address:
-        text.append(f"  {branch.address:<15}", theme.FAINT)
+        text.append(f"  {printable(branch.address):<15}", theme.FAINT)
     if width >= WIDE and branch.changed_bytes:
         text.append(f" {'+' + size(branch.changed_bytes):>6}", theme.MUTED)
     return text.append(f"  {branch.state:<9}", colour)
@@ -107,7 +123,7 @@ def _branch_facts(branch: Branch, width: int) -> Text:
 def _commit(commit: Commit) -> Text:
     text = Text(short(commit.id), style=theme.MUTED)
     for tag in commit.tags:
-        text.append(f" {tag} ", f"{theme.GROUND} on {theme.GOLD}")
+        text.append(f" {printable(tag)} ", f"{theme.GROUND} on {theme.GOLD}")
     text.append(f" {printable(commit.message)}", theme.TEXT)
     return text
 

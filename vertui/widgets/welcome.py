@@ -1,55 +1,58 @@
 """The first screen, while there is no machine: what is missing, and one key to get there."""
 
 from rich.text import Text
-from textual.widget import Widget
 
-from core.errors import VertuiError
 from core.model import Event, Finding, Tree
 from vertui import theme
 from vertui.text import printable
 from vertui.widgets.events import progress_bar
+from vertui.widgets.lines import LineView
 
 
-class Welcome(Widget):
+class Welcome(LineView):
     """Two steps with their state, the progress of the one at work, and what stands in the way."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._tree: Tree | None = None
         self._progress: Event | None = None
-        self._trouble: VertuiError | None = None
+        self._trouble = ""
         self._jobs: tuple[str, ...] = ()
         self._findings: tuple[Finding, ...] = ()
 
-    def show(self, tree: Tree) -> None:
+    def offer(self, tree: Tree) -> None:
         """There is a daemon, and this is what it has."""
         self._tree = tree
-        self.refresh()
+        self._draw()
 
     def progress(self, event: Event | None) -> None:
         """How far the step at work is."""
         self._progress = event
-        self.refresh()
+        self._draw()
 
-    def trouble(self, error: VertuiError | None) -> None:
-        """What stands in the way."""
-        self._trouble = error
-        self.refresh()
+    def trouble(self, text: str) -> None:
+        """What stands in the way; nothing when it is empty."""
+        self._trouble = text
+        self._draw()
 
     def jobs(self, doing: tuple[str, ...]) -> None:
         """What is at work."""
         self._jobs = doing
         if not doing:
             self._progress = None
-        self.refresh()
+        self._draw()
 
     def findings(self, findings: list[Finding]) -> None:
         """What `doctor` found."""
         self._findings = tuple(finding for finding in findings if not finding.ok)
-        self.refresh()
+        self._draw()
 
-    def render(self) -> Text:
-        """All of it, in the middle of the pane."""
+    def on_resize(self) -> None:
+        """Stay in the middle."""
+        self._draw()
+
+    def _draw(self) -> None:
+        """All of it, in the middle of the pane while there is room around it."""
         lines = [
             Text("vertui", style=f"bold {theme.BRIGHT}"),
             Text("running machines to commit, fork, compare and restore", style=theme.MUTED),
@@ -58,9 +61,9 @@ class Welcome(Widget):
             Text(),
             *self._state(),
         ]
-        above = max(0, (self.size.height - len(lines)) // 3)
+        above = [Text()] * max(0, (self.size.height - len(lines)) // 3)
         left = " " * max(0, (self.size.width - max(line.cell_len for line in lines)) // 2)
-        return Text("\n" * above).append_text(Text("\n").join(Text(left).append_text(line) for line in lines))
+        self.show([*above, *(Text(left).append_text(line) for line in lines)])
 
     @property
     def _built(self) -> bool:
@@ -74,13 +77,13 @@ class Welcome(Widget):
 
     def _state(self) -> list[Text]:
         lines = [
-            Text.assemble((f"✗ {finding.name}: ", theme.RED), (printable(finding.detail), theme.TEXT))
+            Text.assemble((f"✗ {printable(finding.name)}: ", theme.RED), (printable(finding.detail), theme.TEXT))
             .append(f"  {printable(finding.fix)}", theme.GOLD)
             for finding in self._findings
         ]  # fmt: skip
-        if self._trouble is not None:
-            return [*lines, Text(f"✗ {printable(str(self._trouble))}", style=theme.RED)]
-        lines += [Text(f"◌ {job}…", style=theme.TEAL) for job in self._jobs]
+        if self._trouble:
+            return [*lines, Text(f"✗ {printable(self._trouble)}", style=theme.RED)]
+        lines += [Text(f"◌ {printable(job)}…", style=theme.TEAL) for job in self._jobs]
         if self._progress is not None:
             return [*lines, progress_bar(self._progress)]
         if self._jobs:

@@ -1,0 +1,92 @@
+"""The one way from text to what Textual shows: nothing in it is read as markup, nothing in it is control.
+
+Titles, labels, toasts, buttons and help texts of Textual parse markup where they are given a `str`; a name from a
+guest could crash them or plant a click. Here a `str` is plain text, made printable; a rich `Text` is taken as it is,
+so whoever makes one makes its parts printable.
+"""
+
+from typing import TypeVar
+
+from rich.highlighter import Highlighter
+from rich.text import Text
+from textual.app import App
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Button, Input, Label, Static
+
+from vertui.text import printable
+
+Shown = str | Text
+T = TypeVar("T")
+CONTROL_PICTURES = 0x2400  # U+2400 … U+241F are pictures of the control characters 0 … 31
+
+
+def plain(text: Shown, style: str = "") -> Content:
+    """Content that shows `text` as it is."""
+    if isinstance(text, Text):
+        return Content.from_rich_text(text)
+    return Content.styled(printable(text), style)
+
+
+def entitle(widget: Widget, title: Shown | None = None, below: Shown | None = None) -> None:
+    """Give a widget a title in its upper border, in its lower one, or both; what is None stays."""
+    if title is not None:
+        widget.border_title = plain(title)
+    if below is not None:
+        widget.border_subtitle = plain(below)
+
+
+def toast(app: App[T], text: str, seconds: float) -> None:
+    """Show an error in a corner for a while."""
+    app.notify(printable(text), severity="error", timeout=seconds, markup=False)
+
+
+class Words(Static):
+    """A few lines of text."""
+
+    def __init__(self, text: Shown = "", *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(plain(text), id=id, classes=classes)
+
+    def say(self, text: Shown) -> None:
+        """Show this text instead."""
+        self.update(plain(text))
+
+
+class Caption(Label):
+    """The word beside a field."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(plain(text))
+
+
+class Choice(Button):
+    """A button of one line; a dangerous one is red."""
+
+    def __init__(self, text: str, *, id: str, main: bool = False, dangerous: bool = False) -> None:
+        super().__init__(
+            plain(text),
+            id=id,
+            variant="error" if dangerous else "primary" if main else "default",
+            compact=True,
+        )
+
+
+class Entry(Input):
+    """A field to type in. What it holds is kept as it was typed or pasted, and shown a character a character."""
+
+    def __init__(self, value: str = "", *, hint: str = "", id: str | None = None) -> None:
+        super().__init__(value, placeholder=printable(hint), id=id, compact=True, highlighter=_Visible())
+
+
+class _Visible(Highlighter):
+    """Puts a picture in place of each character that cannot be seen, so that the cursor's place stays right."""
+
+    def highlight(self, text: Text) -> None:
+        """Change `text` in place."""
+        text.plain = "".join(map(_picture, text.plain))
+
+
+def _picture(char: str) -> str:
+    if len(printable(f"a{char}")) == 2:
+        return char
+    return chr(CONTROL_PICTURES + ord(char)) if ord(char) < 0x20 else "\N{REPLACEMENT CHARACTER}"
