@@ -260,7 +260,7 @@ class _Outlet:
 
     def _check(self, end: Exit) -> None:
         if end.code:
-            said = self._stderr.decode(errors="replace").splitlines()
+            said = self._stderr.decode(errors="replace").split("\n")
             lines = [line for line in said if line.strip() and "previous errors" not in line]
             reason = printable(lines[-1]) if lines else f"exit status {end.code}"
             raise GuestFailed(f"copying at {self._place} failed: {reason}")
