@@ -15,9 +15,7 @@ import pytest
 
 from core.errors import GuestFailed
 from core.guest.client import AgentClient
-from tests.unit.test_agent import PATIENCE_S, Line, client, connected, line, started, work
-
-__all__ = ["client", "line", "work"]
+from tests.unit.agents import PATIENCE_S, Line, connected, started
 
 COUNTING = """
 import sys, threading, time

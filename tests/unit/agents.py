@@ -1,0 +1,119 @@
+"""The agent run on this machine in a cgroup of its own, spoken to by its client over a line like QEMU's."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from core.guest.agent import wire
+from core.guest.client import AgentClient
+from core.guest.streams import CommandStream, Exit, Output
+
+ROOT = Path(__file__).parents[2]
+AGENT = """
+import os
+import sys
+from core.guest.agent.cgroup import WorkGroup
+from core.guest.agent.server import Server
+os.set_inheritable(int(sys.argv[1]), False)
+Server(int(sys.argv[1]), WorkGroup(sys.argv[2])).run()
+"""
+MEGABYTE = 1 << 20
+HALF_WINDOW = wire.WINDOW_BYTES // 2
+PATIENCE_S = 20.0  # on a busy host
+
+
+def cgroup_root() -> Path | None:
+    """Where this machine has a cgroup v2 hierarchy."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    return next((Path(fields[1]) for fields in mounts if fields[2] == "cgroup2"), None)
+
+
+class Line:
+    """What QEMU's chardev is to the agent: one end stays while clients at the other come and go."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.agent_pid = 0
+        self.last_sent = b""
+        self.agent_end, self._end = socket.socketpair()
+        self._end.setblocking(False)
+
+    async def __aenter__(self) -> "Line":
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self._end.close()
+        self.agent_end.close()
+
+    async def inject(self, data: bytes) -> None:
+        self.last_sent = data
+        await asyncio.get_running_loop().sock_sendall(self._end, data)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back = asyncio.create_task(self._carry_back(writer))
+        try:
+            with suppress(ConnectionError):
+                while data := await reader.read(65536):
+                    await self.inject(data)
+        finally:
+            back.cancel()
+            writer.close()
+
+    async def _carry_back(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(await asyncio.get_running_loop().sock_recv(self._end, 65536))
+            await writer.drain()
+
+
+@asynccontextmanager
+async def started(work: Path, path: Path) -> AsyncIterator[Line]:
+    """An agent that runs, behind a line of its own; it must not end by itself."""
+    async with Line(path) as line:
+        fd = line.agent_end.fileno()
+        agent = subprocess.Popen([sys.executable, "-c", AGENT, str(fd), str(work)], pass_fds=[fd], cwd=ROOT)
+        line.agent_pid = agent.pid
+        try:
+            yield line
+            assert agent.poll() is None, "the agent has ended"
+        finally:
+            agent.kill()
+            agent.wait()
+
+
+@asynccontextmanager
+async def connected(line: Line) -> AsyncIterator[AgentClient]:
+    client = await AgentClient.connect(line.path, 10)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def collect(stream: CommandStream) -> tuple[bytes, bytes, Exit]:
+    """Everything a command writes, checked to be contiguous but for what is said to be dropped."""
+    texts = [b"", b""]
+    offsets: list[int | None] = [None, None]
+    async for item in stream:
+        if isinstance(item, Exit):
+            return texts[0], texts[1], item
+        assert offsets[item.stream] in (None, item.offset - item.dropped)
+        offsets[item.stream] = item.offset + len(item.data)
+        texts[item.stream] += item.data
+    raise AssertionError("no exit")
+
+
+async def output(stream: CommandStream, text: bytes) -> list[Output]:
+    """What came until `text` had been written."""
+    seen: list[Output] = []
+    async for item in stream:
+        assert isinstance(item, Output), item
+        seen.append(item)
+        if text in b"".join(part.data for part in seen):
+            return seen
+    raise AssertionError("ended")

@@ -1,0 +1,125 @@
+"""Streams between client and agent: windows, what overtakes what, requests given up, clients that go and come back."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from core.guest.agent import wire
+from core.guest.client import AgentClient
+from core.guest.streams import Output
+from tests.unit.agents import HALF_WINDOW, MEGABYTE, PATIENCE_S, Line, collect, connected, output
+
+
+async def test_input_nobody_reads_any_more_costs_neither_output_nor_exit(client: AgentClient) -> None:
+    stream = await client.exec("exec <&-; echo shut; sleep 0.5; echo out; exit 7", stdin=True)
+    await output(stream, b"shut\n")
+    async with asyncio.timeout(PATIENCE_S):
+        await stream.write_stdin(bytes(3 * MEGABYTE))
+    await stream.eof()
+    out, _, end = await collect(stream)
+    assert (out, end.code) == (b"out\n", 7)
+
+
+async def test_signals_overtake_input_and_answers_overtake_output(client: AgentClient) -> None:
+    floods = [await client.exec("yes", lossless=True) for _ in range(10)]
+    reading = [asyncio.create_task(collect(flood)) for flood in floods]
+    stream = await client.exec(["sh", "-c", "cat > /dev/null"], stdin=True)
+    writing = asyncio.create_task(stream.write_stdin(bytes(200 * MEGABYTE)))
+    began = time.monotonic()
+    await client.ping()
+    await stream.signal(signal.SIGTERM)
+    assert (await collect(stream))[2].signal == signal.SIGTERM
+    assert time.monotonic() - began < PATIENCE_S
+    await writing
+    for flood in floods:
+        await flood.signal(signal.SIGKILL)
+    assert {end.signal for _, _, end in await asyncio.gather(*reading)} == {signal.SIGKILL}
+
+
+async def test_a_request_given_up_is_not_carried_out_later(
+    client: AgentClient, line: Line, tmp_path: Path
+) -> None:
+    running = await client.exec("trap 'echo caught' USR1; echo ready; while :; do sleep 0.1; done")
+    await output(running, b"ready\n")
+    os.kill(line.agent_pid, signal.SIGSTOP)
+    mark = tmp_path / "started"
+    for request in (client.exec(["touch", str(mark)]), running.signal(signal.SIGUSR1)):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(request, 0.3)
+        while line.last_sent[0] != wire.CANCEL:
+            await asyncio.sleep(0.01)
+    os.kill(line.agent_pid, signal.SIGCONT)
+    assert [command.id for command in await client.ps()] == [running.id]
+    await running.signal(signal.SIGTERM)
+    assert (await collect(running))[0] == b""
+    assert not mark.exists()
+
+
+async def test_a_command_given_up_once_started_is_killed(line: Line, client: AgentClient) -> None:
+    request = {"op": "exec", "argv": ["sleep", "60"], "key": "a"}
+    begun = wire.json_frame(wire.REQUEST, 77, request)
+    await line.inject(begun)
+    while not (commands := await client.ps()):
+        await asyncio.sleep(0.01)
+    await line.inject(wire.frame(wire.CANCEL, 77, wire.KILL))
+    assert (await collect(await client.attach(commands[0].id)))[2].signal == signal.SIGKILL
+    again = await client.exec(["true"], key="a")
+    assert again.id != commands[0].id
+
+
+async def test_a_request_made_again_follows_what_the_first_started(line: Line) -> None:
+    async with connected(line) as first:
+        started = await first.exec("echo once; read x; echo $x", stdin=True, key="a")
+    async with connected(line) as second:
+        again = await second.exec("echo once; read x; echo $x", stdin=True, key="a")
+        assert again.id == started.id
+        await again.write_stdin(b"in\n")
+        assert (await collect(again))[0] == b"once\nin\n"
+        assert len(await second.ps()) == 1
+
+
+async def test_a_command_hangs_up_with_the_client_that_owns_it(client: AgentClient) -> None:
+    stream = await client.exec("trap 'echo hung up' HUP; cat; sleep 0.1; echo ended", stdin=True)
+    await stream.write_stdin(b"typed\n")
+    await output(stream, b"typed\n")
+    await stream.hang_up()
+    out, _, end = await collect(await client.attach(stream.id))
+    assert (out, end.code) == (b"typed\nhung up\nended\n", 0)
+
+
+async def test_an_owner_whose_line_broke_is_waited_for(line: Line) -> None:
+    async with connected(line) as first:
+        back = await first.exec("cat", stdin=True, owner_s=PATIENCE_S)
+        gone = await first.exec(
+            "trap 'exit 9' HUP; cat; while :; do sleep 0.1; done", stdin=True, owner_s=0.5
+        )
+        onlooked = await first.exec("cat", stdin=True)
+    async with connected(line) as second:
+        assert (await collect(await second.attach(gone.id)))[2].code == 9
+        back = await second.attach(back.id, owner_s=PATIENCE_S)
+        for stream in (back, await second.attach(onlooked.id)):
+            await stream.write_stdin(b"on\n")
+            await stream.eof()
+            assert (await collect(stream))[0] == b"on\n"
+
+
+async def test_a_lossless_command_keeps_what_its_owner_does_not_have(line: Line) -> None:
+    """Also what was under way when the line broke, and while nobody is there."""
+    async with connected(line) as first:
+        stream = await first.exec("seq 1000000", lossless=True, owner_s=PATIENCE_S)
+        seen = b""
+        while len(seen) < MEGABYTE:
+            item = await stream.take()
+            assert isinstance(item, Output)
+            seen += item.data
+            stream.consumed(len(seen) - HALF_WINDOW)  # the rest gets no further than this
+    offset = len(seen) - HALF_WINDOW
+    await asyncio.sleep(0.3)  # the command would write on, were it not held up
+    async with connected(line) as second:
+        out, _, end = await collect(await second.attach(stream.id, offset, owner_s=PATIENCE_S))
+    assert end.code == 0
+    assert seen[:offset] + out == b"".join(b"%d\n" % number for number in range(1, 1_000_001))
