@@ -74,6 +74,7 @@ class Follower:
     stdin: Input = field(default_factory=Input)
     _stream: Stream | None = None
     _unsent: list[int] = field(default_factory=list)
+    _closed: bool = False
 
     @property
     def branch(self) -> str:
@@ -105,7 +106,7 @@ class Follower:
                 return attempt(again)
             except DaemonUnavailable:
                 attempts = attempts - 1 if self.offsets == before else ATTEMPTS
-                if not attempts:
+                if self._closed or not attempts:
                     raise
             again = True
             time.sleep(PAUSE_S)
@@ -135,6 +136,7 @@ class Follower:
 
     def leave(self) -> bool:
         """Leave the command running; False when the daemon is away and could not be told."""
+        self._closed = True
         try:
             if self._stream is not None:
                 self._stream.leave()
@@ -144,6 +146,7 @@ class Follower:
 
     def close(self) -> None:
         """Follow no more, once what was sent is on its way."""
+        self._closed = True
         if self._stream:
             self._stream.close()
 

@@ -20,6 +20,8 @@ from core.guest.streams import CommandStream, Exit, Output
 
 GOING_AWAY = 1012  # the daemon ends the connection, not the client: RFC 6455's registry, "service restart"
 
+TYPED_S = 5.0  # for a console whose guest does not read
+
 
 class Peer:
     """A client's messages, sorted."""
@@ -177,6 +179,10 @@ async def follow_console(socket: WebSocket, console: Console) -> None:
             sent += len(data) + FRAME_COST
 
     await first_of(show(), peer.hear(), peer.feed(write))
+    with suppress(TimeoutError):  # what was typed last, before the client left
+        async with asyncio.timeout(TYPED_S):
+            while not peer.input.empty():
+                await console.write(peer.input.get_nowait())
 
 
 async def first_of(*work: Coroutine[Any, Any, None]) -> None:

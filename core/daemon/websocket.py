@@ -70,7 +70,7 @@ class WebSocket(threading.Thread):
             return not self._over
 
     def close(self) -> None:
-        """End the connection, once what was given to `send` is sent; the daemon may have some seconds to take it."""
+        """End the connection, once all there is to send is sent; the daemon may have some seconds to take it."""
         self._closing = True
         self.wake()
         if self.ident is None:
@@ -113,7 +113,7 @@ class WebSocket(threading.Thread):
         """Make the next message ready to be written."""
         if self._pending:
             return
-        message = self._urgent.popleft() if self._urgent else None if self._closing else self._source()
+        message = self._urgent.popleft() if self._urgent else self._source()
         if isinstance(message, str):
             self._protocol.send_text(message.encode())
         elif message is not None:
