@@ -61,7 +61,7 @@ def idle_home(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
             built.root,
             root,
             copy_function=_link,
-            ignore=shutil.ignore_patterns("catalog.db*", "cache", "lock", "log", "reserve"),
+            ignore=shutil.ignore_patterns("catalog.db*", "cache", "*lock", "log", "reserve"),
         )
         for path in built.root.glob("catalog.db*"):
             shutil.copy2(path, root / path.name)

@@ -25,7 +25,6 @@ import array
 import contextlib
 import fcntl
 import json
-import math
 import os
 import selectors
 import shutil
@@ -34,7 +33,6 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +40,7 @@ from core import linux
 from core.daemon import porter
 from core.daemon.limits import raise_limits
 from core.daemon.pulse import LOOK_S
+from core.daemon.services import PAUSE_S, Service, Services
 from core.daemon.spawn import null, spawn
 from core.daemon.warden import KEY as DAEMON
 from core.daemon.warden import Warden
@@ -56,17 +55,6 @@ MOST_DESCRIPTORS = 16
 BACKLOG = 16
 MOST_PEERS = 128  # connections: a client that opens more and more must not take every descriptor
 WORK = ("machine:", "hot:")  # what children and descriptors are called that somebody would miss
-PAUSE_S = 0.25  # after a service that ended by itself: it may never come up, and trying must not cost a core
-
-
-@dataclass(frozen=True)
-class Service:
-    """A child that is to run always, whether there is a daemon or not. `kept` are the names of its descriptors."""
-
-    argv: list[str]
-    log: str
-    kept: list[str]
-    nursery: str
 
 
 class Holder:
@@ -77,8 +65,7 @@ class Holder:
         self.children: dict[str, int] = {}
         self.kept: dict[str, int] = {}
         self.exits: dict[str, int] = {}
-        self.services: dict[str, Service] = {}
-        self.due: dict[str, float] = {}  # when services that ended are to be started again, by time.monotonic
+        self.services = Services(self._serve_always)
         self.watchers: set[socket.socket] = set()
         self.ending = False
         self.looked = time.monotonic()
@@ -95,7 +82,7 @@ class Holder:
         self.selector.register(self.listener.socket, selectors.EVENT_READ)
         self.selector.register(wake_read, selectors.EVENT_READ)
         while not self.ending:
-            for key, _ in self.selector.select(min(self._start_due(), self._look())):
+            for key, _ in self.selector.select(min(self.services.start_due(), self._look())):
                 if key.fileobj is self.listener.socket:
                     self._accept()
                 elif key.fileobj == wake_read:
@@ -159,8 +146,7 @@ class Holder:
                 return {"pid": pid}, []
             if request["do"] == "serve":
                 service = Service(request["argv"], request["log"], request["kept"], request["nursery"])
-                self.services[key] = service
-                return {"pid": self.children.get(key) or self._start(key)}, []
+                return {"pid": self.services.add(key, service, self.children.get(key))}, []
             if request["do"] == "keep":
                 self._drop(key)
                 self.kept[key] = fds.pop()
@@ -211,22 +197,9 @@ class Holder:
         self.children[key] = pid
         return pid
 
-    def _start(self, key: str) -> int:
-        """Start a service."""
-        service = self.services[key]
-        self.due.pop(key, None)
+    def _serve_always(self, key: str, service: Service) -> int:
         descriptors = [self.kept[name] for name in service.kept]
         return self._spawn(key, service.argv, service.log, descriptors, service.nursery)
-
-    def _start_due(self) -> float:
-        """Start the services whose time has come; in how many seconds the next one's has."""
-        for key, at in list(self.due.items()):
-            if at <= time.monotonic():
-                try:
-                    self._start(key)
-                except (OSError, KeyError):
-                    self.due[key] = time.monotonic() + PAUSE_S
-        return max(0.0, min(self.due.values(), default=math.inf) - time.monotonic())
 
     def _forked(self, nursery: str, descriptors: list[int]) -> int | None:
         if nursery not in self.kept:
@@ -245,8 +218,7 @@ class Holder:
         """Account for a child that is no more."""
         if key == DAEMON:
             self.warden.ended()
-        if key in self.services:
-            self.due[key] = time.monotonic() + (0 if status == -signal.SIGKILL else PAUSE_S)
+        self.services.ended(key, status)
         if not self.watchers:
             self.exits[key] = status
         for peer in list(self.watchers):
@@ -256,7 +228,10 @@ class Holder:
                 self._forget(peer)
 
     def _forget(self, peer: socket.socket) -> None:
-        self.selector.unregister(peer)
+        with contextlib.suppress(
+            KeyError, ValueError
+        ):  # forgotten already, while what it said was on its way here
+            self.selector.unregister(peer)
         self.watchers.discard(peer)
         peer.close()
 

@@ -63,7 +63,10 @@ class Watched:
 
     def hear(self) -> bool:
         """Read what has come; False when nothing more will."""
-        data = os.read(self.pipe, 65536)
+        try:
+            data = os.read(self.pipe, 65536)
+        except BlockingIOError:
+            return True
         lines = data.decode(errors="replace").split("\n")
         self.beats += len(lines) - 1
         self.told = next((line for line in reversed(lines) if line), self.told)

@@ -60,12 +60,12 @@ async def _state(engine: Engine, ref: str) -> AsyncIterator[State]:
         )
         state = await reading
         needs.enter_context(state.disk)
-        needs.enter_context(engine.store.pinned(state.image.golden))  # see `known_paths`
+        await _pin(engine, state.image.golden, needs)  # see `known_paths`
         yield state
 
 
 async def _stored(engine: Engine, ref: str, commit: str, needs: ExitStack) -> State:
-    needs.enter_context(engine.store.pinned(commit))
+    await _pin(engine, commit, needs)
     manifest = await asyncio.to_thread(engine.store.manifest, commit)
     image = engine.image(manifest.image)
     disk = await asyncio.to_thread(engine.store.disk, commit)
@@ -80,17 +80,30 @@ async def _point(engine: Engine, ref: str, live: Live, needs: ExitStack) -> Stat
     image, point = engine.image(engine.catalog.branch(live.branch).image), f"point-{new_id()}"
     copy = engine.store.layer_path(point)
     try:
-        async with live.lock, live.held() as quiesced:
+        async with live.lock:
             base, layers = live.machine.disk_base, live.machine.layers
-            needs.enter_context(engine.store.pinned(base))
+            await _pin(engine, base, needs)
             with engine.needing(point, *layers):
-                frozen = await live.machine.copy_disk(copy)
+                async with live.held() as quiesced:
+                    frozen = await live.machine.copy_disk(copy)
                 paths = [*map(engine.store.layer_path, frozen), copy]
                 disk = await asyncio.to_thread(engine.store.disk, base, paths)
     finally:
         copy.unlink(missing_ok=True)
     note = "" if quiesced else f"{ref} could not be frozen: its latest writes may be missing"
     return State(ref, "", image, disk, live, note)
+
+
+async def _pin(engine: Engine, commit: str, needs: ExitStack) -> None:
+    """Keep a commit's pages until `needs` ends. In a thread: gc lets nobody begin to while it sweeps, and the daemon
+    has others to answer meanwhile.
+    """
+    pinning = asyncio.ensure_future(asyncio.to_thread(needs.enter_context, engine.store.pinned(commit)))
+    try:
+        await asyncio.shield(pinning)
+    except asyncio.CancelledError:
+        await asyncio.gather(pinning, return_exceptions=True)
+        raise
 
 
 def known_paths(engine: Engine, state: State) -> PathIndex:

@@ -53,7 +53,7 @@ def copied(name: str, *, images_only: bool = False, source: Home | None = None) 
     """A copy of the built home, gone afterwards; files that never change are linked. `images_only`: an empty store."""
     origin, target = (source or built()).root, ROOT / name
     shutil.rmtree(target, ignore_errors=True)
-    left_out = ("lock", "log", "cache", *(("store", "commits", "catalog.db*") if images_only else ()))
+    left_out = ("*lock", "log", "cache", *(("store", "commits", "catalog.db*") if images_only else ()))
     shutil.copytree(
         origin, target, copy_function=os.link, ignore=shutil.ignore_patterns("catalog.db*", *left_out)
     )

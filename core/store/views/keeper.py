@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.daemon.held import Held, Holdings
-from core.daemon.holder import PAUSE_S
+from core.daemon.services import PAUSE_S
 from core.errors import VertuiError
 from core.home import Home
 from core.machine.memory import runs_of
