@@ -235,7 +235,7 @@ ACTIONS = (
     Action("mark", "space", "mark", "mark the node, so that verbs act on all marked", _plain("vertui ls"), _no_machine),
     Action("unmark", "escape", "unmark", "clear marks and filter", _plain("vertui ls")),
     Action("filter", "slash", "filter", "show only nodes with some words", _plain("vertui ls"), _no_machine),
-    Action("trunk", "at", "trunk", "go to the trunk", _plain("vertui ls @trunk"), _no_machine),
+    Action("trunk", "at", "trunk", "go to the trunk", _plain("vertui ls"), _no_machine),
     Action("freeze", "p", "freeze", "hold the view still while machines go on", _plain("vertui tree")),
     Action("scroll", "J", "scroll detail", "J K by lines, ctrl+f ctrl+b by pages, ctrl+l its end", _plain("vertui ls")),
     Action("view", "v", "view", "detail, console, or both", _plain("vertui console @trunk")),

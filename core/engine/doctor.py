@@ -9,18 +9,12 @@ from core.engine.context import Engine
 from core.engine.images import better_accelerator
 from core.engine.memory import available_bytes
 from core.engine.pool import waiting
+from core.image import tools
 from core.machine.accelerator import DEVICE, KVM, kvm_trouble
 from core.model import DaemonStatus, Finding, Image
 from core.network import probe
 
-TOOLS = {
-    "qemu-system-x86_64": "qemu-system-x86",
-    "qemu-img": "qemu-utils",
-    "mmdebstrap": "mmdebstrap",
-    "mke2fs": "e2fsprogs",
-    "busybox": "busybox-static",
-    "lz4": "lz4",
-}
+TOOLS = {"qemu-system-x86_64": "qemu-system-x86"} | tools.PACKAGES
 LOW_DISK_BYTES = 2 << 30
 LOW_MEMORY_BYTES = 1 << 30
 
@@ -53,7 +47,7 @@ def _findings(engine: Engine, images: list[Image]) -> list[Finding]:
 
 
 def _tool(name: str, package: str) -> Finding:
-    path = shutil.which(name)
+    path = shutil.which(name, path=tools.PATH if name in tools.PACKAGES else None)
     return Finding(name, path is not None, path or "missing", "" if path else f"apt-get install {package}")
 
 
