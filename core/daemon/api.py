@@ -58,7 +58,8 @@ def _add_errors(app: FastAPI, engine: Engine) -> None:
     @app.exception_handler(VertuiError)
     async def refused(_: Request, error: VertuiError) -> Response:
         status = HTTP_STATUS.get(error.kind, 500)
-        return JSONResponse({"kind": error.kind, "message": str(error)}, status)
+        message = str(error).encode(errors="backslashreplace").decode()  # it may name a path of any bytes
+        return JSONResponse({"kind": error.kind, "message": message}, status)
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> Response:

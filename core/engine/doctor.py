@@ -12,6 +12,7 @@ from core.engine.pool import waiting
 from core.image import tools
 from core.machine.accelerator import DEVICE, KVM, kvm_trouble
 from core.model import DaemonStatus, Finding, Image
+from core.names import spelled
 from core.network import probe
 
 TOOLS = {"qemu-system-x86_64": "qemu-system-x86"} | tools.PACKAGES
@@ -23,7 +24,7 @@ def status(engine: Engine) -> DaemonStatus:
     """The daemon and what it holds."""
     holder = engine.held.holdings().pid
     return DaemonStatus(
-        os.getpid(), holder, version("vertui"), str(engine.home.root), len(engine.live), engine.started,
+        os.getpid(), holder, version("vertui"), spelled(bytes(engine.home.root)), len(engine.live), engine.started,
         waiting(engine),
     )  # fmt: skip
 

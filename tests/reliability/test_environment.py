@@ -227,3 +227,20 @@ def test_a_daemon_started_anywhere_serves_all_and_keeps_its_files_private(
             assert mode & 0o600 == 0o600, f"{path} is {mode:o}"
     doctor = run(empty, tmp_path / "here", of("as usual"), ["doctor"])
     assert b"missing" not in doctor.stdout, doctor.stdout.decode()
+
+
+def test_a_home_of_any_bytes_is_a_home(tmp_path: Path) -> None:
+    home = find_home(os.fsdecode(bytes(tmp_path) + b"/h \xff\xc3\xa9"))
+    try:
+        for verb in (
+            ["ls"],
+            ["daemon", "status"],
+            ["doctor"],
+            ["image", "build", "--memory", "1M"],
+            ["store", "gc"],
+        ):
+            done = run(home, tmp_path / "here", of("as usual"), verb)
+            assert is_well(done) and done.returncode in (0, 2), f"{verb}: {done}"
+    finally:
+        end_all(home)
+        shutil.rmtree(home.runtime, ignore_errors=True)
