@@ -140,10 +140,10 @@ class News:
 
 
 class Watcher:
-    """Follows a feed. `notify` is called from its threads when there is news to `take`."""
+    """Follows a feed. `on_news` is called from its threads when there is news to `take`."""
 
-    def __init__(self, open_feed: Callable[[], Feed], notify: Callable[[], object]) -> None:
-        self._open_feed, self._notify = open_feed, notify
+    def __init__(self, open_feed: Callable[[], Feed], on_news: Callable[[], object]) -> None:
+        self._open_feed, self._on_news = open_feed, on_news
         self._wakes: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._news = News(None, [], (), None)
@@ -254,4 +254,4 @@ class Watcher:
             fresh, self._fresh = old.fresh or self._fresh, False
             self._news = News(*kept, (old.events + events)[-200:], self._lost or error, fresh)
         if not self._stopped.is_set():
-            self._notify()
+            self._on_news()
