@@ -60,7 +60,7 @@ def draw_everywhere(guest: Guest) -> None:
 def await_lines(pattern: str) -> str:
     """Shell that waits until a line of each log matches."""
     logs = " ".join(f"/dev/shm/drawn/{place}" for place in PLACES)
-    return f"for log in {logs}; do until grep -qs -e '{pattern}' $log; do sleep 0.05; done; done"
+    return f'for log in {logs}; do until grep -qs -e "{pattern}" $log; do sleep 0.05; done; done'
 
 
 def drawn(guest: Guest, name: str) -> dict[str, list[Drawn]]:
@@ -130,7 +130,7 @@ def test_children_are_distinct_whatever_the_guest_did_to_its_groups(main: Guest,
 def serve(guest: Guest) -> None:
     """Mount a filesystem that a process of the guest serves, its one file cached for writing."""
     path = put(guest, "served.py")
-    guest.text("mkdir -p /mnt/served")
+    guest.text("modprobe fuse; mkdir -p /mnt/served")
     guest.start(f"exec python3 -S {path} /mnt/served")
     guest.text("until grep -q served /proc/mounts; do sleep 0.05; done")
 
