@@ -69,7 +69,8 @@ async def _stopped(live: Live) -> AsyncIterator[None]:
         yield
     except BaseException:
         if ran:
-            await live.resume()
+            with contextlib.suppress(VertuiError):  # it has ended meanwhile: the failure says more
+                await live.resume()
         raise
 
 

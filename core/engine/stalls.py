@@ -113,6 +113,7 @@ class Stalls:
             self._tried[live.branch] = time.monotonic(), waiting.pause_s
             live.stall.clear()
             await live.machine.cont()
+            live.correct_clock()
             if self._engine.catalog.branch(live.branch).state is BranchState.PAUSED:
                 self._engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
                 with contextlib.suppress(VertuiError):

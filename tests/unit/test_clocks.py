@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 from core.engine.clocks import follow
+from core.guest.agent.clock import AHEAD_NS, Clock
 from core.linux import clock_jumps
 
 ABSOLUTE_AND_CANCELLED_WHEN_SET = 0o3
@@ -46,3 +48,39 @@ class _Guest:
 
     def correct_clock(self) -> None:
         self._told.put_nowait(self._name)
+
+
+class _Told(Clock):
+    """Sets nothing, and tells what it would have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[int] = []
+
+    def set(self, unix_time_ns: int) -> None:
+        self.told.append(unix_time_ns)
+
+
+def test_a_guests_clock_goes_forward_and_back_only_in_need() -> None:
+    clock = _Told()
+    clock.follow(time.time_ns() - 1_000_000)
+    assert clock.told == []
+    later = time.time_ns() + 60 * 10**9
+    clock.follow(later)
+    clock.follow(time.time_ns() - 2 * AHEAD_NS)
+    exactly = time.time_ns() - 1_000_000
+    clock.follow(exactly, exactly=True)
+    assert [clock.told[0], clock.told[2]] == [later, exactly]
+    assert len(clock.told) == 3
+
+
+def test_a_step_for_another_setting_is_not_made() -> None:
+    """The guest was told the time since: the step would be made twice."""
+    clock = _Told()
+    read = clock.read()
+    clock.follow(time.time_ns() + 10**9)
+    if clock.read()["origin_ns"] != read["origin_ns"]:
+        clock.advance(10**9, read["origin_ns"])
+    assert len(clock.told) == 1
+    clock.advance(10**9, clock.read()["origin_ns"])
+    assert len(clock.told) == 2

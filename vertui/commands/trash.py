@@ -29,7 +29,7 @@ def prune(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Remove branches and commits into the trash; `undo` brings them back, running, until the grace period ends.
+    """Remove branches and commits into the trash; `undo` brings them back as they were until the grace period ends.
 
     Shows the plan first, and asks.
 

@@ -12,13 +12,14 @@ package = Path(__file__).resolve().parent.name
 
 def main() -> None:
     """Serve the port until the machine ends."""
-    port, server, cgroup, kernel = (
-        importlib.import_module(f"{package}.{name}") for name in ("port", "server", "cgroup", "kernel")
+    port, server, cgroup, kernel, clock = (
+        importlib.import_module(f"{package}.{name}")
+        for name in ("port", "server", "cgroup", "kernel", "clock")
     )
     keeper = os.getppid()
     kernel.end_with_parent()
     work = cgroup.WorkGroup(kernel.open_filesystem("cgroup2"), keeper)
-    agent = server.Server(os.open(port.find_port(), os.O_RDWR), work)
+    agent = server.Server(os.open(port.find_port(), os.O_RDWR), work, clock.Clock())
     agent.listen_for_ssh()
     agent.run()
 

@@ -31,7 +31,7 @@ class Clock:
         distance_ns = self._distance_ns()
         behind_ns = host_ns + distance_ns - time.time_ns()
         if exactly or behind_ns > 0 or behind_ns < -AHEAD_NS:
-            time.clock_settime_ns(time.CLOCK_REALTIME, host_ns + distance_ns)
+            self.set(host_ns + distance_ns)
         self._origin_ns = _offset_ns() - distance_ns
         return self.read()
 
@@ -39,7 +39,7 @@ class Clock:
         """Correct the clock by what the host found it behind, unless it was set since it was `read`."""
         if step_ns and origin_ns == self._origin_ns:
             distance_ns = self._distance_ns()
-            time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns() + step_ns)
+            self.set(time.time_ns() + step_ns)
             self._origin_ns = _offset_ns() - distance_ns
         return self.read()
 
@@ -49,6 +49,10 @@ class Clock:
             self._origin_ns = _offset_ns()
         distance_ns = self._distance_ns()
         return {"unix_time_ns": time.time_ns(), "distance_ns": distance_ns, "origin_ns": self._origin_ns}
+
+    def set(self, unix_time_ns: int) -> None:
+        """Set the kernel's clock."""
+        time.clock_settime_ns(time.CLOCK_REALTIME, unix_time_ns)
 
     def _distance_ns(self) -> int:
         if self._origin_ns is None:

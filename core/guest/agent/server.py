@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from . import identity, processes, wire
@@ -37,11 +38,11 @@ Answer = dict[str, Any]
 class Server:
     """Serves one port. Command descriptors live in a poll set of their own, so that freezing is one call."""
 
-    def __init__(self, port_fd: int, work: WorkGroup) -> None:
+    def __init__(self, port_fd: int, work: WorkGroup, clock: Clock) -> None:
         self._work = work
         self._disk = RootDisk()
         self._bounded = Bounded()
-        self._clock = Clock()
+        self._clock = clock
         self._timers = Timers()
         self._line_timers = Timers()
         self._outer = Poller()
@@ -69,9 +70,10 @@ class Server:
         }
 
     def listen_for_ssh(self) -> None:
-        """Serve ssh as well, when the image has it."""
-        if os.access(SSHD, os.X_OK):
-            self._ssh = SshListener(self._work, self._inner)
+        """Serve ssh as well, when the image has it and its port is free: an agent started anew may find it taken."""
+        with suppress(OSError):
+            if os.access(SSHD, os.X_OK):
+                self._ssh = SshListener(self._work, self._inner)
 
     def run(self) -> None:
         """Serve for ever."""

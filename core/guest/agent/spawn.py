@@ -86,8 +86,18 @@ class Program(NamedTuple):
         return cls(argv, base | env, request.get("cwd") or home, user)
 
 
+def root() -> pwd.struct_passwd:
+    """The administrator, whom there is also where the guest's list of users is not what it was."""
+    try:
+        return pwd.getpwuid(0)
+    except KeyError:
+        return pwd.struct_passwd(("root", "x", 0, 0, "root", "/root", "/bin/sh"))
+
+
 def _look_up(user: str) -> pwd.struct_passwd:
     try:
+        if user in ("root", "0"):
+            return root()
         return pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
     except (KeyError, OverflowError) as error:
         raise BadRequest(f"the guest has no user {user!r}") from error

@@ -7,14 +7,16 @@ never asked for costs nothing.
 from __future__ import annotations
 
 import os
-import pwd
 import socket
 
 from .cgroup import WorkGroup
 from .loop import READ, Poller
-from .spawn import PATH, CannotRun, Program, Stdio, start
+from .spawn import PATH, CannotRun, Program, Stdio, root, start
 
 SSHD = "/usr/sbin/sshd"
+RUN_DIRECTORY = "/run/sshd"
+"""sshd refuses to start without it, so it is made each time, as a service manager would."""
+
 PORT = 22
 MAX_SESSIONS = 32
 
@@ -43,16 +45,17 @@ class SshListener:
 
     def _serve(self, fd: int) -> None:
         self._count += 1
-        program = Program([SSHD, "-i"], {"PATH": PATH}, "/", pwd.getpwuid(0))
-        group = self._work.create(f"ssh-{self._count}")
-        null = os.open("/dev/null", os.O_WRONLY)
+        program = Program([SSHD, "-i"], {"PATH": PATH}, "/", root())
+        group = ""
         try:
-            pid, pidfd = start(program, Stdio(fd, fd, null), self._work, group)
-        except (CannotRun, OSError):
-            self._work.discard(group)
+            os.makedirs(RUN_DIRECTORY, 0o755, exist_ok=True)  # noqa: PTH103
+            group = self._work.create(f"ssh-{self._count}")
+            with open("/dev/null", "wb") as null:  # noqa: PTH123
+                pid, pidfd = start(program, Stdio(fd, fd, null.fileno()), self._work, group)
+        except (CannotRun, OSError):  # the guest lacks what it takes: the connection is closed
+            if group:
+                self._work.discard(group)
             return
-        finally:
-            os.close(null)
         self._sessions[pidfd] = pid, group
         self._poller.watch(pidfd, READ, lambda: self._reap(pidfd))
 
