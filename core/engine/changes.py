@@ -92,6 +92,7 @@ def _lead(engine: Engine, change: Change, saved: list[str]) -> list[str]:
     for commit in (*left, *saved):
         if commit in loose:
             engine.catalog.mark_commit(commit, time.time())
+            engine.publish("commit", commit, f"commit {commit[:12]}")
     return [commit for commit in left if commit in loose]
 
 
