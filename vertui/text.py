@@ -64,7 +64,7 @@ def number(value: float | None) -> str:
 
 def natural(name: str) -> list[str | int]:
     """Sort key under which b2 comes before b10."""
-    return [int(part) if part.isdigit() else part for part in NUMBERS.split(name)]
+    return [int(part) if part.isdecimal() else part for part in NUMBERS.split(name)]
 
 
 def _escaped(char: str) -> str:

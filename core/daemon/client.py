@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from core.daemon.codec import decode
 from core.daemon.start import ensure_daemon, rejoin
 from core.daemon.unix import UNTIL_DEATH, Patience, Silent, UnixConnection
-from core.errors import DaemonStopped, DaemonUnavailable, VertuiError, by_kind
+from core.errors import DaemonStopped, DaemonUnavailable, UsageError, VertuiError, by_kind
 from core.home import Home, find_home
 from core.model import (
     Branch,
@@ -47,6 +47,7 @@ AT_ONCE = Patience(deadline_s=patient(60.0))  # what only looks at what the daem
 IDLE = Patience(quiet_s=patient(30.0))  # a screen on which nothing happens costs next to nothing
 MAYBE = "it may have been done all the same: `vertui log` tells"
 PIECE_BYTES = 256 * 1024  # of a long answer, read at a time
+LONGEST_QUERY = 512 * 1024
 JsonObject = dict[str, Any]
 
 
@@ -408,7 +409,12 @@ def _read(connection: UnixConnection, response: http.client.HTTPResponse) -> Ite
 
 def _query(**fields: Any) -> str:
     """A query string; lists are repeated, flags are 1 or 0, and texts may be any a command line holds."""
-    return urlencode({key: _sent(value) for key, value in fields.items()}, doseq=True)
+    query = urlencode({key: _sent(value) for key, value in fields.items()}, doseq=True)
+    if len(query) > LONGEST_QUERY:
+        raise UsageError(
+            f"what is asked takes {len(query)} bytes, {LONGEST_QUERY} are the most: name fewer paths"
+        )
+    return query
 
 
 def _sent(value: Any) -> Any:

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from core.catalog import Catalog
 from core.daemon.api import make_app
+from core.daemon.client import LONGEST_QUERY
 from core.daemon.held import Held
 from core.daemon.log import Log, shorten
 from core.daemon.peers import Config, OwnUserProtocol, Server
@@ -73,6 +74,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
     config = Config(
         app, http=OwnUserProtocol, ws="websockets-sansio", log_level="warning", lifespan="off",
         timeout_graceful_shutdown=1, ws_max_size=1 << 20, ws_ping_interval=None,
+        h11_max_incomplete_event_size=2 * LONGEST_QUERY,
     )  # fmt: skip
     server = Server(config)
     _add_stop(app, engine, server)

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import typer
 
+from core.daemon.client import Client
+from core.errors import UsageError
+from core.home import Home
 from vertui.commands.group import VERBS
 
 HEAVY = ("textual", "rich", "pydantic", "numpy", "networkx", "fastapi", "uvicorn", "websockets", "asyncio")
@@ -99,3 +102,25 @@ def test_the_version_is_the_packages() -> None:
 
     done = subprocess.run([sys.executable, "-m", "vertui", "--version"], capture_output=True, text=True)
     assert done.stdout == f"vertui {version('vertui')}\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    (
+        ("image", "build", "--disk", "9" * 5000),
+        ("exec", "main", "--attach", "1", "--from", "²"),
+        ("exec", "main", "--attach", "1", "--from", "9" * 5000),
+        ("exec", "main", "--", "x" * 70_000),
+        ("daemon", "stop", "--now"),
+        ("resume",),
+        ("resume", "main", "--all"),
+    ),
+)
+def test_a_malformed_request_is_refused_before_a_daemon_is_asked(home: Path, argv: tuple[str, ...]) -> None:
+    done = vertui(home, *argv)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+def test_a_query_longer_than_the_daemon_takes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="name fewer paths"):
+        Client(Home(tmp_path, tmp_path)).diff("a", "b", path=["/x" * 1000] * 1000)

@@ -232,7 +232,7 @@ def origin(client: Client, ref: str) -> str:
                     return image.golden
             raise NotFound(f"{name} comes from no commit that is still here: name two REFs")
     base, tilde, steps = ref.rpartition("~")
-    return f"{base}~{int(steps) + 1}" if tilde and steps.isdigit() else f"{ref}~1"
+    return f"{base}~{int(steps) + 1}" if tilde and steps.isdecimal() and len(steps) < 7 else f"{ref}~1"
 
 
 def _ends(client: Client, refs: list[str]) -> tuple[str, str]:

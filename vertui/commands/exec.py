@@ -1,6 +1,7 @@
 """Commands in branches: `exec`, `ps`, `shell` and the machine's console."""
 
 import os
+import re
 import shlex
 import sys
 import threading
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 app = new_app()
 
 What = ExecRequest | Attachment
+OFFSETS = re.compile(r"([0-9]{1,18})(?:,([0-9]{1,18}))?")
 LEAVE = b"\x1d"  # Ctrl-], as in telnet and virsh
 SHELL = "command -v bash >/dev/null && exec bash -l; exec sh -l"
 PS_HEADER = ("ID", "PID", "STATE", "AGE", "STDOUT", "STDERR", "COMMAND")
@@ -201,10 +203,10 @@ def _variables(pairs: list[str]) -> dict[str, str]:
 
 
 def _offsets(text: str) -> tuple[int, int]:
-    parts = text.split(",")
-    if len(parts) > 2 or not all(part.isdigit() for part in parts):
+    match = OFFSETS.fullmatch(text)
+    if not match:
         raise UsageError(f"'{text[:40]}' are no offsets: write --from 4096 or --from 4096,128")
-    return int(parts[0]), int(parts[1]) if len(parts) > 1 else 0
+    return int(match[1]), int(match[2] or 0)
 
 
 def _followers(home: Home, whats: list[What]) -> list[Follower]:

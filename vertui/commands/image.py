@@ -20,7 +20,7 @@ image = new_app()
 app.add_typer(image, name="image")
 
 HEADER = ("IMAGE", "MEMORY", "VCPUS", "DISK", "ACCELERATOR", "GOLDEN", "SIZE", "AGE")
-SIZE = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+SIZE = re.compile(r"([0-9]{1,20})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
