@@ -17,6 +17,7 @@ from core.daemon.codec import decode, encode
 from core.errors import NoRoom
 from core.model import PAGE_BYTES, MachineSpec
 from core.store import columns
+from core.store.files import memory_file
 from core.store.protocol import Captured, Label
 
 HEAD = 8
@@ -73,7 +74,7 @@ def copied(hot: Hot) -> Iterator[int]:
     }  # fmt: skip
     arrays: columns.Arrays = {"pages": captured.pages, "devices": np.frombuffer(captured.devices, np.uint8)}
     head = columns.encode(facts, arrays)
-    descriptor = os.memfd_create("vertui-hot", os.MFD_CLOEXEC)
+    descriptor = memory_file("vertui-hot")
     try:
         os.write(descriptor, len(head).to_bytes(HEAD, "little") + head)
         contents = np.ascontiguousarray(captured.table).reshape(-1).data

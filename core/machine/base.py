@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 
 from core.errors import NoRoom
+from core.store.files import memory_file
 
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
@@ -30,7 +31,7 @@ def opened(descriptor: int) -> Base:
 
 def empty(size_bytes: int) -> Base:
     """All zero: what a machine boots on. NoRoom when memory does not suffice."""
-    descriptor = os.memfd_create("vertui-base", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    descriptor = memory_file("vertui-base", os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(descriptor, size_bytes)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)

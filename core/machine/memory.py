@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from core.errors import MachineFailed
 from core.linux import checked, libc
 from core.model import PAGE_BYTES
+from core.store.files import want_of_means
 
 Pages = NDArray[np.uint32]
 Runs = NDArray[np.int64]
@@ -54,7 +55,8 @@ def find_memory(pid: int, inode: int, size_bytes: int) -> GuestMemory:
     try:
         lines = Path(f"/proc/{pid}/maps").read_bytes().rstrip(b"\n").split(b"\n")
     except OSError as error:
-        raise MachineFailed(f"machine process {pid} has ended") from error
+        failure = MachineFailed(f"machine process {pid} has ended")
+        raise want_of_means(error, f"/proc/{pid}/maps") or failure from error
     start = end = 0
     for line in lines:
         span, _, offset, _, number = line.split(maxsplit=5)[:5]
@@ -89,7 +91,8 @@ def changed_runs(memory: GuestMemory) -> Runs:
         return _scan(memory)
     except OSError as error:
         if error.errno not in (errno.ENOTTY, errno.EINVAL):
-            raise MachineFailed(f"cannot scan machine process {memory.pid}: {error.strerror}") from error
+            failure = MachineFailed(f"cannot scan machine process {memory.pid}: {error.strerror}")
+            raise want_of_means(error, f"machine process {memory.pid}") or failure from error
         return runs_of(_read_pagemap(memory))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from core.async_sockets import connect
 from core.errors import MachineFailed
 from core.patience import patient
+from core.store.files import want_of_means
 
 COMMAND_DEADLINE_S = patient(30.0)  # a command takes milliseconds; a host that swaps may take seconds
 READ_BYTES = 64 * 1024
@@ -42,7 +43,8 @@ class Monitor:
         try:
             self._socket = await connect(path)
         except OSError as error:
-            raise MachineFailed(f"machine {self.name} does not answer: {error.strerror}") from error
+            failure = MachineFailed(f"machine {self.name} does not answer: {error.strerror}")
+            raise want_of_means(error, f"machine {self.name}") or failure from error
         greeting = self._expect("connect")
         asyncio.get_running_loop().add_reader(self._socket, self._ready)
         await greeting

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.daemon.held import Held
-from core.errors import MachineFailed
+from core.errors import MachineFailed, NoRoom
 from core.home import Home
 from core.machine import blocks, memory
 from core.machine.accelerator import require
@@ -26,7 +26,7 @@ from core.machine.protocol import Boot, Capture, Layer, MachineState
 from core.machine.unlike import known_contents, read_unlike
 from core.model import PAGE_BYTES, MachineSpec
 from core.sockets import check_directory
-from core.store.files import disk_error, file_bytes
+from core.store.files import disk_error, file_bytes, memory_file
 
 VCPU_NICENESS = 10  # below QEMU's main loop and the daemon, so that verbs get through beside busy guests
 CHANNELS = ("qmp", "agent", "console")
@@ -60,27 +60,31 @@ class QemuHypervisor:
         except BaseException:
             os.close(devices)
             raise
-        await self._connect(started, base)
+        try:
+            await started.connect(base)
+        except BaseException:
+            await started.close()
+            raise
         if boot is None:
             await started.expect_devices()
         return started
 
     async def adopt(self, machine: str, spec: MachineSpec, base: Base, pid: int) -> "QemuMachine":
-        """A machine started by an earlier daemon."""
+        """A machine started by an earlier daemon. It goes on when this one lacks what it takes to reach it: NoRoom."""
         found = QemuMachine(self._home, self._held, self._monitor(machine), pid)
-        await self._connect(found, base)
-        await found.find_layers()
+        try:
+            await found.connect(base)
+            await found.find_layers()
+        except NoRoom:
+            found.leave()
+            raise
+        except BaseException:
+            await found.close()
+            raise
         return found
 
     def _monitor(self, machine: str) -> Monitor:
         return Monitor(machine, lambda name: self._stalled(name))
-
-    async def _connect(self, machine: "QemuMachine", base: Base) -> None:
-        try:
-            await machine.connect(base)
-        except BaseException:
-            await machine.close()
-            raise
 
     def _spawn(
         self,
@@ -347,6 +351,10 @@ class QemuMachine:
         for channel in CHANNELS:
             socket_path(self._home, self.id, channel).unlink(missing_ok=True)
 
+    def leave(self) -> None:
+        """Let go of a machine that runs on."""
+        self._monitor.close()
+
     async def find_layers(self) -> None:
         """Ask QEMU for the disk's layers: what an adopting daemon does not know."""
         nodes = await self._monitor.execute("query-named-block-nodes", flat=True)
@@ -419,7 +427,7 @@ def _listen(path: Path) -> socket.socket:
 
 
 def _memfd() -> int:
-    return os.memfd_create("vertui-devices", os.MFD_CLOEXEC)
+    return memory_file("vertui-devices")
 
 
 def _warm(base: Base, runs: Runs) -> None:

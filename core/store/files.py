@@ -119,6 +119,14 @@ def file_bytes(path: Path) -> int:
         return 0
 
 
+def memory_file(name: str, flags: int = 0) -> int:
+    """A new, empty file in memory; the descriptor is the caller's. NoRoom when no more can be had."""
+    try:
+        return os.memfd_create(name, flags | os.MFD_CLOEXEC)
+    except OSError as error:
+        raise NoRoom(f"no more files in memory can be had: {error.strerror}") from error
+
+
 def listed(directory: Path, pattern: str) -> list[Path]:
     """The files of a directory whose names match, sorted; none of one that is not there. What cannot be looked at is
     not called empty.

@@ -34,6 +34,20 @@ except VertuiError as error:
 """
 
 
+MACHINE = """
+import os, resource
+from core.errors import VertuiError
+from core.machine.memory import find_memory
+from core.store.files import memory_file
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+for ask in (lambda: find_memory(os.getpid(), 1, 4096), lambda: memory_file("none")):
+    try:
+        ask()
+    except VertuiError as error:
+        print(type(error).__name__)
+"""
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home whose commits lie in many packs."""
@@ -74,6 +88,13 @@ def test_what_the_system_says(number: int) -> None:
     error = read_error(OSError(number, os.strerror(number)), "the index")
     kinds = {errno.EIO: Damaged, errno.EACCES: VertuiError, errno.EPERM: VertuiError}
     assert type(error) is kinds.get(number, NoRoom)
+
+
+def test_a_machine_that_cannot_be_looked_at_has_not_ended() -> None:
+    """Who adopts it would end it for that."""
+    argv = [sys.executable, "-c", MACHINE]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.split() == ["NoRoom", "NoRoom"]
 
 
 def test_a_reader_waits_for_means() -> None:
