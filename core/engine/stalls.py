@@ -7,6 +7,7 @@ new daemon asks. Room is looked for only while a branch waits for it.
 import asyncio
 import contextlib
 import time
+import traceback
 from dataclasses import dataclass
 
 from core.catalog import BranchRow
@@ -56,8 +57,8 @@ class Stalls:
             went_on, pause_s = self._tried.get(live.branch, (0.0, 0.0))
             again = time.monotonic() - went_on < SETTLED_S
             pause_s = min(2 * pause_s, LONGEST_WAIT_S) if again else LOOK_EVERY_S
-            self._waiting[live.branch] = _Waiting(live, time.monotonic() + pause_s, pause_s)
-            self._say(live)
+            waiting = self._waiting[live.branch] = _Waiting(live, time.monotonic() + pause_s, pause_s)
+            self._say(waiting)
             if self._watching is None or self._watching.done():
                 self._watching = asyncio.create_task(self._watch())
 
@@ -82,15 +83,16 @@ class Stalls:
                 if live.machine.id == machine and await live.machine.is_stalled():
                     self.found(live)
 
-    def _say(self, live: Live) -> None:
+    def _say(self, waiting: _Waiting) -> None:
         """Make it true in the catalog; a try that fails is made again. A branch that is only starting says nothing."""
-        root, row = self._engine.home.root, self._engine.catalog.branch(live.branch)
-        reason = f"disk full: {shortage(root, self._needed())}"
-        if self._room():
+        reason = f"disk full: {shortage(self._engine.home.root, self._needed())}"
+        if waiting.pause_s > LOOK_EVERY_S and self._room():
             reason = "its disk cannot be written, by a quota or a fault of the host's disk: tried again"
-        if row.state in (BranchState.RUNNING, BranchState.PAUSED) and row.reason != reason:
-            with contextlib.suppress(VertuiError), self._engine.reserve.lent():
-                self._engine.set_branch(row.id, state=BranchState.PAUSED, reason=reason)
+        with contextlib.suppress(VertuiError):
+            row = self._engine.catalog.branch(waiting.live.branch)
+            if row.state in (BranchState.RUNNING, BranchState.PAUSED) and row.reason != reason:
+                with self._engine.reserve.lent():
+                    self._engine.set_branch(row.id, state=BranchState.PAUSED, reason=reason)
 
     async def _watch(self) -> None:
         while self._waiting:
@@ -98,11 +100,17 @@ class Stalls:
             for branch, waiting in list(self._waiting.items()):
                 if waiting.live.ended or waiting.live.closing:
                     self._waiting.pop(branch, None)
-                elif self._room() and time.monotonic() >= waiting.due:
-                    with contextlib.suppress(VertuiError):
-                        await self._go_on(waiting.live)
-                else:
-                    self._say(waiting.live)
+                    continue
+                try:
+                    await self._look(waiting)
+                except Exception:  # one that cannot go on keeps no other waiting
+                    traceback.print_exc()
+
+    async def _look(self, waiting: _Waiting) -> None:
+        if not self._room():
+            self._say(waiting)
+        elif time.monotonic() >= waiting.due:
+            await self._go_on(waiting.live)
 
     async def _go_on(self, live: Live) -> None:
         """Continue a machine, and what an earlier daemon may have left undone in its guest."""
@@ -115,7 +123,8 @@ class Stalls:
             await live.machine.cont()
             live.correct_clock()
             if self._engine.catalog.branch(live.branch).state is BranchState.PAUSED:
-                self._engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
+                with self._engine.reserve.lent():
+                    self._engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
                 with contextlib.suppress(VertuiError):
                     await live.agent()
                     await live.thaw()
