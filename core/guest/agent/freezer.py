@@ -90,7 +90,7 @@ class Freezer:
     def _settled(self) -> bool:
         """Stop what is not stopped; True when there was nothing, so that nobody is left who could change it."""
         groups = list(self._groups())
-        changed = self._stop([group for group in groups if not self._told(group)]) | self._clear()
+        changed = self._stop([group for group in groups if not self._told(group)]) or self._clear()
         return not changed and len(groups) == self._count() and all(map(self._is_frozen, groups))
 
     def _count(self) -> int:
