@@ -15,6 +15,8 @@ CHILDREN = (10, 5, 5) if full() else (2, 2, 2)
 """Children of the running branch, of its stored commit, and of the branch paused: twenty in all, or a sample."""
 
 CGROUPS = "/run/groups"  # where the test mounts the hierarchy for itself
+FORGET = "umount /proc/sys/kernel/random/boot_id; rm /etc/machine-id; sed -i s/a/b/ /etc/hostname"
+SHOWN = "cat /etc/hostname /etc/machine-id /proc/sys/kernel/random/boot_id"
 HIDE = "umount -l /sys/fs/cgroup; mkdir -p /sys/fs/cgroup; mount -t tmpfs none /sys/fs/cgroup"
 PLACES = {
     "docker": "mkdir -p $G/docker/one; echo $$ > $G/docker/one/cgroup.procs; exec $DRAW",
@@ -54,7 +56,7 @@ def draw_everywhere(guest: Guest) -> None:
     guest.text(f"mkdir -p {CGROUPS}; mount -t cgroup2 none {CGROUPS}; mkdir -p /dev/shm/drawn")
     for place, line in PLACES.items():
         guest.start(f"G={CGROUPS}; DRAW='python3 -S {path} /dev/shm/drawn/{place}'; {line}")
-    guest.text(f"{await_lines('.')}; {HIDE}")
+    guest.text(f"{await_lines('.')}; {HIDE}; {FORGET}")
 
 
 def await_lines(pattern: str) -> str:
@@ -92,6 +94,9 @@ def check_apart(guest: Guest, children: list[str]) -> None:
     values = [line.value for log in logs["main"].values() for line in log]
     values += [line.value for lines in after.values() for line in lines]
     assert len(set(values)) == len(values), "a value stands in two branches"
+    shown = [guest.other(name).text(SHOWN).splitlines() for name in children]
+    assert [names[0] for names in shown] == children
+    assert len({word for words in shown for word in words}) == 3 * len(children)
 
 
 @pytest.mark.usefixtures("nothing_waits")
