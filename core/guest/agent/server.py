@@ -29,6 +29,9 @@ SYNC_S = 10.0
 """What the syncs around a freeze may take in all, if the host does not say."""
 
 MAX_COMMANDS = 512
+SENT_AT_ONCE_BYTES = 128 * 1024
+"""Some milliseconds' worth of output, between two looks at what the host asks."""
+
 MAX_QUEUED_BYTES = 256 * 1024
 """Requests are not read while more answers than this wait for the host."""
 
@@ -93,16 +96,17 @@ class Server:
         self._inner.wait(0)
 
     def _pump(self) -> None:
-        """Send answers first, then output, one chunk of each command, as fast as the host takes it.
+        """Send answers first, then output, one chunk of each command in turn, as fast as the host takes it.
 
-        Between two rounds what the host asks is read: it may be to stop what makes the output.
+        Now and then what the host asks is read: it may be to stop what makes the output.
         """
-        more = not self._port.flush()
-        if not (more or self._work.frozen):
-            for frame in self._output():
+        more, sent = True, 0
+        while more and self._port.flush() and sent < SENT_AT_ONCE_BYTES:
+            frames = [] if self._work.frozen else list(self._output())
+            for frame in frames:
                 self._port.send_data(frame)
-                more = True
-            self._port.flush()
+                sent += len(frame)
+            more = bool(frames)
         self._port.expect(read=self._port.answer_bytes < MAX_QUEUED_BYTES, write=more)
 
     def _output(self) -> Iterable[bytes]:
