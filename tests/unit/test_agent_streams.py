@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -123,3 +124,24 @@ async def test_a_lossless_command_keeps_what_its_owner_does_not_have(line: Line)
         out, _, end = await collect(await second.attach(stream.id, offset, owner_s=PATIENCE_S))
     assert end.code == 0
     assert seen[:offset] + out == b"".join(b"%d\n" % number for number in range(1, 1_000_001))
+
+
+async def test_an_agent_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
+    """It knows no request that is made again."""
+
+    async def earlier(end: socket.socket) -> None:
+        loop, frames = asyncio.get_running_loop(), wire.Frames(strict=False)
+        while True:
+            for frame in frames.feed(await loop.sock_recv(end, 65536)):
+                answer = wire.hello_reply(frame.payload, 1)
+                if frame.type == wire.REQUEST:
+                    answer = wire.json_frame(wire.REPLY, frame.channel, {"frozen": False})
+                await loop.sock_sendall(end, answer)
+
+    async with Line(tmp_path / "earlier.sock") as line:
+        line.agent_end.setblocking(False)
+        guest = asyncio.create_task(earlier(line.agent_end))
+        async with connected(line) as client:
+            assert await client.ping() is False
+            assert not client.knows_keys
+        guest.cancel()
