@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from core.daemon.codec import decode
 from core.daemon.start import ensure_daemon, rejoin
-from core.daemon.unix import UNTIL_DEATH, Patience, Silent, UnixConnection
+from core.daemon.unix import IDLE, UNTIL_DEATH, Patience, Silent, UnixConnection
 from core.errors import DaemonStopped, DaemonUnavailable, UsageError, VertuiError, by_kind
 from core.home import Home, find_home
 from core.model import (
@@ -44,7 +44,6 @@ from core.patience import patient
 
 T = TypeVar("T")
 AT_ONCE = Patience(deadline_s=patient(60.0))  # what only looks at what the daemon has at hand
-IDLE = Patience(quiet_s=patient(30.0))  # a screen on which nothing happens costs next to nothing
 MAYBE = "it may have been done all the same: `vertui log` tells"
 PIECE_BYTES = 256 * 1024  # of a long answer, read at a time
 LONGEST_QUERY = 512 * 1024
@@ -354,7 +353,7 @@ class Client:
             response = connection.getresponse()
             data = response.read()
         except (OSError, http.client.HTTPException, Silent) as error:
-            raise _unanswered(error, asked=method == "POST" and connection.sock is not None) from error
+            raise _unanswered(error, asked=method == "POST" and connection.reached) from error
         finally:
             connection.close()
         if response.status >= 400:

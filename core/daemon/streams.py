@@ -98,7 +98,7 @@ class Stream:
         self._eof_sent = False
         self._messages: SimpleQueue[StreamMessage | VertuiError] = SimpleQueue()
         try:
-            self._line = WebSocket(home.daemon_socket, path, self._next_input, self._receive, self._ended)
+            self._line = WebSocket(home, path, self._next_input, self._receive, self._ended)
         except (OSError, WebSocketException) as error:
             raise DaemonUnavailable("the daemon does not answer: run `vertui daemon status`") from error
         self.stdin.on_change = self._line.wake

@@ -37,6 +37,7 @@ class Patience:
 
 
 UNTIL_DEATH = Patience()
+IDLE = Patience(quiet_s=patient(30.0))  # where nothing may happen for hours: to wait costs next to nothing
 
 
 class Silent(DaemonUnavailable):
@@ -51,12 +52,42 @@ class UnixConnection(http.client.HTTPConnection):
     ) -> None:
         super().__init__("vertui", timeout=timeout_s)
         self._home, self._patience, self._timeout_s = home, patience, timeout_s
+        self.reached = False  # has it been connected, so that what was asked may have been heard?
 
     def connect(self) -> None:
         """Connect to the daemon. OSError when none listens, Impostor when it is not ours."""
         self.sock = connect(self._home.daemon_socket, timeout_s=self._timeout_s)
         if self._timeout_s is None:
             self.sock = _Patient(self._home, self.sock, self._patience)
+        self.reached = True
+
+
+class Vigil:
+    """Over a daemon from which something is expected."""
+
+    def __init__(self, home: Home, patience: Patience) -> None:
+        self.home, self.patience = home, patience
+        self._begun = self._heard = time.monotonic()
+
+    def heard(self) -> None:
+        """It said something, or was said something to."""
+        self._heard = time.monotonic()
+
+    def check(self, connection: socket.socket) -> None:
+        """Nothing came for a while. Raises Silent when it is of no use to wait any longer."""
+        pid, known = peer_of(connection).pid, self.patience
+        if lives(self.home, min(known.quiet_s, UNTIL_DEATH.quiet_s)):
+            self.heard()
+        silent_s, waited_s = time.monotonic() - self._heard, time.monotonic() - self._begun
+        if silent_s > 2 * known.quiet_s and state_of(pid) in STOPPED:
+            raise Silent(f"the daemon is stopped (SIGSTOP): `kill -CONT {pid}` lets it go on")
+        if silent_s > known.silent_s:
+            what = f"does not answer since {silent_s:.0f} s"
+        elif known.deadline_s is not None and waited_s > known.deadline_s:
+            what = f"lives, but has no answer to this since {waited_s:.0f} s"
+        else:
+            return
+        raise Silent(f"the daemon (pid {pid}) {what}: {_way_out(self.home, pid)}")
 
 
 class _Patient(socket.socket):
@@ -64,8 +95,7 @@ class _Patient(socket.socket):
 
     def __init__(self, home: Home, connection: socket.socket, patience: Patience) -> None:
         super().__init__(socket.AF_UNIX, socket.SOCK_STREAM, fileno=connection.detach())
-        self._home, self._patience = home, patience
-        self._begun = self._heard = time.monotonic()
+        self._vigil = Vigil(home, patience)
 
     def recv_into(self, *arguments: Any) -> int:
         """What has come, once something has."""
@@ -82,24 +112,9 @@ class _Patient(socket.socket):
     def _await(self, event: int) -> None:
         poll = select.poll()
         poll.register(self, event)
-        self._heard = time.monotonic()
-        while not poll.poll(self._patience.quiet_s * 1000):
-            self._check(peer_of(self).pid)
-
-    def _check(self, pid: int) -> None:
-        known = self._patience
-        if lives(self._home, known.quiet_s):
-            self._heard = time.monotonic()
-        silent_s, waited_s = time.monotonic() - self._heard, time.monotonic() - self._begun
-        if silent_s > 2 * known.quiet_s and state_of(pid) in STOPPED:
-            raise Silent(f"the daemon is stopped (SIGSTOP): `kill -CONT {pid}` lets it go on")
-        if silent_s > known.silent_s:
-            what = f"does not answer since {silent_s:.0f} s"
-        elif known.deadline_s is not None and waited_s > known.deadline_s:
-            what = f"lives, but has no answer to this since {waited_s:.0f} s"
-        else:
-            return
-        raise Silent(f"the daemon (pid {pid}) {what}: {_way_out(self._home, pid)}")
+        self._vigil.heard()
+        while not poll.poll(self._vigil.patience.quiet_s * 1000):
+            self._vigil.check(self)
 
 
 def lives(home: Home, timeout_s: float = UNTIL_DEATH.quiet_s) -> bool:

@@ -9,7 +9,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import WebSocketException
@@ -17,6 +16,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
+from core.daemon.unix import IDLE, Silent, Vigil
+from core.home import Home
 from core.sockets import connect
 
 READ_BYTES = 128 * 1024
@@ -35,7 +36,7 @@ class WebSocket(threading.Thread):
 
     def __init__(
         self,
-        path: Path,
+        home: Home,
         resource: str,
         source: Callable[[], Message | None],
         received: Callable[[Message], None],
@@ -48,7 +49,8 @@ class WebSocket(threading.Thread):
         self._pending = b""
         self._closing = self._over = False
         self._protocol = ClientProtocol(parse_uri(f"ws://vertui{resource}"), max_size=None)
-        self._socket = connect(path, timeout_s=HANDSHAKE_S)
+        self._socket = connect(home.daemon_socket, timeout_s=HANDSHAKE_S)
+        self._vigil = Vigil(home, IDLE)
         try:
             self._greet()
         except BaseException:
@@ -86,7 +88,7 @@ class WebSocket(threading.Thread):
                 self._write()
                 if not self._read():
                     break
-        except (OSError, ValueError, KeyError):  # gone, or no daemon of ours
+        except (OSError, ValueError, KeyError, Silent):  # gone, hanging, or no daemon of ours
             pass
         finally:
             self._release()
@@ -124,7 +126,10 @@ class WebSocket(threading.Thread):
         poll = select.poll()
         poll.register(self._socket, select.POLLIN | select.POLLOUT * bool(self._pending))
         poll.register(self._wake, select.POLLIN)
-        poll.poll()
+        if poll.poll(IDLE.quiet_s * 1000):
+            self._vigil.heard()
+        else:
+            self._vigil.check(self._socket)
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
 
