@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from core.daemon.codec import decode
 from core.daemon.start import ensure_daemon, rejoin
 from core.daemon.unix import IDLE, UNTIL_DEATH, Patience, Silent, UnixConnection
-from core.errors import DaemonStopped, DaemonUnavailable, UsageError, VertuiError, by_kind
+from core.errors import DaemonUnavailable, UsageError, VertuiError, by_kind
 from core.home import Home, find_home
 from core.model import (
     Branch,
@@ -317,10 +317,10 @@ class Client:
         except DaemonUnavailable as lost:
             try:
                 (ensure_daemon if self._starts else rejoin)(self.home)
-            except DaemonStopped:
-                raise
             except DaemonUnavailable as error:
-                raise DaemonUnavailable(f"{error}; {MAYBE}" if MAYBE in str(lost) else str(error)) from error
+                if MAYBE not in str(lost):
+                    raise
+                raise type(error)(f"{error}; {MAYBE}") from error
             return self._raw(method, path, body, headers, patience)
 
     def _pieces(self, path: str) -> Iterator[bytes]:
