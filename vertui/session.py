@@ -24,7 +24,9 @@ def revive(home: Home) -> None:
         return
     from core.daemon.start import ensure_daemon  # read verbs seldom need it
 
-    ensure_daemon(home, warn)
+    ensure_daemon(
+        home, warn if sys.stderr and sys.stderr.isatty() else None
+    )  # a script wants the outcome only
 
 
 def listens(home: Home) -> bool:
