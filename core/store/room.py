@@ -47,7 +47,7 @@ class Reserve:
     def __init__(self, path: Path, extra_bytes: Callable[[], int]) -> None:
         self._path, self._extra = path, extra_bytes
         self._lock = threading.Lock()
-        self._users = 0
+        self._users = self._given = 0
 
     @property
     def size_bytes(self) -> int:
@@ -65,14 +65,17 @@ class Reserve:
         with self._lock:
             self._users += 1
             if free_bytes(self._path) < self.size_bytes:
+                self._given = max(self._given, self._taken())
                 self._path.unlink(missing_ok=True)
         try:
             yield
         finally:
             with self._lock:
                 self._users -= 1
-                if not self._users and not self.whole:
-                    self._make(min(self.size_bytes, free_bytes(self._path)))
+                if self._given and not self._users:
+                    self._make(min(self._given, free_bytes(self._path)))
+                    self._given = 0
+            self.take_back()
 
     def take_back(self) -> bool:
         """Make it whole if nobody needs it and there is room; is it?"""

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,26 +20,40 @@ from core.model import Branch, BranchState
 from tests.conftest import full
 from tests.guests import Guest, eventually
 
-SIZE = "640m"  # the image takes half of it
+SIZE, ROOMY = "640m", "1600m"  # an image takes 300 MiB, what it is built of as much
 MOST_LEFT_BYTES = 6 << 20  # a commit of this test takes less
 
 
 @pytest.fixture
-def small(idle_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def small(idle_home: Home, tmp_path: Path) -> Iterator[Client]:
     """A home on a filesystem of its own, with a running branch `main`."""
+    with on_its_own(idle_home, tmp_path / "copy", SIZE) as client:
+        client.up(None, "main")
+        yield client
+
+
+@pytest.fixture
+def roomy(idle_home: Home, built: Home, tmp_path: Path) -> Iterator[Client]:
+    """Such a home in which an image can be built."""
+    shutil.rmtree(idle_home.cache)
+    shutil.copytree(built.cache, idle_home.cache)
+    with on_its_own(idle_home, tmp_path / "copy", ROOMY) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def on_its_own(idle_home: Home, copy: Path, size: str) -> Iterator[Client]:
+    """A home moved to a filesystem of that size, and its daemon started."""
     root = idle_home.root
-    copy = tmp_path / "copy"
     root.rename(copy)
     root.mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", root], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", root], check=True)
     try:
         subprocess.run(["cp", "-a", "--sparse=always", f"{copy}/.", root], check=True)
         ensure_daemon(idle_home)
-        client = Client(idle_home)
-        client.up(None, "main")
-        yield client
-        end_all(idle_home)
+        yield Client(idle_home)
     finally:
+        end_all(idle_home)
         subprocess.run(["umount", "-l", root], check=True)
 
 
@@ -163,3 +178,17 @@ def test_every_verb_on_a_full_disk(small: Client) -> None:
             if found.name != "main":
                 small.execute(small.plan_prune([found.name], now=True))
     whole(small)
+
+
+@pytest.mark.skipif(not full(), reason="builds an image twice")
+@pytest.mark.parametrize("left_mib", [1, 60, 290])
+def test_an_image_built_on_a_full_disk(roomy: Client, left_mib: int) -> None:
+    before = {path.name for path in roomy.home.images.iterdir()}
+    fill(roomy, left_mib << 20)
+    with pytest.raises(NoRoom):
+        roomy.build_image("other", {})
+    assert {path.name for path in roomy.home.images.iterdir()} == before
+    free(roomy)
+    roomy.build_image("other", {})
+    roomy.up("other", "main")
+    whole(roomy)
