@@ -153,16 +153,44 @@ def _not_in(selection: Selection, states: tuple[BranchState, ...]) -> str | None
 
 
 def _forkable(selection: Selection) -> str | None:
+    """A machine that is there is committed first; without one the branch's head is forked."""
     if reason := _one(selection):
         return reason
     node = selection.targets[0]
-    if isinstance(node, Branch):
-        return _not_in(selection, ALIVE)
-    if node.state is CommitState.GONE:
-        return f"{short(node.id)} is gone: it was in memory when the host died"
-    if node.origin is Origin.FOREIGN:
-        return f"{short(node.id)} is foreign: `vertui fork {short(node.id)} --trust` starts it"
-    return None if node.quiesced else f"{short(node.id)} is unquiesced: restorable, not forkable"
+    if not isinstance(node, Branch):
+        return _commit_forkable(node)
+    if node.state in ALIVE:
+        return None
+    if node.state is BranchState.STARTING:
+        return f"{node.name} is starting"
+    head = next((commit for commit in selection.tree.commits if commit.id == node.head), None)
+    return _commit_forkable(head) if head else None
+
+
+def _commit_forkable(commit: Commit) -> str | None:
+    if commit.state is CommitState.GONE:
+        return f"{short(commit.id)} is gone: it was in memory when the host died"
+    if commit.origin is Origin.FOREIGN:
+        return f"{short(commit.id)} is foreign: `vertui fork {short(commit.id)} --trust` starts it"
+    return None if commit.quiesced else f"{short(commit.id)} is unquiesced: restorable, not forkable"
+
+
+def _prunable(selection: Selection) -> str | None:
+    """Not the trunk while others stay, nor what a branch or an image that stays stands on."""
+    if not selection.targets:
+        return "nothing is selected"
+    tree, going = selection.tree, {branch.id for branch in selection.branches}
+    trunk = next((branch for branch in selection.branches if branch.trunk), None)
+    if trunk and len(tree.branches) > len(going):
+        return f"{trunk.name} is the trunk: promote another branch first"
+    heads = {branch.head: branch.name for branch in tree.branches if branch.id not in going}
+    goldens = {image.golden: image.name for image in tree.images}
+    for commit in (node for node in selection.targets if isinstance(node, Commit)):
+        if commit.id in heads:
+            return f"{short(commit.id)} is the head of {heads[commit.id]}: prune that branch instead"
+        if commit.id in goldens:
+            return f"{short(commit.id)} is golden: remove its image instead (i)"
+    return None
 
 
 def _promotable(selection: Selection) -> str | None:
@@ -176,10 +204,6 @@ def _one_commit(selection: Selection) -> str | None:
         return reason
     node = selection.targets[0]
     return f"{node.name} is a branch: tags name commits" if isinstance(node, Branch) else None
-
-
-def _some(selection: Selection) -> str | None:
-    return None if selection.targets else "nothing is selected"
 
 
 def _comparable(selection: Selection) -> str | None:
@@ -219,7 +243,7 @@ ACTIONS = (
     Action("shell", "s", "shell", "open a shell in the branch; exit comes back", _all("shell"), _one_running, True),
     Action("diff", "d", "diff", "compare with the parent, or two marked nodes", _diff, _comparable, True),
     Action("promote", "P", "promote", "make the branch the trunk; shows the plan", _all("promote"), _promotable, True),
-    Action("prune", "x", "prune", "move branches or commits to the trash; shows the plan", _all("prune"), _some, True),
+    Action("prune", "x", "prune", "branches, commits into the trash; shows the plan", _all("prune"), _prunable, True),
     Action("undo", "u", "undo", "take the newest operation back; shows which", _plain("vertui undo"), footer=True),
     Action("redo", "U", "redo", "do what was undone last again; shows which", _plain("vertui redo")),
     Action("pause", "z", "pause", "quiesce and stop the selected machines", _each("pause"), _running),

@@ -20,7 +20,6 @@ from core.model import ExecRequest
 from core.names import meant, spelled
 from vertui.pack import FILE_NAME, pack
 from vertui.streaming import capture
-from vertui.text import printable
 from vertui.unpack import Unpacked, unpack_file, unpack_tree
 
 REMOTE = re.compile(r"(@trunk|[a-z][a-z0-9-]{0,30}):(.*)", re.DOTALL)
@@ -260,9 +259,9 @@ class _Outlet:
 
     def _check(self, end: Exit) -> None:
         if end.code:
-            said = self._stderr.decode(errors="replace").split("\n")
-            lines = [line for line in said if line.strip() and "previous errors" not in line]
-            reason = printable(lines[-1]) if lines else f"exit status {end.code}"
+            said = self._stderr.split(b"\n")
+            lines = [line for line in said if line.strip() and b"previous errors" not in line]
+            reason = spelled(lines[-1]) if lines else f"exit status {end.code}"
             raise GuestFailed(f"copying at {self._place} failed: {reason}")
 
 

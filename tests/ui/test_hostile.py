@@ -20,6 +20,7 @@ from core.model import (
     TrashEntry,
     Tree,
 )
+from core.names import spelled
 from tests.conftest import full
 from tests.hostile import TEXTS, soiled, texts
 from tests.stand_in import standing_in
@@ -33,8 +34,7 @@ from vertui.text import printable
 from vertui.ui import VertuiApp
 
 ROUNDS = 8 if full() else 1
-SURROGATES = "q\udcff\ud800"  # in no path: the API tells names that are no text escaped
-PATHS = [text for text in TEXTS if text != SURROGATES]
+PATHS = [spelled(text.encode(errors="surrogateescape")) for text in TEXTS if not set(text) & {"\0", "\ud800"}]
 SAMPLE = 6  # of the texts, where each costs a dialog
 SIZE = (170, 45)
 META = {"side": None, "path": "", "type": "file", "mode": "0644", "uid": 0, "gid": 0, "size": 3, "links": 1}

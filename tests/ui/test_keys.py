@@ -6,7 +6,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from core.model import BranchState
+from core.model import BranchState, CommitState
 from tests.ui.conftest import Show
 from tests.ui.looks import app_of, text_of, until, until_seen
 from tests.ui.trees import DEMO, EMPTY, HandMadeFeed, branch, event, many
@@ -213,4 +213,26 @@ def test_states_refuse() -> None:
     assert BY_ID["pause"].refuse(Selection(DEMO, by_name["b3"])) == "b3 is paused"
     assert BY_ID["resume"].refuse(Selection(DEMO, by_name["b3"])) is None
     assert by_name["b4"].state is BranchState.FAILED
-    assert BY_ID["fork"].refuse(Selection(DEMO, by_name["b4"])) == "b4 is failed"
+    assert BY_ID["commit"].refuse(Selection(DEMO, by_name["b4"])) == "b4 is failed"
+
+
+def test_what_the_engine_takes_is_offered_and_what_it_refuses_is_not() -> None:
+    by_name = {one.name: one for one in DEMO.branches}
+
+    def refusal(action: str, name: str) -> str | None:
+        return BY_ID[action].refuse(Selection(DEMO, by_name[name]))
+
+    for state in (BranchState.SUSPENDED, BranchState.STOPPED, BranchState.LOST, BranchState.FAILED):
+        ended = replace(by_name["old"], state=state)
+        assert BY_ID["resume"].refuse(Selection(DEMO, ended)) is None
+        assert BY_ID["fork"].refuse(Selection(DEMO, ended)) is None, "its head is forked"
+    assert refusal("resume", "main") == "main is running already"
+    assert refusal("fork", "try1") == "try1 is starting"
+    assert refusal("prune", "main") == "main is the trunk: promote another branch first"
+    assert refusal("prune", "b1") is None
+    golden, head, unquiesced = DEMO.commits[0], DEMO.commits[1], DEMO.commits[3]
+    assert "is golden" in (BY_ID["prune"].refuse(Selection(replace(DEMO, branches=()), golden)) or "")
+    assert "is the head of main" in (BY_ID["prune"].refuse(Selection(DEMO, head)) or "")
+    assert "unquiesced" in (BY_ID["fork"].refuse(Selection(DEMO, unquiesced)) or "")
+    gone = replace(DEMO, commits=tuple(replace(one, state=CommitState.GONE) for one in DEMO.commits))
+    assert "is gone" in (BY_ID["fork"].refuse(Selection(gone, replace(by_name["old"]))) or "")

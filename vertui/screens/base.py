@@ -33,7 +33,7 @@ SCROLL_BESIDE_KEYS: list[BindingType] = [  # beside a list, which has the keys a
 
 
 class _Shared:
-    """Methods of screens and dialogs alike."""
+    """Methods of screens and dialogs alike. They scroll by force: a scrollbar that is not drawn yet stops nothing."""
 
     @property
     def vertui(self) -> "VertuiApp":
@@ -47,17 +47,17 @@ class _Shared:
     def action_scroll_rows(self, by: int) -> None:
         """Scroll by rows."""
         for pane in self.scrolled():
-            pane.scroll_relative(y=by, animate=False)
+            pane.scroll_relative(y=by, animate=False, force=True)
 
     def action_scroll_pages(self, by: int) -> None:
         """Scroll by what is in view, less a row."""
         for pane in self.scrolled():
-            pane.scroll_relative(y=by * max(1, pane.size.height - 1), animate=False)
+            pane.scroll_relative(y=by * max(1, pane.size.height - 1), animate=False, force=True)
 
     def action_scroll_edge(self, last: int) -> None:
         """Scroll to the first row or the last."""
         for pane in self.scrolled():
-            pane.scroll_to(y=pane.max_scroll_y if last else 0, animate=False)
+            pane.scroll_to(y=pane.max_scroll_y if last else 0, animate=False, force=True)
 
     def action_help(self) -> None:
         """Show the keys of this screen."""

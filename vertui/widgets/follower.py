@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import DaemonUnavailable, VertuiError
 from vertui.feed import Offsets
+from vertui.text import printable
 from vertui.widgets.guest_text import GuestText, clean
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class Follower:
             self._tell(lines)
         elif isinstance(message, Started):
             self.command = message.id
+        elif isinstance(message, Notice):
+            self._tell([printable(message.text)])
         elif isinstance(message, Dropped):
             self.lost_bytes += message.count
         elif isinstance(message, Notice):
