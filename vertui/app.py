@@ -6,7 +6,7 @@ from core.home import Home
 
 
 def run(home: Home) -> int:
-    """Show the UI until the user leaves it: its exit status. What it died of is raised, with the terminal put back.
+    """Show the UI until the user leaves it: its exit status.
 
     Importing it makes some hundred thousand objects that stay: looking for garbage among them costs a third of the
     time to the first frame, so the collector rests until then.
@@ -14,8 +14,4 @@ def run(home: Home) -> int:
     gc.disable()
     from vertui.ui import VertuiApp
 
-    app = VertuiApp(home)
-    app.run()
-    if app.died is not None:
-        raise app.died
-    return app.return_code or 0
+    return VertuiApp(home).live()

@@ -174,7 +174,14 @@ class VertuiApp(App[None]):
     def _notify(self) -> None:
         self.post_message(Arrived())
 
-    # -- the end ---------------------------------------------------------------------------------------------
+    # -- from the beginning to the end -------------------------------------------------------------------------
+
+    def live(self) -> int:
+        """Run until the user leaves: the exit status. What it died of is raised, with the terminal put back."""
+        self.run()
+        if self.died is not None:
+            raise self.died
+        return self.return_code or 0
 
     def _handle_exception(self, error: Exception) -> None:
         """Textual's hook for what nobody caught: end, and leave it to whoever runs the app to say so in one line."""

@@ -1,0 +1,67 @@
+"""However the UI ends, the terminal is as it was, one line says why, and the exit status is no lie."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.guests import eventually
+
+ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "told"),
+    [
+        (signal.SIGTERM, 143, b""),
+        (signal.SIGHUP, 129, b""),
+        (b"w", 70, b"vertui: a bug: RuntimeError: of [/a key\\x1b[31m (VERTUI_DEBUG=1"),
+    ],
+)
+def test_the_terminal_is_put_back(end: signal.Signals | bytes, status: int, told: bytes) -> None:
+    master, slave = pty.openpty()
+    shown = bytearray()
+    root = Path(__file__).parents[2]
+    environment = os.environ | {
+        "TERM": "xterm-256color",
+        "COLUMNS": "80",
+        "LINES": "24",
+        "PYTHONPATH": str(root),
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.ui.dying"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment,
+        cwd=root,
+    )
+    os.close(slave)
+
+    def read(until: bytes) -> bool:
+        try:
+            shown.extend(os.read(master, 65536))
+        except OSError:  # the last of its users has closed it
+            return True
+        return until in shown
+
+    try:
+        assert eventually(lambda: read(b"trunk"))
+        assert ENTERED in shown
+        if isinstance(end, bytes):
+            os.write(master, end)
+        else:
+            child.send_signal(end)
+        while not read(b"\0never"):
+            pass
+        assert child.wait(30) == status
+        after = bytes(shown).rpartition(LEFT)[2]
+        assert LEFT in shown and told in after and after.count(b"\n") <= 2 and b"Traceback" not in after
+    finally:
+        child.kill()
+        child.wait()
+        os.close(master)
