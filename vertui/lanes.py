@@ -184,15 +184,15 @@ def _commit_text(commit: Commit) -> str:
     odd = "" if commit.state is CommitState.SEALED else str(commit.state)
     loose = "" if commit.quiesced else "unquiesced"
     origin = "foreign" if commit.origin is Origin.FOREIGN else ""
-    return _joined(short(commit.id), tags, printable(commit.message), merged, odd, loose, origin)
+    return _joined(short(commit.id), tags, commit.message, merged, odd, loose, origin)
 
 
 def _branch_text(branch: Branch) -> str:
     trunk = "(trunk)" if branch.trunk else ""
-    reason = "" if branch.state is BranchState.RUNNING else printable(branch.reason)
+    reason = "" if branch.state is BranchState.RUNNING else branch.reason
     score = f"score {number(branch.score)}" if branch.score is not None else ""
     return _joined(branch.name, trunk, str(branch.state), reason, branch.address or "", score)
 
 
 def _joined(*parts: str) -> str:
-    return "  ".join(part for part in parts if part)
+    return "  ".join(printable(part) for part in parts if part)

@@ -132,14 +132,18 @@ def patch(
     """
     client = connect()
     pieces = client.patch_pieces(base or origin(client, branch), branch, path=paths or [], whole=True)
-    remarks = 0
+    remarks, kept = 0, bytearray()
     sys.stdout.flush()
     for lines in _whole_lines(pieces):
         for remark in REMARK.findall(lines):
             remarks += 1
             warn(f"not in the patch: {printable(remark[2:].decode(errors='backslashreplace').strip())}")
-        sys.stdout.buffer.write(REMARK.sub(b"", lines))
+        if sys.stdout.isatty():  # made safe there, which needs each file whole; anywhere else it is exact
+            kept += REMARK.sub(b"", lines)
+        else:
+            sys.stdout.buffer.write(REMARK.sub(b"", lines))
     sys.stdout.buffer.flush()
+    differences.say_patch(bytes(kept))
     if remarks:
         raise typer.Exit(NOT_CARRIED)
 
@@ -165,6 +169,8 @@ def export_files(
       vertui export-files b2 /root/project ./project
       vertui export-files b2 / - | zstd > b2.tar.zst
     """
+    if target == "-" and sys.stdout.isatty():
+        raise UsageError("a tar stream is not for a terminal: give it to a pipe or a file")
     pieces = connect().files(branch, path, attributes=target == "-")
     if target == "-":
         sys.stdout.flush()
