@@ -4,6 +4,7 @@ When the daemon goes away it is started again and the command attached to from t
 the guest and the input here until the guest has it, so nothing is lost and nothing comes twice.
 """
 
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -29,7 +30,8 @@ from core.home import Home
 from core.model import ExecRequest
 from vertui.session import revive
 
-ATTEMPTS = 5  # connections in a row that bring no byte before following is given up
+ATTEMPTS = 5  # connections in a row that come to nothing before following is given up
+LASTED_S = 5.0  # so long a connection to a command that is silent was a good one
 PAUSE_S = 0.2
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 
@@ -75,6 +77,7 @@ class Follower:
     _stream: Stream | None = None
     _unsent: list[int] = field(default_factory=list)
     _closed: bool = False
+    _attached: float = math.inf
 
     @property
     def branch(self) -> str:
@@ -101,16 +104,22 @@ class Follower:
         """One connection after another, until one brings the outcome or several in a row bring nothing at all."""
         attempts, again = ATTEMPTS, False
         while True:
-            before = dict(self.offsets)
+            before = self._progress()
+            self._attached = math.inf
             try:
                 return attempt(again)
             except DaemonUnavailable:
-                attempts = attempts - 1 if self.offsets == before else ATTEMPTS
+                lasted = time.monotonic() - self._attached > LASTED_S
+                attempts = ATTEMPTS if lasted or self._progress() != before else attempts - 1
                 if self._closed or not attempts:
                     raise
             again = True
             time.sleep(PAUSE_S)
             revive(self.home)
+
+    def _progress(self) -> tuple[int, ...]:
+        """How far output and input have come."""
+        return (*self.offsets.values(), self.stdin.position)
 
     def _begin(self, again: bool) -> int:
         with self._open(again) as stream:
@@ -176,6 +185,7 @@ class Follower:
     def _take(self, message: Output | Started | Dropped | Notice) -> None:
         if isinstance(message, Started):
             self.command = message.id
+            self._attached = time.monotonic()
         elif isinstance(message, Notice):
             self.note(message.text)
         elif isinstance(message, Dropped):

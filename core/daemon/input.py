@@ -81,6 +81,11 @@ class Input:
             return None if self._eof and not data else data
 
     @property
+    def position(self) -> int:
+        """The offset before which nothing need be sent again."""
+        return self._base
+
+    @property
     def _room(self) -> int:
         return WINDOW_BYTES - (self._base + len(self._kept) - self._taken)
 

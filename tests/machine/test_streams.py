@@ -143,10 +143,10 @@ def judge(pipe: Pipeline, out: bytes, said: str, code: int) -> str:
     else:
         codes = {5} if "exit 5" in pipe.line else {0}
         wrong = out != pipe.expected
-    if wrong:
-        return f"{len(out)} bytes came instead of {len(pipe.expected)}"
-    fits = code in codes and not said.strip()  # an early Ctrl-C ends its line
-    return "" if fits else f"it ended with {code} and said {said!r}"
+    lines = [line for line in said.split("\n") if line and "is starting" not in line]  # on a busy host
+    if code in codes and not lines and not wrong:
+        return ""
+    return f"{len(out)} bytes came instead of {len(pipe.expected)}, it ended with {code} and said {said!r}"
 
 
 def kill_daemons(client: Client, dice: random.Random, done: threading.Event) -> None:
