@@ -73,13 +73,11 @@ def check_directory(path: Path) -> None:
 
 
 def check_way(path: Path) -> None:
-    """Impostor when another user could put a directory of his own in the place of `path`.
-
-    Not in a user namespace: root, who may own what leads there, has no name there.
-    """
+    """Impostor when another user could put a directory of his own in the place of `path`."""
+    trusted = {os.geteuid(), *_roots()}
     for parent in {*path.parents, *path.resolve().parents}:
         facts = parent.lstat()
-        if facts.st_uid not in (0, os.geteuid()):
+        if facts.st_uid not in trusted:
             raise Impostor(f"{parent}, where sockets would lie, belongs to {user(facts.st_uid)}: {_WAY_OUT}")
         if stat.S_ISDIR(facts.st_mode) and facts.st_mode & OTHERS_WRITE and not facts.st_mode & stat.S_ISVTX:
             raise Impostor(f"others may write in {parent}, where sockets would lie: {_WAY_OUT}")
@@ -136,6 +134,13 @@ def make_private(path: Path) -> None:
     if stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid() and stat.S_IMODE(facts.st_mode) != 0o700:
         path.chmod(0o700)
     check_directory(path)
+
+
+def _roots() -> set[int]:
+    """Who root is here. In a user namespace that does not map it, it is the nameless user, as other strangers are."""
+    if Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
+        return {0}
+    return {0, int(Path("/proc/sys/kernel/overflowuid").read_text())}
 
 
 def user(uid: int) -> str:

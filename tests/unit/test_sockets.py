@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from core import linux
 from core.async_sockets import open_line
 from core.daemon import streams
 from core.daemon.client import Client, EventStream
@@ -159,6 +160,22 @@ def test_no_other_user_may_own_the_way_there(tmp_path: Path) -> None:
     check_way(tmp_path / "ours" / "vertui")
     (tmp_path / "open").chmod(0o1777)  # as /tmp is
     check_way(tmp_path / "open" / "vertui")
+
+
+def test_where_root_has_no_name_it_may_own_the_way_there() -> None:
+    """As in the sandboxes that agents and desktop programs are put into."""
+    if (pid := os.fork()) == 0:
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            linux.unshare(linux.CLONE_NEWUSER)
+            assert Path("/").stat().st_uid != 0
+            check_way(Path("/tmp/vertui-none"))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_root_is_told_whose_home_it_is(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
