@@ -145,7 +145,7 @@ def test_hot_commits_end_with_the_host(unsealed: Path, guest: Guest) -> None:
     unsealed.unlink()
     ensure_daemon(client.home)
     assert commits(client)[lost.id].state == "gone"
-    with pytest.raises(VertuiError, match="hot when the host died"):
+    with pytest.raises(VertuiError, match="in memory when the host died"):
         client.fork(lost.id, 1, "x")
     golden = next(commit for commit in client.tree().commits if commit.state == "sealed")
     client.restore("main", golden.id)

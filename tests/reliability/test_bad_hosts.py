@@ -1,6 +1,7 @@
 """Hosts that cannot do it, disks that are full, files that are damaged: one clear line, and nothing left behind."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from core.daemon.start import end_all
 from core.home import Home
 from tests.guests import Guest
 
+STARTING = re.compile(r"vertui: the daemon .*: \d+ s so far")
 VERTUI = str(Path(sys.executable).with_name("vertui"))
 
 
@@ -26,9 +28,9 @@ def isolated(script: str) -> subprocess.CompletedProcess[str]:
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The single line a refused verb prints."""
+    """The single line a refused verb prints; what it says of a busy host's slow start does not count."""
     assert done.returncode != 0
-    lines = done.stderr.strip().splitlines()
+    lines = [line for line in done.stderr.strip().splitlines() if not STARTING.fullmatch(line)]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("vertui: ")
     assert "Traceback" not in done.stderr
