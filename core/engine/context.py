@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 WAKING = 8  # guests that get their identities at once: a hundred would all answer too late
-FAULT = "VERTUI_FAULT"  # a file that tests of crashes write "STEP=kill", "=fail" or "=hang" into; see Engine.reach
+FAULT = "VERTUI_FAULT"  # a file that tests of crashes write "STEP=kill" or "STEP=fail" into; see Engine.reach
 
 
 @dataclass(frozen=True)
@@ -136,13 +136,11 @@ class Engine:
             queue.put_nowait(None)
 
     def reach(self, step: str) -> None:
-        """Name a step of a verb. VERTUI_FAULT lets a test end the daemon or the verb, or hang, exactly here."""
+        """Name a step of a verb. VERTUI_FAULT lets a crash test end the daemon, or the verb, exactly here."""
         fault = os.environ.get(FAULT)
         wanted = Path(fault).read_text() if fault and Path(fault).exists() else ""
         if wanted == f"{step}=kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if wanted == f"{step}=hang":
-            time.sleep(3600)
         if wanted == f"{step}=fail":
             raise Conflict(f"stopped at {step}, as {FAULT} asks")
 

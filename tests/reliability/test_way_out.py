@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,9 @@ import pytest
 from core.daemon.client import Client
 from core.daemon.start import end_all, ensure_daemon
 from core.daemon.unix import Silent, ask_holder, state_of
-from core.errors import DaemonUnavailable
 from core.home import Home, find_home
 from tests.conftest import full
-from tests.guests import Guest, eventually
+from tests.guests import eventually
 from tests.leaks import Traces, host_traces
 
 VERTUI = str(Path(sys.executable).with_name("vertui"))
@@ -130,26 +128,15 @@ def test_a_stopped_holder_is_named(bare: Home) -> None:
 
 @pytest.mark.skipif(not full(), reason="it waits until the daemon has been silent for half a minute")
 def test_a_daemon_that_stands_still_is_replaced_under_whoever_asks(
-    idle_home: Home, monkeypatch: pytest.MonkeyPatch
+    bare: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.engine.context import FAULT
-
-    fault = idle_home.root / "fault"
-    monkeypatch.setenv(FAULT, str(fault))
-    ensure_daemon(idle_home)
-    client = Client(idle_home)
-    client.up(None, "main")
-    main = Guest(client, "main")
-    main.count()
-    machine, daemon = client.tree().branches[0].pid, client.status().pid
-    fault.write_text("capture.read=hang")
-    began = time.monotonic()
-    with pytest.raises(DaemonUnavailable, match=r"was at work|went|answer") as refusal:
-        client.commit("main")
-    print(refusal.value, time.monotonic() - began)
-    fault.unlink()
-    tree = client.tree()
-    assert client.status().pid != daemon
-    assert [branch.pid for branch in tree.branches] == [machine], "machines go on"
-    main.counts_beyond(main.counted())
-    assert "capture.py" in (idle_home.log / "daemon.log").read_text(), "where it stood is in the log"
+    program = "import signal, time; signal.signal(signal.SIGUSR2, lambda *_: time.sleep(3600))"
+    with_site(monkeypatch, tmp_path / "site", program)
+    ensure_daemon(bare)
+    before = Client(bare).status()
+    os.kill(before.pid, signal.SIGUSR2)
+    after = Client(bare).status()
+    assert after.pid != before.pid and after.holder_pid == before.holder_pid
+    assert Client(bare).change_setting("pool.spares", "1").value == 1
+    log = (bare.log / "daemon.log").read_text()
+    assert f"(pid {before.pid}) stands still" in log and "sitecustomize.py" in log, "where it stood is told"
