@@ -38,7 +38,7 @@ STATES = {
     ),
     "no random": "rm /dev/random /dev/urandom",
 }
-SAMPLE = ("edited", "boot id unmounted", "names bound", "run full", "disk read-only")
+SAMPLE = ("edited", "boot id unmounted", "run full", "disk read-only")
 
 
 def shown(guest: Guest) -> dict[str, str]:

@@ -77,7 +77,7 @@ def bring_into(client: Client, guest: Guest, state: str) -> None:
         client.pause("b1")
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", STATES if full() else STATES[:2])
 def test_verbs_taken_back(main: Guest, client: Client, state: str) -> None:
     client.fork("main", 2)
     b1 = main.other("b1")
