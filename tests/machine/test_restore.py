@@ -57,10 +57,10 @@ def test_restore_takes_a_branch_back_in_place(main: Guest, client: Client) -> No
     early = client.commit("main", "early").commit
     main.text("echo late > /root/state; echo late > /dev/shm/state")
     after = client.restore("main", early.id)
-    assert (after.name, after.address, after.tap, after.head) == (
+    assert (after.name, after.address, after.namespace, after.head) == (
         "main",
         before.address,
-        before.tap,
+        before.namespace,
         early.id,
     )
     assert main.text("cat /root/state /dev/shm/state; hostname") == "early\nearly\nmain"
