@@ -88,7 +88,7 @@ STREAMS = (
 PROCESS = (
     Environment("few descriptors", 'ulimit -n 16; exec "$@"'),
     Environment("no file may grow", 'ulimit -f 0; exec "$@"'),
-    Environment("a small stack", 'ulimit -s 256; exec "$@"'),
+    Environment("a small stack", 'ulimit -Ss 256; exec "$@"'),
     Environment("umask 0777", 'umask 0777; exec "$@"'),
     Environment("signals ignored", "trap '' PIPE INT HUP TERM CHLD; exec \"$@\""),
     Environment("no terminal", 'exec setsid -w "$@"'),
