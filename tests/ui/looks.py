@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from vertui.ui import VertuiApp
 
-PATIENCE_S = 12.0  # a busy two-core host starts and forks slowly
+PATIENCE_S = 60.0  # a busy two-core host starts and forks slowly
 LOOKS_S = 20.0
 SETTLED_S = 1.0  # longer than the cursor's rest and the answers that follow
 POLL_S = 0.05

@@ -1,5 +1,7 @@
 """The UI over a real daemon and real machines, by keys alone; what other clients do shows by itself."""
 
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +12,9 @@ from core.home import Home
 from core.model import BranchState
 from tests.guests import Guest
 from tests.ui.looks import app_of, text_of, until, until_seen
+from vertui.plain import Entry
 from vertui.ui import VertuiApp
+from vertui.widgets.lines import LineView
 
 
 @pytest.fixture
@@ -67,7 +71,28 @@ async def test_what_others_do_shows_and_the_daemon_may_go(
     client.score("main", 0.75, "seen from outside")
     await until_seen(pilot, "0.75", "seen from outside")
     client.stop_daemon()
-    await until_seen(pilot, "trying again")
-    await until(pilot, lambda: "trying again" not in text_of(app_of(pilot)))
+    await until_seen(pilot, "the daemon is stopped: D starts it")
+    await pilot.press("D")
+    await until(pilot, lambda: "D starts it" not in text_of(app_of(pilot)))
     client.score("main", 0.5)
     await until_seen(pilot, "0.5")
+
+
+async def test_what_is_followed_goes_on_when_the_daemon_dies(
+    main: Guest, pilot: Pilot[None], client: Client
+) -> None:
+    await until_seen(pilot, "★ trunk")
+    count = "for i in 1 2 3 4 5 6 7 8 9; do echo count $i; sleep 1; done; while ! test -e /root/go; do sleep 0.2; done"
+    await pilot.press("e")
+    await until_seen(pilot, "exec in main")
+    app_of(pilot).screen.query_one("#command", Entry).value = f"{count}; echo over"
+    await pilot.press("enter")
+    await until_seen(pilot, "count 2")
+    os.kill(client.status().pid, signal.SIGKILL)
+    await until_seen(pilot, "not connected")
+    await until_seen(pilot, "count 9")
+    main.run("touch /root/go")
+    await until_seen(pilot, "over", "exit 0")
+    told = [f"count {number}" for number in range(1, 10)]
+    shown = app_of(pilot).screen.query_one("#output0", LineView).text.split("\n")
+    assert [line.strip() for line in shown][:10] == [*told, "over"], "each line once"
