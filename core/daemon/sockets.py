@@ -16,7 +16,7 @@ from core.model import ExecRequest
 
 LONGEST_SUMMARY = 200  # characters of a command that the log shows
 OWNER_S = (
-    120.0  # for a client to come back after the daemon died; a new one takes seconds, on a busy host many
+    120.0  # for a client to come back after the daemon died: a new one takes many seconds on a busy host
 )
 PURPOSES = ("exec", "cp", "watch")
 

@@ -20,7 +20,7 @@ from core.store.files import disk_error
 HOLDER_DEADLINE_S = patient(30.0)  # to start it, or for one that lost its socket to notice
 STILL_S = patient(
     60.0
-)  # without a sign of life from a daemon that starts; however long it takes, it gives some
+)  # without a sign of life from a daemon that starts: it gives some, however long it takes
 END_DEADLINE_S = patient(20.0)
 SAY_EVERY_S = 5.0
 

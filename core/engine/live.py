@@ -20,9 +20,7 @@ from core.patience import patient
 
 CONSOLE_BYTES = 64 * 1024  # what a viewer sees of the past
 CONSOLE_WAITING = 256  # chunks a slow viewer may lag behind before it misses some
-FREEZE_S = patient(
-    1.0
-)  # a guest that cannot be frozen in this time is committed unquiesced; a busy host needs some
+FREEZE_S = patient(1.0)  # a guest that takes longer is committed unquiesced; on a busy host it takes some
 AGAIN_DEADLINE_S = patient(15.0)  # for an agent that its guest's init has to start again
 CONNECT_DEADLINE_S = patient(60.0)  # eight children under emulation share two cores for their first answer
 

@@ -19,9 +19,7 @@ from core.store.room import MARGIN_BYTES, free_bytes, no_room, shortage
 
 LOOK_EVERY_S = 1.0
 ROOM_BYTES = 16 << 20  # beside the reserve, before a branch goes on: less would be gone at once
-LONGEST_WAIT_S = (
-    60.0  # between two tries of one that stops again at once: a quota does not show in what is free
-)
+LONGEST_WAIT_S = 60.0  # between two tries of one that stops again at once: what is free tells of no quota
 SETTLED_S = 10.0  # it ran as long: the next time is not the same again
 
 
