@@ -48,6 +48,18 @@ def test_no_module_is_too_long() -> None:
             assert len(path.read_text().splitlines()) <= 500, f"{path} has more than 500 lines"
 
 
+def test_no_merge_is_left_half_done() -> None:
+    tops = [
+        ROOT / "README.md",
+        *(path for top in ("core", "vertui", "tests", "scripts") for path in (ROOT / top).rglob("*")),
+    ]
+    for path in tops:
+        if path.suffix in (".py", ".sh", ".md", ".tcss", ".txt", ""):
+            assert not path.is_file() or not re.search(rb"^(<{7}|>{7}) ", path.read_bytes(), re.MULTILINE), (
+                path
+            )
+
+
 def test_sqlite_never_calls_python() -> None:
     """In SQLite's lock a thread would wait for the interpreter's, which one that waits for SQLite's may hold."""
     for path in (ROOT / "core").rglob("*.py"):
