@@ -155,7 +155,7 @@ def test_a_filesystem_served_by_the_guest_holds_up_nobody(main: Guest, client: C
     main.counts_beyond(main.counted())
     main.text(f"kill -9 {next(command.pid for command in client.ps('main') if command.id == writer)}")
     main.start("exec 3<> /mnt/served/file; echo more >&3; : > /dev/shm/written; exec sleep 600")
-    main.text("until [ -e /dev/shm/written ]; do sleep 0.05; done; pkill -STOP -f served.py")
+    main.text("until [ -e /dev/shm/written ]; do sleep 0.05; done; pkill -STOP -f [s]erved.py")
     child = client.fork("main", 1).children[0]
     assert child.ok, child.reason
     main.other(child.name).counts_beyond(0)
@@ -198,7 +198,7 @@ def test_an_agent_that_is_killed_comes_back(main: Guest, client: Client) -> None
 def test_a_request_that_never_ends_costs_the_agent_not_the_guest(main: Guest, client: Client) -> None:
     serve(main)
     main.count()
-    main.text("pkill -STOP -f served.py")
+    main.text("pkill -STOP -f [s]erved.py")
     with pytest.raises(VertuiError):
         main.run("true", cwd="/mnt/served/deep")
     assert answers(main)
@@ -227,7 +227,7 @@ def test_the_agent_is_spared_and_its_children_are_ordinary(main: Guest) -> None:
 def test_a_process_that_cannot_be_stopped_is_named(main: Guest, client: Client) -> None:
     """A process that waits in the kernel for a server that does not answer."""
     serve(main)
-    main.text("pkill -STOP -f served.py")
+    main.text("pkill -STOP -f [s]erved.py")
     main.start("exec stat /mnt/served/other")
     main.text("until grep -q wait_answer /proc/$(pgrep -x stat)/wchan; do sleep 0.05; done")
     with pytest.raises(Conflict, match=r"process \d+ \(stat\) did not stop within"):
