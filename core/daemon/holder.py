@@ -14,7 +14,8 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
     daemon / rest             start the daemon now / do not start it again when it ends
     state                     {"daemon": pid or null, "told", "beats", "resting", "log_from"}: what it does, and
                               where in its log its lines begin; one that dies thrice at once is left to rest
-    leave                     end, unless there is a daemon or a machine: what did not come up is not left behind
+    leave                     end, unless there is a daemon or a machine: what did not come up is not left behind;
+                              {"leaving": pid} if so
     end                       end every child, then the holder
 
 Children die with the holder (PR_SET_PDEATHSIG). Exits nobody watched are kept until `list` tells them. A daemon that
@@ -178,6 +179,7 @@ class Holder:
             return self.warden.state()
         elif do == "leave" and self.warden.daemon is None:
             self.ending = not any(name.startswith(WORK) for name in (*self.children, *self.kept))
+            return {"leaving": os.getpid()} if self.ending else {}
         elif do == "end":
             self.ending = True
         return {}

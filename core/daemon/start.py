@@ -150,9 +150,20 @@ def _failed(home: Home, name: str, begins: int) -> VertuiError:
         file.seek(begins)
         lines = file.read().decode(errors="replace").split("\n")
     reason = next((line.strip() for line in reversed(lines) if line.strip()), "no reason was logged")
-    with contextlib.suppress(VertuiError):
-        ask_holder(home, "leave")
+    with contextlib.suppress(VertuiError, OSError):
+        _leave(home)
     return DaemonUnavailable(f"the daemon does not start: {reason[:200]} (see {log})")
+
+
+def _leave(home: Home) -> None:
+    """Have a holder that holds nothing end, and wait for it. OSError when it has ended already."""
+    pid = (ask_holder(home, "leave") or {}).get("leaving")
+    if pid is not None:
+        process = os.pidfd_open(pid)
+        try:
+            select.select([process], [], [], END_DEADLINE_S)
+        finally:
+            os.close(process)
 
 
 def _elsewhere(home: Home) -> str:
