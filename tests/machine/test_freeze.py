@@ -239,10 +239,13 @@ def test_a_process_that_cannot_be_stopped_is_named(main: Guest, client: Client) 
 
 
 def test_a_guest_full_of_processes_is_frozen(main: Guest, client: Client) -> None:
-    """A fork bomb, as far as a limit lets it go."""
+    """Many that wait, and new ones all the time."""
+    many = (
+        "n=0; while [ $n -lt 150 ]; do sleep 1000 & n=$((n+1)); done; while :; do sleep 0.05 & wait $!; done"
+    )
     main.count()
-    main.start(f"ulimit -u 300; exec setpriv --reuid=65534 sh -c {quoted('while :; do sleep 0.1 & done')}")
-    main.text("until [ $(pgrep -cu 65534) -gt 200 ]; do sleep 0.1; done")
+    main.start(f"exec setpriv --reuid=65534 sh -c {quoted(many)}")
+    main.text("until [ $(pgrep -cu 65534) -gt 150 ]; do sleep 0.1; done")
     child = client.fork("main", 1).children[0]
     assert child.ok, child.reason
     main.other(child.name).counts_beyond(0)
