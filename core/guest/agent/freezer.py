@@ -3,6 +3,9 @@
 Every process is in one group of the cgroup v2 hierarchy. All groups below its root are frozen except the agent's; the
 root cannot be, so what is no kernel thread is moved out of it first. The groups frozen are written down in an
 attribute of the agent's group: an agent started anew thaws exactly those, and a group the guest had frozen stays so.
+
+Whether all stand still each group is asked by itself: one that has processes of its own says "frozen" once those are,
+whatever runs in the groups below it (Linux kernel/cgroup/freezer.c, cgroup_update_frozen).
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ class Freezer:
         try:
             self._clear()  # most of the work, done while everything runs
             while not self._settled():
-                for group in self._groups():
+                for group in self._everything():
                     self._await(group, deadline, timeout_s)
         except (OSError, FreezeFailed) as error:
             self.thaw()
@@ -87,11 +90,28 @@ class Freezer:
         yield from (name for name in _folders(self._root) if name != OWN)
         yield from (f"{OWN}/{name}" for name in _folders(self._own))
 
+    def _everything(self) -> Iterator[str]:
+        """Those and all below them."""
+        for group in self._groups():
+            yield from self._below(group)
+
+    def _below(self, group: str) -> Iterator[str]:
+        """A group and all below it."""
+        yield group
+        with suppress(OSError):
+            fd = os.open(group, _FOLDER, dir_fd=self._root)
+            try:
+                names = _folders(fd)
+            finally:
+                os.close(fd)
+            for name in names:
+                yield from self._below(f"{group}/{name}")
+
     def _settled(self) -> bool:
         """Stop what is not stopped; True when there was nothing, so that nobody is left who could change it."""
         groups = list(self._groups())
         changed = self._stop([group for group in groups if not self._told(group)]) or self._clear()
-        return not changed and len(groups) == self._count() and all(map(self._is_frozen, groups))
+        return not changed and len(groups) == self._count() and all(map(self._is_frozen, self._everything()))
 
     def _count(self) -> int:
         """How many groups there are now: a group has a link for each below it, and two."""
@@ -187,19 +207,10 @@ class Freezer:
         return f"processes of the cgroup {group} {within}"
 
     def _threads(self, group: str) -> Iterator[int]:
-        """The threads of a group and of all below it that are not frozen yet."""
-        if self._is_frozen(group):
-            return
-        with suppress(OSError):
-            yield from map(int, read_whole(f"{group}/cgroup.threads", self._root).split())
-        with suppress(OSError):
-            fd = os.open(group, _FOLDER, dir_fd=self._root)
-            try:
-                below = _folders(fd)
-            finally:
-                os.close(fd)
-            for name in below:
-                yield from self._threads(f"{group}/{name}")
+        """The threads of a group that is not frozen yet."""
+        if not self._is_frozen(group):
+            with suppress(OSError):
+                yield from map(int, read_whole(f"{group}/cgroup.threads", self._root).split())
 
     def _write(self, name: str, data: bytes) -> None:
         fd = os.open(name, os.O_WRONLY, dir_fd=self._root)
