@@ -60,7 +60,8 @@ def test_boots_to_a_shell_in_its_cgroup(console: socket.socket) -> None:
         "tmpfs",
         "tmpfs",
     ]
-    assert "0::/\n" in _say(console, "cat /proc/$(pgrep -f vertui/agent)/cgroup").replace("\r", "")
+    own = "until grep -qsx 0::/agent /proc/$(pgrep -o vertui-agent)/cgroup; do sleep 0.1; done; echo its own"
+    assert "its own" in _say(console, own)
     loaded = _say(
         console, "cut -d' ' -f1 /proc/modules; modprobe overlay && grep -c overlay /proc/filesystems"
     )
