@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from .freezer import Freezer
+from .kernel import tell_kernel
 from .standing import Standing
 
 WORK = "work"
@@ -52,7 +53,7 @@ class WorkGroup:
         Never while frozen.
         """
         with self._standing.lowered():
-            self._write(f"{group}/cgroup.procs", b"0")
+            tell_kernel(f"{group}/cgroup.procs", b"0", self._root)
             try:
                 yield
             finally:
@@ -70,11 +71,4 @@ class WorkGroup:
     def kill(self, group: str) -> None:
         """SIGKILL every process of a command's group, however it detached itself."""
         with suppress(OSError):
-            self._write(f"{group}/cgroup.kill", b"1")
-
-    def _write(self, name: str, data: bytes) -> None:
-        fd = os.open(name, os.O_WRONLY, dir_fd=self._root)
-        try:
-            os.write(fd, data)
-        finally:
-            os.close(fd)
+            tell_kernel(f"{group}/cgroup.kill", b"1", self._root)

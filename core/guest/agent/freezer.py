@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from .kernel import read_file, read_whole
+from .kernel import read_file, read_whole, tell_kernel
 from .residents import KernelThreads, is_kernel_thread, stat_of
 
 OWN = "agent"
@@ -72,7 +72,7 @@ class Freezer:
         """Let everything run again that `freeze` has stopped."""
         for group in self._stopped:
             with suppress(OSError):
-                self._write(f"{group}/cgroup.freeze", b"0")
+                tell_kernel(f"{group}/cgroup.freeze", b"0", self._root)
         with suppress(OSError):
             os.removexattr(self._own, _NOTE)
         self._stopped = []
@@ -124,7 +124,7 @@ class Freezer:
             os.setxattr(self._own, _NOTE, os.fsencode("\0".join(self._stopped)))
         for group in groups:
             with suppress(FileNotFoundError):
-                self._write(f"{group}/cgroup.freeze", b"1")
+                tell_kernel(f"{group}/cgroup.freeze", b"1", self._root)
         return bool(groups)
 
     def _told(self, group: str) -> bool:
@@ -180,7 +180,7 @@ class Freezer:
         with suppress(FileExistsError):
             os.mkdir(STRAYS, dir_fd=self._root)
         try:
-            self._write(f"{STRAYS}/cgroup.procs", b"%d" % number)
+            tell_kernel(f"{STRAYS}/cgroup.procs", b"%d" % number, self._root)
         except ProcessLookupError:
             return False
         except OSError as error:
@@ -194,7 +194,7 @@ class Freezer:
         found = [number for number in self._threads(group) if is_kernel_thread(number)]
         for number in found:
             with suppress(OSError):
-                self._write("cgroup.procs", b"%d" % number)
+                tell_kernel("cgroup.procs", b"%d" % number, self._root)
         return bool(found)
 
     def _who(self, group: str, timeout_s: float) -> str:
@@ -211,13 +211,6 @@ class Freezer:
         if not self._is_frozen(group):
             with suppress(OSError):
                 yield from map(int, read_whole(f"{group}/cgroup.threads", self._root).split())
-
-    def _write(self, name: str, data: bytes) -> None:
-        fd = os.open(name, os.O_WRONLY, dir_fd=self._root)
-        try:
-            os.write(fd, data)
-        finally:
-            os.close(fd)
 
 
 def _folders(folder: int) -> list[str]:

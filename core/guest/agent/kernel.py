@@ -114,6 +114,15 @@ def read_whole(path: str, folder: int | None = None) -> bytes:
         os.close(fd)
 
 
+def tell_kernel(name: str, data: bytes, folder: int) -> None:
+    """Write to a file that the kernel keeps in a directory, such as a cgroup's; FileNotFoundError when it is gone."""
+    fd = os.open(name, os.O_WRONLY, dir_fd=folder)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+
+
 def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
     """Write a file in place, so that watchers and bind mounts keep their inode; made with `mode` when missing."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
