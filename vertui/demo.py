@@ -266,7 +266,8 @@ class Demo:
         return capture(self.client.home, request)
 
     def _leave_running(self, *argv: str) -> None:
-        Follower(self.client.home, ExecRequest(self.main, argv), lambda *_: None, lambda _: None).start()
+        request = ExecRequest(self.main, argv, outlives=True)
+        Follower(self.client.home, request, lambda *_: None, lambda _: None).start()
 
     def _call(self, branch: str) -> Call:
         return Call(**_json(self._run(branch, READY_S, "cat", STATUS).stdout, branch))

@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
@@ -16,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from core.daemon.codec import decode
 from core.daemon.start import ensure_daemon, rejoin
-from core.daemon.unix import IDLE, UNTIL_DEATH, Patience, Silent, UnixConnection
+from core.daemon.unix import IDLE, UNTIL_DEATH, Patience, Silent, UnixConnection, ask_holder
 from core.errors import DaemonUnavailable, UsageError, VertuiError, by_kind
 from core.home import Home, find_home
 from core.model import (
@@ -43,6 +44,7 @@ from core.names import sendable
 from core.patience import patient
 
 T = TypeVar("T")
+STOP_S = patient(60.0)  # it lets requests under way end for a second, and takes its pool down
 AT_ONCE = Patience(deadline_s=patient(60.0))  # what only looks at what the daemon has at hand
 MAYBE = "it may have been done all the same: `vertui log` tells"
 PIECE_BYTES = 256 * 1024  # of a long answer, read at a time
@@ -282,8 +284,14 @@ class Client:
         self._post("/v1/suspend-all", {"now": now})
 
     def stop_daemon(self) -> None:
-        """End the daemon; machines run on and the next verb starts it again."""
+        """End the daemon and wait until it is gone; machines run on and the next verb starts it again."""
+        daemon = self.status().pid
         self._raw("POST", "/v1/stop", b"{}")
+        deadline = time.monotonic() + STOP_S
+        while (ask_holder(self.home, "state") or {}).get("daemon") == daemon:
+            if time.monotonic() > deadline:
+                raise DaemonUnavailable(f"the daemon is told to end and has not after {STOP_S:.0f} s")
+            time.sleep(0.02)
 
     # -- the wire --------------------------------------------------------------------------------------------
 

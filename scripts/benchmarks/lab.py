@@ -74,7 +74,7 @@ class Lab:
 
     def start(self, branch: str, *argv: str) -> int:
         """Start a command and leave it running; its id."""
-        with streams.run(self.home, ExecRequest(branch, argv)) as stream:
+        with streams.run(self.home, ExecRequest(branch, argv, outlives=True)) as stream:
             return next(message.id for message in stream if isinstance(message, streams.Started))
 
     def hostnames(self, branches: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -61,16 +62,16 @@ def _follow(argv: list[str]) -> int:
     """Print L1's console until it ends; 0 when its closing line says that nothing failed."""
     passed = False
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as machine:
-        deadline = time.monotonic() + LONGEST_S
+        limit = threading.Timer(LONGEST_S, machine.kill)
+        limit.start()
         try:
             assert machine.stdout
             for line in machine.stdout:
                 print(line.decode(errors="replace").rstrip(), flush=True)
                 found = CLOSING.search(line.decode(errors="replace"))
                 passed = passed or bool(found and found[2] == "0")
-                if time.monotonic() > deadline:
-                    break
         finally:
+            limit.cancel()
             machine.kill()
     return 0 if passed else 1
 

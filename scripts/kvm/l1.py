@@ -34,7 +34,7 @@ FILES = ("root.raw", "vmlinux", "initrd")
 
 async def make_l1() -> Path:
     """The directory with L1's root disk, kernel and initrd; made when an input of it is another."""
-    wanted = KEPT / f"l1-{_digest()}"
+    wanted = KEPT / f"l1-{_digest(await kernel_version())}"
     if all((wanted / name).exists() for name in FILES):
         return wanted
     for other in KEPT.glob("l1-*"):
@@ -89,9 +89,15 @@ def payload(base: Path, job: str) -> Path:
     return tar
 
 
-def _digest() -> str:
+def _digest(kernel: str) -> str:
     """Names L1's disk by what goes into it."""
-    parts = [*PACKAGES, *_requirements(), (HERE / "disk.sh").read_text()]
+    sources = (
+        HERE / "disk.sh",
+        HERE / "l1.py",
+        ROOT / "core/image/modules.py",
+        ROOT / "core/image/debian.py",
+    )
+    parts = [kernel, *_requirements(), *(source.read_text() for source in sources)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -9,7 +9,6 @@ from core.home import Home
 from core.model import ExecRequest
 from tests.conftest import full
 from tests.guests import Guest, eventually
-from tests.machine.test_restore import end_daemon
 
 TOLERANCE_S = 0.05
 STOPPED_S = 3.0
@@ -47,7 +46,7 @@ def test_a_stopped_clock_is_set(main: Guest, client: Client, home: Home) -> None
         client.commit("main", wait=False)
     assert is_right(main)
     client.pause("main")
-    end_daemon(home)
+    Client(home).stop_daemon()
     time.sleep(STOPPED_S)
     ensure_daemon(home)
     client.resume("main")

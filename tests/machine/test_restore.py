@@ -44,13 +44,6 @@ def ask(guest: Guest) -> tuple[str, int]:
     return digest, int(count)
 
 
-def end_daemon(home: Home) -> None:
-    """End the daemon, not its machines."""
-    Client(home).stop_daemon()
-    while home.daemon_socket.exists():
-        time.sleep(0.02)
-
-
 def test_restore_takes_a_branch_back_in_place(main: Guest, client: Client) -> None:
     [before] = client.tree().branches
     main.text("echo early > /root/state; echo early > /dev/shm/state")
@@ -81,7 +74,7 @@ def test_a_cold_child_is_the_committed_machine(main: Guest, client: Client, home
     digest, count = ask(main)
     tree = main.text(TREE)
     commit = client.commit("main").commit
-    end_daemon(home)
+    Client(home).stop_daemon()
     for path in [*home.root.glob("store/packs/*"), *home.root.glob("commits/*")]:
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -16,7 +16,6 @@ from core.home import Home
 from tests.conftest import full
 from tests.guests import Guest, eventually
 from tests.machine.test_promote import shown
-from tests.machine.test_restore import end_daemon
 
 MEASURED = ("pid", "memory_bytes", "changed_bytes", "disk_bytes", "uptime_s", "tap", "namespace")
 STATES = ("running", "paused", "suspended")
@@ -146,7 +145,7 @@ def test_what_was_paused_unfrozen_stays_known(main: Guest, client: Client, home:
         return False
 
     assert eventually(unfrozen)
-    end_daemon(home)
+    Client(home).stop_daemon()
     ensure_daemon(home)
     assert shown(client, "main").state == "paused"
     assert not client.commit("main").commit.quiesced
