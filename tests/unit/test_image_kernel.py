@@ -44,7 +44,7 @@ def test_pvh_note() -> None:
     assert not has_pvh_note(b"MZ" + bytes(200))
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(elf()), lzma.compress(elf())])
+@pytest.mark.parametrize("packed", [gzip.compress(elf()), lzma.compress(elf())], ids=["gzip", "lzma"])
 async def test_unpack(tmp_path: Path, packed: bytes) -> None:
     (tmp_path / "vmlinuz").write_bytes(bzimage(packed))
     await unpack_kernel(tmp_path / "vmlinuz", tmp_path / "vmlinux")
