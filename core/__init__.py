@@ -11,3 +11,5 @@ REF     branch name, @trunk, commit id prefix of six or more, REF~N
 
 A request always flows the same way: action -> client -> daemon -> engine verb -> store/machine/network -> event.
 """
+
+VERSION = "0.1.0"

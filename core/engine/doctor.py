@@ -3,8 +3,8 @@
 import asyncio
 import os
 import shutil
-from importlib.metadata import version
 
+from core import VERSION
 from core.engine.context import Engine
 from core.engine.images import better_accelerator
 from core.engine.memory import available_bytes
@@ -24,7 +24,7 @@ def status(engine: Engine) -> DaemonStatus:
     """The daemon and what it holds."""
     holder = engine.held.holdings().pid
     return DaemonStatus(
-        os.getpid(), holder, version("vertui"), spelled(bytes(engine.home.root)), len(engine.live), engine.started,
+        os.getpid(), holder, VERSION, spelled(bytes(engine.home.root)), len(engine.live), engine.started,
         waiting(engine),
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from core import VERSION
 from core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,9 +82,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version  # 15 ms
-
-        print(f"vertui {version('vertui')}")
+        print(f"vertui {VERSION}")
         raise typer.Exit
 
 
