@@ -268,6 +268,8 @@ def main() -> None:
         except Exception:
             traceback.print_exc()
             word = "FAILED"
+            for log in sorted(job.home.log.glob("*.log")):
+                print(f"{log.name}:", *log.read_text(errors="replace").splitlines()[-30:], sep="\n  ")
         told = " ".join((step.__doc__ or "").split())
         print(f"test-kvm: {word} {step.__name__} {time.monotonic() - began:.0f} s: {told}", flush=True)
         if word == "FAILED" and step in (job.arithmetic, job.kvm, job.image):
