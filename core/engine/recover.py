@@ -75,6 +75,8 @@ async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Ho
             raise
         except VertuiError as error:
             engine.held.kill(key)
+            if live := engine.live.get(row.id):
+                await end(engine, live)
             engine.set_branch(row.id, state=BranchState.LOST, reason=str(error), machine=None)
 
 
@@ -107,7 +109,11 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
     if namespace is None:
         await machine.close()
         raise VertuiError("its network is gone")
-    network = await asyncio.to_thread(engine.network.adopt, row.number, namespace, tap)
+    try:
+        network = await asyncio.to_thread(engine.network.adopt, row.number, namespace, tap)
+    except VertuiError:
+        os.close(namespace)
+        raise
     live = engine.live[row.id] = Live(row.id, machine, network, base_commit)
     await live.console.open(machine.console_socket)
     if stalled:
