@@ -83,7 +83,7 @@ async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Ho
 def _forget_unborn(engine: Engine, row: BranchRow, begun: float) -> None:
     """A branch that was starting for the first time goes, as whoever asked for it is told; one of before failed."""
     known = {commit.id for commit in engine.catalog.commits()}
-    if row.created >= begun or row.head not in known:
+    if (row.started is None and row.created >= begun) or row.head not in known:
         engine.catalog.delete_branch(row.id)
         return
     engine.set_branch(
