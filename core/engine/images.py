@@ -106,7 +106,9 @@ async def _build_once(
         await _learn(engine, present)
         return present
     if present:
-        remove_image(engine, present.id)  # refused, by name, while a branch still needs what is left of it
+        await remove_image(
+            engine, present.id
+        )  # refused, by name, while a branch still needs what is left of it
     async with operation(engine, request_id, "image build", f"build image {name}"):
         return await _build(engine, name, recipe, wanted, accelerator, porter)
 
@@ -278,12 +280,12 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
             put_commit(engine, identified, shot, label, stored)
             engine.catalog.put_image(made)
     except BaseException:
-        engine.store.delete(manifest.id)
+        await asyncio.to_thread(engine.store.delete, manifest.id)
         shutil.rmtree(final, ignore_errors=True)
         raise
     for old in engine.catalog.images():
         if old.name == old.id and not _users(engine, old):
-            remove_image(engine, old.id)
+            await remove_image(engine, old.id)
     return made
 
 
@@ -327,8 +329,8 @@ def _users(engine: Engine, image: Image) -> list[str]:
     return [row.name for row in rows if row.image == image.id]
 
 
-def remove_image(engine: Engine, image_id: str) -> None:
-    """Carry such a plan out: rows first, files after."""
+async def remove_image(engine: Engine, image_id: str) -> None:
+    """Carry such a plan out: rows first, files after, which may have to wait for who writes the store."""
     image = next((image for image in engine.catalog.images() if image.id == image_id), None)
     if image is None:
         raise NotFound(f"image {image_id} is gone already")
@@ -341,10 +343,10 @@ def remove_image(engine: Engine, image_id: str) -> None:
         for commit in commits:
             engine.catalog.delete_commit(commit.id)
     for commit in commits:
-        engine.store.delete(commit.id)
-    engine.store.forget_image(image_id)
+        await asyncio.to_thread(engine.store.delete, commit.id)
+    await asyncio.to_thread(engine.store.forget_image, image_id)
     with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(engine.home.images / image_id)
+        await asyncio.to_thread(shutil.rmtree, engine.home.images / image_id)
     engine.publish("image", image.name, f"image {image.name} was removed")
 
 

@@ -206,5 +206,5 @@ async def _empty(engine: Engine, plan: Plan) -> None:
 
 
 async def _remove_image(engine: Engine, plan: Plan) -> None:
-    remove_image(engine, plan.files[0])
+    await remove_image(engine, plan.files[0])
     await let_go(engine)

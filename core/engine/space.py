@@ -43,7 +43,7 @@ async def clear(engine: Engine, *, cache: bool) -> int:
     freed = 0
     for image in spare_images(engine):
         freed += image_bytes(engine, image)
-        remove_image(engine, image.id)
+        await remove_image(engine, image.id)
     before = tree_bytes(engine.home.log)
     for log in engine.home.log.glob("*.log"):
         await asyncio.to_thread(shorten, log, KEPT_BYTES)
