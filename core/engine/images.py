@@ -213,9 +213,12 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
     """A machine booted from an image's files until its agent answers; ended afterwards."""
     boot = Boot(work / "vmlinux", work / "initrd", KERNEL_ARGS)
     layer = new_id()
-    network = await asyncio.to_thread(engine.network.create, BUILD_NETWORK)
-    empty = base_images.empty(spec.memory_bytes)
-    try:
+    async with contextlib.AsyncExitStack() as undo:
+        undo.callback(engine.collect_layers)
+        empty = base_images.empty(spec.memory_bytes)
+        undo.callback(os.close, empty.descriptor)
+        network = await asyncio.to_thread(engine.network.create, BUILD_NETWORK)
+        undo.push_async_callback(asyncio.to_thread, network.close)
         with engine.needing(layer):
             await asyncio.to_thread(make_layer, engine, work, layer)
             tap = network.tap_fd or -1
@@ -227,10 +230,6 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
             finally:
                 engine.booting = None
                 await live.close()
-    finally:
-        os.close(empty.descriptor)
-        await asyncio.to_thread(network.close)
-        engine.collect_layers()
 
 
 async def _boot(engine: Engine, live: Live, work: Path, deadline_s: float) -> None:
