@@ -23,7 +23,8 @@ from core.store.room import no_room
 async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineSpec) -> Shot:
     """Capture a machine, quiesced if its guest can be frozen. On failure it goes on as it was.
 
-    GuestFailed if the guest's agent does not even answer: no machine made of such a state could be told who it is.
+    GuestFailed if the guest's agent does not even answer: no machine made of such a state could be told who it is. The
+    branch can then be neither restored nor pruned, as what it is now could not come back; the error says what can.
     """
     if live.stall.is_set():
         raise no_room("a commit of what stands still for lack of it", engine.home.root, ROOM_BYTES)
@@ -36,7 +37,9 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
                 capture = await stack.enter_async_context(live.machine.prepared(engine.layer(layer)))
                 quiesced = await stack.enter_async_context(live.held())
                 if not quiesced and not live.answers:
-                    raise GuestFailed(f"a commit of it could not be started again: {live.unfrozen}")
+                    raise GuestFailed(
+                        f"a commit of it could not be started again: {live.unfrozen}{_ways_out(engine, live)}"
+                    )
                 began = time.perf_counter()
                 state = await capture()
                 felt_ms = asyncio.create_task(_go_on(stack.pop_all(), began))
@@ -50,6 +53,17 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
         state.pages, state.table, state.devices, state.layers, quiesced,
     )  # fmt: skip
     return Shot(captured, state.pause_ms, felt_ms, "" if quiesced else live.unfrozen)
+
+
+def _ways_out(engine: Engine, live: Live) -> str:
+    """What can still be done with a branch whose agent is gone; nothing is said of an image that boots."""
+    if not live.branch:
+        return ""
+    row = engine.catalog.branch(live.branch)
+    return (
+        f"; `vertui fork {row.head[:12]}` starts another from its last commit,"
+        f" `vertui prune --now {row.name}` ends this one uncommitted"
+    )
 
 
 async def _go_on(stack: contextlib.AsyncExitStack, began: float) -> float:
