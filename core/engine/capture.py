@@ -90,11 +90,13 @@ async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> 
 
 
 async def save(engine: Engine, live: Live, message: str) -> Commit:
-    """Commit a machine whose lock the caller holds, and wait until that is sealed."""
+    """Commit a machine whose lock the caller holds, and wait until that is sealed; what cannot be is taken back.
+
+    Whoever calls this has waited for `Sealer.room` before taking the lock.
+    """
     row = engine.catalog.branch(live.branch)
     made = await make_hot(engine, row, await shoot(engine, live, row), message)
-    await engine.sealer.sealed(made.id)
-    return engine.catalog.commit(made.id)
+    return await _sealed(engine, row.id, made, row.head)
 
 
 async def commit(engine: Engine, request_id: str, name: str, message: str, *, wait: bool = True) -> Committed:
@@ -117,18 +119,21 @@ async def commit(engine: Engine, request_id: str, name: str, message: str, *, wa
     hot_ms = (time.perf_counter() - began) * 1000
     engine.publish("branch", row.name, record.summary)
     if wait:
-        made = await _sealed(engine, record, row.id, made, head)
+        try:
+            made = await _sealed(engine, row.id, made, head)
+        except VertuiError as error:
+            refuse(engine, record, error)
+            raise
     sealed_ms = (time.perf_counter() - began) * 1000 if made.state is CommitState.SEALED else None
     return Committed(made, record.id, round(hot_ms, 2), sealed_ms and round(sealed_ms, 2))
 
 
-async def _sealed(engine: Engine, record: Record, branch: str, made: Commit, former: str) -> Commit:
+async def _sealed(engine: Engine, branch: str, made: Commit, former: str) -> Commit:
     """The commit once it is on disk. One that cannot get there is taken back, unless something was made of it."""
     try:
         await engine.sealer.sealed(made.id)
-    except VertuiError as error:
+    except VertuiError:
         await engine.sealer.retract(branch, made.id, former)
-        refuse(engine, record, error)
         raise
     return engine.catalog.commit(made.id)
 
@@ -203,5 +208,6 @@ async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
 
 
 async def _save_last(engine: Engine, live: Live) -> None:
+    await engine.sealer.room(live)
     async with live.lock:
         await save(engine, live, "suspend")

@@ -141,6 +141,7 @@ async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
     async def one(branch: str) -> None:
         live = engine.live.get(branch)
         if live is not None:
+            await engine.sealer.room(live)
             async with live.lock:
                 await capture.save(engine, live, "before prune")
 
@@ -168,6 +169,7 @@ async def _take_back(engine: Engine, change: Change, branch: str) -> str:
     if live is None:
         saved = row.head
     else:
+        await engine.sealer.room(live)
         async with live.lock:
             saved = (await capture.save(engine, live, "before restore")).id
             await start.end(engine, live)
