@@ -143,10 +143,21 @@ async def pause(engine: Engine, request_id: str, name: str) -> BranchRow:
     row, live = engine.branch(name), engine.machine(name)
     if row.state is not BranchState.RUNNING:
         raise Conflict(f"branch {row.name} is {row.state}, not running")
-    async with operation(engine, request_id, "pause", f"pause {row.name}") as record, live.lock:
-        await live.pause()
+    async with operation(engine, request_id, "pause", f"pause {row.name}") as record:
+        paused = await pause_live(engine, live)
         record.inverse = {"resume": [row.id]}
-        return set_paused(engine, live)
+        return paused
+
+
+async def pause_live(engine: Engine, live: Live) -> BranchRow:
+    """Quiesce and stop a machine, and write that down; on failure it runs on."""
+    async with live.lock:
+        await live.pause()
+        try:
+            return set_paused(engine, live)
+        except BaseException:
+            await live.resume()
+            raise
 
 
 async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
@@ -163,10 +174,21 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
     async with operation(engine, request_id, "resume", f"resume {row.name}") as record:
         if live is None:
             return await _start_from_what_is_left(engine, row, record)
-        async with live.lock:
-            await live.resume()
+        resumed = await resume_live(engine, live)
         record.inverse = {"pause": [row.id]}
-        return engine.set_branch(row.id, state=BranchState.RUNNING, reason="")
+        return resumed
+
+
+async def resume_live(engine: Engine, live: Live) -> BranchRow:
+    """Let a paused machine run on, and write that down; on failure it stays paused."""
+    async with live.lock:
+        await live.resume()
+        try:
+            with engine.reserve.lent():
+                return engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
+        except BaseException:
+            await live.pause()
+            raise
 
 
 async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: Record) -> BranchRow:
