@@ -234,9 +234,10 @@ class Connection:
             raise GuestFailed(str(self._failure))
 
     async def close(self) -> None:
-        """End the line; what still waits on it fails."""
+        """End the line; what still waits on it fails, and what the guest has not read by now it never gets."""
         self._fail(GuestFailed("the line to the guest was closed"))
         await self._stop_receiving()
+        self._writer.transport.abort()
         with suppress(OSError):
             await self._writer.wait_closed()
 
