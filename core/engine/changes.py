@@ -110,6 +110,8 @@ def _check(engine: Engine, change: Change) -> None:
             engine.catalog.commit(commit)
     except NotFound as error:
         raise Conflict(f"{error}: it was removed for good, so this cannot be taken back") from error
+    for branch in (*change.prune, *change.restore, *change.back):
+        check_started(engine.catalog.branch(branch))
     taken = {row.name: row.id for row in engine.catalog.branches()}
     wanted = change.names | {branch: engine.catalog.branch(branch).name for branch in change.restore}
     for branch, name in wanted.items():
@@ -118,6 +120,12 @@ def _check(engine: Engine, change: Change) -> None:
     for branch in (*change.pause, *change.resume):
         if branch not in engine.live:
             raise Conflict(f"branch {engine.catalog.branch(branch).name} has no machine any more")
+
+
+def check_started(row: BranchRow) -> None:
+    """Conflict while another verb starts a branch: it makes a machine for it, and says when that runs."""
+    if row.state is BranchState.STARTING and row.deleted is None:
+        raise Conflict(f"branch {row.name} is starting: wait until it runs, and try again")
 
 
 def _steps(engine: Engine, change: Change) -> dict[str, str]:
