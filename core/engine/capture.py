@@ -170,7 +170,9 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
         raise Conflict(refusal)
     live = engine.live.get(row.id)
     if live is not None and live.stall.is_set():
-        return await engine.stalls.resume(live)
+        resumed = await engine.stalls.resume(live)
+        if not live.paused:  # else it was paused besides, and is to run all the same
+            return resumed
     async with operation(engine, request_id, "resume", f"resume {row.name}") as record:
         if live is None:
             return await _start_from_what_is_left(engine, row, record)
