@@ -67,11 +67,9 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     with engine.catalog.transaction():
         left = _lead(engine, change, list(back.values()) if again else [])
     for branch in change.pause:
-        await engine.live[branch].pause()
-        start.set_paused(engine, engine.live[branch])
+        await capture.pause_live(engine, engine.live[branch])
     for branch in change.resume:
-        await engine.live[branch].resume()
-        engine.set_branch(branch, state=BranchState.RUNNING, reason="")
+        await capture.resume_live(engine, engine.live[branch])
     _tell(engine, change)
     return replace(inverse, show=(*inverse.show, *left))
 
