@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from core.daemon.porter import KEY as PORTER
@@ -282,10 +283,14 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
         await asyncio.to_thread(engine.store.delete, manifest.id)
         shutil.rmtree(final, ignore_errors=True)
         raise
-    for old in engine.catalog.images():
-        if old.name == old.id and not _users(engine, old):
-            await remove_image(engine, old.id)
+    while old := next(filter(partial(_replaced, engine), engine.catalog.images()), None):
+        await remove_image(engine, old.id)
     return made
+
+
+def _replaced(engine: Engine, image: Image) -> bool:
+    """Did another take its name, and is no branch made of it?"""
+    return image.name == image.id and not _users(engine, image)
 
 
 async def _settle(live: Live) -> None:
