@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from core.daemon.client import Client
 from core.daemon.start import end_all, ensure_daemon
+from core.engine.context import FAULT
 from core.home import Home, find_home
 from core.model import Waiting
 from tests.guests import Guest, eventually
@@ -66,6 +67,7 @@ def idle_home(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         for path in built.root.glob("catalog.db*"):
             shutil.copy2(path, root / path.name)
     monkeypatch.setenv("VERTUI_HOME", str(root))
+    monkeypatch.setenv(FAULT, str(root / "fault"))
     home = find_home(str(root))
     home.make()
     yield home
@@ -73,6 +75,12 @@ def idle_home(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     if not home.holder_socket.exists():
         shutil.rmtree(home.runtime, ignore_errors=True)
     assert host_traces(root) - before == Traces(), "processes, namespaces, mounts or files were left behind"
+
+
+@pytest.fixture
+def fault(idle_home: Home) -> Path:
+    """A file not yet there: "STEP=kill" in it ends the daemon at that step of a verb, "STEP=fail" the verb."""
+    return idle_home.root / "fault"
 
 
 @pytest.fixture

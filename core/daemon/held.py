@@ -14,7 +14,7 @@ from typing import Any
 
 from core.daemon.holder import LARGEST_MESSAGE, MOST_DESCRIPTORS
 from core.daemon.unix import connect_holder
-from core.errors import DaemonUnavailable, MachineFailed
+from core.errors import DaemonUnavailable, MachineFailed, NoRoom
 from core.home import Home
 from core.patience import patient
 
@@ -73,8 +73,11 @@ class Held:
         self._ask({"do": "keep", "key": key}, [descriptor])
 
     def get(self, key: str) -> int | None:
-        """A new descriptor for what was kept under `key`, or None."""
-        return next(iter(self._ask({"do": "get", "key": key})[1]), None)
+        """A new descriptor for what was kept under `key`, or None. NoRoom when this process can have no more."""
+        answer, received = self._ask({"do": "get", "key": key})
+        if not received and "absent" not in answer:
+            raise NoRoom(f"{key} cannot be taken over for want of descriptors: raise `ulimit -n`")
+        return next(iter(received), None)
 
     def drop(self, key: str) -> None:
         """Close what was kept under `key`."""

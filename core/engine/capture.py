@@ -23,7 +23,8 @@ from core.store.room import no_room
 async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineSpec) -> Shot:
     """Capture a machine, quiesced if its guest can be frozen. On failure it goes on as it was.
 
-    GuestFailed if the guest's agent does not even answer: no machine made of such a state could be told who it is.
+    GuestFailed if the guest's agent does not even answer: no machine made of such a state could be told who it is. The
+    branch can then be neither restored nor pruned, as what it is now could not come back; the error says what can.
     """
     if live.stall.is_set():
         raise no_room("a commit of what stands still for lack of it", engine.home.root, ROOM_BYTES)
@@ -36,7 +37,9 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
                 capture = await stack.enter_async_context(live.machine.prepared(engine.layer(layer)))
                 quiesced = await stack.enter_async_context(live.held())
                 if not quiesced and not live.answers:
-                    raise GuestFailed(f"a commit of it could not be started again: {live.unfrozen}")
+                    raise GuestFailed(
+                        f"a commit of it could not be started again: {live.unfrozen}{_ways_out(engine, live)}"
+                    )
                 began = time.perf_counter()
                 state = await capture()
                 felt_ms = asyncio.create_task(_go_on(stack.pop_all(), began))
@@ -50,6 +53,17 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
         state.pages, state.table, state.devices, state.layers, quiesced,
     )  # fmt: skip
     return Shot(captured, state.pause_ms, felt_ms, "" if quiesced else live.unfrozen)
+
+
+def _ways_out(engine: Engine, live: Live) -> str:
+    """What can still be done with a branch whose agent is gone; nothing is said of an image that boots."""
+    if not live.branch:
+        return ""
+    row = engine.catalog.branch(live.branch)
+    return (
+        f"; `vertui fork {row.head[:12]}` starts another from its last commit,"
+        f" `vertui prune --now {row.name}` ends this one uncommitted"
+    )
 
 
 async def _go_on(stack: contextlib.AsyncExitStack, began: float) -> float:
@@ -76,11 +90,13 @@ async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> 
 
 
 async def save(engine: Engine, live: Live, message: str) -> Commit:
-    """Commit a machine whose lock the caller holds, and wait until that is sealed."""
+    """Commit a machine whose lock the caller holds, and wait until that is sealed; what cannot be is taken back.
+
+    Whoever calls this has waited for `Sealer.room` before taking the lock.
+    """
     row = engine.catalog.branch(live.branch)
     made = await make_hot(engine, row, await shoot(engine, live, row), message)
-    await engine.sealer.sealed(made.id)
-    return engine.catalog.commit(made.id)
+    return await _sealed(engine, row.id, made, row.head)
 
 
 async def commit(engine: Engine, request_id: str, name: str, message: str, *, wait: bool = True) -> Committed:
@@ -103,18 +119,21 @@ async def commit(engine: Engine, request_id: str, name: str, message: str, *, wa
     hot_ms = (time.perf_counter() - began) * 1000
     engine.publish("branch", row.name, record.summary)
     if wait:
-        made = await _sealed(engine, record, row.id, made, head)
+        try:
+            made = await _sealed(engine, row.id, made, head)
+        except VertuiError as error:
+            refuse(engine, record, error)
+            raise
     sealed_ms = (time.perf_counter() - began) * 1000 if made.state is CommitState.SEALED else None
     return Committed(made, record.id, round(hot_ms, 2), sealed_ms and round(sealed_ms, 2))
 
 
-async def _sealed(engine: Engine, record: Record, branch: str, made: Commit, former: str) -> Commit:
+async def _sealed(engine: Engine, branch: str, made: Commit, former: str) -> Commit:
     """The commit once it is on disk. One that cannot get there is taken back, unless something was made of it."""
     try:
         await engine.sealer.sealed(made.id)
-    except VertuiError as error:
+    except VertuiError:
         await engine.sealer.retract(branch, made.id, former)
-        refuse(engine, record, error)
         raise
     return engine.catalog.commit(made.id)
 
@@ -124,10 +143,21 @@ async def pause(engine: Engine, request_id: str, name: str) -> BranchRow:
     row, live = engine.branch(name), engine.machine(name)
     if row.state is not BranchState.RUNNING:
         raise Conflict(f"branch {row.name} is {row.state}, not running")
-    async with operation(engine, request_id, "pause", f"pause {row.name}") as record, live.lock:
-        await live.pause()
+    async with operation(engine, request_id, "pause", f"pause {row.name}") as record:
+        paused = await pause_live(engine, live)
         record.inverse = {"resume": [row.id]}
-        return set_paused(engine, live)
+        return paused
+
+
+async def pause_live(engine: Engine, live: Live) -> BranchRow:
+    """Quiesce and stop a machine, and write that down; on failure it runs on."""
+    async with live.lock:
+        await live.pause()
+        try:
+            return set_paused(engine, live)
+        except BaseException:
+            await live.resume()
+            raise
 
 
 async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
@@ -140,14 +170,27 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
         raise Conflict(refusal)
     live = engine.live.get(row.id)
     if live is not None and live.stall.is_set():
-        return await engine.stalls.resume(live)
+        resumed = await engine.stalls.resume(live)
+        if not live.paused:  # else it was paused besides, and is to run all the same
+            return resumed
     async with operation(engine, request_id, "resume", f"resume {row.name}") as record:
         if live is None:
             return await _start_from_what_is_left(engine, row, record)
-        async with live.lock:
-            await live.resume()
+        resumed = await resume_live(engine, live)
         record.inverse = {"pause": [row.id]}
-        return engine.set_branch(row.id, state=BranchState.RUNNING, reason="")
+        return resumed
+
+
+async def resume_live(engine: Engine, live: Live) -> BranchRow:
+    """Let a paused machine run on, and write that down; on failure it stays paused."""
+    async with live.lock:
+        await live.resume()
+        try:
+            with engine.reserve.lent():
+                return engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
+        except BaseException:
+            await live.pause()
+            raise
 
 
 async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: Record) -> BranchRow:
@@ -189,5 +232,6 @@ async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
 
 
 async def _save_last(engine: Engine, live: Live) -> None:
+    await engine.sealer.room(live)
     async with live.lock:
         await save(engine, live, "suspend")

@@ -23,8 +23,9 @@ class Change:
     """What to change; branches and commits by id. `trunk` is None for "as it is", "" for none at all.
 
     `back` takes a branch's machine to a commit in place: same name, network and address. The branch then runs, or is
-    what `states` says (state, reason). `lead` gives branches that started from one commit another as their head: what
-    they have changed since counts as not committed, as it did before the first was made to keep it.
+    what `states` says (state, reason), and so is one that `restore` takes out of the trash. `lead` gives branches that
+    started from one commit another as their head: what they have changed since counts as not committed, as it did
+    before the first was made to keep it.
     """
 
     trunk: str | None = None
@@ -51,10 +52,11 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     _check(engine, change)
     change = replace(change, heads=_steps(engine, change))
     heads = {branch: engine.catalog.branch(branch).head for branch in (*change.prune, *change.back)}
-    states = {branch: _state(engine, branch) for branch in change.back}
+    states = {branch: _state(engine, branch) for branch in (*change.prune, *change.back)}
     await _commit_first(engine, change.prune)
     if change.prune:
         engine.reach("prune.committed")
+        _check(engine, change)  # again: a branch that had no machine may have been resumed meanwhile
     back = {branch: await _take_back(engine, change, branch) for branch in change.back}
     with engine.catalog.transaction():
         inverse = replace(_apply_rows(engine, change), back=back, states=states)
@@ -63,15 +65,13 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     await _end_pruned(engine, change.prune)
     if change.prune:
         engine.reach("prune.ended")
-    await _start_restored(engine, change.restore)
+    await _start_restored(engine, change)
     with engine.catalog.transaction():
         left = _lead(engine, change, list(back.values()) if again else [])
     for branch in change.pause:
-        await engine.live[branch].pause()
-        start.set_paused(engine, engine.live[branch])
+        await capture.pause_live(engine, engine.live[branch])
     for branch in change.resume:
-        await engine.live[branch].resume()
-        engine.set_branch(branch, state=BranchState.RUNNING, reason="")
+        await capture.resume_live(engine, engine.live[branch])
     _tell(engine, change)
     return replace(inverse, show=(*inverse.show, *left))
 
@@ -84,10 +84,15 @@ def _state(engine: Engine, branch: str) -> list[str]:
 def _lead(engine: Engine, change: Change, saved: list[str]) -> list[str]:
     """Give branches that are there again the heads they had; the commits put into the trash as nothing needs them:
     of those they were started from, whoever made this change knows them, and `saved`, which nobody does.
+
+    One that did not start keeps its head, the only one that holds what it was; so does one that was committed since.
     """
-    left = [change.back.get(branch) or engine.catalog.branch(branch).head for branch in change.lead]
+    left = []
     for branch, head in change.lead.items():
-        engine.catalog.change_branch(branch, head=head)
+        kept = engine.catalog.commit(engine.catalog.branch(branch).head)
+        if branch in engine.live and head in kept.parents:
+            engine.catalog.change_branch(branch, head=head)
+            left.append(kept.id)
     loose = {commit.id for commit in unreachable(engine)}
     for commit in (*left, *saved):
         if commit in loose:
@@ -110,6 +115,8 @@ def _check(engine: Engine, change: Change) -> None:
             engine.catalog.commit(commit)
     except NotFound as error:
         raise Conflict(f"{error}: it was removed for good, so this cannot be taken back") from error
+    for branch in (*change.prune, *change.restore, *change.back):
+        check_started(engine.catalog.branch(branch))
     taken = {row.name: row.id for row in engine.catalog.branches()}
     wanted = change.names | {branch: engine.catalog.branch(branch).name for branch in change.restore}
     for branch, name in wanted.items():
@@ -118,6 +125,12 @@ def _check(engine: Engine, change: Change) -> None:
     for branch in (*change.pause, *change.resume):
         if branch not in engine.live:
             raise Conflict(f"branch {engine.catalog.branch(branch).name} has no machine any more")
+
+
+def check_started(row: BranchRow) -> None:
+    """Conflict while another verb starts a branch: it makes a machine for it, and says when that runs."""
+    if row.state is BranchState.STARTING and row.deleted is None:
+        raise Conflict(f"branch {row.name} is starting: wait until it runs, and try again")
 
 
 def _steps(engine: Engine, change: Change) -> dict[str, str]:
@@ -141,6 +154,7 @@ async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
     async def one(branch: str) -> None:
         live = engine.live.get(branch)
         if live is not None:
+            await engine.sealer.room(live)
             async with live.lock:
                 await capture.save(engine, live, "before prune")
 
@@ -168,6 +182,7 @@ async def _take_back(engine: Engine, change: Change, branch: str) -> str:
     if live is None:
         saved = row.head
     else:
+        await engine.sealer.room(live)
         async with live.lock:
             saved = (await capture.save(engine, live, "before restore")).id
             await start.end(engine, live)
@@ -261,16 +276,19 @@ async def _end_pruned(engine: Engine, branches: tuple[str, ...]) -> None:
         engine.catalog.change_branch(branch, machine=None)
 
 
-async def _start_restored(engine: Engine, branches: tuple[str, ...]) -> None:
-    """Start what ran when it was pruned; one that does not start again is there, lost, with the reason."""
+async def _start_restored(engine: Engine, change: Change) -> None:
+    """Start what ran when it was pruned; one that does not start again is there, lost, with the reason, and is tried
+    again with the others should this change be.
+    """
 
-    async def one(row: BranchRow) -> None:
-        engine.set_branch(row.id, state=BranchState.LOST, reason="its machine ended when it was pruned")
-        again = engine.catalog.branch(row.id)
-        await start.start_again(engine, again, paused=row.state is BranchState.PAUSED)
+    async def one(branch: str, state: BranchState) -> None:
+        lost = "its machine ended when it was pruned"
+        row = engine.set_branch(branch, state=BranchState.LOST, reason=lost)
+        await start.start_again(engine, row, paused=state is BranchState.PAUSED)
 
-    rows = [engine.catalog.branch(branch) for branch in branches]
-    await _each(one(row) for row in rows if row.state in WITH_MACHINE)
+    rows = [engine.catalog.branch(branch) for branch in change.restore if branch not in engine.live]
+    states = {row.id: BranchState(change.states.get(row.id, [row.state])[0]) for row in rows}
+    await _each(one(branch, state) for branch, state in states.items() if state in WITH_MACHINE)
 
 
 def _tell(engine: Engine, change: Change) -> None:

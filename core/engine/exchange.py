@@ -22,7 +22,8 @@ from core.engine.context import Engine, new_id
 from core.engine.fork import check_room
 from core.engine.live import Live
 from core.engine.start import Source, settled, source_of, take_identity
-from core.errors import Conflict, VertuiError
+from core.engine.warm import end_machine
+from core.errors import Conflict, MachineFailed, VertuiError
 from core.machine.protocol import Machine
 from core.model import BranchState, Commit
 
@@ -33,20 +34,30 @@ async def exchange(engine: Engine, live: Live, commit: str, *, paused: bool) -> 
     The branch runs then, or is `paused`. On failure it goes on as it was.
     """
     source = source_of(engine, commit)
-    await source.devices
-    await check_room(engine, 1)
-    async with live.lock, _network_for_two(live):
-        row, old = engine.catalog.branch(live.branch), live.machine
-        async with _beside(engine, live, row, source) as fresh, _stopped(live):
-            saved = await capture.save(engine, live, "before restore")
-            engine.reach("restore.committed")
-            await _put_in_place(engine, live, row, fresh, commit)
-        engine.reach("restore.ended")
-        await old.close()
-        engine.collect_layers()
+    with engine.needing(*source.needs):
+        await source.devices
+        await check_room(engine, 1)
+        await engine.sealer.room(live)
+        async with live.lock, _network_for_two(live):
+            row, old = engine.catalog.branch(live.branch), live.machine
+            async with _beside(engine, live, row, source) as fresh, _stopped(live):
+                saved = await capture.save(engine, live, "before restore")
+                engine.reach("restore.committed")
+                await _put_in_place(engine, live, row, fresh, commit)
+            engine.reach("restore.ended")
+            await end_machine(engine, old)
+            await _awake(engine, live, row, paused=paused)
+            return saved
+
+
+async def _awake(engine: Engine, live: Live, row: BranchRow, *, paused: bool) -> None:
+    """Let the new guest's processes run. Its row is written: what fails now is said, and fails nobody."""
+    try:
         await (live.pause() if paused else live.thaw())
+    except VertuiError as error:
+        engine.publish("branch", row.name, f"{row.name} was restored, and does not answer: {error}")
+    with contextlib.suppress(MachineFailed):  # it has ended since, and the row says so or will
         settled(engine, live)
-        return saved
 
 
 @asynccontextmanager
@@ -96,7 +107,7 @@ async def _beside(engine: Engine, live: Live, row: BranchRow, source: Source) ->
     link is down. It ends unless it becomes the branch's.
     """
     layer = new_id()
-    with engine.needing(layer, *source.needs):
+    with engine.needing(layer):
         fresh: Live | None = None
         try:
             machine = await _started(engine, live, source, layer)

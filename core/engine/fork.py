@@ -100,16 +100,7 @@ async def fork(
             await check_room(engine, n, live)
         record = await stack.enter_async_context(operation(engine, request_id, "fork", summary, intent))
         if live is not None:
-            await engine.sealer.room(live)
-            async with live.lock:
-                row = engine.catalog.branch(live.branch)
-                heads[row.id] = row.head
-                shot = await shoot(engine, live, row)
-                try:
-                    with engine.needing(*shot.captured.needs):
-                        made = await _fork_shot(engine, record.id, row, shot, names, command, began)
-                finally:
-                    await shot.felt_ms
+            made, heads = await _fork_live(engine, record.id, live, names, command, began)
         elif ready:
             made = await _fork_ready(engine, record.id, found, names, command, began, ready)
         else:
@@ -123,6 +114,22 @@ async def fork(
         record.inverse = {"prune": ids, "heads": heads}
     pause = (commit.pause_ms, commit.felt_pause_ms) if live else (0.0, 0.0)
     return Forked(commit, children, record.id, *pause)
+
+
+async def _fork_live(
+    engine: Engine, fork: int, live: Live, names: list[str], command: str | None, began: float
+) -> tuple[tuple[Commit, tuple[Child, ...]], dict[str, str]]:
+    """Children of a branch as it is now, and the head that it had."""
+    await engine.sealer.room(live)
+    async with live.lock:
+        row = engine.catalog.branch(live.branch)
+        shot = await shoot(engine, live, row)
+        try:
+            with engine.needing(*shot.captured.needs):
+                made = await _fork_shot(engine, fork, row, shot, names, command, began)
+        finally:
+            await shot.felt_ms
+        return made, {row.id: row.head}
 
 
 async def _fork_shot(
@@ -161,7 +168,7 @@ async def _fork_shot(
     except BaseException:
         made = (await asyncio.gather(committing, return_exceptions=True))[0] if committing else None
         await _discard(engine, rows)
-        if isinstance(made, Commit) and made.id != parent.head:
+        if isinstance(made, Commit):
             await engine.sealer.retract(parent.id, made.id, parent.head)
         raise
 

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from core.daemon.porter import KEY as PORTER
@@ -106,7 +107,9 @@ async def _build_once(
         await _learn(engine, present)
         return present
     if present:
-        remove_image(engine, present.id)  # refused, by name, while a branch still needs what is left of it
+        await remove_image(
+            engine, present.id
+        )  # refused, by name, while a branch still needs what is left of it
     async with operation(engine, request_id, "image build", f"build image {name}"):
         return await _build(engine, name, recipe, wanted, accelerator, porter)
 
@@ -211,9 +214,12 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
     """A machine booted from an image's files until its agent answers; ended afterwards."""
     boot = Boot(work / "vmlinux", work / "initrd", KERNEL_ARGS)
     layer = new_id()
-    network = await asyncio.to_thread(engine.network.create, BUILD_NETWORK)
-    empty = base_images.empty(spec.memory_bytes)
-    try:
+    async with contextlib.AsyncExitStack() as undo:
+        undo.callback(engine.collect_layers)
+        empty = base_images.empty(spec.memory_bytes)
+        undo.callback(os.close, empty.descriptor)
+        network = await asyncio.to_thread(engine.network.create, BUILD_NETWORK)
+        undo.push_async_callback(asyncio.to_thread, network.close)
         with engine.needing(layer):
             await asyncio.to_thread(make_layer, engine, work, layer)
             tap = network.tap_fd or -1
@@ -225,10 +231,6 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
             finally:
                 engine.booting = None
                 await live.close()
-    finally:
-        os.close(empty.descriptor)
-        await asyncio.to_thread(network.close)
-        engine.collect_layers()
 
 
 async def _boot(engine: Engine, live: Live, work: Path, deadline_s: float) -> None:
@@ -278,13 +280,17 @@ async def _golden(engine: Engine, name: str, image: str, work: Path, spec: Machi
             put_commit(engine, identified, shot, label, stored)
             engine.catalog.put_image(made)
     except BaseException:
-        engine.store.delete(manifest.id)
+        await asyncio.to_thread(engine.store.delete, manifest.id)
         shutil.rmtree(final, ignore_errors=True)
         raise
-    for old in engine.catalog.images():
-        if old.name == old.id and not _users(engine, old):
-            remove_image(engine, old.id)
+    while old := next(filter(partial(_replaced, engine), engine.catalog.images()), None):
+        await remove_image(engine, old.id)
     return made
+
+
+def _replaced(engine: Engine, image: Image) -> bool:
+    """Did another take its name, and is no branch made of it?"""
+    return image.name == image.id and not _users(engine, image)
 
 
 async def _settle(live: Live) -> None:
@@ -327,8 +333,8 @@ def _users(engine: Engine, image: Image) -> list[str]:
     return [row.name for row in rows if row.image == image.id]
 
 
-def remove_image(engine: Engine, image_id: str) -> None:
-    """Carry such a plan out: rows first, files after."""
+async def remove_image(engine: Engine, image_id: str) -> None:
+    """Carry such a plan out: rows first, files after, which may have to wait for who writes the store."""
     image = next((image for image in engine.catalog.images() if image.id == image_id), None)
     if image is None:
         raise NotFound(f"image {image_id} is gone already")
@@ -341,10 +347,10 @@ def remove_image(engine: Engine, image_id: str) -> None:
         for commit in commits:
             engine.catalog.delete_commit(commit.id)
     for commit in commits:
-        engine.store.delete(commit.id)
-    engine.store.forget_image(image_id)
+        await asyncio.to_thread(engine.store.delete, commit.id)
+    await asyncio.to_thread(engine.store.forget_image, image_id)
     with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(engine.home.images / image_id)
+        await asyncio.to_thread(shutil.rmtree, engine.home.images / image_id)
     engine.publish("image", image.name, f"image {image.name} was removed")
 
 

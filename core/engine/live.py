@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.async_sockets import open_line
-from core.errors import Conflict, GuestFailed, MachineFailed
+from core.errors import Conflict, GuestFailed, MachineFailed, VertuiError
 from core.guest.client import AgentClient
 from core.guest.clock import PROMPT_S, set_clock
 from core.guest.connection import Line
@@ -89,10 +89,10 @@ class Console:
 
 
 async def hang_up(*lines: Line | None) -> None:
-    """Close sockets; never fails."""
+    """Close sockets; never fails, and waits for no machine to read what was still to be written."""
     for line in lines:
         if line:
-            line[1].close()
+            line[1].transport.abort()
             with contextlib.suppress(OSError):
                 await line[1].wait_closed()
 
@@ -215,12 +215,16 @@ class Live:
         await self.thaw()
 
     async def thaw(self) -> None:
-        """Let a guest's processes run, its clock set first. One whose answer was slow has it set again afterwards."""
+        """Let a guest's processes run, its clock set first. One whose answer was slow has it set again afterwards.
+
+        GuestFailed without a line to it: the machine has ended, or nobody has greeted it.
+        """
         self._frozen = False
-        if self._agent is not None:
-            late_s = await self._agent.thaw()
-            if late_s is not None and late_s > PROMPT_S:
-                self.correct_clock()
+        if self._agent is None:
+            raise GuestFailed("the line to the guest was closed")
+        late_s = await self._agent.thaw()
+        if late_s is not None and late_s > PROMPT_S:
+            self.correct_clock()
 
     def correct_clock(self) -> None:
         """Set the clock of a guest that runs, in the background: nobody waits for one that does not answer."""
@@ -228,7 +232,7 @@ class Live:
             self._clock = asyncio.create_task(self._set_clock())
 
     async def _set_clock(self) -> None:
-        with contextlib.suppress(GuestFailed, Conflict):
+        with contextlib.suppress(VertuiError):
             await set_clock(await self.agent())
 
     async def move(self, machine: Machine, base: str | None, lines: Lines) -> Lines:
@@ -304,7 +308,7 @@ class Live:
     async def _thaw(self) -> None:
         """Thaw the guest, on a new line if need be; one that cannot be is seen as lost by the requests that follow."""
         self._frozen = False
-        with contextlib.suppress(GuestFailed, Conflict):
+        with contextlib.suppress(VertuiError):
             if self._agent is None or self._agent.lost:
                 await self.agent()
             else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from core.catalog import BranchRow
 from core.daemon.codec import encode
 from core.engine import compare, start
-from core.engine.changes import Change, apply, unreachable
+from core.engine.changes import Change, apply, check_started, unreachable
 from core.engine.context import Engine, new_id
 from core.engine.images import remove_image
 from core.engine.operations import operation
@@ -108,6 +108,7 @@ def _wanted(engine: Engine, targets: list[str], now: bool) -> Wanted:
         found = engine.resolve(target)
         if found.branch:
             row = engine.branch(found.branch)
+            check_started(row)
             branches[row.id] = row
         else:
             commits[found.commit] = engine.catalog.commit(found.commit)
@@ -176,6 +177,8 @@ def _still(engine: Engine, plan: Plan) -> Change:
         raise Conflict("there are new commits since this plan was shown: make it again")
     for commit in plan.commits:
         engine.catalog.commit(commit)
+    for row in rows:
+        check_started(row)
     return Change(prune=tuple(row.id for row in rows), hide=plan.commits)
 
 
@@ -206,5 +209,5 @@ async def _empty(engine: Engine, plan: Plan) -> None:
 
 
 async def _remove_image(engine: Engine, plan: Plan) -> None:
-    remove_image(engine, plan.files[0])
+    await remove_image(engine, plan.files[0])
     await let_go(engine)

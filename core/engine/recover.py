@@ -75,13 +75,15 @@ async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Ho
             raise
         except VertuiError as error:
             engine.held.kill(key)
+            if live := engine.live.get(row.id):
+                await end(engine, live)
             engine.set_branch(row.id, state=BranchState.LOST, reason=str(error), machine=None)
 
 
 def _forget_unborn(engine: Engine, row: BranchRow, begun: float) -> None:
     """A branch that was starting for the first time goes, as whoever asked for it is told; one of before failed."""
     known = {commit.id for commit in engine.catalog.commits()}
-    if row.created >= begun or row.head not in known:
+    if (row.started is None and row.created >= begun) or row.head not in known:
         engine.catalog.delete_branch(row.id)
         return
     engine.set_branch(
@@ -107,7 +109,11 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
     if namespace is None:
         await machine.close()
         raise VertuiError("its network is gone")
-    network = await asyncio.to_thread(engine.network.adopt, row.number, namespace, tap)
+    try:
+        network = await asyncio.to_thread(engine.network.adopt, row.number, namespace, tap)
+    except VertuiError:
+        os.close(namespace)
+        raise
     live = engine.live[row.id] = Live(row.id, machine, network, base_commit)
     await live.console.open(machine.console_socket)
     if stalled:

@@ -2,7 +2,7 @@
 
 from core.catalog import BranchRow
 from core.daemon.codec import encode
-from core.engine.changes import Change, apply
+from core.engine.changes import Change, apply, check_started
 from core.engine.context import Engine
 from core.engine.operations import operation
 from core.errors import Conflict
@@ -15,6 +15,7 @@ async def restore(engine: Engine, request_id: str, name: str, ref: str | None) -
     the branch runs. On failure it goes on as it was.
     """
     row = engine.branch(name)
+    check_started(row)
     commit = engine.catalog.commit(engine.resolve(ref or row.head).commit)
     if commit.image != row.image:
         raise Conflict(f"commit {commit.id[:12]} is of another image than {row.name}: fork it instead")

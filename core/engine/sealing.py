@@ -114,12 +114,15 @@ class Sealer:
                 self._forget(commit)
 
     async def retract(self, branch: str, commit: str, former: str) -> None:
-        """Take a branch's newest commit back, as far as it is still hot and nothing was made of it."""
+        """Take a branch's newest commit back, as far as it is still hot and nothing was made of it. One that was its
+        head before, as its state had not changed, stays.
+        """
         catalog = self._engine.catalog
         rows = [row for deleted in (False, True) for row in catalog.branches(deleted=deleted)]
         commits = [c for deleted in (False, True) for c in catalog.commits(deleted=deleted)]
         used = any(commit in (row.parent, row.head) for row in rows if row.id != branch)
-        if used or any(commit in c.parents for c in commits) or catalog.branch(branch).head != commit:
+        used = used or commit == former or any(commit in c.parents for c in commits)
+        if used or catalog.branch(branch).head != commit:
             return
         await self.drop([commit])
         if catalog.commit(commit).state is not CommitState.HOT:

@@ -41,9 +41,9 @@ def spare_images(engine: Engine) -> list[Image]:
 async def clear(engine: Engine, *, cache: bool) -> int:
     """Remove such images, the older part of logs, and with `cache` what images were made of; bytes freed."""
     freed = 0
-    for image in spare_images(engine):
-        freed += image_bytes(engine, image)
-        remove_image(engine, image.id)
+    while spare := spare_images(engine):  # looked for again each time: what was spare may be used by then
+        freed += image_bytes(engine, spare[0])
+        await remove_image(engine, spare[0].id)
     before = tree_bytes(engine.home.log)
     for log in engine.home.log.glob("*.log"):
         await asyncio.to_thread(shorten, log, KEPT_BYTES)

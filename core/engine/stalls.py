@@ -9,10 +9,12 @@ import contextlib
 import time
 import traceback
 from dataclasses import dataclass
+from functools import partial
 
 from core.catalog import BranchRow
 from core.engine.context import Engine
 from core.engine.live import Live
+from core.engine.start import set_paused
 from core.errors import VertuiError
 from core.model import BranchState
 from core.store.room import MARGIN_BYTES, free_bytes, no_room, shortage
@@ -40,6 +42,7 @@ class Stalls:
         self._waiting: dict[str, _Waiting] = {}
         self._tried: dict[str, tuple[float, float]] = {}  # when each last went on, and its pause
         self._tasks: set[asyncio.Task[None]] = set()
+        self._looking: dict[str, asyncio.Task[None]] = {}  # by branch
         self._watching: asyncio.Task[None] | None = None
 
     def met(self, machine: str) -> None:
@@ -69,7 +72,7 @@ class Stalls:
 
     async def stop(self) -> None:
         """Look no more: the daemon ends, the machines go on standing still."""
-        tasks = [*self._tasks, *([self._watching] if self._watching else [])]
+        tasks = [*self._tasks, *self._looking.values(), *([self._watching] if self._watching else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -98,37 +101,52 @@ class Stalls:
             for branch, waiting in list(self._waiting.items()):
                 if waiting.live.ended or waiting.live.closing:
                     self._waiting.pop(branch, None)
-                    continue
-                try:
-                    await self._look(waiting)
-                except Exception:  # one that cannot go on keeps no other waiting
-                    traceback.print_exc()
+                elif branch not in self._looking:  # one whose guest does not answer keeps no other waiting
+                    task = self._looking[branch] = asyncio.create_task(self._look(waiting))
+                    task.add_done_callback(partial(self._looked, branch))
+
+    def _looked(self, branch: str, _: asyncio.Task[None]) -> None:
+        del self._looking[branch]
 
     async def _look(self, waiting: _Waiting) -> None:
-        if not self._room():
-            self._say(waiting)
-        elif time.monotonic() >= waiting.due:
-            await self._go_on(waiting.live)
+        try:
+            if not self._room():
+                self._say(waiting)
+            elif time.monotonic() >= waiting.due:
+                await self._go_on(waiting.live)
+        except Exception:  # it is tried again
+            traceback.print_exc()
 
     async def _go_on(self, live: Live) -> None:
-        """Continue a machine, and what an earlier daemon may have left undone in its guest."""
+        """Continue a machine, and what an earlier daemon may have left undone in its guest. When that fails it stands
+        still as before; one that was paused besides stays so.
+        """
         async with live.lock:
             waiting = self._waiting.pop(live.branch, None)
             if waiting is None or live.ended:
                 return
             self._tried[live.branch] = time.monotonic(), waiting.pause_s
-            live.stall.clear()
-            await live.machine.cont()
-            live.correct_clock()
-            if self._engine.catalog.branch(live.branch).state is BranchState.PAUSED:
-                with self._engine.reserve.lent():
-                    self._engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
-                with contextlib.suppress(VertuiError):
-                    await live.agent()
-                    await live.thaw()
-                await asyncio.to_thread(live.network.set_link, True)
-            else:
-                live.correct_clock()
+            live.stall.clear()  # first of all: it may stand still again at once
+            try:
+                await self._continue(live)
+            except Exception:
+                if not live.ended:
+                    self.found(live)
+                raise
+
+    async def _continue(self, live: Live) -> None:
+        if live.paused:
+            set_paused(self._engine, live)
+            return
+        await live.machine.cont()
+        live.correct_clock()
+        if self._engine.catalog.branch(live.branch).state is BranchState.PAUSED:
+            with self._engine.reserve.lent():
+                self._engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
+            with contextlib.suppress(VertuiError):
+                await live.agent()
+                await live.thaw()
+            await asyncio.to_thread(live.network.set_link, True)
 
     def _needed(self) -> int:
         """What must be free before they go on: the reserve comes first."""
@@ -136,6 +154,9 @@ class Stalls:
         return ROOM_BYTES if reserve.whole else reserve.size_bytes + MARGIN_BYTES
 
     def _room(self) -> bool:
-        if not self._engine.reserve.take_back():
-            return False
-        return free_bytes(self._engine.home.root) >= ROOM_BYTES
+        """Is there enough, the reserve aside? That can never be whole where a file of zeros takes up no room, as on a
+        filesystem that compresses: there as much must be free beside.
+        """
+        reserve = self._engine.reserve
+        beside = 0 if reserve.take_back() else reserve.size_bytes + MARGIN_BYTES
+        return free_bytes(self._engine.home.root) >= beside + ROOM_BYTES

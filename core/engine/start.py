@@ -13,7 +13,7 @@ from core.engine.live import FREEZE_S, Live
 from core.engine.members import Warm
 from core.engine.transfer import check_trusted
 from core.engine.warm import end_machine, end_warm, start_warm
-from core.errors import GuestFailed, MachineFailed, VertuiError
+from core.errors import GuestFailed, MachineFailed
 from core.guest.client import AgentClient
 from core.guest.identity import make_identity
 from core.machine.memory import Pages, Table
@@ -143,10 +143,10 @@ async def make_distinct(
             await asyncio.shield(committed)
         link = asyncio.to_thread(live.network.set_link, True)
         await asyncio.gather(live.pause() if paused else live.thaw(), link)
+        settled(engine, live)
     except BaseException:
         await end(engine, live)
         raise
-    settled(engine, live)
 
 
 async def take_identity(engine: Engine, live: Live, name: str, *, quiesced: bool) -> None:
@@ -168,18 +168,21 @@ async def _freeze_late(engine: Engine, name: str, agent: AgentClient) -> None:
 
 
 def settled(engine: Engine, live: Live) -> None:
-    """Write down that a branch has begun to run, or is paused before it did."""
-    if live.paused:
-        engine.catalog.change_branch(live.branch, started=time.time())
-        set_paused(engine, live)
-    else:
-        engine.set_branch(live.branch, state=BranchState.RUNNING, reason="", started=time.time())
+    """Write down that a branch has begun to run, or is paused before it did. MachineFailed if it has ended since."""
+    if live.ended:
+        raise MachineFailed("its machine ended as soon as it ran")
+    with engine.reserve.lent():
+        if live.paused:
+            engine.catalog.change_branch(live.branch, started=time.time())
+            set_paused(engine, live)
+        else:
+            engine.set_branch(live.branch, state=BranchState.RUNNING, reason="", started=time.time())
 
 
 def set_paused(engine: Engine, live: Live) -> BranchRow:
     """Write down that a branch is paused, and whether its processes are frozen: a later daemon cannot ask them."""
     reason = "" if live.quiesced else "its processes could not be frozen"
-    with engine.catalog.transaction():
+    with engine.reserve.lent(), engine.catalog.transaction():
         engine.catalog.set_setting(f"{UNFROZEN}{live.branch}", None if live.quiesced else "yes")
         return engine.set_branch(live.branch, state=BranchState.PAUSED, reason=reason)
 
@@ -193,11 +196,13 @@ async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -
         row.id, state=BranchState.STARTING, reason="", machine=new_id(), base=source.base
     )
     try:
-        live = await load(engine, starting, source)
+        with engine.needing(*source.needs):
+            live = await load(engine, starting, source)
         await run(engine, live)
         await make_distinct(engine, live, starting, quiesced=source.quiesced, paused=paused)
-    except VertuiError:
-        engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
+    except BaseException:
+        with engine.reserve.lent():
+            engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
         raise
     return engine.catalog.branch(row.id)
 

@@ -13,6 +13,7 @@ from core.async_sockets import open_line
 from core.errors import GuestFailed, UsageError
 from core.guest.agent import wire
 from core.guest.answers import malformed
+from core.store.files import want_of_means
 
 READ_BYTES = 64 * 1024
 PROTOCOLS = (wire.PROTOCOL, 1)
@@ -233,9 +234,10 @@ class Connection:
             raise GuestFailed(str(self._failure))
 
     async def close(self) -> None:
-        """End the line; what still waits on it fails."""
+        """End the line; what still waits on it fails, and what the guest has not read by now it never gets."""
         self._fail(GuestFailed("the line to the guest was closed"))
         await self._stop_receiving()
+        self._writer.transport.abort()
         with suppress(OSError):
             await self._writer.wait_closed()
 
@@ -253,7 +255,8 @@ async def _open_socket(path: Path) -> Line:
         except (FileNotFoundError, ConnectionRefusedError):
             await asyncio.sleep(0.02)
         except OSError as error:
-            raise GuestFailed(f"cannot reach the guest: {error.strerror}") from error
+            failure = GuestFailed(f"cannot reach the guest: {error.strerror}")
+            raise want_of_means(error, "the line to the guest") or failure from error
 
 
 def request_frame(channel: int, op: str, fields: dict[str, Any]) -> bytes:

@@ -1,5 +1,6 @@
 """The network of one branch, once it exists."""
 
+import contextlib
 import errno
 import os
 import threading
@@ -65,12 +66,18 @@ class HubBranch:
             return self._second_fd
 
     def switch(self) -> None:
-        """Let frames pass the second tap instead of the first, which is the second from then on."""
+        """Let frames pass the second tap instead of the first, which is the second from then on. On failure they pass
+        the first as before.
+        """
         with self._lock, mapped(f"switching the taps of {self.info.address}"):
             self._check()
             old, new = self.tap_name, self._second()
-            messages = [rtnetlink.link_state(TAPS[old], False), *_up(new)]
-            namespace.inside(self.namespace_fd, lambda: rtnetlink.send(*messages))
+            try:
+                namespace.inside(self.namespace_fd, lambda: rtnetlink.send(*_instead(old, new)))
+            except OSError:
+                with contextlib.suppress(OSError):  # of the tap that is not there
+                    namespace.inside(self.namespace_fd, lambda: rtnetlink.send(*_instead(new, old)))
+                raise
             self.tap_name, self.info = new, replace(self.info, tap=new)
             self.tap_fd, self._second_fd = self._second_fd, self.tap_fd
 
@@ -125,6 +132,10 @@ def _up(tap_name: str) -> list[rtnetlink.Message]:
         rtnetlink.link_state(ifindex, True),
         rtnetlink.neighbour(ifindex, GUEST_ADDRESS, GUEST_MAC),
     ]
+
+
+def _instead(left: str, taken: str) -> list[rtnetlink.Message]:
+    return [rtnetlink.link_state(TAPS[left], False), *_up(taken)]
 
 
 def _make_tap(name: str) -> int:

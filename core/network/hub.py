@@ -74,7 +74,7 @@ class HubNetwork:
             return namespace.in_thread(lambda: self._create(index, address))
 
     def adopt(self, index: int, namespace_fd: int, tap_name: str = TAP) -> HubBranch:
-        """Take over a network made by an earlier daemon; owns the descriptor unless it raises Conflict."""
+        """Take over a network made by an earlier daemon; owns the descriptor unless it raises."""
         address = address_of(index)
         with mapped(f"adopting the network {address}"):
             known = tap_name in TAPS and index in self.list()

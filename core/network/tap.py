@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 from core.errors import Conflict, Unsupported
+from core.store.files import want_of_means
 
 DEVICE = "/dev/net/tun"
 MISSING = f"{DEVICE} is missing or not openable: modprobe tun, or run as root / chmod 0666 {DEVICE}"
@@ -44,7 +45,8 @@ def tap_of(pid: int, descriptor: int) -> str:
     try:
         told = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text()
     except OSError as error:
-        raise Conflict(f"process {pid} has no tap: {error.strerror}") from error
+        failure = Conflict(f"process {pid} has no tap: {error.strerror}")
+        raise want_of_means(error, f"process {pid}") or failure from error
     found = re.search(r"^iff:\s*(\S+)$", told, re.MULTILINE)
     if found is None:
         raise Conflict(f"descriptor {descriptor} of process {pid} is no tap")

@@ -47,7 +47,10 @@ def decode(
     at = 4 + int.from_bytes(plain[:4], "little")
     if at > LARGEST_FACTS:
         raise ValueError("its facts are too long")
-    facts = json.loads(plain[4:at])
+    try:
+        facts = json.loads(plain[4:at])
+    except RecursionError as error:
+        raise ValueError("its facts are too deep") from error
     described = facts.pop("arrays")
     found = {name: (kind, len(shape)) for name, kind, shape in described}
     if found != kinds or len(described) != len(kinds):

@@ -105,11 +105,21 @@ class PageReader:
         """Damaged when a table of a commit, or one that it leans on, is not what was written. None is made whole."""
         image = self.manifest(commit).image
         for medium in (MEMORY, DISK):
-            below = commit
-            while below not in (tables.NOTHING, tables.ON_IMAGE):
-                below = self.record(below).table(medium).lean
-            if below == tables.ON_IMAGE and (image, ROOT) not in self.shelf.sources():
+            if self._foot(commit, medium) == tables.ON_IMAGE and (image, ROOT) not in self.shelf.sources():
                 raise Damaged(f"{ROOT} of image {image} is not in the store")
+
+    def _foot(self, commit: str, medium: str) -> str:
+        """What the last table below one leans on; found again as in `_table` when one below was deleted meanwhile."""
+        lean, stored = None, self.record(commit).table(medium)
+        while lean != stored.lean:
+            lean = stored.lean
+            if lean in (tables.NOTHING, tables.ON_IMAGE):
+                return lean
+            try:
+                return self._foot(lean, medium)
+            except NotFound as error:
+                failure, stored = error, self.record(commit).table(medium)
+        raise failure
 
     def below(self, image: str, lean: str, medium: str) -> Ids:
         """The table that one leans on."""

@@ -7,14 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from core.daemon import streams
 from core.daemon.client import Client
-from core.daemon.start import ensure_daemon
-from core.engine.context import FAULT
 from core.errors import Conflict, MachineFailed, VertuiError
 from core.home import Home
 from core.model import Branch, ExecRequest
@@ -67,7 +66,11 @@ for word in iter(sys.stdin.readline, ""):
 SET = 'python3 -c "import time; print(time.time() - time.monotonic())"'
 """How far the guest's clock is ahead of the time it ran: only setting it changes that."""
 STEPS = ("hand-over.started", "hand-over.stopped", "hand-over.loaded", "hand-over.written")
-SAMPLE = {("hand-over.stopped", "kill"), ("hand-over.written", "kill"), ("hand-over.written", "fail")}
+CASES = (
+    list(product(STEPS, ("kill", "fail")))
+    if full()
+    else [("hand-over.stopped", "kill"), ("hand-over.written", "kill"), ("hand-over.written", "fail")]
+)
 DEADLINE_S = 30.0
 
 
@@ -272,20 +275,11 @@ def kill_the_next(home: Home, known: set[int]) -> None:
     os.kill(new.pop(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("how", ["kill", "fail"])
-@pytest.mark.parametrize("step", STEPS)
-def test_stopped_at_a_step(idle_home: Home, monkeypatch: pytest.MonkeyPatch, step: str, how: str) -> None:
+@pytest.mark.parametrize(("step", "how"), CASES)
+def test_stopped_at_a_step(main: Guest, client: Client, fault: Path, step: str, how: str) -> None:
     """One machine is left whatever happens, and the branch goes on; where it failed, so do streams."""
-    if not full() and (step, how) not in SAMPLE:
-        pytest.skip("a sample: scripts/test --all takes every step")
-    fault = idle_home.root / "fault"
-    monkeypatch.setenv(FAULT, str(fault))
-    ensure_daemon(idle_home)
-    client = Client(idle_home)
     client.change_setting("handover.bytes", "0")
     keep_nothing_waiting(client)
-    client.up(None, "main")
-    main = Guest(client, "main")
     fill(main)
     client.commit("main", "much")
     command = main.start(f"exec python3 -c '{COUNT}'")
@@ -300,7 +294,7 @@ def test_stopped_at_a_step(idle_home: Home, monkeypatch: pytest.MonkeyPatch, ste
         fault.unlink()
         talks_on(main)
         assert ask(outside, "after") == "after"
-        assert machines(idle_home) == {branch(client).pid}
+        assert machines(client.home) == {branch(client).pid}
         counts_on(main)
         main.text("touch /run/enough")
         assert_counted(main.attach(command))

@@ -11,9 +11,7 @@ import pytest
 
 from core.daemon.client import Client
 from core.daemon.start import ensure_daemon
-from core.engine.context import FAULT
 from core.errors import VertuiError
-from core.home import Home
 from core.model import Commit
 from tests.conftest import keep_nothing_waiting
 from tests.guests import Guest, one_layer_each
@@ -22,22 +20,19 @@ SEALED_S = 30.0  # a refused seal is tried again after five
 
 
 @pytest.fixture
-def unsealed(idle_home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def unsealed(client: Client, fault: Path) -> Iterator[Path]:
     """A branch `main`, and a file that keeps every commit from being sealed while it says so."""
-    fault = idle_home.root / "fault"
-    monkeypatch.setenv(FAULT, str(fault))
-    ensure_daemon(idle_home)
-    keep_nothing_waiting(Client(idle_home))
-    Client(idle_home).up(None, "main")
+    keep_nothing_waiting(client)
+    client.up(None, "main")
     fault.write_text("seal.begun=fail")
     yield fault
     fault.unlink(missing_ok=True)
 
 
 @pytest.fixture
-def guest(unsealed: Path, idle_home: Home) -> Guest:
+def guest(unsealed: Path, client: Client) -> Guest:
     assert unsealed.exists()
-    return Guest(Client(idle_home), "main")
+    return Guest(client, "main")
 
 
 def commits(client: Client) -> dict[str, Commit]:

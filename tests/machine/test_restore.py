@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ import pytest
 from core.daemon.client import Client
 from core.daemon.held import Held
 from core.daemon.start import end_all, ensure_daemon
-from core.errors import NotFound
+from core.errors import GuestFailed, NotFound
 from core.home import Home
 from core.store.views.keeper import KEY as VIEWS
 from tests.conftest import full
-from tests.guests import Guest, one_layer_each
+from tests.guests import Guest, eventually, one_layer_each
 from tests.stored import memory_bytes, read_bytes, settled
 
 MEGABYTES = 100 if full() else 20
@@ -65,6 +66,29 @@ def test_restore_takes_a_branch_back_in_place(main: Guest, client: Client) -> No
     with pytest.raises(NotFound):
         client.restore("main", "nothing-like-it")
     assert main.text("cat /root/state") == "early"
+
+
+def test_a_guest_whose_agent_is_gone_is_not_thrown_away(main: Guest, client: Client) -> None:
+    """What it is now cannot be kept, so that nothing but `prune --now` ends it; each refusal says so."""
+    client.commit("main", "early")
+    main.start("exec kill -STOP $(pgrep -f lib/vertui/agent)")
+
+    def refusal(verb: Callable[[], object]) -> str:
+        try:
+            verb()
+        except GuestFailed as error:
+            return str(error)
+        return ""
+
+    assert eventually(lambda: bool(refusal(lambda: client.commit("main"))))
+    before = client.tree()
+    way_out = "`vertui prune --now main` ends this one uncommitted"
+    for verb in (lambda: client.restore("main"), lambda: client.execute(client.plan_prune(["main"]))):
+        assert way_out in refusal(verb)
+    [left], [was] = client.tree().branches, before.branches
+    assert (left.pid, left.state, left.head) == (was.pid, "running", was.head)
+    client.execute(client.plan_prune(["main"], now=True))
+    assert not client.tree().branches
 
 
 def test_a_cold_child_is_the_committed_machine(main: Guest, client: Client, home: Home) -> None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from core.daemon.client import Client
 from core.daemon.codec import encode
 from core.daemon.start import ensure_daemon
-from core.engine.context import FAULT
 from core.errors import VertuiError
 from core.home import Home
 from tests.conftest import full
@@ -109,15 +109,9 @@ def test_verbs_taken_back(main: Guest, client: Client, state: str) -> None:
 
 @pytest.mark.parametrize("step", ["restore.distinct", "restore.committed"])
 def test_a_restore_that_fails_leaves_the_machine_running(
-    idle_home: Home, monkeypatch: pytest.MonkeyPatch, step: str
+    main: Guest, client: Client, fault: Path, step: str
 ) -> None:
     """Whatever of it fails: the same process, which goes on where it was."""
-    fault = idle_home.root / "fault"
-    monkeypatch.setenv(FAULT, str(fault))
-    ensure_daemon(idle_home)
-    client = Client(idle_home)
-    client.up(None, "main")
-    main = Guest(client, "main")
     early_commit = client.commit("main", "early").commit
     main.count()
     before = shown(client, "main")
@@ -131,6 +125,24 @@ def test_a_restore_that_fails_leaves_the_machine_running(
     client.restore("main", early_commit.id)
     assert main.run("test -e /dev/shm/n").code == 1
     main.text("ip route get 10.0.2.2")
+
+
+def test_an_undo_of_prune_that_fails_can_be_made_again(main: Guest, client: Client, fault: Path) -> None:
+    """Nothing of what prune saved goes because its machine did not start."""
+    client.fork("main", 2)
+    b1 = main.other("b1")
+    b1.text("echo late > /root/state; echo late > /dev/shm/state")
+    client.pause("b2")
+    before = tree(client)
+    prune(client, "b1", "b2")
+    fault.write_text("wake.distinct=fail")
+    with pytest.raises(VertuiError, match="wake"):
+        client.undo()
+    fault.unlink()
+    assert {shown(client, name).state for name in ("b1", "b2")} == {"lost"}
+    client.undo()
+    assert tree(client) == before
+    assert b1.text("cat /root/state /dev/shm/state") == "late\nlate"
 
 
 def test_what_was_paused_unfrozen_stays_known(main: Guest, client: Client, home: Home) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from core import linux
 from core.errors import Conflict, NoRoom, Unsupported, UsageError, VertuiError
 from core.network import HUB_ADDRESS, HubNetwork, namespace, nft
-from core.network.addresses import GATEWAY_MAC, MAX_INDEX, address_of, index_of, veth_of
+from core.network.addresses import GATEWAY_MAC, MAX_INDEX, TAP, address_of, index_of, veth_of
 from core.network.branch import HubBranch
 from core.network.probe import check
 from tests.network.guest import Guest, can_connect, iproute
@@ -178,6 +178,18 @@ def test_a_new_daemon_adopts_what_the_old_one_made() -> None:
     network.close()
     assert hub.list() == ()
     assert kept not in descriptors()
+
+
+@isolated
+def test_a_switch_that_fails_leaves_the_link_as_it_was() -> None:
+    network = prepared().create(1)
+    with Guest(network) as guest:
+        guest.listen(80)
+        network.set_link(True)
+        with pytest.raises(VertuiError, match="switching"):
+            network.switch()  # to a second tap that there is not
+        assert network.info.tap == TAP
+        assert can_connect("10.77.0.1", 80)
 
 
 @isolated

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.daemon.client import Client
-from core.daemon.start import end_all, ensure_daemon
-from core.engine.context import FAULT
+from core.daemon.start import end_all
 from core.errors import VertuiError
 from core.home import Home
 from tests.conftest import full
@@ -43,13 +42,7 @@ def act(client: Client, verb: str) -> None:
 
 @pytest.mark.parametrize("how", ["kill", "fail"])
 @pytest.mark.parametrize("step", list(STEPS) if full() else SAMPLE)
-def test_step(idle_home: Home, monkeypatch: pytest.MonkeyPatch, step: str, how: str) -> None:
-    fault = idle_home.root / "fault"
-    monkeypatch.setenv(FAULT, str(fault))
-    ensure_daemon(idle_home)
-    client = Client(idle_home)
-    client.up(None, "main")
-    main = Guest(client, "main")
+def test_step(main: Guest, client: Client, fault: Path, step: str, how: str) -> None:
     client.fork("main", 1)
     kept = client.commit("main", "acknowledged").commit
     running = {branch.pid for branch in client.tree().branches}
@@ -71,7 +64,7 @@ def test_step(idle_home: Home, monkeypatch: pytest.MonkeyPatch, step: str, how: 
         act(client, STEPS[step])
     check(client, kept.id, set())
     client.suspend_all(now=True)
-    end_all(idle_home)
+    end_all(client.home)
 
 
 def check(client: Client, kept: str, running: set[int | None]) -> None:

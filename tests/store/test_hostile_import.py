@@ -25,6 +25,8 @@ from tests.store.states import Bench, content
 
 MOST_BYTES = 512 << 20
 HUGE = 2 << 30
+DEEP = b"[" * 100_000  # JSON that an interpreter cannot follow
+IDS, PLACES = np.arange(1, 5, dtype="<u8"), np.arange(4, dtype="<u4")
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -138,96 +140,148 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     ORIGINAL.clear()
 
 
-def hostile(good: Parts) -> dict[str, Parts]:
-    """The files, by what is wrong with them."""
-    u64, u32 = np.arange(1, 5, dtype="<u8"), np.arange(4, dtype="<u4")
+@dataclass(frozen=True)
+class Variants:
+    """The good file with one thing changed."""
 
-    def told(**changes: Any) -> Parts:
-        return replace(good, facts=good.facts | changes)
+    good: Parts
 
-    def spec(**changes: Any) -> Parts:
-        return told(spec=good.facts["spec"] | changes)
+    def told(self, **changes: Any) -> Parts:
+        """Facts of the record's head."""
+        return replace(self.good, facts=self.good.facts | changes)
 
-    def label(**changes: Any) -> Parts:
-        return told(label=good.facts["label"] | changes)
+    def spec(self, **changes: Any) -> Parts:
+        """Facts of the machine's."""
+        return self.told(spec=self.good.facts["spec"] | changes)
 
-    def section(name: str, data: bytes) -> Parts:
-        return replace(good, sections=good.sections | {name: data})
+    def label(self, **changes: Any) -> Parts:
+        """Facts of the commit's label."""
+        return self.told(label=self.good.facts["label"] | changes)
 
-    def outline(**changes: Any) -> Parts:
+    def head(self, head: bytes) -> Parts:
+        """The record's head itself."""
+        return replace(self.good, raw_head=head)
+
+    def section(self, name: str, data: bytes) -> Parts:
+        """A section of the record."""
+        return replace(self.good, sections=self.good.sections | {name: data})
+
+    def memory(self, facts: dict[str, Any] | None = None, **arrays: Any) -> Parts:
+        """The memory's table."""
+        return self.section(MEMORY, table(facts or {}, **(arrays or {"places": PLACES, "ids": IDS})))
+
+    def outline(self, **changes: Any) -> Parts:
+        """Facts or columns of the pack's outline."""
         facts, arrays = ORIGINAL[0]
         arrays = arrays | {name: value for name, value in changes.items() if name in arrays}
         facts = facts | {name: value for name, value in changes.items() if name not in arrays}
-        return replace(good, outline=columns.encode(facts, arrays))
+        return replace(self.good, outline=columns.encode(facts, arrays))
 
-    found = {
-        "format 99": told(format=99),
-        "format true": told(format=True),
-        "unknown key": told(more=1),
-        "unknown key of spec": spec(more=1),
-        "unknown key of label": label(more=1),
-        "message of 30 MB": label(message="x" * (30 << 20)),
-        "message a little long": label(message="x" * 10_001),
-        "many parents": told(parents=["ab" * 20] * 100_000),
-        "long image": told(image="x" * 101),
-        "branch of capitals": label(branch="MAIN"),
-        "time to come": label(created=1e300),
-        "base of words": told(base="../x"),
-        "memory of a page too many": spec(memory_bytes=good.facts["spec"]["memory_bytes"] + 4096),
-        "memory of 1 PiB": spec(memory_bytes=1 << 50),
-        "disk of 16 TiB": spec(disk_bytes=1 << 44),
-        "a million processors": spec(vcpus=10**6),
-        "pages below none": told(page_count=-1),
-        "deep manifest": replace(good, raw_head=b"[" * 100_000),
-        "long number": replace(good, raw_head=b'{"format": ' + b"9" * 100_000 + b"}"),
-        "head of 100 MB": replace(good, raw_head=b" " * (100 << 20)),
-        "another section": section("more", b"x"),
-        "a hash that is none": replace(good, named={MEMORY: "0"}),
-        "bomb of devices": section("devices", bomb(HUGE)),
-        "bomb of devices that fits": section("devices", bomb(1 << 26)),
-        "devices of no known size": section("devices", b"\x28\xb5\x2f\xfd\x00\x58\x01\x00\x00"),
-        "bomb of memory": section(MEMORY, sealed(bomb(HUGE))),
-        "bomb of disk": section(DISK, sealed(bomb(HUGE))),
-        "bomb of a table that fits": section(MEMORY, sealed(bomb(48 << 20))),
+
+def hostile(good: Parts) -> dict[str, Parts]:
+    """The files, by what is wrong with them."""
+    change, found = Variants(good), dict[str, Parts]()
+    for group in (heads, bombs, memory_tables, kinds_and_shapes, pack_ends):
+        for name, parts in group(change).items():
+            assert name not in found
+            found[name] = parts
+    return found
+
+
+def heads(change: Variants) -> dict[str, Parts]:
+    """Manifests that say what none does."""
+    memory_bytes = change.good.facts["spec"]["memory_bytes"]
+    return {
+        "format 99": change.told(format=99),
+        "format true": change.told(format=True),
+        "unknown key": change.told(more=1),
+        "unknown key of spec": change.spec(more=1),
+        "unknown key of label": change.label(more=1),
+        "message of 30 MB": change.label(message="x" * (30 << 20)),
+        "message a little long": change.label(message="x" * 10_001),
+        "many parents": change.told(parents=["ab" * 20] * 100_000),
+        "long image": change.told(image="x" * 101),
+        "branch of capitals": change.label(branch="MAIN"),
+        "time to come": change.label(created=1e300),
+        "base of words": change.told(base="../x"),
+        "memory of a page too many": change.spec(memory_bytes=memory_bytes + 4096),
+        "memory of 1 PiB": change.spec(memory_bytes=1 << 50),
+        "disk of 16 TiB": change.spec(disk_bytes=1 << 44),
+        "a million processors": change.spec(vcpus=10**6),
+        "pages below none": change.told(page_count=-1),
+        "deep manifest": change.head(DEEP),
+        "long number": change.head(b'{"format": ' + b"9" * 100_000 + b"}"),
+        "head of 100 MB": change.head(b" " * (100 << 20)),
+        "another section": change.section("more", b"x"),
+        "a hash that is none": replace(change.good, named={MEMORY: "0"}),
+    }
+
+
+def bombs(change: Variants) -> dict[str, Parts]:
+    """Little that becomes much when it is expanded, or by what it promises."""
+    good = change.good
+    frames = bomb(HUGE)[: len(good.frames)].ljust(len(good.frames), b"\0")
+    return {
+        "bomb of devices": change.section("devices", bomb(HUGE)),
+        "bomb of devices that fits": change.section("devices", bomb(1 << 26)),
+        "devices of no known size": change.section("devices", b"\x28\xb5\x2f\xfd\x00\x58\x01\x00\x00"),
+        "bomb of memory": change.section(MEMORY, sealed(bomb(HUGE))),
+        "bomb of disk": change.section(DISK, sealed(bomb(HUGE))),
+        "bomb of a table that fits": change.section(MEMORY, sealed(bomb(48 << 20))),
         "bomb of outline": replace(good, outline=sealed(bomb(HUGE))),
         "bomb of outline that fits": replace(good, outline=sealed(bomb(40 << 20))),
         "bomb of hashes": replace(good, hashes=sealed(bomb(HUGE))),
-        "bomb of frames": replace(good, frames=bomb(HUGE)[: len(good.frames)].ljust(len(good.frames), b"\0")),
-        "a table with more": section(MEMORY, table({"more": 1}, places=u32, ids=u64)),
-        "a table without": section(MEMORY, table({}, places=u32)),
-        "a table that leans": section(MEMORY, table({"lean": "image"}, places=u32, ids=u64)),
-        "a deep table": section(MEMORY, table({"depth": 3}, places=u32, ids=u64)),
-        "a table of 2^60 pages": section(MEMORY, table({"pages": 1 << 60}, places=u32, ids=u64)),
-        "a table of half pages": section(MEMORY, table({"pages": 256.0}, places=u32, ids=u64)),
-        "a table twice at a place": section(MEMORY, table({}, places=u32 * 0, ids=u64)),
-        "a table backwards": section(MEMORY, table({}, places=u32[::-1].copy(), ids=u64)),
-        "a table beyond": section(MEMORY, table({}, places=u32 + np.uint32(1000), ids=u64)),
-        "a table of no page": section(MEMORY, table({}, places=u32, ids=u64 * np.uint64(0))),
-        "a table of pages not here": section(MEMORY, table({}, places=u32, ids=u64 + np.uint64(1 << 40))),
-        "footer of many frames": replace(good, footer=struct.pack("<IBI", 0xFFFFFFFF, 0, seekable.SEEKABLE)),
-        "footer of none": replace(
-            good, footer=seekable.seek_table(np.array([], np.int64), np.array([], np.int64))
-        ),
-        "format of outline": outline(format=99),
-        "outline with more": outline(more=1),
-        "frames of true": outline(frame_pages=True),
-        "frames of 16 MiB": outline(frame_pages=4096),
-        "frames of half pages": outline(frame_pages=16.0),
-        "an image's file": outline(source=["base", "root.raw"]),
-        "ids of another kind": outline(ids=ORIGINAL[0][1]["ids"].astype("<u4")),
-        "frames of 4 GiB": outline(frame_bytes=ORIGINAL[0][1]["frame_bytes"] + np.uint32(1 << 31)),
-        "hashes of words": replace(
-            good, hashes=columns.encode({}, {"hashes": np.zeros((40, HASH_BYTES), "<u2")})
-        ),
+        "bomb of frames": replace(good, frames=frames),
     }
-    for kind in ("<f8", ">u8", "<i8", "|u1", "<M8[s]", "<c16", "|S8", "|V8", "|O"):
-        found[f"ids of kind {kind}"] = section(
-            MEMORY, described([["places", "<u4", [4]], ["ids", kind, [4]]])
-        )
-    for shape in ([-1], [1 << 60], [4, 4], [], [1.5], ["4"], [True], [1 << 31, 0]):
-        data = described([["places", "<u4", shape], ["ids", "<u8", shape]])
-        found[f"columns of shape {shape}"] = section(MEMORY, data)
-    return found
+
+
+def memory_tables(change: Variants) -> dict[str, Parts]:
+    """Page tables that are none, or lean on what is not in the file."""
+    return {
+        "a table with more": change.memory({"more": 1}),
+        "a table without": change.memory(places=PLACES),
+        "a table that leans": change.memory({"lean": "image"}),
+        "a table three deep": change.memory({"depth": 3}),
+        "a table of 2^60 pages": change.memory({"pages": 1 << 60}),
+        "a table of half pages": change.memory({"pages": 256.0}),
+        "a table twice at a place": change.memory(places=PLACES * 0, ids=IDS),
+        "a table backwards": change.memory(places=PLACES[::-1].copy(), ids=IDS),
+        "a table beyond": change.memory(places=PLACES + np.uint32(1000), ids=IDS),
+        "a table of no page": change.memory(places=PLACES, ids=IDS * np.uint64(0)),
+        "a table of pages not here": change.memory(places=PLACES, ids=IDS + np.uint64(1 << 40)),
+        "deep table": change.section(MEMORY, packed(DEEP)),
+    }
+
+
+def kinds_and_shapes(change: Variants) -> dict[str, Parts]:
+    """Columns of other kinds and lengths than there are."""
+    kinds = ("<f8", ">u8", "<i8", "|u1", "<M8[s]", "<c16", "|S8", "|V8", "|O")
+    shapes: list[list[Any]] = [[-1], [1 << 60], [4, 4], [], [1.5], ["4"], [True], [1 << 31, 0]]
+    columns_of = {f"ids of kind {kind}": [["places", "<u4", [4]], ["ids", kind, [4]]] for kind in kinds}
+    columns_of |= {
+        f"columns of shape {shape}": [["places", "<u4", shape], ["ids", "<u8", shape]] for shape in shapes
+    }
+    return {name: change.section(MEMORY, described(arrays)) for name, arrays in columns_of.items()}
+
+
+def pack_ends(change: Variants) -> dict[str, Parts]:
+    """What stands behind the frames: hashes, outline, seek table."""
+    good, arrays, nothing = change.good, ORIGINAL[0][1], np.array([], np.int64)
+    words = columns.encode({}, {"hashes": np.zeros((40, HASH_BYTES), "<u2")})
+    return {
+        "footer of many frames": replace(good, footer=struct.pack("<IBI", 0xFFFFFFFF, 0, seekable.SEEKABLE)),
+        "footer of none": replace(good, footer=seekable.seek_table(nothing, nothing)),
+        "format of outline": change.outline(format=99),
+        "outline with more": change.outline(more=1),
+        "deep outline": replace(good, outline=packed(DEEP)),
+        "frames of true": change.outline(frame_pages=True),
+        "frames of 16 MiB": change.outline(frame_pages=4096),
+        "frames of half pages": change.outline(frame_pages=16.0),
+        "an image's file": change.outline(source=["base", "root.raw"]),
+        "ids of another kind": change.outline(ids=arrays["ids"].astype("<u4")),
+        "frames of 4 GiB": change.outline(frame_bytes=arrays["frame_bytes"] + np.uint32(1 << 31)),
+        "hashes of words": replace(good, hashes=words),
+    }
 
 
 def odd_values(good: Parts) -> Iterator[tuple[str, Parts]]:
@@ -245,8 +299,12 @@ def odd_values(good: Parts) -> Iterator[tuple[str, Parts]]:
 
 def described(arrays: list[Any]) -> bytes:
     """A table whose columns are told to be these, with some zeros behind."""
-    told = json.dumps({"lean": "", "depth": 0, "pages": 256, "arrays": arrays}).encode()
-    return sealed(zstandard.ZstdCompressor().compress(len(told).to_bytes(4, "little") + told + bytes(48)))
+    return packed(json.dumps({"lean": "", "depth": 0, "pages": 256, "arrays": arrays}).encode())
+
+
+def packed(facts: bytes) -> bytes:
+    """Columns whose facts are these bytes, with some zeros behind."""
+    return sealed(zstandard.ZstdCompressor().compress(len(facts).to_bytes(4, "little") + facts + bytes(48)))
 
 
 def imported(tmp_path: Path, files: dict[str, Parts]) -> dict[str, tuple[int, str]]:

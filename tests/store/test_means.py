@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import Damaged, NoRoom, VertuiError
+from core.home import find_home
 from core.store.files import read_error
 from core.store.views.server import patiently
 from tests.store.states import Bench, content
@@ -35,16 +37,39 @@ except VertuiError as error:
 
 
 MACHINE = """
-import os, resource
+import asyncio, os, resource, socket, sys, threading
+from core.daemon.held import Held
 from core.errors import VertuiError
+from core.guest.client import AgentClient
+from core.home import find_home
 from core.machine.memory import find_memory
+from core.network.tap import tap_of
 from core.store.files import memory_file
+home = find_home(sys.argv[1])
+home.make()
+holder = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+holder.bind(str(home.holder_socket))
+holder.listen()
+held = Held(home)
+daemon, _ = holder.accept()
+def answer():
+    daemon.recv(65536)
+    socket.send_fds(daemon, [b"{}"], [0])
+threading.Thread(target=answer, daemon=True).start()
+loop = asyncio.new_event_loop()
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
-for ask in (lambda: find_memory(os.getpid(), 1, 4096), lambda: memory_file("none")):
+asks = {
+    "memory": lambda: find_memory(os.getpid(), 1, 4096),
+    "memory file": lambda: memory_file("none"),
+    "tap": lambda: tap_of(os.getpid(), 0),
+    "agent": lambda: loop.run_until_complete(AgentClient.connect(home.machines / "none", 5.0)),
+    "namespace": lambda: held.get("net:1"),
+}
+for what, ask in asks.items():
     try:
         ask()
     except VertuiError as error:
-        print(type(error).__name__)
+        print(what, type(error).__name__, sep=": ")
 """
 
 
@@ -90,11 +115,16 @@ def test_what_the_system_says(number: int) -> None:
     assert type(error) is kinds.get(number, NoRoom)
 
 
-def test_a_machine_that_cannot_be_looked_at_has_not_ended() -> None:
+def test_a_machine_that_cannot_be_looked_at_has_not_ended(tmp_path: Path) -> None:
     """Who adopts it would end it for that."""
-    argv = [sys.executable, "-c", MACHINE]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
-    assert done.stdout.split() == ["NoRoom", "NoRoom"]
+    home = tmp_path / "home"
+    argv = [sys.executable, "-c", MACHINE, str(home)]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    finally:
+        shutil.rmtree(find_home(str(home)).runtime, ignore_errors=True)
+    asked = ("memory", "memory file", "tap", "agent", "namespace")
+    assert done.stdout.splitlines() == [f"{what}: NoRoom" for what in asked]
 
 
 def test_a_reader_waits_for_means() -> None:

@@ -20,6 +20,7 @@ from core.store.pack import Pack
 from core.store.packs import PackStore
 from core.store.protocol import DISK, MEMORY
 from core.store.reader import PageReader
+from core.store.record import Record
 from core.store.shelf import MOST_OPEN
 from core.store.usage import Group
 from tests.conftest import full
@@ -151,6 +152,7 @@ def test_a_reader_in_another_process_follows(bench: Bench) -> None:
 import sys
 from pathlib import Path
 from core.store.reader import PageReader
+from core.store.record import Record
 reader = PageReader(Path(sys.argv[1]))
 for line in sys.stdin:
     commit = line.strip()
@@ -176,6 +178,25 @@ reader.close()
         assert bench.store.compact() > 0
         assert ask(third) == bench.states[third].bytes_of(MEMORY)
         reader.stdin.close()
+
+
+def test_a_commit_is_verified_while_what_it_leans_on_goes(bench: Bench) -> None:
+    """It leaned on that when its record was read, and leans on something else by the time that one's is."""
+    golden = bench.commit({1: content(1)}, {})
+    middle = bench.commit({2: content(2)}, {})
+    last = bench.commit({3: content(3)}, {}, middle)
+
+    class Late(PageReader):
+        def record(self, commit: str) -> Record:
+            if commit == middle and middle in bench.states:
+                bench.forget(middle)
+            return super().record(commit)
+
+    reader = Late(bench.home)
+    assert reader.record(last).table(MEMORY).lean == middle
+    reader.verify(last)
+    assert middle not in bench.states and bench.reads(last) and bench.reads(golden)
+    reader.close()
 
 
 def test_tables_stay_readable_when_what_they_lean_on_goes(bench: Bench) -> None:

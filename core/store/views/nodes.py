@@ -8,6 +8,8 @@ import os
 import re
 import threading
 
+from core.store.files import memory_file
+
 NAME = re.compile(r"[0-9a-f]{6,63}")
 LINE_BYTES = 64
 EXACT = "exact"  # memory again, of which only single pages can be read: what is read is what was wanted
@@ -15,8 +17,8 @@ MEDIA = ("", "memory", "disk", EXACT)
 
 
 def make() -> int:
-    """A new, empty file; the caller owns the descriptor."""
-    return os.memfd_create("vertui-nodes", os.MFD_CLOEXEC)
+    """A new, empty file; the caller owns the descriptor. NoRoom when none can be had."""
+    return memory_file("vertui-nodes")
 
 
 class Nodes:

@@ -9,15 +9,21 @@ never used twice while a mount lives (Linux fs/fuse/dev.c, fuse_get_unique), so 
 import mmap
 import os
 
+from core.errors import NoRoom
+from core.store.files import memory_file
 from core.store.views import wire
 
 SLOTS = 4
 
 
 def make() -> int:
-    """A new file of empty slots, its pages there; the caller owns the descriptor."""
-    descriptor = os.memfd_create("vertui-questions", os.MFD_CLOEXEC)
-    os.write(descriptor, bytes(SLOTS * wire.REQUEST_BYTES))
+    """A new file of empty slots, its pages there; the caller owns the descriptor. NoRoom when it cannot be had."""
+    descriptor = memory_file("vertui-questions")
+    try:
+        os.posix_fallocate(descriptor, 0, SLOTS * wire.REQUEST_BYTES)
+    except OSError as error:
+        os.close(descriptor)
+        raise NoRoom(f"no memory for the views' requests: {error.strerror}") from error
     return descriptor
 
 
