@@ -114,7 +114,8 @@ class Holder:
         if left_s > 0:
             return left_s
         self.looked = time.monotonic()
-        self.warden.look()
+        with contextlib.suppress(OSError, VertuiError):  # whatever stands in its way: machines run on
+            self.warden.look()
         if self.listener.is_gone():
             with contextlib.suppress(OSError, VertuiError):
                 self.selector.unregister(self.listener.socket)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.daemon.pulse import DUMP, Watched
+from core.errors import VertuiError
 from core.home import Home
 from core.store.files import os_files
 
@@ -107,4 +108,6 @@ class Warden:
         return former.served
 
     def _say(self, line: str) -> None:
-        os_files.append(self._log, f"{line}\n".encode())
+        """Into the daemon's log, if it takes anything: a full disk must not end the holder, and so every machine."""
+        with contextlib.suppress(OSError, VertuiError):
+            os_files.append(self._log, f"{line}\n".encode())

@@ -95,6 +95,16 @@ def test_a_daemon_that_stands_still_is_replaced(home: Home) -> None:
     daemons.ended()
 
 
+def test_a_log_that_takes_nothing_ends_nobody(home: Home) -> None:
+    daemons = Daemons(home, STANDS)
+    daemons.warden.ask()
+    assert eventually(lambda: daemons.heard(SERVING) and state_of(daemons.daemon.pid) == "S")
+    home.log.rename(home.root / "away")
+    for _ in range(int(MOST_SILENT) + 2):
+        daemons.warden.look()
+    assert daemons.ended() == -signal.SIGKILL and daemons.warden.resting, "no other could be started"
+
+
 def test_a_daemon_that_beats_was_stopped_or_starts_is_left_alone(home: Home) -> None:
     daemons = Daemons(home, STANDS.replace(f"{SERVING}\\n", ""))
     daemons.warden.ask()
