@@ -114,7 +114,7 @@ def _start_holder(home: Home) -> None:
                 stderr=output,
                 check=False,
                 timeout=HOLDER_DEADLINE_S,
-                env=settled(home.root),
+                env=settled(home),
             )
     except subprocess.TimeoutExpired as error:
         raise DaemonUnavailable(
