@@ -159,10 +159,11 @@ def _locked(home: Home) -> Iterator[None]:
     """One writer a home: held while the daemon lives."""
     descriptor = os.open(home.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("another daemon holds this home")
         yield
-    except BlockingIOError:
-        sys.exit("another daemon holds this home")
     finally:
         os.close(descriptor)
 
