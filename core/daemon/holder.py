@@ -53,7 +53,7 @@ from core.store.views.nursery import ask
 
 LARGEST_MESSAGE = 128 * 1024
 MOST_DESCRIPTORS = 16
-BACKLOG = 16
+BACKLOG = 128  # clients that start at once, beside a holder that has yet to begin
 MOST_PEERS = 128  # connections: a client that opens more and more must not take every descriptor
 WORK = ("machine:", "hot:")  # what children and descriptors are called that somebody would miss
 

@@ -4,6 +4,7 @@ However long a verb takes, its answer is waited for as long as the daemon lives.
 the daemon is asked over a connection of its own whether it does, which its event loop answers.
 """
 
+import contextlib
 import http.client
 import json
 import select
@@ -16,9 +17,10 @@ from typing import Any
 from core.errors import DaemonUnavailable
 from core.home import Home
 from core.patience import patient
-from core.sockets import connect, peer_of
+from core.sockets import BUSY_S, connect, peer_of
 
 STOPPED = ("T", "t")  # by a signal, or a debugger
+LARGEST_ANSWER = 64 * 1024  # of the holder's to what is asked here
 HOLDER_S = patient(10.0)  # it answers within a millisecond, and within a second while it starts something
 
 
@@ -135,17 +137,32 @@ def connect_holder(home: Home, timeout_s: float | None = HOLDER_S) -> socket.soc
 
 
 def ask_holder(home: Home, do: str) -> dict[str, Any] | None:
-    """The holder's answer; None when there is no holder, DaemonUnavailable when it gives none."""
+    """The holder's answer; None when there is no holder, DaemonUnavailable when it gives none.
+
+    One that has too many clients hangs up, as does one that ends: either way it is asked again.
+    """
+    deadline = time.monotonic() + HOLDER_S
+    while time.monotonic() < deadline:
+        try:
+            with connect_holder(home) as holder, contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                if data := _told(holder, do):
+                    answer: dict[str, Any] = json.loads(data)
+                    return answer
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            return None
+        except OSError as error:
+            raise DaemonUnavailable(f"the holder cannot be reached: {error.strerror}") from error
+        time.sleep(BUSY_S)
+    raise Silent(f"the holder is busy with others since {HOLDER_S:.0f} s: try again")
+
+
+def _told(holder: socket.socket, do: str) -> bytes:
+    """What it answers; nothing when it hangs up."""
     try:
-        with connect_holder(home) as holder:
-            try:
-                holder.sendall(json.dumps({"do": do}).encode())
-                answer: dict[str, Any] = json.loads(holder.recv(65536))
-                return answer
-            except TimeoutError as error:
-                raise Silent(_silent_holder(peer_of(holder).pid)) from error
-    except (OSError, ValueError):
-        return None
+        holder.sendall(json.dumps({"do": do}).encode())
+        return holder.recv(LARGEST_ANSWER)
+    except TimeoutError as error:
+        raise Silent(_silent_holder(peer_of(holder).pid)) from error
 
 
 def state_of(pid: int) -> str:
