@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from core.daemon.environment import private, settled
-from core.daemon.unix import ask_holder, lives
+from core.daemon.unix import ask_holder, connect_holder, lives
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
 from core.home import Home
 from core.patience import patient
+from core.sockets import peer_of
 from core.store.files import disk_error
 
 HOLDER_DEADLINE_S = patient(30.0)  # to start it, or for one that lost its socket to notice
@@ -74,19 +75,22 @@ def holder_runs(home: Home) -> bool:
 
 def end_all(home: Home) -> bool:
     """End the holder and with it every process of this home, and wait for it; False when nothing ran."""
-    holdings = ask_holder(home, "list")
-    if holdings is None:
+    if not holder_runs(home):
         return False
-    process = os.pidfd_open(int(holdings["pid"]))
-    try:
-        ask_holder(home, "end")
-        if not select.select([process], [], [], END_DEADLINE_S)[0]:
-            pid = holdings["pid"]
-            raise DaemonUnavailable(
-                f"the holder (pid {pid}) does not end within {END_DEADLINE_S:.0f} s: `kill -KILL {pid}` ends it"
-            )
-    finally:
-        os.close(process)
+    with contextlib.suppress(
+        FileNotFoundError, ConnectionRefusedError, ProcessLookupError
+    ):  # ended meanwhile
+        with connect_holder(home) as holder:
+            pid = peer_of(holder).pid
+        process = os.pidfd_open(pid)
+        try:
+            ask_holder(home, "end")
+            if not select.select([process], [], [], END_DEADLINE_S)[0]:
+                raise DaemonUnavailable(
+                    f"the holder (pid {pid}) does not end within {END_DEADLINE_S:.0f} s: `kill -KILL {pid}` ends it"
+                )
+        finally:
+            os.close(process)
     return True
 
 
