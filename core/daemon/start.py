@@ -24,6 +24,7 @@ STILL_S = patient(
 )  # without a sign of life from a daemon that starts: it gives some, however long it takes
 END_DEADLINE_S = patient(20.0)
 SAY_EVERY_S = 5.0
+AGAIN_S = 0.1  # between attempts to start a holder
 
 Tell = Callable[[str], None]
 
@@ -98,9 +99,11 @@ def _ensure_holder(home: Home) -> None:
     """Have a holder that was asked for a daemon."""
     deadline = time.monotonic() + HOLDER_DEADLINE_S
     while (answer := ask_holder(home, "daemon")) is None:
-        if time.monotonic() > deadline:
-            raise DaemonUnavailable(_elsewhere(home))
         _start_holder(home)
+        if not holder_runs(home):  # another one holds the lock
+            if time.monotonic() > deadline or _is_elsewhere(home):
+                raise DaemonUnavailable(_unreached(home))
+            time.sleep(AGAIN_S)
     if "error" in answer:
         raise DaemonUnavailable(f"the daemon cannot be started: {answer['error']}")
 
@@ -170,11 +173,25 @@ def _leave(home: Home) -> None:
             os.close(process)
 
 
-def _elsewhere(home: Home) -> str:
-    """Why a holder that holds the lock is not reached."""
-    with contextlib.suppress(OSError, ValueError):
+def _at_work(home: Home) -> tuple[int, str] | None:
+    """The pid of the holder that holds the lock, and where its sockets lie; None while it has yet to say so."""
+    try:
         pid, runtime = home.holder_lock.read_text().split("\n")[:2]
+        return int(pid), runtime
+    except (OSError, ValueError):
+        return None
+
+
+def _is_elsewhere(home: Home) -> bool:
+    known = _at_work(home)
+    return known is not None and known[1] != str(home.runtime)
+
+
+def _unreached(home: Home) -> str:
+    """Why a holder that holds the lock is not reached."""
+    if known := _at_work(home):
+        pid, runtime = known
         if runtime != str(home.runtime):
             return f"this home is at work with its sockets in {runtime}: set XDG_RUNTIME_DIR as it was then"
-        return f"the holder (pid {int(pid)}) does not listen: `kill -CONT {pid}` if somebody stopped it"
+        return f"the holder (pid {pid}) does not listen: `kill -CONT {pid}` if somebody stopped it"
     return f"the holder cannot be reached: see {home.log / 'holder.log'}"
