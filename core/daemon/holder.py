@@ -12,8 +12,8 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
     list                      {"children": {key: pid}, "kept": [key], "exits": {key: status}, "pid"}
     watch                     this connection is told {"exit": key, "status"} from now on
     daemon / rest             start the daemon now / do not start it again when it ends
-    state                     {"daemon": pid or null, "told", "beats", "resting", "log_from"}: what it does, and
-                              where in its log its lines begin; one that dies thrice at once is left to rest
+    state                     {"daemon": pid or null, "told", "beats", "resting", "gave_up", "log_from"}: what it
+                              does, and where in its log its lines begin; one that dies thrice at once is given up
     leave                     end, unless there is a daemon or a machine: what did not come up is not left behind;
                               {"leaving": pid} if so
     end                       end every child, then the holder

@@ -38,14 +38,21 @@ def ensure_daemon(home: Home, tell: Tell | None = None) -> None:
         return
     home.make()
     _ensure_holder(home)
-    _wait(home, tell, lambda state: _failed(home, "daemon.log", state.get("log_from", 0)))
+    _wait(home, tell, lambda state: DaemonUnavailable(_failed(home, "daemon.log", state.get("log_from", 0))))
 
 
 def rejoin(home: Home) -> None:
     """Return once the API answers again. A daemon that died is waited for: the holder starts another. One that was
-    stopped is left alone: DaemonStopped.
+    stopped, or that does not come up, is left alone: DaemonStopped.
     """
-    _wait(home, None, lambda _: DaemonStopped("the daemon is stopped"))
+
+    def ended(state: dict[str, Any]) -> VertuiError:
+        gave_up = state.get("gave_up")
+        return DaemonStopped(
+            _failed(home, "daemon.log", state["log_from"]) if gave_up else "the daemon is stopped"
+        )
+
+    _wait(home, None, ended)
 
 
 def _wait(home: Home, tell: Tell | None, ended: Callable[[dict[str, Any]], VertuiError]) -> None:
@@ -132,7 +139,7 @@ def _start_holder(home: Home) -> None:
     except OSError as error:
         raise disk_error(error, log) from error
     if started.returncode:
-        raise _failed(home, log.name, begins)
+        raise DaemonUnavailable(_failed(home, log.name, begins))
 
 
 def _signs(state: dict[str, Any]) -> object:
@@ -147,7 +154,7 @@ def _doing(state: dict[str, Any]) -> str:
     return f"(pid {state['daemon']}) is {state.get('told') or 'starting'}"
 
 
-def _failed(home: Home, name: str, begins: int) -> VertuiError:
+def _failed(home: Home, name: str, begins: int) -> str:
     """The last line a start wrote into a log is the reason. A holder that holds nothing is not left behind: it would
     start the next daemon with what this one lacked.
     """
@@ -159,7 +166,7 @@ def _failed(home: Home, name: str, begins: int) -> VertuiError:
     reason = next((line.strip() for line in reversed(lines) if line.strip()), "no reason was logged")
     with contextlib.suppress(VertuiError, OSError):
         _leave(home)
-    return DaemonUnavailable(f"the daemon does not start: {reason[:200]} (see {log})")
+    return f"the daemon does not start: {reason[:200]} (see {log})"
 
 
 def _leave(home: Home) -> None:

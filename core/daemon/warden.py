@@ -34,19 +34,20 @@ class Warden:
         self._log_from = 0
         self._quick_deaths = 0
         self._asked_to_dump = False
-        self.resting = False
+        self.resting = False  # because somebody stopped it, or …
+        self.gave_up = False  # … because it does not come up
         self.daemon: Watched | None = None
 
     def ask(self) -> None:
         """Have a daemon run: somebody wants one."""
-        self.resting = False
+        self.resting = self.gave_up = False
         self._quick_deaths = 0
         if self.daemon is None:
             self._start()
 
     def state(self) -> dict[str, Any]:
         """What a client that waits for the daemon wants to know."""
-        told = {"resting": self.resting, "log_from": self._log_from}
+        told = {"resting": self.resting, "gave_up": self.gave_up, "log_from": self._log_from}
         if self.daemon is None:
             return {"daemon": None} | told
         return {"daemon": self.daemon.pid, "told": self.daemon.told, "beats": self.daemon.beats} | told
@@ -61,12 +62,13 @@ class Warden:
         served = self._let_go()
         quick = not served or time.monotonic() - self._started < QUICK_DEATH_S
         self._quick_deaths = self._quick_deaths + 1 if quick else 0
-        self.resting = self.resting or self._quick_deaths >= MOST_QUICK_DEATHS
+        if self._quick_deaths >= MOST_QUICK_DEATHS and not self.resting:
+            self.resting = self.gave_up = True
         if not self.resting:
             try:
                 self._start()
             except OSError as error:
-                self.resting = True
+                self.resting = self.gave_up = True
                 self._say(f"the daemon cannot be started: {error.strerror}")
 
     def look(self) -> None:

@@ -134,7 +134,7 @@ def test_a_daemon_that_never_serves_is_left_to_rest_however_slowly_it_dies(home:
         daemons.warden._started -= 60.0  # on a host so busy that it took a minute
         begins = daemons.warden.state()["log_from"]
         daemons.ended()
-    assert daemons.warden.resting
+    assert daemons.warden.resting and daemons.warden.state()["gave_up"]
     assert daemons.log.read_bytes()[begins:] == b"a reason\n"
 
 
