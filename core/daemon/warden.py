@@ -72,8 +72,10 @@ class Warden:
                 self._say(f"the daemon cannot be started: {error.strerror}")
 
     def look(self) -> None:
-        """Once every LOOK_S: let a daemon that stands still write where it stands, and at the next look end it."""
-        if self.daemon is None or not self.daemon.look():
+        """Once every LOOK_S: let a daemon that stands still write where it stands, and at the next look end it. One
+        that was told to end may take its time.
+        """
+        if self.daemon is None or self.resting or not self.daemon.look():
             self._asked_to_dump = False
             return
         number = signal.SIGKILL if self._asked_to_dump else DUMP

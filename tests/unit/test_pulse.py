@@ -138,6 +138,20 @@ def test_a_daemon_that_never_serves_is_left_to_rest_however_slowly_it_dies(home:
     assert daemons.log.read_bytes()[begins:] == b"a reason\n"
 
 
+def test_a_daemon_that_was_told_to_end_may_take_its_time(home: Home) -> None:
+    daemons = Daemons(home, STANDS)
+    daemons.warden.ask()
+    pid = daemons.daemon.pid
+    assert eventually(lambda: daemons.heard(SERVING) and state_of(pid) == "S")
+    daemons.warden.resting = True
+    for _ in range(3 * int(MOST_SILENT)):
+        daemons.warden.look()
+    assert state_of(pid) == "S"
+    os.kill(pid, signal.SIGKILL)
+    daemons.ended()
+    assert not daemons.warden.state()["gave_up"], "it was stopped"
+
+
 def test_a_pulse_that_nobody_listens_to_costs_nothing() -> None:
     Pulse(None).tell("recovering")
     reader, writer = os.pipe()
