@@ -25,6 +25,11 @@ PR_SET_THP_DISABLE = 41
 MADV_HUGEPAGE = 14
 TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET = 1, 2
 NEVER_S = 1 << 40  # in Unix time
+NO_NAMESPACES = (
+    "no private network namespace can be made: run as root, or sysctl kernel.unprivileged_userns_clone=1 "
+    "kernel.apparmor_restrict_unprivileged_userns=0"
+)
+"""What to say, and what to do, where `unshare` is refused."""
 MADVISE = {"x86_64": (0xC000003E, 28), "aarch64": (0xC00000B7, 233)}  # AUDIT_ARCH_…, the call's number
 
 libc = ctypes.CDLL(None, use_errno=True)

@@ -45,7 +45,7 @@ from core.daemon.services import PAUSE_S, Service, Services
 from core.daemon.spawn import null, spawn
 from core.daemon.warden import KEY as DAEMON
 from core.daemon.warden import Warden
-from core.errors import VertuiError
+from core.errors import Unsupported, VertuiError
 from core.home import Home, find_home
 from core.sockets import Listener, peer_of
 from core.store.views import mount
@@ -254,12 +254,18 @@ class Holder:
 
 
 def enter_namespaces() -> None:
-    """A network and mount namespace of our own; when not root a user namespace that maps us to root, too."""
+    """A network and mount namespace of our own; when not root a user namespace that maps us to root, too.
+
+    Raises Unsupported.
+    """
     uid, gid = os.getuid(), os.getgid()
-    linux.unshare(linux.CLONE_NEWNET | linux.CLONE_NEWNS | (linux.CLONE_NEWUSER if uid else 0))
-    if uid:
-        for name, line in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-            Path(f"/proc/self/{name}").write_text(line)
+    try:
+        linux.unshare(linux.CLONE_NEWNET | linux.CLONE_NEWNS | (linux.CLONE_NEWUSER if uid else 0))
+        if uid:
+            for name, line in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+                Path(f"/proc/self/{name}").write_text(line)
+    except OSError as error:
+        raise Unsupported(linux.NO_NAMESPACES) from error
 
 
 def _locked(home: Home) -> int:
@@ -289,16 +295,25 @@ def main() -> None:
         return
     except (VertuiError, OSError) as error:
         sys.exit(str(error))
+    begun, begin = os.pipe2(os.O_CLOEXEC)
     if os.fork():
-        os._exit(0)  # whoever started us goes on: we listen
+        os.close(begin)
+        os._exit(0 if os.read(begun, 1) else 1)  # whoever started us goes on once we serve, or are no more
+    os.close(begun)
     os.setsid()
     os.chdir(home.root)  # machines name their files from here; and nobody's directory is kept busy
     os.pwrite(lock, f"{os.getpid()}\n{home.runtime}\n".encode(), 0)
     holder.listener.socket.listen(BACKLOG)  # once more: whoever connects is told our pid, not our parent's
-    holder.children[porter.KEY], jobs = porter.start()
-    holder.kept[porter.KEY] = jobs.detach()
-    enter_namespaces()
+    try:
+        holder.children[porter.KEY], jobs = porter.start()
+        holder.kept[porter.KEY] = jobs.detach()
+        enter_namespaces()
+    except (VertuiError, OSError) as error:
+        sys.exit(str(error))
     linux.refuse_huge_pages()
+    with contextlib.suppress(BrokenPipeError):  # whoever started us does not wait any more
+        os.write(begin, b"1")
+    os.close(begin)
     holder.run()
 
 

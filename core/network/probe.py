@@ -19,10 +19,6 @@ from core.network.hub import HubNetwork
 Check = tuple[str, bool, str]
 """Name, whether it works, and the one line that says how to fix it (empty when it works)."""
 
-_NAMESPACE_FIX = (
-    "no private network namespace can be made: run as root, or sysctl kernel.unprivileged_userns_clone=1 "
-    "kernel.apparmor_restrict_unprivileged_userns=0"
-)
 _TIMEOUT_S = 20
 
 
@@ -66,7 +62,7 @@ def _isolate() -> None:
     try:
         linux.unshare(linux.CLONE_NEWNET | (linux.CLONE_NEWUSER if os.geteuid() else 0))
     except OSError as error:
-        raise Unsupported(_NAMESPACE_FIX) from error
+        raise Unsupported(linux.NO_NAMESPACES) from error
 
 
 def _open_tun() -> None:

@@ -1,7 +1,10 @@
 """A holder that cannot be started or reached is said to be so, why, and at once."""
 
 import fcntl
+import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,3 +47,15 @@ def test_a_home_at_work_elsewhere_is_named_at_once(home: Home) -> None:
         with pytest.raises(DaemonUnavailable, match="at work with its sockets in /run/user/7/vertui-0123"):
             ensure_daemon(home)
         assert time.monotonic() - began < 10.0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has capabilities to lose")
+def test_where_no_namespace_can_be_made_that_is_said_at_once(home: Home) -> None:
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", START, str(home.root)], capture_output=True, text=True, check=True
+    )
+    assert (
+        "no private network namespace can be made: run as root" in done.stdout and "holder.log" in done.stdout
+    )
+    assert time.monotonic() - began < 20.0
