@@ -36,15 +36,15 @@ class Held:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._socket = connect_holder(home, ANSWER_S)
+        self._socket: socket.socket | None = connect_holder(home, ANSWER_S)
         self._lock = threading.Lock()
         self._watch: socket.socket | None = None
 
     def close(self) -> None:
         """Leave the holder; idempotent."""
-        self._socket.close()
-        if self._watch:
-            self._watch.close()
+        for connection in (self._socket, self._watch):
+            if connection:
+                connection.close()
 
     def spawn(
         self, key: str, argv: Sequence[str], log: Path, descriptors: Sequence[int], nursery: str = ""
@@ -138,14 +138,17 @@ class Held:
     def _exchange(
         self, request: bytes, rights: list[tuple[int, int, "array.array[int]"]]
     ) -> tuple[bytes, list[int]]:
-        """A message there and one back. A late answer must not be taken for the next one's: its connection goes."""
+        """A message there and one back. A connection that failed goes, lest a late answer be taken for the next one's:
+        whoever asks then connects again.
+        """
+        connection, self._socket = self._socket or connect_holder(self._home, ANSWER_S), None
         try:
-            self._socket.sendmsg([request], rights)
-            data, received, _, _ = socket.recv_fds(self._socket, LARGEST_MESSAGE, MOST_DESCRIPTORS)
-        except TimeoutError:
-            self._socket.close()
-            self._socket = connect_holder(self._home, ANSWER_S)
+            connection.sendmsg([request], rights)
+            data, received, _, _ = socket.recv_fds(connection, LARGEST_MESSAGE, MOST_DESCRIPTORS)
+            if not data:
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        except OSError:
+            connection.close()
             raise
-        if not data:
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        self._socket = connection
         return data, received
