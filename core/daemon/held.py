@@ -90,25 +90,34 @@ class Held:
         self._ask({"do": "rest"})
 
     def watch(self, on_exit: Callable[[str, int], None]) -> None:
-        """Call `on_exit(key, status)` on the running event loop for each child that ends from now on."""
-        self._watch = connect_holder(self._home, ANSWER_S)
-        self._watch.sendall(json.dumps({"do": "watch"}).encode())
-        self._watch.setblocking(False)
-        watch = self._watch
+        """Call `on_exit(key, status)` on the running event loop for each child that ends from now on.
+
+        The holder drops who does not read for long. It keeps the exits that it told nobody: they are asked for then.
+        """
+        watch = self._watch = connect_holder(self._home, ANSWER_S)
+        watch.sendall(json.dumps({"do": "watch"}).encode())
+        watch.recv(LARGEST_MESSAGE)  # the answer: exits are told from here on
+        watch.setblocking(False)
+        loop = asyncio.get_running_loop()
 
         def ready() -> None:
             try:
                 message = watch.recv(LARGEST_MESSAGE)
             except BlockingIOError:
                 return
-            if not message:
-                asyncio.get_running_loop().remove_reader(watch)
-                return
-            fields = json.loads(message)
-            if "exit" in fields:
+            except OSError:
+                message = b""
+            if message:
+                fields = json.loads(message)
                 on_exit(fields["exit"], fields["status"])
+                return
+            loop.remove_reader(watch)
+            watch.close()
+            self.watch(on_exit)
+            for key, status in self.holdings().exits.items():
+                on_exit(key, status)
 
-        asyncio.get_running_loop().add_reader(watch, ready)
+        loop.add_reader(watch, ready)
 
     def _started(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> int:
         answer, _ = self._ask(request, descriptors)

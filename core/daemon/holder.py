@@ -18,8 +18,8 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
                               {"leaving": pid} if so
     end                       end every child, then the holder
 
-Children die with the holder (PR_SET_PDEATHSIG). Exits nobody watched are kept until `list` tells them. A daemon that
-stands still is replaced (`core.daemon.warden`), and a socket that somebody removed is made again.
+Children die with the holder (PR_SET_PDEATHSIG). Exits nobody was told of are kept until `list` tells them. A daemon
+that stands still is replaced (`core.daemon.warden`), and a socket that somebody removed is made again.
 """
 
 import array
@@ -223,13 +223,16 @@ class Holder:
         if key == DAEMON:
             self.warden.ended()
         self.services.ended(key, status)
-        if not self.watchers:
-            self.exits[key] = status
+        told = False
         for peer in list(self.watchers):
             try:
-                peer.send(json.dumps({"exit": key, "status": status}).encode(), socket.MSG_DONTWAIT)
+                told = (
+                    peer.send(json.dumps({"exit": key, "status": status}).encode(), socket.MSG_DONTWAIT) > 0
+                )
             except OSError:
                 self._forget(peer)
+        if not told:
+            self.exits[key] = status
 
     def _forget(self, peer: socket.socket) -> None:
         with contextlib.suppress(

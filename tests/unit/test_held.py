@@ -1,5 +1,6 @@
 """The daemon's connections to the holder: one that broke is made again, and no exit is missed meanwhile."""
 
+import asyncio
 import json
 import shutil
 import socket
@@ -67,4 +68,35 @@ def test_a_connection_that_broke_is_made_again(home: Home) -> None:
         held.holdings()
     with holding(home, lambda _: answers.pop(0)):
         assert held.holdings().pid == 7
+        held.close()
+
+
+async def test_who_was_dropped_watches_again_and_misses_nothing(home: Home) -> None:
+    listings = [{"children": {}, "kept": [], "exits": {"machine:a": 9}, "pid": 7}]
+    watching: list[socket.socket] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(home.holder_socket))
+        listener.listen(8)
+
+        def serve() -> None:
+            asking = listener.accept()[0]
+            for _ in range(2):
+                watching.append(listener.accept()[0])
+                assert json.loads(watching[-1].recv(1024)) == {"do": "watch"}
+                watching[-1].send(b"{}")
+                if len(watching) == 1:
+                    watching[0].close()
+            assert json.loads(asking.recv(1024)) == {"do": "list"}
+            asking.send(json.dumps(listings.pop()).encode())
+            watching[1].send(json.dumps({"exit": "machine:b", "status": 0}).encode())
+            asking.close()
+
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        held, ended = Held(home), asyncio.Queue[tuple[str, int]]()
+        held.watch(lambda key, status: ended.put_nowait((key, status)))
+        async with asyncio.timeout(10.0):
+            assert [await ended.get(), await ended.get()] == [("machine:a", 9), ("machine:b", 0)]
+        serving.join()
+        watching[1].close()
         held.close()
