@@ -3,8 +3,8 @@
 Single-threaded and small, so that it has no reason to die. One SEQPACKET message is one request, a JSON object with
 `do`, descriptors beside it; one message answers it.
 
-    spawn key argv log +fds   a child whose descriptors 3, 4, … are those sent; {"pid"}. With `nursery`, a kept socket's
-                              name, whoever is behind that forks it if it can; argv is for when it cannot
+    spawn key argv log +fds   a child whose descriptors 3, 4, … are those sent; {"pid"}. With `nursery`, the name of a
+                              child and of a kept socket to it, that forks it if it can; argv is for when it cannot
     serve key argv log kept nursery   a child like that, its descriptors kept ones by name, and another whenever it
                               ends; {"pid"}, of the one that runs if one does
     kill key                  SIGKILL to a child
@@ -209,14 +209,28 @@ class Holder:
         if nursery not in self.kept:
             return None
         with socket.socket(fileno=os.dup(self.kept[nursery])) as asked:
-            return ask(asked, descriptors)
+            try:
+                return ask(asked, descriptors)
+            except TimeoutError:
+                self._end_nursery(nursery)
+                return None
+
+    def _end_nursery(self, key: str) -> None:
+        """End one that is too slow, and what it may have forked before it was: that is a child that nobody knows."""
+        self._drop(key)
+        if (pid := self.children.get(key)) is not None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        for stray in set(linux.children()) - set(self.children.values()):
+            os.kill(stray, signal.SIGKILL)
 
     def _reap(self) -> None:
-        for key, pid in list(self.children.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                del self.children[key]
-                self._ended(key, os.waitstatus_to_exitcode(status))
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                key = next((key for key, pid in self.children.items() if pid == ended[0]), None)
+                if key is not None:
+                    del self.children[key]
+                    self._ended(key, os.waitstatus_to_exitcode(ended[1]))
 
     def _ended(self, key: str, status: int) -> None:
         """Account for a child that is no more."""
