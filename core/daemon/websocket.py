@@ -16,7 +16,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from core.daemon.unix import IDLE, Silent, Vigil
+from core.daemon.unix import IDLE, Vigil
+from core.errors import VertuiError
 from core.home import Home
 from core.sockets import connect
 
@@ -31,7 +32,7 @@ class WebSocket(threading.Thread):
     """Connected once made; OSError or WebSocketException when the daemon is not there. `start` begins the traffic.
 
     `source` is asked for the next data message, None when there is none, and again after each `wake`. `received` and
-    `ended` are called from the thread, `ended` once and last.
+    `ended` are called from the thread, `ended` once and last, with the reason where more is known than that it ended.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class WebSocket(threading.Thread):
         resource: str,
         source: Callable[[], Message | None],
         received: Callable[[Message], None],
-        ended: Callable[[], None],
+        ended: Callable[[VertuiError | None], None],
     ) -> None:
         super().__init__(name="stream", daemon=True)
         self._source, self._received, self._ended = source, received, ended
@@ -82,17 +83,20 @@ class WebSocket(threading.Thread):
 
     def run(self) -> None:
         """Read and write until either side closes."""
+        reason: VertuiError | None = None
         try:
             while not self._done():
                 self._wait()
                 self._write()
                 if not self._read():
                     break
-        except (OSError, ValueError, KeyError, Silent):  # gone, hanging, or no daemon of ours
+        except VertuiError as error:  # it hangs, or is somebody else's by now
+            reason = error
+        except (OSError, ValueError, KeyError):  # gone, or no daemon of ours
             pass
         finally:
             self._release()
-            self._ended()
+            self._ended(reason)
 
     def _greet(self) -> None:
         self._protocol.send_request(self._protocol.connect())
