@@ -384,6 +384,9 @@ class EventStream:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise DaemonUnavailable(NO_ANSWER) from error
+        except VertuiError:
+            self._connection.close()
+            raise
 
     def __iter__(self) -> Iterator[Event]:
         try:
