@@ -72,7 +72,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
     app = make_app(engine)
     add_streams(app, engine)
     config = Config(
-        app, http=OwnUserProtocol, ws="websockets-sansio", log_level="warning", lifespan="off",
+        app, http=OwnUserProtocol, ws="websockets-sansio", log_level="warning", lifespan="off", backlog=BACKLOG,
         timeout_graceful_shutdown=1, ws_max_size=1 << 20, ws_ping_interval=None,
         h11_max_incomplete_event_size=2 * LONGEST_QUERY,
     )  # fmt: skip

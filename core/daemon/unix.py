@@ -29,12 +29,13 @@ class Patience:
     """How long a daemon is waited for. Seconds.
 
     `quiet_s` passes without a byte before it is asked whether it lives, and that again for its answer; `silent_s`
-    without such an answer before it is given up, by when the holder has replaced one that hangs; twice `quiet_s` if
-    somebody stopped it, as nobody else will let it go on. `deadline_s` is for all, also from one that lives.
+    without such an answer before it is given up, by when the holder has replaced one that hangs: after 35 s if it
+    sleeps and 125 if it runs (`core.daemon.pulse`). It is twice `quiet_s` if somebody stopped it, as nobody else will
+    let it go on. `deadline_s` is for all, also from one that lives.
     """
 
     quiet_s: float = patient(5.0)
-    silent_s: float = patient(90.0)
+    silent_s: float = patient(150.0)
     deadline_s: float | None = None
 
 
