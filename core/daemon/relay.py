@@ -17,10 +17,11 @@ from core.engine.live import Console
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.agent.wire import FRAME_COST, WINDOW_BYTES
 from core.guest.streams import CommandStream, Exit, Output
+from core.patience import patient
 
 GOING_AWAY = 1012  # the daemon ends the connection, not the client: RFC 6455's registry, "service restart"
 
-TYPED_S = 5.0  # for a console whose guest does not read
+TYPED_S = patient(5.0)  # for a console whose guest does not read
 
 
 class Peer:

@@ -13,11 +13,12 @@ from core.engine.context import Engine
 from core.engine.operations import note
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.model import ExecRequest
+from core.patience import patient
 
 LONGEST_SUMMARY = 200  # characters of a command that the log shows
-OWNER_S = (
-    120.0  # for a client to come back after the daemon died: a new one takes many seconds on a busy host
-)
+OWNER_S = patient(
+    120.0
+)  # for a client to come back after the daemon died: a new one takes its time on a busy host
 PURPOSES = ("exec", "cp", "watch")
 
 

@@ -19,10 +19,11 @@ from websockets.uri import parse_uri
 from core.daemon.unix import IDLE, Vigil
 from core.errors import VertuiError
 from core.home import Home
+from core.patience import patient
 from core.sockets import connect
 
 READ_BYTES = 128 * 1024
-HANDSHAKE_S = 60.0  # a daemon that serves others first; it never takes seconds for this itself
+HANDSHAKE_S = patient(60.0)  # a daemon that serves others first; it never takes seconds for this itself
 FLUSH_S = 5.0
 
 Message = str | bytes

@@ -15,11 +15,12 @@ from core import linux
 from core.errors import Unsupported, VertuiError
 from core.network import nft, tap
 from core.network.hub import HubNetwork
+from core.patience import patient
 
 Check = tuple[str, bool, str]
 """Name, whether it works, and the one line that says how to fix it (empty when it works)."""
 
-_TIMEOUT_S = 20
+_TIMEOUT_S = patient(20.0)
 
 
 def check() -> list[Check]:
