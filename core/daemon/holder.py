@@ -237,12 +237,11 @@ class Holder:
         if key == DAEMON:
             self.warden.ended()
         self.services.ended(key, status)
-        told = False
+        message, told = json.dumps({"exit": key, "status": status}).encode(), False
         for peer in list(self.watchers):
             try:
-                told = (
-                    peer.send(json.dumps({"exit": key, "status": status}).encode(), socket.MSG_DONTWAIT) > 0
-                )
+                peer.send(message, socket.MSG_DONTWAIT)
+                told = True
             except OSError:
                 self._forget(peer)
         if not told:

@@ -85,9 +85,8 @@ def end_all(home: Home) -> bool:
     """End the holder and with it every process of this home, and wait for it; False when nothing ran."""
     if not holder_runs(home):
         return False
-    with contextlib.suppress(
-        FileNotFoundError, ConnectionRefusedError, ProcessLookupError
-    ):  # ended meanwhile
+    ended_meanwhile = (FileNotFoundError, ConnectionRefusedError, ProcessLookupError)
+    with contextlib.suppress(*ended_meanwhile):
         with connect_holder(home) as holder:
             pid = peer_of(holder).pid
         process = os.pidfd_open(pid)
