@@ -89,11 +89,31 @@ class Home:
         return self.runtime / "m"
 
     def make(self) -> None:
-        """Create every directory, private to this user."""
-        for path in (self.root, self.images, self.commits, self.layers, self.cache, self.log):
+        """Create every directory, private to this user. UsageError for a directory that holds something else."""
+        self._refuse_others()
+        for path in (
+            self.root,
+            self.commits,
+            self.layers,
+            self.images,
+            self.cache,
+            self.log,
+        ):  # first what tells it
             _private(path)
         self.make_runtime()
         check_way(self.runtime)
+
+    def _refuse_others(self) -> None:
+        """Nothing is made in a directory of somebody's, such as /tmp, nor is it closed to all but this user."""
+        try:
+            found = {path.name for path in self.root.iterdir()}
+        except OSError:  # none yet; or what is wrong with it is said when it is to be used
+            return
+        ours = {path.name for path in (self.commits, self.layers, self.catalog, self.holder_lock)}
+        if found - {"lost+found"} and not found & ours:
+            raise UsageError(
+                f"{self.root} is no home of vertui, and not empty: set VERTUI_HOME to a new or empty one"
+            )
 
     def make_runtime(self) -> None:
         """Create where sockets lie."""

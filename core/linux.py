@@ -12,6 +12,7 @@ import platform
 import signal
 import struct
 import time
+from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -25,6 +26,11 @@ PR_SET_THP_DISABLE = 41
 MADV_HUGEPAGE = 14
 TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET = 1, 2
 NEVER_S = 1 << 40  # in Unix time
+NO_NAMESPACES = (
+    "no private network namespace can be made: run as root, or sysctl kernel.unprivileged_userns_clone=1 "
+    "kernel.apparmor_restrict_unprivileged_userns=0"
+)
+"""What to say, and what to do, where `unshare` is refused."""
 MADVISE = {"x86_64": (0xC000003E, 28), "aarch64": (0xC00000B7, 233)}  # AUDIT_ARCH_…, the call's number
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -108,6 +114,16 @@ def fork_sibling() -> int:
         return 0
     python.PyOS_AfterFork_Parent()
     return checked(pid, "clone")
+
+
+def children() -> list[int]:
+    """The pids of this process's children, ended ones among them; none where the kernel does not list them (proc(5),
+    CONFIG_PROC_CHILDREN). For a process with one thread.
+    """
+    try:
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def die_with_parent(number: int) -> None:

@@ -6,11 +6,13 @@ says so (SO_PEERCRED), whatever became of the directory since. Imports little: e
 """
 
 import contextlib
+import errno
 import os
 import pwd
 import socket
 import stat
 import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from core.errors import Impostor
 
 CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+BUSY_S = 0.01  # until a listener that has no room for another connection is tried again
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,32 @@ def peer_of(connection: socket.socket) -> Peer:
 def connect(
     path: Path, kind: socket.SocketKind = socket.SOCK_STREAM, timeout_s: float | None = None
 ) -> socket.socket:
-    """A connection to a process of ours; OSError when none listens, Impostor when it is somebody else's."""
+    """A connection to a process of ours; OSError when none listens, Impostor when it is somebody else's.
+
+    One that is busy is waited for, as long as `timeout_s` at most.
+    """
     check_directory(path.parent)
     connection = socket.socket(socket.AF_UNIX, kind)
     try:
         connection.settimeout(timeout_s)
-        connection.connect(str(path))
+        _reach(connection, path, timeout_s)
         check_peer(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _reach(connection: socket.socket, path: Path, timeout_s: float | None) -> None:
+    """connect(2), which the kernel refuses with EAGAIN where the backlog is full and a deadline is set: unix(7)."""
+    deadline = time.monotonic() + (timeout_s or 0.0)
+    while True:
+        try:
+            return connection.connect(str(path))
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "too many wait for it already") from error
+            time.sleep(BUSY_S)
 
 
 def check_peer(connection: socket.socket, path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from core.daemon.client import Client
 from core.errors import Conflict, GuestFailed, VertuiError
 from core.model import Branch, Child, ExecRequest, Forked, Plan
+from core.patience import patient
 from core.store.files import disk_error
 from vertui.building import build
 from vertui.lanes import rows
@@ -31,10 +32,9 @@ RIGHT = "right"
 FIXED = "/root/demo/project/slots/calendar.py"
 IMAGE = "base"
 STATUS = "/dev/shm/caller.json"  # as in assets/demo/caller.py
-TESTS_S = (
-    25.0  # the suite alone takes 2 s where the processor is emulated; here four run beside one that hangs
-)
-READY_S = 60.0
+# The suite alone takes 2 s where the processor is emulated; here four run beside one that hangs.
+TESTS_S = patient(25.0)
+READY_S = patient(60.0)
 POLL_S = 0.2
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.exceptions import HTTPException
 
 import core.daemon.requests as body
 from core.catalog import BranchRow
@@ -72,6 +73,12 @@ def _add_errors(app: FastAPI, engine: Engine) -> None:
         message = f"{'.'.join(str(part) for part in first['loc'][1:])}: {first['msg']}"
         return JSONResponse({"kind": "UsageError", "message": message}, 400)
 
+    @app.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException) -> Response:
+        kind = "NotFound" if error.status_code == 404 else "UsageError"
+        message = f"the daemon has no {request.method} {request.url.path[:200]}: {error.detail}"
+        return JSONResponse({"kind": kind, "message": message}, error.status_code)
+
 
 def _add_reads(app: FastAPI, engine: Engine) -> None:
     @app.get("/v1/alive")
@@ -90,15 +97,16 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
     async def log(limit: int = 50) -> list[Operation]:
         return [row.shown() for row in engine.catalog.operations(min(max(limit, 1), 10_000))]
 
-    @app.get("/v1/branches/{branch}/commands")
+    # As a path, so that a name with a slash, or none, is one that the engine does not know.
+    @app.get("/v1/branches/{branch:path}/commands")
     async def commands(branch: str) -> list[Command]:
         return await (await engine.agent(branch)).ps()
 
-    @app.get("/v1/branches/{branch}/processes")
+    @app.get("/v1/branches/{branch:path}/processes")
     async def processes(branch: str) -> list[Process]:
         return await (await engine.agent(branch)).processes()
 
-    @app.get("/v1/branches/{branch}/console")
+    @app.get("/v1/branches/{branch:path}/console")
     async def console(branch: str) -> Response:
         return Response(engine.machine(branch).console.text, media_type="application/octet-stream")
 

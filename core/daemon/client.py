@@ -46,6 +46,7 @@ from core.patience import patient
 T = TypeVar("T")
 STOP_S = patient(60.0)  # it lets requests under way end for a second, and takes its pool down
 AT_ONCE = Patience(deadline_s=patient(60.0))  # what only looks at what the daemon has at hand
+NO_ANSWER = "the daemon does not answer: run `vertui daemon status`"
 MAYBE = "it may have been done all the same: `vertui log` tells"
 PIECE_BYTES = 256 * 1024  # of a long answer, read at a time
 LONGEST_QUERY = 512 * 1024
@@ -320,13 +321,11 @@ class Client:
         """An answer, also when the daemon dies meanwhile: its successor is asked again under the same request id."""
         try:
             return self._raw(method, path, body, headers, patience)
-        except Silent:
-            raise
-        except DaemonUnavailable as lost:
+        except _Lost as lost:
             try:
                 (ensure_daemon if self._starts else rejoin)(self.home)
             except DaemonUnavailable as error:
-                if MAYBE not in str(lost):
+                if not lost.heard:
                     raise
                 raise type(error)(f"{error}; {MAYBE}") from error
             return self._raw(method, path, body, headers, patience)
@@ -341,7 +340,7 @@ class Client:
                 raise _failure(response.read())
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise DaemonUnavailable("the daemon does not answer: run `vertui daemon status`") from error
+            raise DaemonUnavailable(NO_ANSWER) from error
         except VertuiError:
             connection.close()
             raise
@@ -361,12 +360,23 @@ class Client:
             response = connection.getresponse()
             data = response.read()
         except (OSError, http.client.HTTPException, Silent) as error:
-            raise _unanswered(error, asked=method == "POST" and connection.reached) from error
+            heard = method == "POST" and connection.reached
+            if isinstance(error, Silent):
+                raise Silent(f"{error}; {MAYBE}" if heard else str(error)) from error
+            raise _Lost(heard=heard) from error
         finally:
             connection.close()
         if response.status >= 400:
             raise _failure(data)
         return data
+
+
+class _Lost(DaemonUnavailable):
+    """The connection ended without an answer. `heard`: a change was asked for, and may have happened."""
+
+    def __init__(self, *, heard: bool) -> None:
+        super().__init__(f"{NO_ANSWER}; {MAYBE}" if heard else NO_ANSWER)
+        self.heard = heard
 
 
 class EventStream:
@@ -381,7 +391,10 @@ class EventStream:
             self._response.readline()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            raise DaemonUnavailable("the daemon does not answer: run `vertui daemon status`") from error
+            raise DaemonUnavailable(NO_ANSWER) from error
+        except VertuiError:
+            self._connection.close()
+            raise
 
     def __iter__(self) -> Iterator[Event]:
         try:
@@ -428,13 +441,6 @@ def _sent(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_sent(item) for item in value]
     return sendable(value) if isinstance(value, str) else int(value) if isinstance(value, bool) else value
-
-
-def _unanswered(error: Exception, *, asked: bool) -> DaemonUnavailable:
-    """Why there is no answer; and when a change was asked for, that it may have happened."""
-    silent = isinstance(error, Silent)
-    what = str(error) if silent else "the daemon does not answer: run `vertui daemon status`"
-    return (Silent if silent else DaemonUnavailable)(f"{what}; {MAYBE}" if asked else what)
 
 
 def _failure(data: bytes) -> Exception:

@@ -3,7 +3,8 @@ only what still means the same hours later.
 """
 
 import os
-from pathlib import Path
+
+from core.home import Home
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 PYTHON = {
@@ -14,11 +15,12 @@ PYTHON = {
 TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 
-def settled(root: Path) -> dict[str, str]:
-    """The environment for the processes of the home at `root`.
+def settled(home: Home) -> dict[str, str]:
+    """The environment for the processes of a home.
 
     PATH ends with the system's directories: an ordinary user's often lacks mke2fs, and a bare one QEMU. A directory
-    for temporary files that is none is left out.
+    for temporary files that is none is left out. Where sockets lie is named, as it would else depend on the user's
+    number, which is another one in the holder's user namespace.
     """
     kept = {
         name: value
@@ -27,7 +29,8 @@ def settled(root: Path) -> dict[str, str]:
     }
     given = [part for part in kept.get("PATH", "").split(":") if part.startswith("/")]
     path = ":".join(dict.fromkeys((*given, *SYSTEM_PATH)))
-    return kept | PYTHON | {"PATH": path, "VERTUI_HOME": str(root)}
+    where = {"VERTUI_HOME": str(home.root), "XDG_RUNTIME_DIR": str(home.runtime.parent)}
+    return kept | PYTHON | {"PATH": path} | where
 
 
 def private(path: str, flags: int) -> int:

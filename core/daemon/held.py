@@ -36,15 +36,15 @@ class Held:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._socket = connect_holder(home, ANSWER_S)
+        self._socket: socket.socket | None = connect_holder(home, ANSWER_S)
         self._lock = threading.Lock()
         self._watch: socket.socket | None = None
 
     def close(self) -> None:
         """Leave the holder; idempotent."""
-        self._socket.close()
-        if self._watch:
-            self._watch.close()
+        for connection in (self._socket, self._watch):
+            if connection:
+                connection.close()
 
     def spawn(
         self, key: str, argv: Sequence[str], log: Path, descriptors: Sequence[int], nursery: str = ""
@@ -93,25 +93,34 @@ class Held:
         self._ask({"do": "rest"})
 
     def watch(self, on_exit: Callable[[str, int], None]) -> None:
-        """Call `on_exit(key, status)` on the running event loop for each child that ends from now on."""
-        self._watch = connect_holder(self._home, ANSWER_S)
-        self._watch.sendall(json.dumps({"do": "watch"}).encode())
-        self._watch.setblocking(False)
-        watch = self._watch
+        """Call `on_exit(key, status)` on the running event loop for each child that ends from now on.
+
+        The holder drops who does not read for long. It keeps the exits that it told nobody: they are asked for then.
+        """
+        watch = self._watch = connect_holder(self._home, ANSWER_S)
+        watch.sendall(json.dumps({"do": "watch"}).encode())
+        watch.recv(LARGEST_MESSAGE)  # the answer: exits are told from here on
+        watch.setblocking(False)
+        loop = asyncio.get_running_loop()
 
         def ready() -> None:
             try:
                 message = watch.recv(LARGEST_MESSAGE)
             except BlockingIOError:
                 return
-            if not message:
-                asyncio.get_running_loop().remove_reader(watch)
-                return
-            fields = json.loads(message)
-            if "exit" in fields:
+            except OSError:
+                message = b""
+            if message:
+                fields = json.loads(message)
                 on_exit(fields["exit"], fields["status"])
+                return
+            loop.remove_reader(watch)
+            watch.close()
+            self.watch(on_exit)
+            for key, status in self.holdings().exits.items():
+                on_exit(key, status)
 
-        asyncio.get_running_loop().add_reader(watch, ready)
+        loop.add_reader(watch, ready)
 
     def _started(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> int:
         answer, _ = self._ask(request, descriptors)
@@ -141,14 +150,17 @@ class Held:
     def _exchange(
         self, request: bytes, rights: list[tuple[int, int, "array.array[int]"]]
     ) -> tuple[bytes, list[int]]:
-        """A message there and one back. A late answer must not be taken for the next one's: its connection goes."""
+        """A message there and one back. A connection that failed goes, lest a late answer be taken for the next one's:
+        whoever asks then connects again.
+        """
+        connection, self._socket = self._socket or connect_holder(self._home, ANSWER_S), None
         try:
-            self._socket.sendmsg([request], rights)
-            data, received, _, _ = socket.recv_fds(self._socket, LARGEST_MESSAGE, MOST_DESCRIPTORS)
-        except TimeoutError:
-            self._socket.close()
-            self._socket = connect_holder(self._home, ANSWER_S)
+            connection.sendmsg([request], rights)
+            data, received, _, _ = socket.recv_fds(connection, LARGEST_MESSAGE, MOST_DESCRIPTORS)
+            if not data:
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        except OSError:
+            connection.close()
             raise
-        if not data:
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        self._socket = connection
         return data, received

@@ -3,8 +3,8 @@
 Single-threaded and small, so that it has no reason to die. One SEQPACKET message is one request, a JSON object with
 `do`, descriptors beside it; one message answers it.
 
-    spawn key argv log +fds   a child whose descriptors 3, 4, … are those sent; {"pid"}. With `nursery`, a kept socket's
-                              name, whoever is behind that forks it if it can; argv is for when it cannot
+    spawn key argv log +fds   a child whose descriptors 3, 4, … are those sent; {"pid"}. With `nursery`, the name of a
+                              child and of a kept socket to it, that forks it if it can; argv is for when it cannot
     serve key argv log kept nursery   a child like that, its descriptors kept ones by name, and another whenever it
                               ends; {"pid"}, of the one that runs if one does
     kill key                  SIGKILL to a child
@@ -12,14 +12,14 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
     list                      {"children": {key: pid}, "kept": [key], "exits": {key: status}, "pid"}
     watch                     this connection is told {"exit": key, "status"} from now on
     daemon / rest             start the daemon now / do not start it again when it ends
-    state                     {"daemon": pid or null, "told", "beats", "resting", "log_from"}: what it does, and
-                              where in its log its lines begin; one that dies thrice at once is left to rest
+    state                     {"daemon": pid or null, "told", "beats", "resting", "gave_up", "log_from"}: what it
+                              does, and where in its log its lines begin; one that dies thrice at once is given up
     leave                     end, unless there is a daemon or a machine: what did not come up is not left behind;
                               {"leaving": pid} if so
     end                       end every child, then the holder
 
-Children die with the holder (PR_SET_PDEATHSIG). Exits nobody watched are kept until `list` tells them. A daemon that
-stands still is replaced (`core.daemon.warden`), and a socket that somebody removed is made again.
+Children die with the holder (PR_SET_PDEATHSIG). Exits nobody was told of are kept until `list` tells them. A daemon
+that stands still is replaced (`core.daemon.warden`), and a socket that somebody removed is made again.
 """
 
 import array
@@ -45,7 +45,7 @@ from core.daemon.services import PAUSE_S, Service, Services
 from core.daemon.spawn import null, spawn
 from core.daemon.warden import KEY as DAEMON
 from core.daemon.warden import Warden
-from core.errors import VertuiError
+from core.errors import Unsupported, VertuiError
 from core.home import Home, find_home
 from core.sockets import Listener, peer_of
 from core.store.views import mount
@@ -53,7 +53,7 @@ from core.store.views.nursery import ask
 
 LARGEST_MESSAGE = 128 * 1024
 MOST_DESCRIPTORS = 16
-BACKLOG = 16
+BACKLOG = 128  # clients that start at once, beside a holder that has yet to begin
 MOST_PEERS = 128  # connections: a client that opens more and more must not take every descriptor
 WORK = ("machine:", "hot:")  # what children and descriptors are called that somebody would miss
 
@@ -114,7 +114,8 @@ class Holder:
         if left_s > 0:
             return left_s
         self.looked = time.monotonic()
-        self.warden.look()
+        with contextlib.suppress(OSError, VertuiError):  # whatever stands in its way: machines run on
+            self.warden.look()
         if self.listener.is_gone():
             with contextlib.suppress(OSError, VertuiError):
                 self.selector.unregister(self.listener.socket)
@@ -141,7 +142,8 @@ class Holder:
     def _answer(self, peer: socket.socket, data: bytes, fds: list[int]) -> tuple[dict[str, Any], list[int]]:
         try:
             request = json.loads(data)
-            key = request.get("key", "")
+            if not isinstance(request, dict) or not isinstance(key := request.get("key", ""), str):
+                raise ValueError("no JSON object with a key")
             if request["do"] == "spawn":
                 pid = self._spawn(key, request["argv"], request["log"], fds, request.get("nursery", ""))
                 return {"pid": pid}, []
@@ -153,9 +155,9 @@ class Holder:
                 self.kept[key] = fds.pop()
                 return {}, []
             if request["do"] == "get":
-                return ({}, [self.kept[key]]) if key in self.kept else ({"absent": True}, [])
+                return {}, [self.kept[key]] if key in self.kept else []
             return self._command(peer, request["do"], key), []
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except Exception as error:  # whatever a client of ours makes up, machines run on
             return {"error": f"{type(error).__name__}: {error}"}, []
         finally:
             for descriptor in fds:
@@ -207,27 +209,43 @@ class Holder:
         if nursery not in self.kept:
             return None
         with socket.socket(fileno=os.dup(self.kept[nursery])) as asked:
-            return ask(asked, descriptors)
+            try:
+                return ask(asked, descriptors)
+            except TimeoutError:
+                self._end_nursery(nursery)
+                return None
+
+    def _end_nursery(self, key: str) -> None:
+        """End one that is too slow, and what it may have forked before it was: that is a child that nobody knows."""
+        self._drop(key)
+        if (pid := self.children.get(key)) is not None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        for stray in set(linux.children()) - set(self.children.values()):
+            os.kill(stray, signal.SIGKILL)
 
     def _reap(self) -> None:
-        for key, pid in list(self.children.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                del self.children[key]
-                self._ended(key, os.waitstatus_to_exitcode(status))
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                key = next((key for key, pid in self.children.items() if pid == ended[0]), None)
+                if key is not None:
+                    del self.children[key]
+                    self._ended(key, os.waitstatus_to_exitcode(ended[1]))
 
     def _ended(self, key: str, status: int) -> None:
         """Account for a child that is no more."""
         if key == DAEMON:
             self.warden.ended()
         self.services.ended(key, status)
-        if not self.watchers:
-            self.exits[key] = status
+        message, told = json.dumps({"exit": key, "status": status}).encode(), False
         for peer in list(self.watchers):
             try:
-                peer.send(json.dumps({"exit": key, "status": status}).encode(), socket.MSG_DONTWAIT)
+                peer.send(message, socket.MSG_DONTWAIT)
+                told = True
             except OSError:
                 self._forget(peer)
+        if not told:
+            self.exits[key] = status
 
     def _forget(self, peer: socket.socket) -> None:
         with contextlib.suppress(
@@ -253,12 +271,18 @@ class Holder:
 
 
 def enter_namespaces() -> None:
-    """A network and mount namespace of our own; when not root a user namespace that maps us to root, too."""
+    """A network and mount namespace of our own; when not root a user namespace that maps us to root, too.
+
+    Raises Unsupported.
+    """
     uid, gid = os.getuid(), os.getgid()
-    linux.unshare(linux.CLONE_NEWNET | linux.CLONE_NEWNS | (linux.CLONE_NEWUSER if uid else 0))
-    if uid:
-        for name, line in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-            Path(f"/proc/self/{name}").write_text(line)
+    try:
+        linux.unshare(linux.CLONE_NEWNET | linux.CLONE_NEWNS | (linux.CLONE_NEWUSER if uid else 0))
+        if uid:
+            for name, line in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+                Path(f"/proc/self/{name}").write_text(line)
+    except OSError as error:
+        raise Unsupported(linux.NO_NAMESPACES) from error
 
 
 def _locked(home: Home) -> int:
@@ -288,16 +312,25 @@ def main() -> None:
         return
     except (VertuiError, OSError) as error:
         sys.exit(str(error))
+    begun, begin = os.pipe2(os.O_CLOEXEC)
     if os.fork():
-        os._exit(0)  # whoever started us goes on: we listen
+        os.close(begin)
+        os._exit(0 if os.read(begun, 1) else 1)  # whoever started us goes on once we serve, or are no more
+    os.close(begun)
     os.setsid()
     os.chdir(home.root)  # machines name their files from here; and nobody's directory is kept busy
     os.pwrite(lock, f"{os.getpid()}\n{home.runtime}\n".encode(), 0)
     holder.listener.socket.listen(BACKLOG)  # once more: whoever connects is told our pid, not our parent's
-    holder.children[porter.KEY], jobs = porter.start()
-    holder.kept[porter.KEY] = jobs.detach()
-    enter_namespaces()
+    try:
+        holder.children[porter.KEY], jobs = porter.start()
+        holder.kept[porter.KEY] = jobs.detach()
+        enter_namespaces()
+    except (VertuiError, OSError) as error:
+        sys.exit(str(error))
     linux.refuse_huge_pages()
+    with contextlib.suppress(BrokenPipeError):  # whoever started us does not wait any more
+        os.write(begin, b"1")
+    os.close(begin)
     holder.run()
 
 

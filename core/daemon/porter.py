@@ -21,6 +21,7 @@ from core.errors import DaemonUnavailable
 LARGEST_JOB = 64 * 1024
 KEY = "porter"
 LONGEST_LINE = 1 << 20
+CANNOT = 127  # the exit status of a job that could not be started, as a shell has it
 
 
 def start() -> tuple[int, socket.socket]:
@@ -57,32 +58,42 @@ def _serve(jobs: socket.socket) -> None:
                 if not data:
                     return
                 output, status = descriptors
-                running[status] = _run(json.loads(data), output)
-                poll.register(status, 0)
+                try:
+                    running[status] = _run(json.loads(data), output)
+                    poll.register(status, 0)
+                except OSError:  # no process can be had now
+                    _tell(status, CANNOT)
             elif descriptor in running:
                 poll.unregister(descriptor)
                 os.kill(running[descriptor], signal.SIGTERM)
 
 
 def _run(argv: list[str], output: int) -> int:
-    nothing = null()
     try:
-        return spawn(argv, [nothing, output, output])
+        nothing = null()
+        try:
+            return spawn(argv, [nothing, output, output])
+        finally:
+            os.close(nothing)
     finally:
         os.close(output)
-        os.close(nothing)
 
 
 def _reap(running: dict[int, int], poll: select.poll) -> None:
     for status, pid in list(running.items()):
         ended, result = os.waitpid(pid, os.WNOHANG)
         if ended:
-            with contextlib.suppress(OSError):
-                os.write(status, str(os.waitstatus_to_exitcode(result)).encode())
             with contextlib.suppress(KeyError):
                 poll.unregister(status)
-            os.close(status)
+            _tell(status, os.waitstatus_to_exitcode(result))
             del running[status]
+
+
+def _tell(status: int, code: int) -> None:
+    """Write a job's exit status for whoever waits for it, and be done with it."""
+    with contextlib.suppress(OSError):
+        os.write(status, str(code).encode())
+    os.close(status)
 
 
 async def run_job(porter: int, argv: Sequence[str]) -> AsyncIterator[str]:
@@ -97,6 +108,7 @@ async def run_job(porter: int, argv: Sequence[str]) -> AsyncIterator[str]:
             socket.send_fds(jobs, [json.dumps(list(argv)).encode()], [output_write, status_write])
     except OSError as error:
         os.close(output_read)
+        os.close(status_read)
         raise DaemonUnavailable(
             "the porter is gone: run `vertui daemon stop --all` and start again"
         ) from error

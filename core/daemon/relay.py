@@ -17,10 +17,11 @@ from core.engine.live import Console
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.agent.wire import FRAME_COST, WINDOW_BYTES
 from core.guest.streams import CommandStream, Exit, Output
+from core.patience import patient
 
 GOING_AWAY = 1012  # the daemon ends the connection, not the client: RFC 6455's registry, "service restart"
 
-TYPED_S = 5.0  # for a console whose guest does not read
+TYPED_S = patient(5.0)  # for a console whose guest does not read
 
 
 class Peer:
@@ -31,7 +32,7 @@ class Peer:
         self.input: asyncio.Queue[bytes] = asyncio.Queue()
         self.orders: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.seen = 0
-        self.left = self.restarting = False
+        self.left = self.restarting = self.ended = False
         self._looked = asyncio.Event()
         self._waiting = 0
 
@@ -87,34 +88,39 @@ class Peer:
             await self._socket.send_bytes(HEADER.pack(stream, offset) + data)
 
 
-async def follow(socket: WebSocket, stream: CommandStream, *, owner: bool) -> None:
-    """Be between a client and a command until that ends or the client goes; it hangs up when its owner is gone.
+async def follow(socket: WebSocket, stream: CommandStream, *, owner: bool) -> bool:
+    """Be between a client and a command until that ends or the client goes; has it ended?
 
-    When it is the daemon that goes, the agent waits for the owner to come back by the next one.
+    It hangs up when its owner is gone, or said what cannot be understood. When it is the daemon that goes, the agent
+    waits for the owner to come back by the next one.
     """
-    peer = Peer(socket)
-    await peer.tell(started=stream.id, stdin=[stream.stdin_sent, stream.stdin_taken])
+    peer, taken = Peer(socket), stream.stdin_taken
+    await peer.tell(started=stream.id, stdin=[stream.stdin_sent, taken])
 
     async def write(data: bytes) -> None:
         await (stream.write_stdin(data) if data else stream.eof())
 
     steering = asyncio.create_task(_steer(peer, stream))
     try:
-        beside = (peer.feed(write), _acknowledge(peer, stream), _report(peer, stream))
+        beside = (peer.feed(write), _acknowledge(peer, stream), _report(peer, stream, taken))
         await first_of(_show(peer, stream), peer.hear(), *beside)
         peer.orders.put_nowait({})
         await steering
+    except asyncio.CancelledError:
+        peer.restarting = True
+        raise
     finally:
         steering.cancel()
-    if peer.restarting:
-        return
-    with suppress(VertuiError):
-        await (stream.hang_up() if owner and not peer.left else stream.detach())
+        if not peer.restarting:
+            with suppress(VertuiError):
+                await (stream.hang_up() if owner and not peer.left else stream.detach())
+    return peer.ended
 
 
 async def _show(peer: Peer, stream: CommandStream) -> None:
     while item := await stream.take():
         if isinstance(item, Exit):
+            peer.ended = True
             await peer.tell(exit=item.code, timed_out=item.timed_out)
             return
         await _show_output(peer, item)
@@ -144,9 +150,9 @@ async def _acknowledge(peer: Peer, stream: CommandStream) -> None:
         await peer.looked()
 
 
-async def _report(peer: Peer, stream: CommandStream) -> None:
-    """Tell how much input was taken, and when no more will be."""
-    taken, shut = stream.stdin_taken, False
+async def _report(peer: Peer, stream: CommandStream, taken: int) -> None:
+    """Tell how much input was taken beyond what was told, and when no more will be."""
+    shut = False
     while True:
         if stream.stdin_taken > taken:
             taken = stream.stdin_taken

@@ -72,7 +72,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
     app = make_app(engine)
     add_streams(app, engine)
     config = Config(
-        app, http=OwnUserProtocol, ws="websockets-sansio", log_level="warning", lifespan="off",
+        app, http=OwnUserProtocol, ws="websockets-sansio", log_level="warning", lifespan="off", backlog=BACKLOG,
         timeout_graceful_shutdown=1, ws_max_size=1 << 20, ws_ping_interval=None,
         h11_max_incomplete_event_size=2 * LONGEST_QUERY,
     )  # fmt: skip
@@ -159,10 +159,11 @@ def _locked(home: Home) -> Iterator[None]:
     """One writer a home: held while the daemon lives."""
     descriptor = os.open(home.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("another daemon holds this home")
         yield
-    except BlockingIOError:
-        sys.exit("another daemon holds this home")
     finally:
         os.close(descriptor)
 

@@ -12,12 +12,14 @@ from core.daemon.relay import follow, follow_console
 from core.engine.context import Engine
 from core.engine.operations import note
 from core.errors import GuestFailed, UsageError, VertuiError
+from core.guest.streams import CommandStream
 from core.model import ExecRequest
+from core.patience import patient
 
 LONGEST_SUMMARY = 200  # characters of a command that the log shows
-OWNER_S = (
-    120.0  # for a client to come back after the daemon died: a new one takes many seconds on a busy host
-)
+OWNER_S = patient(
+    120.0
+)  # for a client to come back after the daemon died: a new one takes its time on a busy host
 PURPOSES = ("exec", "cp", "watch")
 
 
@@ -46,10 +48,11 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
                 owner_s=0 if request.outlives else OWNER_S,
                 key=request.key,
             )
-            note(engine, request.purpose, f"{request.branch}: {_summary(request)[:LONGEST_SUMMARY]}")
+            async with _hung_up_on_error(stream):
+                note(engine, request.purpose, f"{request.branch}: {_summary(request)[:LONGEST_SUMMARY]}")
             engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
-            await follow(socket, stream, owner=not request.outlives)
-            engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
+            if await follow(socket, stream, owner=not request.outlives):
+                engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
 
     @app.websocket("/v1/attach")
     async def attach(socket: WebSocket) -> None:
@@ -85,6 +88,17 @@ async def _request(socket: WebSocket) -> AsyncIterator[dict[str, Any]]:
         return
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         await socket.close()
+
+
+@contextlib.asynccontextmanager
+async def _hung_up_on_error(stream: CommandStream) -> AsyncIterator[None]:
+    """A command whose start is refused after all is not left running."""
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(VertuiError):
+            await stream.hang_up()
+        raise
 
 
 def _exec_request(fields: dict[str, Any]) -> ExecRequest:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from core.daemon.environment import private, settled
-from core.daemon.unix import ask_holder, lives
+from core.daemon.unix import ask_holder, connect_holder, lives
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
 from core.home import Home
 from core.patience import patient
+from core.sockets import peer_of
 from core.store.files import disk_error
 
 HOLDER_DEADLINE_S = patient(30.0)  # to start it, or for one that lost its socket to notice
@@ -23,6 +24,7 @@ STILL_S = patient(
 )  # without a sign of life from a daemon that starts: it gives some, however long it takes
 END_DEADLINE_S = patient(20.0)
 SAY_EVERY_S = 5.0
+AGAIN_S = 0.1  # between attempts to start a holder
 
 Tell = Callable[[str], None]
 
@@ -36,14 +38,21 @@ def ensure_daemon(home: Home, tell: Tell | None = None) -> None:
         return
     home.make()
     _ensure_holder(home)
-    _wait(home, tell, lambda state: _failed(home, "daemon.log", state.get("log_from", 0)))
+    _wait(home, tell, lambda state: DaemonUnavailable(_failed(home, "daemon.log", state.get("log_from", 0))))
 
 
 def rejoin(home: Home) -> None:
     """Return once the API answers again. A daemon that died is waited for: the holder starts another. One that was
-    stopped is left alone: DaemonStopped.
+    stopped, or that does not come up, is left alone: DaemonStopped.
     """
-    _wait(home, None, lambda _: DaemonStopped("the daemon is stopped"))
+
+    def ended(state: dict[str, Any]) -> VertuiError:
+        gave_up = state.get("gave_up")
+        return DaemonStopped(
+            _failed(home, "daemon.log", state["log_from"]) if gave_up else "the daemon is stopped"
+        )
+
+    _wait(home, None, ended)
 
 
 def _wait(home: Home, tell: Tell | None, ended: Callable[[dict[str, Any]], VertuiError]) -> None:
@@ -74,19 +83,21 @@ def holder_runs(home: Home) -> bool:
 
 def end_all(home: Home) -> bool:
     """End the holder and with it every process of this home, and wait for it; False when nothing ran."""
-    holdings = ask_holder(home, "list")
-    if holdings is None:
+    if not holder_runs(home):
         return False
-    process = os.pidfd_open(int(holdings["pid"]))
-    try:
-        ask_holder(home, "end")
-        if not select.select([process], [], [], END_DEADLINE_S)[0]:
-            pid = holdings["pid"]
-            raise DaemonUnavailable(
-                f"the holder (pid {pid}) does not end within {END_DEADLINE_S:.0f} s: `kill -KILL {pid}` ends it"
-            )
-    finally:
-        os.close(process)
+    ended_meanwhile = (FileNotFoundError, ConnectionRefusedError, ProcessLookupError)
+    with contextlib.suppress(*ended_meanwhile):
+        with connect_holder(home) as holder:
+            pid = peer_of(holder).pid
+        process = os.pidfd_open(pid)
+        try:
+            ask_holder(home, "end")
+            if not select.select([process], [], [], END_DEADLINE_S)[0]:
+                raise DaemonUnavailable(
+                    f"the holder (pid {pid}) does not end within {END_DEADLINE_S:.0f} s: `kill -KILL {pid}` ends it"
+                )
+        finally:
+            os.close(process)
     return True
 
 
@@ -94,9 +105,11 @@ def _ensure_holder(home: Home) -> None:
     """Have a holder that was asked for a daemon."""
     deadline = time.monotonic() + HOLDER_DEADLINE_S
     while (answer := ask_holder(home, "daemon")) is None:
-        if time.monotonic() > deadline:
-            raise DaemonUnavailable(_elsewhere(home))
         _start_holder(home)
+        if not holder_runs(home):  # another one holds the lock
+            if time.monotonic() > deadline or _is_elsewhere(home):
+                raise DaemonUnavailable(_unreached(home))
+            time.sleep(AGAIN_S)
     if "error" in answer:
         raise DaemonUnavailable(f"the daemon cannot be started: {answer['error']}")
 
@@ -114,7 +127,7 @@ def _start_holder(home: Home) -> None:
                 stderr=output,
                 check=False,
                 timeout=HOLDER_DEADLINE_S,
-                env=settled(home.root),
+                env=settled(home),
             )
     except subprocess.TimeoutExpired as error:
         raise DaemonUnavailable(
@@ -125,7 +138,7 @@ def _start_holder(home: Home) -> None:
     except OSError as error:
         raise disk_error(error, log) from error
     if started.returncode:
-        raise _failed(home, log.name, begins)
+        raise DaemonUnavailable(_failed(home, log.name, begins))
 
 
 def _signs(state: dict[str, Any]) -> object:
@@ -140,7 +153,7 @@ def _doing(state: dict[str, Any]) -> str:
     return f"(pid {state['daemon']}) is {state.get('told') or 'starting'}"
 
 
-def _failed(home: Home, name: str, begins: int) -> VertuiError:
+def _failed(home: Home, name: str, begins: int) -> str:
     """The last line a start wrote into a log is the reason. A holder that holds nothing is not left behind: it would
     start the next daemon with what this one lacked.
     """
@@ -152,7 +165,7 @@ def _failed(home: Home, name: str, begins: int) -> VertuiError:
     reason = next((line.strip() for line in reversed(lines) if line.strip()), "no reason was logged")
     with contextlib.suppress(VertuiError, OSError):
         _leave(home)
-    return DaemonUnavailable(f"the daemon does not start: {reason[:200]} (see {log})")
+    return f"the daemon does not start: {reason[:200]} (see {log})"
 
 
 def _leave(home: Home) -> None:
@@ -166,11 +179,25 @@ def _leave(home: Home) -> None:
             os.close(process)
 
 
-def _elsewhere(home: Home) -> str:
-    """Why a holder that holds the lock is not reached."""
-    with contextlib.suppress(OSError, ValueError):
+def _at_work(home: Home) -> tuple[int, str] | None:
+    """The pid of the holder that holds the lock, and where its sockets lie; None while it has yet to say so."""
+    try:
         pid, runtime = home.holder_lock.read_text().split("\n")[:2]
+        return int(pid), runtime
+    except (OSError, ValueError):
+        return None
+
+
+def _is_elsewhere(home: Home) -> bool:
+    known = _at_work(home)
+    return known is not None and known[1] != str(home.runtime)
+
+
+def _unreached(home: Home) -> str:
+    """Why a holder that holds the lock is not reached."""
+    if known := _at_work(home):
+        pid, runtime = known
         if runtime != str(home.runtime):
             return f"this home is at work with its sockets in {runtime}: set XDG_RUNTIME_DIR as it was then"
-        return f"the holder (pid {int(pid)}) does not listen: `kill -CONT {pid}` if somebody stopped it"
+        return f"the holder (pid {pid}) does not listen: `kill -CONT {pid}` if somebody stopped it"
     return f"the holder cannot be reached: see {home.log / 'holder.log'}"

@@ -191,8 +191,8 @@ class Stream:
             self.stdin.shut()
         self._messages.put(told)
 
-    def _ended(self) -> None:
-        failure = DaemonUnavailable("the daemon went away")
+    def _ended(self, reason: VertuiError | None) -> None:
+        failure = reason or DaemonUnavailable("the daemon went away")
         if not self._lasts:
             self.stdin.fail(failure)
         self._messages.put(failure)

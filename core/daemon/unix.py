@@ -4,6 +4,7 @@ However long a verb takes, its answer is waited for as long as the daemon lives.
 the daemon is asked over a connection of its own whether it does, which its event loop answers.
 """
 
+import contextlib
 import http.client
 import json
 import select
@@ -16,9 +17,10 @@ from typing import Any
 from core.errors import DaemonUnavailable
 from core.home import Home
 from core.patience import patient
-from core.sockets import connect, peer_of
+from core.sockets import BUSY_S, connect, peer_of
 
 STOPPED = ("T", "t")  # by a signal, or a debugger
+LARGEST_ANSWER = 64 * 1024  # of the holder's to what is asked here
 HOLDER_S = patient(10.0)  # it answers within a millisecond, and within a second while it starts something
 
 
@@ -27,12 +29,13 @@ class Patience:
     """How long a daemon is waited for. Seconds.
 
     `quiet_s` passes without a byte before it is asked whether it lives, and that again for its answer; `silent_s`
-    without such an answer before it is given up, by when the holder has replaced one that hangs; twice `quiet_s` if
-    somebody stopped it, as nobody else will let it go on. `deadline_s` is for all, also from one that lives.
+    without such an answer before it is given up, by when the holder has replaced one that hangs: after 35 s if it
+    sleeps and 125 if it runs (`core.daemon.pulse`). It is twice `quiet_s` if somebody stopped it, as nobody else will
+    let it go on. `deadline_s` is for all, also from one that lives.
     """
 
     quiet_s: float = patient(5.0)
-    silent_s: float = patient(90.0)
+    silent_s: float = patient(150.0)
     deadline_s: float | None = None
 
 
@@ -135,17 +138,32 @@ def connect_holder(home: Home, timeout_s: float | None = HOLDER_S) -> socket.soc
 
 
 def ask_holder(home: Home, do: str) -> dict[str, Any] | None:
-    """The holder's answer; None when there is no holder, DaemonUnavailable when it gives none."""
+    """The holder's answer; None when there is no holder, DaemonUnavailable when it gives none.
+
+    One that has too many clients hangs up, as does one that ends: either way it is asked again.
+    """
+    deadline = time.monotonic() + HOLDER_S
+    while time.monotonic() < deadline:
+        try:
+            with connect_holder(home) as holder, contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                if data := _told(holder, do):
+                    answer: dict[str, Any] = json.loads(data)
+                    return answer
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            return None
+        except OSError as error:
+            raise DaemonUnavailable(f"the holder cannot be reached: {error.strerror}") from error
+        time.sleep(BUSY_S)
+    raise Silent(f"the holder is busy with others since {HOLDER_S:.0f} s: try again")
+
+
+def _told(holder: socket.socket, do: str) -> bytes:
+    """What it answers; nothing when it hangs up."""
     try:
-        with connect_holder(home) as holder:
-            try:
-                holder.sendall(json.dumps({"do": do}).encode())
-                answer: dict[str, Any] = json.loads(holder.recv(65536))
-                return answer
-            except TimeoutError as error:
-                raise Silent(_silent_holder(peer_of(holder).pid)) from error
-    except (OSError, ValueError):
-        return None
+        holder.sendall(json.dumps({"do": do}).encode())
+        return holder.recv(LARGEST_ANSWER)
+    except TimeoutError as error:
+        raise Silent(_silent_holder(peer_of(holder).pid)) from error
 
 
 def state_of(pid: int) -> str:

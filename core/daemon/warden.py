@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.daemon.pulse import DUMP, Watched
+from core.errors import VertuiError
 from core.home import Home
 from core.store.files import os_files
 
@@ -33,19 +34,20 @@ class Warden:
         self._log_from = 0
         self._quick_deaths = 0
         self._asked_to_dump = False
-        self.resting = False
+        self.resting = False  # because somebody stopped it, or …
+        self.gave_up = False  # … because it does not come up
         self.daemon: Watched | None = None
 
     def ask(self) -> None:
         """Have a daemon run: somebody wants one."""
-        self.resting = False
+        self.resting = self.gave_up = False
         self._quick_deaths = 0
         if self.daemon is None:
             self._start()
 
     def state(self) -> dict[str, Any]:
         """What a client that waits for the daemon wants to know."""
-        told = {"resting": self.resting, "log_from": self._log_from}
+        told = {"resting": self.resting, "gave_up": self.gave_up, "log_from": self._log_from}
         if self.daemon is None:
             return {"daemon": None} | told
         return {"daemon": self.daemon.pid, "told": self.daemon.told, "beats": self.daemon.beats} | told
@@ -60,17 +62,20 @@ class Warden:
         served = self._let_go()
         quick = not served or time.monotonic() - self._started < QUICK_DEATH_S
         self._quick_deaths = self._quick_deaths + 1 if quick else 0
-        self.resting = self.resting or self._quick_deaths >= MOST_QUICK_DEATHS
+        if self._quick_deaths >= MOST_QUICK_DEATHS and not self.resting:
+            self.resting = self.gave_up = True
         if not self.resting:
             try:
                 self._start()
             except OSError as error:
-                self.resting = True
+                self.resting = self.gave_up = True
                 self._say(f"the daemon cannot be started: {error.strerror}")
 
     def look(self) -> None:
-        """Once every LOOK_S: let a daemon that stands still write where it stands, and at the next look end it."""
-        if self.daemon is None or not self.daemon.look():
+        """Once every LOOK_S: let a daemon that stands still write where it stands, and at the next look end it. One
+        that was told to end may take its time.
+        """
+        if self.daemon is None or self.resting or not self.daemon.look():
             self._asked_to_dump = False
             return
         number = signal.SIGKILL if self._asked_to_dump else DUMP
@@ -107,4 +112,6 @@ class Warden:
         return former.served
 
     def _say(self, line: str) -> None:
-        os_files.append(self._log, f"{line}\n".encode())
+        """Into the daemon's log, if it takes anything: a full disk must not end the holder, and so every machine."""
+        with contextlib.suppress(OSError, VertuiError):
+            os_files.append(self._log, f"{line}\n".encode())

@@ -16,12 +16,14 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from core.daemon.unix import IDLE, Silent, Vigil
+from core.daemon.unix import IDLE, Vigil
+from core.errors import VertuiError
 from core.home import Home
+from core.patience import patient
 from core.sockets import connect
 
 READ_BYTES = 128 * 1024
-HANDSHAKE_S = 60.0  # a daemon that serves others first; it never takes seconds for this itself
+HANDSHAKE_S = patient(60.0)  # a daemon that serves others first; it never takes seconds for this itself
 FLUSH_S = 5.0
 
 Message = str | bytes
@@ -31,7 +33,7 @@ class WebSocket(threading.Thread):
     """Connected once made; OSError or WebSocketException when the daemon is not there. `start` begins the traffic.
 
     `source` is asked for the next data message, None when there is none, and again after each `wake`. `received` and
-    `ended` are called from the thread, `ended` once and last.
+    `ended` are called from the thread, `ended` once and last, with the reason where more is known than that it ended.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class WebSocket(threading.Thread):
         resource: str,
         source: Callable[[], Message | None],
         received: Callable[[Message], None],
-        ended: Callable[[], None],
+        ended: Callable[[VertuiError | None], None],
     ) -> None:
         super().__init__(name="stream", daemon=True)
         self._source, self._received, self._ended = source, received, ended
@@ -82,17 +84,20 @@ class WebSocket(threading.Thread):
 
     def run(self) -> None:
         """Read and write until either side closes."""
+        reason: VertuiError | None = None
         try:
             while not self._done():
                 self._wait()
                 self._write()
                 if not self._read():
                     break
-        except (OSError, ValueError, KeyError, Silent):  # gone, hanging, or no daemon of ours
+        except VertuiError as error:  # it hangs, or is somebody else's by now
+            reason = error
+        except (OSError, ValueError, KeyError):  # gone, or no daemon of ours
             pass
         finally:
             self._release()
-            self._ended()
+            self._ended(reason)
 
     def _greet(self) -> None:
         self._protocol.send_request(self._protocol.connect())

@@ -19,6 +19,7 @@ from core.engine.live import Live
 from core.engine.points import State
 from core.errors import Conflict, GuestFailed, NotOnDisk
 from core.names import spelled
+from core.patience import patient
 
 Mounts = Mapping[bytes, str]
 """Mount points but the root directory, and the type of filesystem there."""
@@ -34,8 +35,8 @@ OF_EVERY_IMAGE: Mounts = {
 HOLD_FILES = frozenset(
     {"tmpfs", "ramfs", "devtmpfs", "overlay", "ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "squashfs"}
 )
-ASK_DEADLINE_S = 10.0
-LOOK_DEADLINE_S = 5.0
+ASK_DEADLINE_S = patient(10.0)
+LOOK_DEADLINE_S = patient(5.0)
 
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _LOOK = r"""

@@ -19,7 +19,7 @@ from core.engine.bases import shorten
 from core.engine.context import Engine
 from core.engine.hot import Hot, Shot, commit_of, copied, key_of, read_copy
 from core.engine.live import Live
-from core.errors import VertuiError
+from core.errors import DaemonUnavailable, VertuiError
 from core.model import Commit, CommitState
 from core.store.protocol import Identified, Label
 
@@ -111,7 +111,8 @@ class Sealer:
             if (waiting := self._waiting.get(commit)) and waiting.at_work:
                 await asyncio.shield(waiting.outcome)
             if commit in self._waiting:
-                self._forget(commit)
+                self._waiting.pop(commit).tell(None)
+                self._let_go(commit)  # without a pause: what the caller has seen still holds
 
     async def retract(self, branch: str, commit: str, former: str) -> None:
         """Take a branch's newest commit back, as far as it is still hot and nothing was made of it. One that was its
@@ -181,10 +182,10 @@ class Sealer:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
-    def _forget(self, commit: str) -> None:
-        waiting = self._waiting.pop(commit)
-        self._engine.held.drop(key_of(commit))
-        waiting.tell(None)
+    def _let_go(self, commit: str) -> None:
+        """Drop the copy. Of a holder that does not answer the next daemon will have it dropped."""
+        with contextlib.suppress(DaemonUnavailable):
+            self._engine.held.drop(key_of(commit))
 
     async def _run(self) -> None:
         said = ""
@@ -194,7 +195,8 @@ class Sealer:
             self._more.clear()
             failure = await self._tried(waiting)
             if failure is None:
-                self._forget(waiting.hot.id)
+                self._waiting.pop(waiting.hot.id).tell(None)
+                await asyncio.to_thread(self._let_go, waiting.hot.id)
                 continue
             for each in list(self._waiting.values()):
                 each.tell(failure)

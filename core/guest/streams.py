@@ -68,7 +68,7 @@ class CommandStream(AsyncIterator[Output | Exit]):
         self._connection = connection
         self._ask = ask
         self._offsets = list(offsets)
-        self._started: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrived: deque[tuple[int, Output | Exit]] = deque()
         self._changed = asyncio.Event()
         self._failure: GuestFailed | None = None
@@ -81,10 +81,7 @@ class CommandStream(AsyncIterator[Output | Exit]):
     async def start(self, frame: bytes, undo: bytes, deadline_s: float) -> None:
         """Send the exec or attach request and wait for its answer."""
         try:
-            answer = await self._connection.ask(frame, self._started, deadline_s, undo=undo)
-            self.id, self.pid = number(answer, "id"), number(answer, "pid")
-            self.stdin_sent = number(answer, "stdin_offset")
-            self.stdin_taken = number({"stdin_taken": self.stdin_sent} | answer, "stdin_taken")
+            await self._connection.ask(frame, self._started, deadline_s, undo=undo)
         except BaseException as error:
             self._connection.close_channel(self.channel)
             if isinstance(error, TimeoutError):
@@ -94,7 +91,7 @@ class CommandStream(AsyncIterator[Output | Exit]):
 
     def _receive(self, frame: wire.Frame) -> None:
         if frame.type == wire.REPLY and not self._started.done():
-            self._started.set_result(payload(frame))
+            self._begin(payload(frame))
         elif frame.type == wire.ERROR:
             failure = GuestFailed(text(payload(frame), "message"))
             self._connection.close_channel(self.channel)
@@ -110,6 +107,13 @@ class CommandStream(AsyncIterator[Output | Exit]):
         else:
             raise wire.WireError(f"frame of type {frame.type} for a command")
         self._changed.set()
+
+    def _begin(self, answer: dict[str, Any]) -> None:
+        """Take the answer in as it comes: an acknowledgement may stand right behind it."""
+        self.id, self.pid = number(answer, "id"), number(answer, "pid")
+        self.stdin_sent = number(answer, "stdin_offset")
+        self.stdin_taken = number({"stdin_taken": self.stdin_sent} | answer, "stdin_taken")
+        self._started.set_result(None)
 
     def _receive_output(self, stream: StreamName, offset: int, data: bytes) -> None:
         dropped = offset - self._offsets[stream]

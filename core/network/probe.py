@@ -15,15 +15,12 @@ from core import linux
 from core.errors import Unsupported, VertuiError
 from core.network import nft, tap
 from core.network.hub import HubNetwork
+from core.patience import patient
 
 Check = tuple[str, bool, str]
 """Name, whether it works, and the one line that says how to fix it (empty when it works)."""
 
-_NAMESPACE_FIX = (
-    "no private network namespace can be made: run as root, or sysctl kernel.unprivileged_userns_clone=1 "
-    "kernel.apparmor_restrict_unprivileged_userns=0"
-)
-_TIMEOUT_S = 20
+_TIMEOUT_S = patient(20.0)
 
 
 def check() -> list[Check]:
@@ -66,7 +63,7 @@ def _isolate() -> None:
     try:
         linux.unshare(linux.CLONE_NEWNET | (linux.CLONE_NEWUSER if os.geteuid() else 0))
     except OSError as error:
-        raise Unsupported(_NAMESPACE_FIX) from error
+        raise Unsupported(linux.NO_NAMESPACES) from error
 
 
 def _open_tun() -> None:

@@ -1,12 +1,18 @@
 """A hot commit's copy says what went in; disk chains are cut where a commit's layers end."""
 
+import asyncio
 import os
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from core.engine.bases import merged_layers
+from core.engine.context import Engine
 from core.engine.hot import Hot, commit_of, copied, key_of, read_copy
+from core.engine.sealing import Sealer
+from core.errors import DaemonUnavailable
 from core.model import MachineSpec
 from core.store.protocol import Captured, Label
 
@@ -63,3 +69,23 @@ def test_a_chain_is_cut_where_it_lies_on_the_commit(
     chain: tuple[str, ...], layers: tuple[str, ...], merged: tuple[str, ...]
 ) -> None:
     assert merged_layers(chain, layers) == merged
+
+
+class AtOnce(Sealer):
+    """Whose sealing is done at once."""
+
+    async def _seal(self, waiting: Any) -> None:
+        await asyncio.sleep(0)
+
+
+async def test_a_holder_that_does_not_answer_keeps_nobody_waiting() -> None:
+    def drop(_: str) -> None:
+        raise DaemonUnavailable("the holder does not answer")
+
+    sealer = AtOnce(cast(Engine, SimpleNamespace(held=SimpleNamespace(drop=drop))))
+    made = hot(1)
+    sealer._enqueue(made, None)
+    async with asyncio.timeout(10.0):
+        await sealer.sealed(made.id)
+    assert sealer.hot(made.id) is None
+    await sealer.stop()

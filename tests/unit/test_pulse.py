@@ -95,6 +95,16 @@ def test_a_daemon_that_stands_still_is_replaced(home: Home) -> None:
     daemons.ended()
 
 
+def test_a_log_that_takes_nothing_ends_nobody(home: Home) -> None:
+    daemons = Daemons(home, STANDS)
+    daemons.warden.ask()
+    assert eventually(lambda: daemons.heard(SERVING) and state_of(daemons.daemon.pid) == "S")
+    home.log.rename(home.root / "away")
+    for _ in range(int(MOST_SILENT) + 2):
+        daemons.warden.look()
+    assert daemons.ended() == -signal.SIGKILL and daemons.warden.resting, "no other could be started"
+
+
 def test_a_daemon_that_beats_was_stopped_or_starts_is_left_alone(home: Home) -> None:
     daemons = Daemons(home, STANDS.replace(f"{SERVING}\\n", ""))
     daemons.warden.ask()
@@ -124,8 +134,22 @@ def test_a_daemon_that_never_serves_is_left_to_rest_however_slowly_it_dies(home:
         daemons.warden._started -= 60.0  # on a host so busy that it took a minute
         begins = daemons.warden.state()["log_from"]
         daemons.ended()
-    assert daemons.warden.resting
+    assert daemons.warden.resting and daemons.warden.state()["gave_up"]
     assert daemons.log.read_bytes()[begins:] == b"a reason\n"
+
+
+def test_a_daemon_that_was_told_to_end_may_take_its_time(home: Home) -> None:
+    daemons = Daemons(home, STANDS)
+    daemons.warden.ask()
+    pid = daemons.daemon.pid
+    assert eventually(lambda: daemons.heard(SERVING) and state_of(pid) == "S")
+    daemons.warden.resting = True
+    for _ in range(3 * int(MOST_SILENT)):
+        daemons.warden.look()
+    assert state_of(pid) == "S"
+    os.kill(pid, signal.SIGKILL)
+    daemons.ended()
+    assert not daemons.warden.state()["gave_up"], "it was stopped"
 
 
 def test_a_pulse_that_nobody_listens_to_costs_nothing() -> None:
@@ -212,21 +236,41 @@ def test_what_takes_no_time_has_a_deadline(home: Home, deaf: socket.socket) -> N
         connection.close()
 
 
-def test_a_change_that_got_no_answer_may_have_been_made(home: Home, deaf: socket.socket) -> None:
-    def hang_up() -> None:
-        connection = deaf.accept()[0]
-        connection.recv(65536)
-        connection.close()
+@contextmanager
+def answering(listener: socket.socket, answer: bytes) -> Iterator[list[bytes]]:
+    """Gives every request this answer, and hangs up; what was asked."""
+    asked: list[bytes] = []
 
+    def serve() -> None:
+        with suppress(OSError):  # it listens no more
+            while True:
+                with listener.accept()[0] as connection:
+                    asked.append(connection.recv(65536).partition(b" HTTP")[0])
+                    connection.sendall(answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield asked
+    listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_a_change_that_got_no_answer_may_have_been_made(home: Home, deaf: socket.socket) -> None:
     asked: list[tuple[Callable[[Client], object], bool]] = [(Client.gc, True), (Client.tree, False)]
-    for ask, said in asked:
-        thread = threading.Thread(target=hang_up)
-        thread.start()
-        with pytest.raises(DaemonUnavailable) as refusal:
-            ask(Client(home, starts=False))
-        assert ("may have been done" in str(refusal.value)) is said
-        thread.join()
-    deaf.close()
+    with answering(deaf, b""):
+        for ask, said in asked:
+            with pytest.raises(DaemonUnavailable) as refusal:
+                ask(Client(home, starts=False))
+            assert ("may have been done" in str(refusal.value)) is said
     with pytest.raises(DaemonUnavailable) as refusal:
         Client(home, starts=False).gc()
     assert "may have been" not in str(refusal.value), "nobody was asked"
+
+
+def test_what_was_answered_is_not_asked_again(home: Home, deaf: socket.socket) -> None:
+    body = b'{"kind": "DaemonUnavailable", "message": "the holder went away"}'
+    head = f"HTTP/1.1 500 Error\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with answering(deaf, head + body) as asked:
+        with pytest.raises(DaemonUnavailable, match=r"^the holder went away$"):
+            Client(home, starts=False).gc()
+        assert asked == [b"POST /v1/store/gc"]

@@ -7,7 +7,6 @@ parent of what is forked here. If the nursery is dead or not ready, the holder s
     holder → nursery   GO, with the descriptors a server has as 1 and 2, 3, 4 …
 """
 
-import contextlib
 import fcntl
 import os
 import signal
@@ -25,12 +24,19 @@ ANSWER_S = patient(1.0)  # to fork takes 2 ms; one that is stopped must not hold
 
 
 def ask(nursery: socket.socket, descriptors: Sequence[int]) -> int | None:
-    """A server's pid, the first of its descriptors being its log; None when the nursery cannot. For the holder."""
-    with contextlib.suppress(OSError, ValueError):
+    """A server's pid, the first of its descriptors being its log; None when the nursery cannot. For the holder.
+
+    TimeoutError when it takes so long that it must go: it would fork later on, when another server has the place.
+    """
+    try:
         if nursery.recv(16, socket.MSG_DONTWAIT) == READY:
             socket.send_fds(nursery, [GO], descriptors)
             nursery.settimeout(ANSWER_S)
             return int(nursery.recv(16))
+    except TimeoutError:
+        raise
+    except (OSError, ValueError):
+        pass
     return None
 
 

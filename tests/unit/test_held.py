@@ -1,0 +1,102 @@
+"""The daemon's connections to the holder: one that broke is made again, and no exit is missed meanwhile."""
+
+import asyncio
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.daemon.held import Held
+from core.errors import DaemonUnavailable
+from core.home import Home, find_home
+
+Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    made = find_home(str(tmp_path / "home"))
+    made.make()
+    yield made
+    shutil.rmtree(made.runtime, ignore_errors=True)
+
+
+@contextmanager
+def holding(home: Home, answer: Answer) -> Iterator[None]:
+    """A holder that answers so, and hangs up where there is no answer."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(home.holder_socket))
+    listener.listen(8)
+
+    def serve(peer: socket.socket) -> None:
+        with peer:
+            while (data := peer.recv(65536)) and (told := answer(json.loads(data))) is not None:
+                peer.send(json.dumps(told).encode())
+
+    def accept() -> None:
+        while True:
+            try:
+                peer = listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(peer,), daemon=True).start()
+
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
+        listener.close()
+        home.holder_socket.unlink()
+
+
+def test_a_connection_that_broke_is_made_again(home: Home) -> None:
+    answers: list[dict[str, Any] | None] = [None, {"children": {}, "kept": [], "exits": {}, "pid": 7}]
+    with holding(home, lambda _: answers.pop(0)):
+        held = Held(home)
+        with pytest.raises(DaemonUnavailable):
+            held.holdings()
+    with pytest.raises(DaemonUnavailable):
+        held.holdings()
+    with holding(home, lambda _: answers.pop(0)):
+        assert held.holdings().pid == 7
+        held.close()
+
+
+async def test_who_was_dropped_watches_again_and_misses_nothing(home: Home) -> None:
+    listings = [{"children": {}, "kept": [], "exits": {"machine:a": 9}, "pid": 7}]
+    watching: list[socket.socket] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(home.holder_socket))
+        listener.listen(8)
+
+        def serve() -> None:
+            asking = listener.accept()[0]
+            for _ in range(2):
+                watching.append(listener.accept()[0])
+                assert json.loads(watching[-1].recv(1024)) == {"do": "watch"}
+                watching[-1].send(b"{}")
+                if len(watching) == 1:
+                    watching[0].close()
+            assert json.loads(asking.recv(1024)) == {"do": "list"}
+            asking.send(json.dumps(listings.pop()).encode())
+            watching[1].send(json.dumps({"exit": "machine:b", "status": 0}).encode())
+            asking.close()
+
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        held, ended = Held(home), asyncio.Queue[tuple[str, int]]()
+        held.watch(lambda key, status: ended.put_nowait((key, status)))
+        async with asyncio.timeout(10.0):
+            assert [await ended.get(), await ended.get()] == [("machine:a", 9), ("machine:b", 0)]
+        serving.join()
+        watching[1].close()
+        held.close()

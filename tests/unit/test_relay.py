@@ -1,0 +1,142 @@
+"""Between a client and a command: no acknowledgement is lost, and no command is left behind, whatever is said."""
+
+import asyncio
+import json
+from typing import Any, cast
+
+import pytest
+from fastapi import WebSocket
+
+from core.daemon.relay import follow
+from core.errors import GuestFailed
+from core.guest.agent import wire
+from core.guest.connection import Connection
+from core.guest.streams import CommandStream, Exit
+
+Message = dict[str, Any]
+LEAVES: Message = {"type": "websocket.disconnect", "code": 1000}
+RESTARTS: Message = {"type": "websocket.disconnect", "code": 1012}
+
+
+def said(text: str) -> Message:
+    return {"type": "websocket.receive", "text": text}
+
+
+class Socket:
+    """A client that says this, and no more; `told` is what it was told."""
+
+    def __init__(self, *messages: Message) -> None:
+        self._messages = list(messages)
+        self.told: list[Message] = []
+
+    async def receive(self) -> Message:
+        if not self._messages:
+            await asyncio.Event().wait()
+        return self._messages.pop(0)
+
+    async def send_text(self, text: str) -> None:
+        self.told.append(json.loads(text))
+
+
+class Command:
+    """A command that takes a byte while its client is greeted; `left` is how it was let go."""
+
+    def __init__(self, *items: Exit) -> None:
+        self._items = list(items)
+        self._looked = 0
+        self.id, self.stdin_sent, self.stdin_shut = 7, 5, False
+        self.left: list[str] = []
+
+    @property
+    def stdin_taken(self) -> int:
+        self._looked += 1
+        return 3 if self._looked == 1 else 4
+
+    async def take(self) -> Exit | None:
+        if not self._items:
+            await asyncio.Event().wait()
+        return self._items.pop(0)
+
+    async def changed(self) -> None:
+        await asyncio.Event().wait()
+
+    def consumed(self, total: int) -> None:
+        pass
+
+    async def hang_up(self) -> None:
+        self.left.append("hang up")
+        raise GuestFailed("the line is lost")
+
+    async def detach(self) -> None:
+        self.left.append("detach")
+
+
+async def between(client: Socket, command: Command, *, owner: bool = True) -> bool:
+    async with asyncio.timeout(10.0):
+        return await follow(cast(WebSocket, client), cast(CommandStream, command), owner=owner)
+
+
+@pytest.mark.parametrize(
+    ("message", "owner", "left"),
+    [
+        (LEAVES, True, ["hang up"]),
+        (LEAVES, False, ["detach"]),
+        (RESTARTS, True, []),
+    ],
+)
+async def test_a_client_that_goes(message: Message, owner: bool, left: list[str]) -> None:
+    command = Command()
+    assert not await between(Socket(message), command, owner=owner), "the command has not ended"
+    assert command.left == left
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"seen": "much"}'])
+async def test_a_client_that_cannot_be_understood_leaves_no_command(text: str) -> None:
+    command = Command()
+    with pytest.raises(Exception, match=r"JSON|Expecting|invalid"):
+        await between(Socket(said(text)), command)
+    assert command.left == ["hang up"]
+
+
+async def test_a_daemon_that_ends_leaves_the_command_to_its_owner() -> None:
+    command = Command()
+    following = asyncio.create_task(between(Socket(), command))
+    await asyncio.sleep(0.05)
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+    assert command.left == []
+
+
+async def test_what_is_taken_while_a_client_is_greeted_is_told() -> None:
+    client = Socket()
+    following = asyncio.create_task(between(client, Command()))
+    await asyncio.sleep(0.05)
+    following.cancel()
+    assert client.told == [{"started": 7, "stdin": [5, 3]}, {"taken": 4}]
+
+
+async def test_a_command_that_ends_has_ended() -> None:
+    client = Socket()
+    assert await between(client, Command(Exit(0, None, False, 0, 0)))
+    assert {"exit": 0, "timed_out": False} in client.told
+
+
+class Wire:
+    """A line on which the answer to an attach and an acknowledgement come in one piece."""
+
+    def open_channel(self, receive: Any, _: Any) -> int:
+        self._receive = receive
+        return 1
+
+    async def ask(self, *_: Any, **__: Any) -> None:
+        answer = {"id": 7, "pid": 8, "stdin_offset": 5, "stdin_taken": 3}
+        data = wire.json_frame(wire.REPLY, 1, answer) + wire.frame(wire.STDIN_ACK, 1, wire.OFFSET.pack(4))
+        for frame in wire.Frames(strict=True).feed(data):
+            self._receive(frame)
+
+
+async def test_an_acknowledgement_right_behind_the_answer_counts() -> None:
+    stream = CommandStream(cast(Connection, Wire()), cast(Any, None), (0, 0))
+    await stream.start(b"", b"", 1.0)
+    assert (stream.id, stream.pid, stream.stdin_sent, stream.stdin_taken) == (7, 8, 5, 4)
