@@ -33,6 +33,7 @@ app = new_app()
 
 What = ExecRequest | Attachment
 OFFSETS = re.compile(r"([0-9]{1,18})(?:,([0-9]{1,18}))?")
+LONGEST_S = 1_000_000  # eleven days; the agent takes no longer timeout
 LEAVE = b"\x1d"  # Ctrl-], as in telnet and virsh
 SHELL = "command -v bash >/dev/null && exec bash -l; exec sh -l"
 PS_HEADER = ("ID", "PID", "STATE", "AGE", "STDOUT", "STDERR", "COMMAND")
@@ -189,8 +190,8 @@ def _given(argv: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _positive(timeout_s: float | None) -> float | None:
-    if timeout_s is not None and timeout_s <= 0:
-        raise UsageError("a timeout is more than 0 seconds")
+    if timeout_s is not None and not 0 < timeout_s <= LONGEST_S:
+        raise UsageError(f"a timeout is more than 0 seconds and at most {LONGEST_S}")
     return timeout_s
 
 
