@@ -13,7 +13,10 @@ import typer
 from core.daemon.client import Client
 from core.errors import UsageError
 from core.home import Home
+from core.model import ExecRequest
+from vertui.commands.exec import _leave
 from vertui.commands.group import VERBS
+from vertui.streaming import Follower
 
 HEAVY = ("textual", "rich", "pydantic", "numpy", "networkx", "fastapi", "uvicorn", "websockets", "asyncio")
 
@@ -111,6 +114,11 @@ def test_the_version_is_the_packages() -> None:
         ("exec", "main", "--attach", "1", "--from", "²"),
         ("exec", "main", "--attach", "1", "--from", "9" * 5000),
         ("exec", "main", "--", "x" * 70_000),
+        ("exec", "main", "--attach", "1", "--detach"),
+        ("exec", "main", "--attach", "1", "--timeout", "5"),
+        ("exec", "main", "--attach", "1", "--", "true"),
+        ("exec", "main", "--from", "0", "--", "true"),
+        ("exec", "main", "--timeout", "inf", "--", "true"),
         ("daemon", "stop", "--now"),
         ("resume",),
         ("resume", "main", "--all"),
@@ -124,3 +132,11 @@ def test_a_malformed_request_is_refused_before_a_daemon_is_asked(home: Path, arg
 def test_a_query_longer_than_the_daemon_takes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name fewer paths"):
         Client(Home(tmp_path, tmp_path)).diff("a", "b", path=["/x" * 1000] * 1000)
+
+
+def test_a_command_left_before_its_start_was_heard_of_is_looked_for_by_ps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _leave(Follower(Home(tmp_path, tmp_path), ExecRequest("b1", ("true",)), lambda *_: None, lambda _: None))
+    said = capsys.readouterr().err
+    assert "`vertui ps b1`" in said and "None" not in said
