@@ -47,6 +47,21 @@ class Readable(Protocol):
         """At most `size` bytes; none at the end."""
 
 
+class Pieces:
+    """Bytes that come in pieces, as something to `read`."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        while not self._rest and (piece := next(self._pieces, None)) is not None:
+            self._rest = piece
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+
 @dataclass(frozen=True)
 class Member:
     """One entry. `runs` are the stretches of a regular file that its data is of, `size` what the file is long."""

@@ -12,9 +12,10 @@ import typer
 from core.daemon.client import Client
 from core.errors import NotFound, UsageError
 from core.names import spelled
+from core.tar import Pieces
 from vertui import differences
 from vertui.commands.options import Json, new_app
-from vertui.output import say_json, warn
+from vertui.output import say_json, warn, warn_left_out
 from vertui.session import connect
 from vertui.text import printable
 from vertui.unpack import unpack_tree
@@ -22,7 +23,6 @@ from vertui.unpack import unpack_tree
 app = new_app()
 
 NOT_CARRIED = 3  # exit status: something could not be carried by a patch, or was left out of a directory
-SKIPPED_SHOWN = 10
 REMARK = re.compile(rb"^#.*\n", re.MULTILINE)  # no line of a patch but a remark begins so
 
 Paths = Annotated[
@@ -178,12 +178,10 @@ def export_files(
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return
-    done = unpack_tree(_Source(pieces), Path(target))
+    done = unpack_tree(Pieces(pieces), Path(target))
     print(f"{done.files} files in {spelled(os.fsencode(target))}")
-    for name in done.skipped[:SKIPPED_SHOWN]:
-        warn(f"left out {spelled(name)}: a device, or a link that leads out")
+    warn_left_out(done.skipped, "; a tar stream has them")
     if done.skipped:
-        warn(f"{len(done.skipped)} left out in all; a tar stream has them")
         raise typer.Exit(NOT_CARRIED)
 
 
@@ -257,18 +255,3 @@ def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         whole, newline, rest = (rest + piece).rpartition(b"\n")
         yield whole + newline
     yield rest
-
-
-class _Source:
-    """Pieces as something to `read`."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
-        if not self._rest:
-            self._rest = next(self._pieces, b"")
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data
