@@ -22,7 +22,7 @@ class Ref:
 
 
 class Graph:
-    """The commits given, as a DAG; parents that are not among them are bridged by `bridges` (see `kept`)."""
+    """The commits given, as a DAG; of a parent that is not among them nothing but its id is known (see `kept`)."""
 
     def __init__(self, commits: Iterable[Commit]) -> None:
         self._commits = {commit.id: commit for commit in commits}

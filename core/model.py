@@ -59,6 +59,10 @@ class OperationState(StrEnum):
     UNDONE = "undone"
 
 
+MIN_MEMORY, MAX_MEMORY = 128 << 20, 64 << 30  # bytes
+MAX_VCPUS = 16
+
+
 @dataclass(frozen=True)
 class MachineSpec:
     """What hardware a guest sees. Part of every commit: state restores only onto the same spec."""

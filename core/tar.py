@@ -6,7 +6,7 @@ are known that GNU tar writes of files, directories, links and devices.
 """
 
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,21 @@ class Readable(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; none at the end."""
+
+
+class Pieces:
+    """Bytes that come in pieces, as something to `read`."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        while not self._rest and (piece := next(self._pieces, None)) is not None:
+            self._rest = piece
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,28 @@ def gnu_header(member: tarfile.TarInfo, runs: Sequence[Run] | None = None) -> by
     head[148:156] = b"%06o\0 " % sum(head)
     more = (table[at : at + _MORE_RUNS] for at in range(_FIRST_RUNS, len(table), _MORE_RUNS))
     return whole[:-_BLOCK] + bytes(head) + b"".join(_extended(table, part) for part in more)
+
+
+def pax_header(member: tarfile.TarInfo, records: Mapping[bytes, bytes]) -> bytes:
+    """The header of an entry with a pax header before it, in which `records` join what tarfile puts there: it writes no
+    names of records but UTF-8, and attributes have any.
+    """
+    whole = member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    told = b"".join(_record(key, value) for key, value in records.items())
+    if len(whole) > _BLOCK:
+        size = tarfile.TarInfo.frombuf(whole[:_BLOCK], "utf-8", "surrogateescape").size
+        told = whole[_BLOCK : _BLOCK + size] + told
+    head = tarfile.TarInfo("././@PaxHeader")
+    head.type, head.size = tarfile.XHDTYPE, len(told)
+    return head.tobuf(tarfile.USTAR_FORMAT) + told + padding(len(told)) + whole[-_BLOCK:]
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """POSIX: its own length, which counts, the key and the value."""
+    rest = b" %b=%b\n" % (key, value)
+    length = len(rest) + len(str(len(rest)))
+    length = len(rest) + len(str(length))
+    return b"%d" % length + rest
 
 
 def _extended(table: Sequence[Run], part: Sequence[Run]) -> bytes:

@@ -17,9 +17,10 @@ Answers = Mapping[
 
 
 @contextmanager
-def standing_in(home: Home, answers: Answers) -> Iterator[None]:
-    """Answer on the home's socket until the block ends."""
+def standing_in(home: Home, answers: Answers) -> Iterator[list[str]]:
+    """Answer on the home's socket until the block ends, which is given what was asked for: paths with their queries."""
     home.runtime.mkdir(mode=0o700, exist_ok=True)
+    asked: list[str] = []
     served: dict[str, object] = {"/v1/alive": {"alive": True}, **answers}
 
     class Handler(BaseHTTPRequestHandler):
@@ -30,6 +31,7 @@ def standing_in(home: Home, answers: Answers) -> Iterator[None]:
             pass
 
         def do_GET(self) -> None:
+            asked.append(self.path)
             path = urlsplit(self.path).path
             found = next((served[start] for start in served if path.startswith(start)), None)
             data = found if isinstance(found, bytes) else json.dumps(encode(found)).encode()
@@ -47,7 +49,7 @@ def standing_in(home: Home, answers: Answers) -> Iterator[None]:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            yield
+            yield asked
         finally:
             server.shutdown()
             thread.join()

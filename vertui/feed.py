@@ -226,9 +226,13 @@ class Watcher:
                 stale = any(event is None or event.kind != "progress" for event in events)
                 tree = feed.tree() if stale else None
                 self._tell(tree, rows(tree) if tree else [], tuple(event for event in events if event))
-            except DaemonUnavailable:
-                continue  # the other thread meets the same, says so, and pokes when it is back
             except VertuiError as error:
+                from core.daemon.unix import Silent
+
+                if isinstance(error, Silent):
+                    self._wakes.put(None)  # it lives, so the other thread may hear events all the same
+                elif isinstance(error, DaemonUnavailable):
+                    continue  # the other thread meets the same, says so, and pokes when it is back
                 self._tell(error=error)
             except Exception as bug:
                 self._tell(error=VertuiError(f"a bug: {bug!r}"))

@@ -16,12 +16,14 @@ from unicodedata import category, east_asian_width
 
 from core.daemon.codec import encode
 from core.errors import VertuiError
+from core.names import spelled
 from vertui.text import MARKS, printable
 
 COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36, "white": 37}
 STYLES = COLOURS | {"bold": 1, "dim": 2}
 GAP = "  "
 ROOMY_COLUMN = 20  # what a long column keeps while others are still shown
+LEFT_OUT_SHOWN = 10  # how many there are is said below them
 LEAST_COLUMN = 6  # a column shortened further says nothing
 
 
@@ -109,6 +111,14 @@ def warn(text: str) -> None:
     """One line on standard error, whatever is in `text`, as far as that can be written: there is nowhere else."""
     with suppress(OSError, VertuiError):
         print(f"vertui: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def warn_left_out(names: Sequence[bytes], after: str = "") -> None:
+    """Name the first of some files that came to no copy here, then say how many they are, and what is `after` that."""
+    for name in names[:LEFT_OUT_SHOWN]:
+        warn(f"left out {spelled(name)}: a device, or a link that leads out")
+    if names:
+        warn(f"{len(names)} left out in all{after}")
 
 
 def draw(text: str) -> None:

@@ -7,7 +7,7 @@ so whoever makes one makes its parts printable.
 
 from typing import TypeVar
 
-from rich.highlighter import Highlighter
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import App
 from textual.content import Content
@@ -72,18 +72,24 @@ class Choice(Button):
 
 
 class Entry(Input):
-    """A field to type in. What it holds is kept as it was typed or pasted, and shown a character a character."""
+    """A field to type in. What it holds is kept as it was typed or pasted, and shown a character a character: a picture
+    stands in place of each that cannot be seen, so that the cursor's place stays right.
+    """
 
     def __init__(self, value: str = "", *, hint: str = "", id: str | None = None) -> None:
-        super().__init__(value, placeholder=printable(hint), id=id, compact=True, highlighter=_Visible())
+        super().__init__(value, placeholder=printable(hint), id=id, compact=True)
+
+    @property
+    def _value(self) -> Text:
+        """What Textual draws. No highlighter could make it: a rich Text drops bells and backspaces at once."""
+        return Text(_pictures(self.value), no_wrap=True, overflow="ignore", end="")
+
+    def _position_to_cell(self, position: int) -> int:
+        return cell_len(_pictures(self.value[:position]))
 
 
-class _Visible(Highlighter):
-    """Puts a picture in place of each character that cannot be seen, so that the cursor's place stays right."""
-
-    def highlight(self, text: Text) -> None:
-        """Change `text` in place."""
-        text.plain = "".join(map(_picture, text.plain))
+def _pictures(text: str) -> str:
+    return "".join(map(_picture, text))
 
 
 def _picture(char: str) -> str:

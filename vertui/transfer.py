@@ -18,6 +18,7 @@ from core.daemon.streams import STDOUT, Dropped, Exit, Output, Stream, run
 from core.errors import Conflict, GuestFailed, NotFound, UsageError, VertuiError
 from core.model import ExecRequest
 from core.names import meant, spelled
+from core.tar import Pieces
 from vertui.pack import FILE_NAME, pack
 from vertui.streaming import capture
 from vertui.unpack import Unpacked, unpack_file, unpack_tree
@@ -124,10 +125,11 @@ class Copier:
     def _download(self, source: Place, final: Path, kind: Kind) -> Unpacked:
         with _open(self._client, source, SEND_TREE if kind is Kind.DIRECTORY else SEND_FILE) as stream:
             outlet = _Outlet(stream, source, self._limit(source), self._progress)
+            pieces = Pieces(outlet.blocks())
             if kind is Kind.FILE:
-                result = unpack_file(outlet, final.parent, os.fsencode(final.name))
+                result = unpack_file(pieces, final.parent, os.fsencode(final.name))
             else:
-                result = unpack_tree(outlet, final)
+                result = unpack_tree(pieces, final)
             outlet.finish()
             return result
 
@@ -211,7 +213,7 @@ class _Inlet:
 
 
 class _Outlet:
-    """A command's standard output as something to `read`, bounded when a limit is given."""
+    """A command's standard output, bounded when a limit is given."""
 
     def __init__(self, stream: Stream, place: Place, limit: int | None, progress: Progress) -> None:
         self._messages = iter(stream)
@@ -219,15 +221,7 @@ class _Outlet:
         self._room = limit
         self._progress = progress
         self._stderr = b""
-        self._rest = b""
         self._ended = False
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
-        while not self._rest and not self._ended:
-            self._rest = next(self.blocks(), b"")
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data
 
     def finish(self) -> None:
         """Read to the end; GuestFailed when the command failed."""

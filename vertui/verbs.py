@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from core.model import Forked, Operation, OperationState, Plan
+from core.model import MAX_MEMORY, MAX_VCPUS, MIN_MEMORY, Forked, Operation, OperationState, Plan
 from vertui import theme
 from vertui.actions import Selection
 from vertui.screens.dialogs import (
@@ -186,8 +186,8 @@ class Verbs:
 
         fields = (
             Field("name", "name", "debian", check=name),
-            Field("memory", "memory, MiB", "512", check=whole_number(128, 1 << 20)),
-            Field("vcpus", "vCPUs", "1", check=whole_number(1, 64)),
+            Field("memory", "memory, MiB", "512", check=whole_number(MIN_MEMORY // MIB, MAX_MEMORY // MIB)),
+            Field("vcpus", "vCPUs", "1", check=whole_number(1, MAX_VCPUS)),
             Field("packages", "packages", hint="more Debian packages, by spaces"),
         )
         self._app.push_screen(FormDialog("build an image", fields, "Build"), go)

@@ -64,7 +64,8 @@ class Clash:
 class Merge:
     """What to do to ours; `clashes` are left out of it, or with a preference decided.
 
-    `not_carried` are paths of which chattr flags or a project id differ there, which no step sets.
+    `not_carried` are paths whose chattr flags or project id will not be what both sides made of them: no step sets any,
+    and a file that is replaced has none.
     """
 
     steps: tuple[Step, ...]
@@ -148,17 +149,31 @@ class _Merger:
         )
 
     def merge(self, prefer: Prefer | None) -> Merge:
-        steps, clashes = list[Step](), list[Clash]()
+        steps, clashes, not_carried = list[Step](), list[Clash](), list[bytes]()
         for entry in self._taken:
             try:
                 step = self._step(entry)
             except _Differ as clash:
                 decidable = not isinstance(clash, _NoPlace)
                 clashes.append(Clash(entry.path, str(clash), decidable))
-                step = self._theirs_whole(entry) if decidable and prefer is Prefer.THEIRS else None
+                if not decidable or prefer is not Prefer.THEIRS:
+                    continue
+                step = self._theirs_whole(entry)
             if step:
                 steps.append(step)
-        return Merge(tuple(steps), tuple(clashes), tuple(filter(None, map(_not_carried, self._taken))))
+            if self._loses_flags(entry, step):
+                not_carried.append(entry.path)
+        return Merge(tuple(steps), tuple(clashes), tuple(not_carried))
+
+    def _loses_flags(self, entry: Entry, step: Step | None) -> bool:
+        """Will flags or a project id be otherwise than whoever changed them made them?"""
+        if entry.after is None:
+            return False
+        version = self._seen(entry)
+        seen = version.meta if version else None
+        old, ours, theirs = map(_flags, (entry.before if seen else None, seen, entry.after))
+        wanted = tuple(mine if new == was else new for was, mine, new in zip(old, ours, theirs, strict=True))
+        return wanted != (_flags(None) if step and step.renewed else ours)
 
     def _step(self, entry: Entry) -> Step | None:
         before = _Version(entry.before, self._base) if entry.before else None
@@ -238,10 +253,9 @@ def _rights(old: Meta | None, ours: Meta, theirs: Meta, wanted: Meta) -> Meta:
     return wanted
 
 
-def _not_carried(entry: Entry) -> bytes | None:
-    before, after = entry.before, entry.after
-    old = (before.flags, before.project) if before else (0, 0)
-    return entry.path if after and (after.flags, after.project) != old else None
+def _flags(meta: Meta | None) -> tuple[int, int]:
+    """What chattr sets: none of it, where there is no file or a new one."""
+    return (meta.flags, meta.project) if meta else (0, 0)
 
 
 def _is_directory(meta: Meta | None) -> bool:

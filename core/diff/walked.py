@@ -11,6 +11,7 @@ from core.diff.flags import SHOWN_MASK
 from core.diff.meta import FILE_TYPES, FileType, Meta
 from core.diff.text import patch_of
 from core.errors import GuestFailed
+from core.guest.answers import number, pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +30,31 @@ def parse_walk(told: bytes) -> Walked:
     """What core.guest.scripts.walk printed; GuestFailed when it is anything else."""
     try:
         return dict(_parse(json.loads(line)) for line in told.split(b"\n") if line)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise GuestFailed("the guest told of its files in a way that cannot be read") from error
 
 
 def _parse(said: dict[str, Any]) -> tuple[bytes, Told]:
-    numbers = {key: int(said[key]) for key in ("mode", "uid", "gid", "size", "mtime_ns", "links", "inode")}
-    device = said["device"] and (int(said["device"][0]), int(said["device"][1]))
+    keys = ("mode", "uid", "gid", "size", "links", "inode", "project")
+    numbers = {key: number(said, key) for key in keys}
     meta = Meta(
         type=FILE_TYPES[said["kind"]],
         birth=(0, 0),
         target=None if said["target"] is None else bytes.fromhex(said["target"]),
-        device=device,
+        device=None if said["device"] is None else pair(said, "device"),
+        mtime_ns=_mtime_ns(said),
         xattrs=tuple((bytes.fromhex(name), bytes.fromhex(value)) for name, value in said["xattrs"]),
-        flags=int(said["flags"]) & SHOWN_MASK,
-        project=int(said["project"]),
+        flags=number(said, "flags") & SHOWN_MASK,
         **numbers,
     )
     text = bytes.fromhex(said["text"]) if "text" in said else None
     return bytes.fromhex(said["path"]), Told(meta, str(said["digest"]), text)
+
+
+def _mtime_ns(said: dict[str, Any]) -> int:
+    """Seconds of 64 bits in nanoseconds: files may be dated beyond what 64 bits of those reach."""
+    seconds, rest = divmod(said["mtime_ns"], 1_000_000_000)
+    return number({"mtime_ns": seconds}, "mtime_ns") * 1_000_000_000 + int(rest)
 
 
 def compare_walks(before: Walked, after: Walked, *, times: bool = False) -> FilesystemDiff:

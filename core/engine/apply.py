@@ -38,7 +38,7 @@ async def apply(
 
     Requires a running target. On success its files hold both sides' changes, and `{"changed", "clashes",
     "not_carried"}` says which were changed, which clashes were decided by `prefer`, and of which files flags or project
-    ids are left as they are. Conflict lists clashes when there is no preference, and
+    ids are not as both sides made them. Conflict lists clashes when there is no preference, and
     files that changed while it was at work. On failure nothing changed. It cannot be undone: commit first.
     """
     row, live = engine.branch(target), engine.machine(target)

@@ -111,8 +111,7 @@ async def _files(
         found = await _on_disks(engine, before, after, replace(asked, files=on_disk), notes)
         entries, fallbacks = found["entries"], found["fallbacks"]
     if beside:
-        walked = as_json(await _in_guests(before, after, asked, beside))["entries"]
-        entries += [entry | {"lines": None} for entry in walked]
+        entries += await _in_guests(before, after, asked, beside)
     counts = {kind.value: sum(entry["kind"] == kind.value for entry in entries) for kind in Kind}
     return {"entries": entries, "counts": counts, "fallbacks": fallbacks}
 
@@ -127,14 +126,17 @@ async def _on_disks(
             raise
         notes.append(f"read inside the guests, moved files are removed and added: {error}")
     tops = [absolute(path) for path in asked.files.paths]
-    return as_json(await _in_guests(before, after, asked, tops)) | {"fallbacks": 1}
+    return {"entries": await _in_guests(before, after, asked, tops), "fallbacks": 1}
 
 
-async def _in_guests(before: State, after: State, asked: Asked, tops: Sequence[bytes]) -> FilesystemDiff:
-    """What differs at or below some paths, all without any, as two running guests tell."""
+async def _in_guests(
+    before: State, after: State, asked: Asked, tops: Sequence[bytes]
+) -> list[dict[str, Any]]:
+    """What differs at or below some paths, all without any, as two running guests tell; they count no lines."""
     walks = await _walks(before, after, tops)
     found = await asyncio.to_thread(lambda: compare_walks(*walks, times=asked.times))
-    return replace(asked.files, paths=tuple(tops)).of(found)
+    shown = as_json(replace(asked.files, paths=tuple(tops)).of(found))
+    return [entry | {"lines": None} for entry in shown["entries"]]
 
 
 async def _walks(
@@ -237,6 +239,8 @@ async def diff_siblings(engine: Engine, refs: Sequence[str], asked: Asked) -> di
 
         rows = await asyncio.to_thread(run)
         notes = [state.note for state in (root, *siblings) if state.note]
+        for unseen in await asyncio.gather(*(_unseen(engine, root, state, asked) for state in siblings)):
+            notes += unseen
     return {"base": base, "refs": list(refs), "rows": rows, "notes": notes}
 
 

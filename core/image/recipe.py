@@ -8,13 +8,12 @@ from pathlib import Path
 
 from core.errors import UsageError
 from core.machine.arguments import CPU, MACHINE_TYPE
+from core.model import MAX_MEMORY, MAX_VCPUS, MIN_MEMORY
 
 MIB = 1 << 20
 GIB = 1 << 30
 MEMORY_STEP = 2 * MIB  # a huge page of the host, so that a base image can be mapped by them
-MIN_MEMORY, MAX_MEMORY = 128 * MIB, 64 * GIB
 MIN_DISK, MAX_DISK = GIB, 1024 * GIB
-MAX_VCPUS = 16
 MOST_PACKAGE_CHARS = 16 * 1024  # a build's job is one message of 64 KiB
 
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Debian policy 5.6.1

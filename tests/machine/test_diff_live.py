@@ -265,6 +265,8 @@ def test_a_disk_that_cannot_be_read_is_asked_about(main: Guest, client: Client) 
         ("/root/one", "removed"),
         ("/root/two", "added"),
     }
+    stat = vertui("diff", "b1", "b2", "/root", "--stat")
+    assert stat.returncode == 0 and "2 files changed, 0 insertions(+), 0 deletions(-)" in stat.stdout
 
 
 def test_a_tar_has_everything(main: Guest, client: Client) -> None:

@@ -40,14 +40,14 @@ SIZE = (170, 45)
 META = {"side": None, "path": "", "type": "file", "mode": "0644", "uid": 0, "gid": 0, "size": 3, "links": 1}
 
 
-def entry(path: str, target: str) -> dict[str, object]:
+def entry(path: str, old: str, target: str) -> dict[str, object]:
     """A line of a diff."""
     before, after = META | {"target": target}, META | {"target": "x", "type": "symlink"}
     return {
         "path": path,
         "kind": "renamed",
         "what": [target],
-        "from": target,
+        "from": old,
         "before": before,
         "after": after,
     }
@@ -66,7 +66,8 @@ def answers(rng: random.Random) -> dict[str, object]:
         "/v1/trash": [TrashEntry(f"t{number}", "branch", text, 5, NOON, NOON + 1e9)
                       for number, text in enumerate(TEXTS)],
         "/v1/plan": soiled(plan, source),
-        "/v1/diff": {"entries": [entry(text, next(source)) for text in PATHS], "notes": list(TEXTS)},
+        "/v1/diff": {"entries": [entry(*paths, next(source)) for paths in zip(PATHS, PATHS[::-1], strict=True)],
+                     "notes": list(TEXTS)},
         "/v1/patch": head + patch,
     }  # fmt: skip
 

@@ -3,19 +3,29 @@
 import queue
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from core.daemon.unix import Silent
 from core.errors import DaemonUnavailable
-from core.model import Plan
+from core.home import Home
+from core.model import Plan, Tree
+from tests.stand_in import standing_in
 from tests.ui.conftest import Show
 from tests.ui.looks import PATIENCE_S, app_of, until, until_seen
 from tests.ui.trees import DEMO, HandMadeFeed
+from vertui.actions import NOTHING
 from vertui.feed import News, Watcher
+from vertui.plain import Entry
 from vertui.screens.dialogs import Answer, PlanDialog, any_number, name, plan_dialog, whole_number
+from vertui.screens.diff import SETTLE_S, DiffScreen
+from vertui.screens.images import ImagesScreen
+from vertui.ui import VertuiApp
 from vertui.widgets.guest_text import LONGEST_LINE, GuestText, clean
 from vertui.widgets.lines import segments
 
@@ -100,9 +110,50 @@ async def test_a_plan_without_variant_has_none(show: Show) -> None:
         assert app_of(pilot).screen is dialog
 
 
+def test_a_plans_files_are_in_its_lines_already() -> None:
+    plan = replace(PLAN, verb="promote", files=tuple(f"/file {number}" for number in range(5000)))
+    assert plan_dialog(plan, "Promote")._lines == PLAN.lines
+
+
+async def test_news_may_come_before_a_screen_stands(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        screen = ImagesScreen()
+        screen.hear(News(None, [], (), None))
+        app_of(pilot).push_screen(screen)
+        await until_seen(pilot, "images", "start a machine")
+
+
+async def test_what_is_not_seen_takes_a_column_in_a_field(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press("slash")
+        entry = app_of(pilot).main.query_one("#filter", Entry)
+        entry.value = "a\x07\x08\tb"
+        await until_seen(pilot, "a␇␈␉b")
+        await pilot.press("end")
+        assert entry._cursor_offset == 6 and entry.value == "a\x07\x08\tb"
+
+
+async def test_notes_of_a_diff_stay_and_a_file_that_moved_is_asked_for_by_both_names(tmp_path: Path) -> None:
+    meta = {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "size": 3, "links": 1}
+    entry = {"path": "/new", "from": "/old", "kind": "renamed", "what": [], "before": meta, "after": meta}
+    answers = {
+        "/v1/diff": {"entries": [entry], "notes": ["not on the disks"]},
+        "/v1/patch": b"rename from old\n",
+    }
+    home = Home(tmp_path, tmp_path / "r")
+    with standing_in(home, answers) as asked:
+        async with VertuiApp(home, lambda: HandMadeFeed(DEMO)).run_test(size=(120, 36)) as pilot:
+            await until(pilot, lambda: app_of(pilot).main.shown is not NOTHING)
+            app_of(pilot).push_screen(DiffScreen("main", "b1"))
+            await until_seen(pilot, "rename from old", "not on the disks")
+            await pilot.pause(2 * SETTLE_S)
+    (patch,) = (path for path in asked if path.startswith("/v1/patch"))
+    assert "path=%2Fnew&path=%2Fold" in patch
+
+
 def test_checks() -> None:
     assert whole_number(1, 100)("4") is None
-    assert all(whole_number(1, 100)(bad) for bad in ("0", "101", "-1", "x", "", "1.5", "²"))
+    assert all(whole_number(1, 100)(bad) for bad in ("0", "101", "-1", "x", "", "1.5", "²", "9" * 5000))
     assert any_number("-0.5") is None
     assert all(any_number(bad) for bad in ("", "nan", "inf", "x"))
     assert name("b1") is None and name("B 1") and name("abcdef0")
@@ -120,6 +171,30 @@ def test_a_watcher_says_what_is_wrong_and_comes_back() -> None:
     assert news.tree is DEMO and news.error is None
     watcher.stop()
     assert _ended("feed") and _ended("tree")
+
+
+class MuteFeed(HandMadeFeed):
+    """One whose events stand while it has no answer to anything else."""
+
+    mute = True
+
+    def tree(self) -> Tree:
+        """None, in time."""
+        if self.mute:
+            raise Silent("the daemon lives, but has no answer to this since 90 s")
+        return super().tree()
+
+
+def test_a_daemon_that_lives_and_says_nothing_is_told_of() -> None:
+    feed, told = MuteFeed(DEMO), queue.SimpleQueue[News]()
+    watcher = Watcher(lambda: feed, lambda: told.put(watcher.take()))
+    watcher.start()
+    assert "has no answer" in str(told.get(timeout=PATIENCE_S).error)
+    feed.mute = False
+    while (news := told.get(timeout=PATIENCE_S)).tree is None:
+        pass
+    assert news.tree is DEMO and news.error is None
+    watcher.stop()
 
 
 def _ended(thread: str) -> bool:

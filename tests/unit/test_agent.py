@@ -57,6 +57,9 @@ async def test_refused_requests_name_the_reason_and_end_nothing(client: AgentCli
         await client.exec([])
     with pytest.raises(GuestFailed, match="no request 'dance'"):
         await client.request("dance")
+    for timeout_s in (float("inf"), float("nan"), 1e7, -1.0):
+        with pytest.raises(GuestFailed, match="a timeout is"):
+            await client.exec(["true"], timeout_s=timeout_s)
     with pytest.raises(UsageError, match="longer than"):
         await client.exec(["x" * wire.MAX_PAYLOAD])
     assert await client.ping() is False

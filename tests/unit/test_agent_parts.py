@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.errors import GuestFailed
 from core.guest import answers
+from core.guest.agent.loop import LONGEST_SLEEP_S, Timers
 from core.guest.agent.ring import Ring
 from core.guest.agent.sockets import Connection, is_own, parse
 from core.guest.identity import CLOCK_SLACK_NS, UNDER_A_NAME, make_identity
@@ -142,3 +143,11 @@ def test_what_a_guest_says_is_fit_for_a_terminal() -> None:
     odd = item | {"command": "cat  /odd\udcff"}
     assert answers.processes({"processes": [odd]})[0].command == r"cat  /odd\xff"
     assert answers.processes({"processes": [item]})[0].command == r"a\x1b[2J\x0ab?"
+
+
+@pytest.mark.parametrize("delay_s", [1e300, float("inf"), float("nan"), -1.0])
+def test_no_timer_makes_the_agent_sleep_for_what_is_no_time(delay_s: float) -> None:
+    timers = Timers()
+    assert timers.wait_s() is None
+    timers.after(delay_s, lambda: None)
+    assert 0 <= (timers.wait_s() or 0) <= LONGEST_SLEEP_S

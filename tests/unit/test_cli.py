@@ -12,8 +12,13 @@ import typer
 
 from core.daemon.client import Client
 from core.errors import UsageError
-from core.home import Home
+from core.home import Home, find_home
+from core.model import ExecRequest
+from core.tar import Pieces
+from tests.stand_in import standing_in
+from vertui.commands.exec import _leave
 from vertui.commands.group import VERBS
+from vertui.streaming import Follower
 
 HEAVY = ("textual", "rich", "pydantic", "numpy", "networkx", "fastapi", "uvicorn", "websockets", "asyncio")
 
@@ -111,6 +116,16 @@ def test_the_version_is_the_packages() -> None:
         ("exec", "main", "--attach", "1", "--from", "²"),
         ("exec", "main", "--attach", "1", "--from", "9" * 5000),
         ("exec", "main", "--", "x" * 70_000),
+        ("exec", "main", "--attach", "1", "--detach"),
+        ("exec", "main", "--attach", "1", "--timeout", "5"),
+        ("exec", "main", "--attach", "1", "--", "true"),
+        ("exec", "main", "--from", "0", "--", "true"),
+        ("exec", "main", "--timeout", "inf", "--", "true"),
+        ("diff", "a", "b", "--patch", "--mtime"),
+        ("diff", "a", "b", "--patch", "--no-fallback"),
+        ("diff", "a", "b", "--multi", "--no-fallback"),
+        ("diff", "a", "b", "--stat", "--name-only"),
+        ("export-files", "b1", "/", ""),
         ("daemon", "stop", "--now"),
         ("resume",),
         ("resume", "main", "--all"),
@@ -124,3 +139,29 @@ def test_a_malformed_request_is_refused_before_a_daemon_is_asked(home: Path, arg
 def test_a_query_longer_than_the_daemon_takes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name fewer paths"):
         Client(Home(tmp_path, tmp_path)).diff("a", "b", path=["/x" * 1000] * 1000)
+
+
+def test_a_command_left_before_its_start_was_heard_of_is_looked_for_by_ps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _leave(Follower(Home(tmp_path, tmp_path), ExecRequest("b1", ("true",)), lambda *_: None, lambda _: None))
+    said = capsys.readouterr().err
+    assert "`vertui ps b1`" in said and "None" not in said
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_what_apply_could_not_carry_is_in_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("VERTUI_HOME", str(tmp_path / "home"))
+    place = find_home()
+    place.make()
+    for not_carried, status in ([], 0), (["/file"], 3):
+        found = {"changed": ["/file"], "clashes": [], "not_carried": not_carried}
+        with standing_in(place, {"/v1/apply": found}):
+            assert vertui(place.root, "apply", "b1", "main", *option).returncode == status
+
+
+def test_pieces_are_read_in_any_sizes() -> None:
+    source = Pieces(iter((b"", b"abc", b"", b"de")))
+    assert [source.read(2) for _ in range(4)] == [b"ab", b"c", b"de", b""]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from core.errors import Conflict, NotFound, UsageError
-from vertui.commands.exec import _offsets, _variables
+from vertui.commands.exec import _offsets, _positive, _variables
 from vertui.commands.image import parse_size
 from vertui.differences import changes
 from vertui.output import Cell, cells, clip, styled, table
@@ -130,6 +130,13 @@ def test_sizes_offsets_and_variables_people_write() -> None:
     ):
         with pytest.raises(UsageError):
             bad()
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0, 1e7, float("inf"), float("nan")])
+def test_what_is_no_timeout(timeout_s: float) -> None:
+    assert _positive(0.5) == 0.5 and _positive(None) is None
+    with pytest.raises(UsageError):
+        _positive(timeout_s)
 
 
 def meta(**changes: object) -> dict[str, object]:

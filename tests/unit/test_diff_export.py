@@ -168,3 +168,41 @@ def test_a_stream_cut_off_is_no_tree(tmp_path: Path, image: Path) -> None:
     with pytest.raises(GuestFailed):
         unpack(io.BytesIO(data[:514]), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_attributes_of_any_name_and_times_to_the_nanosecond(tmp_path: Path, image: Path) -> None:
+    debugfs(
+        image, 'ea_set aa_evil user.aa_attr "kept"', "sif aa_evil mtime_extra 0x1c", "sif aa_evil mtime 7"
+    )
+    data = image.read_bytes()
+    assert data.count(b"aa_attr") == 1
+    image.write_bytes(data.replace(b"aa_attr", b"\xff=%\xe9 =\n"))
+    with ChainDisk(image) as disk:
+        tar = b"".join(archive(disk, b"/aa_evil", PathIndex(disk)))
+    assert b"SCHILY.xattr.user.\xff%3D%25\xe9 %3D\n=kept\n" in tar
+    assert b"mtime=7.000000007\n" in tar
+    subprocess.run(["tar", "-xf", "-", "-C", tmp_path, "--xattrs"], input=tar, check=True)
+    out = tmp_path / "aa_evil"
+    assert out.stat().st_mtime_ns == 7_000_000_007
+    assert os.getxattr(out, b"user.\xff=%\xe9 =\n") == b"kept"
+
+
+def test_holes_of_a_file_with_a_long_name(tmp_path: Path, image: Path) -> None:
+    """No reader takes the placeholder's name, or the data's map for data."""
+    sparse = tmp_path / "sparse"
+    with sparse.open("wb") as file:
+        file.seek(1 << 20)
+        file.write(b"end")
+    name = "ö" * 120
+    debugfs(image, f"write {sparse} {name}", f"ea_set {name} user.note kept")
+    with ChainDisk(image) as disk:
+        tar = b"".join(archive(disk, b"/", PathIndex(disk)))
+    with tarfile.open(fileobj=io.BytesIO(tar)) as read:
+        member = read.getmember(f"./{name}")
+        content = read.extractfile(member)
+        assert member.size == sparse.stat().st_size and content and content.read() == sparse.read_bytes()
+    out = tmp_path / "out"
+    out.mkdir()
+    subprocess.run(["tar", "-xf", "-", "-C", out, "--xattrs"], input=tar, check=True)
+    assert (out / name).read_bytes() == sparse.read_bytes()
+    assert sorted(path.name for path in out.iterdir()) == ["aa_evil", "folder", "lost+found", name]

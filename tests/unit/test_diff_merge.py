@@ -138,6 +138,29 @@ def test_a_directory_removed_there_and_filled_here(sides: Sides) -> None:
     assert clashes(sides.merge()) == {"/folder": "removed there, changed below here"}
 
 
+def test_flags_are_named_where_they_will_not_be_as_somebody_made_them(tmp_path: Path, base: Path) -> None:
+    """0x10 is immutable, 0x20 append only."""
+    debugfs(base, "sif text flags 0x80010", "sif other flags 0x80010", "sif tool flags 0x80010")
+    sides = Sides(base)
+    for side, flag in ((0, "0x80020"), (1, "0x80020")):
+        sides.change(side, f"sif gone flags {flag}")  # both: nothing is left to carry
+    sides.change(0, "sif folder/leaf flags 0x80010")
+    sides.change(1, "sif folder/leaf mode 0100600")  # not replaced: ours keeps its flag
+    sides.change(1, "sif tool flags 0x80000")  # theirs took a flag away, ours has it on
+    for side in (0, 1):
+        sides.write(side, "new", f"{side}\n")
+    sides.change(0, "sif new flags 0x80010")
+    swap = base.with_name("swap")
+    swap.write_text("theirs\n")
+    debugfs(
+        sides.paths[1], "rm text", f"write {swap} text", "sif text mode 0100644", "sif text flags 0x80010"
+    )
+    found = sides.merge(Prefer.OURS)
+    assert changed(found) == {"/text", "/folder/leaf"} and set(clashes(found)) == {"/new"}
+    assert found.not_carried == (b"/text", b"/tool")  # all three had a flag, which a new file has not
+    assert sides.merge(Prefer.THEIRS).not_carried == (b"/new", b"/text", b"/tool")
+
+
 @pytest.mark.parametrize("seed", range(200))
 def test_merged_lines(seed: int) -> None:
     """Either side alone gives that side; both give the same whoever is called ours; edits apart never clash."""

@@ -12,9 +12,10 @@ import typer
 from core.daemon.client import Client
 from core.errors import NotFound, UsageError
 from core.names import spelled
+from core.tar import Pieces
 from vertui import differences
 from vertui.commands.options import Json, new_app
-from vertui.output import say_json, warn
+from vertui.output import say_json, warn, warn_left_out
 from vertui.session import connect
 from vertui.text import printable
 from vertui.unpack import unpack_tree
@@ -22,7 +23,6 @@ from vertui.unpack import unpack_tree
 app = new_app()
 
 NOT_CARRIED = 3  # exit status: something could not be carried by a patch, or was left out of a directory
-SKIPPED_SHOWN = 10
 REMARK = re.compile(rb"^#.*\n", re.MULTILINE)  # no line of a patch but a remark begins so
 
 Paths = Annotated[
@@ -80,30 +80,24 @@ def diff(
       vertui diff main...b2 --stat --ignore '*.pyc'
       vertui diff --multi b1 b2 b3 b4
     """
-    client = connect()
+    forms = {"stat": stat, "patch": patch, "name-only": name_only, "multi": multi}
+    more: dict[str, Any] = {"processes": processes, "ports": ports, "packages": packages, "memory": memory}
+    _check_asked(forms, json=json, mtime=mtime, fallback=fallback, more=any(more.values()))
     files: dict[str, Any] = {"path": [ref for ref in refs if ref.startswith("/")], "ignore": ignore or []}
     named = [ref for ref in refs if not ref.startswith("/")]
-    more = {"processes": processes, "ports": ports, "packages": packages, "memory": memory}
-    if stat + patch + name_only > 1 or (patch and (json or any(more.values()))):
-        raise UsageError(
-            "--stat, --patch and --name-only exclude each other, and --patch prints nothing else"
-        )
-    if multi and (stat or patch or name_only or any(more.values())):
-        raise UsageError("--multi compares files: it goes with paths, --ignore, --mtime and --json")
-    if multi:
-        found = client.diff_siblings(named, mtime=mtime, **files)
-        say_json(found) if json else differences.say_matrix(found)
-        differences.say_notes(found)
-        return
-    a, b = _ends(client, named)
+    client = connect()
     if patch:
-        differences.say_patch(client.patch(a, b, **files))
+        differences.say_patch(client.patch(*_ends(client, named), **files))
         return
-    found = client.diff(a, b, **files, mtime=mtime, lines=stat, fallback=fallback, **more)
+    if multi:
+        found, say = client.diff_siblings(named, mtime=mtime, **files), differences.say_matrix
+    else:
+        a, b = _ends(client, named)
+        found = client.diff(a, b, **files, mtime=mtime, lines=stat, fallback=fallback, **more)
+        say = differences.say_stat if stat else differences.say_names if name_only else differences.say_files
     if json:
         say_json(found)
         return
-    say = differences.say_stat if stat else differences.say_names if name_only else differences.say_files
     say(found)
     differences.say_more(found)
     differences.say_notes(found)
@@ -160,15 +154,17 @@ def export_files(
 ) -> None:
     """Write a file or tree of a branch or commit into a directory, or as a tar stream. No machine is needed.
 
-    A tar stream has everything but chattr flags and project ids: owners, modes, devices, links, attributes, holes.
-    Into a directory come files, directories and links that stay inside it, owned by you; what is left out is named,
-    and the exit status is 3.
+    A tar stream has everything but sockets, chattr flags and project ids: owners, modes, times, devices, links,
+    attributes, holes. Into a directory come files, directories and links that stay inside it, owned by you; what is
+    left out is named, and the exit status is 3.
 
     \b
     Examples:
       vertui export-files b2 /root/project ./project
       vertui export-files b2 / - | zstd > b2.tar.zst
     """
+    if not target:
+        raise UsageError("an empty path names nothing: . is the directory you are in")
     if target == "-" and sys.stdout.isatty():
         raise UsageError("a tar stream is not for a terminal: give it to a pipe or a file")
     pieces = connect().files(branch, path, attributes=target == "-")
@@ -178,12 +174,10 @@ def export_files(
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return
-    done = unpack_tree(_Source(pieces), Path(target))
+    done = unpack_tree(Pieces(pieces), Path(target))
     print(f"{done.files} files in {spelled(os.fsencode(target))}")
-    for name in done.skipped[:SKIPPED_SHOWN]:
-        warn(f"left out {spelled(name)}: a device, or a link that leads out")
+    warn_left_out(done.skipped, "; a tar stream has them")
     if done.skipped:
-        warn(f"{len(done.skipped)} left out in all; a tar stream has them")
         raise typer.Exit(NOT_CARRIED)
 
 
@@ -213,14 +207,14 @@ def apply(
     found = connect().apply(source, target, paths or [], prefer)
     if json:
         say_json(found)
-        return
-    for path in found["changed"]:
-        print(printable(path))
-    for clash in found["clashes"]:
-        warn(f"{'kept' if ours else 'taken'}: {printable(clash)}")
-    for path in found["not_carried"]:
-        warn(f"not applied: flags or project id of {path}")
-    print(f"{len(found['changed'])} changes of {source} are in {target}")
+    else:
+        for path in found["changed"]:
+            print(printable(path))
+        for clash in found["clashes"]:
+            warn(f"{'kept' if ours else 'taken'}: {printable(clash)}")
+        for path in found["not_carried"]:
+            warn(f"not applied: flags or project id of {path}")
+        print(f"{len(found['changed'])} changes of {source} are in {target}")
     if found["not_carried"]:
         raise typer.Exit(NOT_CARRIED)
 
@@ -241,6 +235,16 @@ def origin(client: Client, ref: str) -> str:
     return f"{base}~{int(steps) + 1}" if tilde and steps.isdecimal() and len(steps) < 7 else f"{ref}~1"
 
 
+def _check_asked(forms: dict[str, bool], *, json: bool, mtime: bool, fallback: bool, more: bool) -> None:
+    """Refuse options of which one would be ignored; `more` when not only files were asked for."""
+    if sum(forms.values()) > 1:
+        raise UsageError("--stat, --patch, --name-only and --multi exclude each other")
+    if forms["patch"] and (json or mtime or more or not fallback):
+        raise UsageError("--patch prints a text diff and nothing else: it goes with paths and --ignore")
+    if forms["multi"] and (more or not fallback):
+        raise UsageError("--multi compares files on disks: it goes with paths, --ignore, --mtime and --json")
+
+
 def _ends(client: Client, refs: list[str]) -> tuple[str, str]:
     if not refs or len(refs) > 2 or (len(refs) == 2 and "..." in refs[0]):
         raise UsageError(
@@ -257,18 +261,3 @@ def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         whole, newline, rest = (rest + piece).rpartition(b"\n")
         yield whole + newline
     yield rest
-
-
-class _Source:
-    """Pieces as something to `read`."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
-        if not self._rest:
-            self._rest = next(self._pieces, b"")
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data

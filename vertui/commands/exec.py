@@ -33,6 +33,7 @@ app = new_app()
 
 What = ExecRequest | Attachment
 OFFSETS = re.compile(r"([0-9]{1,18})(?:,([0-9]{1,18}))?")
+LONGEST_S = 1_000_000  # eleven days; the agent takes no longer timeout
 LEAVE = b"\x1d"  # Ctrl-], as in telnet and virsh
 SHELL = "command -v bash >/dev/null && exec bash -l; exec sh -l"
 PS_HEADER = ("ID", "PID", "STATE", "AGE", "STDOUT", "STDERR", "COMMAND")
@@ -78,8 +79,9 @@ def execute(
         int | None, typer.Option("--attach", metavar="ID", help="Follow a command shown by `vertui ps`.")
     ] = None,
     from_offset: Annotated[
-        str, typer.Option("--from", metavar="OUT[,ERR]", help="Byte offsets to attach from.")
-    ] = "0",
+        str | None,
+        typer.Option("--from", metavar="OUT[,ERR]", help="Byte offsets to attach from.", show_default="0"),
+    ] = None,
 ) -> None:
     """Run a command in one branch or several. Its exit status is the command's; of several, the first not 0.
 
@@ -95,17 +97,11 @@ def execute(
       vertui exec b1 --attach 7
     """
     what: What
-    if attach is not None:
-        what = Attachment("", attach, *_offsets(from_offset))
+    if attach is None:
+        what = _started(ctx.obj, from_offset, tty, interactive, env or [], timeout, cwd=cwd, user=user)
     else:
-        more = {
-            "env": _variables(env or []),
-            "cwd": cwd,
-            "user": user,
-            "timeout_s": _positive(timeout),
-            "lossless": not sys.stdout.isatty(),
-        }
-        what = _request("", _given(ctx.obj), tty, interactive, **more)
+        starts = bool(ctx.obj or detach or env) or (cwd, user, timeout) != (None, None, None)
+        what = _attached(attach, from_offset, starts)
     client = connect()
     whats = [replace(what, branch=name) for name in distinct(client, branches)]
     followers = _followers(client.home, whats)
@@ -182,15 +178,36 @@ def _request(
     return ExecRequest(branch, argv, env, tty=tty, rows=rows, columns=columns, stdin=stdin, **more)
 
 
-def _given(argv: tuple[str, ...]) -> tuple[str, ...]:
+def _started(
+    argv: tuple[str, ...],
+    from_offset: str | None,
+    tty: bool,
+    stdin: bool,
+    env: list[str],
+    timeout_s: float | None,
+    **more: Any,
+) -> ExecRequest:
+    """The command to start, in a branch still to be named."""
     if not argv:
         raise UsageError("no command: write it behind --, as in `vertui exec main -- uname -a`")
-    return argv
+    if from_offset is not None:
+        raise UsageError("--from goes with --attach: a new command is followed from its start")
+    more |= {"env": _variables(env), "timeout_s": _positive(timeout_s), "lossless": not sys.stdout.isatty()}
+    return _request("", argv, tty, stdin, **more)
+
+
+def _attached(command: int, from_offset: str | None, starts: bool) -> Attachment:
+    """The command to go on with; `starts` when something was said that only a new one takes."""
+    if starts:
+        raise UsageError(
+            "--attach goes on with a command that runs: it takes --from, -i and -t, nothing a new one takes"
+        )
+    return Attachment("", command, *_offsets(from_offset or "0"))
 
 
 def _positive(timeout_s: float | None) -> float | None:
-    if timeout_s is not None and timeout_s <= 0:
-        raise UsageError("a timeout is more than 0 seconds")
+    if timeout_s is not None and not 0 < timeout_s <= LONGEST_S:
+        raise UsageError(f"a timeout is more than 0 seconds and at most {LONGEST_S}")
     return timeout_s
 
 
@@ -244,7 +261,10 @@ def _run(followers: list[Follower], stdin: bool, tty: bool) -> int:
 def _leave(follower: Follower) -> None:
     out, err = follower.offsets.values()
     again = f"vertui exec {follower.branch} --attach {follower.command} --from {out},{err}"
-    if follower.leave():
+    left = follower.leave()
+    if follower.command is None:
+        warn(f"left before it was known to run: `vertui ps {follower.branch}` shows whether it does")
+    elif left:
         warn(f"left running; go on with `{again}`")
     else:
         warn(f"the daemon is away: the command ends soon unless it is gone on with, by `{again}`")

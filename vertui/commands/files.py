@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from core.names import spelled
 from vertui.commands.options import new_app
-from vertui.output import draw, warn
+from vertui.output import draw, warn_left_out
 from vertui.session import connect
 from vertui.text import size
 from vertui.transfer import Copier, parse
@@ -16,7 +15,6 @@ from vertui.transfer import Copier, parse
 app = new_app()
 
 REDRAW_S = 0.1
-SKIPPED_SHOWN = 10
 
 
 @app.command()
@@ -45,10 +43,8 @@ def cp(
         print(f"copied to {final}")
         return
     print(f"copied {copied.files} files, {size(copied.size_bytes)}, to {final}")
-    for name in copied.skipped[:SKIPPED_SHOWN]:
-        warn(f"left out {spelled(name)}: a device, or a link that leads out")
+    warn_left_out(copied.skipped)
     if copied.skipped:
-        warn(f"{len(copied.skipped)} left out in all")
         raise typer.Exit(1)
 
 

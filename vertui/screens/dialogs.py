@@ -1,5 +1,6 @@
 """The two dialogs: a form that asks, and a plan that is shown before it is carried out."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,9 @@ from vertui.screens.base import SCROLL_KEYS, Dialog
 from vertui.text import printable, size
 from vertui.widgets.footer import KeyHints
 
+WHOLE = re.compile(
+    r"[0-9]{1,18}"
+)  # more digits than any bound has: Python converts no more than some thousand
 Check = Callable[[str], str | None]
 Answers = dict[str, str]
 
@@ -38,7 +42,7 @@ def whole_number(least: int, most: int) -> Check:
     """A check for a whole number in a range."""
 
     def check(text: str) -> str | None:
-        good = text.isascii() and text.isdigit() and least <= int(text) <= most
+        good = WHOLE.fullmatch(text) and least <= int(text) <= most
         return None if good else f"a whole number from {least} to {most}"
 
     return check
@@ -182,5 +186,4 @@ def plan_dialog(plan: Plan, do: str, variant: str = "") -> PlanDialog:
         footing.append("u takes it back", theme.GREEN)
     else:
         footing.append("nothing brings it back", f"bold {theme.RED}")
-    lines = (*plan.lines, *(f"file {file}" for file in plan.files)) or ("nothing",)
-    return PlanDialog(plan.verb, lines, footing, do, variant)
+    return PlanDialog(plan.verb, plan.lines or ("nothing",), footing, do, variant)

@@ -15,7 +15,7 @@ from core.errors import VertuiError
 from vertui import theme
 from vertui.feed import News
 from vertui.patches import Part, patch_lines
-from vertui.plain import entitle
+from vertui.plain import Words, entitle
 from vertui.screens.base import SCROLL_BESIDE_KEYS, VertuiScreen
 from vertui.screens.main import BREAKPOINTS
 from vertui.text import printable, size
@@ -60,10 +60,11 @@ class DiffScreen(VertuiScreen):
         self._unread = False  # a comparison failed
 
     def compose(self) -> ComposeResult:
-        """Files, text, keys."""
+        """Files, text, what limits the comparison, keys."""
         with Horizontal(id="panes"):
             yield RowList[JsonObject](_draw, lambda entry: entry["path"], id="files")
             yield LineView(id="patch")
+        yield Words(id="notes")
         yield KeyHints(
             ("j/k", "file"),
             ("J/K", "scroll the text"),
@@ -126,16 +127,21 @@ class DiffScreen(VertuiScreen):
         said = " · ".join(f"{count} {kind}" for kind, count in counts.items() if count)
         entitle(self._files, below=said or "nothing differs")
         self._files.show(entries)
-        notes = [Text(printable(str(note)), style=theme.GOLD) for note in diff.get("notes", ())]
-        self.query_one("#patch", LineView).show(notes or [Text(said or "no file differs", style=theme.MUTED)])
-        if entries:
-            self._ask_patch()
+        notes = "\n".join(printable(str(note)) for note in diff.get("notes", ()))
+        self.query_one("#notes", Words).display = bool(notes)
+        self.query_one("#notes", Words).say(Text(notes, style=theme.GOLD))
+        self.query_one("#patch", LineView).show([Text(said or "no file differs", style=theme.MUTED)])
+        self.on_row_list_moved()  # the same file may have another text now; if another came, both count as one
 
     def _ask_patch(self) -> None:
         entry = self._files.current
         if entry is None:
             return
         path, pair = entry["path"], (self._a, self._b)
+        paths = [
+            path,
+            *filter(None, (entry.get("from"),)),
+        ]  # without its old path a file that moved is a new one
         entitle(self.query_one("#patch"), path)
         if path in self._patches:
             self.query_one("#patch", LineView).show(self._patches[path])
@@ -147,7 +153,7 @@ class DiffScreen(VertuiScreen):
                 self._ask_patch()
 
         self.vertui.ask(
-            lambda: _patch_lines(self.vertui.client.patch(*pair, path=[path]), entry),
+            lambda: _patch_lines(self.vertui.client.patch(*pair, path=paths), entry),
             arrived,
             self._unreadable,
         )

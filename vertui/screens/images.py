@@ -41,8 +41,9 @@ class ImagesScreen(VertuiScreen):
         self._show()
 
     def hear(self, news: News) -> None:
-        """Follow the build and the list."""
-        self._show()
+        """Follow the build and the list; mounting looks by itself."""
+        if self.is_mounted:
+            self._show()
 
     def action_verb(self, verb: str) -> None:
         """Build or start, as on the main screen."""

@@ -117,8 +117,6 @@ class Follower:
             self._tell([printable(message.text)])
         elif isinstance(message, Dropped):
             self.lost_bytes += message.count
-        elif isinstance(message, Notice):
-            self._tell([clean(message.text)])
         else:
             self._tell([clean(text.rest) for text in self._texts.values() if text.rest])
             self.rest, self.exit_code = "", message.code

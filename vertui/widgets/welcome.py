@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from core.model import Event, Finding, Tree
+from core.model import Event, Tree
 from vertui import theme
 from vertui.text import printable
 from vertui.widgets.events import progress_bar
@@ -18,7 +18,6 @@ class Welcome(LineView):
         self._progress: Event | None = None
         self._trouble = ""
         self._jobs: tuple[str, ...] = ()
-        self._findings: tuple[Finding, ...] = ()
 
     def offer(self, tree: Tree) -> None:
         """There is a daemon, and this is what it has."""
@@ -40,11 +39,6 @@ class Welcome(LineView):
         self._jobs = doing
         if not doing:
             self._progress = None
-        self._draw()
-
-    def findings(self, findings: list[Finding]) -> None:
-        """What `doctor` found."""
-        self._findings = tuple(finding for finding in findings if not finding.ok)
         self._draw()
 
     def on_resize(self) -> None:
@@ -76,24 +70,15 @@ class Welcome(LineView):
         ]
 
     def _state(self) -> list[Text]:
-        lines = [
-            Text.assemble((f"✗ {printable(finding.name)}: ", theme.RED), (printable(finding.detail), theme.TEXT))
-            .append(f"  {printable(finding.fix)}", theme.GOLD)
-            for finding in self._findings
-        ]  # fmt: skip
         if self._trouble:
-            return [*lines, Text(f"✗ {printable(self._trouble)}", style=theme.RED)]
-        lines += [Text(f"◌ {printable(job)}…", style=theme.TEAL) for job in self._jobs]
+            return [Text(f"✗ {printable(self._trouble)}", style=theme.RED)]
+        lines = [Text(f"◌ {printable(job)}…", style=theme.TEAL) for job in self._jobs]
         if self._progress is not None:
             return [*lines, progress_bar(self._progress)]
         if self._jobs:
             return lines
-        return [
-            *lines,
-            Text.assemble(
-                (" ⏎ ", f"bold {theme.TEAL}"), ("start main" if self._built else "begin", theme.TEXT)
-            ),
-        ]
+        words = "start main" if self._built else "begin"
+        return [Text.assemble((" ⏎ ", f"bold {theme.TEAL}"), (words, theme.TEXT))]
 
 
 def _step(done: bool, number: str, what: str, how: str) -> Text:

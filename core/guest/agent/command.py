@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from .cgroup import WorkGroup
 from .loop import READ, Poller, Timer, Timers
 from .ring import Ring
-from .spawn import CannotRun, Program, Stdio, start
+from .spawn import BadRequest, CannotRun, Program, Stdio, start
 from .streams import Input, Stream, set_size
 
 if TYPE_CHECKING:
     from .attachment import Attachment
 
 TIMED_OUT = 124
+LONGEST_S = 1e6
 
 OUTPUT_GRACE_S = 0.1
 """How long a leader's end waits for output still in the pipe when somebody else holds the pipe open."""
@@ -35,6 +36,8 @@ class Command:
     ) -> None:
         self.program = Program.from_request(request)
         timeout_s = float(request.get("timeout_s") or 0)
+        if not 0 <= timeout_s <= LONGEST_S:  # nor is it, if it is no number
+            raise BadRequest(f"a timeout is at most {LONGEST_S:.0f} seconds")
         self.number = number
         self.key = request.get("key")
         self.started = time.time()

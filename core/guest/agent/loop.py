@@ -11,6 +11,9 @@ from collections.abc import Callable
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 
+LONGEST_SLEEP_S = 3600.0
+"""Whatever the timers say: epoll takes no more than 24 days, and nothing that is no number."""
+
 Timer = tuple[float, int, Callable[[], None]]
 
 
@@ -67,8 +70,10 @@ class Timers:
             heapq.heapify(self._heap)
 
     def wait_s(self) -> float | None:
-        """How long to sleep until the next one is due; None for ever."""
-        return max(0.0, self._heap[0][0] - time.monotonic()) if self._heap else None
+        """How long to sleep for the next one, which may be due later still; None for ever."""
+        if not self._heap:
+            return None
+        return min(LONGEST_SLEEP_S, max(0.0, self._heap[0][0] - time.monotonic()))
 
     def run_due(self) -> None:
         """Run those whose time has come."""
