@@ -247,6 +247,9 @@ def answering(listener: socket.socket, answer: bytes) -> Iterator[list[bytes]]:
                 with listener.accept()[0] as connection:
                     asked.append(connection.recv(65536).partition(b" HTTP")[0])
                     connection.sendall(answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):  # else what is left of it resets the connection
+                        pass
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
