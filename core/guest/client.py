@@ -219,11 +219,3 @@ def _fail(answer: asyncio.Future[wire.Frame]) -> Any:
             answer.exception()  # fetched: a request given up meanwhile is not reported as never retrieved
 
     return fail
-
-
-def _objects(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The list of objects in an answer; GuestFailed when it is none."""
-    items = answer.get(name)
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise GuestFailed(f"the guest's answer has no list of {name}")
-    return items
