@@ -280,7 +280,7 @@ class Server:
     def _identity(self, channel: int, request: Answer) -> Answer:
         for command in self._commands.values():
             command.forget_absent()
-        return identity.assume(request, self._clock)
+        return identity.assume(request, self._clock, self._bounded)
 
     def _read_clock(self, channel: int, request: Answer) -> Answer:
         return self._clock.advance(int(request.get("advance_ns", 0)), int(request.get("origin_ns", 0)))
