@@ -53,8 +53,8 @@ PRIVATE = (f"{OWN}/ssh_host_key",)
 UNANSWERED = "\0unanswered"
 """What a name is said to read as while a frozen process would have to answer; no value is this."""
 
-READ_S = 1.0
-"""How long all names may take: files that are nobody's to serve take no millisecond."""
+ANSWER_S = 2.0
+"""How long all files may take: those that are nobody's to serve take no millisecond."""
 
 _MOST_BYTES = 64 * 1024
 _RNDADDENTROPY = 0x40085203
@@ -67,7 +67,8 @@ def assume(request: dict[str, Any], clock: Clock, bounded: Bounded) -> dict[str,
     told = clock.follow(int(request["unix_time_ns"]), exactly=True)
     socket.sethostname(request["hostname"])
     values = {field: f"{request[field]}\n" for field in NAMES}
-    _write_files({f"{OWN}/{field}": text for field, text in values.items()}, f"{request['generation']}\n")
+    own = {f"{OWN}/{field}": text for field, text in values.items()}
+    _write_files(own | {GENERATION: f"{request['generation']}\n"}, bounded)
     fields = {name: field for field, name in [*NAMES.items(), *COPIES.items()]}
     texts = read_all([*fields, GENERATION], bounded)
     for name, field in fields.items():
@@ -88,19 +89,24 @@ def _reseed(seed: bytes) -> None:
     fcntl.ioctl(_random(), _RNDRESEEDCRNG)
 
 
-def _write_files(values: dict[str, str], generation: str) -> None:
-    """Write the files; where that cannot be done, as /run is full, read-only or not as it was, on a fresh tmpfs."""
-    files = values | {GENERATION: generation}
+def _write_files(files: dict[str, str], bounded: Bounded) -> None:
+    """Write the files; where that cannot be done, as /run is full, read-only or not as it was, on a fresh tmpfs.
+
+    A thread that nobody has answered writes none of the rest: it may go on in a machine that is another by then.
+    """
+    waiting = list(files.items())
     try:
-        _write_all(files)
-    except OSError:
+        bounded.run("writing the identity", lambda: _write_all(waiting), ANSWER_S)
+    except (OSError, Late):
+        waiting.clear()
         mount_tmpfs(DIRECTORY if os.path.isdir(DIRECTORY) else "/run")  # noqa: PTH112
-        _write_all(files)
+        _write_all(list(files.items()))
 
 
-def _write_all(files: dict[str, str]) -> None:
+def _write_all(waiting: list[tuple[str, str]]) -> None:
     os.makedirs(OWN, exist_ok=True)  # noqa: PTH103
-    for path, text in files.items():
+    while waiting:
+        path, text = waiting.pop(0)
         _write(path, text, 0o600 if path in PRIVATE else 0o644)
 
 
@@ -117,7 +123,7 @@ def _present(name: str, own: str, text: str, seen: str | None, bounded: Bounded)
         if seen == text:
             break
     if seen == UNANSWERED:
-        raise Late(f"reading {name} did not end within {READ_S:g} s")
+        raise Late(f"reading {name} did not end within {ANSWER_S:g} s")
     return seen
 
 
@@ -145,7 +151,7 @@ def read_all(names: list[str], bounded: Bounded, when: str = "") -> dict[str, st
                 read[name] = _read(name)
 
         try:
-            bounded.run(f"reading {waiting[0]}{when}", read_on, READ_S)
+            bounded.run(f"reading {waiting[0]}{when}", read_on, ANSWER_S)
         except Late:
             texts[next(name for name in waiting if name not in read)] = UNANSWERED
         texts |= read
