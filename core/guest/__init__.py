@@ -1,10 +1,13 @@
 """What runs inside a guest, and the host's end of the line to it.
 
-    agent/      the small server inside the guest (standard library only; the host imports its `wire`)
-    connection  one virtio-serial line: greeting, frames, the gate
-    streams     a command's output and input as an async iterator
-    client      AgentClient: every request the agent answers
-    identity    what makes a forked machine distinct
+    agent/         the small server inside the guest (standard library only; the host imports its `wire`)
+    *.sh, inittab  what starts it there
+    connection     one virtio-serial line: greeting, frames, the gate
+    streams        a command's output and input as an async iterator
+    client         AgentClient: every request the agent answers; `answers` are these as values, each field checked
+    identity       what makes a forked machine distinct
+    clock          a guest's clock, corrected from outside
+    scripts/       programs handed to a guest's python3 as text
 
 Life of a line: connect (a nonce greeting, repeated until answered) → requests, each on a channel of its own → lost,
 when either side ends; then every pending request fails with GuestFailed and a new client is made. Commands outlive

@@ -15,12 +15,13 @@ from core.errors import GuestFailed
 from core.guest import answers
 from core.guest.client import AgentClient
 from core.guest.streams import Exit
+from core.patience import patient
 
 PROMPT_S = 0.02
 """An answer within this time leaves no doubt worth another: the promise is 50 ms."""
 
 READINGS = 8
-DATE_DEADLINE_S = 10.0
+DATE_DEADLINE_S = patient(10.0)
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Reading:
 
 
 async def set_clock(agent: AgentClient) -> None:
-    """Bring a running guest's clock to ours; a distance somebody there wants stays. GuestFailed when the line ends."""
+    """Bring a running guest's clock to ours; a distance somebody there wants stays. GuestFailed if it cannot be."""
     try:
         best = await _best_reading(agent)
     except GuestFailed:
-        if agent.lost:
+        if agent.lost or agent.knows_keys:
             raise
         await _by_date(agent)
         return

@@ -13,6 +13,7 @@ from core.async_sockets import open_line
 from core.errors import GuestFailed, UsageError
 from core.guest.agent import wire
 from core.guest.answers import malformed
+from core.patience import patient
 from core.store.files import want_of_means
 
 READ_BYTES = 64 * 1024
@@ -21,6 +22,9 @@ PROTOCOLS = (wire.PROTOCOL, 1)
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 1.0
 """How soon a hello is repeated, at first and at most: an idle guest answers in milliseconds, a booting one later."""
+
+DRAIN_DEADLINE_S = patient(10.0)
+"""What is under way is a frame or two; an agent that does not take them in this time answers nothing either."""
 
 T = TypeVar("T")
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -183,14 +187,25 @@ class Connection:
             self._writer.write(frame)
 
     async def hold(self) -> None:
-        """Close the gate: when this returns nothing is half written, and only urgent frames will be."""
+        """Close the gate: when this returns nothing is half written, and only urgent frames will be.
+
+        GuestFailed when the line is lost or the guest takes nothing; the gate is then as it was.
+        """
         self._holds += 1
         self._open.clear()
-        with suppress(ConnectionError):
-            await self._writer.drain()
-        if self._failure is not None:
+        try:
+            with suppress(ConnectionError):
+                async with asyncio.timeout(DRAIN_DEADLINE_S):
+                    await self._writer.drain()
+            self._check()
+        except TimeoutError as error:
             self.release()
-            raise self._failure
+            raise GuestFailed(
+                f"the guest took nothing of what it is sent for {DRAIN_DEADLINE_S:g} s"
+            ) from error
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Open the gate again, once for each `hold`."""

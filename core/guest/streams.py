@@ -15,7 +15,6 @@ from core.guest.agent import wire
 from core.guest.answers import number, pair, payload, text
 from core.guest.connection import Connection
 
-ACK_EVERY = wire.WINDOW_BYTES // 4
 UNKNOWN = "it was told to give it up, but may have done it"
 """What is known of a request that was not answered in time."""
 
@@ -167,7 +166,7 @@ class CommandStream(AsyncIterator[Output | Exit]):
     def consumed(self, total: int) -> None:
         """Of all output so far this much has been used up, each item counted with FRAME_COST."""
         self._consumed = max(self._consumed, min(total, self._taken))
-        if self._consumed - self._acked >= ACK_EVERY:
+        if self._consumed - self._acked >= wire.ACK_EVERY_BYTES:
             self._acked = self._consumed
             self._connection.post(wire.frame(wire.OUTPUT_ACK, self.channel, wire.OFFSET.pack(self._acked)))
 

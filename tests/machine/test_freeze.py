@@ -1,5 +1,8 @@
 """Nothing but the agent runs between the freeze and the new identity, whatever the guest has done to itself."""
 
+import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +36,20 @@ PLACES = {
     ),
 }
 """Where a program draws random values: each a line of shell that becomes it. A container's layout is among them."""
+
+
+MOVES = 10 if full() else 3
+CALLING = """
+import socket, sys, time
+while True:
+    try:
+        with socket.create_connection((sys.argv[1], 22), 2):
+            print("called", flush=True)
+            time.sleep(0.05)
+    except OSError:
+        pass
+"""
+"""Calls ssh again and again, and hangs up."""
 
 
 class Drawn(NamedTuple):
@@ -130,6 +147,63 @@ def test_children_are_distinct_whatever_the_guest_did_to_its_groups(main: Guest,
         new = [line for line in log if line not in earlier[place]]
         assert len({line.generation for line in new}) == 1
         assert not {line.value for line in new} & {line.value for line in earlier[place]}
+
+
+@pytest.mark.usefixtures("nothing_waits")
+def test_a_process_that_moves_all_the_time_is_distinct_or_refused(main: Guest, client: Client) -> None:
+    """One of two threads, in no group for long; what cannot be stopped in time is not forked."""
+    path = put(main, "mover.py")
+    main.text(f"mkdir -p {CGROUPS} /dev/shm/drawn; mount -t cgroup2 none {CGROUPS}")
+    main.start(f"exec python3 -S {path} /dev/shm/drawn/mover {CGROUPS}")
+    main.text("until grep -qs . /dev/shm/drawn/mover; do sleep 0.05; done")
+    for number in range(MOVES):
+        with suppress(Conflict):
+            [child] = client.fork("main", 1, f"moved{number}").children
+            assert child.ok, child.reason
+            branch = main.other(child.name)
+            own = branch.text("cat /run/vertui/generation")
+            branch.text(f"until grep -q '^{own} {child.name} ' /dev/shm/drawn/mover; do sleep 0.05; done")
+            before, after = apart(log_of(branch, "mover"), own)
+            mothers = log_of(main, "mover")
+            assert before == mothers[: len(before)], "it ran on before it was distinct"
+            assert {line.name for line in after} == {child.name}
+            assert not {line.value for line in after} & {line.value for line in mothers}
+            client.execute(client.plan_prune([child.name], now=True))
+    assert answers(main)
+
+
+def apart(log: list[Drawn], generation: str) -> tuple[list[Drawn], list[Drawn]]:
+    """What was drawn before a generation, and under it."""
+    own = [line for line in log if line.generation == generation]
+    return [line for line in log if line.generation != generation], own
+
+
+def test_who_calls_a_frozen_guest_is_served_once_it_runs(main: Guest, client: Client) -> None:
+    """Calls that arrive while it is frozen, and when it has begun to run but is not thawed."""
+    address = str(next(branch.address for branch in client.tree().branches if branch.name == "main"))
+    enter = ["nsenter", f"--net=/proc/{client.status().pid}/ns/net"]
+    with subprocess.Popen([*enter, "python3", "-c", CALLING, address], stdout=subprocess.PIPE) as calling:
+        try:
+            assert calling.stdout
+            calling.stdout.readline()
+            for _ in range(3):
+                client.commit("main")
+                client.pause("main")
+                time.sleep(1)
+                client.resume("main")
+                assert main.text("echo there") == "there"
+            assert calling.stdout.readline() == b"called\n"
+        finally:
+            calling.kill()
+
+
+def test_a_name_served_by_the_guest_is_covered(main: Guest, client: Client) -> None:
+    """Nobody answers who reads it before the child is distinct, as its server is frozen."""
+    serve(main)
+    main.text("mount --bind /mnt/served/file /etc/hostname")
+    [child] = client.fork("main", 1).children
+    assert child.ok, child.reason
+    assert main.other(child.name).text("cat /etc/hostname") == child.name
 
 
 def serve(guest: Guest) -> None:

@@ -120,3 +120,9 @@ async def output(stream: CommandStream, text: bytes) -> list[Output]:
         if text in b"".join(part.data for part in seen):
             return seen
     raise AssertionError("ended")
+
+
+def ticks(line: Line) -> int:
+    """CPU time of the agent, in hundredths of a second."""
+    fields = Path(f"/proc/{line.agent_pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])

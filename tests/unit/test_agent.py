@@ -13,7 +13,7 @@ from core.errors import GuestFailed, UsageError
 from core.guest.agent import wire
 from core.guest.client import AgentClient
 from core.guest.streams import Exit, Output
-from tests.unit.agents import MEGABYTE, PATIENCE_S, Line, collect, connected, output
+from tests.unit.agents import MEGABYTE, PATIENCE_S, Line, collect, connected, output, ticks
 
 
 async def test_a_command_runs_and_tells_how_it_ended(client: AgentClient) -> None:
@@ -260,12 +260,6 @@ async def test_an_idle_agent_sleeps(client: AgentClient, line: Line) -> None:
     before = ticks(line)
     await asyncio.sleep(1)
     assert ticks(line) - before <= 1
-
-
-def ticks(line: Line) -> int:
-    """CPU time of the agent, in hundredths of a second."""
-    fields = Path(f"/proc/{line.agent_pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
 
 
 async def test_a_lost_line_fails_everything(line: Line, client: AgentClient) -> None:

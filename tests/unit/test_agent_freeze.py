@@ -14,8 +14,9 @@ from random import Random
 import pytest
 
 from core.errors import GuestFailed
+from core.guest.agent import wire
 from core.guest.client import AgentClient
-from tests.unit.agents import PATIENCE_S, Line, connected, started
+from tests.unit.agents import PATIENCE_S, ROOT, Line, connected, started
 
 BUSY = 32  # more than any host of ours has processors: they cannot all stop at once
 COUNTING = """
@@ -165,16 +166,43 @@ async def test_whatever_is_moved_about_stands_still(
         await run_again(counters)
 
 
-async def test_what_moves_itself_all_the_time_stands_still(client: AgentClient, work: Path) -> None:
+async def moved_into(work: Path, pid: int) -> None:
+    """Wait until a process has moved itself into the hierarchy."""
+    while work.name not in Path(f"/proc/{pid}/cgroup").read_text():
+        await asyncio.sleep(0.01)
+
+
+MOVER_IN_SHELL = (
+    "sh", "-c",
+    "while :; do for g in . here there agent; do echo 0 > $1/$g/cgroup.procs;"
+    " for f in $1/*/cgroup.freeze; do echo 0 > $f; done; done; done",
+    "sh",
+)  # fmt: skip
+MOVER_OF_TWO_THREADS = (
+    sys.executable, "-S", "-c",
+    """
+import itertools, os, sys, threading
+def again(names, values):
+    files = [os.open(f"{sys.argv[1]}/{name}", os.O_WRONLY) for name in names]
+    for file in itertools.cycle(files):
+        for value in values: os.write(file, value)
+ways = [f"{group}/cgroup.freeze" for group in ("here", "there")]
+threading.Thread(target=again, args=(ways, (b"1", b"0"))).start()
+again([f"{group}/cgroup.procs" for group in (".", "here", ".", "there", "agent")], (b"0",))
+""",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("program", [MOVER_IN_SHELL, MOVER_OF_TWO_THREADS], ids=["shell", "two threads"])
+async def test_what_moves_itself_all_the_time_stands_still(
+    client: AgentClient, work: Path, program: tuple[str, ...]
+) -> None:
     """A process that goes from group to group, and lets all of them run again, as fast as it can."""
     for name in ("here", "there"):
         group_of(work, name)
-    loop = (
-        "while :; do for g in . here there agent; do echo 0 > $1/$g/cgroup.procs;"
-        " for f in $1/*/cgroup.freeze; do echo 0 > $f; done; done; done"
-    )
-    with subprocess.Popen(["sh", "-c", loop, "sh", str(work)]) as mover:
+    with subprocess.Popen([*program, str(work)]) as mover:
         try:
+            await moved_into(work, mover.pid)
             for _ in range(5):
                 with suppress(GuestFailed):  # refused is right, running is not
                     await client.freeze(LONG_S)
@@ -184,6 +212,79 @@ async def test_what_moves_itself_all_the_time_stands_still(client: AgentClient, 
                 await client.thaw()
         finally:
             mover.kill()
+
+
+async def test_groups_that_come_and_go_hold_nothing_up(client: AgentClient, work: Path) -> None:
+    group_of(work, "outer")
+    group_of(work, "mine")
+    loop = (
+        "echo 0 > $1/mine/cgroup.procs;"
+        " while :; do for g in $1/new $1/outer/new; do mkdir $g; rmdir $g; done; done"
+    )
+    with subprocess.Popen(["sh", "-c", loop, "sh", str(work)]) as maker:
+        try:
+            await moved_into(work, maker.pid)
+            for _ in range(20):
+                await client.freeze(LONG_S)
+                groups = sorted(work.rglob("*/"))
+                await asyncio.sleep(0.02)
+                assert sorted(work.rglob("*/")) == groups
+                await client.thaw()
+        finally:
+            maker.kill()
+
+
+FROZEN_WITHIN_LIMITS = """
+import os, resource, sys
+from core.guest.agent.cgroup import WorkGroup
+from core.guest.agent.freezer import FreezeFailed
+work = WorkGroup(sys.argv[1])
+group = work.create("command-1")
+work.freeze(5)
+work.freeze(5)
+try:
+    with work.joined(group):
+        pass
+except OSError as error:
+    print(error)
+work.thaw()
+for number in range(40):
+    os.mkdir(f"{sys.argv[1]}/work/{number}")
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+try:
+    work.freeze(5)
+except FreezeFailed as error:
+    print(error, work.frozen)
+"""
+
+
+def test_who_cannot_look_at_all_groups_freezes_none(work: Path, counter: Callable[[], Counter]) -> None:
+    """And what is frozen takes nobody in."""
+    one = counter()
+    one.put(group_of(work, "mine"))
+    script = [sys.executable, "-c", FROZEN_WITHIN_LIMITS, str(work)]
+    told = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert told[0] == "the guest is frozen"
+    assert "Too many open files" in told[1]
+    assert told[1].endswith("False")
+    asyncio.run(run_again([one]))
+
+
+async def test_nothing_follows_the_answer_to_a_freeze(line: Line) -> None:
+    """Not even output that was under way when nobody took it."""
+    reader, writer = await asyncio.open_unix_connection(line.path)
+    writer.write(wire.frame(wire.HELLO, 0, bytes(wire.NONCE_BYTES)))
+    for channel in range(1, 9):
+        writer.write(wire.json_frame(wire.REQUEST, channel, {"op": "exec", "argv": "yes"}))
+    await asyncio.sleep(1)
+    writer.write(wire.json_frame(wire.REQUEST, 99, {"op": "freeze", "timeout_s": LONG_S}))
+    await asyncio.sleep(0.3)
+    frames, seen = wire.Frames(strict=True), list[wire.Frame]()
+    with suppress(TimeoutError):
+        while True:
+            seen += frames.feed(await asyncio.wait_for(reader.read(1 << 16), 2))
+    writer.close()
+    assert (seen[-1].type, seen[-1].channel) == (wire.REPLY, 99)
 
 
 async def test_what_the_guest_had_frozen_stays_so(
@@ -213,12 +314,16 @@ async def test_an_agent_started_anew_thaws_what_was_frozen(
     (work / "theirs" / "cgroup.freeze").write_text("1")
     async with started(work, tmp_path / "first.sock") as first, connected(first) as client:
         await client.freeze(LONG_S)
+        left = work / "work" / f"command-1.{first.agent_pid}"
+        left.mkdir(parents=True)
+        group_of(work, "work/theirs")
     async with started(work, tmp_path / "second.sock") as second, connected(second) as client:
         assert await client.ping() is True
         assert await stand_still([one])
         await client.thaw()
         await run_again([one])
         assert await stand_still([theirs])
+        assert [path.name for path in (work / "work").glob("*/")] == ["theirs"]
 
 
 async def test_who_does_not_stop_is_named(client: AgentClient, work: Path) -> None:

@@ -1,8 +1,12 @@
 """The agent's parts that need no process: the ring, the reading of connections, what an identity is checked by."""
 
+import os
 import socket
 import subprocess
+import threading
+import time
 from binascii import crc32
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +16,61 @@ from hypothesis import strategies as st
 
 from core.errors import GuestFailed
 from core.guest import answers
-from core.guest.agent.loop import LONGEST_SLEEP_S, Timers
+from core.guest.agent import identity, wire
+from core.guest.agent.bounded import Bounded, Late
+from core.guest.agent.loop import LONGEST_SLEEP_S, Poller, Timers
 from core.guest.agent.ring import Ring
 from core.guest.agent.sockets import Connection, is_own, parse
+from core.guest.agent.streams import Input
 from core.guest.identity import CLOCK_SLACK_NS, UNDER_A_NAME, make_identity
+from tests.unit.agents import PATIENCE_S
+
+
+def test_a_call_may_fail_or_be_late(tmp_path: Path) -> None:
+    bounded, go_on = Bounded(), threading.Event()
+
+    def fails() -> None:
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        bounded.run("failing", fails, PATIENCE_S)
+    with pytest.raises(Late, match=r"waiting did not end within 0\.01 s"):
+        bounded.run("waiting", go_on.wait, 0.01)
+    with pytest.raises(Late, match="has not ended since an earlier attempt"):
+        bounded.run("waiting", go_on.wait, 0.01)
+    ran: list[int] = []
+    bounded.run("other", lambda: ran.append(1), PATIENCE_S)
+    go_on.set()
+    deadline = time.monotonic() + PATIENCE_S
+    while ran != [1, 2]:
+        assert time.monotonic() < deadline
+        with suppress(Late):
+            bounded.run("waiting", lambda: ran.append(2), PATIENCE_S)
+
+
+def test_names_are_read_whatever_lies_there(tmp_path: Path) -> None:
+    """Also a pipe that somebody holds open and writes nothing to."""
+    pipe, file, folder = (tmp_path / name for name in ("pipe", "file", "folder"))
+    os.mkfifo(pipe)
+    folder.mkdir()
+    file.write_text("text\n")
+    writer = os.open(pipe, os.O_RDWR)
+    names = [str(path) for path in (pipe, file, folder, tmp_path / "nothing")]
+    texts = identity.read_all(names, Bounded())
+    os.close(writer)
+    assert texts == dict(zip(names, (None, "text\n", None, None), strict=True))
+
+
+def test_input_that_ends_twice_ends_once() -> None:
+    """Though nothing of it has been read and a terminal's end is a byte of its own."""
+    theirs, ours = os.pipe()
+    stdin = Input(Poller(), ours, tty=True)
+    stdin.feed(0, bytes(wire.WINDOW_BYTES))
+    stdin.feed(stdin.received, bytes(stdin.written))
+    stdin.end()
+    stdin.end()
+    stdin.close()
+    os.close(theirs)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=30), st.integers(0, 300), st.integers(1, 50))

@@ -12,7 +12,7 @@ import pytest
 from core.guest.agent import wire
 from core.guest.client import AgentClient
 from core.guest.streams import Output
-from tests.unit.agents import HALF_WINDOW, MEGABYTE, PATIENCE_S, Line, collect, connected, output
+from tests.unit.agents import HALF_WINDOW, MEGABYTE, PATIENCE_S, Line, collect, connected, output, ticks
 
 
 async def test_input_nobody_reads_any_more_costs_neither_output_nor_exit(client: AgentClient) -> None:
@@ -124,6 +124,35 @@ async def test_a_lossless_command_keeps_what_its_owner_does_not_have(line: Line)
         out, _, end = await collect(await second.attach(stream.id, offset, owner_s=PATIENCE_S))
     assert end.code == 0
     assert seen[:offset] + out == b"".join(b"%d\n" % number for number in range(1, 1_000_001))
+
+
+async def test_a_leader_that_ends_amid_output_nobody_takes_ends_once_it_is_taken(
+    client: AgentClient, line: Line
+) -> None:
+    """And until then the agent sleeps."""
+    stream = await client.exec("seq 1000000 & exit 3", lossless=True)
+    await asyncio.sleep(1)
+    before = ticks(line)
+    await asyncio.sleep(1)
+    assert ticks(line) - before <= 1
+    out, _, end = await collect(stream)
+    assert end.code == 3
+    assert out.startswith(b"1\n2\n")
+
+
+async def test_a_gate_nobody_waits_for_any_more_is_open(client: AgentClient, line: Line) -> None:
+    streams = [await client.exec(["sleep", "60"], stdin=True) for _ in range(8)]
+    os.kill(line.agent_pid, signal.SIGSTOP)
+    writing = [asyncio.create_task(stream.write_stdin(bytes(MEGABYTE))) for stream in streams]
+    await asyncio.sleep(0.5)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5), client.gate():
+            pass
+    os.kill(line.agent_pid, signal.SIGCONT)
+    async with asyncio.timeout(PATIENCE_S):
+        assert len(await client.ps()) == len(streams)
+    for task in writing:
+        task.cancel()
 
 
 async def test_an_agent_of_an_earlier_version_is_understood(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ on the host only `wire` is imported. Modules therefore import each other relativ
     attachment  a client following a command, from offsets of its own
     spawn       from a request to a running process; `kernel` has what Python lacks
     cgroup      the groups commands run in, and freezing all there are
-    freezer     does that; `residents` tells the kernel's threads from whoever else is in the root group
+    freezer     does that; `groups` holds them open; `residents` tells the kernel's threads from whoever else is in the
+                root group
     disk        the root disk written out
     bounded     calls that the guest can hold up for ever, each in a thread that may be lost
     standing    what keeps the agent running and answering, whatever users type

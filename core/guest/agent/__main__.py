@@ -1,5 +1,6 @@
 """Started by the keeper: `vertui-agent -S -E -B /usr/lib/vertui/agent`, that being another name of python3."""
 
+import gc
 import importlib
 import os
 import sys
@@ -19,8 +20,9 @@ def main() -> None:
     keeper = os.getppid()
     kernel.end_with_parent()
     work = cgroup.WorkGroup(kernel.open_filesystem("cgroup2"), keeper)
-    agent = server.Server(os.open(port.find_port(), os.O_RDWR), work, clock.Clock())
+    agent = server.Server(port.open_port(), work, clock.Clock())
     agent.listen_for_ssh()
+    gc.freeze()  # what is there stays: to look at it again and again would change the pages it lies on in every fork
     agent.run()
 
 

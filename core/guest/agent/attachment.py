@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 STREAM_FRAMES = (wire.STDOUT, wire.STDERR)
 
-ACK_EVERY_BYTES = wire.WINDOW_BYTES // 4
-
 
 class Attachment:
     """Pulls frames for one channel; at most a window of output is sent and not yet consumed by the client.
@@ -64,7 +62,7 @@ class Attachment:
         if stdin.shut and not self._shut_told:
             self._shut_told = True
             return wire.frame(wire.STDIN_SHUT, self.channel)
-        if stdin.written - self._stdin_acked < ACK_EVERY_BYTES:
+        if stdin.written - self._stdin_acked < wire.ACK_EVERY_BYTES:
             return None
         self._stdin_acked = stdin.written
         return wire.frame(wire.STDIN_ACK, self.channel, wire.OFFSET.pack(stdin.written))

@@ -18,25 +18,61 @@ class Bounded:
     """Runs calls with a deadline. One that was late is not made again before it has ended."""
 
     def __init__(self) -> None:
-        self._lost: dict[str, threading.Thread] = {}
+        self._idle: list[_Worker] = []
+        self._late: dict[str, _Worker] = {}
 
     def run(self, what: str, call: Callable[[], object], timeout_s: float) -> None:
-        """Wait for `call`, at most `timeout_s`, then Late; OSError is passed on. `what` says what it does."""
-        if what in self._lost and self._lost[what].is_alive():
+        """Wait for `call`, at most `timeout_s`, then Late; what it raises is passed on. `what` says what it does."""
+        self._take_back()
+        if what in self._late:
             raise Late(f"{what} has not ended since an earlier attempt")
-        errors: list[OSError] = []
-
-        def body() -> None:
-            try:
-                call()
-            except OSError as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=body, daemon=True)
-        thread.start()
-        thread.join(timeout_s)
-        if thread.is_alive():
-            self._lost[what] = thread
+        try:
+            worker = self._idle.pop() if self._idle else _Worker()
+        except RuntimeError as error:
+            raise Late(f"{what} needs a thread, and there is none to be had") from error
+        worker.begin(call)
+        if not worker.ended(timeout_s):
+            self._late[what] = worker
             raise Late(f"{what} did not end within {timeout_s:g} s")
-        if errors:
-            raise errors[0]
+        self._idle.append(worker)
+        if worker.failure is not None:
+            raise worker.failure
+
+    def _take_back(self) -> None:
+        for what in [what for what, worker in self._late.items() if worker.ended(0)]:
+            self._idle.append(self._late.pop(what))
+
+
+def _closed() -> threading.Lock:
+    """A lock that is held: whoever wants it waits until it is released once. Much lighter than a semaphore."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+class _Worker:
+    """A thread that makes one call after another: it is there already when a frozen guest waits for the next."""
+
+    def __init__(self) -> None:
+        self.failure: BaseException | None = None
+        self._call: Callable[[], object] | None = None
+        self._begun, self._ended = _closed(), _closed()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def begin(self, call: Callable[[], object]) -> None:
+        """Have it make a call."""
+        self._call, self.failure = call, None
+        self._begun.release()
+
+    def ended(self, timeout_s: float) -> bool:
+        """Wait for the call's end, at most this long; True once for each call."""
+        return self._ended.acquire(timeout=timeout_s)
+
+    def _work(self) -> None:
+        while self._begun.acquire() and self._call:
+            try:
+                self._call()
+            except BaseException as error:
+                self.failure = error
+            self._call = None
+            self._ended.release()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from .freezer import Freezer
-from .kernel import tell_kernel
+from .kernel import FOLDER, names_in, tell_kernel
 from .standing import Standing
 
 WORK = "work"
+_OURS = re.compile(r"(command|ssh)-\d+\.\d+")
 
 
 class WorkGroup:
@@ -20,10 +22,11 @@ class WorkGroup:
     """
 
     def __init__(self, root: int | str, keeper: int = 0) -> None:
-        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY) if isinstance(root, str) else root
+        self._root = os.open(root, FOLDER) if isinstance(root, str) else root
         self._leftover: set[str] = set()
         self._standing = Standing()
         self._freezer = Freezer(self._root, (os.getpid(), keeper) if keeper else (os.getpid(),))
+        self._take_over()
 
     @property
     def frozen(self) -> bool:
@@ -50,14 +53,16 @@ class WorkGroup:
     def joined(self, group: str) -> Iterator[None]:
         """Be in a command's group for a moment, as ordinary a process as others, so that what is started is born so.
 
-        Never while frozen.
+        OSError while frozen: the child would stop before it is another program, and the agent with it.
         """
-        with self._standing.lowered():
-            tell_kernel(f"{group}/cgroup.procs", b"0", self._root)
-            try:
+        if self.frozen:
+            raise OSError("the guest is frozen")
+        tell_kernel(f"{group}/cgroup.procs", b"0", self._root)
+        try:
+            with self._standing.lowered():
                 yield
-            finally:
-                self._freezer.come_home()
+        finally:
+            self._freezer.come_home()
 
     def discard(self, group: str) -> None:
         """Remove a command's group, now or, when processes it left behind still run, once they are gone."""
@@ -67,6 +72,13 @@ class WorkGroup:
                 with suppress(FileNotFoundError):  # the guest has removed it
                     os.rmdir(leftover, dir_fd=self._root)
                 self._leftover.discard(leftover)
+
+    def _take_over(self) -> None:
+        """Remove the groups that an agent before this one has left, once they are empty."""
+        with suppress(FileNotFoundError):
+            for name in names_in(WORK, self._root):
+                if _OURS.fullmatch(name):
+                    self.discard(f"{WORK}/{name}")
 
     def kill(self, group: str) -> None:
         """SIGKILL every process of a command's group, however it detached itself."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from .cgroup import WorkGroup
@@ -51,7 +51,9 @@ class Command:
         self._work = work
         self._poller = poller
         self._timers = timers
-        self.streams = [Stream(poller, self._backlog, self._finish_if_read) for _ in range(2)]
+        self.streams = [
+            Stream(poller, self._backlog, self._finish_if_read, self._finish_soon) for _ in range(2)
+        ]
         self._group = work.create(f"command-{number}")
         try:
             self._start(request)
@@ -94,7 +96,11 @@ class Command:
         os.close(self._pidfd)
         self._status = os.waitpid(self.pid, 0)[1]
         self._finish_if_read()
-        if self.end is None:
+        self._finish_soon()
+
+    def _finish_soon(self) -> None:
+        """Wait no longer than this for output of who holds a pipe open that the leader has left."""
+        if self._status is not None and self.end is None:
             self._timers.after(OUTPUT_GRACE_S, self._finish)
 
     def _finish_if_read(self) -> None:
@@ -102,11 +108,10 @@ class Command:
             self._finish()
 
     def _finish(self) -> None:
-        """Fix the end; it waits for the followers of a lossless command while they hold its output up."""
+        """Fix the end, unless followers of a lossless command hold its output up: a stream that resumes comes back."""
         if self.end is not None or self._status is None:
             return
         if any(stream.open and stream.stopped for stream in self.streams):
-            self._timers.after(OUTPUT_GRACE_S, self._finish)
             return
         code = os.waitstatus_to_exitcode(self._status)
         self.end = {
@@ -213,17 +218,28 @@ def _close(fds: tuple[int, ...]) -> None:
 
 def _pipes(*, stdin: bool) -> tuple[tuple[int, ...], Stdio]:
     """Our ends (stdin, or -1, stdout, stderr) and the child's."""
-    if stdin:
-        child_in, our_in = os.pipe()
-    else:
-        child_in, our_in = os.open("/dev/null", os.O_RDONLY), -1
-    our_out, child_out = os.pipe()
-    our_err, child_err = os.pipe()
+    with ExitStack() as opened:
+        if stdin:
+            child_in, our_in = _kept(opened, os.pipe())
+        else:
+            child_in, our_in = *_kept(opened, (os.open("/dev/null", os.O_RDONLY),)), -1
+        our_out, child_out = _kept(opened, os.pipe())
+        our_err, child_err = _kept(opened, os.pipe())
+        opened.pop_all()
     return (our_in, our_out, our_err), Stdio(child_in, child_out, child_err)
 
 
 def _terminal(request: dict[str, Any]) -> tuple[tuple[int, ...], Stdio]:
     """Our ends (input and output of the terminal) and the child's, which are one."""
-    ours, theirs = os.openpty()
-    set_size(ours, int(request.get("rows") or 24), int(request.get("columns") or 80))
-    return (os.dup(ours), ours), Stdio(theirs, theirs, theirs, os.ttyname(theirs))
+    with ExitStack() as opened:
+        ours, theirs = _kept(opened, os.openpty())
+        set_size(ours, int(request.get("rows") or 24), int(request.get("columns") or 80))
+        found = (os.dup(ours), ours), Stdio(theirs, theirs, theirs, os.ttyname(theirs))
+        opened.pop_all()
+    return found
+
+
+def _kept(opened: ExitStack, fds: tuple[int, ...]) -> tuple[int, ...]:
+    """Descriptors that are closed again should the next not be had."""
+    opened.callback(_close, fds)
+    return fds

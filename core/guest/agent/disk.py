@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 
 from .bounded import Bounded, Late
-from .kernel import sync_filesystem
+from .kernel import FOLDER, sync_filesystem
 
 EVERYTHING, RUNNING, FROZEN = 0.2, 0.6, 0.15
 """Shares of the time there is: for all filesystems (some lie in files of our disk); for the disk while the guest runs;
@@ -18,7 +18,7 @@ class RootDisk:
     """The filesystem the guest started from, however its tree of mounts looks by now."""
 
     def __init__(self, path: str = "/") -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        self._fd = os.open(path, FOLDER)
         self._bounded = Bounded()
 
     def flush_running(self, within_s: float) -> None:

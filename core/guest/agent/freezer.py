@@ -6,27 +6,40 @@ attribute of the agent's group: an agent started anew thaws exactly those, and a
 
 Whether all stand still each group is asked by itself: one that has processes of its own says "frozen" once those are,
 whatever runs in the groups below it (Linux kernel/cgroup/freezer.c, cgroup_update_frozen).
+
+Who runs on can move about meanwhile, and thaw groups. So the root, where nobody can be frozen, is looked at behind the
+groups, and all groups once more behind the root. When anything has moved, the second look is a longer one, which
+nobody passes: whoever runs in a group has come to it, or has thawed it, since it stood still, and the kernel reports
+either to who polls the group's events, if not at once then within a hundredth of a second (cgroup_file_notify).
+
+What happens between the first process frozen and the answer holds up the guest: groups are walked before.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
-from .kernel import read_file, read_whole, tell_kernel
+from .groups import AGENT, Group, Groups, Watch, while_there
+from .kernel import FOLDER, read_whole, tell_kernel
 from .residents import KernelThreads, is_kernel_thread, stat_of
 
-OWN = "agent"
 STRAYS = "strays"
 """Where processes go that were found in the root group or in the agent's; their children are born there."""
 
 _NOTE = "user.vertui.frozen"
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY
+_REPORTED_S = 0.03
+"""Within this time the kernel has reported a change: a hundredth of a second, and two ticks of its slowest clock."""
+
+_SLICE_S = 0.02
+"""A group that has not stopped within this time is looked at more closely."""
+
 _EVICT_S = 0.1
-"""More time for a group that kernel threads, which never freeze, were taken out of."""
+"""More time for groups that kernel threads, which never freeze, were taken out of."""
+
+_PAGE_BYTES = 4096
 
 
 class FreezeFailed(Exception):
@@ -41,10 +54,13 @@ class Freezer:
         self._ours = ours
         self._kernel = KernelThreads()
         with suppress(FileExistsError):
-            os.mkdir(OWN, dir_fd=root)
-        self._own = os.open(OWN, _FOLDER, dir_fd=root)
+            os.mkdir(AGENT, dir_fd=root)
+        self._own = os.open(AGENT, FOLDER, dir_fd=root)
         # Open for writing all the time: the guest cannot make the hierarchy read-only.
         self._members = os.open("cgroup.procs", os.O_RDWR, dir_fd=self._own)
+        self._residents = os.open("cgroup.threads", os.O_RDONLY, dir_fd=root)
+        self._cleared: tuple[bytes, bytes] | None = None
+        self._groups = Groups(root, self._own)
         self._stopped = self._noted()
         self.frozen = bool(self._stopped)
         self._gather(())
@@ -60,19 +76,28 @@ class Freezer:
         deadline = time.monotonic() + timeout_s
         try:
             self._clear()  # most of the work, done while everything runs
-            while not self._settled():
-                for group in self._everything():
-                    self._await(group, deadline, timeout_s)
-        except (OSError, FreezeFailed) as error:
+            self._groups.refresh()
+            self._stop_all(deadline, f"within {timeout_s * 1000:.0f} ms")
+        except BaseException as error:
             self.thaw()
-            raise FreezeFailed(str(error)) from error
+            if isinstance(error, OSError):
+                raise FreezeFailed(str(error)) from error
+            raise
         self.frozen = True
 
     def thaw(self) -> None:
-        """Let everything run again that `freeze` has stopped."""
-        for group in self._stopped:
-            with suppress(OSError):
-                tell_kernel(f"{group}/cgroup.freeze", b"0", self._root)
+        """Let everything run again that `freeze` has stopped. OSError when a group cannot be: it can be tried again."""
+        if not self._groups.topmost:  # an earlier agent has stopped them
+            self._groups.look()
+        failures: list[OSError] = []
+        for group in self._groups.topmost:
+            if group.name in self._stopped:
+                try:
+                    group.tell(b"0")
+                except OSError as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
         with suppress(OSError):
             os.removexattr(self._own, _NOTE)
         self._stopped = []
@@ -85,87 +110,64 @@ class Freezer:
 
     # -- groups --------------------------------------------------------------------------------------------------
 
-    def _groups(self) -> Iterator[str]:
-        """Every group right below the root or below the agent's own."""
-        yield from (name for name in _folders(self._root) if name != OWN)
-        yield from (f"{OWN}/{name}" for name in _folders(self._own))
+    def _stop_all(self, deadline: float, within: str) -> None:
+        """Return once nobody is left who could change anything."""
+        quiet_s = 0.0
+        while not self._stop(deadline, within, quiet_s):
+            if time.monotonic() > deadline:
+                raise FreezeFailed(f"processes that move from group to group did not stop {within}")
+            quiet_s = _REPORTED_S
+            self._groups.look()
 
-    def _everything(self) -> Iterator[str]:
-        """Those and all below them."""
-        for group in self._groups():
-            yield from self._below(group)
+    def _stop(self, deadline: float, within: str, quiet_s: float) -> bool:
+        """Stop what runs; True when all stood still, with nobody else there to change that."""
+        self._tell([group for group in self._groups.topmost if not group.is_told()])
+        return (
+            self._await(deadline, within)
+            and self._groups.complete()
+            and not self._clear()
+            and not (Watch(self._groups.all).changed(quiet_s) if quiet_s else self._groups.moving())
+        )
 
-    def _below(self, group: str) -> Iterator[str]:
-        """A group and all below it."""
-        yield group
-        with suppress(OSError):
-            fd = os.open(group, _FOLDER, dir_fd=self._root)
-            try:
-                names = _folders(fd)
-            finally:
-                os.close(fd)
-            for name in names:
-                yield from self._below(f"{group}/{name}")
-
-    def _settled(self) -> bool:
-        """Stop what is not stopped; True when there was nothing, so that nobody is left who could change it."""
-        groups = list(self._groups())
-        changed = self._stop([group for group in groups if not self._told(group)]) or self._clear()
-        return not changed and len(groups) == self._count() and all(map(self._is_frozen, self._everything()))
-
-    def _count(self) -> int:
-        """How many groups there are now: a group has a link for each below it, and two."""
-        return os.fstat(self._root).st_nlink - 3 + os.fstat(self._own).st_nlink - 2
-
-    def _stop(self, groups: list[str]) -> bool:
-        """Tell groups to freeze; False when there are none. It is noted before it is done."""
-        if groups:
-            self._stopped += groups
+    def _tell(self, groups: list[Group]) -> None:
+        """Tell groups to freeze. It is noted before it is done."""
+        new = [group.name for group in groups if group.name not in self._stopped]
+        if new:
+            self._stopped += new
             os.setxattr(self._own, _NOTE, os.fsencode("\0".join(self._stopped)))
         for group in groups:
-            with suppress(FileNotFoundError):
-                tell_kernel(f"{group}/cgroup.freeze", b"1", self._root)
-        return bool(groups)
+            group.tell(b"1")
 
-    def _told(self, group: str) -> bool:
-        """Has a group been told to freeze, by us or by the guest?"""
-        with suppress(OSError):
-            return read_file(f"{group}/cgroup.freeze", 16, self._root) == b"1\n"
-        return True
-
-    def _is_frozen(self, group: str) -> bool:
-        with suppress(OSError):
-            return b"frozen 1" in read_file(f"{group}/cgroup.events", 256, self._root)
-        return True
-
-    def _await(self, group: str, deadline: float, timeout_s: float) -> None:
-        try:
-            events = os.open(f"{group}/cgroup.events", os.O_RDONLY, dir_fd=self._root)
-        except FileNotFoundError:
-            return
-        try:
-            poll = select.poll()
-            poll.register(events, select.POLLPRI)
-            while b"frozen 1" not in os.pread(events, 256, 0):
-                left_s = deadline - time.monotonic()
-                if left_s > 0:
-                    poll.poll(left_s * 1000)
-                elif self._evict_kernel_threads(group):
+    def _await(self, deadline: float, within: str) -> bool:
+        """Wait until each group has stood still; False when one no longer has to, as the guest has thawed it."""
+        extended: set[str] = set()
+        moving = self._groups.moving()
+        while moving:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not Watch(moving).changed(min(left_s, _SLICE_S)):
+                if not all(group.is_told() for group in self._groups.topmost):
+                    return False
+                evicted = {group.name for group in moving if self._evict(group.name, thoroughly=left_s <= 0)}
+                if evicted - extended:
+                    extended |= evicted
                     deadline += _EVICT_S
-                else:
-                    raise FreezeFailed(self._who(group, timeout_s))
-        finally:
-            os.close(events)
+                elif left_s <= 0:
+                    raise FreezeFailed(self._who(moving[0].name, within))
+            moving = [group for group in moving if not group.stands_still()]
+        return True
 
     # -- processes -----------------------------------------------------------------------------------------------
 
     def _clear(self) -> bool:
         """Take all out of the root group and the agent's that do not belong there; False when there was nobody."""
-        members = [int(pid) for pid in os.pread(self._members, 64 * 1024, 0).split()]
+        seen = _read(self._members), _read(self._residents)
+        if seen == self._cleared and not self._kernel.have_ended():
+            return False
+        members = [int(pid) for pid in seen[0].split()]
         self._gather(members)
-        strangers = [pid for pid in members if pid not in self._ours]
-        strangers += self._kernel.others(map(int, read_whole("cgroup.threads", self._root).split()))
-        moved = [self._move_out(number) for number in strangers]
+        strangers = [pid for pid in members if pid not in self._ours] + self._kernel.others(seen[1].split())
+        moved = [self._move_out(tid) for tid in strangers]
+        self._cleared = None if strangers else seen
         return any(moved)
 
     def _gather(self, members: Sequence[int]) -> None:
@@ -175,53 +177,60 @@ class Freezer:
                 with suppress(ProcessLookupError):
                     os.write(self._members, b"%d" % pid)
 
-    def _move_out(self, number: int) -> bool:
+    def _move_out(self, tid: int) -> bool:
         """Move a process, all its threads with it; False when it is gone. FreezeFailed when it cannot be moved."""
         with suppress(FileExistsError):
             os.mkdir(STRAYS, dir_fd=self._root)
         try:
-            tell_kernel(f"{STRAYS}/cgroup.procs", b"%d" % number, self._root)
+            tell_kernel(f"{STRAYS}/cgroup.procs", b"%d" % tid, self._root)
         except ProcessLookupError:
             return False
         except OSError as error:
             raise FreezeFailed(
-                f"{_described(number)} is in the root cgroup and cannot be moved: {error.strerror}"
+                f"{_described(tid)} is in the root cgroup and cannot be moved: {error.strerror}"
             ) from error
         return True
 
-    def _evict_kernel_threads(self, group: str) -> bool:
-        """Put the kernel's threads, should the guest have moved some there, back where all of them are born."""
-        found = [number for number in self._threads(group) if is_kernel_thread(number)]
-        for number in found:
-            with suppress(OSError):
-                tell_kernel("cgroup.procs", b"%d" % number, self._root)
-        return bool(found)
+    def _evict(self, group: str, *, thoroughly: bool) -> bool:
+        """Put kernel threads that the guest has moved there back where all of them are born; was there any?
 
-    def _who(self, group: str, timeout_s: float) -> str:
+        Those known are found at once; to find all, each thread of the group is looked at.
+        """
+        tids = self._threads(group)
+        found = (
+            [tid for tid in tids if is_kernel_thread(int(tid))] if thoroughly else self._kernel.among(tids)
+        )
+        moved = 0
+        for tid in found:
+            with suppress(OSError):  # bound to its place
+                tell_kernel("cgroup.procs", tid, self._root)
+                moved += 1
+        return moved > 0
+
+    def _who(self, group: str, within: str) -> str:
         """Which process it is that has not stopped."""
-        within = f"did not stop within {timeout_s * 1000:.0f} ms"
-        for number in self._threads(group):
+        for tid in map(int, self._threads(group)):
             with suppress(OSError):
-                if stat_of(number)[1][0] in "RD":
-                    return f"{_described(number)} {within}"
-        return f"processes of the cgroup {group} {within}"
+                if stat_of(tid)[1][0] in "RD":
+                    return f"{_described(tid)} did not stop {within}"
+        return f"processes of the cgroup {group} did not stop {within}"
 
-    def _threads(self, group: str) -> Iterator[int]:
-        """The threads of a group that is not frozen yet."""
-        if not self._is_frozen(group):
-            with suppress(OSError):
-                yield from map(int, read_whole(f"{group}/cgroup.threads", self._root).split())
-
-
-def _folders(folder: int) -> list[str]:
-    """The groups in a group; listed only if its link count says that there are any."""
-    if os.fstat(folder).st_nlink <= 2:
+    def _threads(self, group: str) -> list[bytes]:
+        with while_there():
+            return read_whole(f"{group}/cgroup.threads", self._root).split()
         return []
-    with os.scandir(folder) as entries:
-        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
-def _described(number: int) -> str:
+def _read(fd: int) -> bytes:
+    """All numbers of a list, which the kernel hands out a page at a time: less than a page is the end."""
+    text = piece = os.pread(fd, _PAGE_BYTES, 0)
+    while len(piece) > _PAGE_BYTES - 16:
+        piece = os.pread(fd, _PAGE_BYTES, len(text))
+        text += piece
+    return text
+
+
+def _described(tid: int) -> str:
     with suppress(OSError):
-        return f"process {number} ({stat_of(number)[0]})"
-    return f"process {number}"
+        return f"process {tid} ({stat_of(tid)[0]})"
+    return f"process {tid}"

@@ -27,6 +27,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from .bounded import Bounded, Late
 from .clock import Clock
 from .kernel import bind_anew, bind_mount, mount_tmpfs
 from .sockets import close_outside
@@ -49,24 +50,31 @@ COPIES = {"machine_id": "/var/lib/dbus/machine-id"}
 
 PRIVATE = (f"{OWN}/ssh_host_key",)
 
+UNANSWERED = "\0unanswered"
+"""What a name is said to read as while a frozen process would have to answer; no value is this."""
+
+ANSWER_S = 2.0
+"""How long all files may take: those that are nobody's to serve take no millisecond."""
+
 _MOST_BYTES = 64 * 1024
 _RNDADDENTROPY = 0x40085203
 _RNDRESEEDCRNG = 0x5207
 
 
-def assume(request: dict[str, Any], clock: Clock) -> dict[str, Any]:
-    """Become the machine the request describes; returns what the guest now reads back. OSError on any failure."""
+def assume(request: dict[str, Any], clock: Clock, bounded: Bounded) -> dict[str, Any]:
+    """Become the machine the request describes; returns what the guest now reads back. OSError, Late on any failure."""
     _reseed(a2b_base64(request["seed"]))
     told = clock.follow(int(request["unix_time_ns"]), exactly=True)
     socket.sethostname(request["hostname"])
     values = {field: f"{request[field]}\n" for field in NAMES}
-    _write_files({f"{OWN}/{field}": text for field, text in values.items()}, f"{request['generation']}\n")
-    for field, name in NAMES.items():
-        _present(name, f"{OWN}/{field}", values[field])
-    for field, name in COPIES.items():
-        if _read(name) is not None:
-            _present(name, f"{OWN}/{field}", values[field])
-    return {"closed": close_outside(), **told, **_read_back()}
+    own = {f"{OWN}/{field}": text for field, text in values.items()}
+    _write_files(own | {GENERATION: f"{request['generation']}\n"}, bounded)
+    fields = {name: field for field, name in [*NAMES.items(), *COPIES.items()]}
+    texts = read_all([*fields, GENERATION], bounded)
+    for name, field in fields.items():
+        if texts[name] != values[field] and not (name in COPIES.values() and texts[name] is None):
+            texts[name] = _present(name, f"{OWN}/{field}", values[field], texts[name], bounded)
+    return {"closed": close_outside(), **told, **_told(texts)}
 
 
 @cache
@@ -81,33 +89,42 @@ def _reseed(seed: bytes) -> None:
     fcntl.ioctl(_random(), _RNDRESEEDCRNG)
 
 
-def _write_files(values: dict[str, str], generation: str) -> None:
-    """Write the files; where that cannot be done, as /run is full, read-only or not as it was, on a fresh tmpfs."""
-    files = values | {GENERATION: generation}
+def _write_files(files: dict[str, str], bounded: Bounded) -> None:
+    """Write the files; where that cannot be done, as /run is full, read-only or not as it was, on a fresh tmpfs.
+
+    A thread that nobody has answered writes none of the rest: it may go on in a machine that is another by then.
+    """
+    waiting = list(files.items())
     try:
-        _write_all(files)
-    except OSError:
+        bounded.run("writing the identity", lambda: _write_all(waiting), ANSWER_S)
+    except (OSError, Late):
+        waiting.clear()
         mount_tmpfs(DIRECTORY if os.path.isdir(DIRECTORY) else "/run")  # noqa: PTH112
-        _write_all(files)
+        _write_all(list(files.items()))
 
 
-def _write_all(files: dict[str, str]) -> None:
+def _write_all(waiting: list[tuple[str, str]]) -> None:
     os.makedirs(OWN, exist_ok=True)  # noqa: PTH103
-    for path, text in files.items():
+    while waiting:
+        path, text = waiting.pop(0)
         _write(path, text, 0o600 if path in PRIVATE else 0o644)
 
 
-def _present(name: str, own: str, text: str) -> None:
-    """Let a name read as our file's text, if a file can be there at all."""
-    for way in (_leave, _link, bind_mount, bind_anew):
+def _present(name: str, own: str, text: str, seen: str | None, bounded: Bounded) -> str | None:
+    """Let a name that reads otherwise read as our file's text, if a file can be there at all; what it then reads as.
+
+    Where nobody answers, the name is left to whoever serves it and covered. Late when it is not covered by that.
+    """
+    ways = (bind_mount, bind_anew) if seen == UNANSWERED else (_link, bind_mount, bind_anew)
+    for way in ways:
         with suppress(OSError):
             way(own, name)
-        if _read(name) == text:
-            return
-
-
-def _leave(own: str, name: str) -> None:
-    """Do nothing: nearly always the name leads to our file already."""
+        seen = read_all([name], bounded, f" after {way.__name__}")[name]
+        if seen == text:
+            break
+    if seen == UNANSWERED:
+        raise Late(f"reading {name} did not end within {ANSWER_S:g} s")
+    return seen
 
 
 def _link(target: str, name: str) -> None:
@@ -123,21 +140,42 @@ def _link(target: str, name: str) -> None:
         raise
 
 
+def read_all(names: list[str], bounded: Bounded, when: str = "") -> dict[str, str | None]:
+    """What names read as, UNANSWERED where that takes too long."""
+    texts: dict[str, str | None] = {}
+    while waiting := [name for name in names if name not in texts]:
+        read: dict[str, str | None] = {}
+
+        def read_on(waiting: list[str] = waiting, read: dict[str, str | None] = read) -> None:
+            for name in waiting:
+                read[name] = _read(name)
+
+        try:
+            bounded.run(f"reading {waiting[0]}{when}", read_on, ANSWER_S)
+        except Late:
+            texts[next(name for name in waiting if name not in read)] = UNANSWERED
+        texts |= read
+    return texts
+
+
 def _read(name: str) -> str | None:
-    """What a name reads as; None when it leads to no file. Never waits, whatever lies there."""
+    """What a name reads as; None when it leads to no file, or to one that cannot be read.
+
+    A pipe or a terminal is not waited for. A frozen process that serves a filesystem is: only `read_all` calls this.
+    """
     try:
-        fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         return os.read(fd, _MOST_BYTES).decode(errors="replace")
-    except IsADirectoryError:
+    except OSError:
         return None
     finally:
         os.close(fd)
 
 
-def _write(path: str, text: str, mode: int = 0o644) -> None:
+def _write(path: str, text: str, mode: int) -> None:
     """Write a file of ours in place; OSError when something else lies there."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(path, flags, mode)
@@ -149,12 +187,11 @@ def _write(path: str, text: str, mode: int = 0o644) -> None:
         os.close(fd)
 
 
-def _read_back() -> dict[str, Any]:
+def _told(texts: dict[str, str | None]) -> dict[str, Any]:
     """What programs see from now on, None where there is no file; of the private key only a checksum leaves."""
-    texts = {field: _read(name) for field, name in NAMES.items()}
-    seen: dict[str, Any] = {field: text and text.strip() for field, text in texts.items()}
+    seen: dict[str, Any] = {field: (text := texts[name]) and text.strip() for field, name in NAMES.items()}
     key = seen["ssh_host_key"]
     seen["ssh_host_key"] = None if key is None else crc32(key.encode())
     seen["kernel_hostname"] = socket.gethostname()
-    seen["generation"] = (_read(GENERATION) or "").strip()
+    seen["generation"] = (texts[GENERATION] or "").strip()
     return seen

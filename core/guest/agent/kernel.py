@@ -16,7 +16,8 @@ _PR_SET_PDEATHSIG = 1
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432  # x86-64 and every architecture since they came
 _CLOEXEC = 1
 _CMD_CREATE = 6
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 
 def bind_mount(source: str, target: str) -> None:
@@ -47,7 +48,7 @@ def open_filesystem(kind: str) -> int:
         mount = _checked(_libc.syscall(_FSMOUNT, context, _CLOEXEC, 0), kind)
     finally:
         os.close(context)
-    return os.open(".", _DIRECTORY, dir_fd=mount)  # `mount` stays open: the filesystem goes when it is closed
+    return os.open(".", FOLDER, dir_fd=mount)  # `mount` stays open: the filesystem goes when it is closed
 
 
 @lru_cache(maxsize=1)
@@ -56,7 +57,12 @@ def _proc() -> int:
     try:
         return open_filesystem("proc")
     except OSError:
-        return os.open("/proc", _DIRECTORY)
+        return os.open("/proc", FOLDER)
+
+
+def open_proc(name: str, flags: int) -> int:
+    """A file of /proc, whatever the guest has mounted there."""
+    return os.open(name, flags, dir_fd=_proc())
 
 
 def read_proc(name: str, limit: int = 64 * 1024) -> bytes:
@@ -114,18 +120,18 @@ def read_whole(path: str, folder: int | None = None) -> bytes:
         os.close(fd)
 
 
-def tell_kernel(name: str, data: bytes, folder: int) -> None:
-    """Write to a file that the kernel keeps in a directory, such as a cgroup's; FileNotFoundError when it is gone."""
-    fd = os.open(name, os.O_WRONLY, dir_fd=folder)
+def names_in(path: str, folder: int) -> list[str]:
+    """What a directory holds."""
+    fd = os.open(path, FOLDER, dir_fd=folder)
     try:
-        os.write(fd, data)
+        return [*os.listdir(fd)]  # noqa: PTH208
     finally:
         os.close(fd)
 
 
-def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
-    """Write a file in place, so that watchers and bind mounts keep their inode; made with `mode` when missing."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+def tell_kernel(name: str, data: bytes, folder: int) -> None:
+    """Write to a file that the kernel keeps in a directory, such as a cgroup's; FileNotFoundError when it is gone."""
+    fd = os.open(name, os.O_WRONLY, dir_fd=folder)
     try:
         os.write(fd, data)
     finally:

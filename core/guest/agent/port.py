@@ -15,11 +15,11 @@ import signal
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
+from .kernel import names_in, open_filesystem, read_file
 from .loop import READ, WRITE, Poller, Timer, Timers
 
-PORT_NAME = "vertui.agent"
+PORT_NAME = b"vertui.agent"
 LOOK_AGAIN_S = 15.0
 """SIGIO tells of a connection at once; this only bounds the harm should the driver ever not raise it."""
 
@@ -27,12 +27,13 @@ READ_BYTES = 128 * 1024
 """Taken at once, though the driver hands out a page a call: a request and its being given up are seen together."""
 
 
-def find_port() -> str:
-    """The device of our port; FileNotFoundError when QEMU offers none."""
-    for name in Path("/sys/class/virtio-ports").glob("*/name"):
-        if name.read_text().strip() == PORT_NAME:
-            return f"/dev/{name.parent.name}"
-    raise FileNotFoundError(f"no virtio port is called {PORT_NAME}")
+def open_port() -> int:
+    """Our port, whatever the guest has mounted where; FileNotFoundError when QEMU offers none."""
+    sysfs, ports = open_filesystem("sysfs"), "class/virtio-ports"
+    for name in names_in(ports, sysfs):
+        if read_file(f"{ports}/{name}/name", 256, sysfs).strip() == PORT_NAME:
+            return os.open(name, os.O_RDWR, dir_fd=open_filesystem("devtmpfs"))
+    raise FileNotFoundError(f"no virtio port is called {PORT_NAME!r}")
 
 
 class Port:
@@ -79,10 +80,10 @@ class Port:
         """Answers that wait to be sent."""
         return sum(map(len, self._answers))
 
-    def flush(self) -> bool:
-        """Send what the host takes now; True when nothing is left."""
+    def flush(self, *, data: bool) -> bool:
+        """Send what the host takes now, `data` too or answers alone; True when nothing is left of that."""
         try:
-            while frame := self._rest or self._next():
+            while frame := self._rest or self._next(data=data):
                 self._rest = frame
                 self._rest = frame[os.write(self._fd, frame) :]
         except BlockingIOError:
@@ -91,9 +92,10 @@ class Port:
             self._leave()
         return True
 
-    def _next(self) -> bytes:
-        queue = self._answers or self._data
-        return queue.popleft() if queue else b""
+    def _next(self, *, data: bool) -> bytes:
+        if self._answers:
+            return self._answers.popleft()
+        return self._data.popleft() if data and self._data else b""
 
     def expect(self, *, read: bool, write: bool) -> None:
         """Say what to wake up for; without effect while no host is connected."""

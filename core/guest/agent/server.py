@@ -76,21 +76,30 @@ class Server:
         """Serve ssh as well, when the image has it and its port is free: an agent started anew may find it taken."""
         with suppress(OSError):
             if os.access(SSHD, os.X_OK):
-                self._ssh = SshListener(self._work, self._inner)
+                SshListener(self._work, self._inner)
 
     def run(self) -> None:
         """Serve for ever."""
         outlast_signals()
-        self._outer.watch(self._inner.fileno(), READ, self._serve_commands)
+        self._heed_commands()
         self._port.send(wire.frame(wire.START, 0))
         self._pump()
         while True:
-            active = [self._line_timers] if self._work.frozen else [self._line_timers, self._timers]
-            waits_s = [wait_s for timers in active if (wait_s := timers.wait_s()) is not None]
+            waits_s = [wait_s for timers in self._active() if (wait_s := timers.wait_s()) is not None]
             self._outer.wait(min(waits_s, default=None))
-            for timers in active:
+            for timers in self._active():
                 timers.run_due()
             self._pump()
+
+    def _active(self) -> list[Timers]:
+        return [self._line_timers] if self._work.frozen else [self._line_timers, self._timers]
+
+    def _heed_commands(self) -> None:
+        """Serve commands, and who calls, while the guest runs: what is started in a frozen group never begins."""
+        if self._work.frozen:
+            self._outer.forget(self._inner.fileno())
+        else:
+            self._outer.watch(self._inner.fileno(), READ, self._serve_commands)
 
     def _serve_commands(self) -> None:
         self._inner.wait(0)
@@ -100,9 +109,10 @@ class Server:
 
         Now and then what the host asks is read: it may be to stop what makes the output.
         """
+        frozen = self._work.frozen
         more, sent = True, 0
-        while more and self._port.flush() and sent < SENT_AT_ONCE_BYTES:
-            frames = [] if self._work.frozen else list(self._output())
+        while more and self._port.flush(data=not frozen) and sent < SENT_AT_ONCE_BYTES:
+            frames = [] if frozen else list(self._output())
             for frame in frames:
                 self._port.send_data(frame)
                 sent += len(frame)
@@ -120,10 +130,15 @@ class Server:
 
     def _received(self, data: bytes) -> None:
         with first_in_line():
-            self._handle(data)
+            try:
+                self._handle(data)
+            finally:
+                allow(0)
+            self._port.flush(data=False)
 
     def _handle(self, data: bytes) -> None:
         for frame in _still_wanted(self._frames.feed(data)):
+            allow(REQUEST_S)
             if frame.type == wire.HELLO:
                 self._port.clear()
                 self._line_lost()
@@ -258,15 +273,18 @@ class Server:
 
     def _freeze(self, channel: int, request: Answer) -> Answer:
         """Sync twice, as what is dirty at the freeze is then little; the answer is the last thing sent until asked."""
+        if self._work.frozen:
+            return {}
         timeout_s, sync_s = float(request["timeout_s"]), float(request.get("sync_s") or SYNC_S)
         allow(timeout_s + sync_s + REQUEST_S)
         self._disk.flush_running(sync_s)
         self._work.freeze(timeout_s)
         try:
             self._disk.flush_frozen(sync_s)
-        except (Late, OSError):
+        except BaseException:
             self._work.thaw()
             raise
+        self._heed_commands()
         return {}
 
     def _thaw(self, channel: int, request: Answer) -> Answer:
@@ -276,11 +294,12 @@ class Server:
             return self._clock.read() if told is None else self._clock.follow(int(told))
         finally:
             self._work.thaw()
+            self._heed_commands()
 
     def _identity(self, channel: int, request: Answer) -> Answer:
         for command in self._commands.values():
             command.forget_absent()
-        return identity.assume(request, self._clock)
+        return identity.assume(request, self._clock, self._bounded)
 
     def _read_clock(self, channel: int, request: Answer) -> Answer:
         return self._clock.advance(int(request.get("advance_ns", 0)), int(request.get("origin_ns", 0)))

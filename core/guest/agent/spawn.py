@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 from errno import ENOENT
 from typing import Any, NamedTuple
 
@@ -111,17 +112,29 @@ def start(program: Program, stdio: Stdio, work: WorkGroup, group: str) -> tuple[
     and comes back.
     """
     failed = CannotRun(program.argv[0], FileNotFoundError(ENOENT, os.strerror(ENOENT)))
+    pid = 0
     with work.joined(group):
         try:
             os.chdir(program.cwd)
-            for path in program.paths:
-                if os.access(path, os.F_OK):
-                    pid = os.posix_spawn(
-                        path, program.words, program.env, file_actions=stdio.actions, setsid=True
-                    )
-                    return pid, os.pidfd_open(pid)
+            path = next((path for path in program.paths if os.access(path, os.F_OK)), None)
+            if path:
+                pid = os.posix_spawn(
+                    path, program.words, program.env, file_actions=stdio.actions, setsid=True
+                )
         except (OSError, ValueError) as error:
             failed = CannotRun(program.argv[0], error)
         finally:
             os.chdir("/")
-    raise failed
+    if not pid:
+        raise failed
+    return pid, _followed(pid)
+
+
+def _followed(pid: int) -> int:
+    """A descriptor that tells of a child's end; without one nobody would, so that the child ends at once."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise

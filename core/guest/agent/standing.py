@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+from .kernel import open_proc
 
 _SPARED = b"-1000"  # never chosen when memory runs out
 _ORDINARY = b"0"
@@ -27,35 +30,39 @@ REQUEST_S = 30
 
 
 class Standing:
-    """The agent's own standing with the kernel."""
+    """The agent's own standing with the kernel: its score when memory runs out, its limit of open descriptors.
+
+    The agent holds one for each group of the guest, of which there may be many.
+    """
 
     def __init__(self) -> None:
-        self._score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        self._set_score(_SPARED)
+        self._score = open_proc("self/oom_score_adj", os.O_WRONLY)
+        self._descriptors, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most_descriptors = most
+        self._set(_SPARED, most)
 
     @contextmanager
     def lowered(self) -> Iterator[None]:
-        """Be an ordinary process for a moment: a child inherits the score. The scheduling class it does not."""
-        self._set_score(_ORDINARY)
+        """Be an ordinary process for a moment: a child inherits score and limit. The scheduling class it does not."""
+        self._set(_ORDINARY, self._descriptors)
         try:
             yield
         finally:
-            self._set_score(_SPARED)
+            self._set(_SPARED, self._most_descriptors)
 
-    def _set_score(self, score: bytes) -> None:
+    def _set(self, score: bytes, descriptors: int) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, self._most_descriptors))
         with suppress(OSError):  # not privileged to, in a test
             os.pwrite(self._score, score, 0)
 
 
 @contextmanager
 def first_in_line() -> Iterator[None]:
-    """Go before all else in the guest, however much runs there, for as long as one request takes, and no longer."""
+    """Go before all else in the guest, however much runs there, for as long as what arrived takes, and no longer."""
     _schedule(os.SCHED_RR, 1)
-    allow(REQUEST_S)
     try:
         yield
     finally:
-        allow(0)
         _schedule(os.SCHED_OTHER, 0)
 
 

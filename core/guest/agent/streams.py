@@ -20,7 +20,13 @@ READ_BYTES = 2 * wire.CHUNK_BYTES
 class Stream:
     """One of a command's outputs: a pipe read into a ring, which never blocks the command (unless it is lossless)."""
 
-    def __init__(self, poller: Poller, backlog: Callable[[Stream], int], ended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        poller: Poller,
+        backlog: Callable[[Stream], int],
+        ended: Callable[[], None],
+        resumed: Callable[[], None],
+    ) -> None:
         self.ring = Ring()
         self.open = False
         self.stopped = False
@@ -28,6 +34,7 @@ class Stream:
         self._poller = poller
         self._backlog = backlog
         self._ended = ended
+        self._resumed = resumed
 
     def follow(self, fd: int) -> None:
         """Read `fd` from now on, and own it."""
@@ -60,6 +67,7 @@ class Stream:
         if self.open and self.stopped:
             self.stopped = False
             self._poller.watch(self._fd, READ, self.read)
+            self._resumed()
 
     def close(self) -> None:
         """Stop reading for good."""
@@ -118,7 +126,8 @@ class Input:
 
     def end(self) -> None:
         """Nothing more will come: the command reads what there is, and then the end."""
-        self.feed(self.received, b"")
+        if not self._eof:
+            self.feed(self.received, b"")
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the terminal's size; its foreground processes are told."""

@@ -36,7 +36,6 @@ KILL = b"kill"
 HEADER = struct.Struct("<BII")
 CHECKSUM = struct.Struct("<I")
 OFFSET = struct.Struct("<Q")
-OFFSETS = struct.Struct("<QQ")
 HEADER_BYTES = HEADER.size + CHECKSUM.size
 MAX_PAYLOAD = 64 * 1024
 RESYNC = bytes(MAX_PAYLOAD + HEADER_BYTES)
@@ -46,6 +45,9 @@ CHUNK_BYTES = 32 * 1024 - HEADER_BYTES - OFFSET.size
 
 WINDOW_BYTES = 256 * 1024
 """Bytes of a stream that may be under way and not yet acknowledged, in either direction."""
+
+ACK_EVERY_BYTES = WINDOW_BYTES // 4
+"""Once this much more has been used up, whoever sends is told: often enough for it never to wait."""
 
 FRAME_COST = 64
 """What a data frame counts in the output window beyond its bytes, so that many tiny frames cannot fill memory."""

@@ -13,10 +13,14 @@ import json
 import os
 import stat
 import sys
+from errno import ELOOP, ENODATA, ENOENT, ENOTDIR, ENXIO, EWOULDBLOCK
 from typing import Any, BinaryIO
 
 BLOCK_BYTES = 1 << 16
 TEXT_BYTES, ALL_TEXTS_BYTES = 1 << 20, 64 << 20
+CHANGED = (ENOENT, ENOTDIR, ELOOP, ENXIO, ENODATA, EWOULDBLOCK)
+"""What is no longer as it was when its directory was read: gone, of another kind, without an attribute, leased."""
+
 GET_FLAGS, GET_MORE = 0x80086601, 0x801C581F
 
 
@@ -42,8 +46,9 @@ def walk(top: bytes, room: int) -> int:
             if stat.S_ISDIR(info.st_mode):
                 with os.scandir(path) as entries:
                     waiting.extend(entry.path for entry in entries)
-        except (FileNotFoundError, NotADirectoryError):  # gone since its directory was read
-            continue
+        except OSError as error:
+            if error.errno not in CHANGED:
+                raise
     return room
 
 
