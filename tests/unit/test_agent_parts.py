@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from binascii import crc32
@@ -19,6 +20,7 @@ from core.guest import answers
 from core.guest.agent import identity, wire
 from core.guest.agent.bounded import Bounded, Late
 from core.guest.agent.loop import LONGEST_SLEEP_S, Poller, Timers
+from core.guest.agent.mounts import served
 from core.guest.agent.ring import Ring
 from core.guest.agent.sockets import Connection, is_own, parse
 from core.guest.agent.streams import Input
@@ -206,3 +208,36 @@ def test_no_timer_makes_the_agent_sleep_for_what_is_no_time(delay_s: float) -> N
     assert timers.wait_s() is None
     timers.after(delay_s, lambda: None)
     assert 0 <= (timers.wait_s() or 0) <= LONGEST_SLEEP_S
+
+
+LOCAL = rb"""22 28 0:21 / /sys rw,nosuid shared:7 - sysfs sysfs rw
+28 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+31 28 0:27 / /run rw - tmpfs tmpfs rw,size=50M
+40 28 254:0 /a\040-\040b /mnt/a\040-\040b rw shared:1 - ext4 /dev/vda rw
+"""
+
+
+@pytest.mark.parametrize(
+    "kind", [b"fuse", b"fuse.sshfs", b"fuseblk", b"overlay", b"autofs", b"9p", b"nfs4", b"new"]
+)
+def test_what_a_process_may_have_to_answer_for_is_told_by_its_kind(kind: bytes) -> None:
+    assert not served(LOCAL)
+    assert served(LOCAL + b"41 28 0:50 / /mnt rw - %s nobody rw\n" % kind)
+
+
+def test_a_mount_made_later_is_seen(tmp_path: Path) -> None:
+    check = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from core.guest.agent.kernel import mount_tmpfs
+from core.guest.agent.mounts import Mounts
+import ctypes
+mounts = Mounts()
+before = mounts.served()
+libc = ctypes.CDLL(None)
+assert libc.mount(b"none", {str(tmp_path)!r}.encode(), b"overlay", ctypes.c_ulong(0), b"lowerdir=/usr:/etc") == 0
+assert mounts.served() and mounts.served()
+assert libc.umount({str(tmp_path)!r}.encode()) == 0
+assert mounts.served() == before
+"""
+    subprocess.run(["unshare", "--mount", sys.executable, "-c", check], check=True)

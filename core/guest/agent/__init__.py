@@ -15,6 +15,7 @@ on the host only `wire` is imported. Modules therefore import each other relativ
                 root group
     disk        the root disk written out
     bounded     calls that the guest can hold up for ever, each in a thread that may be lost
+    mounts      whether there is anything that could hold them up
     standing    what keeps the agent running and answering, whatever users type
     identity    what makes a forked machine distinct; `sockets` closes its outside connections
     clock       the guest's clock, kept with the host's

@@ -43,6 +43,14 @@ class Bounded:
             self._idle.append(self._late.pop(what))
 
 
+class AtOnce(Bounded):
+    """Makes calls that nothing can hold up where it stands: a machine just forked takes long to get to a thread."""
+
+    def run(self, what: str, call: Callable[[], object], timeout_s: float) -> None:
+        """Make `call`; what it raises is passed on."""
+        call()
+
+
 def _closed() -> threading.Lock:
     """A lock that is held: whoever wants it waits until it is released once. Much lighter than a semaphore."""
     lock = threading.Lock()

@@ -104,7 +104,8 @@ def _write_files(files: dict[str, str], bounded: Bounded) -> None:
 
 
 def _write_all(waiting: list[tuple[str, str]]) -> None:
-    os.makedirs(OWN, exist_ok=True)  # noqa: PTH103
+    if not os.access(OWN, os.F_OK):
+        os.makedirs(OWN, exist_ok=True)  # noqa: PTH103
     while waiting:
         path, text = waiting.pop(0)
         _write(path, text, 0o600 if path in PRIVATE else 0o644)

@@ -120,6 +120,12 @@ def read_whole(path: str, folder: int | None = None) -> bytes:
         os.close(fd)
 
 
+def read_again(fd: int) -> bytes:
+    """A whole file that is kept open, as it is now."""
+    os.lseek(fd, 0, os.SEEK_SET)
+    return b"".join(iter(lambda: os.read(fd, 64 * 1024), b""))
+
+
 def names_in(path: str, folder: int) -> list[str]:
     """What a directory holds."""
     fd = os.open(path, FOLDER, dir_fd=folder)

@@ -9,13 +9,14 @@ from typing import Any
 
 from . import identity, processes, wire
 from .attachment import Attachment
-from .bounded import Bounded, Late
+from .bounded import AtOnce, Bounded, Late
 from .cgroup import WorkGroup
 from .clock import Clock
 from .command import Command
 from .disk import RootDisk
 from .freezer import FreezeFailed
 from .loop import READ, Poller, Timers
+from .mounts import Mounts
 from .port import Port
 from .spawn import BadRequest
 from .ssh import SSHD, SshListener
@@ -44,7 +45,8 @@ class Server:
     def __init__(self, port_fd: int, work: WorkGroup, clock: Clock) -> None:
         self._work = work
         self._disk = RootDisk()
-        self._bounded = Bounded()
+        self._mounts = Mounts()
+        self._bounded, self._at_once = Bounded(), AtOnce()
         self._clock = clock
         self._timers = Timers()
         self._line_timers = Timers()
@@ -278,6 +280,7 @@ class Server:
         timeout_s, sync_s = float(request["timeout_s"]), float(request.get("sync_s") or SYNC_S)
         allow(timeout_s + sync_s + REQUEST_S)
         self._disk.flush_running(sync_s)
+        self._mounts.served()  # so that no child has to look
         self._work.freeze(timeout_s)
         try:
             self._disk.flush_frozen(sync_s)
@@ -299,7 +302,8 @@ class Server:
     def _identity(self, channel: int, request: Answer) -> Answer:
         for command in self._commands.values():
             command.forget_absent()
-        return identity.assume(request, self._clock, self._bounded)
+        calls = self._bounded if self._mounts.served() else self._at_once
+        return identity.assume(request, self._clock, calls)
 
     def _read_clock(self, channel: int, request: Answer) -> Answer:
         return self._clock.advance(int(request.get("advance_ns", 0)), int(request.get("origin_ns", 0)))
