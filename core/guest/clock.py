@@ -17,10 +17,10 @@ from core.guest.client import AgentClient
 from core.guest.streams import Exit
 from core.patience import patient
 
-PROMPT_S = 0.02
+PROMPT_S = 0.04
 """An answer within this time leaves no doubt worth another: the promise is 50 ms."""
 
-READINGS = 8
+READINGS = 4
 DATE_DEADLINE_S = patient(10.0)
 
 

@@ -131,22 +131,25 @@ class Server:
                 yield frame
 
     def _received(self, data: bytes) -> None:
+        if self._work.frozen:  # nobody could go before; and in a fork each call made for the first time takes long
+            self._handle(data)
+            return
         with first_in_line():
-            try:
-                self._handle(data)
-            finally:
-                allow(0)
+            self._handle(data)
             self._port.flush(data=False)
 
     def _handle(self, data: bytes) -> None:
         for frame in _still_wanted(self._frames.feed(data)):
-            allow(REQUEST_S)
             if frame.type == wire.HELLO:
                 self._port.clear()
                 self._line_lost()
                 self._port.send(wire.hello_reply(frame.payload))
             elif frame.type == wire.REQUEST:
-                self._port.send(self._answer(frame))
+                allow(REQUEST_S)
+                try:
+                    self._port.send(self._answer(frame))
+                finally:
+                    allow(0)
             elif frame.type == wire.CANCEL:
                 self._cancel(frame)
             elif frame.channel in self._attachments:
