@@ -20,8 +20,9 @@ READ_BYTES = 64 * 1024
 PROTOCOLS = (wire.PROTOCOL, 1)
 """What is spoken here; images made by an earlier version hold an agent that knows fewer frames."""
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 1.0
-"""How soon a hello is repeated, at first and at most: an idle guest answers in milliseconds, a booting one later."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.3, 1.0
+"""How soon a hello is repeated, at first and at most: an idle guest answers in milliseconds, under emulation a
+fork in a tenth of a second, a booting one later."""
 
 DRAIN_DEADLINE_S = patient(10.0)
 """What is under way is a frame or two; an agent that does not take them in this time answers nothing either."""

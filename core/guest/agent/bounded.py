@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 
 class Late(Exception):
     """A call that did not end in time; its text is for the user."""
+
+
+class Calls(Protocol):
+    """Makes calls for others."""
+
+    def run(self, what: str, call: Callable[[], object], timeout_s: float) -> None:
+        """Make `call`; Late when it does not end within `timeout_s`, what it raises is passed on. `what` says what it
+        does.
+        """
+        ...
 
 
 class Bounded:
@@ -22,7 +33,7 @@ class Bounded:
         self._late: dict[str, _Worker] = {}
 
     def run(self, what: str, call: Callable[[], object], timeout_s: float) -> None:
-        """Wait for `call`, at most `timeout_s`, then Late; what it raises is passed on. `what` says what it does."""
+        """Wait for `call` at most that long."""
         self._take_back()
         if what in self._late:
             raise Late(f"{what} has not ended since an earlier attempt")
@@ -43,11 +54,11 @@ class Bounded:
             self._idle.append(self._late.pop(what))
 
 
-class AtOnce(Bounded):
-    """Makes calls that nothing can hold up where it stands: a machine just forked takes long to get to a thread."""
+class AtOnce:
+    """Makes calls that nobody can hold up, without a thread: a machine just forked takes long to get to one."""
 
     def run(self, what: str, call: Callable[[], object], timeout_s: float) -> None:
-        """Make `call`; what it raises is passed on."""
+        """Make `call`, however long it takes."""
         call()
 
 

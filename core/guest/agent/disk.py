@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from .bounded import Bounded, Late
+from .bounded import Calls, Late
 from .kernel import FOLDER, sync_filesystem
 
 EVERYTHING, RUNNING, FROZEN = 0.2, 0.6, 0.15
@@ -19,21 +19,20 @@ class RootDisk:
 
     def __init__(self, path: str = "/") -> None:
         self._fd = os.open(path, FOLDER)
-        self._bounded = Bounded()
 
-    def flush_running(self, within_s: float) -> None:
+    def flush_running(self, calls: Calls, within_s: float) -> None:
         """Write everything out while all runs; of other filesystems only what comes in time. Late, OSError.
 
         One served from inside the guest may never answer: it holds up nothing but itself.
         """
         with suppress(Late):
-            self._bounded.run("sync", os.sync, EVERYTHING * within_s)
+            calls.run("sync", os.sync, EVERYTHING * within_s)
             return
-        self._flush(RUNNING * within_s)
+        self._flush(calls, RUNNING * within_s)
 
-    def flush_frozen(self, within_s: float) -> None:
+    def flush_frozen(self, calls: Calls, within_s: float) -> None:
         """Write out what has become dirty since, on the disk alone: it needs nothing that is frozen. Late, OSError."""
-        self._flush(FROZEN * within_s)
+        self._flush(calls, FROZEN * within_s)
 
-    def _flush(self, timeout_s: float) -> None:
-        self._bounded.run("writing out the root disk", lambda: sync_filesystem(self._fd), timeout_s)
+    def _flush(self, calls: Calls, timeout_s: float) -> None:
+        calls.run("writing out the root disk", lambda: sync_filesystem(self._fd), timeout_s)

@@ -27,7 +27,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from .bounded import Bounded, Late
+from .bounded import Calls, Late
 from .clock import Clock
 from .kernel import bind_anew, bind_mount, mount_tmpfs
 from .sockets import close_outside
@@ -61,19 +61,19 @@ _RNDADDENTROPY = 0x40085203
 _RNDRESEEDCRNG = 0x5207
 
 
-def assume(request: dict[str, Any], clock: Clock, bounded: Bounded) -> dict[str, Any]:
+def assume(request: dict[str, Any], clock: Clock, calls: Calls) -> dict[str, Any]:
     """Become the machine the request describes; returns what the guest now reads back. OSError, Late on any failure."""
     _reseed(a2b_base64(request["seed"]))
     told = clock.follow(int(request["unix_time_ns"]), exactly=True)
     socket.sethostname(request["hostname"])
     values = {field: f"{request[field]}\n" for field in NAMES}
     own = {f"{OWN}/{field}": text for field, text in values.items()}
-    _write_files(own | {GENERATION: f"{request['generation']}\n"}, bounded)
+    _write_files(own | {GENERATION: f"{request['generation']}\n"}, calls)
     fields = {name: field for field, name in [*NAMES.items(), *COPIES.items()]}
-    texts = read_all([*fields, GENERATION], bounded)
+    texts = read_all([*fields, GENERATION], calls)
     for name, field in fields.items():
         if texts[name] != values[field] and not (name in COPIES.values() and texts[name] is None):
-            texts[name] = _present(name, f"{OWN}/{field}", values[field], texts[name], bounded)
+            texts[name] = _present(name, f"{OWN}/{field}", values[field], texts[name], calls)
     return {"closed": close_outside(), **told, **_told(texts)}
 
 
@@ -89,14 +89,14 @@ def _reseed(seed: bytes) -> None:
     fcntl.ioctl(_random(), _RNDRESEEDCRNG)
 
 
-def _write_files(files: dict[str, str], bounded: Bounded) -> None:
+def _write_files(files: dict[str, str], calls: Calls) -> None:
     """Write the files; where that cannot be done, as /run is full, read-only or not as it was, on a fresh tmpfs.
 
     A thread that nobody has answered writes none of the rest: it may go on in a machine that is another by then.
     """
     waiting = list(files.items())
     try:
-        bounded.run("writing the identity", lambda: _write_all(waiting), ANSWER_S)
+        calls.run("writing the identity", lambda: _write_all(waiting), ANSWER_S)
     except (OSError, Late):
         waiting.clear()
         mount_tmpfs(DIRECTORY if os.path.isdir(DIRECTORY) else "/run")  # noqa: PTH112
@@ -111,7 +111,7 @@ def _write_all(waiting: list[tuple[str, str]]) -> None:
         _write(path, text, 0o600 if path in PRIVATE else 0o644)
 
 
-def _present(name: str, own: str, text: str, seen: str | None, bounded: Bounded) -> str | None:
+def _present(name: str, own: str, text: str, seen: str | None, calls: Calls) -> str | None:
     """Let a name that reads otherwise read as our file's text, if a file can be there at all; what it then reads as.
 
     Where nobody answers, the name is left to whoever serves it and covered. Late when it is not covered by that.
@@ -120,7 +120,7 @@ def _present(name: str, own: str, text: str, seen: str | None, bounded: Bounded)
     for way in ways:
         with suppress(OSError):
             way(own, name)
-        seen = read_all([name], bounded, f" after {way.__name__}")[name]
+        seen = read_all([name], calls, f" after {way.__name__}")[name]
         if seen == text:
             break
     if seen == UNANSWERED:
@@ -141,7 +141,7 @@ def _link(target: str, name: str) -> None:
         raise
 
 
-def read_all(names: list[str], bounded: Bounded, when: str = "") -> dict[str, str | None]:
+def read_all(names: list[str], calls: Calls, when: str = "") -> dict[str, str | None]:
     """What names read as, UNANSWERED where that takes too long."""
     texts: dict[str, str | None] = {}
     while waiting := [name for name in names if name not in texts]:
@@ -152,7 +152,7 @@ def read_all(names: list[str], bounded: Bounded, when: str = "") -> dict[str, st
                 read[name] = _read(name)
 
         try:
-            bounded.run(f"reading {waiting[0]}{when}", read_on, ANSWER_S)
+            calls.run(f"reading {waiting[0]}{when}", read_on, ANSWER_S)
         except Late:
             texts[next(name for name in waiting if name not in read)] = UNANSWERED
         texts |= read

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import identity, processes, wire
 from .attachment import Attachment
-from .bounded import AtOnce, Bounded, Late
+from .bounded import AtOnce, Bounded, Calls, Late
 from .cgroup import WorkGroup
 from .clock import Clock
 from .command import Command
@@ -46,7 +46,7 @@ class Server:
         self._work = work
         self._disk = RootDisk()
         self._mounts = Mounts()
-        self._bounded, self._at_once = Bounded(), AtOnce()
+        self._bounded = Bounded()
         self._clock = clock
         self._timers = Timers()
         self._line_timers = Timers()
@@ -131,12 +131,15 @@ class Server:
                 yield frame
 
     def _received(self, data: bytes) -> None:
-        if self._work.frozen:  # nobody could go before; and in a fork each call made for the first time takes long
+        if (
+            self._work.frozen
+        ):  # nobody could go before; and in a fork each call made for the first time takes long
             self._handle(data)
             return
         with first_in_line():
             self._handle(data)
-            self._port.flush(data=False)
+            if not self._work.frozen:  # else what is left to do would be done by every fork
+                self._port.flush(data=False)
 
     def _handle(self, data: bytes) -> None:
         for frame in _still_wanted(self._frames.feed(data)):
@@ -282,11 +285,10 @@ class Server:
             return {}
         timeout_s, sync_s = float(request["timeout_s"]), float(request.get("sync_s") or SYNC_S)
         allow(timeout_s + sync_s + REQUEST_S)
-        self._disk.flush_running(sync_s)
-        self._mounts.served()  # so that no child has to look
+        self._disk.flush_running(self._calls(), sync_s)
         self._work.freeze(timeout_s)
         try:
-            self._disk.flush_frozen(sync_s)
+            self._disk.flush_frozen(self._calls(), sync_s)
         except BaseException:
             self._work.thaw()
             raise
@@ -305,8 +307,11 @@ class Server:
     def _identity(self, channel: int, request: Answer) -> Answer:
         for command in self._commands.values():
             command.forget_absent()
-        calls = self._bounded if self._mounts.served() else self._at_once
-        return identity.assume(request, self._clock, calls)
+        return identity.assume(request, self._clock, self._calls())
+
+    def _calls(self) -> Calls:
+        """What makes calls that lead through the guest's filesystems."""
+        return self._bounded if self._mounts.served() else AtOnce()
 
     def _read_clock(self, channel: int, request: Answer) -> Answer:
         return self._clock.advance(int(request.get("advance_ns", 0)), int(request.get("origin_ns", 0)))
