@@ -155,7 +155,7 @@ class Holder:
                 self.kept[key] = fds.pop()
                 return {}, []
             if request["do"] == "get":
-                return {}, [self.kept[key]] if key in self.kept else []
+                return ({}, [self.kept[key]]) if key in self.kept else ({"absent": True}, [])
             return self._command(peer, request["do"], key), []
         except Exception as error:  # whatever a client of ours makes up, machines run on
             return {"error": f"{type(error).__name__}: {error}"}, []

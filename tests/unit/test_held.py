@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from core.daemon.held import Held
-from core.errors import DaemonUnavailable
+from core.errors import DaemonUnavailable, NoRoom
 from core.home import Home, find_home
 
 Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -99,4 +99,13 @@ async def test_who_was_dropped_watches_again_and_misses_nothing(home: Home) -> N
             assert [await ended.get(), await ended.get()] == [("machine:a", 9), ("machine:b", 0)]
         serving.join()
         watching[1].close()
+        held.close()
+
+
+def test_what_is_absent_is_none_and_what_does_not_arrive_is_want_of_descriptors(home: Home) -> None:
+    with holding(home, lambda request: {"absent": True} if request["key"] == "absent" else {}):
+        held = Held(home)
+        assert held.get("absent") is None
+        with pytest.raises(NoRoom, match="descriptors"):
+            held.get("kept")
         held.close()

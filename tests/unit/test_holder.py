@@ -43,6 +43,17 @@ def test_no_message_ends_the_holder(holder: Holder, odd: bytes) -> None:
     assert not passed and (answer == {} or "error" in answer)
 
 
+def test_what_is_not_kept_is_told_from_what_cannot_be_passed(holder: Holder) -> None:
+    """By `Held.get`, which sees no descriptor either way."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        assert holder._answer(theirs, b'{"do": "get", "key": "x"}', []) == ({"absent": True}, [])
+        kept = os.open("/dev/null", os.O_RDONLY)
+        assert holder._answer(theirs, b'{"do": "keep", "key": "x"}', [kept]) == ({}, [])
+        assert holder._answer(theirs, b'{"do": "get", "key": "x"}', []) == ({}, [kept])
+        holder._answer(theirs, b'{"do": "drop", "key": "x"}', [])
+
+
 def test_a_nursery_that_is_too_slow_ends_with_what_it_has_forked(holder: Holder) -> None:
     """In a process of its own: whatever child that has and the holder does not know of is taken for a server."""
     if (pid := os.fork()) == 0:
