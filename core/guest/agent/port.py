@@ -57,6 +57,8 @@ class Port:
         self._data: deque[bytes] = deque()
         self._flags = fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK
         fcntl.fcntl(fd, fcntl.F_SETFL, self._flags)
+        self._events = select.poll()
+        self._events.register(fd, select.POLLIN)
         self._timer: Timer | None = None
         self._watch_signals()
         self._leave()
@@ -78,7 +80,7 @@ class Port:
     @property
     def answer_bytes(self) -> int:
         """Answers that wait to be sent."""
-        return sum(map(len, self._answers))
+        return sum(map(len, self._answers)) if self._answers else 0
 
     def flush(self, *, data: bool) -> bool:
         """Send what the host takes now, `data` too or answers alone; True when nothing is left of that."""
@@ -117,13 +119,15 @@ class Port:
             try:
                 piece = os.read(self._fd, READ_BYTES - size)
             except BlockingIOError:
-                return b"".join(pieces), False
+                break
             except OSError:
                 piece = b""
             if not piece:
                 return b"".join(pieces), True
             pieces.append(piece)
             size += len(piece)
+            if not self._events.poll(0):  # far cheaper than the error of another read
+                break
         return b"".join(pieces), False
 
     def _watch_signals(self) -> None:
@@ -153,9 +157,7 @@ class Port:
             return
         self._timers.cancel(self._timer)
         self._timer = self._timers.after(LOOK_AGAIN_S, self._look)
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        if not any(events & select.POLLHUP for _, events in poll.poll(0)):
+        if not any(events & select.POLLHUP for _, events in self._events.poll(0)):
             fcntl.fcntl(self._fd, fcntl.F_SETFL, self._flags)
             self._timers.cancel(self._timer)
             self.connected = True

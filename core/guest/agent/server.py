@@ -222,6 +222,8 @@ class Server:
 
     def _line_lost(self) -> None:
         """Owners are waited for; who only looked on comes back by itself, or does not."""
+        if not self._attachments:
+            return
         attachments, self._attachments = self._attachments, {}
         for attachment in attachments.values():
             if attachment.owner_s:
@@ -328,9 +330,12 @@ class Server:
 
 def _still_wanted(frames: Iterable[wire.Frame]) -> list[wire.Frame]:
     """Without the requests that are given up further on, on the same line."""
+    arrived = list(frames)
+    if len(arrived) < 2:
+        return arrived
     wanted: list[wire.Frame] = []
     given_up: set[int] = set()
-    for frame in reversed(list(frames)):
+    for frame in reversed(arrived):
         if frame.type == wire.HELLO:
             given_up.clear()
         elif frame.type == wire.CANCEL:

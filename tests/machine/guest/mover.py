@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+import time
 
 
 def generation() -> str:
@@ -22,6 +23,7 @@ def draw(log: int) -> None:
         before, value, name = generation(), os.urandom(16).hex(), socket.gethostname()
         if generation() == before:
             os.write(log, f"{before} {name} {value}\n".encode())
+        time.sleep(0.005)
 
 
 def move(root: str) -> None:
