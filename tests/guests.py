@@ -33,15 +33,15 @@ class Guest:
     client: Client
     name: str
 
-    def run(self, line: str, cwd: str | None = None) -> Ran:
+    def run(self, line: str, cwd: str | None = None, *, lossless: bool = False) -> Ran:
         """Run a line of shell and wait for its end."""
-        request = ExecRequest(self.name, ("sh", "-c", line), cwd=cwd)
+        request = ExecRequest(self.name, ("sh", "-c", line), cwd=cwd, lossless=lossless)
         with streams.run(self.client.home, request) as stream:
             return collect(stream)
 
-    def text(self, line: str) -> str:
+    def text(self, line: str, *, lossless: bool = False) -> str:
         """What a line of shell that must succeed prints."""
-        ran = self.run(line)
+        ran = self.run(line, lossless=lossless)
         assert ran.code == 0, f"{line!r} in {self.name} ended with {ran.code}: {ran.stderr.decode()}"
         return ran.text
 

@@ -86,12 +86,17 @@ def drawn(guest: Guest, name: str) -> dict[str, list[Drawn]]:
     """A branch's logs by place, once each has a line drawn under the branch's own generation and name."""
     branch = guest.other(name)
     branch.text(await_lines(f"^$(cat /run/vertui/generation) {name} "))
-    return {place: log_of(branch, place) for place in PLACES}
+    return logs_of(branch)
 
 
-def log_of(branch: Guest, place: str) -> list[Drawn]:
-    text = branch.text(f"cat /dev/shm/drawn/{place}")
-    return [Drawn(*line.split(" ")) for line in text.splitlines() if line.count(" ") == 2]
+def logs_of(branch: Guest) -> dict[str, list[Drawn]]:
+    """By place, or whatever the logs are called; a last line may be half written."""
+    logs: dict[str, list[Drawn]] = {}
+    for line in branch.text("cd /dev/shm/drawn && grep -H '' *", lossless=True).splitlines():
+        place, _, words = line.partition(":")
+        if words.count(" ") == 2:
+            logs.setdefault(place, []).append(Drawn(*words.split(" ")))
+    return logs
 
 
 def check_apart(guest: Guest, children: list[str]) -> None:
@@ -141,7 +146,7 @@ def test_children_are_distinct_whatever_the_guest_did_to_its_groups(main: Guest,
     names = forked("main", paused, "paused")
     client.resume("main")
     check_apart(main, names)
-    earlier = {place: log_of(main, place) for place in PLACES}
+    earlier = logs_of(main)
     client.restore("main", commit.id)
     for place, log in drawn(main, "main").items():
         new = [line for line in log if line not in earlier[place]]
@@ -163,8 +168,8 @@ def test_a_process_that_moves_all_the_time_is_distinct_or_refused(main: Guest, c
             branch = main.other(child.name)
             own = branch.text("cat /run/vertui/generation")
             branch.text(f"until grep -q '^{own} {child.name} ' /dev/shm/drawn/mover; do sleep 0.05; done")
-            before, after = apart(log_of(branch, "mover"), own)
-            mothers = log_of(main, "mover")
+            before, after = apart(logs_of(branch)["mover"], own)
+            mothers = logs_of(main)["mover"]
             assert before == mothers[: len(before)], "it ran on before it was distinct"
             assert {line.name for line in after} == {child.name}
             assert not {line.value for line in after} & {line.value for line in mothers}

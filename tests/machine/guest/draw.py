@@ -25,7 +25,7 @@ def draw(log: int, group: str) -> None:
         before, value, name = generation(), os.urandom(16).hex(), socket.gethostname()
         if generation() == before:
             os.write(log, f"{before} {name} {value}\n".encode())
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
