@@ -1,6 +1,7 @@
-"""An agent on this machine, and a client of it."""
+"""An empty home; an agent on this machine, and a client of it."""
 
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -9,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from core.guest.client import AgentClient
+from core.home import Home, find_home
 from tests.unit.agents import Line, cgroup_root, connected, started
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """An empty home of this test's own, in which nothing runs."""
+    made = find_home(str(tmp_path / "home"))
+    made.make()
+    yield made
+    shutil.rmtree(made.runtime, ignore_errors=True)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import socket
 import threading
 import time
@@ -14,16 +13,8 @@ import pytest
 
 from core import async_sockets
 from core.daemon.unix import ask_holder
-from core.home import Home, find_home
+from core.home import Home
 from core.sockets import connect
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    made = find_home(str(tmp_path / "home"))
-    made.make()
-    yield made
-    shutil.rmtree(made.runtime, ignore_errors=True)
 
 
 @contextmanager

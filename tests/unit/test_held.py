@@ -2,29 +2,19 @@
 
 import asyncio
 import json
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.daemon.held import Held
 from core.errors import DaemonUnavailable, NoRoom
-from core.home import Home, find_home
+from core.home import Home
 
 Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    made = find_home(str(tmp_path / "home"))
-    made.make()
-    yield made
-    shutil.rmtree(made.runtime, ignore_errors=True)
 
 
 @contextmanager

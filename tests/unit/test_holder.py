@@ -1,30 +1,20 @@
 """The holder, on its main loop's parts: nothing that it is told or meets ends it."""
 
 import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from core import linux
 from core.daemon.holder import Holder
 from core.daemon.spawn import spawn
-from core.home import Home, find_home
+from core.home import Home
 from core.store.views import nursery
 
 ODD = (b"", b"[]", b"7", b"null", b"{}", b'{"do": 1}', b'{"do": "kill", "key": []}', b"[" * 100_000, b"\xff",
        b'{"do": "spawn"}', b'{"do": "spawn", "argv": [], "log": 5}', b'{"do": "keep", "key": "x"}')  # fmt: skip
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    made = find_home(str(tmp_path / "home"))
-    made.make()
-    yield made
-    shutil.rmtree(made.runtime, ignore_errors=True)
 
 
 @pytest.fixture

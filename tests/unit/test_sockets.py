@@ -21,7 +21,7 @@ from core.daemon.start import end_all, ensure_daemon, holder_runs
 from core.engine.live import Console
 from core.errors import Impostor
 from core.guest.client import AgentClient
-from core.home import Home, find_home
+from core.home import Home
 from core.machine.monitor import Monitor
 from core.model import ExecRequest
 from core.sockets import check_way
@@ -39,14 +39,6 @@ while True:
     print(listener.accept()[0].recv(65536), flush=True)
 """
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can be two users")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    made = find_home(str(tmp_path / "home"))
-    made.make()
-    yield made
-    shutil.rmtree(made.runtime, ignore_errors=True)
 
 
 Use = Callable[[Home], object]

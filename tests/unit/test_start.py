@@ -2,18 +2,15 @@
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from core.daemon.start import ensure_daemon
 from core.errors import DaemonUnavailable
-from core.home import Home, find_home
+from core.home import Home
 
 SYS_ADMIN, PR_CAPBSET_DROP = 21, 24
 START = f"""
@@ -28,14 +25,6 @@ try:
 except VertuiError as error:
     print(error)
 """
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    made = find_home(str(tmp_path / "home"))
-    made.make()
-    yield made
-    shutil.rmtree(made.runtime, ignore_errors=True)
 
 
 def test_a_home_at_work_elsewhere_is_named_at_once(home: Home) -> None:
