@@ -91,14 +91,8 @@ class Home:
     def make(self) -> None:
         """Create every directory, private to this user. UsageError for a directory that holds something else."""
         self._refuse_others()
-        for path in (
-            self.root,
-            self.commits,
-            self.layers,
-            self.images,
-            self.cache,
-            self.log,
-        ):  # first what tells it
+        # What tells that it is a home comes first.
+        for path in (self.root, self.commits, self.layers, self.images, self.cache, self.log):
             _private(path)
         self.make_runtime()
         check_way(self.runtime)

@@ -17,9 +17,8 @@ from core.model import ExecRequest
 from core.patience import patient
 
 LONGEST_SUMMARY = 200  # characters of a command that the log shows
-OWNER_S = patient(
-    120.0
-)  # for a client to come back after the daemon died: a new one takes its time on a busy host
+# For a client to come back after the daemon died: a new one takes its time on a busy host.
+OWNER_S = patient(120.0)
 PURPOSES = ("exec", "cp", "watch")
 
 

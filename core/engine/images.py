@@ -107,9 +107,8 @@ async def _build_once(
         await _learn(engine, present)
         return present
     if present:
-        await remove_image(
-            engine, present.id
-        )  # refused, by name, while a branch still needs what is left of it
+        # Refused, by name, while a branch still needs what is left of it.
+        await remove_image(engine, present.id)
     async with operation(engine, request_id, "image build", f"build image {name}"):
         return await _build(engine, name, recipe, wanted, accelerator, porter)
 

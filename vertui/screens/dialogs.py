@@ -20,9 +20,8 @@ from vertui.screens.base import SCROLL_KEYS, Dialog
 from vertui.text import printable, size
 from vertui.widgets.footer import KeyHints
 
-WHOLE = re.compile(
-    r"[0-9]{1,18}"
-)  # more digits than any bound has: Python converts no more than some thousand
+# More digits than any bound has: Python converts no more than some thousand.
+WHOLE = re.compile(r"[0-9]{1,18}")
 Check = Callable[[str], str | None]
 Answers = dict[str, str]
 

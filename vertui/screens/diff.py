@@ -138,10 +138,8 @@ class DiffScreen(VertuiScreen):
         if entry is None:
             return
         path, pair = entry["path"], (self._a, self._b)
-        paths = [
-            path,
-            *filter(None, (entry.get("from"),)),
-        ]  # without its old path a file that moved is a new one
+        # Without its old path a file that moved is a new one.
+        paths = [path, *filter(None, (entry.get("from"),))]
         entitle(self.query_one("#patch"), path)
         if path in self._patches:
             self.query_one("#patch", LineView).show(self._patches[path])

@@ -95,9 +95,8 @@ class Groups:
 
     def complete(self) -> bool:
         """Are these all there are, as far as they have been asked lately?"""
-        count = int(
-            os.pread(self._count, 64, 0).split(None, 2)[1]
-        )  # nr_descendants, the agent's group among them
+        # The first of its lines is nr_descendants, the agent's group among them.
+        count = int(os.pread(self._count, 64, 0).split(None, 2)[1])
         return count == len(self.all) + 1 and not any(group.gone for group in self.all)
 
     def refresh(self) -> None:

@@ -115,7 +115,7 @@ def read_whole(path: str, folder: int | None = None) -> bytes:
     """A whole file, however many reads the kernel hands it out in."""
     fd = os.open(path, os.O_RDONLY, dir_fd=folder)
     try:
-        return b"".join(iter(lambda: os.read(fd, 64 * 1024), b""))
+        return read_again(fd)
     finally:
         os.close(fd)
 

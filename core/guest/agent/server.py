@@ -131,9 +131,8 @@ class Server:
                 yield frame
 
     def _received(self, data: bytes) -> None:
-        if (
-            self._work.frozen
-        ):  # nobody could go before; and in a fork each call made for the first time takes long
+        # In a frozen guest nobody could go before; and a fork takes long to make a call for the first time.
+        if self._work.frozen:
             self._handle(data)
             return
         with first_in_line():
