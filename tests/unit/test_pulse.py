@@ -19,7 +19,7 @@ from core.daemon.spawn import spawn
 from core.daemon.unix import Patience, Silent, UnixConnection, state_of
 from core.daemon.warden import Warden
 from core.errors import DaemonUnavailable
-from core.home import Home, find_home
+from core.home import Home
 from tests.guests import eventually
 
 STANDS = f"""
@@ -31,16 +31,6 @@ lock.acquire()
 def waits_for_ever(): lock.acquire()
 waits_for_ever()
 """
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    made = find_home(str(tmp_path / "home"))
-    made.make()
-    yield made
-    for path in sorted(made.runtime.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    made.runtime.rmdir()
 
 
 class Daemons:
