@@ -40,12 +40,15 @@ WAKING = 8  # guests that get their identities at once: a hundred would all answ
 FAULT = "VERTUI_FAULT"  # a file that tests of crashes write "STEP=kill" or "STEP=fail" into; see Engine.reach
 
 
-@dataclass(frozen=True)
+@dataclass
 class Building:
-    """The image build that is going on: the name, recipe and accelerator it was asked for by, and who does it."""
+    """The image build that is going on: the name, recipe and accelerator it was asked for by, who does it, and the
+    step it is at with the share of that which is done.
+    """
 
     wanted: tuple[str, Recipe, str | None]
     task: asyncio.Task[Image]
+    step: tuple[str, float] = ("starting", 0.0)
 
 
 @dataclass

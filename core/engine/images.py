@@ -64,6 +64,8 @@ async def build_image(
         raise Conflict(
             f"image {other} is being built, one at a time: wait for it, or ask for the same and end that by Ctrl-C"
         )
+    else:
+        engine.publish("progress", name, *engine.building.step)  # whoever joins sees where it stands
     return await asyncio.shield(engine.building.task)
 
 
@@ -148,6 +150,8 @@ async def _build(
     engine: Engine, name: str, recipe: Recipe, image: str, accelerator: str | None, porter: int
 ) -> Image:
     def progress(step: str, fraction: float) -> None:
+        if engine.building:
+            engine.building.step = step, fraction
         engine.publish("progress", name, step, fraction)
 
     work = engine.home.images / f".{image}.tmp"

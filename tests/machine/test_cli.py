@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.daemon.client import Client
 from core.home import Home
-from tests.guests import Guest
+from tests.guests import Guest, eventually
 
 VERTUI = (sys.executable, "-m", "vertui")
 WAIT_S = 60.0
@@ -113,6 +113,7 @@ def test_a_command_outlives_its_client(main: Guest) -> None:
     number = succeeded(
         "exec", "main", "--detach", "--", "sh", "-c", "echo one; sleep 1; echo two; exit 4"
     ).strip()
+    assert eventually(lambda: json.loads(succeeded("ps", "main", "--json"))[0]["stdout_bytes"] >= 4)
     attached = vertui("exec", "main", "--attach", number, "--from", "4")
     assert (attached.stdout, attached.returncode) == ("two\n", 4)
     assert f"{number} " in succeeded("ps", "main")

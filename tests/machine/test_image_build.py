@@ -72,6 +72,8 @@ def test_interrupted_it_leaves_nothing_half_built(
     joined = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     other = subprocess.run([*argv, "--vcpus", "2"], capture_output=True, text=True, timeout=60)
     assert (other.returncode, "image other is being built" in other.stderr) == (5, True)
+    assert joined.stderr is not None
+    assert joined.stderr.readline()  # where the build stands: it has joined
     building.send_signal(number)
     said = building.stderr.read()
     building.stderr.close()
