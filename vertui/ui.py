@@ -22,6 +22,7 @@ from vertui.palette import ActionProvider
 from vertui.plain import toast
 from vertui.screens.base import VertuiScreen
 from vertui.screens.main import MainScreen
+from vertui.text import printable
 from vertui.widgets.footer import KeyHints
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class VertuiApp(App[None]):
 
     def fail(self, text: str) -> None:
         """Show one line that says what went wrong."""
-        self.main.say(f"✗ {text}", theme.RED)
+        self.main.say(f"✗ {printable(text)}", theme.RED)
         toast(self, text, TOAST_S)
 
     def _start(

@@ -220,7 +220,8 @@ async def test_an_error_is_told_as_it_is(tmp_path: Path) -> None:
         for text in tour.texts:
             print(repr(text))
             tour.app.call("doing", lambda text=text: _fail(text))  # type: ignore[misc]
-            await tour.seen(f"✗ {' '.join(part.strip() for part in text.split(chr(10)))}".strip())
+            told = " ".join(part.strip() for part in text.split("\n"))
+            await tour.seen(f"✗ {printable(told)}".strip())
             tour.app.clear_notifications()
 
 
