@@ -35,6 +35,25 @@ def full() -> bool:
     return os.environ.get("VERTUI_TEST_ALL") == "1"
 
 
+class Failures:
+    """Names each failure when it happens: a long run may be ended before its summary."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One line, at once."""
+        if report.failed:
+            self._terminal.write_line(f"\n{report.when} of {report.nodeid}: {report.longreprtext[-400:]}")
+
+
+@pytest.hookimpl(trylast=True)  # pytest makes the terminal at the same time
+def pytest_configure(config: pytest.Config) -> None:
+    """Have failures named where there is a terminal: not in xdist's workers."""
+    if terminal := config.pluginmanager.getplugin("terminalreporter"):
+        config.pluginmanager.register(Failures(terminal))
+
+
 @pytest.fixture(scope="session")
 def built() -> Home:
     """A home with an image and nothing else; no daemon runs in it."""
