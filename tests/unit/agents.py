@@ -26,7 +26,7 @@ Server(int(sys.argv[1]), WorkGroup(sys.argv[2]), Unset()).run()
 """
 MEGABYTE = 1 << 20
 HALF_WINDOW = wire.WINDOW_BYTES // 2
-PATIENCE_S = 20.0  # on a busy host
+PATIENCE_S = 60.0  # a busy host stands still for ten seconds and more
 
 
 def cgroup_root() -> Path | None:
@@ -91,7 +91,7 @@ async def started(work: Path, path: Path) -> AsyncIterator[Line]:
 
 @asynccontextmanager
 async def connected(line: Line) -> AsyncIterator[AgentClient]:
-    client = await AgentClient.connect(line.path, 10)
+    client = await AgentClient.connect(line.path, PATIENCE_S)
     try:
         yield client
     finally:

@@ -316,7 +316,7 @@ async def test_nobody_there(tmp_path: Path) -> None:
 
 async def test_processes_and_stats(client: AgentClient) -> None:
     stream = await client.exec(["sleep", "61"], user="nobody")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while "sleep 61" not in {process.command for process in await client.processes()}:
             await asyncio.sleep(0.01)
     process = next(process for process in await client.processes() if process.pid == stream.pid)

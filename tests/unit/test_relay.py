@@ -72,7 +72,7 @@ class Command:
 
 
 async def between(client: Socket, command: Command, *, owner: bool = True) -> bool:
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(60.0):
         return await follow(cast(WebSocket, client), cast(CommandStream, command), owner=owner)
 
 
