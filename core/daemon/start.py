@@ -13,10 +13,10 @@ from typing import Any
 from core.daemon.environment import private, settled
 from core.daemon.unix import ask_holder, connect_holder, lives
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
+from core.files import disk_error
 from core.home import Home
 from core.patience import patient
 from core.sockets import peer_of
-from core.store.files import disk_error
 
 HOLDER_DEADLINE_S = patient(30.0)  # to start it, or for one that lost its socket to notice
 STILL_S = patient(

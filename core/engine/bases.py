@@ -9,10 +9,10 @@ from pathlib import Path
 from core.engine.context import Engine
 from core.engine.live import Live
 from core.errors import Damaged, MachineFailed
+from core.files import disk_error, read_error
 from core.machine import base as base_images
 from core.machine.base import Base
 from core.machine.protocol import Layer
-from core.store.files import disk_error, read_error
 from core.store.image_pages import ROOT
 from core.store.protocol import DISK, MEMORY
 

@@ -27,8 +27,8 @@ from core.machine.protocol import Hypervisor, Layer
 from core.model import BranchState, Commit, CommitState, Event, Image, Plan
 from core.network import HubNetwork
 from core.resume import nearest_kept
+from core.room import Reserve
 from core.store.protocol import PageStore
-from core.store.room import Reserve
 from core.store.views.keeper import Views
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from functools import partial
 import numpy as np
 
 from core.catalog import BranchRow
-from core.daemon.codec import encode
+from core.codec import encode
 from core.engine.bases import base_of, disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import Lines, Live

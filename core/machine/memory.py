@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import MachineFailed
+from core.files import want_of_means
 from core.linux import checked, libc
 from core.model import PAGE_BYTES
-from core.store.files import want_of_means
 
 Pages = NDArray[np.uint32]
 Runs = NDArray[np.int64]

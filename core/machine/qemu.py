@@ -15,6 +15,7 @@ import numpy as np
 
 from core.daemon.held import Held
 from core.errors import MachineFailed, NoRoom
+from core.files import disk_error, file_bytes, memory_file
 from core.home import Home
 from core.machine import blocks, memory
 from core.machine.accelerator import require
@@ -26,7 +27,6 @@ from core.machine.protocol import Boot, Capture, Layer, MachineState
 from core.machine.unlike import known_contents, read_unlike
 from core.model import PAGE_BYTES, MachineSpec
 from core.sockets import check_directory
-from core.store.files import disk_error, file_bytes, memory_file
 
 VCPU_NICENESS = 10  # below QEMU's main loop and the daemon, so that verbs get through beside busy guests
 CHANNELS = ("qmp", "agent", "console")

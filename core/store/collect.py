@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.errors import Damaged, NotFound
+from core.files import file_bytes
 from core.store import tables
-from core.store.files import file_bytes
 from core.store.image_pages import image_directory
 from core.store.index import EMPTY, Index, Run, split
 from core.store.index_file import write_index

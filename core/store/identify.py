@@ -5,7 +5,7 @@ import json
 import numpy as np
 from blake3 import blake3
 
-from core.daemon.codec import encode
+from core.codec import encode
 from core.errors import Damaged
 from core.machine.qcow2 import OverlayStack
 from core.model import PAGE_BYTES, MachineSpec

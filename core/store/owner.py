@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import NotFound, VertuiError
-from core.store.files import Files, listed
+from core.files import Files, listed
 from core.store.hashing import Hashes, distinct
 from core.store.image_pages import KERNEL, ROOT, ImageFile, image_directory
 from core.store.index import Index

@@ -10,11 +10,11 @@ from types import MappingProxyType
 import numpy as np
 
 from core.errors import Damaged
+from core.files import Files, listed, os_files
 from core.store import check as checking
 from core.store import transfer, usage
 from core.store.collect import Marked, delete, mark, sweep
 from core.store.compact import compact, forget_image, gather
-from core.store.files import Files, listed, os_files
 from core.store.hashing import Contents, Hashes
 from core.store.identify import identify
 from core.store.index_file import write_index

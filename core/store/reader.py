@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import Damaged, NotFound
+from core.files import listed
 from core.model import PAGE_BYTES
 from core.store import tables
-from core.store.files import listed
 from core.store.hashing import Contents, page_hashes
 from core.store.image_pages import ROOT
 from core.store.index import NOWHERE, Index, split

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Damaged, NotFound
+from core.files import file_bytes, listed
 from core.model import PAGE_BYTES
-from core.store.files import file_bytes, listed
 from core.store.index import Run, split
 from core.store.layout import source_of
 from core.store.owner import Owner

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from core.files import Files, os_files
 from core.model import PAGE_BYTES, MachineSpec
-from core.store.files import Files, os_files
 from core.store.packs import PackStore
 from core.store.protocol import DISK, MEMORY, Captured, Label
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from core.errors import Damaged
+from core.files import os_files
 from core.store import tables
-from core.store.files import os_files
 from core.store.foreign import RECORD
 from core.store.identify import commit_id
 from core.store.pack import Directory, Pack
