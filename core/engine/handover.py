@@ -30,9 +30,9 @@ from core.engine.operations import operation
 from core.engine.settings import value
 from core.errors import Conflict, NotFound, VertuiError
 from core.machine.base import Base
-from core.machine.memory import Pages
 from core.machine.protocol import Capture, Machine, MachineState
 from core.model import BranchState, CommitState, HandedOver, Image, OperationState
+from core.pages import Pages
 
 IDLE_S = 0.5  # between two looks: two in a row that find nothing at work are an idle moment
 MOST_WAIT_S = 30.0  # for an idle moment; then its turn comes like any verb's

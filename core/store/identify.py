@@ -6,8 +6,8 @@ import numpy as np
 from blake3 import blake3
 
 from core.codec import encode
+from core.disk.qcow2 import OverlayStack
 from core.errors import Damaged
-from core.machine.qcow2 import OverlayStack
 from core.model import PAGE_BYTES, MachineSpec
 from core.store.hashing import (
     CHUNK_PAGES,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from core.machine.memory import Pages, Table
 from core.model import MachineSpec
+from core.pages import Pages, Table
 from core.store.hashing import Contents, Hashes
 from core.store.pack import Ids, Rows
 

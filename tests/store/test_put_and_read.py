@@ -12,8 +12,8 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.disk.qcow2 import ChainDisk
 from core.errors import Conflict, Damaged, NotFound
-from core.machine.qcow2 import ChainDisk
 from core.model import PAGE_BYTES
 from core.store.image_pages import TOUCHED
 from core.store.pack import Pack

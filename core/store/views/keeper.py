@@ -18,8 +18,8 @@ from core.daemon.services import PAUSE_S
 from core.errors import VertuiError
 from core.files import read_error
 from core.home import Home
-from core.machine.memory import runs_of
 from core.model import PAGE_BYTES
+from core.pages import runs_of
 from core.store.protocol import MEMORY
 from core.store.views import nodes, questions, wire
 from core.store.views.mount import mount

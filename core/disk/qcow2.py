@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.diff.disk import BLOCK_BYTES, Blocks, Bytes
+from core.disk.blocks import BLOCK_BYTES, Blocks, Bytes
 from core.errors import Damaged, Unsupported
 from core.files import read_error
 
