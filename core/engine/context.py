@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.catalog import BranchRow, Catalog
-from core.daemon.held import Held
 from core.diff.index import PathIndex
 from core.engine.live import Live
 from core.engine.members import Members
@@ -21,6 +20,7 @@ from core.engine.reaping import Reaping
 from core.errors import Conflict, NotFound
 from core.graph import Ref, kept, resolve
 from core.guest.client import AgentClient
+from core.holder.held import Held
 from core.home import Home
 from core.image.recipe import Recipe
 from core.machine.protocol import Hypervisor, Layer

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from core.daemon.porter import KEY as PORTER
 from core.engine import touched
 from core.engine.bases import make_layer
 from core.engine.capture import freeze_and_read
@@ -22,6 +21,7 @@ from core.engine.stalls import ROOM_BYTES
 from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound, VertuiError
 from core.files import sync_directory, write_atomic
 from core.guest.identity import make_identity
+from core.holder.porter import KEY as PORTER
 from core.image.job import run_build, run_digest
 from core.image.kernel import KERNEL_ARGS
 from core.image.recipe import Recipe

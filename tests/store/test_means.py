@@ -38,7 +38,7 @@ except VertuiError as error:
 
 MACHINE = """
 import asyncio, os, resource, socket, sys, threading
-from core.daemon.held import Held
+from core.holder.held import Held
 from core.errors import VertuiError
 from core.guest.client import AgentClient
 from core.home import find_home

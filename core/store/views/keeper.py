@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.daemon.held import Held, Holdings
-from core.daemon.services import PAUSE_S
 from core.errors import VertuiError
 from core.files import read_error
+from core.holder.held import Held, Holdings
+from core.holder.services import PAUSE_S
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.pages import runs_of
