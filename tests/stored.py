@@ -10,8 +10,8 @@ from core.holder.warden import KEY as DAEMON
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.store.index import split
-from core.store.protocol import MEMORY
 from core.store.reader import PageReader
+from core.store.values import MEMORY
 from core.store.views.keeper import KEY
 
 

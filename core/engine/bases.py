@@ -14,7 +14,7 @@ from core.machine import base as base_images
 from core.machine.base import Base
 from core.machine.protocol import Layer
 from core.store.image_pages import ROOT
-from core.store.protocol import DISK, MEMORY
+from core.store.values import DISK, MEMORY
 
 
 def make_layer(engine: Engine, image_directory: Path, layer: str) -> None:

@@ -18,7 +18,7 @@ from core.errors import NoRoom
 from core.files import memory_file
 from core.model import PAGE_BYTES, MachineSpec
 from core.store import columns
-from core.store.protocol import Captured, Label
+from core.store.values import Captured, Label
 
 HEAD = 8
 KINDS = {"pages": columns.U32, "devices": columns.BYTES}

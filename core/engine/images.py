@@ -35,7 +35,7 @@ from core.network.addresses import MAX_INDEX
 from core.patience import patient
 from core.room import no_room
 from core.store.image_pages import TOUCHED
-from core.store.protocol import Label
+from core.store.values import Label
 
 BOOT_DEADLINES_S = {KVM: patient(15.0)}  # hardware boots in one second or never
 LONGEST_BOOT_S = patient(120.0)  # emulation takes 4 to 30

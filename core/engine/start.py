@@ -18,7 +18,7 @@ from core.guest.client import AgentClient
 from core.guest.identity import make_identity
 from core.model import BranchState, Image
 from core.pages import Pages, Table
-from core.store.protocol import Captured
+from core.store.values import Captured
 
 UNFROZEN = "unfrozen:"  # the catalog's setting of a branch, by its id, that was paused without a freeze
 

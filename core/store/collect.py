@@ -14,9 +14,9 @@ from core.store.index_file import write_index
 from core.store.layout import Source, source_of
 from core.store.owner import Owner
 from core.store.pack import Ids
-from core.store.protocol import DISK, MEMORY
 from core.store.record import Record, record_name
 from core.store.seal import write_record
+from core.store.values import DISK, MEMORY
 
 MEDIA = (MEMORY, DISK)
 

@@ -23,7 +23,7 @@ from core.store.image_pages import ROOT
 from core.store.index import is_zero
 from core.store.owner import Owner
 from core.store.pack import Ids, Rows
-from core.store.protocol import DISK, MEMORY, Captured, Changes, Identified
+from core.store.values import DISK, MEMORY, Captured, Changes, Identified
 
 BATCH_PAGES = 2048
 MOST_KEPT = 64  # chunk hashes of that many tables; 32 KiB each for a 4 GiB disk

@@ -22,11 +22,11 @@ from core.store.layout import look
 from core.store.owner import Owner
 from core.store.pack import Rows
 from core.store.pack_writer import FRAME_PAGES, LEVEL
-from core.store.protocol import MEMORY, NO_LABEL, Captured, Identified, Label, Manifest
 from core.store.record import record_name
 from core.store.seal import put
 from core.store.table_disk import TableDisk
 from core.store.usage import Group
+from core.store.values import MEMORY, NO_LABEL, Captured, Identified, Label, Manifest
 
 
 class PackStore:

@@ -17,7 +17,7 @@ from core.files import read_error
 from core.store import tables
 from core.store.columns import LARGEST_BYTES
 from core.store.expand import expand
-from core.store.protocol import Manifest
+from core.store.values import Manifest
 
 MAGIC = b"vertuicm"
 HEADER_BYTES = 8 + 32 + 4

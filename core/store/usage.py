@@ -13,8 +13,8 @@ from core.store.index import Run, split
 from core.store.layout import source_of
 from core.store.owner import Owner
 from core.store.pack import Rows
-from core.store.protocol import DISK, MEMORY
 from core.store.record import record_name
+from core.store.values import DISK, MEMORY
 
 
 @dataclass(frozen=True)

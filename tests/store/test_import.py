@@ -16,9 +16,9 @@ from core.store.identify import commit_id
 from core.store.pack import Directory, Pack
 from core.store.pack_writer import write_tail
 from core.store.packs import PackStore
-from core.store.protocol import MEMORY, Label, Manifest
 from core.store.record import Record, parse_record
 from core.store.seekable import skippable
+from core.store.values import MEMORY, Label, Manifest
 from tests.conftest import full
 from tests.store.states import PAGES, Bench, content
 

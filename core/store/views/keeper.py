@@ -20,7 +20,7 @@ from core.holder.services import PAUSE_S
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.pages import runs_of
-from core.store.protocol import MEMORY
+from core.store.values import MEMORY
 from core.store.views import nodes, questions, wire
 from core.store.views.mount import mount
 
