@@ -1,8 +1,10 @@
 """Imports go down and never in a circle, and `scripts/check` says so of one that does not."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import grimp
@@ -71,6 +73,13 @@ def test_no_module_is_in_a_circle_with_its_package() -> None:
     )
     circles = [circle for circle in nx.strongly_connected_components(graph) if len(circle) > 1]
     assert circles == [{"core.guest.agent.attachment", "core.guest.agent.command"}]
+
+
+def test_the_map_draws_the_floors() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    drawn = (ROOT / "core/README.md").read_text().split("```")[1::2]
+    floors = [contract["layers"] for contract in settings["contracts"] if "containers" in contract]
+    assert [re.findall(r"^\S+(?: \| \S+)*", block, re.MULTILINE) for block in drawn] == floors
 
 
 def test_check_asks_the_linter() -> None:
