@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.catalog_rows import Digests
-from core.daemon.codec import decode, encode
+from core.codec import decode, encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UsageError
+from core.files import disk_error
 from core.sockets import check_way, make_private
-from core.store.files import disk_error
 
 LONGEST_SOCKET_PATH = 90  # AF_UNIX allows 107; the rest is room for a machine's names
 

@@ -1,6 +1,6 @@
 """System calls Python 3.11 has no name for, by ctypes.
 
-Sources: unshare(2), prctl(2), process_vm_readv(2), timerfd_create(2), seccomp(2), Linux
+Sources: unshare(2), umount2(2), prctl(2), process_vm_readv(2), timerfd_create(2), seccomp(2), Linux
 include/uapi/linux/{seccomp,filter,audit}.h.
 """
 
@@ -24,6 +24,7 @@ PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_THP_DISABLE = 41
 MADV_HUGEPAGE = 14
+MNT_FORCE, MNT_DETACH = 1, 2
 TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET = 1, 2
 NEVER_S = 1 << 40  # in Unix time
 NO_NAMESPACES = (
@@ -48,6 +49,15 @@ def checked(result: int, what: str) -> int:
 def unshare(flags: int) -> None:
     """Move this process (this thread, for the network) into new namespaces."""
     checked(libc.unshare(flags), "unshare")
+
+
+def unmount(directory: Path) -> None:
+    """Unmount, and let whoever waits for a FUSE server fail, in whatever process; nothing if nothing is mounted.
+
+    A killed process waits for an answer that nobody will give as long as any has the /dev/fuse descriptor, itself
+    included.
+    """
+    libc.umount2(os.fsencode(directory), MNT_FORCE | MNT_DETACH)
 
 
 def clock_jumps() -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
-from core.daemon.codec import encode
+from core.codec import encode
 from core.home import Home
 
 Answers = Mapping[

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from core.daemon.held import Held
-from core.daemon.warden import KEY as DAEMON
+from core.holder.held import Held
+from core.holder.warden import KEY as DAEMON
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.store.index import split
-from core.store.protocol import MEMORY
 from core.store.reader import PageReader
+from core.store.values import MEMORY
 from core.store.views.keeper import KEY
 
 

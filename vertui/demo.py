@@ -16,9 +16,9 @@ from typing import Any
 
 from core.daemon.client import Client
 from core.errors import Conflict, GuestFailed, VertuiError
+from core.files import disk_error
 from core.model import Branch, Child, ExecRequest, Forked, Plan
 from core.patience import patient
-from core.store.files import disk_error
 from vertui.building import build
 from vertui.lanes import rows
 from vertui.output import Cell, say_table, styled

@@ -227,7 +227,7 @@ class Watcher:
                 tree = feed.tree() if stale else None
                 self._tell(tree, rows(tree) if tree else [], tuple(event for event in events if event))
             except VertuiError as error:
-                from core.daemon.unix import Silent
+                from core.holder.ask import Silent
 
                 if isinstance(error, Silent):
                     self._wakes.put(None)  # it lives, so the other thread may hear events all the same

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from unicodedata import category, east_asian_width
 
-from core.daemon.codec import encode
+from core.codec import encode
 from core.errors import VertuiError
 from core.names import spelled
 from vertui.text import MARKS, printable

@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Provider
 
 from vertui.actions import ACTIONS, Action
+from vertui.base import BaseApp
 from vertui.plain import plain
-
-if TYPE_CHECKING:
-    from vertui.ui import VertuiApp
 
 
 class ActionProvider(Provider):
@@ -19,7 +17,7 @@ class ActionProvider(Provider):
     async def discover(self) -> AsyncIterator[DiscoveryHit]:
         """All actions, before anything is typed."""
         for action, words in self._actions():
-            act = partial(self._vertui.main.act, action.id)
+            act = partial(self._vertui.act, action.id)
             yield DiscoveryHit(action.label, act, help=plain(words))  # type: ignore[arg-type]
 
     async def search(self, query: str) -> AsyncIterator[Hit]:
@@ -28,15 +26,15 @@ class ActionProvider(Provider):
         for action, words in self._actions():
             score = matcher.match(f"{action.label} {action.help}")
             if score > 0:
-                act = partial(self._vertui.main.act, action.id)
+                act = partial(self._vertui.act, action.id)
                 yield Hit(score, matcher.highlight(action.label), act, help=plain(words))  # type: ignore[arg-type]
 
     def _actions(self) -> Iterator[tuple[Action, str]]:
-        selection = self._vertui.main.selection
+        selection = self._vertui.selection
         for action in ACTIONS:
             reason = action.refuse(selection)
             yield action, f"{action.key_label}  {action.help}" + (f" · not now: {reason}" if reason else "")
 
     @property
-    def _vertui(self) -> "VertuiApp":
-        return cast("VertuiApp", self.app)
+    def _vertui(self) -> BaseApp:
+        return cast(BaseApp, self.app)

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import Conflict, GuestFailed, VertuiError
+from core.files import disk_error
 from core.names import spelled
-from core.store.files import disk_error
 from core.tar import Member, NotATar, Readable, Reader
 
 MOST_MEMBERS = 1_000_000

@@ -1,18 +1,18 @@
 """What each action does: ask if need be, call the daemon in a thread, say what came of it.
 
 `Verbs` has one method a name in `vertui.actions.ACTIONS`. Nothing here blocks: dialogs answer through callbacks, and
-calls through `VertuiApp.call`.
+calls through `BaseApp.call`.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from core.model import MAX_MEMORY, MAX_VCPUS, MIN_MEMORY, Forked, Operation, OperationState, Plan
 from vertui import theme
 from vertui.actions import Selection
+from vertui.base import BaseApp
 from vertui.screens.dialogs import (
     Answer,
     Answers,
@@ -26,10 +26,7 @@ from vertui.screens.dialogs import (
     plan_dialog,
     whole_number,
 )
-
-if TYPE_CHECKING:
-    from vertui.screens.main import MainScreen
-    from vertui.ui import VertuiApp
+from vertui.screens.main import MainScreen
 
 MOST_CHILDREN = 100  # the engine refuses what does not fit; this keeps a slip of the finger from asking
 MIB = 1 << 20
@@ -38,7 +35,7 @@ MIB = 1 << 20
 class Verbs:
     """The actions of the main screen."""
 
-    def __init__(self, app: "VertuiApp", main: "MainScreen") -> None:
+    def __init__(self, app: BaseApp, main: MainScreen) -> None:
         self._app, self._main = app, main
 
     # -- work ------------------------------------------------------------------------------------------------

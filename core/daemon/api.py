@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 import core.daemon.requests as body
 from core.catalog import BranchRow
-from core.daemon.codec import encode
+from core.codec import encode
 from core.daemon.comparisons import add_comparisons
 from core.daemon.request_id import RequestId
 from core.daemon.store_routes import add_store

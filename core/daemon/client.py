@@ -15,10 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-from core.daemon.codec import decode
+from core.codec import decode
 from core.daemon.start import ensure_daemon, rejoin
-from core.daemon.unix import IDLE, UNTIL_DEATH, Patience, Silent, UnixConnection, ask_holder
+from core.daemon.unix import IDLE, UNTIL_DEATH, Patience, UnixConnection
 from core.errors import DaemonUnavailable, UsageError, VertuiError, by_kind
+from core.holder.ask import Silent, ask_holder
 from core.home import Home, find_home
 from core.model import (
     Branch,

@@ -15,10 +15,7 @@ from fastapi import FastAPI
 from core.catalog import Catalog
 from core.daemon.api import make_app
 from core.daemon.client import LONGEST_QUERY
-from core.daemon.held import Held
-from core.daemon.log import Log, shorten
 from core.daemon.peers import Config, OwnUserProtocol, Server
-from core.daemon.pulse import DUMP, Pulse
 from core.daemon.sockets import add_streams
 from core.engine import clocks, handover, settings
 from core.engine.context import Engine
@@ -30,14 +27,17 @@ from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
 from core.engine.trash import expire
 from core.errors import VertuiError
+from core.files import disk_error, file_bytes
+from core.holder.held import Held
+from core.holder.pulse import DUMP, Pulse
 from core.home import Home, find_home
+from core.log import Log, shorten
 from core.machine.qemu import QemuHypervisor
 from core.network import HubNetwork
+from core.room import Reserve
 from core.sockets import Listener
-from core.store.files import disk_error, file_bytes
 from core.store.layout import Layout
 from core.store.packs import PackStore
-from core.store.room import Reserve
 from core.store.views.keeper import Views
 
 EXPIRE_EVERY_S = 3600.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from core.daemon.codec import decode
+from core.codec import decode
 from core.daemon.relay import follow, follow_console
 from core.engine.context import Engine
 from core.engine.operations import note

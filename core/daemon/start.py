@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.daemon.environment import private, settled
-from core.daemon.unix import ask_holder, connect_holder, lives
+from core.daemon.unix import lives
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
+from core.files import disk_error
+from core.holder.ask import ask_holder, connect_holder
+from core.holder.environment import private, settled
 from core.home import Home
 from core.patience import patient
 from core.sockets import peer_of
-from core.store.files import disk_error
 
 HOLDER_DEADLINE_S = patient(30.0)  # to start it, or for one that lost its socket to notice
 STILL_S = patient(
@@ -121,7 +122,7 @@ def _start_holder(home: Home) -> None:
         with open(log, "ab", opener=private) as output:
             begins = output.tell()
             started = subprocess.run(
-                [sys.executable, "-m", "core.daemon.holder", str(home.root)],
+                [sys.executable, "-m", "core.holder.server", str(home.root)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

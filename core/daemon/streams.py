@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from core.daemon.codec import encode
+from core.codec import encode
 from core.daemon.input import Input
 from core.daemon.websocket import Message, WebSocket, WebSocketException
 from core.daemon.wire import HEADER, STDERR, STDOUT

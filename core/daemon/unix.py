@@ -1,27 +1,21 @@
-"""Connections by Unix socket: HTTP to the daemon, messages to the holder. Imports little: every verb pays for it.
+"""HTTP to the daemon by its Unix socket. Imports little: every verb pays for it.
 
 However long a verb takes, its answer is waited for as long as the daemon lives. Whenever nothing has come for a while,
 the daemon is asked over a connection of its own whether it does, which its event loop answers.
 """
 
-import contextlib
 import http.client
-import json
 import select
 import socket
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from core.errors import DaemonUnavailable
+from core.holder.ask import STOPPED, Silent, ask_holder, state_of
 from core.home import Home
 from core.patience import patient
-from core.sockets import BUSY_S, connect, peer_of
-
-STOPPED = ("T", "t")  # by a signal, or a debugger
-LARGEST_ANSWER = 64 * 1024  # of the holder's to what is asked here
-HOLDER_S = patient(10.0)  # it answers within a millisecond, and within a second while it starts something
+from core.sockets import connect, peer_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +24,7 @@ class Patience:
 
     `quiet_s` passes without a byte before it is asked whether it lives, and that again for its answer; `silent_s`
     without such an answer before it is given up, by when the holder has replaced one that hangs: after 35 s if it
-    sleeps and 125 if it runs (`core.daemon.pulse`). It is twice `quiet_s` if somebody stopped it, as nobody else will
+    sleeps and 125 if it runs (`core.holder.pulse`). It is twice `quiet_s` if somebody stopped it, as nobody else will
     let it go on. `deadline_s` is for all, also from one that lives.
     """
 
@@ -41,10 +35,6 @@ class Patience:
 
 UNTIL_DEATH = Patience()
 IDLE = Patience(quiet_s=patient(30.0))  # where nothing may happen for hours: to wait costs next to nothing
-
-
-class Silent(DaemonUnavailable):
-    """The daemon is there and says nothing: to ask once more would be to wait once more."""
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -132,48 +122,6 @@ def lives(home: Home, timeout_s: float = UNTIL_DEATH.quiet_s) -> bool:
         connection.close()
 
 
-def connect_holder(home: Home, timeout_s: float | None = HOLDER_S) -> socket.socket:
-    """A connection to the holder; OSError when there is none, Impostor when it is somebody else's."""
-    return connect(home.holder_socket, socket.SOCK_SEQPACKET, timeout_s)
-
-
-def ask_holder(home: Home, do: str) -> dict[str, Any] | None:
-    """The holder's answer; None when there is no holder, DaemonUnavailable when it gives none.
-
-    One that has too many clients hangs up, as does one that ends: either way it is asked again.
-    """
-    deadline = time.monotonic() + HOLDER_S
-    while time.monotonic() < deadline:
-        try:
-            with connect_holder(home) as holder, contextlib.suppress(ConnectionResetError, BrokenPipeError):
-                if data := _told(holder, do):
-                    answer: dict[str, Any] = json.loads(data)
-                    return answer
-        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-            return None
-        except OSError as error:
-            raise DaemonUnavailable(f"the holder cannot be reached: {error.strerror}") from error
-        time.sleep(BUSY_S)
-    raise Silent(f"the holder is busy with others since {HOLDER_S:.0f} s: try again")
-
-
-def _told(holder: socket.socket, do: str) -> bytes:
-    """What it answers; nothing when it hangs up."""
-    try:
-        holder.sendall(json.dumps({"do": do}).encode())
-        return holder.recv(LARGEST_ANSWER)
-    except TimeoutError as error:
-        raise Silent(_silent_holder(peer_of(holder).pid)) from error
-
-
-def state_of(pid: int) -> str:
-    """The state of a process's main thread, one letter as in proc(5); "" when there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
-
-
 def _way_out(home: Home, pid: int) -> str:
     """What whoever waits for a daemon can do."""
     try:
@@ -181,9 +129,3 @@ def _way_out(home: Home, pid: int) -> str:
     except DaemonUnavailable as error:
         return str(error)
     return f"`kill -KILL {pid}` ends it alone, machines run on and the next verb starts another"
-
-
-def _silent_holder(pid: int) -> str:
-    if state_of(pid) in STOPPED:
-        return f"the holder is stopped (SIGSTOP): `kill -CONT {pid}` lets it go on"
-    return f"the holder (pid {pid}) does not answer since {HOLDER_S:.0f} s: `kill {pid}` ends it and its machines"

@@ -1,7 +1,7 @@
 """What differs between machine states: disks read from outside, without a mount or help from the guest, and pages.
 
 Words
-    disk            whole 4 KiB blocks that never change while open; `core.machine.qcow2.ChainDisk` is one
+    disk            whole 4 KiB blocks that never change while open; `core.disk.qcow2.ChainDisk` is one
     volume          the ext4 filesystem on a disk, as mke2fs 1.47 makes it without a journal and a kernel leaves it
     record          an inode as it lies in an inode table
     meta            what `stat` tells of an inode, with its symlink target, device number and attributes

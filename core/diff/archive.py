@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from core.diff.compare import Loaded
-from core.diff.disk import Disk
 from core.diff.filesystem import inode_at
 from core.diff.index import PathBudget, PathIndex
 from core.diff.meta import FileType, Meta
+from core.disk.blocks import Disk
 from core.tar import END, Run, gnu_header, is_sparse, padding, pax_header
 
 _TYPES = {

@@ -7,12 +7,12 @@ import numpy as np
 
 from core.diff.content import Content, same_content
 from core.diff.directories import Names
-from core.diff.disk import Blocks
 from core.diff.entry import Change, Entry, Kind
 from core.diff.ext4 import Inodes, Volume
 from core.diff.index import PathBudget, PathIndex
 from core.diff.meta import FileType, Meta
 from core.diff.stat import read_metas
+from core.disk.blocks import Blocks
 
 
 class Sides:

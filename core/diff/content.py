@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from blake3 import blake3
 
-from core.diff.disk import Blocks, Bytes
 from core.diff.ext4 import Volume
 from core.diff.extents import Extents
+from core.disk.blocks import Blocks, Bytes
 
 _PIECE_BLOCKS = 256  # 1 MiB at a time
 _HOLE = -1

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from core.diff.disk import Bytes
+from core.disk.blocks import Bytes
 
 Checksums = NDArray[np.uint32]
 

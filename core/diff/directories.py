@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.diff.crc32c import crc32c
-from core.diff.disk import Blocks, Bytes
 from core.diff.ext4 import Inodes, Volume
 from core.diff.inodes import INDEXED, inode_seeds
+from core.disk.blocks import Blocks, Bytes
 from core.errors import Damaged
 
 Names = dict[bytes, int]

@@ -7,7 +7,6 @@ filesystem has them, and whatever cannot be right is Damaged in one line.
 import numpy as np
 
 from core.diff.crc32c import crc32c
-from core.diff.disk import BLOCK_BYTES, Blocks, Bytes, Disk
 from core.diff.extents import Extents, read_extents
 from core.diff.inodes import (
     DIRECTORY,
@@ -24,6 +23,7 @@ from core.diff.inodes import (
 )
 from core.diff.meta import FILE_TYPES
 from core.diff.superblock import read_inode_tables, read_superblock
+from core.disk.blocks import BLOCK_BYTES, Blocks, Bytes, Disk
 from core.errors import Damaged
 
 _MOST_FILE_BLOCKS = 1 << 32  # an extent tree counts the blocks of a file in 32 bits

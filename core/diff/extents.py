@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.diff.disk import Blocks, Bytes
+from core.disk.blocks import Blocks, Bytes
 from core.errors import Damaged
 
 _MAGIC = 0xF30A

@@ -12,13 +12,13 @@ import numpy as np
 
 from core.diff.compare import Loaded, Sides
 from core.diff.directories import Names, read_names
-from core.diff.disk import Blocks, Disk
 from core.diff.entry import FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.index import PathBudget, PathIndex
 from core.diff.inodes import ROOT_INODE
 from core.diff.meta import FileType, Meta
 from core.diff.renames import pair_renames
+from core.disk.blocks import Blocks, Disk
 from core.errors import NotFound, Unsupported, UsageError
 from core.names import spelled
 

@@ -15,9 +15,9 @@ from typing import Self
 import numpy as np
 
 from core.diff.directories import Names, read_names
-from core.diff.disk import Blocks, Disk
 from core.diff.ext4 import Inodes, Volume, merge_numbers
 from core.diff.inodes import ROOT_INODE
+from core.disk.blocks import Blocks, Disk
 from core.errors import Damaged, Unsupported
 
 Link = tuple[int, bytes]

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.diff.crc32c import Checksums, crc32c
-from core.diff.disk import Blocks, Bytes
 from core.diff.flags import REFUSED_FLAGS
+from core.disk.blocks import Blocks, Bytes
 from core.errors import Damaged
 
 Records = NDArray[np.void]

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from core.diff.compare import Loaded
 from core.diff.content import Content
-from core.diff.disk import Disk
 from core.diff.entry import Entry
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of
@@ -20,6 +19,7 @@ from core.diff.lines import merge_lines
 from core.diff.meta import FileType, Meta
 from core.diff.select import Selection
 from core.diff.text import MAX_TEXT_BYTES, as_lines, is_binary
+from core.disk.blocks import Disk
 from core.names import spelled
 
 DiskT = TypeVar("DiskT", bound=Disk)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from core.diff.compare import Loaded
-from core.diff.disk import Disk
 from core.diff.entry import Entry, FilesystemDiff, Kind
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of
@@ -13,6 +12,7 @@ from core.diff.index import PathIndex
 from core.diff.meta import FileType, Meta
 from core.diff.select import Selection
 from core.diff.shape import text_fields
+from core.disk.blocks import Disk
 
 DiskT = TypeVar("DiskT", bound=Disk)
 Outcome = tuple[object, ...]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.diff.disk import Disk
 from core.diff.filesystem import read_file
+from core.disk.blocks import Disk
 from core.errors import NotFound
 from core.names import spelled
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.machine.memory import Pages
 from core.model import PAGE_BYTES
+from core.pages import Pages
 from core.store.hashing import Hashes
 
 COLUMNS = 64

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.diff.crc32c import crc32c, crc32c_of
-from core.diff.disk import Blocks, Disk
+from core.disk.blocks import Blocks, Disk
 from core.errors import Damaged, Unsupported
 
 _RECOVER = 0x4

@@ -12,12 +12,12 @@ from core.diff.binary import binary_patch
 from core.diff.carry import Remarks, is_in_git, is_refused, parents_of, quoted
 from core.diff.compare import Loaded
 from core.diff.content import Content
-from core.diff.disk import Disk
 from core.diff.entry import Change, Entry, FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import names_at
 from core.diff.lines import changed_spans, hunks
 from core.diff.meta import Meta
+from core.disk.blocks import Disk
 
 MAX_TEXT_BYTES = 1 << 20  # larger texts are not split into lines
 MAX_APPLIED_BYTES = 4 << 30  # before and after, of all files of a patch: `git apply` holds them in memory

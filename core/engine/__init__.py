@@ -3,6 +3,7 @@
     context   Engine: catalog, store, machines, networks, events of one home
     live      a branch's machine with its network, agent and console
     capture   commit, pause, resume            start     machines out of commits, distinct and awake
+    seams     what the verbs ask of            sealing, stalls: the tasks that work behind them
     members   machines of no branch that wait  warm      those machines started and ended
     pool      keeps as many as are wanted      reaping   networks taken apart in the background
     fork      up, fork                         plans     promote, prune, trash: shown, then executed once

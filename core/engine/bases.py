@@ -9,12 +9,12 @@ from pathlib import Path
 from core.engine.context import Engine
 from core.engine.live import Live
 from core.errors import Damaged, MachineFailed
+from core.files import disk_error, read_error
 from core.machine import base as base_images
 from core.machine.base import Base
 from core.machine.protocol import Layer
-from core.store.files import disk_error, read_error
 from core.store.image_pages import ROOT
-from core.store.protocol import DISK, MEMORY
+from core.store.values import DISK, MEMORY
 
 
 def make_layer(engine: Engine, image_directory: Path, layer: str) -> None:

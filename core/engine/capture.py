@@ -16,8 +16,8 @@ from core.engine.start import end, set_paused, start_again
 from core.errors import Conflict, GuestFailed, VertuiError
 from core.model import BranchState, Commit, CommitState, Committed, MachineSpec
 from core.resume import nearest_kept, resumable
-from core.store.protocol import Captured
-from core.store.room import no_room
+from core.room import no_room
+from core.store.values import Captured
 
 
 async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineSpec) -> Shot:

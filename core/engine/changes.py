@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.catalog import BranchRow
-from core.daemon.codec import decode
+from core.codec import decode
 from core.engine import capture, start
 from core.engine.context import Engine
 from core.engine.exchange import exchange

@@ -10,30 +10,26 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.catalog import BranchRow, Catalog
-from core.daemon.held import Held
 from core.diff.index import PathIndex
 from core.engine.live import Live
 from core.engine.members import Members
 from core.engine.reaping import Reaping
+from core.engine.seams import HotCommits, StalledBranches
 from core.errors import Conflict, NotFound
 from core.graph import Ref, kept, resolve
 from core.guest.client import AgentClient
+from core.holder.held import Held
 from core.home import Home
 from core.image.recipe import Recipe
 from core.machine.protocol import Hypervisor, Layer
 from core.model import BranchState, Commit, CommitState, Event, Image, Plan
 from core.network import HubNetwork
 from core.resume import nearest_kept
+from core.room import Reserve
 from core.store.protocol import PageStore
-from core.store.room import Reserve
 from core.store.views.keeper import Views
-
-if TYPE_CHECKING:
-    from core.engine.sealing import Sealer
-    from core.engine.stalls import Stalls
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 WAKING = 8  # guests that get their identities at once: a hundred would all answer too late
@@ -63,8 +59,8 @@ class Engine:
     network: HubNetwork
     views: Views
     reserve: Reserve
-    sealer: "Sealer" = field(init=False)
-    stalls: "Stalls" = field(init=False)
+    sealer: HotCommits = field(init=False)
+    stalls: StalledBranches = field(init=False)
     live: dict[str, Live] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     indexes: dict[str, PathIndex] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from core.engine.warm import end_warm
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
 from core.graph import Ref
 from core.model import BranchState, Child, Commit, Forked, check_name
-from core.store.protocol import MEMORY
+from core.store.values import MEMORY
 
 CHILD_BYTES = 60 * 1000 * 1000  # what a child takes besides its delta, after its first exec under emulation
 MOST_CHILDREN = 1000

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from core.daemon.codec import encode
+from core.codec import encode
 from core.diff.walked import Walked, parse_walk
 from core.engine.live import Live
 from core.engine.points import State

@@ -22,7 +22,7 @@ from functools import partial
 import numpy as np
 
 from core.catalog import BranchRow
-from core.daemon.codec import encode
+from core.codec import encode
 from core.engine.bases import base_of, disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import Lines, Live
@@ -30,9 +30,9 @@ from core.engine.operations import operation
 from core.engine.settings import value
 from core.errors import Conflict, NotFound, VertuiError
 from core.machine.base import Base
-from core.machine.memory import Pages
 from core.machine.protocol import Capture, Machine, MachineState
 from core.model import BranchState, CommitState, HandedOver, Image, OperationState
+from core.pages import Pages
 
 IDLE_S = 0.5  # between two looks: two in a row that find nothing at work are an idle moment
 MOST_WAIT_S = 30.0  # for an idle moment; then its turn comes like any verb's

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.daemon.codec import decode, encode
+from core.codec import decode, encode
 from core.errors import NoRoom
+from core.files import memory_file
 from core.model import PAGE_BYTES, MachineSpec
 from core.store import columns
-from core.store.files import memory_file
-from core.store.protocol import Captured, Label
+from core.store.values import Captured, Label
 
 HEAD = 8
 KINDS = {"pages": columns.U32, "devices": columns.BYTES}

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from core.daemon.porter import KEY as PORTER
 from core.engine import touched
 from core.engine.bases import make_layer
 from core.engine.capture import freeze_and_read
@@ -20,7 +19,9 @@ from core.engine.operations import operation
 from core.engine.sealing import put_commit
 from core.engine.stalls import ROOM_BYTES
 from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound, VertuiError
+from core.files import sync_directory, write_atomic
 from core.guest.identity import make_identity
+from core.holder.porter import KEY as PORTER
 from core.image.job import run_build, run_digest
 from core.image.kernel import KERNEL_ARGS
 from core.image.recipe import Recipe
@@ -32,10 +33,9 @@ from core.model import Image, MachineSpec, Plan, check_name
 from core.names import spelled
 from core.network.addresses import MAX_INDEX
 from core.patience import patient
-from core.store.files import sync_directory, write_atomic
+from core.room import no_room
 from core.store.image_pages import TOUCHED
-from core.store.protocol import Label
-from core.store.room import no_room
+from core.store.values import Label
 
 BOOT_DEADLINES_S = {KVM: patient(15.0)}  # hardware boots in one second or never
 LONGEST_BOOT_S = patient(120.0)  # emulation takes 4 to 30

@@ -3,7 +3,7 @@
 import math
 
 from core.catalog import BranchRow
-from core.daemon.codec import encode
+from core.codec import encode
 from core.engine.changes import Change, apply
 from core.engine.context import Engine
 from core.engine.operations import operation

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from core.daemon.codec import encode
+from core.codec import encode
 from core.engine.context import Engine
 from core.errors import Conflict, NoRoom, VertuiError
 from core.model import OperationState
-from core.store.room import no_room
+from core.room import no_room
 
 T = TypeVar("T")
 CATALOG_BYTES = 1 << 20  # of its log, for a verb that writes little

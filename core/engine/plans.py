@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from core.catalog import BranchRow
-from core.daemon.codec import encode
+from core.codec import encode
 from core.engine import compare, start
 from core.engine.changes import Change, apply, check_started, unreachable
 from core.engine.context import Engine, new_id

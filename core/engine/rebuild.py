@@ -11,7 +11,7 @@ from core.engine.context import Engine, new_id
 from core.engine.transfer import restored_row
 from core.errors import Damaged, NotFound, UsageError
 from core.model import BranchState, Commit, Image, check_name
-from core.store.protocol import Manifest
+from core.store.values import Manifest
 
 REASON = "found again by its commits; its machine is gone"
 

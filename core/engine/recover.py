@@ -9,13 +9,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from core.catalog import BranchRow
-from core.daemon.held import Holdings
 from core.engine.bases import base_of
 from core.engine.context import Engine
 from core.engine.live import Live
 from core.engine.start import UNFROZEN, end
 from core.engine.warm import end_warm
 from core.errors import NoRoom, VertuiError
+from core.holder.held import Holdings
 from core.machine.arguments import TAP_FD
 from core.model import BranchState, OperationState
 from core.network.tap import tap_of

@@ -1,7 +1,7 @@
 """Restore: a branch taken back in place."""
 
 from core.catalog import BranchRow
-from core.daemon.codec import encode
+from core.codec import encode
 from core.engine.changes import Change, apply, check_started
 from core.engine.context import Engine
 from core.engine.operations import operation

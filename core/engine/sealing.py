@@ -14,14 +14,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from core.catalog import BranchRow
-from core.daemon.held import Holdings
 from core.engine.bases import shorten
 from core.engine.context import Engine
 from core.engine.hot import Hot, Shot, commit_of, copied, key_of, read_copy
 from core.engine.live import Live
 from core.errors import DaemonUnavailable, VertuiError
+from core.holder.held import Holdings
 from core.model import Commit, CommitState
-from core.store.protocol import Identified, Label
+from core.store.values import Identified, Label
 
 AGAIN_S = 5.0  # until what could not be sealed is tried again: somebody may have made room
 MOST_HOT_BYTES = 2 << 30  # of commits waiting in RAM; further captures wait for the sealer

@@ -4,11 +4,11 @@ import asyncio
 import os
 from pathlib import Path
 
-from core.daemon.log import KEPT_BYTES, shorten
 from core.engine.context import Engine
 from core.engine.images import image_bytes, plan_remove_image, remove_image
 from core.errors import Conflict
 from core.image.build import empty_cache
+from core.log import KEPT_BYTES, shorten
 from core.model import Image
 
 

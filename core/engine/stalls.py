@@ -17,7 +17,7 @@ from core.engine.live import Live
 from core.engine.start import set_paused
 from core.errors import VertuiError
 from core.model import BranchState
-from core.store.room import MARGIN_BYTES, free_bytes, no_room, shortage
+from core.room import MARGIN_BYTES, free_bytes, no_room, shortage
 
 LOOK_EVERY_S = 1.0
 ROOM_BYTES = 16 << 20  # beside the reserve, before a branch goes on: less would be gone at once

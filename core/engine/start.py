@@ -16,9 +16,9 @@ from core.engine.warm import end_machine, end_warm, start_warm
 from core.errors import GuestFailed, MachineFailed
 from core.guest.client import AgentClient
 from core.guest.identity import make_identity
-from core.machine.memory import Pages, Table
 from core.model import BranchState, Image
-from core.store.protocol import Captured
+from core.pages import Pages, Table
+from core.store.values import Captured
 
 UNFROZEN = "unfrozen:"  # the catalog's setting of a branch, by its id, that was paused without a freeze
 

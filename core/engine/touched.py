@@ -15,13 +15,13 @@ from core.engine.bases import disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.errors import VertuiError
+from core.files import write_atomic
 from core.guest.identity import make_identity
 from core.machine.base import opened
 from core.machine.memory import resident_pages
 from core.model import PAGE_BYTES, Image
 from core.network.addresses import MAX_INDEX
 from core.patience import patient
-from core.store.files import write_atomic
 from core.store.image_pages import TOUCHED, touched_places
 from core.store.views.nodes import EXACT
 

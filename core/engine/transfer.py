@@ -10,7 +10,7 @@ from core.engine.context import Engine
 from core.engine.operations import operation
 from core.errors import Conflict
 from core.model import Commit, CommitState, Imported, Origin
-from core.store.protocol import Manifest
+from core.store.values import Manifest
 
 PIECE_BYTES = 1 << 20
 

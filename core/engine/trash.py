@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 
-from core.daemon.codec import encode
+from core.codec import encode
 from core.engine.changes import Change, apply
 from core.engine.context import Engine, new_id
 from core.engine.operations import operation

@@ -1,7 +1,7 @@
 """Undo and redo: the newest operation's inverse, applied; its own inverse is what redo applies."""
 
 from core.catalog import OperationRow
-from core.daemon.codec import decode, encode
+from core.codec import decode, encode
 from core.engine.changes import Change, apply
 from core.engine.context import Engine
 from core.engine.operations import operation

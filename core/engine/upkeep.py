@@ -2,7 +2,7 @@
 
 import asyncio
 
-from core.daemon.codec import encode
+from core.codec import encode
 from core.engine import space
 from core.engine.changes import unreachable
 from core.engine.context import Engine

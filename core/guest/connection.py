@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from core.async_sockets import open_line
 from core.errors import GuestFailed, UsageError
+from core.files import want_of_means
 from core.guest.agent import wire
 from core.guest.answers import malformed
 from core.patience import patient
-from core.store.files import want_of_means
 
 READ_BYTES = 64 * 1024
 PROTOCOLS = (wire.PROTOCOL, 1)

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from core.errors import Conflict
+from core.files import disk_error, write_atomic
 from core.image.debian import kernel_version, make_rootfs, unpack_packages
 from core.image.modules import initrd
 from core.image.recipe import GUEST, SOURCES, Recipe
 from core.image.tools import alone, run
-from core.store.files import disk_error, write_atomic
 
 KEPT_BASES = 3
 """Bases stay in the cache for the next image; each is a quarter of a gigabyte."""

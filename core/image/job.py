@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.daemon.porter import run_job
 from core.errors import VertuiError, by_kind
+from core.holder.porter import run_job
 from core.image.build import Progress, build_files, digest
 from core.image.recipe import Recipe
 

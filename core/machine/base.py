@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 
 from core.errors import NoRoom
-from core.store.files import memory_file
+from core.files import memory_file
 
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 

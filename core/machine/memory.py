@@ -14,19 +14,16 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import MachineFailed
+from core.files import want_of_means
 from core.linux import checked, libc
 from core.model import PAGE_BYTES
-from core.store.files import want_of_means
+from core.pages import Pages, Runs, Table, numbers, runs_of
 
-Pages = NDArray[np.uint32]
-Runs = NDArray[np.int64]
-Table = NDArray[np.uint8]
 Arena = mmap.mmap
 
 PAGEMAP_SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
@@ -94,21 +91,6 @@ def changed_runs(memory: GuestMemory) -> Runs:
             failure = MachineFailed(f"cannot scan machine process {memory.pid}: {error.strerror}")
             raise want_of_means(error, f"machine process {memory.pid}") or failure from error
         return runs_of(_read_pagemap(memory))
-
-
-def numbers(runs: Runs) -> Pages:
-    """Every page of the runs."""
-    counts = runs[:, 1]
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    pages: Pages = (np.repeat(runs[:, 0], counts) + within).astype(np.uint32)
-    return pages
-
-
-def runs_of(pages: NDArray[np.integer[Any]]) -> Runs:
-    """Runs of neighbouring pages, (first page, count) each, in the order of `pages`."""
-    firsts = np.concatenate([[0], np.flatnonzero(np.diff(pages) != 1) + 1]) if len(pages) else pages[:0]
-    counts = np.diff(np.concatenate([firsts, [len(pages)]]))
-    return np.stack([pages[firsts], counts], axis=1).astype(np.int64)
 
 
 def _scan(memory: GuestMemory, inverted: int = PAGE_IS_FILE, required: int = PAGE_IS_FILE) -> Runs:

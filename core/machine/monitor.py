@@ -15,8 +15,8 @@ from typing import Any
 
 from core.async_sockets import connect
 from core.errors import MachineFailed
+from core.files import want_of_means
 from core.patience import patient
-from core.store.files import want_of_means
 
 COMMAND_DEADLINE_S = patient(30.0)  # a command takes milliseconds; a host that swaps may take seconds
 READ_BYTES = 64 * 1024

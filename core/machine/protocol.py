@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from core.machine.base import Base
-from core.machine.memory import Pages, Table
 from core.model import MachineSpec
+from core.pages import Pages, Table
 
 
 @dataclass(frozen=True)

@@ -13,20 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from core.daemon.held import Held
 from core.errors import MachineFailed, NoRoom
+from core.files import disk_error, file_bytes, memory_file
+from core.holder.held import Held
 from core.home import Home
 from core.machine import blocks, memory
 from core.machine.accelerator import require
 from core.machine.arguments import DEVICES_FD, arguments
 from core.machine.base import Base
-from core.machine.memory import GuestMemory, Pages, Runs, Table
+from core.machine.memory import GuestMemory
 from core.machine.monitor import Monitor
 from core.machine.protocol import Boot, Capture, Layer, MachineState
 from core.machine.unlike import known_contents, read_unlike
 from core.model import PAGE_BYTES, MachineSpec
+from core.pages import Pages, Runs, Table, numbers
 from core.sockets import check_directory
-from core.store.files import disk_error, file_bytes, memory_file
 
 VCPU_NICENESS = 10  # below QEMU's main loop and the daemon, so that verbs get through beside busy guests
 CHANNELS = ("qmp", "agent", "console")
@@ -278,7 +279,7 @@ class QemuMachine:
         await saved
         devices = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
         runs, table = await reading
-        return MachineState(memory.numbers(runs), table, devices, frozen, pause_ms)
+        return MachineState(numbers(runs), table, devices, frozen, pause_ms)
 
     async def copy_disk(self, to: Path) -> tuple[str, ...]:
         """Copy the layer being written, as of one instant, to a file; the frozen layers below it."""
@@ -291,7 +292,7 @@ class QemuMachine:
         arena = await asyncio.to_thread(memory.arena_for, self._memory)
         async with self._standing_still():
             runs, table = await asyncio.to_thread(memory.read_changed, self._memory, arena)
-        return memory.numbers(runs), table
+        return numbers(runs), table
 
     async def stop(self) -> None:
         """Let no vCPU run."""

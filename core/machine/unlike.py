@@ -14,8 +14,9 @@ import numpy as np
 
 from core.errors import MachineFailed
 from core.linux import libc
-from core.machine.memory import GuestMemory, Pages, Runs, Table, changed_pages, read_pages, runs_of
+from core.machine.memory import GuestMemory, changed_pages, read_pages
 from core.model import PAGE_BYTES
+from core.pages import Pages, Runs, Table, runs_of
 
 PIECE_PAGES = 512  # 2 MiB, read and compared at once: most are alike whole
 BLOCK_PAGES = 16  # compared at once in a piece that is not

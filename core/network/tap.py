@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 from core.errors import Conflict, Unsupported
-from core.store.files import want_of_means
+from core.files import want_of_means
 
 DEVICE = "/dev/net/tun"
 MISSING = f"{DEVICE} is missing or not openable: modprobe tun, or run as root / chmod 0666 {DEVICE}"

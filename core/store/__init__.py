@@ -22,7 +22,7 @@ Invariants
     index does not name is dead; one at or above it is newer than the index and is read in full when the store opens.
  6. Packs hold everything the index says; records hold everything the catalog says of commits.
 
-Every write goes through `files.Files`, in this order (✓ = fsync):
+Every write goes through `core.files.Files`, in this order (✓ = fsync):
     put      pack ✓, packs/ ✓ → record beside its place ✓, renamed, commits/ ✓
     delete   records that lean on it rewritten (as above) → record unlinked
     gc       commits/ ✓ → index beside its place ✓, renamed, store directory ✓ → dead packs unlinked

@@ -11,9 +11,9 @@ from core.store.identify import commit_id, root_of, state_id
 from core.store.index import NOWHERE, Run, split
 from core.store.owner import Owner, OwnReader
 from core.store.pack import Ids, Pack, Rows
-from core.store.protocol import DISK, MEMORY
 from core.store.reader import BadPage
 from core.store.record import record_name
+from core.store.values import DISK, MEMORY
 
 BATCH_PAGES = 1024
 UNUSED = "that no commit needs"

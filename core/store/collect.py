@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.errors import Damaged, NotFound
+from core.files import file_bytes
 from core.store import tables
-from core.store.files import file_bytes
 from core.store.image_pages import image_directory
 from core.store.index import EMPTY, Index, Run, split
 from core.store.index_file import write_index
 from core.store.layout import Source, source_of
 from core.store.owner import Owner
 from core.store.pack import Ids
-from core.store.protocol import DISK, MEMORY
 from core.store.record import Record, record_name
 from core.store.seal import write_record
+from core.store.values import DISK, MEMORY
 
 MEDIA = (MEMORY, DISK)
 

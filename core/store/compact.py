@@ -12,7 +12,7 @@ from core.store.layout import source_of, with_packs
 from core.store.owner import Owner
 from core.store.pack import Ids, Pack, Rows
 from core.store.pack_writer import PackWriter
-from core.store.protocol import MEMORY
+from core.store.values import MEMORY
 
 LIVE_SHARE = 0.5  # a pack with less live than this is rewritten: copying costs no more than what comes back
 SMALL_BYTES, MANY_SMALL = 1 << 20, 8  # so many packs of small commits are made one: each costs an open file

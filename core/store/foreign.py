@@ -13,10 +13,10 @@ from core.errors import Damaged
 from core.model import LONGEST_MESSAGE, PAGE_BYTES, MachineSpec
 from core.store.columns import ROOM_BYTES
 from core.store.pack import Pack
-from core.store.protocol import DISK, MEMORY, Label, Manifest
 from core.store.record import DEVICES, Record, facts_of, parse_record
 from core.store.seal import FORMAT
 from core.store.tables import NOTHING
+from core.store.values import DISK, MEMORY, Label, Manifest
 
 RECORD = 0x184D2A5C
 MOST_PAGES = 3 << 18  # distinct ones: 3 GiB; to store one takes 450 bytes of memory on the way

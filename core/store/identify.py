@@ -5,9 +5,9 @@ import json
 import numpy as np
 from blake3 import blake3
 
-from core.daemon.codec import encode
+from core.codec import encode
+from core.disk.qcow2 import OverlayStack
 from core.errors import Damaged
-from core.machine.qcow2 import OverlayStack
 from core.model import PAGE_BYTES, MachineSpec
 from core.store.hashing import (
     CHUNK_PAGES,
@@ -23,7 +23,7 @@ from core.store.image_pages import ROOT
 from core.store.index import is_zero
 from core.store.owner import Owner
 from core.store.pack import Ids, Rows
-from core.store.protocol import DISK, MEMORY, Captured, Changes, Identified
+from core.store.values import DISK, MEMORY, Captured, Changes, Identified
 
 BATCH_PAGES = 2048
 MOST_KEPT = 64  # chunk hashes of that many tables; 32 KiB each for a 4 GiB disk

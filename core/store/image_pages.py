@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.machine.qcow2 import LayerFile
+from core.disk.qcow2 import LayerFile
+from core.files import read_error
 from core.model import PAGE_BYTES
-from core.store.files import read_error
 from core.store.hashing import HASH_BYTES, Contents, Hashes, page_hashes
 from core.store.kernel_pages import KernelPages
 

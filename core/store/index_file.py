@@ -14,7 +14,7 @@ import numpy as np
 from blake3 import blake3
 
 from core.errors import Damaged
-from core.store.files import Files, read_error
+from core.files import Files, read_error
 from core.store.hashing import HASH_BYTES
 from core.store.index import EMPTY, Index, Run
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.disk.qcow2 import LayerFile
 from core.errors import Damaged
-from core.machine.qcow2 import LayerFile
 from core.model import PAGE_BYTES
 from core.store.hashing import Contents
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import Damaged
-from core.store.files import listed
+from core.files import listed
 from core.store.index import Index, merged, run_of
 from core.store.index_file import NONE, IndexFile, read_index
 from core.store.pack import Directory, Pack

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import NotFound, VertuiError
-from core.store.files import Files, listed
+from core.files import Files, listed
 from core.store.hashing import Hashes, distinct
 from core.store.image_pages import KERNEL, ROOT, ImageFile, image_directory
 from core.store.index import Index
@@ -18,9 +18,9 @@ from core.store.index_file import write_index
 from core.store.layout import Layout, Source, look, with_packs
 from core.store.pack import Directory, Ids
 from core.store.pack_writer import FRAME_PAGES, LEVEL, PackWriter, write_tail
-from core.store.protocol import DISK, MEMORY
 from core.store.reader import PageReader
 from core.store.record import record_name
+from core.store.values import DISK, MEMORY
 
 MERGE_ENTRIES = (
     1 << 16

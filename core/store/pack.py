@@ -20,10 +20,10 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from core.errors import Damaged
+from core.files import read_error
 from core.model import PAGE_BYTES
 from core.store import columns, seekable
 from core.store.expand import expand
-from core.store.files import read_error
 from core.store.hashing import Contents, Hashes
 
 FORMAT = 2

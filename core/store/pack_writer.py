@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from blake3 import blake3
 
+from core.files import Files
 from core.model import PAGE_BYTES
 from core.store import seekable
-from core.store.files import Files
 from core.store.hashing import HASH_BYTES, Contents, Hashes
 from core.store.pack import Directory, Ids, compress
 

@@ -10,11 +10,11 @@ from types import MappingProxyType
 import numpy as np
 
 from core.errors import Damaged
+from core.files import Files, listed, os_files
 from core.store import check as checking
 from core.store import transfer, usage
 from core.store.collect import Marked, delete, mark, sweep
 from core.store.compact import compact, forget_image, gather
-from core.store.files import Files, listed, os_files
 from core.store.hashing import Contents, Hashes
 from core.store.identify import identify
 from core.store.index_file import write_index
@@ -22,11 +22,11 @@ from core.store.layout import look
 from core.store.owner import Owner
 from core.store.pack import Rows
 from core.store.pack_writer import FRAME_PAGES, LEVEL
-from core.store.protocol import MEMORY, NO_LABEL, Captured, Identified, Label, Manifest
 from core.store.record import record_name
 from core.store.seal import put
 from core.store.table_disk import TableDisk
 from core.store.usage import Group
+from core.store.values import MEMORY, NO_LABEL, Captured, Identified, Label, Manifest
 
 
 class PackStore:

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import Damaged, NotFound
+from core.files import listed
 from core.model import PAGE_BYTES
 from core.store import tables
-from core.store.files import listed
 from core.store.hashing import Contents, page_hashes
 from core.store.image_pages import ROOT
 from core.store.index import NOWHERE, Index, split
 from core.store.layout import Found, Layout, look
 from core.store.pack import Ids, Pack, Rows
-from core.store.protocol import DISK, MEMORY, Manifest
 from core.store.record import Record, read_record, record_name
 from core.store.shelf import Shelf
+from core.store.values import DISK, MEMORY, Manifest
 
 TABLES_BYTES = 64 << 20  # of page tables kept: 8 MiB is one of a 4 GiB disk
 

@@ -11,13 +11,13 @@ from typing import Any
 import zstandard
 from blake3 import blake3
 
-from core.daemon.codec import decode, encode
+from core.codec import decode, encode
 from core.errors import Damaged, NotFound
+from core.files import read_error
 from core.store import tables
 from core.store.columns import LARGEST_BYTES
 from core.store.expand import expand
-from core.store.files import read_error
-from core.store.protocol import Manifest
+from core.store.values import Manifest
 
 MAGIC = b"vertuicm"
 HEADER_BYTES = 8 + 32 + 4

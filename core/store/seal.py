@@ -17,8 +17,8 @@ from core.store.image_pages import KERNEL, ROOT, touched_places
 from core.store.index import is_zero
 from core.store.owner import Owner
 from core.store.pack import Directory, Ids, Rows
-from core.store.protocol import DISK, MEMORY, Captured, Identified, Label, Manifest
 from core.store.record import DEVICES, Record, pack_devices, record_name
+from core.store.values import DISK, MEMORY, Captured, Identified, Label, Manifest
 
 FORMAT = 3
 BATCH_PAGES = 4096  # 16 MiB in memory at a time

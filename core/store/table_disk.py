@@ -7,12 +7,12 @@ from typing import Self
 
 import numpy as np
 
-from core.diff.disk import BLOCK_BYTES, Blocks, Bytes
+from core.disk.blocks import BLOCK_BYTES, Blocks, Bytes
+from core.disk.qcow2 import OverlayStack
 from core.errors import Damaged, Unsupported
-from core.machine.qcow2 import OverlayStack
 from core.store.pack import Ids
-from core.store.protocol import DISK
 from core.store.reader import PageReader
+from core.store.values import DISK
 
 _COMPARE_BLOCKS = 1024  # 4 MiB of each side at a time
 

@@ -17,11 +17,11 @@ from core.store.identify import changed_chunks, commit_id, state_id
 from core.store.owner import Owner
 from core.store.pack import Ids, Pack, Rows
 from core.store.pack_writer import PackWriter
-from core.store.protocol import DISK, MEMORY, Manifest
 from core.store.record import DEVICES, Record, pack_devices, record_name
 from core.store.seal import StoredPages, store_pages, write_record
 from core.store.seekable import skippable
 from core.store.shelf import Shelf
+from core.store.values import DISK, MEMORY, Manifest
 
 BATCH_PAGES = 4096
 BATCH_CHUNKS = 256  # of a table are hashed at once

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Damaged, NotFound
+from core.files import file_bytes, listed
 from core.model import PAGE_BYTES
-from core.store.files import file_bytes, listed
 from core.store.index import Run, split
 from core.store.layout import source_of
 from core.store.owner import Owner
 from core.store.pack import Rows
-from core.store.protocol import DISK, MEMORY
 from core.store.record import record_name
+from core.store.values import DISK, MEMORY
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from core.diff.filesystem import diff_disks, walk
 from core.diff.index import PathIndex
 from core.diff.meta import FileType, Meta
 from core.diff.shape import as_json
-from core.machine.qcow2 import ChainDisk
+from core.disk.qcow2 import ChainDisk
 
 FEW, MANY = 20_000, 200_000
 QUICK_FEW, QUICK_MANY = 2_000, 20_000

@@ -18,8 +18,8 @@ from core.daemon.start import ensure_daemon
 from core.daemon.unix import UnixConnection
 from core.home import Home
 from core.model import PAGE_BYTES, Branch, ExecRequest, Forked
-from core.store.protocol import MEMORY
 from core.store.reader import PageReader
+from core.store.values import MEMORY
 
 SETTLE_S = 1.0  # what the engine does in the background after a verb: pools, spares, reaping
 SPARE_DEADLINE_S = 10.0

@@ -18,8 +18,8 @@ from core.store.image_pages import touched_places
 from core.store.layout import source_of
 from core.store.pack_writer import FRAME_PAGES, LEVEL
 from core.store.packs import PackStore
-from core.store.protocol import MEMORY, Captured, Manifest
 from core.store.reader import PageReader
+from core.store.values import MEMORY, Captured, Manifest
 
 LEVELS, FRAMES = (1, 3, 6, 9), (4, 16, 64)
 READS, SEALS = 60, 10

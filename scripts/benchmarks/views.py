@@ -11,8 +11,8 @@ from commits import forget
 from lab import MB, Lab, lab
 from report import Report
 
-from core.daemon.held import Held
 from core.daemon.start import end_all, ensure_daemon
+from core.holder.held import Held
 from core.model import PAGE_BYTES
 from core.store.views.keeper import KEY
 from tests.stored import memory_bytes, read_bytes, settled

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from core.daemon.client import Client
-from core.daemon.held import Held
 from core.daemon.start import end_all, ensure_daemon
+from core.holder.held import Held
 from core.home import find_home
 from core.model import BranchState
 from core.store.views.keeper import KEY as VIEWS

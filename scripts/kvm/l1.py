@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from core.files import write_atomic
 from core.image.build import build_files
 from core.image.debian import kernel_version, make_rootfs, unpack_packages
 from core.image.modules import initrd
 from core.image.recipe import GIB, Recipe
 from core.image.tools import alone, run
-from core.store.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent

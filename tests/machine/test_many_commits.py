@@ -9,8 +9,8 @@ import pytest
 
 from core.daemon.client import Client
 from core.home import Home
-from core.store.protocol import DISK, MEMORY
 from core.store.reader import PageReader
+from core.store.values import DISK, MEMORY
 from tests.conftest import full
 from tests.guests import Guest
 

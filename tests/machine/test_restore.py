@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from core.daemon.client import Client
-from core.daemon.held import Held
 from core.daemon.start import end_all, ensure_daemon
 from core.errors import GuestFailed, NotFound
+from core.holder.held import Held
 from core.home import Home
 from core.store.views.keeper import KEY as VIEWS
 from tests.conftest import full

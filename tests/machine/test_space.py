@@ -5,9 +5,9 @@ from pathlib import Path
 
 from core.catalog import Catalog
 from core.daemon.client import Client
-from core.daemon.log import KEPT_BYTES
 from core.daemon.start import ensure_daemon
 from core.home import Home
+from core.log import KEPT_BYTES
 from tests.machine.test_cli import succeeded
 
 MIB = 1 << 20

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from core.codec import encode
 from core.daemon.client import Client
-from core.daemon.codec import encode
 from core.daemon.start import ensure_daemon
 from core.errors import VertuiError
 from core.home import Home

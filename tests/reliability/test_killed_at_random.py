@@ -12,8 +12,8 @@ from core.daemon.client import Client
 from core.daemon.start import ensure_daemon
 from core.errors import VertuiError
 from core.home import Home
-from core.store.protocol import DISK, MEMORY
 from core.store.reader import PageReader
+from core.store.values import DISK, MEMORY
 from tests.conftest import full
 from tests.guests import Guest
 

@@ -12,7 +12,7 @@ import pytest
 
 from core.daemon.client import Client
 from core.daemon.start import end_all, ensure_daemon
-from core.daemon.unix import Silent, ask_holder, state_of
+from core.holder.ask import Silent, ask_holder, state_of
 from core.home import Home, find_home
 from tests.conftest import full
 from tests.guests import eventually

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.store.files import Buffer, Files
+from core.files import Buffer, Files
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from core.files import Files, os_files
 from core.model import PAGE_BYTES, MachineSpec
-from core.store.files import Files, os_files
 from core.store.packs import PackStore
-from core.store.protocol import DISK, MEMORY, Captured, Label
+from core.store.values import DISK, MEMORY, Captured, Label
 
 PAGES = 256  # of memory, and of disk
 SPEC = MachineSpec("pc-q35-7.2", "Nehalem-v1", "tcg", PAGES * PAGE_BYTES, 1, PAGES * PAGE_BYTES)

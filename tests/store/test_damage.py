@@ -10,8 +10,8 @@ from core.catalog import BranchRow, Catalog
 from core.errors import VertuiError
 from core.model import BranchState, Commit, CommitState
 from core.store.packs import PackStore
-from core.store.protocol import DISK, MEMORY
 from core.store.reader import PageReader
+from core.store.values import DISK, MEMORY
 from tests.conftest import full
 from tests.store.states import PAGES, Bench, content
 

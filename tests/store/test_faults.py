@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import NoRoom, VertuiError
-from core.store.files import Buffer, Files, disk_error
+from core.files import Buffer, Files, disk_error
 from core.store.packs import PackStore
-from core.store.protocol import MEMORY
+from core.store.values import MEMORY
 from tests.conftest import full
 from tests.store.states import Bench, content
 

@@ -10,7 +10,7 @@ import pytest
 from core.errors import NotFound
 from core.store.index import split
 from core.store.packs import PackStore
-from core.store.protocol import DISK, MEMORY
+from core.store.values import DISK, MEMORY
 from tests.conftest import full
 from tests.store.states import KERNEL_PAGE, PAGES, Bench, content, patched, tree_bytes
 

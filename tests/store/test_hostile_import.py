@@ -19,8 +19,8 @@ from core.store import columns, seekable
 from core.store.foreign import RECORD
 from core.store.hashing import HASH_BYTES
 from core.store.pack import HASHES, OUTLINE, OUTLINE_KINDS, Pack
-from core.store.protocol import DISK, MEMORY
 from core.store.record import MAGIC, facts_of
+from core.store.values import DISK, MEMORY
 from tests.store.states import Bench, content
 
 MOST_BYTES = 512 << 20

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from core.errors import Damaged
+from core.files import os_files
 from core.store import tables
-from core.store.files import os_files
 from core.store.foreign import RECORD
 from core.store.identify import commit_id
 from core.store.pack import Directory, Pack
 from core.store.pack_writer import write_tail
 from core.store.packs import PackStore
-from core.store.protocol import MEMORY, Label, Manifest
 from core.store.record import Record, parse_record
 from core.store.seekable import skippable
+from core.store.values import MEMORY, Label, Manifest
 from tests.conftest import full
 from tests.store.states import PAGES, Bench, content
 

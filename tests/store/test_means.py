@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import Damaged, NoRoom, VertuiError
+from core.files import read_error
 from core.home import find_home
-from core.store.files import read_error
 from core.store.views.server import patiently
 from tests.store.states import Bench, content
 
@@ -38,13 +38,13 @@ except VertuiError as error:
 
 MACHINE = """
 import asyncio, os, resource, socket, sys, threading
-from core.daemon.held import Held
+from core.holder.held import Held
 from core.errors import VertuiError
 from core.guest.client import AgentClient
 from core.home import find_home
 from core.machine.memory import find_memory
 from core.network.tap import tap_of
-from core.store.files import memory_file
+from core.files import memory_file
 home = find_home(sys.argv[1])
 home.make()
 holder = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

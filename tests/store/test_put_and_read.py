@@ -12,17 +12,17 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.disk.qcow2 import ChainDisk
 from core.errors import Conflict, Damaged, NotFound
-from core.machine.qcow2 import ChainDisk
 from core.model import PAGE_BYTES
 from core.store.image_pages import TOUCHED
 from core.store.pack import Pack
 from core.store.packs import PackStore
-from core.store.protocol import DISK, MEMORY
 from core.store.reader import PageReader
 from core.store.record import Record
 from core.store.shelf import MOST_OPEN
 from core.store.usage import Group
+from core.store.values import DISK, MEMORY
 from tests.conftest import full
 from tests.store.states import KERNEL_PAGE, PAGES, Bench, content, make_image, patched
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.store.files import os_files
-from core.store.room import MARGIN_BYTES, RESERVE_BYTES, Reserve, free_bytes, no_room
+from core.files import os_files
+from core.room import MARGIN_BYTES, RESERVE_BYTES, Reserve, free_bytes, no_room
 
 MIB = 1 << 20
 

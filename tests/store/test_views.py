@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from core.daemon.held import Held
 from core.daemon.start import end_all
+from core.holder.held import Held
 from core.home import Home, find_home
 from tests.leaks import Traces, host_traces
 
@@ -41,7 +41,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Held]
     home.make()
     before = host_traces(home.root)
     environment = os.environ | {"VERTUI_HOME": str(home.root), "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-m", "core.daemon.holder", str(home.root)], check=True, env=environment)
+    subprocess.run([sys.executable, "-m", "core.holder.server", str(home.root)], check=True, env=environment)
     held = Held(home)
     held.rest()  # scenes stand where the daemon would: it must not be there, too
     yield home, held

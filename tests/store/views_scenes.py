@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.daemon.held import Held
+from core.holder.held import Held
 from core.home import Home, find_home
 from core.machine.memory import changed_pages, find_memory, resident_pages
 from core.model import PAGE_BYTES

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from core.daemon.unix import Silent
 from core.errors import DaemonUnavailable
+from core.holder.ask import Silent
 from core.home import Home
 from core.model import Plan, Tree
 from tests.stand_in import standing_in

@@ -13,7 +13,7 @@ from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
 from core.home import find_home
 from core.model import BranchState, Commit, CommitState, Image, MachineSpec
-from core.store.room import Reserve
+from core.room import Reserve
 
 SPEC = MachineSpec("pc-q35-7.2", "Nehalem-v1", "tcg", 1 << 29, 1, 1 << 30)
 GOLDEN, HEAD = "ab" * 20, "cd" * 20

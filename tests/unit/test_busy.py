@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core import async_sockets
-from core.daemon.unix import ask_holder
+from core.holder.ask import ask_holder
 from core.home import Home
 from core.sockets import connect
 

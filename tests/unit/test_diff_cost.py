@@ -5,7 +5,7 @@ from pathlib import Path
 from core.diff.entry import Kind
 from core.diff.filesystem import diff_disks
 from core.diff.index import PathIndex
-from core.machine.qcow2 import ChainDisk
+from core.disk.qcow2 import ChainDisk
 from tests.conftest import full
 from tests.unit.diff_images import copy_sparse, debugfs, make_image, make_overlay, run
 

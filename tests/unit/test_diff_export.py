@@ -14,8 +14,8 @@ from core.diff.entry import Change
 from core.diff.filesystem import diff_disks
 from core.diff.index import PathIndex
 from core.diff.text import changed_lines, patch
+from core.disk.qcow2 import ChainDisk
 from core.errors import Damaged, GuestFailed, NotFound, VertuiError
-from core.machine.qcow2 import ChainDisk
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
 from vertui.unpack import Unpacked, unpack
 

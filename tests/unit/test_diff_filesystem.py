@@ -9,8 +9,8 @@ from core.diff.entry import Change, Entry, Kind
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of, walk
 from core.diff.index import PathIndex
+from core.disk.qcow2 import ChainDisk
 from core.errors import Unsupported
-from core.machine.qcow2 import ChainDisk
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
 
 

@@ -9,7 +9,7 @@ from core.diff.entry import Change, Entry, FilesystemDiff, Kind
 from core.diff.filesystem import diff_disks, walk
 from core.diff.index import PathIndex
 from core.diff.meta import FILE_TYPES, Meta
-from core.machine.qcow2 import ChainDisk
+from core.disk.qcow2 import ChainDisk
 from tests.conftest import full
 from tests.unit.diff_images import MIB, Seen, kernel_mounts, make_image, make_overlay, on_kernel
 

@@ -8,10 +8,10 @@ import pytest
 from core.diff.packages import installed_packages
 from core.diff.text import as_lines
 from core.diff.walked import parse_walk
+from core.disk.qcow2 import ChainDisk
 from core.errors import GuestFailed
 from core.guest.agent import sockets
 from core.image.modules import read_dependencies
-from core.machine.qcow2 import ChainDisk
 from core.names import meant
 from tests.unit.diff_images import make_image
 

@@ -12,8 +12,8 @@ import pytest
 from core.diff.lines import merge_lines
 from core.diff.merge import Merge, Prefer, merge
 from core.diff.select import ALL_FILES, Selection
+from core.disk.qcow2 import ChainDisk
 from core.guest.scripts.put import Putter
-from core.machine.qcow2 import ChainDisk
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
 
 TEXT = "".join(f"line {number}\n" for number in range(30))

@@ -13,7 +13,7 @@ from core.diff.merge import Merge, Prefer, merge
 from core.diff.parts import INODE_BYTES, PARTS, Leaves, Part
 from core.diff.select import ALL_FILES
 from core.diff.shape import as_json
-from core.machine.qcow2 import ChainDisk
+from core.disk.qcow2 import ChainDisk
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
 
 # What debugfs calls a place of an inode, and a value that differs there.

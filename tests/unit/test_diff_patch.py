@@ -14,13 +14,13 @@ import pytest
 from core.diff.carry import is_in_git, is_refused, quoted
 from core.diff.compare import Loaded
 from core.diff.content import Content
-from core.diff.disk import Disk
 from core.diff.entry import Change, Entry, FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, walk
 from core.diff.meta import FileType, Meta
 from core.diff.text import patch
-from core.machine.qcow2 import ChainDisk
+from core.disk.blocks import Disk
+from core.disk.qcow2 import ChainDisk
 from tests.conftest import full
 from tests.unit.diff_images import (
     MIB,

@@ -14,7 +14,7 @@ from core.diff.filesystem import diff_disks
 from core.diff.lines import changed_spans, hunks
 from core.diff.shape import as_json
 from core.diff.text import patch
-from core.machine.qcow2 import ChainDisk
+from core.disk.qcow2 import ChainDisk
 from tests.unit.diff_images import copy_sparse, debugfs, make_image, run
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")

@@ -9,8 +9,8 @@ import pytest
 
 from core.diff.filesystem import read_file, walk
 from core.diff.meta import FileType
+from core.disk.qcow2 import ChainDisk
 from core.errors import NotFound, Unsupported, UsageError
-from core.machine.qcow2 import ChainDisk
 from tests.unit.diff_images import debugfs, make_image, run, see
 from tests.unit.test_diff_kernel import as_seen, bare
 

@@ -16,8 +16,8 @@ from core.diff.filesystem import diff_disks, read_file, walk
 from core.diff.index import PathIndex
 from core.diff.meta import FileType
 from core.diff.text import patch
+from core.disk.qcow2 import ChainDisk
 from core.errors import Damaged, VertuiError
-from core.machine.qcow2 import ChainDisk
 from tests.conftest import full
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
 

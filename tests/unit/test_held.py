@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from core.daemon.held import Held
 from core.errors import DaemonUnavailable, NoRoom
+from core.holder.held import Held
 from core.home import Home
 
 Answer = Callable[[dict[str, Any]], dict[str, Any] | None]

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from core import linux
-from core.daemon.holder import Holder
-from core.daemon.spawn import spawn
+from core.holder import nursery
+from core.holder.server import Holder
+from core.holder.spawn import spawn
 from core.home import Home
-from core.store.views import nursery
 
 ODD = (b"", b"[]", b"7", b"null", b"{}", b'{"do": 1}', b'{"do": "kill", "key": []}', b"[" * 100_000, b"\xff",
        b'{"do": "spawn"}', b'{"do": "spawn", "argv": [], "log": 5}', b'{"do": "keep", "key": "x"}')  # fmt: skip

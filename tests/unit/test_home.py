@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.daemon.environment import settled
 from core.errors import UsageError
+from core.holder.environment import settled
 from core.home import find_home
 
 

@@ -14,7 +14,7 @@ from core.engine.hot import Hot, commit_of, copied, key_of, read_copy
 from core.engine.sealing import Sealer
 from core.errors import DaemonUnavailable
 from core.model import MachineSpec
-from core.store.protocol import Captured, Label
+from core.store.values import Captured, Label
 
 SPEC = MachineSpec("pc-q35-7.2", "Nehalem-v1", "tcg", 1 << 29, 1, 1 << 30)
 

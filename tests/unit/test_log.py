@@ -4,7 +4,7 @@ import os
 import traceback
 from pathlib import Path
 
-from core.daemon.log import KEPT_BYTES, LARGEST_BYTES, Log, shorten
+from core.log import KEPT_BYTES, LARGEST_BYTES, Log, shorten
 
 
 def test_what_repeats_is_printed_once(tmp_path: Path) -> None:

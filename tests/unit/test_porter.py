@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.daemon import porter
 from core.errors import DaemonUnavailable
+from core.holder import porter
 from tests.guests import eventually
 
 

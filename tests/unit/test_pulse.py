@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from core.daemon.client import Client
-from core.daemon.pulse import DUMP, MOST_SILENT, MOST_SILENT_STARTING, SERVING, Pulse, Watched
-from core.daemon.spawn import spawn
-from core.daemon.unix import Patience, Silent, UnixConnection, state_of
-from core.daemon.warden import Warden
+from core.daemon.unix import Patience, UnixConnection
 from core.errors import DaemonUnavailable
+from core.holder.ask import Silent, state_of
+from core.holder.pulse import DUMP, MOST_SILENT, MOST_SILENT_STARTING, SERVING, Pulse, Watched
+from core.holder.spawn import spawn
+from core.holder.warden import Warden
 from core.home import Home
 from tests.guests import eventually
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.disk.qcow2 import READS_AS_ZERO, ChainDisk, Overlay
 from core.errors import Damaged, Unsupported, VertuiError
-from core.machine.qcow2 import READS_AS_ZERO, ChainDisk, Overlay
 from tests.unit.diff_images import MIB, make_overlay, run
 
 SIZE = 8 * MIB

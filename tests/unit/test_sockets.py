@@ -16,11 +16,11 @@ from core import linux
 from core.async_sockets import open_line
 from core.daemon import streams
 from core.daemon.client import Client, EventStream
-from core.daemon.held import Held
 from core.daemon.start import end_all, ensure_daemon, holder_runs
 from core.engine.live import Console
 from core.errors import Impostor
 from core.guest.client import AgentClient
+from core.holder.held import Held
 from core.home import Home
 from core.machine.monitor import Monitor
 from core.model import ExecRequest

@@ -14,7 +14,7 @@ from core.errors import MachineFailed
 from core.machine.protocol import Machine
 from core.model import BranchState
 from core.network.protocol import Network
-from core.store.room import Reserve
+from core.room import Reserve
 from tests.unit.engines import engine_of, put
 
 DEADLINE_S = 20.0

@@ -6,9 +6,10 @@ import random
 
 import numpy as np
 
-from core.machine.memory import GuestMemory, runs_of
+from core.machine.memory import GuestMemory
 from core.machine.unlike import PIECE_PAGES, Known, known_contents, read_unlike
 from core.model import PAGE_BYTES
+from core.pages import runs_of
 
 PAGES = 3 * PIECE_PAGES + 17
 

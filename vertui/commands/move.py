@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from core.errors import Conflict, NotFound, VertuiError
+from core.files import disk_error
 from core.model import Origin
-from core.store.files import disk_error
 from vertui.commands.options import new_app
 from vertui.session import connect
 from vertui.text import printable, short, size

@@ -75,7 +75,7 @@ class ActionsScreen(Dialog[str]):
             return
         command = action.command(self._selection)
         self.app.copy_to_clipboard(command)
-        self.vertui.main.say(f"copied: {command}", theme.GREEN)
+        self.vertui.say(f"copied: {command}", theme.GREEN)
         self.dismiss(None)
 
     def _choose(self) -> None:

@@ -1,19 +1,18 @@
 """What all screens share: how text longer than its box is moved, and a way to their keys."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
+from vertui.base import BaseApp
+from vertui.feed import News
 from vertui.widgets.footer import KeyHints
 
-if TYPE_CHECKING:
-    from vertui.feed import News
-    from vertui.ui import VertuiApp
-
 T = TypeVar("T")
+BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # columns, and the class from there on
 SCROLL_KEYS: list[BindingType] = [  # where nothing else is moved by these
     Binding("j,down", "scroll_rows(1)", show=False),
     Binding("k,up", "scroll_rows(-1)", show=False),
@@ -36,9 +35,9 @@ class _Shared:
     """Methods of screens and dialogs alike. They scroll by force: a scrollbar that is not drawn yet stops nothing."""
 
     @property
-    def vertui(self) -> "VertuiApp":
-        """The app, by its own type."""
-        return cast("VertuiApp", cast(Widget, self).app)
+    def vertui(self) -> BaseApp:
+        """The app, as what it is to a screen."""
+        return cast(BaseApp, cast(Widget, self).app)
 
     def scrolled(self) -> Iterable[Widget]:
         """What the scroll keys move."""
@@ -61,10 +60,8 @@ class _Shared:
 
     def action_help(self) -> None:
         """Show the keys of this screen."""
-        from vertui.screens.reading import keys_dialog
-
         hints = cast(Widget, self).query(KeyHints)
-        self.vertui.push_screen(keys_dialog([hint for line in hints for hint in line.hints]))
+        self.vertui.show_keys([hint for line in hints for hint in line.hints])
 
 
 class VertuiScreen(_Shared, Screen[None]):
@@ -75,7 +72,7 @@ class VertuiScreen(_Shared, Screen[None]):
         Binding("D", "start_daemon", show=False),
     ]
 
-    def hear(self, news: "News") -> None:
+    def hear(self, news: News) -> None:
         """Take notice of what happened, also while another screen covers this one."""
 
     def action_start_daemon(self) -> None:

@@ -16,8 +16,7 @@ from vertui import theme
 from vertui.feed import News
 from vertui.patches import Part, patch_lines
 from vertui.plain import Words, entitle
-from vertui.screens.base import SCROLL_BESIDE_KEYS, VertuiScreen
-from vertui.screens.main import BREAKPOINTS
+from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen
 from vertui.text import printable, size
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.guest_text import LONGEST_LINE

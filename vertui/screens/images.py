@@ -13,7 +13,6 @@ from vertui.plain import Words, entitle
 from vertui.screens.base import VertuiScreen
 from vertui.screens.dialogs import Answer, plan_dialog
 from vertui.text import printable, short, size
-from vertui.verbs import Verbs
 from vertui.widgets.events import progress_bar
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList, columns
@@ -47,11 +46,11 @@ class ImagesScreen(VertuiScreen):
 
     def action_verb(self, verb: str) -> None:
         """Build or start, as on the main screen."""
-        main = self.vertui.main
-        if verb == "up" and not main.shown.images:
+        selection = self.vertui.selection
+        if verb == "up" and not selection.tree.images:
             self.vertui.fail("there is no image yet: b builds one")
         else:
-            getattr(Verbs(self.vertui, main), verb)(main.selection)
+            self.vertui.perform(verb, selection)
 
     def action_remove(self) -> None:
         """Show what removing the current image would remove."""
@@ -68,8 +67,8 @@ class ImagesScreen(VertuiScreen):
         self.app.push_screen(plan_dialog(plan, "Remove"), answer)
 
     def _show(self) -> None:
-        self._list.show(self.vertui.main.shown.images)
-        progress, jobs = self.vertui.main.event_line.progress, self.vertui.jobs
+        self._list.show(self.vertui.selection.tree.images)
+        progress, jobs = self.vertui.progress, self.vertui.jobs
         line = Text(f"◌ {printable(jobs[0])}…  " if jobs else "", style=theme.TEAL)
         if progress is not None:
             line.append_text(progress_bar(progress))

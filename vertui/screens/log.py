@@ -14,8 +14,8 @@ from vertui.actions import Selection
 from vertui.feed import News
 from vertui.plain import entitle
 from vertui.screens.base import VertuiScreen
+from vertui.screens.reading import ReadDialog
 from vertui.text import millis, printable
-from vertui.verbs import Verbs
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList, columns
 
@@ -48,14 +48,12 @@ class LogScreen(VertuiScreen):
 
     def on_row_list_chosen(self) -> None:
         """Enter shows all of an entry that its row cuts."""
-        from vertui.screens.reading import ReadDialog
-
         if (operation := self._list.current) is not None:
             self.app.push_screen(ReadDialog(f"operation {operation.id}", _whole(operation)))
 
     def action_look_back(self, verb: str) -> None:
         """Undo or redo, as on the main screen."""
-        getattr(Verbs(self.vertui, self.vertui.main), verb)(Selection())
+        self.vertui.perform(verb, Selection())
 
     def _read(self) -> None:
         self.vertui.ask(lambda: self.vertui.client.log(MOST_OPERATIONS), self._show, self._failed)

@@ -16,7 +16,7 @@ from vertui.actions import ACTIONS, ALIVE, BY_ID, NOTHING, Node, Selection, key_
 from vertui.feed import News
 from vertui.lanes import LaneRow
 from vertui.plain import Entry, entitle
-from vertui.screens.base import SCROLL_BESIDE_KEYS, VertuiScreen
+from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen
 from vertui.widgets.console import ConsolePane
 from vertui.widgets.detail import detail
 from vertui.widgets.events import EventLine
@@ -27,7 +27,6 @@ from vertui.widgets.welcome import Welcome
 
 SETTLE_S = 0.12  # the cursor rests this long before its node is asked about: held keys ask nothing
 TICK_S = 5.0  # sizes and uptimes of running machines, while somebody looks
-BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # columns, and the class from there on
 VIEWS = ("both", "detail", "console")
 
 
@@ -231,15 +230,13 @@ class MainScreen(VertuiScreen):
     # -- keys ------------------------------------------------------------------------------------------------
 
     def act(self, action: str) -> None:
-        """Do an action, or say why it cannot be. The dialogs are imported here, after the first frame."""
-        from vertui.verbs import Verbs
-
+        """Do an action, or say why it cannot be."""
         self.say("")
         selection = self.selection
         if reason := BY_ID[action].refuse(selection):
             self.say(f"{BY_ID[action].label}: {reason}")
         else:
-            getattr(Verbs(self.vertui, self), action)(selection)
+            self.vertui.perform(action, selection)
 
     def mark(self) -> None:
         """Mark the node under the cursor, or no longer."""

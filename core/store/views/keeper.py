@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.daemon.held import Held, Holdings
-from core.daemon.services import PAUSE_S
 from core.errors import VertuiError
+from core.files import read_error
+from core.holder.held import Held, Holdings
+from core.holder.services import PAUSE_S
 from core.home import Home
-from core.machine.memory import runs_of
 from core.model import PAGE_BYTES
-from core.store.files import read_error
-from core.store.protocol import MEMORY
+from core.pages import runs_of
+from core.store.values import MEMORY
 from core.store.views import nodes, questions, wire
 from core.store.views.mount import mount
 

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from core.errors import Unsupported
-from core.linux import checked, libc
+from core.linux import checked, libc, unmount
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME, MS_REC, MS_SLAVE = (
     1 << 1,
@@ -18,7 +18,6 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME, MS_REC, MS_SLAVE = (
     1 << 14,
     1 << 19,
 )
-MNT_FORCE, MNT_DETACH = 1, 2
 
 
 def mount(directory: Path) -> int:
@@ -35,7 +34,7 @@ def mount(directory: Path) -> int:
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
         checked(libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "mount")
-        end(directory)  # one whose descriptor a dead daemon took with it
+        unmount(directory)  # one whose descriptor a dead daemon took with it
         options = f"fd={descriptor},rootmode=40700,user_id={os.getuid()},group_id={os.getgid()}"
         flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME
         checked(libc.mount(b"views", os.fsencode(directory), b"fuse", flags, options.encode()), "mount")
@@ -43,12 +42,3 @@ def mount(directory: Path) -> int:
         os.close(descriptor)
         raise Unsupported(f"cannot mount views at {directory}: {error.strerror}") from error
     return descriptor
-
-
-def end(directory: Path) -> None:
-    """Unmount views and let whoever waits for their server fail, in whatever process; nothing if they are not mounted.
-
-    A killed process waits for an answer that nobody will give as long as any has the /dev/fuse descriptor, itself
-    included.
-    """
-    libc.umount2(os.fsencode(directory), MNT_FORCE | MNT_DETACH)

@@ -8,7 +8,7 @@ import os
 import re
 import threading
 
-from core.store.files import memory_file
+from core.files import memory_file
 
 NAME = re.compile(r"[0-9a-f]{6,63}")
 LINE_BYTES = 64

@@ -2,9 +2,7 @@
 
 To import takes half a second and more beside busy machines, and all of them may wait for a successor. The holder is the
 parent of what is forked here. If the nursery is dead or not ready, the holder starts a server from nothing.
-
-    nursery → holder   READY once it can fork; then the pid of each server, and READY again
-    holder → nursery   GO, with the descriptors a server has as 1 and 2, 3, 4 …
+What the two say to each other is described in `core.holder.nursery`.
 """
 
 import fcntl
@@ -15,29 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.patience import patient
+from core.holder.nursery import GO, MOST_DESCRIPTORS, READY
 
-READY, GO = b"ready", b"go"
-MOST_DESCRIPTORS = 8
 FIRST_HIGH = 64  # descriptors are moved above this before they take their places
-ANSWER_S = patient(1.0)  # to fork takes 2 ms; one that is stopped must not hold up the holder
-
-
-def ask(nursery: socket.socket, descriptors: Sequence[int]) -> int | None:
-    """A server's pid, the first of its descriptors being its log; None when the nursery cannot. For the holder.
-
-    TimeoutError when it takes so long that it must go: it would fork later on, when another server has the place.
-    """
-    try:
-        if nursery.recv(16, socket.MSG_DONTWAIT) == READY:
-            socket.send_fds(nursery, [GO], descriptors)
-            nursery.settimeout(ANSWER_S)
-            return int(nursery.recv(16))
-    except TimeoutError:
-        raise
-    except (OSError, ValueError):
-        pass
-    return None
 
 
 def main() -> None:

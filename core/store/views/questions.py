@@ -10,7 +10,7 @@ import mmap
 import os
 
 from core.errors import NoRoom
-from core.store.files import memory_file
+from core.files import memory_file
 from core.store.views import wire
 
 SLOTS = 4

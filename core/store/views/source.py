@@ -5,8 +5,8 @@ from typing import Protocol
 
 from core.errors import NotFound
 from core.model import PAGE_BYTES
-from core.store.protocol import MEMORY
 from core.store.reader import PageReader
+from core.store.values import MEMORY
 
 
 class PageSource(Protocol):

@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from core.daemon.unix import state_of
+from core.holder.ask import state_of
 from core.patience import patient
 
 BEAT_S = 2.0

@@ -14,9 +14,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.diff.disk import BLOCK_BYTES, Blocks, Bytes
+from core.disk.blocks import BLOCK_BYTES, Blocks, Bytes
 from core.errors import Damaged, Unsupported
-from core.store.files import read_error
+from core.files import read_error
 
 READS_AS_ZERO = -1
 """In `Overlay.clusters`: a cluster the guest zeroed; it hides what lies below and has no bytes of its own."""

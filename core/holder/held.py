@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.daemon.holder import LARGEST_MESSAGE, MOST_DESCRIPTORS
-from core.daemon.unix import connect_holder
 from core.errors import DaemonUnavailable, MachineFailed, NoRoom
+from core.holder.ask import connect_holder
+from core.holder.server import LARGEST_MESSAGE, MOST_DESCRIPTORS
 from core.home import Home
 from core.patience import patient
 

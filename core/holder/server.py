@@ -19,7 +19,7 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
     end                       end every child, then the holder
 
 Children die with the holder (PR_SET_PDEATHSIG). Exits nobody was told of are kept until `list` tells them. A daemon
-that stands still is replaced (`core.daemon.warden`), and a socket that somebody removed is made again.
+that stands still is replaced (`core.holder.warden`), and a socket that somebody removed is made again.
 """
 
 import array
@@ -38,18 +38,17 @@ from pathlib import Path
 from typing import Any
 
 from core import linux
-from core.daemon import porter
-from core.daemon.limits import raise_limits
-from core.daemon.pulse import LOOK_S
-from core.daemon.services import PAUSE_S, Service, Services
-from core.daemon.spawn import null, spawn
-from core.daemon.warden import KEY as DAEMON
-from core.daemon.warden import Warden
 from core.errors import Unsupported, VertuiError
+from core.holder import porter
+from core.holder.limits import raise_limits
+from core.holder.nursery import ask
+from core.holder.pulse import LOOK_S
+from core.holder.services import PAUSE_S, Service, Services
+from core.holder.spawn import null, spawn
+from core.holder.warden import KEY as DAEMON
+from core.holder.warden import Warden
 from core.home import Home, find_home
 from core.sockets import Listener, peer_of
-from core.store.views import mount
-from core.store.views.nursery import ask
 
 LARGEST_MESSAGE = 128 * 1024
 MOST_DESCRIPTORS = 16
@@ -264,7 +263,7 @@ class Holder:
             os.kill(pid, signal.SIGKILL)
         for key in list(self.kept):
             self._drop(key)
-        mount.end(self.home.views)  # who waits for a page could not end
+        linux.unmount(self.home.views)  # who waits for a page could not end
         for pid in self.children.values():
             os.waitpid(pid, 0)
         shutil.rmtree(self.home.runtime, ignore_errors=True)
@@ -300,7 +299,7 @@ def _locked(home: Home) -> int:
 
 
 def main() -> None:
-    """`python -m core.daemon.holder HOME`: serve; ends quietly when another holder serves this home."""
+    """`python -m core.holder.server HOME`: serve; ends quietly when another holder serves this home."""
     os.umask(0o077)
     home = find_home(sys.argv[1])
     try:

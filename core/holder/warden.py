@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.daemon.pulse import DUMP, Watched
 from core.errors import VertuiError
+from core.files import os_files
+from core.holder.pulse import DUMP, Watched
 from core.home import Home
-from core.store.files import os_files
 
 KEY = "daemon"
 PULSE_FD = 3

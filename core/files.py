@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import Damaged, NoRoom, VertuiError
-from core.store.room import no_room
+from core.room import no_room
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN}

@@ -15,8 +15,8 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 
 from core import linux
-from core.daemon.spawn import null, spawn
 from core.errors import DaemonUnavailable
+from core.holder.spawn import null, spawn
 
 LARGEST_JOB = 64 * 1024
 KEY = "porter"

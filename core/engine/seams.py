@@ -1,0 +1,64 @@
+"""What the verbs ask of the two tasks that work behind them, whoever does that: `Engine` has one of each."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from core.catalog import BranchRow
+from core.engine.hot import Hot, Shot
+from core.engine.live import Live
+from core.holder.held import Holdings
+from core.model import Commit
+from core.store.values import Identified
+
+
+class HotCommits(Protocol):
+    """The commits that are not on disk yet, and who puts them there: `core.engine.sealing.Sealer`."""
+
+    def hot(self, commit: str) -> Hot | None:
+        """A commit's state in RAM, while it is hot."""
+
+    def all(self) -> list[Hot]:
+        """Every hot commit, parents before children."""
+
+    async def room(self, live: Live) -> None:
+        """Wait until a machine may be captured; raises why the commits before it cannot be sealed."""
+
+    async def add(self, row: BranchRow, shot: Shot, identified: Identified, message: str) -> Commit:
+        """Make a captured state the head of its branch, hot. On failure nothing is added."""
+
+    async def sealed(self, commit: str) -> None:
+        """Wait until a commit is sealed; raises why it cannot be."""
+
+    async def all_sealed(self) -> None:
+        """Wait until none is hot; raises why one cannot be sealed."""
+
+    def shorten(self, commit: str, layers: tuple[str, ...]) -> None:
+        """Put machines on a commit's layers on its disk view, once it is sealed."""
+
+    async def drop(self, commits: Iterable[str]) -> None:
+        """Let hot commits go whose rows are about to."""
+
+    async def retract(self, branch: str, commit: str, former: str) -> None:
+        """Take a branch's newest commit back, as far as it is still hot and nothing was made of it."""
+
+    async def resume(self, holdings: Holdings) -> None:
+        """Go on with what an earlier daemon left hot."""
+
+    async def stop(self) -> None:
+        """End the work."""
+
+
+class StalledBranches(Protocol):
+    """The branches that stand still because the host's disk is full: `core.engine.stalls.Stalls`."""
+
+    def met(self, machine: str) -> None:
+        """A machine said that it could not write its disk and stopped."""
+
+    def found(self, live: Live) -> None:
+        """A machine of an earlier daemon, or one met now, stands still."""
+
+    async def resume(self, live: Live) -> BranchRow:
+        """Let one go on now. NoRoom when it could write nothing."""
+
+    async def stop(self) -> None:
+        """Look no more."""
