@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 from core.errors import Conflict, Unsupported
+from core.network.faults import FULL
 from core.store.files import want_of_means
 
 DEVICE = "/dev/net/tun"
@@ -27,6 +28,8 @@ def open_tap(name: str, ifindex: int) -> int:
     try:
         fd = os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise Unsupported(MISSING) from error
     try:
         fcntl.ioctl(fd, _TUNSETIFINDEX, struct.pack("=I", ifindex))

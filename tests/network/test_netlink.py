@@ -14,6 +14,7 @@ from core.errors import NoRoom
 from core.network import HubNetwork, messages, netlink
 from core.network.forms import Message
 from core.network.messages import LOOPBACK_IFINDEX
+from core.network.tap import open_tap
 from tests.network.guest import iproute
 from tests.network.isolation import descriptors, isolated
 
@@ -80,10 +81,10 @@ def test_without_a_descriptor_the_limit_is_named() -> None:
     hub = HubNetwork()
     hub.prepare()
     network = hub.create(1)
-    with (
-        no_descriptors_left(),
-        pytest.raises(NoRoom, match=r"link of 10\.77\.0\.1: Too many open files; .*ulimit -n"),
-    ):
-        network.set_link(True)
+    with no_descriptors_left():
+        with pytest.raises(NoRoom, match=r"link of 10\.77\.0\.1: Too many open files; .*ulimit -n"):
+            network.set_link(True)
+        with pytest.raises(OSError, match=r"Too many open files: '/dev/net/tun'"):
+            open_tap("tap9", 9)
     network.set_link(True)
     network.close()
