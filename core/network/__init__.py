@@ -6,6 +6,7 @@
     address    10.77.x.y/32, the branch's own; inside, every guest is 10.0.2.15 with the same MAC
     link       whether frames of the guest's tap pass; down until the guest has its own identity
     guard      the ingress chain on `tap0`: only the guest's MAC with the guest's address passes
+    message    a request to rtnetlink: `messages` has pyroute2 make it, `forms` keeps it encoded, `netlink` sends it
 
                  hub (10.77.255.254)                      namespace of branch 7
     daemon ── route 10.77.0.7/32 ── v7 ═══════ up0 10.77.0.7 ── NAT ── tap0 10.0.2.2 ── guest 10.0.2.15

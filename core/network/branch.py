@@ -6,7 +6,7 @@ import os
 import threading
 from dataclasses import dataclass, field, replace
 
-from core.network import namespace, nft, rtnetlink, rules, tap
+from core.network import messages, namespace, netlink, nft, rules, tap
 from core.network.addresses import (
     GATEWAY,
     GATEWAY_MAC,
@@ -19,6 +19,7 @@ from core.network.addresses import (
     veth_of,
 )
 from core.network.faults import mapped
+from core.network.forms import Message
 from core.network.protocol import NetworkInfo
 
 
@@ -49,8 +50,8 @@ class HubBranch:
         """
         with self._lock, mapped(f"setting the link of {self.info.address}"):
             self._check()
-            messages = _up(self.tap_name) if up else [rtnetlink.link_state(TAPS[self.tap_name], False)]
-            namespace.inside(self.namespace_fd, lambda: rtnetlink.send(*messages))
+            requests = _up(self.tap_name) if up else [_down(self.tap_name)]
+            namespace.inside(self.namespace_fd, lambda: netlink.send(*requests))
 
     def second_tap(self) -> int:
         """Make the tap that the machine has not, link down; its descriptor, borrowed until the tap is dropped.
@@ -73,10 +74,10 @@ class HubBranch:
             self._check()
             old, new = self.tap_name, self._second()
             try:
-                namespace.inside(self.namespace_fd, lambda: rtnetlink.send(*_instead(old, new)))
+                namespace.inside(self.namespace_fd, lambda: netlink.send(*_instead(old, new)))
             except OSError:
                 with contextlib.suppress(OSError):  # of the tap that is not there
-                    namespace.inside(self.namespace_fd, lambda: rtnetlink.send(*_instead(new, old)))
+                    namespace.inside(self.namespace_fd, lambda: netlink.send(*_instead(new, old)))
                 raise
             self.tap_name, self.info = new, replace(self.info, tap=new)
             self.tap_fd, self._second_fd = self._second_fd, self.tap_fd
@@ -117,32 +118,36 @@ class HubBranch:
                     os.close(descriptor)
 
 
-def gateway(tap_name: str) -> list[rtnetlink.Message]:
+def gateway(tap_name: str) -> list[Message]:
     """What makes a tap its guest's default gateway. Of two only the one that is up has a route."""
     ifindex = TAPS[tap_name]
     return [
-        rtnetlink.link_mac(ifindex, GATEWAY_MAC),
-        rtnetlink.address(ifindex, GATEWAY, GUEST_PREFIX),
+        messages.link_mac(ifindex=ifindex, mac=GATEWAY_MAC),
+        messages.address(ifindex=ifindex, ip=GATEWAY, prefix=GUEST_PREFIX),
     ]
 
 
-def _up(tap_name: str) -> list[rtnetlink.Message]:
+def _up(tap_name: str) -> list[Message]:
     ifindex = TAPS[tap_name]
     return [
-        rtnetlink.link_state(ifindex, True),
-        rtnetlink.neighbour(ifindex, GUEST_ADDRESS, GUEST_MAC),
+        messages.link_state(ifindex=ifindex, up=True),
+        messages.neighbour(ifindex=ifindex, ip=GUEST_ADDRESS, mac=GUEST_MAC),
     ]
 
 
-def _instead(left: str, taken: str) -> list[rtnetlink.Message]:
-    return [rtnetlink.link_state(TAPS[left], False), *_up(taken)]
+def _down(tap_name: str) -> Message:
+    return messages.link_state(ifindex=TAPS[tap_name], up=False)
+
+
+def _instead(left: str, taken: str) -> list[Message]:
+    return [_down(left), *_up(taken)]
 
 
 def _make_tap(name: str) -> int:
     """A tap in the namespace the thread is in; on failure there is none."""
     descriptor = tap.open_tap(name, TAPS[name])
     try:
-        rtnetlink.send(*gateway(name))
+        netlink.send(*gateway(name))
         nft.apply(rules.guard(name))
     except BaseException:
         os.close(descriptor)
@@ -162,7 +167,7 @@ def remove_link(name: str) -> None:
     Takes 15–25 ms, nearly all of it the kernel waiting for RCU; several at once wait together.
     """
     try:
-        rtnetlink.send(rtnetlink.delete_link(name))
+        netlink.send(messages.delete_link(name=name))
     except OSError as error:
         if error.errno != errno.ENODEV:
             raise

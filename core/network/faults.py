@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from core.errors import Conflict, NoRoom, Unsupported
 
-_FULL = {errno.ENOSPC, errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE}
+FULL = {errno.ENOSPC, errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE}
+"""What is at fault is this process or a want of memory, whatever was asked for."""
 _TAKEN = {errno.EEXIST, errno.EBUSY}
 _FORBIDDEN = {errno.EPERM, errno.EACCES, errno.EROFS}
 
@@ -22,7 +23,7 @@ def mapped(doing: str) -> Iterator[None]:
             said += f" ({error.filename})"
         if error.errno in _TAKEN:
             raise Conflict(f"{said}; that network exists already") from error
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise NoRoom(f"{said}; prune some branches or raise the limit (ulimit -n)") from error
         if error.errno in _FORBIDDEN:
             raise Unsupported(

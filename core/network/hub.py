@@ -10,7 +10,7 @@ import threading
 from contextlib import ExitStack
 
 from core.errors import Conflict, Unsupported
-from core.network import namespace, nft, rtnetlink, rules, tap
+from core.network import messages, namespace, netlink, nft, rules, tap
 from core.network.addresses import (
     BRANCH_NETWORK,
     BRANCH_PREFIX,
@@ -30,6 +30,7 @@ from core.network.addresses import (
 )
 from core.network.branch import HubBranch, gateway, remove_veth
 from core.network.faults import mapped
+from core.network.forms import Message
 
 _FALLBACK_TUNNELS = {
     "tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0",
@@ -107,16 +108,15 @@ class HubNetwork:
             _harden()
             tap_fd = tap.open_tap(TAP, TAP_IFINDEX)
             undo.callback(os.close, tap_fd)
-            inner = rtnetlink.End(UPLINK, UPLINK_IFINDEX, UPLINK_MAC)
-            outer = rtnetlink.End(veth_of(index), VETH_IFINDEX_BASE + index, VETH_MAC)
-            rtnetlink.send(rtnetlink.veth(inner, outer, self._hub_fd))
+            ifindex = VETH_IFINDEX_BASE + index
+            netlink.send(_veth(veth_of(index), ifindex, self._hub_fd))
             undo.callback(namespace.inside, self._hub_fd, lambda: remove_veth(index))
             _furnish(address)
             namespace.enter(self._hub_fd)
-            rtnetlink.send(
-                rtnetlink.link_state(outer.ifindex, True),
-                rtnetlink.neighbour(outer.ifindex, address, UPLINK_MAC),
-                rtnetlink.host_route(address, outer.ifindex, HUB_ADDRESS),
+            netlink.send(
+                messages.link_state(ifindex=ifindex, up=True),
+                messages.neighbour(ifindex=ifindex, ip=address, mac=UPLINK_MAC),
+                messages.host_route(ip=address, ifindex=ifindex, source=HUB_ADDRESS),
             )
             branch = HubBranch(index, namespace_fd, tap_fd, self._hub_fd)
             undo.pop_all()
@@ -139,10 +139,10 @@ def _refuse_host() -> None:
 
 def _prepare_hub() -> None:
     _harden()
-    rtnetlink.send(
-        rtnetlink.link_state(rtnetlink.LOOPBACK_IFINDEX, True),
-        rtnetlink.address(rtnetlink.LOOPBACK_IFINDEX, HUB_ADDRESS, 32),
-        rtnetlink.unreachable_route(BRANCH_NETWORK, BRANCH_PREFIX),
+    netlink.send(
+        messages.link_state(ifindex=messages.LOOPBACK_IFINDEX, up=True),
+        messages.address(ifindex=messages.LOOPBACK_IFINDEX, ip=HUB_ADDRESS, prefix=32),
+        messages.unreachable_route(ip=BRANCH_NETWORK, prefix=BRANCH_PREFIX),
     )
     nft.apply(rules.HUB)
 
@@ -158,14 +158,19 @@ def _harden() -> None:
             raise
 
 
+def _veth(name: str, ifindex: int, hub_fd: int) -> Message:
+    inner = messages.End(UPLINK, UPLINK_IFINDEX, UPLINK_MAC)
+    return messages.veth(inner=inner, name=name, ifindex=ifindex, mac=VETH_MAC, descriptor=hub_fd)
+
+
 def _furnish(address: str) -> None:
     """Addresses, routes and rules of a branch's namespace, whose links exist."""
-    rtnetlink.send(
-        rtnetlink.link_state(rtnetlink.LOOPBACK_IFINDEX, True),
+    netlink.send(
+        messages.link_state(ifindex=messages.LOOPBACK_IFINDEX, up=True),
         *gateway(TAP),
-        rtnetlink.address(UPLINK_IFINDEX, address, 32),
-        rtnetlink.neighbour(UPLINK_IFINDEX, HUB_ADDRESS, VETH_MAC),
-        rtnetlink.default_route(HUB_ADDRESS, UPLINK_IFINDEX),
+        messages.address(ifindex=UPLINK_IFINDEX, ip=address, prefix=32),
+        messages.neighbour(ifindex=UPLINK_IFINDEX, ip=HUB_ADDRESS, mac=VETH_MAC),
+        messages.default_route(ip=HUB_ADDRESS, ifindex=UPLINK_IFINDEX),
     )
     nft.apply(rules.branch(address) + rules.guard(TAP))
     namespace.write_sysctl("netfilter/nf_conntrack_tcp_loose", 0)

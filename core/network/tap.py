@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.errors import Conflict, Unsupported
 from core.files import want_of_means
+from core.network.faults import FULL
 
 DEVICE = "/dev/net/tun"
 MISSING = f"{DEVICE} is missing or not openable: modprobe tun, or run as root / chmod 0666 {DEVICE}"
@@ -27,6 +28,8 @@ def open_tap(name: str, ifindex: int) -> int:
     try:
         fd = os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise Unsupported(MISSING) from error
     try:
         fcntl.ioctl(fd, _TUNSETIFINDEX, struct.pack("=I", ifindex))

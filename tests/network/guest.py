@@ -19,7 +19,7 @@ from core.network.tap import open_tap
 T = TypeVar("T")
 
 iproute: Callable[[], Any] = IPRoute
-"""pyroute2, which has no types: it sees independently of us what our messages did."""
+"""pyroute2's own client, which has no types: it asks the kernel what our messages did."""
 
 VNET_HEADER = bytes(10)
 NIC_IFINDEX = 2

@@ -13,9 +13,10 @@ from core.network import (
     HUB_ADDRESS,
     BranchNetwork,
     HubNetwork,
+    messages,
     namespace,
+    netlink,
     nft,
-    rtnetlink,
 )
 from core.network.addresses import GATEWAY_MAC
 from tests.network.guest import (
@@ -115,7 +116,7 @@ def test_a_branch_that_is_not_there_is_not_looked_for_outside() -> None:
     prepared()
     with iproute() as ip:
         ip.link("add", ifname="eg0", kind="veth", peer={"ifname": "eg1"}, state="up")
-    rtnetlink.send(rtnetlink.default_route("192.0.2.1", socket.if_nametoindex("eg0")))
+    netlink.send(messages.default_route(ip="192.0.2.1", ifindex=socket.if_nametoindex("eg0")))
     with pytest.raises(OSError) as refused:
         socket.create_connection(("10.77.0.9", 80), 0.5)
     assert refused.value.errno == errno.EHOSTUNREACH

@@ -13,14 +13,17 @@ import typer
 from core.daemon.client import Client
 from core.errors import UsageError
 from core.home import Home, find_home
-from core.model import ExecRequest
+from core.model import ExecRequest, Tree
 from core.tar import Pieces
 from tests.stand_in import standing_in
 from vertui.commands.exec import _leave
 from vertui.commands.group import VERBS
 from vertui.streaming import Follower
 
-HEAVY = ("textual", "rich", "pydantic", "numpy", "networkx", "fastapi", "uvicorn", "websockets", "asyncio")
+HEAVY = (
+    "textual", "rich", "pydantic", "numpy", "networkx", "fastapi", "uvicorn", "websockets", "asyncio",
+    "pyroute2",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -100,6 +103,20 @@ def test_read_verbs_import_nothing_heavy(home: Path) -> None:
         env=os.environ | {"VERTUI_HOME": str(home)},
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_ls_imports_nothing_heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even to print a tree that a daemon answered with."""
+    monkeypatch.setenv("VERTUI_HOME", str(tmp_path / "home"))
+    place = find_home()
+    place.make()
+    with standing_in(place, {"/v1/tree": Tree((), (), (), None)}):
+        monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+        done = vertui(place.root, "ls")
+    assert done.returncode == 0, done.stderr
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.split("\n")}
+    assert {"core", "vertui"} <= imported
+    assert not imported & {*HEAVY}
 
 
 def test_the_version_is_the_packages() -> None:

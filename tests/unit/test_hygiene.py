@@ -31,7 +31,56 @@ def test_reading_verbs_import_nothing_heavy() -> None:
     program = "import sys, core.daemon.client, core.daemon.start\nprint(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert not loaded & {"pydantic", "numpy", "networkx", "fastapi", "textual", "rich", "websockets", "typer"}
+    assert not loaded & {
+        "pydantic",
+        "numpy",
+        "networkx",
+        "fastapi",
+        "textual",
+        "rich",
+        "websockets",
+        "typer",
+        "pyroute2",
+    }
+
+
+def test_only_the_daemon_pays_for_pyroute2() -> None:
+    """Its import takes 0.2 s and 11 MiB: no command, no screen and none of the small processes waits for it."""
+    others = (
+        "vertui.ui, core.holder.server, core.holder.porter, core.store.views.server, core.machine.monitor"
+    )
+    program = f"import sys, {others}\nprint('pyroute2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+NETLINK = {"core/network/forms.py", "core/network/messages.py", "core/network/netlink.py"}
+AGENT = (
+    "core/guest/agent/sockets.py"  # in the guest, where Python's own library is all there is; no rtnetlink
+)
+
+
+def names_in(path: Path) -> set[str]:
+    """Every name that a module uses, defines or imports, and the modules it imports from; not what it writes."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            found |= {alias.name for alias in node.names} | {getattr(node, "module", None) or ""}
+        elif isinstance(node, ast.Attribute | ast.Name):
+            found.add(node.attr if isinstance(node, ast.Attribute) else node.id)
+    return found
+
+
+def test_netlink_is_spoken_in_one_place_and_by_pyroute2() -> None:
+    """Nobody else opens such a socket or knows its messages, and there nobody packs one by hand."""
+    for path in (ROOT / "core").rglob("*.py"):
+        where, names = str(path.relative_to(ROOT)), names_in(path)
+        if where in NETLINK:
+            assert not names & {"pack", "pack_into", "unpack", "unpack_from", "Struct", "ctypes"}, where
+        elif where != AGENT:
+            speaks = re.compile(r"AF_NETLINK|NETLINK_ROUTE|_?(NLM_F|NLMSG|RTM|IFLA)_.*|pyroute2(\..*)?")
+            assert not [name for name in names if speaks.fullmatch(name)], where
+    assert "NETLINK_ROUTE" not in names_in(ROOT / AGENT)
 
 
 def test_state_is_written_by_the_one_helper() -> None:
