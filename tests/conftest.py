@@ -44,7 +44,9 @@ class Failures:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One line, at once."""
         if report.failed:
-            self._terminal.write_line(f"\n{report.when} of {report.nodeid}: {report.longreprtext[-400:]}")
+            crash = getattr(report.longrepr, "reprcrash", None)
+            why = str(crash.message if crash else report.longreprtext).partition("\n")[0]
+            self._terminal.write_line(f"\n{report.when} of {report.nodeid}: {why}")
 
 
 @pytest.hookimpl(trylast=True)  # pytest makes the terminal at the same time

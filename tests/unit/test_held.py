@@ -13,6 +13,7 @@ import pytest
 from core.errors import DaemonUnavailable, NoRoom
 from core.holder.held import Held
 from core.home import Home
+from tests.guests import SOON_S
 
 Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 
@@ -85,7 +86,7 @@ async def test_who_was_dropped_watches_again_and_misses_nothing(home: Home) -> N
         serving.start()
         held, ended = Held(home), asyncio.Queue[tuple[str, int]]()
         held.watch(lambda key, status: ended.put_nowait((key, status)))
-        async with asyncio.timeout(60.0):
+        async with asyncio.timeout(SOON_S):
             assert [await ended.get(), await ended.get()] == [("machine:a", 9), ("machine:b", 0)]
         serving.join()
         watching[1].close()

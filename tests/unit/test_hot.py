@@ -15,6 +15,7 @@ from core.engine.sealing import Sealer
 from core.errors import DaemonUnavailable
 from core.model import MachineSpec
 from core.store.values import Captured, Label
+from tests.guests import SOON_S
 
 SPEC = MachineSpec("pc-q35-7.2", "Nehalem-v1", "tcg", 1 << 29, 1, 1 << 30)
 
@@ -85,7 +86,7 @@ async def test_a_holder_that_does_not_answer_keeps_nobody_waiting() -> None:
     sealer = AtOnce(cast(Engine, SimpleNamespace(held=SimpleNamespace(drop=drop))))
     made = hot(1)
     sealer._enqueue(made, None)
-    async with asyncio.timeout(60.0):
+    async with asyncio.timeout(SOON_S):
         await sealer.sealed(made.id)
     assert sealer.hot(made.id) is None
     await sealer.stop()

@@ -12,6 +12,7 @@ from core.errors import GuestFailed
 from core.guest.agent import wire
 from core.guest.connection import Connection
 from core.guest.streams import CommandStream, Exit
+from tests.guests import SOON_S
 
 Message = dict[str, Any]
 LEAVES: Message = {"type": "websocket.disconnect", "code": 1000}
@@ -72,7 +73,7 @@ class Command:
 
 
 async def between(client: Socket, command: Command, *, owner: bool = True) -> bool:
-    async with asyncio.timeout(60.0):
+    async with asyncio.timeout(SOON_S):
         return await follow(cast(WebSocket, client), cast(CommandStream, command), owner=owner)
 
 

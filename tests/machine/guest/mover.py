@@ -3,11 +3,14 @@
 usage: mover.py LOG CGROUPS. It lets run again whatever group it comes to.
 """
 
+import itertools
 import os
 import socket
 import sys
 import threading
 import time
+
+RESTS_EVERY = 7  # steps: of the four there are, each is rested at in turn
 
 
 def generation() -> str:
@@ -26,19 +29,21 @@ def draw(log: int) -> None:
 
 
 def move(root: str) -> None:
-    """From the root to a group that runs, and back, leaving that frozen; some hundred times a second.
+    """From the root to a group that runs, and back, leaving that frozen.
 
-    Flat out it would move no better, and there are hosts (Linux 6.18) where who runs flat out for minutes starves all.
+    It rests a moment after every few steps, each time at another: beside guests that never rest, hosts have been seen
+    to starve all else.
     """
     os.makedirs(f"{root}/here", exist_ok=True)  # noqa: PTH103
     freeze, here, out = (
         os.open(f"{root}/{name}", os.O_WRONLY)
         for name in ("here/cgroup.freeze", "here/cgroup.procs", "cgroup.procs")
     )
-    while True:
-        for file, value in ((freeze, b"0"), (here, b"0"), (out, b"0"), (freeze, b"1")):
-            os.write(file, value)
-        time.sleep(0.001)
+    steps = itertools.cycle(((freeze, b"0"), (here, b"0"), (out, b"0"), (freeze, b"1")))
+    for number, (file, value) in enumerate(steps):
+        os.write(file, value)
+        if number % RESTS_EVERY == 0:
+            time.sleep(0.001)
 
 
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
