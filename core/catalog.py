@@ -96,7 +96,7 @@ class OperationRow:
     def shown(self) -> Operation:
         """What the log shows of it."""
         told = self.result if isinstance(self.result, dict) else {}
-        figures = {name: told[name] for name in told if name.endswith("_ms")}
+        figures = {name: told[name] for name in told if name.endswith("_ms") and told[name] is not None}
         return decode(Operation, encode(self) | {"figures": figures})
 
 
@@ -379,8 +379,7 @@ def _image(row: sqlite3.Row) -> Image:
 
 def _commit(row: sqlite3.Row) -> Commit:
     lists = {"parents": json.loads(row["parents"]), "tags": json.loads(row["tags"])}
-    found = decode(Commit, dict(row) | lists)
-    return replace(found, quiesced=bool(found.quiesced))
+    return decode(Commit, dict(row) | lists | {"quiesced": bool(row["quiesced"])})
 
 
 def _operation(row: sqlite3.Row) -> OperationRow:

@@ -320,7 +320,7 @@ class ExecRequest:
 
     def __post_init__(self) -> None:
         given = sum(len(os.fsencode(word)) for pair in self.env.items() for word in pair)
-        given += sum(len(os.fsencode(word)) for word in self.argv if isinstance(word, str))
+        given += sum(len(os.fsencode(word)) for word in self.argv)
         if given > MOST_GIVEN_BYTES:
             raise UsageError(
                 f"a command and its variables may take {MOST_GIVEN_BYTES} bytes, these are {given}:"

@@ -70,7 +70,7 @@ class Client:
 
     def tree(self) -> Tree:
         """Branches, commits, images and the trunk."""
-        return decode(Tree, self._look("/v1/tree"))
+        return _told(Tree, self._look("/v1/tree"))
 
     def log(self, limit: int = 50) -> list[Operation]:
         """The newest operations, newest first."""
@@ -90,16 +90,16 @@ class Client:
 
     def store_space(self) -> StoreSpace:
         """What the store and every commit in it take."""
-        return decode(StoreSpace, self._get("/v1/store"))
+        return _told(StoreSpace, self._get("/v1/store"))
 
     def check_store(self, read_data_percent: float = 0.0) -> list[StoreProblem]:
         """Everything in the store that is not as it was written."""
         found = self._get(f"/v1/store/check?read_data={read_data_percent}")
-        return [decode(StoreProblem, problem) for problem in found]
+        return [_told(StoreProblem, problem) for problem in found]
 
     def plan_gc(self, *, cache: bool = False) -> Plan:
         """What `gc` would free now."""
-        return decode(Plan, self._get(f"/v1/store/gc?cache={str(cache).lower()}"))
+        return _told(Plan, self._get(f"/v1/store/gc?cache={str(cache).lower()}"))
 
     def export(self, ref: str) -> Iterator[bytes]:
         """A commit as one self-contained file; a branch stands for its head."""
@@ -115,7 +115,7 @@ class Client:
 
     def status(self) -> DaemonStatus:
         """The daemon's own facts."""
-        return decode(DaemonStatus, self._look("/v1/status"))
+        return _told(DaemonStatus, self._look("/v1/status"))
 
     def diff(self, a: str, b: str = "", **asked: Any) -> JsonObject:
         """What changed from REF a to REF b, or `x...y` for both: {"a", "b", "entries", "counts", "fallbacks",
@@ -156,7 +156,7 @@ class Client:
         VERTUI_ACCEL is the accelerator where none is named.
         """
         told = {"accelerator": os.environ.get("VERTUI_ACCEL") or None}
-        return decode(Image, self._post("/v1/images", {"name": name, **told, **options}))
+        return _told(Image, self._post("/v1/images", {"name": name, **told, **options}))
 
     def cancel_build(self) -> None:
         """Interrupt the image build that is going on; whoever waits for it gets Conflict."""
@@ -164,12 +164,12 @@ class Client:
 
     def up(self, image: str | None, name: str) -> Branch:
         """Start a branch from an image's golden commit; the first branch becomes the trunk."""
-        return decode(Branch, self._post("/v1/up", {"image": image, "name": name}))
+        return _told(Branch, self._post("/v1/up", {"image": image, "name": name}))
 
     def commit(self, branch: str, message: str = "", wait: bool = True) -> Committed:
         """Commit a running or paused branch; without `wait` it is sealed after the answer."""
         request = {"branch": branch, "message": message, "wait": wait}
-        return decode(Committed, self._post("/v1/commit", request))
+        return _told(Committed, self._post("/v1/commit", request))
 
     def fork(
         self,
@@ -185,12 +185,12 @@ class Client:
         `trust` lets an imported commit start, now and later.
         """
         request = {"ref": ref, "n": n, "prefix": prefix, "command": command, "trust": trust, "eager": eager}
-        return decode(Forked, self._post("/v1/fork", request))
+        return _told(Forked, self._post("/v1/fork", request))
 
     def import_commit(self, file: Iterable[bytes], trust: bool = False) -> Imported:
         """Store a commit from an exported file's pieces; it does not start unless it is trusted."""
         headers = {"Content-Type": "application/octet-stream", "Request-Id": uuid.uuid4().hex}
-        return decode(
+        return _told(
             Imported, json.loads(self._raw("POST", f"/v1/import?{_query(trust=trust)}", file, headers))
         )
 
@@ -207,23 +207,23 @@ class Client:
 
     def plan_promote(self, branch: str, prune_losers: bool = False) -> Plan:
         """What promote would do: lines say what the old trunk did since the fork that the winner lacks."""
-        return decode(Plan, self._post("/v1/plan/promote", {"branch": branch, "prune_losers": prune_losers}))
+        return _told(Plan, self._post("/v1/plan/promote", {"branch": branch, "prune_losers": prune_losers}))
 
     def plan_prune(self, targets: list[str], now: bool = False) -> Plan:
         """What pruning branches and commits would remove."""
-        return decode(Plan, self._post("/v1/plan/prune", {"targets": targets, "now": now}))
+        return _told(Plan, self._post("/v1/plan/prune", {"targets": targets, "now": now}))
 
     def plan_empty_trash(self) -> Plan:
         """What emptying the trash would remove for good."""
-        return decode(Plan, self._post("/v1/plan/empty-trash", {}))
+        return _told(Plan, self._post("/v1/plan/empty-trash", {}))
 
     def plan_remove_image(self, image: str) -> Plan:
         """What removing an image would remove."""
-        return decode(Plan, self._post("/v1/plan/remove-image", {"image": image}))
+        return _told(Plan, self._post("/v1/plan/remove-image", {"image": image}))
 
     def execute(self, plan: Plan) -> Operation:
         """Carry a plan out, once; Conflict when the state it was made for is gone."""
-        return decode(Operation, self._post("/v1/execute", {"plan": plan.id}))
+        return _told(Operation, self._post("/v1/execute", {"plan": plan.id}))
 
     def gc(self, *, cache: bool = False) -> int:
         """Free what nothing needs any more, with `cache` also what images are built of; bytes freed."""
@@ -235,7 +235,7 @@ class Client:
 
     def change_setting(self, key: str, value: str | None) -> Setting:
         """Give a setting a value, or with None its default again."""
-        return decode(Setting, self._post("/v1/settings", {"key": key, "value": value}))
+        return _told(Setting, self._post("/v1/settings", {"key": key, "value": value}))
 
     def compact(self) -> int:
         """Rewrite packs with little live data; bytes freed."""
@@ -243,43 +243,43 @@ class Client:
 
     def undo(self) -> Operation:
         """Take the newest undoable operation back."""
-        return decode(Operation, self._post("/v1/undo", {}))
+        return _told(Operation, self._post("/v1/undo", {}))
 
     def redo(self) -> Operation:
         """Do the operation undone last again."""
-        return decode(Operation, self._post("/v1/redo", {}))
+        return _told(Operation, self._post("/v1/redo", {}))
 
     def restore_trash(self, entry: str) -> Operation:
         """Bring a pruned branch or commit back."""
-        return decode(Operation, self._post("/v1/trash/restore", {"entry": entry}))
+        return _told(Operation, self._post("/v1/trash/restore", {"entry": entry}))
 
     def pause(self, branch: str) -> Branch:
         """Quiesce and stop a branch's machine."""
-        return decode(Branch, self._post("/v1/pause", {"branch": branch}))
+        return _told(Branch, self._post("/v1/pause", {"branch": branch}))
 
     def resume(self, branch: str) -> Branch:
         """Let a paused branch run on."""
-        return decode(Branch, self._post("/v1/resume", {"branch": branch}))
+        return _told(Branch, self._post("/v1/resume", {"branch": branch}))
 
     def hand_over(self, branch: str) -> HandedOver:
         """Move a branch's machine into a new process on its head."""
-        return decode(HandedOver, self._post("/v1/hand-over", {"branch": branch}))
+        return _told(HandedOver, self._post("/v1/hand-over", {"branch": branch}))
 
     def restore(self, branch: str, commit: str | None = None) -> Branch:
         """Take a branch back in place to a commit, or to its head."""
-        return decode(Branch, self._post("/v1/restore", {"branch": branch, "commit": commit}))
+        return _told(Branch, self._post("/v1/restore", {"branch": branch, "commit": commit}))
 
     def score(self, branch: str, score: float, note: str = "") -> Branch:
         """Give a branch a score."""
-        return decode(Branch, self._post("/v1/score", {"branch": branch, "score": score, "note": note}))
+        return _told(Branch, self._post("/v1/score", {"branch": branch, "score": score, "note": note}))
 
     def tag(self, commit: str, name: str) -> Operation:
         """Name a commit; the name is a REF from then on."""
-        return decode(Operation, self._post("/v1/tag", {"commit": commit, "name": name}))
+        return _told(Operation, self._post("/v1/tag", {"commit": commit, "name": name}))
 
     def rename(self, branch: str, name: str) -> Branch:
         """Rename a branch."""
-        return decode(Branch, self._post("/v1/rename", {"branch": branch, "name": name}))
+        return _told(Branch, self._post("/v1/rename", {"branch": branch, "name": name}))
 
     def suspend_all(self, now: bool = False) -> None:
         """End every machine, committed first so that `resume` brings it back; `now` leaves the commits out."""
@@ -305,7 +305,7 @@ class Client:
         return json.loads(self._ask("GET", path, patience=AT_ONCE))
 
     def _list(self, cls: type[T], path: str) -> list[T]:
-        return [decode(cls, item) for item in self._look(path)]
+        return [_told(cls, item) for item in self._look(path)]
 
     def _post(self, path: str, body: JsonObject) -> Any:
         headers = {"Content-Type": "application/json", "Request-Id": uuid.uuid4().hex}
@@ -400,7 +400,7 @@ class EventStream:
     def __iter__(self) -> Iterator[Event]:
         try:
             while line := self._response.readline():
-                yield decode(Event, json.loads(line))
+                yield _told(Event, json.loads(line))
         except (OSError, ValueError, http.client.HTTPException, Silent) as error:
             if not self._closed:
                 raise DaemonUnavailable("the daemon went away") from error
@@ -426,6 +426,14 @@ def _read(connection: UnixConnection, response: http.client.HTTPResponse) -> Ite
     finally:
         response.close()
         connection.close()
+
+
+def _told(cls: type[T], data: Any) -> T:
+    """An answer's value."""
+    try:
+        return decode(cls, data)
+    except ValueError as error:
+        raise DaemonUnavailable(f"the daemon gave an answer that cannot be read: {error}") from error
 
 
 def _query(**fields: Any) -> str:
