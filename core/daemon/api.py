@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -11,24 +11,20 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 import core.daemon.requests as body
-from core.catalog import BranchRow
 from core.codec import encode
 from core.daemon.comparisons import add_comparisons
 from core.daemon.request_id import RequestId
 from core.daemon.store_routes import add_store
-from core.engine import capture, doctor, fork, handover, images, inspect, marks, plans, restore, trash, undo
+from core.daemon.verb_routes import add_verbs
+from core.engine import capture, doctor, images, inspect, plans, trash, undo
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import VertuiError
 from core.image.recipe import Recipe
 from core.model import (
-    Branch,
     Command,
-    Committed,
     DaemonStatus,
     Finding,
-    Forked,
-    HandedOver,
     Image,
     Operation,
     Plan,
@@ -47,11 +43,11 @@ def make_app(engine: Engine) -> FastAPI:
     _add_reads(app, engine)
     _add_images(app, engine)
     _add_verbs(app, engine)
-    _add_marks(app, engine)
     _add_undo(app, engine)
     _add_plans(app, engine)
     add_comparisons(app, engine)
     add_store(app, engine)
+    add_verbs(app, engine)
     return app
 
 
@@ -149,62 +145,9 @@ def _add_images(app: FastAPI, engine: Engine) -> None:
 
 
 def _add_verbs(app: FastAPI, engine: Engine) -> None:
-    @app.post("/v1/up", response_model=Branch)
-    async def up(request: body.Up, request_id: str = RequestId) -> Any:
-        run = lambda: fork.up(engine, request_id, request.image, request.name)  # noqa: E731
-        return await _branch(engine, request_id, run)
-
-    @app.post("/v1/commit", response_model=Committed)
-    async def commit(request: body.Commit, request_id: str = RequestId) -> Any:
-        wanted = (request.branch, request.message)
-        run = lambda: capture.commit(engine, request_id, *wanted, wait=request.wait)  # noqa: E731
-        return await once(engine, request_id, run)
-
-    @app.post("/v1/fork", response_model=Forked)
-    async def fork_(request: body.Fork, request_id: str = RequestId) -> Any:
-        wanted = (request.ref, request.n, request.prefix, request.command)
-        run = lambda: fork.fork(engine, request_id, *wanted, trust=request.trust, eager=request.eager)  # noqa: E731
-        return await once(engine, request_id, run)
-
-    @app.post("/v1/pause", response_model=Branch)
-    async def pause(request: body.OneBranch, request_id: str = RequestId) -> Any:
-        return await _branch(engine, request_id, lambda: capture.pause(engine, request_id, request.branch))
-
-    @app.post("/v1/resume", response_model=Branch)
-    async def resume(request: body.OneBranch, request_id: str = RequestId) -> Any:
-        return await _branch(engine, request_id, lambda: capture.resume(engine, request_id, request.branch))
-
-    @app.post("/v1/restore", response_model=Branch)
-    async def restore_branch(request: body.Restore, request_id: str = RequestId) -> Any:
-        run = lambda: restore.restore(engine, request_id, request.branch, request.commit)  # noqa: E731
-        return await _branch(engine, request_id, run)
-
-    @app.post("/v1/hand-over", response_model=HandedOver)
-    async def hand_over(request: body.OneBranch, request_id: str = RequestId) -> Any:
-        run = lambda: handover.hand_over(engine, request_id, request.branch)  # noqa: E731
-        return await once(engine, request_id, run)
-
     @app.post("/v1/suspend-all")
     async def suspend_all(request: body.StopAll, request_id: str = RequestId) -> None:
         await once(engine, request_id, lambda: capture.suspend_all(engine, request_id, now=request.now))
-
-
-def _add_marks(app: FastAPI, engine: Engine) -> None:
-    @app.post("/v1/score", response_model=Branch)
-    async def score(request: body.Score, request_id: str = RequestId) -> Any:
-        run = lambda: marks.score(engine, request_id, request.branch, request.score, request.note)  # noqa: E731
-        return await _branch(engine, request_id, run)
-
-    @app.post("/v1/rename", response_model=Branch)
-    async def rename(request: body.Rename, request_id: str = RequestId) -> Any:
-        run = lambda: marks.rename(engine, request_id, request.branch, request.name)  # noqa: E731
-        return await _branch(engine, request_id, run)
-
-    @app.post("/v1/tag", response_model=Operation)
-    async def tag(request: body.Tag, request_id: str = RequestId) -> Any:
-        return await once(
-            engine, request_id, lambda: marks.tag(engine, request_id, request.commit, request.name)
-        )
 
 
 def _add_undo(app: FastAPI, engine: Engine) -> None:
@@ -241,10 +184,3 @@ def _add_plans(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/trash/restore", response_model=Operation)
     async def restore_trash(request: body.RestoreTrash, request_id: str = RequestId) -> Any:
         return await once(engine, request_id, lambda: trash.restore(engine, request_id, request.entry))
-
-
-async def _branch(engine: Engine, request_id: str, run: Callable[[], Awaitable[BranchRow]]) -> Any:
-    async def shown() -> Branch:
-        return await inspect.branch(engine, await run())
-
-    return await once(engine, request_id, shown)

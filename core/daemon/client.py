@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
+import msgspec
+
 from core.codec import decode
 from core.daemon.start import ensure_daemon, rejoin
 from core.daemon.unix import IDLE, UNTIL_DEATH, Patience, UnixConnection
@@ -43,7 +45,19 @@ from core.model import (
 )
 from core.names import sendable
 from core.patience import patient
+from core.verbs.base import Verb, answer_of, name_of
+from core.verbs.commit import Commit
+from core.verbs.fork import Fork
+from core.verbs.hand_over import HandOver
+from core.verbs.pause import Pause
+from core.verbs.rename import Rename
+from core.verbs.restore import Restore
+from core.verbs.resume import Resume
+from core.verbs.score import Score
+from core.verbs.tag import Tag
+from core.verbs.up import Up
 
+A = TypeVar("A")
 T = TypeVar("T")
 STOP_S = patient(60.0)  # it lets requests under way end for a second, and takes its pool down
 AT_ONCE = Patience(deadline_s=patient(60.0))  # what only looks at what the daemon has at hand
@@ -148,6 +162,15 @@ class Client:
         """Events from now on: whatever happens after this call returns is among them."""
         return EventStream(self.home)
 
+    # -- verbs -----------------------------------------------------------------------------------------------
+
+    def do(self, verb: Verb[A]) -> A:
+        """Have a verb carried out, once; its answer."""
+        headers = {"Content-Type": "application/json", "Request-Id": uuid.uuid4().hex}
+        data = self._ask("POST", f"/v1/{name_of(type(verb))}", msgspec.json.encode(verb), headers)
+        answer: A = msgspec.json.decode(data, type=answer_of(type(verb)))
+        return answer
+
     # -- changing --------------------------------------------------------------------------------------------
 
     def build_image(self, name: str, options: JsonObject) -> Image:
@@ -164,12 +187,11 @@ class Client:
 
     def up(self, image: str | None, name: str) -> Branch:
         """Start a branch from an image's golden commit; the first branch becomes the trunk."""
-        return _told(Branch, self._post("/v1/up", {"image": image, "name": name}))
+        return self.do(Up(image, name))
 
     def commit(self, branch: str, message: str = "", wait: bool = True) -> Committed:
         """Commit a running or paused branch; without `wait` it is sealed after the answer."""
-        request = {"branch": branch, "message": message, "wait": wait}
-        return _told(Committed, self._post("/v1/commit", request))
+        return self.do(Commit(branch, message, not wait))
 
     def fork(
         self,
@@ -184,8 +206,7 @@ class Client:
 
         `trust` lets an imported commit start, now and later.
         """
-        request = {"ref": ref, "n": n, "prefix": prefix, "command": command, "trust": trust, "eager": eager}
-        return _told(Forked, self._post("/v1/fork", request))
+        return self.do(Fork(ref, n, prefix, command, trust, eager))
 
     def import_commit(self, file: Iterable[bytes], trust: bool = False) -> Imported:
         """Store a commit from an exported file's pieces; it does not start unless it is trusted."""
@@ -255,31 +276,31 @@ class Client:
 
     def pause(self, branch: str) -> Branch:
         """Quiesce and stop a branch's machine."""
-        return _told(Branch, self._post("/v1/pause", {"branch": branch}))
+        return self.do(Pause(branch))
 
     def resume(self, branch: str) -> Branch:
         """Let a paused branch run on."""
-        return _told(Branch, self._post("/v1/resume", {"branch": branch}))
+        return self.do(Resume(branch))
 
     def hand_over(self, branch: str) -> HandedOver:
         """Move a branch's machine into a new process on its head."""
-        return _told(HandedOver, self._post("/v1/hand-over", {"branch": branch}))
+        return self.do(HandOver(branch))
 
     def restore(self, branch: str, commit: str | None = None) -> Branch:
         """Take a branch back in place to a commit, or to its head."""
-        return _told(Branch, self._post("/v1/restore", {"branch": branch, "commit": commit}))
+        return self.do(Restore(branch, commit))
 
     def score(self, branch: str, score: float, note: str = "") -> Branch:
         """Give a branch a score."""
-        return _told(Branch, self._post("/v1/score", {"branch": branch, "score": score, "note": note}))
+        return self.do(Score(branch, score, note))
 
     def tag(self, commit: str, name: str) -> Operation:
         """Name a commit; the name is a REF from then on."""
-        return _told(Operation, self._post("/v1/tag", {"commit": commit, "name": name}))
+        return self.do(Tag(commit, name))
 
     def rename(self, branch: str, name: str) -> Branch:
         """Rename a branch."""
-        return _told(Branch, self._post("/v1/rename", {"branch": branch, "name": name}))
+        return self.do(Rename(branch, name))
 
     def suspend_all(self, now: bool = False) -> None:
         """End every machine, committed first so that `resume` brings it back; `now` leaves the commits out."""

@@ -4,8 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from core.model import LONGEST_MESSAGE
-
 Name = Field(max_length=200)
 Word = Annotated[str, Name]
 Path = Annotated[str, Field(max_length=16_384)]  # four times what a guest can name, for what is escaped in it
@@ -20,45 +18,6 @@ class BuildImage(BaseModel):
     disk_bytes: int = 4 << 30
     packages: list[Word] = Field([], max_length=10_000)
     accelerator: Literal["kvm", "tcg"] | None = None
-
-
-class Up(BaseModel):
-    """Start a branch from an image."""
-
-    image: Word | None = None
-    name: str = Name
-
-
-class OneBranch(BaseModel):
-    """A verb that takes a branch and nothing else."""
-
-    branch: str = Name
-
-
-class Commit(BaseModel):
-    """Commit a branch."""
-
-    branch: str = Name
-    message: str = Field("", max_length=LONGEST_MESSAGE)
-    wait: bool = True
-
-
-class Fork(BaseModel):
-    """Fork a branch or commit."""
-
-    ref: str = Name
-    n: int
-    prefix: Word | None = None
-    command: str | None = Field(None, max_length=100_000)
-    trust: bool = False
-    eager: bool = False
-
-
-class Restore(BaseModel):
-    """Take a branch back in place to a commit; to its head without one."""
-
-    branch: str = Name
-    commit: str | None = Field(None, max_length=1000)
 
 
 class Apply(BaseModel):
@@ -100,28 +59,6 @@ class RestoreTrash(BaseModel):
     """Bring something back from the trash."""
 
     entry: str = Name
-
-
-class Score(BaseModel):
-    """Score a branch."""
-
-    branch: str = Name
-    score: float
-    note: str = Field("", max_length=LONGEST_MESSAGE)
-
-
-class Tag(BaseModel):
-    """Name a commit."""
-
-    commit: str = Name
-    name: str = Name
-
-
-class Rename(BaseModel):
-    """Rename a branch."""
-
-    branch: str = Name
-    name: str = Name
 
 
 class Change(BaseModel):

@@ -12,16 +12,23 @@ from typer.core import TyperGroup
 
 from core import VERSION
 from core.errors import UsageError
+from core.verbs import load, names
+from vertui.commands.options import new_app
+from vertui.derived import command_of
 
 if TYPE_CHECKING:
     from typer._click.core import Command, Context
 
-VERBS = {
-    "up": "branch",
+ORDER = (
+    "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "cp", "diff", "watch", "patch",
+    "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause", "resume", "restore", "hand-over",
+    "score", "tag", "rename", "log", "image", "export", "import", "store", "config", "daemon", "doctor", "demo",
+)  # fmt: skip
+"""Of the main job, in which help lists verbs; those it does not name follow."""
+
+WRITTEN = {
     "ls": "tree",
     "tree": "tree",
-    "commit": "commit",
-    "fork": "branch",
     "exec": "exec",
     "ps": "exec",
     "shell": "exec",
@@ -37,13 +44,6 @@ VERBS = {
     "undo": "trash",
     "redo": "trash",
     "trash": "trash",
-    "pause": "branch",
-    "resume": "branch",
-    "restore": "branch",
-    "hand-over": "branch",
-    "score": "branch",
-    "tag": "commit",
-    "rename": "branch",
     "log": "tree",
     "image": "image",
     "export": "move",
@@ -57,19 +57,28 @@ VERBS = {
 
 
 class Verbs(TyperGroup):
-    """The group of all verbs; each is looked up in `vertui.commands` by the module VERBS names."""
+    """The group of all verbs. A verb is a value of `core.verbs`, or it is written in the module that WRITTEN names."""
 
     def list_commands(self, ctx: "Context") -> list[str]:
         """Every verb, in the order of the main job."""
-        return list(VERBS)
+        return sorted({*WRITTEN, *names()}, key=_place)
 
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
-        """Import the verb's module; an unknown verb fails with the nearest known ones."""
-        if cmd_name not in VERBS:
-            near = " or ".join(get_close_matches(cmd_name, VERBS, n=2))
+        """Import what the verb needs; an unknown one fails with the nearest known ones."""
+        if cmd_name in WRITTEN:
+            module = import_module(f"vertui.commands.{WRITTEN[cmd_name]}")
+            return typer.main.get_group(module.app).commands[cmd_name]
+        if cmd_name not in names():
+            near = " or ".join(get_close_matches(cmd_name, self.list_commands(ctx), n=2))
             ctx.fail(f"there is no verb '{cmd_name}'" + (f": did you mean {near}?" if near else ""))
-        module = import_module(f"vertui.commands.{VERBS[cmd_name]}")
-        return typer.main.get_group(module.app).commands[cmd_name]
+        group = new_app()
+        group.command(cmd_name, context_settings={"ignore_unknown_options": True})(command_of(load(cmd_name)))
+        group.callback()(lambda: None)
+        return typer.main.get_group(group).commands[cmd_name]
+
+
+def _place(verb: str) -> tuple[int, str]:
+    return (ORDER.index(verb), "") if verb in ORDER else (len(ORDER), verb)
 
 
 app = typer.Typer(

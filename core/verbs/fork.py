@@ -1,0 +1,66 @@
+"""Fork: one running machine, or any commit, into many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from msgspec import Meta
+
+from core.model import BranchState, Commit, CommitState, Forked, Origin
+from core.verbs.base import Entry, Given, Shown, Verb
+from core.verbs.fields import Ref, Short
+
+if TYPE_CHECKING:
+    from core.engine.context import Engine
+
+
+MOST_CHILDREN = 1000
+
+
+@dataclass(frozen=True)
+class Fork(Verb[Forked]):
+    """Fork a running branch, or any commit, into N running machines.
+
+    All children come from one commit and go on where it stood: processes, memory, open files. The parent runs on.
+    """
+
+    ref: Ref
+    n: Annotated[int, Given("How many children.", flags=("-n", "--number")), Meta(ge=1, le=MOST_CHILDREN)] = 1
+    name: Annotated[str | None, Given("Children are PREFIX1 … PREFIXN.", "PREFIX", default="b"), Short] = None
+    command: Annotated[
+        str | None,
+        Given("Start this shell command in every child.", "CMD", ("--exec",)),
+        Meta(max_length=100_000),
+    ] = None
+    trust: Annotated[bool, Given("Let an imported commit start: QEMU loads its devices' state.")] = False
+    eager: Annotated[bool, Given("Read all of a stored commit's memory before its children run.")] = False
+
+    examples: ClassVar = (
+        "vertui fork main -n 4",
+        "vertui fork main~2 -n 2 --name try --exec 'make test > /tmp/log 2>&1'",
+    )
+    screen: ClassVar = Entry("f", "fork", "start N copies of a machine or commit", footer=True)
+
+    def refuse(self, shown: Shown) -> str | None:
+        branch = shown.branch(self.ref)
+        if branch and branch.state in (BranchState.RUNNING, BranchState.PAUSED):
+            return None  # it is committed first
+        if branch and branch.state is BranchState.STARTING:
+            return f"{branch.name} is starting: wait until it runs, and try again"
+        commit = shown.commit(self.ref)
+        return self._not_forkable(commit) if commit else None
+
+    def _not_forkable(self, commit: Commit) -> str | None:
+        short = commit.id[:12]
+        if commit.state is CommitState.GONE:
+            return f"{short} is gone: it was in memory when the host died"
+        if commit.origin is Origin.FOREIGN and not self.trust:
+            return f"{short} is foreign: `vertui fork {short} --trust` starts it"
+        return None if commit.quiesced else f"{short} is unquiesced: restorable, not forkable"
+
+    async def carry_out(self, engine: Engine, request_id: str) -> Forked:
+        from core.engine import fork
+
+        wanted = (self.ref, self.n, self.name, self.command)
+        return await fork.fork(engine, request_id, *wanted, trust=self.trust, eager=self.eager)

@@ -1,0 +1,32 @@
+"""Pause: a machine stands still, and keeps its memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from core.model import Branch, BranchState
+from core.verbs.base import Entry, Shown, Verb
+from core.verbs.fields import BranchName, not_in
+
+if TYPE_CHECKING:
+    from core.engine.context import Engine
+
+
+@dataclass(frozen=True)
+class Pause(Verb[Branch]):
+    """Quiesce and stop a branch's machine; it keeps its memory and can still be committed and forked."""
+
+    branch: BranchName
+
+    examples: ClassVar = ("vertui pause main",)
+    each: ClassVar = "branch"
+    screen: ClassVar = Entry("z", "pause", "quiesce and stop the selected machines")
+
+    def refuse(self, shown: Shown) -> str | None:
+        return not_in(shown, self.branch, BranchState.RUNNING)
+
+    async def carry_out(self, engine: Engine, request_id: str) -> Branch:
+        from core.engine import capture, inspect
+
+        return await inspect.branch(engine, await capture.pause(engine, request_id, self.branch))

@@ -1,0 +1,41 @@
+"""Restore: a branch taken back in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from core.model import Branch
+from core.verbs.base import Absent, Given, Kind, Shown, Verb
+from core.verbs.fields import BranchName, no_branch, no_commit
+
+if TYPE_CHECKING:
+    from core.engine.context import Engine
+
+
+@dataclass(frozen=True)
+class Restore(Verb[Branch]):
+    """Take a branch back in place to a commit, or to its head: same name, network and address.
+
+    Its machine now is committed first; `vertui undo` brings that back.
+    """
+
+    branch: BranchName
+    commit: Annotated[
+        str | None,
+        Given("A commit, or any REF; the head without one.", "COMMIT", kind=Kind.COMMIT, argument=True),
+    ] = None
+
+    examples: ClassVar = ("vertui restore main main~2",)
+    screen: ClassVar = Absent("the screen restores by forking a commit; in place comes with the time scrub")
+
+    def refuse(self, shown: Shown) -> str | None:
+        if shown.branch(self.branch) is None:
+            return no_branch(self.branch)
+        return None if self.commit is None or shown.commit(self.commit) else no_commit(self.commit)
+
+    async def carry_out(self, engine: Engine, request_id: str) -> Branch:
+        from core.engine import inspect, restore
+
+        row = await restore.restore(engine, request_id, self.branch, self.commit)
+        return await inspect.branch(engine, row)

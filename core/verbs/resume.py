@@ -1,0 +1,38 @@
+"""Resume: what stands still, or has no machine, runs on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from core.model import Branch
+from core.resume import resumable
+from core.verbs.base import Entry, Shown, Verb
+from core.verbs.fields import BranchName, no_branch
+
+if TYPE_CHECKING:
+    from core.engine.context import Engine
+
+
+@dataclass(frozen=True)
+class Resume(Verb[Branch]):
+    """Let a paused branch run on, or start a suspended, stopped, failed or lost one from its head.
+
+    A head that is gone, because it was still in memory when the host died, gives way to its nearest ancestor that is
+    not; that is said.
+    """
+
+    branch: BranchName
+
+    examples: ClassVar = ("vertui resume main", "vertui resume --all")
+    each: ClassVar = "branch"
+    screen: ClassVar = Entry("r", "resume", "let paused machines run on, bring back ended ones")
+
+    def refuse(self, shown: Shown) -> str | None:
+        branch = shown.branch(self.branch)
+        return resumable(branch, shown.commits) if branch else no_branch(self.branch)
+
+    async def carry_out(self, engine: Engine, request_id: str) -> Branch:
+        from core.engine import capture, inspect
+
+        return await inspect.branch(engine, await capture.resume(engine, request_id, self.branch))

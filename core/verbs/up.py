@@ -1,0 +1,37 @@
+"""Up: a machine started from an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from core.model import Branch
+from core.verbs.base import Entry, Given, Kind, Shown, Verb
+from core.verbs.fields import Short, taken
+
+if TYPE_CHECKING:
+    from core.engine.context import Engine
+
+
+@dataclass(frozen=True)
+class Up(Verb[Branch]):
+    """Start a machine from an image. The first branch becomes the trunk."""
+
+    image: Annotated[
+        str | None,
+        Given("The image to start from.", "IMAGE", ("--image", "-i"), Kind.IMAGE, default="the newest"),
+    ] = None
+    name: Annotated[str, Given("The new branch's name.", "NAME"), Short] = "main"
+
+    examples: ClassVar = ("vertui up", "vertui up --image base --name work")
+    screen: ClassVar = Entry("n", "new machine", "start a machine from an image")
+
+    def refuse(self, shown: Shown) -> str | None:
+        if not shown.images:
+            return "there is no image yet: run `vertui image build`"
+        return taken(shown, self.name)
+
+    async def carry_out(self, engine: Engine, request_id: str) -> Branch:
+        from core.engine import fork, inspect
+
+        return await inspect.branch(engine, await fork.up(engine, request_id, self.image, self.name))
