@@ -208,7 +208,8 @@ class HandedOver:
 class Plan:
     """What a destructive verb would do, exactly: dry run, dialog and log print this same value.
 
-    `lines` are for people, one thing each; `frees_bytes` is what comes back once nothing can undo it.
+    `branches`, `commits` and `images` are what it is done to; `files` what the old trunk changed and the branch to
+    promote lacks. `lines` are for people, one thing each; `frees_bytes` is what comes back once nothing can undo it.
     """
 
     id: str
@@ -219,6 +220,7 @@ class Plan:
     undoable: bool
     lines: tuple[str, ...]
     files: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -389,6 +391,17 @@ class StoreProblem:
     commit: str = ""
     medium: str = ""
     page: int | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """Paths, spelled: files that were changed, clashes that were decided, files whose flags or project ids are not as
+    both sides made them.
+    """
+
+    changed: tuple[str, ...]
+    clashes: tuple[str, ...]
+    not_carried: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from functools import singledispatch
 
 from core.errors import GuestFailed
-from core.model import Branch, Child, Committed, Forked, HandedOver, Operation
+from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Operation, Plan
 from vertui.output import Cell, Row, say_table
 from vertui.text import millis, number, printable, short, size
 
@@ -14,6 +14,19 @@ def say(answer: object) -> None:
     print(printable(str(answer)))
 
 
+def check(answer: object) -> None:
+    """Raise what an answer says went wrong in part, after it was printed: it makes the exit status."""
+    if isinstance(answer, Forked) and (failed := sum(not child.ok for child in answer.children)):
+        raise GuestFailed(f"{failed} of {len(answer.children)} children failed; the others run")
+
+
+def say_done(plan: Plan, done: Operation) -> None:
+    """Print what came of a plan."""
+    back = "  (undo: `vertui undo`)" if plan.undoable else ""
+    freed = f"  {size(plan.frees_bytes)} freed" if plan.frees_bytes and not plan.undoable else ""
+    print(f"{printable(done.summary)}{freed}{back}")
+
+
 @say.register
 def _(branch: Branch) -> None:
     score = f"score {number(branch.score)}" if branch.score is not None else ""
@@ -21,6 +34,16 @@ def _(branch: Branch) -> None:
     print("  ".join(part for part in parts if part))
     if text := branch.reason or branch.note:
         print(f"  {printable(text)}")
+
+
+@say.register
+def _(image: Image) -> None:
+    print(f"{image.name}  golden {short(image.golden)}")
+
+
+@say.register
+def _(freed: int) -> None:
+    print(f"freed {size(freed)}")
 
 
 @say.register
@@ -51,13 +74,10 @@ def _(done: HandedOver) -> None:
 
 @say.register
 def _(forked: Forked) -> None:
-    """The commit, then a row a child; a child that failed is said and makes the exit status 10."""
+    """The commit, then a row a child."""
     paused = f"  parent paused {millis(forked.pause_ms)}" if forked.pause_ms else ""
     print(f"{short(forked.commit.id)}  {printable(forked.commit.message)}{paused}")
     say_table(("BRANCH", "ADDRESS", "FORK", "RUN", ""), [_child(child) for child in forked.children])
-    failed = sum(not child.ok for child in forked.children)
-    if failed:
-        raise GuestFailed(f"{failed} of {len(forked.children)} children failed; the others run")
 
 
 def _child(child: Child) -> Row:

@@ -4,11 +4,11 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
 
 from core.daemon.client import Client
 from core.errors import VertuiError
 from core.model import Image
+from core.verbs.image.build import Build
 from vertui.output import warn
 from vertui.progress import progress
 
@@ -21,11 +21,11 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
-def build(client: Client, name: str, options: dict[str, Any]) -> Image:
+def build(client: Client, verb: Build) -> Image:
     """Build an image, showing how far it is. Ctrl-C, SIGTERM and the terminal's end also end the build."""
-    with _stoppable(), progress(client, name):
+    with _stoppable(), progress(client, verb.name):
         try:
-            return client.build_image(name, options)
+            return client.do(verb)
         except KeyboardInterrupt:
             with suppress(VertuiError):  # it may just have ended
                 client.cancel_build()

@@ -1,45 +1,46 @@
 """The command of a verb, made of its value: arguments, options, help, and what is printed of its answer."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import MISSING
 from inspect import Parameter, Signature
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
 from core.daemon.client import Client
 from core.errors import UsageError
 from core.model import Tree
-from core.verbs.base import Asked, Kind, Verb, fields_of, help_of, name_of
-from core.verbs.shown import TreeShown
-from vertui.answers import say
-from vertui.commands.options import Json
+from core.verbs import load
+from core.verbs.base import NAMES, Asked, Kind, Planned, Verb, fields_of, help_of, name_of
+from core.verbs.bounds import wrong_with
+from core.verbs.shown import Shown
+from vertui.answers import check, say, say_done
+from vertui.commands.options import DryRun, Json, Yes
 from vertui.commands.several import distinct, each
 from vertui.output import say_json
-from vertui.session import connect
+from vertui.session import agree, connect, show_plan
+from vertui.sizes import parse_size
 
 EVERYTHING = "everything"
 All = Annotated[bool, typer.Option("--all", help="Every one that it can be done to.")]
+Carry = Callable[[Client, Any], Any]
 
 
-def command_of(verb: type[Verb[Any]]) -> Callable[..., None]:
-    """A function for typer: its parameters are the verb's fields, `--json`, and `--all` where it makes sense."""
+def command_of(name: str, carry: Carry = Client.do) -> Callable[..., None]:
+    """A function for typer: its parameters are the verb's fields, `--json`, and what else there is for such a verb.
 
-    def run(*, json: bool, everything: bool = False, **given: Any) -> None:
-        taken = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-        client = connect()
-        if not verb.each:
-            _do(client, [verb(**taken)], json)
-            return
-        names = taken.pop(verb.each) or ()
-        if bool(names) == everything:
-            raise UsageError(f"name the branches to {name_of(verb)}, or give --all")
-        found = list(_every(client.tree(), verb, taken)) if everything else distinct(client, names)
-        if everything and not found:
-            print(f"there is nothing to {name_of(verb)}")
+    `carry` has it carried out.
+    """
+    verb = load(name)
+
+    def run(*, json: bool, **given: Any) -> None:
+        if issubclass(verb, Planned):
+            options = {option: given.pop(option, False) for option in ("yes", "dry_run")}
+            _planned(connect(), _made(verb, given), json=json, **options)
+        elif verb.each:
+            _several(connect(), verb, given, json=json)
         else:
-            _do(client, [verb(**taken, **{verb.each: name}) for name in found], json, found)
+            _tell(carry(connect(), _made(verb, given)), json=json)
 
     parameters = list(_parameters(verb))
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -48,28 +49,75 @@ def command_of(verb: type[Verb[Any]]) -> Callable[..., None]:
     return run
 
 
-def _do(client: Client, verbs: list[Verb[Any]], json: bool, names: Iterable[str] = ("",)) -> None:
-    answers: list[object] = []
-    waiting = iter(verbs)
+def _made(verb: type[Verb[Any]], given: dict[str, Any]) -> Any:
+    """The verb with what was given; UsageError names a field that is not what it may be."""
+    for field in fields_of(verb):
+        value = given[field.name]
+        given[field.name] = value = tuple(value) if isinstance(value, list) else value
+        if field.given.kind is Kind.SIZE and isinstance(value, str):
+            given[field.name] = value = parse_size(value)
+        if value is None and field.takes_many:
+            given[field.name] = value = ()
+        if reason := wrong_with(field, value):
+            raise UsageError(reason)
+    return verb(**given)
 
-    def one(_: str) -> None:
-        answers.append(client.do(next(waiting)))
+
+def _tell(answer: object, *, json: bool) -> None:
+    (say_json if json else say)(answer)
+    check(answer)
+
+
+def _planned(client: Client, verb: Planned[Any], *, json: bool, yes: bool, dry_run: bool) -> None:
+    if not verb.asks and not dry_run:
+        _tell(client.do(verb), json=json)
+        return
+    plan = client.plan(verb)
+    if json and not dry_run and not yes:
+        raise UsageError("--json asks nothing: add --yes or --dry-run")
+    if json:
+        say_json(plan if dry_run else client.execute(plan))
+        return
+    show_plan(plan)
+    if not dry_run:
+        if not yes:
+            agree(plan)
+        say_done(plan, client.execute(plan))
+
+
+def _several(client: Client, verb: type[Verb[Any]], given: dict[str, Any], *, json: bool) -> None:
+    everything, named = given.pop(EVERYTHING), given.pop(verb.each) or ()
+    if bool(named) == everything:
+        raise UsageError(f"name the branches to {name_of(verb)}, or give --all")
+
+    def made(name: str) -> Verb[Any]:
+        verb_: Verb[Any] = _made(verb, given | {verb.each: name})
+        return verb_
+
+    wanted = list(_every(client.tree(), made)) if everything else distinct(client, named)
+    if not wanted and not json:
+        print(f"there is nothing to {name_of(verb)}")
+    answers: list[object] = []
+
+    def one(name: str) -> None:
+        answers.append(client.do(made(name)))
         if not json:
             say(answers[-1])
 
     try:
-        each(list(names), one)
+        each(wanted, one)
     finally:
-        if json and answers:
-            say_json(answers if len(verbs) > 1 else answers[0])
+        if json:
+            say_json(answers if everything or len(wanted) > 1 else answers[0] if answers else None)
 
 
-def _every(tree: Tree, verb: type[Verb[Any]], given: dict[str, Any]) -> Iterator[str]:
+def _every(tree: Tree, made: Callable[[str], Verb[Any]]) -> Iterable[str]:
     """The branches it would not be refused for."""
-    shown = TreeShown(tree)
-    for branch in tree.branches:
-        if verb(**given, **{verb.each: branch.name}).refuse(shown) is None:
-            yield branch.name
+    shown = Shown(tree)
+    return (branch.name for branch in tree.branches if made(branch.name).refuse(shown) is None)
+
+
+# -- what typer is told --------------------------------------------------------------------------------------
 
 
 def _parameters(verb: type[Verb[Any]]) -> Iterator[Parameter]:
@@ -77,6 +125,9 @@ def _parameters(verb: type[Verb[Any]]) -> Iterator[Parameter]:
         yield _parameter(field, several=field.name == verb.each)
     if verb.each:
         yield _named(EVERYTHING, All)
+    if issubclass(verb, Planned):
+        yield from (_named("yes", Yes),) if verb.asks else ()
+        yield _named("dry_run", DryRun)
     yield _named("json", Json)
 
 
@@ -85,32 +136,33 @@ def _named(name: str, annotation: Any, default: Any = False) -> Parameter:
 
 
 def _parameter(field: Asked, *, several: bool) -> Parameter:
-    given, needed = field.given, field.default is MISSING and not several
-    told: dict[str, Any] = {"help": given.help, "show_default": given.default or not needed}
-    if given.kind not in (Kind.TEXT, Kind.NAME):
+    given, needed = field.given, field.is_needed and not several
+    many, type_ = several or field.takes_many, _taken(field)
+    told: dict[str, Any] = {"help": given.help, "show_default": given.default or not (needed or several)}
+    if given.kind in NAMES:
         told["autocompletion"] = _completer(given.kind)
-    if field.type is not bool:
-        told["metavar"] = f"[{field.metavar}...]" if several else field.metavar
+    if type_ is not bool:
+        told["metavar"] = f"{field.metavar}..." if many and field.is_argument else field.metavar
+    if given.env:
+        told["envvar"] = given.env
+    default = Parameter.empty if needed else None if many or given.kind is Kind.SIZE else field.default
     made = typer.Argument(**told) if field.is_argument else typer.Option(*field.flags, **told)
-    type_ = list[str] | None if several else _taken(field.type)
-    default = None if several else Parameter.empty if needed else field.default
-    return _named(
-        field.name, Annotated[type_, made], list(default) if isinstance(default, tuple) else default
-    )
+    if many:
+        type_ = list[type_] if needed else list[type_] | None  # type: ignore[valid-type]
+    return _named(field.name, Annotated[type_, made], default)
 
 
-def _taken(hint: Any) -> Any:
-    """What typer takes for a type: lists for tuples."""
-    if get_origin(hint) is tuple:
-        return list[get_args(hint)[0]]  # type: ignore[misc]
-    if get_origin(hint) in (Union, UnionType):
-        return Union[tuple(_taken(one) for one in get_args(hint))]  # noqa: UP007
-    return hint
+def _taken(field: Asked) -> Any:
+    """What typer takes for a field, one of them where it takes many: bounds and choices are ours to check."""
+    hint = get_args(field.type)[0] if field.takes_many else field.type
+    hint = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if field.given.kind is Kind.SIZE:
+        return str | None
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return Union[tuple(str if get_origin(part) is Literal else part for part in parts)]  # noqa: UP007
 
 
 def _help(verb: type[Verb[Any]]) -> str:
-    if not verb.examples:
-        return help_of(verb)
     title = "Example" if len(verb.examples) == 1 else "Examples"
     examples = "\n".join(f"  {example}" for example in verb.examples)
     return f"{help_of(verb)}\n\n\b\n{title}:\n{examples}"

@@ -1,4 +1,4 @@
-"""How a command reaches the daemon, and how a plan is shown, asked about and carried out."""
+"""How a command reaches the daemon, and how a plan is shown and asked about."""
 
 import sys
 
@@ -38,20 +38,6 @@ def listens(home: Home) -> bool:
     return True
 
 
-def settle(client: Client, plan: Plan, yes: bool, dry_run: bool) -> bool:
-    """Show a plan and carry it out once agreed to; False for a dry run.
-
-    Raises Conflict without a terminal to ask at, VertuiError when the answer is no: nothing changed then.
-    """
-    show_plan(plan)
-    if dry_run:
-        return False
-    if not yes:
-        _ask(plan)
-    client.execute(plan)
-    return True
-
-
 def show_plan(plan: Plan) -> None:
     """What a plan says, one thing a line; its lines say themselves when nothing brings something back."""
     for line in plan.lines:
@@ -60,7 +46,10 @@ def show_plan(plan: Plan) -> None:
         print(f"  frees {size(plan.frees_bytes)}{' once nothing can undo it' if plan.undoable else ''}")
 
 
-def _ask(plan: Plan) -> None:
+def agree(plan: Plan) -> None:
+    """Ask whether a plan is to be carried out. Raises Conflict without a terminal to ask at, VertuiError when the
+    answer is no.
+    """
     if not sys.stdin.isatty():
         raise Conflict(f"{plan.verb} asks first and there is no terminal to ask at: add --yes or --dry-run")
     print(f"{plan.verb}? [y/N] ", end="", flush=True)

@@ -16,18 +16,15 @@ from core.daemon.comparisons import add_comparisons
 from core.daemon.request_id import RequestId
 from core.daemon.store_routes import add_store
 from core.daemon.verb_routes import add_verbs
-from core.engine import capture, doctor, images, inspect, plans, trash, undo
+from core.engine import capture, doctor, images, inspect, plans, trash
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import VertuiError
-from core.image.recipe import Recipe
 from core.model import (
     Command,
     DaemonStatus,
     Finding,
-    Image,
     Operation,
-    Plan,
     Process,
     TrashEntry,
     Tree,
@@ -41,10 +38,7 @@ def make_app(engine: Engine) -> FastAPI:
     app = FastAPI(title="vertui", version="1", docs_url=None, redoc_url=None)
     _add_errors(app, engine)
     _add_reads(app, engine)
-    _add_images(app, engine)
-    _add_verbs(app, engine)
-    _add_undo(app, engine)
-    _add_plans(app, engine)
+    _add_ends(app, engine)
     add_comparisons(app, engine)
     add_store(app, engine)
     add_verbs(app, engine)
@@ -129,58 +123,15 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
 
-def _add_images(app: FastAPI, engine: Engine) -> None:
-    @app.post("/v1/images", response_model=Image)
-    async def build(request: body.BuildImage, request_id: str = RequestId) -> Any:
-        recipe = Recipe(request.memory_bytes, request.vcpus, request.disk_bytes, tuple(request.packages))
-        return await once(
-            engine,
-            request_id,
-            lambda: images.build_image(engine, request_id, request.name, recipe, request.accelerator),
-        )
-
-    @app.post("/v1/images/cancel")
+def _add_ends(app: FastAPI, engine: Engine) -> None:
+    @app.post("/v1/cancel-build")
     async def cancel_build(_: body.Nothing) -> None:
         await images.cancel_build(engine)
 
-
-def _add_verbs(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/suspend-all")
     async def suspend_all(request: body.StopAll, request_id: str = RequestId) -> None:
         await once(engine, request_id, lambda: capture.suspend_all(engine, request_id, now=request.now))
 
-
-def _add_undo(app: FastAPI, engine: Engine) -> None:
-    @app.post("/v1/undo", response_model=Operation)
-    async def undo_(_: body.Nothing, request_id: str = RequestId) -> Any:
-        return await once(engine, request_id, lambda: undo.undo(engine, request_id))
-
-    @app.post("/v1/redo", response_model=Operation)
-    async def redo(_: body.Nothing, request_id: str = RequestId) -> Any:
-        return await once(engine, request_id, lambda: undo.redo(engine, request_id))
-
-
-def _add_plans(app: FastAPI, engine: Engine) -> None:
-    @app.post("/v1/plan/promote")
-    async def plan_promote(request: body.PlanPromote) -> Plan:
-        return await plans.plan_promote(engine, request.branch, request.prune_losers)
-
-    @app.post("/v1/plan/prune")
-    async def plan_prune(request: body.PlanPrune) -> Plan:
-        return plans.plan_prune(engine, request.targets, request.now)
-
-    @app.post("/v1/plan/empty-trash")
-    async def plan_empty_trash(_: body.Nothing) -> Plan:
-        return trash.plan_empty(engine)
-
-    @app.post("/v1/plan/remove-image")
-    async def plan_remove_image(request: body.PlanRemoveImage) -> Plan:
-        return plans.kept(engine, images.plan_remove_image(engine, request.image))
-
     @app.post("/v1/execute", response_model=Operation)
     async def execute(request: body.Execute, request_id: str = RequestId) -> Any:
         return await once(engine, request_id, lambda: plans.execute(engine, request_id, request.plan))
-
-    @app.post("/v1/trash/restore", response_model=Operation)
-    async def restore_trash(request: body.RestoreTrash, request_id: str = RequestId) -> Any:
-        return await once(engine, request_id, lambda: trash.restore(engine, request_id, request.entry))

@@ -15,24 +15,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-import msgspec
-
-from core.codec import decode
+from core.codec import decode, encode
 from core.daemon.start import ensure_daemon, rejoin
 from core.daemon.unix import IDLE, UNTIL_DEATH, Patience, UnixConnection
 from core.errors import DaemonUnavailable, UsageError, VertuiError, by_kind
 from core.holder.ask import Silent, ask_holder
 from core.home import Home, find_home
 from core.model import (
-    Branch,
     Command,
-    Committed,
     DaemonStatus,
     Event,
     Finding,
-    Forked,
-    HandedOver,
-    Image,
     Imported,
     Operation,
     Plan,
@@ -45,17 +38,8 @@ from core.model import (
 )
 from core.names import sendable
 from core.patience import patient
-from core.verbs.base import Verb, answer_of, name_of
-from core.verbs.commit import Commit
-from core.verbs.fork import Fork
-from core.verbs.hand_over import HandOver
-from core.verbs.pause import Pause
-from core.verbs.rename import Rename
-from core.verbs.restore import Restore
-from core.verbs.resume import Resume
-from core.verbs.score import Score
-from core.verbs.tag import Tag
-from core.verbs.up import Up
+from core.verbs import load, names
+from core.verbs.base import Kind, Planned, Verb, answer_of, fields_of, identifier, path_of
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -111,10 +95,6 @@ class Client:
         found = self._get(f"/v1/store/check?read_data={read_data_percent}")
         return [_told(StoreProblem, problem) for problem in found]
 
-    def plan_gc(self, *, cache: bool = False) -> Plan:
-        """What `gc` would free now."""
-        return _told(Plan, self._get(f"/v1/store/gc?cache={str(cache).lower()}"))
-
     def export(self, ref: str) -> Iterator[bytes]:
         """A commit as one self-contained file; a branch stands for its head."""
         return self._pieces(f"/v1/export?{_query(ref=ref)}")
@@ -166,47 +146,33 @@ class Client:
 
     def do(self, verb: Verb[A]) -> A:
         """Have a verb carried out, once; its answer."""
-        headers = {"Content-Type": "application/json", "Request-Id": uuid.uuid4().hex}
-        data = self._ask("POST", f"/v1/{name_of(type(verb))}", msgspec.json.encode(verb), headers)
-        answer: A = msgspec.json.decode(data, type=answer_of(type(verb)))
+        answer: A = _told(answer_of(type(verb)), self._post(path_of(type(verb)), _request(verb)))
         return answer
 
-    # -- changing --------------------------------------------------------------------------------------------
+    def plan(self, verb: Planned) -> Plan:
+        """What a verb would do, exactly; `execute` does it."""
+        return _told(Plan, self._post(path_of(type(verb)).replace("/v1", "/v1/plan", 1), _request(verb)))
 
-    def build_image(self, name: str, options: JsonObject) -> Image:
-        """Build an image; options: memory_bytes, vcpus, disk_bytes, packages, accelerator. Progress comes as events.
+    def execute(self, plan: Plan) -> Operation:
+        """Carry a plan out, once; Conflict when the state it was made for is gone."""
+        return _told(Operation, self._post("/v1/execute", {"plan": plan.id}))
 
-        VERTUI_ACCEL is the accelerator where none is named.
+    def __getattr__(self, name: str) -> Any:
+        """Every verb as a method: `client.fork("main", n=3)` does `Fork("main", n=3)`, `client.plan_prune(["b1"])`
+        plans `Prune(["b1"])`, `client.trash_restore("b1")` does `trash restore`.
         """
-        told = {"accelerator": os.environ.get("VERTUI_ACCEL") or None}
-        return _told(Image, self._post("/v1/images", {"name": name, **told, **options}))
+        calls: tuple[tuple[Any, str], ...] = ((self.do, name), (self.plan, name.removeprefix("plan_")))
+        for call, wanted in calls:
+            verb = next((verb for verb in names() if identifier(verb) == wanted), None)
+            if verb is not None:
+                return lambda *given, call=call, verb=verb, **named: call(load(verb)(*given, **named))
+        raise AttributeError(f"'{type(self).__name__}' has no attribute '{name}'")
+
+    # -- changing, what is no verb ---------------------------------------------------------------------------
 
     def cancel_build(self) -> None:
         """Interrupt the image build that is going on; whoever waits for it gets Conflict."""
         self._post("/v1/images/cancel", {})
-
-    def up(self, image: str | None, name: str) -> Branch:
-        """Start a branch from an image's golden commit; the first branch becomes the trunk."""
-        return self.do(Up(image, name))
-
-    def commit(self, branch: str, message: str = "", wait: bool = True) -> Committed:
-        """Commit a running or paused branch; without `wait` it is sealed after the answer."""
-        return self.do(Commit(branch, message, not wait))
-
-    def fork(
-        self,
-        ref: str,
-        n: int,
-        prefix: str | None = None,
-        command: str | None = None,
-        trust: bool = False,
-        eager: bool = False,
-    ) -> Forked:
-        """Fork a branch or commit into n branches PREFIX1 … PREFIXn; `command` is started in each.
-
-        `trust` lets an imported commit start, now and later.
-        """
-        return self.do(Fork(ref, n, prefix, command, trust, eager))
 
     def import_commit(self, file: Iterable[bytes], trust: bool = False) -> Imported:
         """Store a commit from an exported file's pieces; it does not start unless it is trusted."""
@@ -215,41 +181,6 @@ class Client:
             Imported, json.loads(self._raw("POST", f"/v1/import?{_query(trust=trust)}", file, headers))
         )
 
-    def apply(
-        self, source: str, target: str, paths: Sequence[str] = (), prefer: str | None = None
-    ) -> JsonObject:
-        """Bring a REF's file changes since the merge base into a running branch: {"changed", "clashes",
-        "not_carried"}.
-
-        `prefer` decides clashes: "ours" is the target. Without it they are a Conflict.
-        """
-        request = {"source": source, "target": target, "paths": _sent(paths), "prefer": prefer}
-        return cast(JsonObject, self._post("/v1/apply", request))
-
-    def plan_promote(self, branch: str, prune_losers: bool = False) -> Plan:
-        """What promote would do: lines say what the old trunk did since the fork that the winner lacks."""
-        return _told(Plan, self._post("/v1/plan/promote", {"branch": branch, "prune_losers": prune_losers}))
-
-    def plan_prune(self, targets: list[str], now: bool = False) -> Plan:
-        """What pruning branches and commits would remove."""
-        return _told(Plan, self._post("/v1/plan/prune", {"targets": targets, "now": now}))
-
-    def plan_empty_trash(self) -> Plan:
-        """What emptying the trash would remove for good."""
-        return _told(Plan, self._post("/v1/plan/empty-trash", {}))
-
-    def plan_remove_image(self, image: str) -> Plan:
-        """What removing an image would remove."""
-        return _told(Plan, self._post("/v1/plan/remove-image", {"image": image}))
-
-    def execute(self, plan: Plan) -> Operation:
-        """Carry a plan out, once; Conflict when the state it was made for is gone."""
-        return _told(Operation, self._post("/v1/execute", {"plan": plan.id}))
-
-    def gc(self, *, cache: bool = False) -> int:
-        """Free what nothing needs any more, with `cache` also what images are built of; bytes freed."""
-        return int(self._post("/v1/store/gc", {"cache": cache}))
-
     def rebuild(self) -> list[str]:
         """Make the store's index, and missing rows of the catalog, again; what was found."""
         return [str(line) for line in self._post("/v1/store/rebuild", {})]
@@ -257,50 +188,6 @@ class Client:
     def change_setting(self, key: str, value: str | None) -> Setting:
         """Give a setting a value, or with None its default again."""
         return _told(Setting, self._post("/v1/settings", {"key": key, "value": value}))
-
-    def compact(self) -> int:
-        """Rewrite packs with little live data; bytes freed."""
-        return int(self._post("/v1/store/compact", {}))
-
-    def undo(self) -> Operation:
-        """Take the newest undoable operation back."""
-        return _told(Operation, self._post("/v1/undo", {}))
-
-    def redo(self) -> Operation:
-        """Do the operation undone last again."""
-        return _told(Operation, self._post("/v1/redo", {}))
-
-    def restore_trash(self, entry: str) -> Operation:
-        """Bring a pruned branch or commit back."""
-        return _told(Operation, self._post("/v1/trash/restore", {"entry": entry}))
-
-    def pause(self, branch: str) -> Branch:
-        """Quiesce and stop a branch's machine."""
-        return self.do(Pause(branch))
-
-    def resume(self, branch: str) -> Branch:
-        """Let a paused branch run on."""
-        return self.do(Resume(branch))
-
-    def hand_over(self, branch: str) -> HandedOver:
-        """Move a branch's machine into a new process on its head."""
-        return self.do(HandOver(branch))
-
-    def restore(self, branch: str, commit: str | None = None) -> Branch:
-        """Take a branch back in place to a commit, or to its head."""
-        return self.do(Restore(branch, commit))
-
-    def score(self, branch: str, score: float, note: str = "") -> Branch:
-        """Give a branch a score."""
-        return self.do(Score(branch, score, note))
-
-    def tag(self, commit: str, name: str) -> Operation:
-        """Name a commit; the name is a REF from then on."""
-        return self.do(Tag(commit, name))
-
-    def rename(self, branch: str, name: str) -> Branch:
-        """Rename a branch."""
-        return self.do(Rename(branch, name))
 
     def suspend_all(self, now: bool = False) -> None:
         """End every machine, committed first so that `resume` brings it back; `now` leaves the commits out."""
@@ -455,6 +342,17 @@ def _told(cls: type[T], data: Any) -> T:
         return decode(cls, data)
     except ValueError as error:
         raise DaemonUnavailable(f"the daemon gave an answer that cannot be read: {error}") from error
+
+
+def _request(verb: Verb[Any]) -> JsonObject:
+    """A verb as it is sent: a variable of the environment gives what is not given, and a path may be of any bytes."""
+    request: JsonObject = encode(verb)
+    for field in fields_of(type(verb)):
+        if field.given.env and request[field.name] is None:
+            request[field.name] = os.environ.get(field.given.env) or None
+        if field.given.kind is Kind.PATH:
+            request[field.name] = _sent(request[field.name])
+    return request
 
 
 def _query(**fields: Any) -> str:

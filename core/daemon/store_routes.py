@@ -14,7 +14,7 @@ from core.engine import settings, transfer, upkeep
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import Conflict
-from core.model import Imported, Plan, Setting, StoreProblem, StoreSpace
+from core.model import Imported, Setting, StoreProblem, StoreSpace
 
 
 def add_store(app: FastAPI, engine: Engine) -> None:
@@ -41,10 +41,6 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
     async def check(read_data: float = 0.0) -> list[StoreProblem]:
         return await upkeep.check(engine, read_data)
 
-    @app.get("/v1/store/gc")
-    async def plan_gc(cache: bool = False) -> Plan:
-        return await upkeep.plan_gc(engine, cache=cache)
-
     @app.get("/v1/export")
     async def export(ref: str) -> StreamingResponse:
         return await streamed(transfer.export(engine, ref))
@@ -55,14 +51,6 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
 
 
 def _add_verbs(app: FastAPI, engine: Engine) -> None:
-    @app.post("/v1/store/gc")
-    async def gc(request: body.Gc, request_id: str = RequestId) -> Any:
-        return await once(engine, request_id, lambda: upkeep.gc(engine, request_id, cache=request.cache))
-
-    @app.post("/v1/store/compact")
-    async def compact(_: body.Nothing, request_id: str = RequestId) -> Any:
-        return await once(engine, request_id, lambda: upkeep.compact(engine, request_id))
-
     @app.post("/v1/store/rebuild")
     async def rebuild(_: body.Nothing, request_id: str = RequestId) -> Any:
         return await once(engine, request_id, lambda: upkeep.rebuild(engine, request_id))

@@ -20,6 +20,7 @@ from core.errors import Conflict, GuestFailed
 from core.guest.scripts import guest_script
 from core.guest.scripts.put import CHANGED_MEANWHILE
 from core.guest.streams import Exit, StreamName
+from core.model import Applied
 from core.names import spelled
 from core.patience import patient
 
@@ -33,13 +34,12 @@ DEADLINE_S = patient(600.0)
 
 async def apply(
     engine: Engine, request_id: str, source: str, target: str, files: Selection, prefer: Prefer | None
-) -> dict[str, Any]:
+) -> Applied:
     """Bring what REF `source` changed since the merge base into branch `target`.
 
-    Requires a running target. On success its files hold both sides' changes, and `{"changed", "clashes",
-    "not_carried"}` says which were changed, which clashes were decided by `prefer`, and of which files flags or project
-    ids are not as both sides made them. Conflict lists clashes when there is no preference, and
-    files that changed while it was at work. On failure nothing changed. It cannot be undone: commit first.
+    Requires a running target. On success its files hold both sides' changes. Conflict lists clashes when there is no
+    preference, and files that changed while it was at work. On failure nothing changed. It cannot be undone: commit
+    first.
     """
     row, live = engine.branch(target), engine.machine(target)
     base = merge_base(engine, [source, target])
@@ -60,11 +60,11 @@ async def apply(
                 await _put(live, found.steps)
         record.summary = f"apply {len(found.steps)} changes of {source} to {row.name}"
     engine.publish("branch", row.name, record.summary)
-    return {
-        "changed": [spelled(step.path) for step in found.steps],
-        "clashes": [str(clash) for clash in found.clashes],
-        "not_carried": [spelled(path) for path in found.not_carried],
-    }
+    return Applied(
+        tuple(spelled(step.path) for step in found.steps),
+        tuple(map(str, found.clashes)),
+        tuple(map(spelled, found.not_carried)),
+    )
 
 
 def _listed(source: str, target: str, clashes: tuple[Clash, ...], prefer: Prefer | None) -> str:

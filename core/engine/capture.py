@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from core.catalog import BranchRow
 from core.engine.bases import make_layer
+from core.engine.change import Change
 from core.engine.context import Engine, new_id
 from core.engine.hot import Shot
 from core.engine.live import Live
@@ -115,7 +116,7 @@ async def commit(engine: Engine, request_id: str, name: str, message: str, *, wa
             record.summary = f"commit {row.name}: its state is its head's, {made.id[:12]}"
         else:
             record.summary = f"commit {row.name} as {made.id[:12]}"
-            record.inverse = {"heads": {row.id: head}, "hide": [made.id]}
+            record.inverse = Change(heads={row.id: head}, hide=(made.id,))
     hot_ms = (time.perf_counter() - began) * 1000
     engine.publish("branch", row.name, record.summary)
     if wait:
@@ -145,7 +146,7 @@ async def pause(engine: Engine, request_id: str, name: str) -> BranchRow:
         raise Conflict(f"branch {row.name} is {row.state}, not running")
     async with operation(engine, request_id, "pause", f"pause {row.name}") as record:
         paused = await pause_live(engine, live)
-        record.inverse = {"resume": [row.id]}
+        record.inverse = Change(resume=(row.id,))
         return paused
 
 
@@ -177,7 +178,7 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
         if live is None:
             return await _start_from_what_is_left(engine, row, record)
         resumed = await resume_live(engine, live)
-        record.inverse = {"pause": [row.id]}
+        record.inverse = Change(pause=(row.id,))
         return resumed
 
 

@@ -1,14 +1,14 @@
-"""A Change is what a verb, its undo and its redo have in common: applying one gives the one that takes it back."""
+"""Changes made: applying one gives the one that takes it back."""
 
 import asyncio
 import time
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from core.catalog import BranchRow
-from core.codec import decode
 from core.engine import capture, start
+from core.engine.change import Change, Judgement, Was
 from core.engine.context import Engine
 from core.engine.exchange import exchange
 from core.errors import Conflict, NotFound
@@ -16,32 +16,7 @@ from core.graph import Graph
 from core.model import BranchState, Commit
 
 WITH_MACHINE = (BranchState.RUNNING, BranchState.PAUSED)
-
-
-@dataclass(frozen=True)
-class Change:
-    """What to change; branches and commits by id. `trunk` is None for "as it is", "" for none at all.
-
-    `back` takes a branch's machine to a commit in place: same name, network and address. The branch then runs, or is
-    what `states` says (state, reason), and so is one that `restore` takes out of the trash. `lead` gives branches that
-    started from one commit another as their head: what they have changed since counts as not committed, as it did
-    before the first was made to keep it.
-    """
-
-    trunk: str | None = None
-    prune: tuple[str, ...] = ()
-    restore: tuple[str, ...] = ()
-    hide: tuple[str, ...] = ()
-    show: tuple[str, ...] = ()
-    heads: dict[str, str] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    scores: dict[str, list[Any]] = field(default_factory=dict)
-    tags: dict[str, list[str]] = field(default_factory=dict)
-    pause: tuple[str, ...] = ()
-    resume: tuple[str, ...] = ()
-    back: dict[str, str] = field(default_factory=dict)
-    states: dict[str, list[str]] = field(default_factory=dict)
-    lead: dict[str, str] = field(default_factory=dict)
+RUNS = Was(BranchState.RUNNING, "")
 
 
 async def apply(engine: Engine, change: Change, *, again: bool = False) -> Change:
@@ -76,9 +51,9 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     return replace(inverse, show=(*inverse.show, *left))
 
 
-def _state(engine: Engine, branch: str) -> list[str]:
+def _state(engine: Engine, branch: str) -> Was:
     row = engine.catalog.branch(branch)
-    return [row.state.value, row.reason]
+    return Was(row.state, row.reason)
 
 
 def _lead(engine: Engine, change: Change, saved: list[str]) -> list[str]:
@@ -167,11 +142,11 @@ async def _take_back(engine: Engine, change: Change, branch: str) -> str:
     On failure the branch is what it was.
     """
     commit, live = change.back[branch], engine.live.get(branch)
-    state, reason = change.states.get(branch, [BranchState.RUNNING.value, ""])
-    row, paused = engine.catalog.branch(branch), state == BranchState.PAUSED
-    if BranchState(state) in WITH_MACHINE and live is not None:
+    state, reason = change.states.get(branch, RUNS)
+    row, paused = engine.catalog.branch(branch), state is BranchState.PAUSED
+    if state in WITH_MACHINE and live is not None:
         return (await exchange(engine, live, commit, paused=paused)).id
-    if BranchState(state) in WITH_MACHINE:
+    if state in WITH_MACHINE:
         engine.catalog.change_branch(branch, head=commit)
         try:
             await start.start_again(engine, engine.catalog.branch(branch), paused=paused)
@@ -186,7 +161,7 @@ async def _take_back(engine: Engine, change: Change, branch: str) -> str:
         async with live.lock:
             saved = (await capture.save(engine, live, "before restore")).id
             await start.end(engine, live)
-    engine.set_branch(branch, state=BranchState(state), reason=reason, machine=None, head=commit)
+    engine.set_branch(branch, state=state, reason=reason, machine=None, head=commit)
     return saved
 
 
@@ -199,36 +174,30 @@ async def _each(work: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 def _apply_rows(engine: Engine, change: Change) -> Change:
     catalog, now = engine.catalog, time.time()
-    trunk = catalog.setting("trunk")
-    inverse: dict[str, Any] = {"heads": {}, "names": {}, "scores": {}, "tags": {}}
+    former = catalog.setting("trunk")
+    trunk = None if change.trunk is None else former or ""
     if change.trunk is not None:
-        inverse["trunk"] = trunk or ""
         catalog.set_setting("trunk", change.trunk or None)
+    heads = {branch: catalog.branch(branch).head for branch in change.heads}
     for branch, head in change.heads.items():
-        inverse["heads"][branch] = catalog.branch(branch).head
         catalog.change_branch(branch, head=head)
+    names = {branch: catalog.branch(branch).name for branch in change.names}
     for branch, name in change.names.items():
-        inverse["names"][branch] = catalog.branch(branch).name
         catalog.change_branch(branch, name=name)
-    for branch, (score, note) in change.scores.items():
-        row = catalog.branch(branch)
-        inverse["scores"][branch] = [row.score, row.note]
-        catalog.change_branch(branch, score=score, note=note)
-    for commit, tags in change.tags.items():
-        inverse["tags"][commit] = list(catalog.commit(commit).tags)
-        catalog.set_tags(commit, tags)
-    inverse["hide"] = _show(engine, change)
-    inverse["show"] = _hide(engine, change, now)
+    scores = {row.id: Judgement(row.score, row.note) for row in map(catalog.branch, change.scores)}
+    for branch, told in change.scores.items():
+        catalog.change_branch(branch, score=told.score, note=told.note)
+    tags = {commit: catalog.commit(commit).tags for commit in change.tags}
+    for commit, given in change.tags.items():
+        catalog.set_tags(commit, given)
+    shown, hidden = _show(engine, change), _hide(engine, change, now)
     if catalog.setting("trunk") in change.prune:
-        inverse["trunk"] = catalog.setting("trunk")
+        trunk = catalog.setting("trunk")
         catalog.set_setting("trunk", None)
-    inverse |= {
-        "prune": change.restore,
-        "restore": change.prune,
-        "pause": change.resume,
-        "resume": change.pause,
-    }
-    return decode(Change, inverse)
+    return Change(
+        trunk, change.restore, change.prune, tuple(shown), tuple(hidden), heads, names, scores, tags,
+        pause=change.resume, resume=change.pause,
+    )  # fmt: skip
 
 
 def _hide(engine: Engine, change: Change, now: float) -> list[str]:
@@ -287,7 +256,7 @@ async def _start_restored(engine: Engine, change: Change) -> None:
         await start.start_again(engine, row, paused=state is BranchState.PAUSED)
 
     rows = [engine.catalog.branch(branch) for branch in change.restore if branch not in engine.live]
-    states = {row.id: BranchState(change.states.get(row.id, [row.state])[0]) for row in rows}
+    states = {row.id: change.states[row.id].state if row.id in change.states else row.state for row in rows}
     await _each(one(branch, state) for branch, state in states.items() if state in WITH_MACHINE)
 
 

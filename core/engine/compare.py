@@ -22,8 +22,9 @@ from core.engine import guests, mounts
 from core.engine.context import Engine
 from core.engine.points import State, known_paths, states_of
 from core.errors import Damaged, NotFound, Unsupported, UsageError
-from core.graph import Graph, Ref
+from core.graph import Graph
 from core.names import spelled
+from core.refs import Ref
 from core.store.hashing import Hashes, page_hashes
 
 T = TypeVar("T")

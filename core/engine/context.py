@@ -13,19 +13,21 @@ from pathlib import Path
 
 from core.catalog import BranchRow, Catalog
 from core.diff.index import PathIndex
+from core.engine.change import Draft
 from core.engine.live import Live
 from core.engine.members import Members
 from core.engine.reaping import Reaping
 from core.engine.seams import HotCommits, StalledBranches
 from core.errors import Conflict, NotFound
-from core.graph import Ref, kept, resolve
+from core.graph import kept
 from core.guest.client import AgentClient
 from core.holder.held import Held
 from core.home import Home
 from core.image.recipe import Recipe
 from core.machine.protocol import Hypervisor, Layer
-from core.model import BranchState, Commit, CommitState, Event, Image, Plan
+from core.model import BranchState, Commit, CommitState, Event, Image
 from core.network import HubNetwork
+from core.refs import Ref, resolve
 from core.resume import nearest_kept
 from core.room import Reserve
 from core.store.protocol import PageStore
@@ -62,7 +64,8 @@ class Engine:
     sealer: HotCommits = field(init=False)
     stalls: StalledBranches = field(init=False)
     live: dict[str, Live] = field(default_factory=dict)
-    plans: dict[str, Plan] = field(default_factory=dict)
+    plans: dict[str, Draft] = field(default_factory=dict)
+    """By their ids: shown, and neither carried out nor refused."""
     indexes: dict[str, PathIndex] = field(default_factory=dict)
     """Of images, by their golden commits."""
     commit_indexes: dict[str, PathIndex] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from core.catalog import BranchRow
 from core.engine import start
 from core.engine.capture import make_hot, shoot
+from core.engine.change import Change
 from core.engine.context import Engine, new_id
 from core.engine.hot import Shot
 from core.engine.live import Live
@@ -21,8 +22,8 @@ from core.engine.start import Source
 from core.engine.transfer import check_trusted, trusted
 from core.engine.warm import end_warm
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
-from core.graph import Ref
 from core.model import BranchState, Child, Commit, Forked, check_name
+from core.refs import Ref
 from core.store.values import MEMORY
 
 CHILD_BYTES = 60 * 1000 * 1000  # what a child takes besides its delta, after its first exec under emulation
@@ -61,7 +62,7 @@ async def up(engine: Engine, request_id: str, image_name: str | None, name: str)
         old_trunk = engine.catalog.setting("trunk")
         if old_trunk is None:
             engine.catalog.set_setting("trunk", row.id)
-        record.inverse = {"prune": [row.id]}
+        record.inverse = Change(prune=(row.id,))
     return engine.catalog.branch(row.id)
 
 
@@ -110,8 +111,8 @@ async def fork(
             made = await _fork_commit(engine, record.id, found, names, command, began)
         commit, children = made
         engine.members.last_fork = LastFork(live.branch if live else None, commit.id)
-        ids = [row.id for row in (engine.catalog.named(child.name) for child in children) if row]
-        record.inverse = {"prune": ids, "heads": heads}
+        ids = tuple(row.id for row in (engine.catalog.named(child.name) for child in children) if row)
+        record.inverse = Change(prune=ids, heads=heads)
     pause = (commit.pause_ms, commit.felt_pause_ms) if live else (0.0, 0.0)
     return Forked(commit, children, record.id, *pause)
 
@@ -357,7 +358,11 @@ async def _discard(engine: Engine, rows: list[BranchRow]) -> None:
 
 
 def _names(engine: Engine, branch: str | None, n: int, prefix: str | None) -> list[str]:
-    """PREFIX1 … PREFIXn, all legal and free; without a prefix the first of b, BRANCH-, c, d … that is."""
+    """PREFIX1 … PREFIXn, a single one PREFIX itself, all legal and free; without a prefix the first of b, BRANCH-, c,
+    d … that is.
+    """
+    if prefix is not None and n == 1:
+        return _check_names(engine, [prefix])
     if prefix is not None:
         return _check_names(engine, [f"{prefix}{number}" for number in range(1, n + 1)])
     candidates = ["b", *([f"{branch}-"] if branch else []), *"cdefghijklmnopqrstuvwxyz"]

@@ -327,7 +327,7 @@ def plan_remove_image(engine: Engine, name: str) -> Plan:
     )
     size = image_bytes(engine, image)
     line = f"image {image.name}: {size >> 20} MiB, {len(commits)} commits; nothing brings it back but building it again"
-    return Plan(new_id(), "image rm", (), commits, size, False, (line,), (image.id,))
+    return Plan(new_id(), "image rm", (), commits, size, False, (line,), images=(image.id,))
 
 
 def _users(engine: Engine, image: Image) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from core.codec import encode
+from core.engine.change import Change
 from core.engine.context import Engine
 from core.errors import Conflict, NoRoom, VertuiError
 from core.model import OperationState
@@ -26,7 +27,7 @@ class Record:
 
     id: int
     summary: str
-    inverse: dict[str, Any] | None = None
+    inverse: Change | None = None
 
 
 @asynccontextmanager
@@ -47,7 +48,11 @@ async def operation(
         _finish(engine, record, OperationState.FAILED, error=reason)
         raise
     _finish(
-        engine, record, OperationState.DONE, inverse=record.inverse or {}, undoable=record.inverse is not None
+        engine,
+        record,
+        OperationState.DONE,
+        inverse=encode(record.inverse or Change()),
+        undoable=record.inverse is not None,
     )
 
 

@@ -1,16 +1,16 @@
-"""Promote and prune: a Plan that says exactly what goes, and its execution, once."""
+"""What plans say exactly, and their execution, once: promote, prune, emptying the trash, removing an image."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 
 from core.catalog import BranchRow
 from core.codec import encode
 from core.engine import compare, start
-from core.engine.changes import Change, apply, check_started, unreachable
+from core.engine.change import Change, Draft
+from core.engine.changes import apply, check_started, unreachable
 from core.engine.context import Engine, new_id
-from core.engine.images import remove_image
+from core.engine.images import plan_remove_image, remove_image
 from core.engine.operations import operation
-from core.engine.trash import empty, purge
+from core.engine.trash import empty, plan_empty, purge
 from core.engine.warm import let_go
 from core.errors import Conflict
 from core.graph import Graph
@@ -20,20 +20,9 @@ SHOWN_FILES = 20  # of what a plan lists one by one; the rest are counted
 PLANS_KEPT = 100  # shown and neither executed nor refused
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What a prune plan was made from."""
-
-    branches: tuple[BranchRow, ...]
-    commits: tuple[Commit, ...]
-    now: bool
-
-
 async def plan_promote(engine: Engine, name: str, prune_losers: bool) -> Plan:
     """What promoting a branch changes: the trunk, and what the old trunk did since the fork that the winner lacks."""
     winner, old = engine.branch(name), engine.catalog.setting("trunk")
-    if winner.id == old:
-        raise Conflict(f"{winner.name} is the trunk already")
     lines, files = [f"the trunk moves to {winner.name}"], tuple[str, ...]()
     if old:
         old_row = engine.catalog.branch(old)
@@ -42,10 +31,10 @@ async def plan_promote(engine: Engine, name: str, prune_losers: bool) -> Plan:
         lines += missing
     losers = losers_of(engine, winner) if prune_losers else []
     lines += [f"{row.name} is pruned: {row.state}, can be undone" for row in losers]
-    ids = tuple(row.name for row in losers)
-    return kept(
-        engine, Plan(new_id(), "promote", (winner.name, *ids), (), 0, True, tuple(lines), tuple(files))
-    )
+    names = (winner.name, *(row.name for row in losers))
+    plan = Plan(new_id(), "promote", names, (), 0, True, tuple(lines), tuple(files))
+    change = Change(trunk=winner.id, prune=tuple(row.id for row in losers))
+    return kept(engine, plan, lambda: apply(engine, change))
 
 
 async def _lacks(engine: Engine, winner: BranchRow, old: BranchRow) -> tuple[list[str], tuple[str, ...]]:
@@ -80,28 +69,46 @@ def losers_of(engine: Engine, winner: BranchRow) -> list[BranchRow]:
     return [row for row in rows if row.id in losing]
 
 
-def plan_prune(engine: Engine, targets: list[str], now: bool) -> Plan:
+def plan_prune(engine: Engine, targets: Sequence[str], now: bool) -> Plan:
     """What pruning branches and commits removes: into the trash, or with `now` for good."""
-    wanted = _wanted(engine, targets, now)
-    orphans = unreachable(engine, frozenset(row.id for row in wanted.branches)) if wanted.branches else []
-    commits = {commit.id: commit for commit in (*wanted.commits, *orphans)}
+    branches, wanted = _wanted(engine, targets)
+    orphans = unreachable(engine, frozenset(row.id for row in branches)) if branches else []
+    commits = {commit.id: commit for commit in (*wanted, *orphans)}
     end = "for good: nothing brings it back" if now else "into the trash: undo brings it back"
-    lines = [f"branch {row.name} ({row.state}) goes {end}" for row in wanted.branches]
+    lines = [f"branch {row.name} ({row.state}) goes {end}" for row in branches]
     lines += [
         f"commit {c.id[:12]} of {c.branch or c.image} ({c.message or 'no message'}) goes {end}"
         for c in commits.values()
     ]
     frees = sum(commit.stored_bytes for commit in commits.values())
-    names = tuple(row.name for row in wanted.branches)
-    return kept(
-        engine,
-        Plan(
-            new_id(), "prune --now" if now else "prune", names, tuple(commits), frees, not now, tuple(lines)
-        ),
-    )
+    names = tuple(row.name for row in branches)
+    verb = "prune --now" if now else "prune"
+    plan = Plan(new_id(), verb, names, tuple(commits), frees, not now, tuple(lines))
+
+    async def prune() -> Change:
+        return await apply(engine, _still(engine, plan))
+
+    return kept(engine, plan, (lambda: _prune_now(engine, plan)) if now else prune)
 
 
-def _wanted(engine: Engine, targets: list[str], now: bool) -> Wanted:
+def plan_empty_trash(engine: Engine) -> Plan:
+    """What emptying the trash removes for good."""
+    plan = plan_empty(engine)
+    return kept(engine, plan, lambda: empty(engine, plan.branches, plan.commits))
+
+
+def plan_image_rm(engine: Engine, image: str) -> Plan:
+    """What removing an image removes."""
+    plan = plan_remove_image(engine, image)
+
+    async def remove() -> None:
+        await remove_image(engine, plan.images[0])
+        await let_go(engine)
+
+    return kept(engine, plan, remove)
+
+
+def _wanted(engine: Engine, targets: Sequence[str]) -> tuple[list[BranchRow], list[Commit]]:
     branches: dict[str, BranchRow] = {}
     commits: dict[str, Commit] = {}
     for target in targets:
@@ -112,24 +119,12 @@ def _wanted(engine: Engine, targets: list[str], now: bool) -> Wanted:
             branches[row.id] = row
         else:
             commits[found.commit] = engine.catalog.commit(found.commit)
-    trunk = engine.catalog.setting("trunk")
-    if trunk in branches and len(engine.catalog.branches()) > len(branches):
-        raise Conflict(f"{branches[trunk or ''].name} is the trunk: promote another branch before pruning it")
-    heads = {row.head: row.name for row in engine.catalog.branches() if row.id not in branches}
-    goldens = {image.golden: image.name for image in engine.catalog.images()}
-    for commit in commits:
-        if commit in heads:
-            raise Conflict(f"commit {commit[:12]} is the head of {heads[commit]}: prune that branch instead")
-        if commit in goldens:
-            raise Conflict(
-                f"commit {commit[:12]} is golden: `vertui image rm {goldens[commit]}` removes its image"
-            )
-    return Wanted(tuple(branches.values()), tuple(commits.values()), now)
+    return list(branches.values()), list(commits.values())
 
 
-def kept(engine: Engine, plan: Plan) -> Plan:
-    """Remember a plan until it is executed."""
-    engine.plans[plan.id] = plan
+def kept(engine: Engine, plan: Plan, carry_out: Callable[[], Awaitable[Change | None]]) -> Plan:
+    """Remember a plan, and how it is carried out, until that is done."""
+    engine.plans[plan.id] = Draft(plan, carry_out)
     while len(engine.plans) > PLANS_KEPT:
         engine.plans.pop(next(iter(engine.plans)))
     return plan
@@ -137,34 +132,22 @@ def kept(engine: Engine, plan: Plan) -> Plan:
 
 async def execute(engine: Engine, request_id: str, plan_id: str) -> Operation:
     """Carry a plan out, once. Conflict when it was executed, or when what it was made for has changed."""
-    plan = engine.plans.pop(plan_id, None)
-    if plan is None:
+    draft = engine.plans.pop(plan_id, None)
+    if draft is None:
         raise Conflict("this plan was carried out or forgotten: make it again")
-    runs: dict[str, Callable[[Engine, Plan], Awaitable[Change | None]]] = {
-        "promote": _promote,
-        "prune": _prune,
-        "prune --now": _prune_now,
-        "trash empty": _empty,
-        "image rm": _remove_image,
-    }
+    plan = draft.plan
     with engine.reserve.lent():
         async with (
             engine.changing,
             operation(engine, request_id, plan.verb, _summary(plan), encode(plan)) as record,
         ):
-            inverse = await runs[plan.verb](engine, plan)
-            record.inverse = encode(inverse) if inverse else None
+            record.inverse = await draft.carry_out()
     return engine.catalog.operation(record.id).shown()
 
 
 def _summary(plan: Plan) -> str:
-    names = [*plan.branches, *(commit[:12] for commit in plan.commits if not plan.branches), *plan.files]
+    names = [*plan.branches, *(commit[:12] for commit in plan.commits if not plan.branches), *plan.images]
     return f"{plan.verb} {' '.join(names[:8])}" + (" …" if len(names) > 8 else "")
-
-
-async def _promote(engine: Engine, plan: Plan) -> Change:
-    winner, losers = engine.branch(plan.branches[0]), [engine.branch(name) for name in plan.branches[1:]]
-    return await apply(engine, Change(trunk=winner.id, prune=tuple(row.id for row in losers)))
 
 
 def _still(engine: Engine, plan: Plan) -> Change:
@@ -180,10 +163,6 @@ def _still(engine: Engine, plan: Plan) -> Change:
     for row in rows:
         check_started(row)
     return Change(prune=tuple(row.id for row in rows), hide=plan.commits)
-
-
-async def _prune(engine: Engine, plan: Plan) -> Change:
-    return await apply(engine, _still(engine, plan))
 
 
 async def _prune_now(engine: Engine, plan: Plan) -> None:
@@ -202,12 +181,3 @@ async def _prune_now(engine: Engine, plan: Plan) -> None:
     await purge(engine, change.hide)
     for name in plan.branches:
         engine.publish("branch", name, f"{name} was pruned for good")
-
-
-async def _empty(engine: Engine, plan: Plan) -> None:
-    await empty(engine, plan)
-
-
-async def _remove_image(engine: Engine, plan: Plan) -> None:
-    await remove_image(engine, plan.files[0])
-    await let_go(engine)

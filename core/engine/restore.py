@@ -1,8 +1,8 @@
 """Restore: a branch taken back in place."""
 
 from core.catalog import BranchRow
-from core.codec import encode
-from core.engine.changes import Change, apply, check_started
+from core.engine.change import Change
+from core.engine.changes import apply, check_started
 from core.engine.context import Engine
 from core.engine.operations import operation
 from core.errors import Conflict
@@ -21,5 +21,5 @@ async def restore(engine: Engine, request_id: str, name: str, ref: str | None) -
         raise Conflict(f"commit {commit.id[:12]} is of another image than {row.name}: fork it instead")
     summary = f"restore {row.name} to {commit.id[:12]}"
     async with engine.changing, operation(engine, request_id, "restore", summary) as record:
-        record.inverse = encode(await apply(engine, Change(back={row.id: commit.id})))
+        record.inverse = await apply(engine, Change(back={row.id: commit.id}))
     return engine.catalog.branch(row.id)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from core.engine.change import Change
 from core.engine.context import Engine
 from core.engine.operations import operation
 from core.errors import Conflict
@@ -49,7 +50,7 @@ async def import_(engine: Engine, request_id: str, file: AsyncIterable[bytes], *
             if trust:
                 commit = trusted(engine, commit.id)
         record.summary = f"import {commit.id[:12]}" + ("" if added else ": it is here already")
-        record.inverse = {"hide": [commit.id]} if added else None
+        record.inverse = Change(hide=(commit.id,)) if added else None
     engine.publish("commit", commit.id, record.summary)
     return Imported(commit, added, stored)
 

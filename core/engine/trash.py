@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Iterable
 
-from core.codec import encode
-from core.engine.changes import Change, apply
+from core.engine.change import Change
+from core.engine.changes import apply
 from core.engine.context import Engine, new_id
 from core.engine.operations import operation
 from core.engine.warm import let_go
@@ -47,7 +47,7 @@ async def restore(engine: Engine, request_id: str, wanted: str) -> Operation:
         engine.changing,
         operation(engine, request_id, "trash restore", f"restore {entry.name}") as record,
     ):
-        record.inverse = encode(await apply(engine, change))
+        record.inverse = await apply(engine, change)
     return engine.catalog.operation(record.id).shown()
 
 
@@ -58,15 +58,13 @@ def plan_empty(engine: Engine) -> Plan:
     branches = tuple(entry.id for entry in found if entry.kind == "branch")
     commits = tuple(entry.id for entry in found if entry.kind == "commit")
     size = sum(entry.size_bytes for entry in found)
-    plan = Plan(new_id(), "trash empty", branches, commits, size, False, lines or ("the trash is empty",))
-    engine.plans[plan.id] = plan
-    return plan
+    return Plan(new_id(), "trash empty", branches, commits, size, False, lines or ("the trash is empty",))
 
 
-async def empty(engine: Engine, plan: Plan) -> None:
-    """Remove for good what a plan lists and is still in the trash."""
-    branches = {row.id for row in engine.catalog.branches(deleted=True)} & set(plan.branches)
-    commits = {commit.id for commit in engine.catalog.commits(deleted=True)} & set(plan.commits)
+async def empty(engine: Engine, branches: Iterable[str], commits: Iterable[str]) -> None:
+    """Remove for good what of these branches and commits is still in the trash."""
+    branches = {row.id for row in engine.catalog.branches(deleted=True)} & set(branches)
+    commits = {commit.id for commit in engine.catalog.commits(deleted=True)} & set(commits)
     await engine.sealer.drop(commits)
     with engine.catalog.transaction():
         for branch in branches:
@@ -96,8 +94,8 @@ async def free(engine: Engine) -> int:
 async def expire(engine: Engine) -> None:
     """Remove what has been in the trash longer than the grace period."""
     old = [entry for entry in entries(engine) if entry.expires < time.time()]
-    branches = tuple(entry.id for entry in old if entry.kind == "branch")
-    commits = tuple(entry.id for entry in old if entry.kind == "commit")
+    branches = [entry.id for entry in old if entry.kind == "branch"]
+    commits = [entry.id for entry in old if entry.kind == "commit"]
     if old:
         with engine.reserve.lent():
-            await empty(engine, Plan(new_id(), "trash empty", branches, commits, 0, False, ()))
+            await empty(engine, branches, commits)

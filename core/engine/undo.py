@@ -2,7 +2,8 @@
 
 from core.catalog import OperationRow
 from core.codec import decode, encode
-from core.engine.changes import Change, apply
+from core.engine.change import Change
+from core.engine.changes import apply
 from core.engine.context import Engine
 from core.engine.operations import operation
 from core.errors import Conflict

@@ -8,18 +8,19 @@ form in the UI, the palette's entry, help, "copy as command" and the README's ta
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from enum import Enum
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Meta
 
-from core.model import Branch, Commit, Image
+from core.errors import Conflict, VertuiError
+from core.model import Operation, Plan
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
+    from core.verbs.shown import Shown
 
 A = TypeVar("A")
 
@@ -33,14 +34,21 @@ class Kind(Enum):
     REF = "ref"
     COMMIT = "commit"
     IMAGE = "image"
+    SIZE = "size"
+    PATH = "path"
+
+
+NODES = (Kind.BRANCH, Kind.REF, Kind.COMMIT)
+NAMES = (*NODES, Kind.IMAGE)
 
 
 @dataclass(frozen=True)
 class Given:
     """How people give a field. One with a default is an option, unless `argument` says otherwise.
 
-    `flags` are an option's names, `--FIELD` without any; `metavar` stands for the value in help; `default` is shown for
-    a default that says nothing by itself.
+    `flags` are an option's names, `--FIELD` without any; of a switch that is on by itself `--FIELD/--no-FIELD`.
+    `metavar` stands for the value in help; `default` is shown for a default that says nothing by itself; `env` names a
+    variable that gives it. One that is `rare` is in no form.
     """
 
     help: str
@@ -49,49 +57,48 @@ class Given:
     kind: Kind = Kind.TEXT
     argument: bool = False
     default: str = ""
+    env: str | None = None
+    rare: bool = False
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A verb's place in the UI: its key, its label, a line of help; `footer` shows it at the bottom of the screen."""
+    """A verb's place in the UI: its key, its label, a line of help; `footer` shows it at the bottom of the screen.
+
+    `doing` is what is said while it is at work. `variant` is the flag of a planned verb that its dialog offers as well,
+    and how that is called; `suggests` are answers that its form begins with.
+    """
 
     key: str
     label: str
     help: str
+    doing: str
     footer: bool = False
+    variant: tuple[str, str] | None = None
+    suggests: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Absent:
-    """Why a verb has no place in the UI."""
+    """Why a verb has no place of its own on the UI's main screen."""
 
     reason: str
 
 
-class Shown(Protocol):
-    """What `ls` shows, as much of it as a rule asks for."""
+class Refusal(str):
+    """Why something would not be done, in one line that names the way out; `kind` is the error it would be."""
 
-    @property
-    def trunk(self) -> str | None:
-        """The trunk's name."""
+    kind: type[VertuiError]
 
-    @property
-    def branches(self) -> Mapping[str, Branch]:
-        """By name."""
+    def __new__(cls, text: str, kind: type[VertuiError] = Conflict) -> Refusal:
+        """The text, of that kind."""
+        refusal = super().__new__(cls, text)
+        refusal.kind = kind
+        return refusal
 
-    @property
-    def images(self) -> Sequence[Image]:
-        """Oldest first."""
-
-    @property
-    def commits(self) -> Sequence[Commit]:
-        """Those outside the trash, each with its nearest kept ancestors as its parents."""
-
-    def branch(self, name: str) -> Branch | None:
-        """The branch of that name, `@trunk` being the trunk's."""
-
-    def commit(self, ref: str) -> Commit | None:
-        """The commit that a REF names now: a branch stands for its head."""
+    def error(self) -> VertuiError:
+        """The error to raise."""
+        return self.kind(str(self))
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,17 @@ class Asked:
     @property
     def is_argument(self) -> bool:
         """Stands on a command line by its place?"""
-        return self.given.argument or self.default is MISSING
+        return self.given.argument or self.is_needed
+
+    @property
+    def is_needed(self) -> bool:
+        """Has no default?"""
+        return self.default is MISSING
+
+    @property
+    def takes_many(self) -> bool:
+        """Any number of values?"""
+        return get_origin(self.type) is tuple
 
     @property
     def metavar(self) -> str:
@@ -123,13 +140,13 @@ class Asked:
 class Verb(Generic[A]):
     """The base of all verbs; its parameter is the type of the answer."""
 
-    examples: ClassVar[tuple[str, ...]] = ()
+    examples: ClassVar[tuple[str, ...]]
     each: ClassVar[str] = ""
     """The field that people may give several of, or `--all`: the verb is then done to one after the other."""
-    screen: ClassVar[Entry | Absent] = Absent("nobody has given it one")
+    screen: ClassVar[Entry | Absent]
 
-    def refuse(self, shown: Shown) -> str | None:
-        """Why this would be refused now, in one line that names the way out; None when it would not."""
+    def refuse(self, shown: Shown) -> Refusal | None:
+        """Why this would be refused now; None when it would not. Pure, and about what `ls` shows."""
         return None
 
     async def carry_out(self, engine: Engine, request_id: str) -> A:
@@ -137,10 +154,43 @@ class Verb(Generic[A]):
         raise NotImplementedError
 
 
+class Planned(Verb[A]):
+    """A verb that destroys or moves much: what it would do is shown first, exactly, and carried out once.
+
+    One that does not ask shows it only where it is asked to.
+    """
+
+    asks: ClassVar[bool] = True
+
+    async def plan(self, engine: Engine) -> Plan:
+        """What it would do; the engine remembers it until it is carried out."""
+        raise NotImplementedError
+
+
+class Settled(Planned[Operation]):
+    """A planned verb that is carried out by its plan, which the engine keeps."""
+
+    async def carry_out(self, engine: Engine, request_id: str) -> Operation:
+        """Do what it would do now, unseen."""
+        from core.engine import plans
+
+        return await plans.execute(engine, request_id, (await self.plan(engine)).id)
+
+
 def name_of(verb: type[Verb[Any]]) -> str:
-    """A verb's name on the command line and in the API: HandOver is `hand-over`."""
-    text = "".join(f"-{char.lower()}" if char.isupper() else char for char in verb.__name__)
-    return text.removeprefix("-")
+    """A verb's name, which is its module's: `core.verbs.trash.restore` has `trash restore`."""
+    module = verb.__module__.removeprefix(f"{__package__}.")
+    return module.replace("_", "-").replace(".", " ")
+
+
+def identifier(name: str) -> str:
+    """A verb's name as one of Python's: `trash restore` is trash_restore."""
+    return name.replace("-", "_").replace(" ", "_")
+
+
+def path_of(verb: type[Verb[Any]]) -> str:
+    """Where a verb is in the API."""
+    return f"/v1/{name_of(verb).replace(' ', '/')}"
 
 
 def help_of(verb: type[Verb[Any]]) -> str:
@@ -150,14 +200,17 @@ def help_of(verb: type[Verb[Any]]) -> str:
 
 def answer_of(verb: type[Verb[Any]]) -> Any:
     """The type of a verb's answer: its class's own parameter."""
-    base = next(base for base in getattr(verb, "__orig_bases__", ()) if get_args(base))
-    return get_args(base)[0]
+    for cls in verb.__mro__:
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            if not isinstance(get_args(base)[0], TypeVar):
+                return get_args(base)[0]
+    raise TypeError(f"{verb} does not say what it answers")
 
 
 def command_line(verb: Verb[Any]) -> str:
     """The command line that asks for the same."""
-    words = ["vertui", name_of(type(verb))]
-    for field in fields_of(type(verb)):
+    words = ["vertui", *name_of(type(verb)).split()]
+    for field in sorted(fields_of(type(verb)), key=lambda field: not field.is_argument):
         words += _words(field, getattr(verb, field.name))
     return shlex.join(words)
 
@@ -170,13 +223,15 @@ def fields_of(verb: type[Verb[Any]]) -> tuple[Asked, ...]:
 
 def _words(field: Asked, value: Any) -> list[str]:
     """A field's part of a command line; nothing for a default."""
-    if value == field.default or value is None:
+    if value is None or value == field.default:
         return []
     values = [str(one) for one in (value if isinstance(value, tuple) else (value,))]
     if field.is_argument:
         return values
-    flag = field.flags[-1]
-    return [flag] if value is True else [word for one in values for word in (flag, one)]
+    on, _, off = field.flags[-1].partition("/")
+    if isinstance(value, bool):
+        return [on if value else off]
+    return [word for one in values for word in (on, one)]
 
 
 def _field(hint: Any, field: Field[Any]) -> Asked:

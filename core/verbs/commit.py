@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core.model import BranchState, Committed
-from core.verbs.base import Entry, Given, Shown, Verb
+from core.verbs.base import Entry, Given, Refusal, Verb
 from core.verbs.fields import BranchName, Message, not_in
+from core.verbs.shown import Shown
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
@@ -21,18 +22,22 @@ class Commit(Verb[Committed]):
     """
 
     branch: BranchName
-    message: Annotated[str, Given("What this state is.", flags=("--message", "-m")), Message] = ""
-    no_wait: Annotated[bool, Given("Answer when it is hot; it is sealed behind that.")] = False
+    message: Annotated[str, Given("What this state is.", flags=("-m", "--message")), Message] = ""
+    wait: Annotated[
+        bool,
+        Given("Answer when it is sealed, or else when it is hot.", flags=("--wait/--no-wait",), rare=True),
+    ] = True
 
     examples: ClassVar = ("vertui commit main -m 'server warmed up'", "vertui commit main --no-wait")
     each: ClassVar = "branch"
-    screen: ClassVar = Entry("c", "commit", "commit the selected branches as they run", footer=True)
+    screen: ClassVar = Entry(
+        "c", "commit", "commit the selected branches as they run", "committing", footer=True
+    )
 
-    def refuse(self, shown: Shown) -> str | None:
+    def refuse(self, shown: Shown) -> Refusal | None:
         return not_in(shown, self.branch, BranchState.RUNNING, BranchState.PAUSED)
 
     async def carry_out(self, engine: Engine, request_id: str) -> Committed:
         from core.engine import capture
 
-        wait = not self.no_wait
-        return await capture.commit(engine, request_id, self.branch, self.message, wait=wait)
+        return await capture.commit(engine, request_id, self.branch, self.message, wait=self.wait)

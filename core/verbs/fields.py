@@ -4,15 +4,14 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from core.errors import UsageError
+from core.errors import NotFound, UsageError
 from core.model import LONGEST_MESSAGE, BranchState, check_name
-from core.verbs.base import Given, Kind, Shown
+from core.verbs.base import Given, Kind, Refusal
+from core.verbs.shown import Shown
 
-LONGEST_NAME_GIVEN = (
-    200  # characters; what is longer is no name of anything, and would fill the error that says so
-)
+LONGEST_GIVEN = 200  # characters; what is longer names nothing, and would fill the error that says so
 
-Short = Meta(max_length=LONGEST_NAME_GIVEN)
+Short = Meta(max_length=LONGEST_GIVEN)
 Message = Meta(max_length=LONGEST_MESSAGE)
 
 BranchName = Annotated[str, Given("A branch name or @trunk.", "BRANCH", kind=Kind.BRANCH), Short]
@@ -21,17 +20,17 @@ CommitRef = Annotated[str, Given("A commit id, or any REF.", "COMMIT", kind=Kind
 NewName = Annotated[str, Given("The new name.", "NAME", kind=Kind.NAME), Short]
 
 
-def no_branch(name: str) -> str:
+def no_branch(name: str) -> Refusal:
     """Says that there is none."""
-    return f"no branch '{name[:40]}': `vertui ls` lists those there are"
+    return Refusal(f"no branch '{name[:40]}': `vertui ls` lists those there are", NotFound)
 
 
-def no_commit(ref: str) -> str:
-    """Says that a REF names nothing."""
-    return f"no commit '{ref[:40]}': `vertui tree` shows those there are"
+def no_image(name: str) -> Refusal:
+    """Says that there is none."""
+    return Refusal(f"no image '{name[:40]}': `vertui image ls` lists those there are", NotFound)
 
 
-def not_in(shown: Shown, name: str, *states: BranchState) -> str | None:
+def not_in(shown: Shown, name: str, *states: BranchState) -> Refusal | None:
     """Why a verb for branches in some states is not for this one."""
     branch = shown.branch(name)
     if branch is None:
@@ -39,20 +38,21 @@ def not_in(shown: Shown, name: str, *states: BranchState) -> str | None:
     if branch.state in states:
         return None
     if branch.state is BranchState.STARTING:
-        return f"{branch.name} is starting: it will run by itself"
+        return Refusal(f"{branch.name} is starting: it will run by itself")
     if branch.state is BranchState.RUNNING:
-        return f"{branch.name} is running already"
-    return f"{branch.name} is {branch.state}: `vertui resume {branch.name}` lets it run"
+        return Refusal(f"{branch.name} is running already")
+    reason = f" ({branch.reason})" if branch.reason else ""
+    return Refusal(f"{branch.name} is {branch.state}{reason}: `vertui resume {branch.name}` lets it run")
 
 
-def taken(shown: Shown, name: str) -> str | None:
+def taken(shown: Shown, name: str) -> Refusal | None:
     """Why a name cannot be given: it is none, or somebody has it."""
     try:
         check_name(name)
     except UsageError as error:
-        return str(error)
+        return Refusal(str(error), UsageError)
     if name in shown.branches:
-        return f"the name '{name}' is taken: choose another, or prune that branch"
+        return Refusal(f"the name '{name}' is taken: choose another, or prune that branch")
     if any(name in commit.tags for commit in shown.commits):
-        return f"the name '{name}' is a commit's tag: choose another"
+        return Refusal(f"the name '{name}' is a commit's tag: choose another")
     return None

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core.model import BranchState, HandedOver
-from core.verbs.base import Absent, Shown, Verb
+from core.verbs.base import Absent, Refusal, Verb
 from core.verbs.fields import BranchName, not_in
+from core.verbs.shown import Shown
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
@@ -26,7 +27,7 @@ class HandOver(Verb[HandedOver]):
     examples: ClassVar = ("vertui commit main && vertui hand-over main",)
     screen: ClassVar = Absent("it happens by itself")
 
-    def refuse(self, shown: Shown) -> str | None:
+    def refuse(self, shown: Shown) -> Refusal | None:
         return not_in(shown, self.branch, BranchState.RUNNING)
 
     async def carry_out(self, engine: Engine, request_id: str) -> HandedOver:

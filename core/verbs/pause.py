@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core.model import Branch, BranchState
-from core.verbs.base import Entry, Shown, Verb
+from core.verbs.base import Entry, Refusal, Verb
 from core.verbs.fields import BranchName, not_in
+from core.verbs.shown import Shown
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
@@ -21,9 +22,9 @@ class Pause(Verb[Branch]):
 
     examples: ClassVar = ("vertui pause main",)
     each: ClassVar = "branch"
-    screen: ClassVar = Entry("z", "pause", "quiesce and stop the selected machines")
+    screen: ClassVar = Entry("z", "pause", "quiesce and stop the selected machines", "pausing")
 
-    def refuse(self, shown: Shown) -> str | None:
+    def refuse(self, shown: Shown) -> Refusal | None:
         return not_in(shown, self.branch, BranchState.RUNNING)
 
     async def carry_out(self, engine: Engine, request_id: str) -> Branch:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core.model import Branch
-from core.verbs.base import Entry, Shown, Verb
-from core.verbs.fields import BranchName, NewName, taken
+from core.verbs.base import Entry, Refusal, Verb
+from core.verbs.fields import BranchName, NewName, no_branch, taken
+from core.verbs.shown import Shown
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
@@ -21,10 +22,10 @@ class Rename(Verb[Branch]):
     name: NewName
 
     examples: ClassVar = ("vertui rename b2 fast-parser",)
-    screen: ClassVar = Entry("R", "rename", "rename the branch")
+    screen: ClassVar = Entry("R", "rename", "rename the branch", "renaming")
 
-    def refuse(self, shown: Shown) -> str | None:
-        return taken(shown, self.name)
+    def refuse(self, shown: Shown) -> Refusal | None:
+        return taken(shown, self.name) if shown.branch(self.branch) else no_branch(self.branch)
 
     async def carry_out(self, engine: Engine, request_id: str) -> Branch:
         from core.engine import inspect, marks

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core.model import Branch
-from core.verbs.base import Absent, Given, Kind, Shown, Verb
-from core.verbs.fields import BranchName, no_branch, no_commit
+from core.verbs.base import Absent, Given, Kind, Refusal, Verb
+from core.verbs.fields import BranchName, no_branch
+from core.verbs.shown import Shown
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
@@ -29,10 +30,11 @@ class Restore(Verb[Branch]):
     examples: ClassVar = ("vertui restore main main~2",)
     screen: ClassVar = Absent("the screen restores by forking a commit; in place comes with the time scrub")
 
-    def refuse(self, shown: Shown) -> str | None:
+    def refuse(self, shown: Shown) -> Refusal | None:
         if shown.branch(self.branch) is None:
             return no_branch(self.branch)
-        return None if self.commit is None or shown.commit(self.commit) else no_commit(self.commit)
+        found = shown.commit(self.commit or self.branch)
+        return found if isinstance(found, Refusal) else None
 
     async def carry_out(self, engine: Engine, request_id: str) -> Branch:
         from core.engine import inspect, restore

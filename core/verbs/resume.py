@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core.model import Branch
 from core.resume import resumable
-from core.verbs.base import Entry, Shown, Verb
+from core.verbs.base import Entry, Refusal, Verb
 from core.verbs.fields import BranchName, no_branch
+from core.verbs.shown import Shown
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
@@ -26,11 +27,14 @@ class Resume(Verb[Branch]):
 
     examples: ClassVar = ("vertui resume main", "vertui resume --all")
     each: ClassVar = "branch"
-    screen: ClassVar = Entry("r", "resume", "let paused machines run on, bring back ended ones")
+    screen: ClassVar = Entry("r", "resume", "let paused machines run on, bring back ended ones", "resuming")
 
-    def refuse(self, shown: Shown) -> str | None:
+    def refuse(self, shown: Shown) -> Refusal | None:
         branch = shown.branch(self.branch)
-        return resumable(branch, shown.commits) if branch else no_branch(self.branch)
+        if branch is None:
+            return no_branch(self.branch)
+        reason = resumable(branch, shown.commits)
+        return Refusal(reason) if reason else None
 
     async def carry_out(self, engine: Engine, request_id: str) -> Branch:
         from core.engine import capture, inspect

@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from core.errors import UsageError
 from core.model import Branch
-from core.verbs.base import Entry, Given, Shown, Verb
-from core.verbs.fields import BranchName, Message
+from core.verbs.base import Entry, Given, Refusal, Verb
+from core.verbs.fields import BranchName, Message, no_branch
+from core.verbs.shown import Shown
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
@@ -23,12 +25,12 @@ class Score(Verb[Branch]):
     note: Annotated[str, Given("A word about it."), Message] = ""
 
     examples: ClassVar = ("vertui score b2 0.75 --note 'one test left'",)
-    screen: ClassVar = Entry("S", "score", "give the selected branches a score")
+    screen: ClassVar = Entry("S", "score", "give the selected branches a score", "scoring")
 
-    def refuse(self, shown: Shown) -> str | None:
+    def refuse(self, shown: Shown) -> Refusal | None:
         if not math.isfinite(self.score):
-            return f"{self.score} is no score: give a finite number"
-        return None
+            return Refusal(f"{self.score} is no score: give a finite number", UsageError)
+        return None if shown.branch(self.branch) else no_branch(self.branch)
 
     async def carry_out(self, engine: Engine, request_id: str) -> Branch:
         from core.engine import inspect, marks

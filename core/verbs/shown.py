@@ -1,14 +1,19 @@
-"""The tree that `ls` shows, as verbs' rules ask it."""
+"""What `ls` shows, as the rules of verbs ask it: of a tree that the daemon sent, or in the daemon, of its catalog."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from core.errors import VertuiError
-from core.graph import resolve
+from core.errors import NotFound, VertuiError
 from core.model import Branch, Commit, Image, Tree
+from core.refs import resolve
+from core.verbs.base import Refusal
+
+TRUNK = "@trunk"
 
 
-class TreeShown:
+class Shown:
     """A tree as the daemon sent it."""
 
     def __init__(self, tree: Tree) -> None:
@@ -21,7 +26,7 @@ class TreeShown:
 
     @cached_property
     def branches(self) -> Mapping[str, Branch]:
-        """By name."""
+        """By name, oldest first."""
         return {branch.name: branch for branch in self._tree.branches}
 
     @property
@@ -31,18 +36,19 @@ class TreeShown:
 
     @property
     def commits(self) -> Sequence[Commit]:
-        """Those outside the trash."""
+        """Those outside the trash, each with its nearest kept ancestors as its parents."""
         return self._tree.commits
 
     def branch(self, name: str) -> Branch | None:
         """The branch of that name, `@trunk` being the trunk's."""
-        return self.branches.get((self.trunk or "") if name == "@trunk" else name)
+        return self.branches.get((self.trunk or "") if name == TRUNK else name)
 
-    def commit(self, ref: str) -> Commit | None:
-        """The commit that a REF names."""
-        heads = {branch.name: branch.head for branch in self._tree.branches}
+    def commit(self, ref: str) -> Commit | Refusal:
+        """The commit that a REF names now, a branch standing for its head; or why it names none."""
+        heads = {branch.name: branch.head for branch in self.branches.values()}
         try:
             found = resolve(ref, self.commits, heads, self.trunk).commit
-        except VertuiError:
-            return None
-        return next((commit for commit in self.commits if commit.id == found), None)
+        except VertuiError as error:
+            return Refusal(str(error), type(error))
+        there = next((commit for commit in self.commits if commit.id == found), None)
+        return there or Refusal(f"commit {found[:12]} is in the trash", NotFound)

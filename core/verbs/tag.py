@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core.model import Operation
-from core.verbs.base import Entry, Shown, Verb
+from core.verbs.base import Entry, Refusal, Verb
 from core.verbs.fields import CommitRef, NewName, taken
+from core.verbs.shown import Shown
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
@@ -21,10 +22,11 @@ class Tag(Verb[Operation]):
     name: NewName
 
     examples: ClassVar = ("vertui tag main~1 known-good",)
-    screen: ClassVar = Entry("t", "tag", "name the commit; the name is a REF")
+    screen: ClassVar = Entry("t", "tag", "name the commit; the name is a REF", "tagging")
 
-    def refuse(self, shown: Shown) -> str | None:
-        return taken(shown, self.name)
+    def refuse(self, shown: Shown) -> Refusal | None:
+        found = shown.commit(self.commit)
+        return found if isinstance(found, Refusal) else taken(shown, self.name)
 
     async def carry_out(self, engine: Engine, request_id: str) -> Operation:
         from core.engine import marks

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from core.daemon.client import Client
 from core.errors import NotFound, UsageError
 from core.names import spelled
 from core.tar import Pieces
+from core.verbs.apply import Apply
 from vertui import differences
 from vertui.commands.options import Json, new_app
 from vertui.output import say_json, warn, warn_left_out
@@ -203,19 +204,19 @@ def apply(
     """
     if ours and theirs:
         raise UsageError("--ours and --theirs exclude each other")
-    prefer = "ours" if ours else "theirs" if theirs else None
-    found = connect().apply(source, target, paths or [], prefer)
+    prefer: Literal["ours", "theirs"] | None = "ours" if ours else "theirs" if theirs else None
+    found = connect().do(Apply(source, target, tuple(paths or ()), prefer))
     if json:
         say_json(found)
     else:
-        for path in found["changed"]:
+        for path in found.changed:
             print(printable(path))
-        for clash in found["clashes"]:
+        for clash in found.clashes:
             warn(f"{'kept' if ours else 'taken'}: {printable(clash)}")
-        for path in found["not_carried"]:
+        for path in found.not_carried:
             warn(f"not applied: flags or project id of {path}")
         print(f"{len(found['changed'])} changes of {source} are in {target}")
-    if found["not_carried"]:
+    if found.not_carried:
         raise typer.Exit(NOT_CARRIED)
 
 

@@ -12,12 +12,16 @@ from typer.core import TyperGroup
 
 from core import VERSION
 from core.errors import UsageError
-from core.verbs import load, names
+from core.verbs import names
 from vertui.commands.options import new_app
-from vertui.derived import command_of
+from vertui.derived import Carry, command_of
 
 if TYPE_CHECKING:
     from typer._click.core import Command, Context
+
+    from core.daemon.client import Client
+    from core.model import Image
+    from core.verbs.image.build import Build
 
 ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "cp", "diff", "watch", "patch",
@@ -39,10 +43,6 @@ WRITTEN = {
     "patch": "diff",
     "export-files": "diff",
     "apply": "diff",
-    "promote": "branch",
-    "prune": "trash",
-    "undo": "trash",
-    "redo": "trash",
     "trash": "trash",
     "log": "tree",
     "image": "image",
@@ -56,25 +56,50 @@ WRITTEN = {
 }
 
 
+ALIASES = {"branch": "fork"}
+
+
+def _build(client: "Client", verb: "Build") -> "Image":
+    from vertui.building import build
+
+    return build(client, verb)
+
+
+CARRIED: dict[str, Carry] = {"image build": _build}
+"""How a verb is carried out where that takes more than asking the daemon for it."""
+
+
 class Verbs(TyperGroup):
     """The group of all verbs. A verb is a value of `core.verbs`, or it is written in the module that WRITTEN names."""
 
     def list_commands(self, ctx: "Context") -> list[str]:
         """Every verb, in the order of the main job."""
-        return sorted({*WRITTEN, *names()}, key=_place)
+        return sorted({*WRITTEN, *(name for name in names() if " " not in name)}, key=_place)
 
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
         """Import what the verb needs; an unknown one fails with the nearest known ones."""
-        if cmd_name in WRITTEN:
-            module = import_module(f"vertui.commands.{WRITTEN[cmd_name]}")
-            return typer.main.get_group(module.app).commands[cmd_name]
-        if cmd_name not in names():
-            near = " or ".join(get_close_matches(cmd_name, self.list_commands(ctx), n=2))
-            ctx.fail(f"there is no verb '{cmd_name}'" + (f": did you mean {near}?" if near else ""))
-        group = new_app()
-        group.command(cmd_name, context_settings={"ignore_unknown_options": True})(command_of(load(cmd_name)))
-        group.callback()(lambda: None)
-        return typer.main.get_group(group).commands[cmd_name]
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name in WRITTEN:
+            module = import_module(f"vertui.commands.{WRITTEN[name]}")
+            command = typer.main.get_group(module.app).commands[name]
+            if isinstance(command, TyperGroup):
+                inner = (verb for verb in names() if verb.startswith(f"{name} "))
+                command.commands |= {verb.partition(" ")[2]: _derived(verb) for verb in inner}
+            return command
+        if name not in names():
+            near = " or ".join(get_close_matches(name, self.list_commands(ctx), n=2))
+            ctx.fail(f"there is no verb '{name}'" + (f": did you mean {near}?" if near else ""))
+        return _derived(name)
+
+
+def _derived(verb: str) -> "Command":
+    """The command of a verb that is a value."""
+    group, word = new_app(), verb.rpartition(" ")[2]
+    carry = CARRIED.get(verb)
+    run = command_of(verb, carry) if carry else command_of(verb)
+    group.command(word, context_settings={"ignore_unknown_options": True})(run)
+    group.callback()(lambda: None)
+    return typer.main.get_group(group).commands[word]
 
 
 def _place(verb: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""The store: what it holds, whether it is whole, and getting space back."""
+"""The store: what it holds, and whether it is whole."""
 
 import sys
 from typing import Annotated
@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from core.errors import Damaged
-from vertui.commands.options import DryRun, Json, new_app
+from vertui.commands.options import Json, new_app
 from vertui.output import say_json, say_table
-from vertui.session import connect, show_plan
+from vertui.session import connect
 from vertui.text import printable, short, size
 
 app = new_app()
@@ -92,29 +92,3 @@ def check(
         raise Damaged(f"{len(problems)} things in the store are not as they were written")
     if not json:
         print("everything is as it was written")
-
-
-@store.command()
-def gc(
-    dry_run: DryRun = False,
-    cache: Annotated[
-        bool,
-        typer.Option(
-            "--cache", help="Also empty the cache, out of which images are built again without a network."
-        ),
-    ] = False,
-) -> None:
-    """Free what no commit (also none in the trash) and no machine needs, images that others replaced, and old logs.
-
-    It works on a full disk, for a reserve is kept for it. A branch that a full disk has paused goes on by itself.
-    """
-    if dry_run:
-        show_plan(connect().plan_gc(cache=cache))
-        return
-    print(f"freed {size(connect().gc(cache=cache))}")
-
-
-@store.command()
-def compact() -> None:
-    """Rewrite packs that hold little live data. Nothing else changes."""
-    print(f"freed {size(connect().compact())}")

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from core.engine.context import Engine
-from core.errors import VertuiError
 from core.model import Branch, Commit, Image
+from core.verbs.shown import Shown
 
 
-class EngineShown:
+class EngineShown(Shown):
     """The tree as rules see it: without what machines take, which costs more than it tells."""
 
     def __init__(self, engine: Engine) -> None:
@@ -17,12 +17,11 @@ class EngineShown:
     @cached_property
     def trunk(self) -> str | None:
         """The trunk's name."""
-        trunk = self._engine.catalog.setting("trunk")
-        return next((row.name for row in self._engine.catalog.branches() if row.id == trunk), None)
+        return self._engine.catalog.name_of(self._engine.catalog.setting("trunk"))
 
     @cached_property
     def branches(self) -> Mapping[str, Branch]:
-        """By name."""
+        """By name, oldest first."""
         return {row.name: row.shown() for row in self._engine.catalog.branches()}
 
     @cached_property
@@ -34,17 +33,3 @@ class EngineShown:
     def commits(self) -> Sequence[Commit]:
         """Those outside the trash, each with its nearest kept ancestors as its parents."""
         return self._engine.commits()
-
-    def branch(self, name: str) -> Branch | None:
-        """The branch of that name."""
-        if name == "@trunk":
-            return self.branches.get(self.trunk or "")
-        row = self._engine.catalog.named(name)
-        return row.shown() if row else None
-
-    def commit(self, ref: str) -> Commit | None:
-        """The commit that a REF names now."""
-        try:
-            return self._engine.catalog.commit(self._engine.resolve(ref).commit)
-        except VertuiError:
-            return None

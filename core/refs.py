@@ -1,0 +1,68 @@
+"""What a REF means: a branch, `@trunk`, a tag or the first digits of a commit's id, each with `~N`.
+
+The one rule that engine, command line and UI share; so nothing that takes long to import is needed for it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.errors import Ambiguous, NotFound, UsageError
+from core.model import HEX, SHORTEST_PREFIX, Commit
+
+REF = re.compile(r"(?P<name>@trunk|[a-z0-9][a-z0-9-]*)(?:~(?P<back>\d{1,6}))?")
+
+
+@dataclass(frozen=True)
+class Ref:
+    """What a REF names: a commit, and the branch when it was named by branch and without `~`."""
+
+    commit: str
+    branch: str | None = None
+
+
+def resolve(text: str, commits: Sequence[Commit], heads: Mapping[str, str], trunk: str | None) -> Ref:
+    """What a REF means: branch name, `@trunk`, tag, commit id prefix, each with `~N`. `heads` are by branch name."""
+    match = REF.fullmatch(text)
+    if not match:
+        raise UsageError(
+            f"'{text[:40]}' is no REF: give a branch, @trunk, a tag or a commit id, maybe with ~N"
+        )
+    name = match["name"]
+    if name == "@trunk":
+        if trunk is None:
+            raise NotFound("there is no trunk yet: run `vertui up`")
+        name = trunk
+    steps = int(match["back"] or 0)
+    if name in heads:
+        branch = None if match["back"] else name
+        return Ref(_back(heads[name], steps, commits), branch)
+    return Ref(_back(_commit(name, commits), steps, commits))
+
+
+def _commit(name: str, commits: Sequence[Commit]) -> str:
+    tagged = [commit.id for commit in commits if name in commit.tags]
+    if tagged:
+        return tagged[-1]
+    if not HEX.fullmatch(name):
+        raise NotFound(f"no branch or tag '{name}': `vertui ls` lists what there is")
+    if len(name) < SHORTEST_PREFIX:
+        raise UsageError(f"'{name}' is too short for a commit id: give at least {SHORTEST_PREFIX} digits")
+    found = [commit.id for commit in commits if commit.id.startswith(name)]
+    if not found:
+        raise NotFound(f"no commit {name[:12]}: `vertui tree` shows those there are")
+    if len(found) > 1:
+        raise Ambiguous(
+            f"{name} may be any of {', '.join(commit[:12] for commit in found[:8])}: give more digits"
+        )
+    return found[0]
+
+
+def _back(commit: str, steps: int, commits: Sequence[Commit]) -> str:
+    """The commit `steps` first parents before."""
+    parents = {each.id: each.parents for each in commits} if steps else {}
+    for _ in range(steps):
+        if not parents.get(commit):
+            raise NotFound(f"commit {commit[:12]} has no ancestor that far back")
+        commit = parents[commit][0]
+    return commit

@@ -1,0 +1,71 @@
+"""Prune: branches and commits into the trash, or for good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from msgspec import Meta
+
+from core.model import BranchState, Plan
+from core.verbs.base import Entry, Given, Kind, Refusal, Settled
+from core.verbs.fields import Short
+from core.verbs.shown import Shown
+
+if TYPE_CHECKING:
+    from core.engine.context import Engine
+
+MOST_TARGETS = 10_000
+
+
+@dataclass(frozen=True)
+class Prune(Settled):
+    """Remove branches and commits into the trash; `undo` brings them back as they were until the grace period ends.
+
+    Shows the plan first, and asks.
+    """
+
+    targets: Annotated[
+        tuple[Annotated[str, Short], ...],
+        Given("What to remove.", "BRANCH|COMMIT", kind=Kind.REF),
+        Meta(min_length=1, max_length=MOST_TARGETS),
+    ]
+    now: Annotated[bool, Given("Skip the trash and the last commit: nothing brings it back.")] = False
+
+    examples: ClassVar = ("vertui prune b1 b3", "vertui prune b1 --dry-run")
+    screen: ClassVar = Entry(
+        "x", "prune", "branches, commits into the trash; shows the plan", "pruning", footer=True,
+        variant=("now", "now: skip the trash, for good"),
+    )  # fmt: skip
+
+    def refuse(self, shown: Shown) -> Refusal | None:
+        """Not the trunk while others stay, nor what a branch or an image that stays stands on."""
+        branches = {branch.name: branch for branch in map(shown.branch, self.targets) if branch}
+        for branch in branches.values():
+            if branch.state is BranchState.STARTING:
+                return Refusal(f"branch {branch.name} is starting: wait until it runs, and try again")
+        if shown.trunk in branches and len(shown.branches) > len(branches):
+            return Refusal(f"{shown.trunk} is the trunk: promote another branch before pruning it")
+        heads = {branch.head: name for name, branch in shown.branches.items() if name not in branches}
+        goldens = {image.golden: image.name for image in shown.images}
+        for target in self.targets:
+            if shown.branch(target):
+                continue
+            commit = shown.commit(target)
+            if isinstance(commit, Refusal):
+                return commit
+            if commit.id in heads:
+                return Refusal(
+                    f"commit {commit.id[:12]} is the head of {heads[commit.id]}: prune that branch instead"
+                )
+            if commit.id in goldens:
+                image = goldens[commit.id]
+                return Refusal(
+                    f"commit {commit.id[:12]} is golden: `vertui image rm {image}` removes its image"
+                )
+        return None
+
+    async def plan(self, engine: Engine) -> Plan:
+        from core.engine import plans
+
+        return plans.plan_prune(engine, self.targets, self.now)
