@@ -64,7 +64,7 @@ def built() -> Home:
     with _of_built(fcntl.LOCK_EX):
         ensure_daemon(home)
         try:
-            Client(home).build_image("base", {})
+            Client(home).image_build("base")
         finally:
             end_all(home)
     return home

@@ -15,10 +15,10 @@ from core.errors import DaemonStopped, VertuiError
 from core.home import Home
 from core.model import Event
 from vertui import theme
-from vertui.actions import Selection
 from vertui.feed import DaemonFeed, Feed, Watcher
 from vertui.messages import Arrived, Finished
 from vertui.plain import toast
+from vertui.selection import Selection
 from vertui.text import printable
 
 if TYPE_CHECKING:

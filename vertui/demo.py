@@ -19,6 +19,7 @@ from core.errors import Conflict, GuestFailed, VertuiError
 from core.files import disk_error
 from core.model import Branch, Child, ExecRequest, Forked, Plan
 from core.patience import patient
+from core.verbs.image.build import Build
 from vertui.building import build
 from vertui.lanes import rows
 from vertui.output import Cell, say_table, styled
@@ -117,7 +118,7 @@ class Demo:
         images = self.client.tree().images
         if not images:
             with step(f"build image {IMAGE}"):
-                build(self.client, IMAGE, {})
+                build(self.client, Build(IMAGE))
         image = next((one.name for one in images if one.name == IMAGE), images[0].name if images else IMAGE)
         with step(f"start {self.main} from image {image}"):
             self.client.up(image, self.main)

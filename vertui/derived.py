@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from inspect import Parameter, Signature
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_origin
 
 import typer
 
@@ -36,11 +35,12 @@ def command_of(name: str, carry: Carry = Client.do) -> Callable[..., None]:
     def run(*, json: bool, **given: Any) -> None:
         if issubclass(verb, Planned):
             options = {option: given.pop(option, False) for option in ("yes", "dry_run")}
-            _planned(connect(), _made(verb, given), json=json, **options)
+            _planned(_made(verb, given), json=json, **options)
         elif verb.each:
-            _several(connect(), verb, given, json=json)
+            _several(verb, given, json=json)
         else:
-            _tell(carry(connect(), _made(verb, given)), json=json)
+            made = _made(verb, given)  # before the daemon is looked for
+            _tell(carry(connect(), made), json=json)
 
     parameters = list(_parameters(verb))
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -68,13 +68,14 @@ def _tell(answer: object, *, json: bool) -> None:
     check(answer)
 
 
-def _planned(client: Client, verb: Planned[Any], *, json: bool, yes: bool, dry_run: bool) -> None:
+def _planned(verb: Planned[Any], *, json: bool, yes: bool, dry_run: bool) -> None:
     if not verb.asks and not dry_run:
-        _tell(client.do(verb), json=json)
+        _tell(connect().do(verb), json=json)
         return
-    plan = client.plan(verb)
     if json and not dry_run and not yes:
         raise UsageError("--json asks nothing: add --yes or --dry-run")
+    client = connect()
+    plan = client.plan(verb)
     if json:
         say_json(plan if dry_run else client.execute(plan))
         return
@@ -85,7 +86,7 @@ def _planned(client: Client, verb: Planned[Any], *, json: bool, yes: bool, dry_r
         say_done(plan, client.execute(plan))
 
 
-def _several(client: Client, verb: type[Verb[Any]], given: dict[str, Any], *, json: bool) -> None:
+def _several(verb: type[Verb[Any]], given: dict[str, Any], *, json: bool) -> None:
     everything, named = given.pop(EVERYTHING), given.pop(verb.each) or ()
     if bool(named) == everything:
         raise UsageError(f"name the branches to {name_of(verb)}, or give --all")
@@ -94,6 +95,9 @@ def _several(client: Client, verb: type[Verb[Any]], given: dict[str, Any], *, js
         verb_: Verb[Any] = _made(verb, given | {verb.each: name})
         return verb_
 
+    for name in named:
+        made(name)
+    client = connect()
     wanted = list(_every(client.tree(), made)) if everything else distinct(client, named)
     if not wanted and not json:
         print(f"there is nothing to {name_of(verb)}")
@@ -154,12 +158,9 @@ def _parameter(field: Asked, *, several: bool) -> Parameter:
 
 def _taken(field: Asked) -> Any:
     """What typer takes for a field, one of them where it takes many: bounds and choices are ours to check."""
-    hint = get_args(field.type)[0] if field.takes_many else field.type
-    hint = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     if field.given.kind is Kind.SIZE:
         return str | None
-    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    return Union[tuple(str if get_origin(part) is Literal else part for part in parts)]  # noqa: UP007
+    return Union[tuple(str if get_origin(part) is Literal else part for part in field.types)]  # noqa: UP007
 
 
 def _help(verb: type[Verb[Any]]) -> str:

@@ -10,12 +10,12 @@ from functools import partial
 from core.home import Home
 from core.model import Event
 from vertui import theme
-from vertui.actions import Selection
 from vertui.base import BaseApp, told
 from vertui.feed import Feed, News
 from vertui.palette import ActionProvider
 from vertui.screens.base import VertuiScreen
 from vertui.screens.main import MainScreen
+from vertui.selection import Selection
 from vertui.widgets.footer import KeyHints
 
 
@@ -121,7 +121,7 @@ class VertuiApp(BaseApp):
         """Do an action that can be done. The dialogs are imported here, after the first frame."""
         from vertui.verbs import Verbs
 
-        getattr(Verbs(self, self.main), action)(selection)
+        Verbs(self, self.main).act(action, selection)
 
     def show_keys(self, hints: Iterable[tuple[str, str]]) -> None:
         """Show keys and what they do."""

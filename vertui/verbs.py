@@ -1,35 +1,27 @@
 """What each action does: ask if need be, call the daemon in a thread, say what came of it.
 
-`Verbs` has one method a name in `vertui.actions.ACTIONS`. Nothing here blocks: dialogs answer through callbacks, and
-calls through `BaseApp.call`.
+An action that is a verb is done as its value says (`core.verbs`); what is special has a method of its name in `Verbs`.
+Nothing here blocks: dialogs answer through callbacks, and calls through `BaseApp.call`.
 """
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
+from typing import Any, cast
 
 from rich.text import Text
 
-from core.model import MAX_MEMORY, MAX_VCPUS, MIN_MEMORY, Forked, Operation, OperationState, Plan
-from vertui import theme
-from vertui.actions import Selection
+from core.model import Forked, Operation, OperationState, Plan
+from core.verbs import all_verbs
+from core.verbs.base import Entry, Planned, Verb, identifier, name_of
+from core.verbs.image.build import Build
+from core.verbs.redo import Redo
+from core.verbs.shown import Shown
+from core.verbs.undo import Undo
+from core.verbs.up import Up
+from vertui import asking, theme
 from vertui.base import BaseApp
-from vertui.screens.dialogs import (
-    Answer,
-    Answers,
-    Field,
-    FormDialog,
-    PlanDialog,
-    any_number,
-    name,
-    needed,
-    optional,
-    plan_dialog,
-    whole_number,
-)
+from vertui.screens.dialogs import Answer, Answers, Field, FormDialog, PlanDialog, needed, plan_dialog
 from vertui.screens.main import MainScreen
-
-MOST_CHILDREN = 100  # the engine refuses what does not fit; this keeps a slip of the finger from asking
-MIB = 1 << 20
+from vertui.selection import Selection
 
 
 class Verbs:
@@ -38,36 +30,20 @@ class Verbs:
     def __init__(self, app: BaseApp, main: MainScreen) -> None:
         self._app, self._main = app, main
 
+    def act(self, action: str, selection: Selection) -> None:
+        """Do an action: as it is written here, or as its verb's value says."""
+        if written := getattr(self, action, None):
+            written(selection)
+            return
+        verb = next(verb for verb in all_verbs() if identifier(name_of(verb)) == action)
+        assert isinstance(verb.screen, Entry)
+        if issubclass(verb, Planned):
+            [made] = asking.made(verb, selection, {})
+            self._plan(cast(Planned[Any], made), verb.screen)
+        else:
+            self._ask(verb, verb.screen, selection)
+
     # -- work ------------------------------------------------------------------------------------------------
-
-    def fork(self, selection: Selection) -> None:
-        """Ask for number, prefix and command."""
-        ref = selection.refs[0]
-
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                n, prefix, command = int(answers["n"]), answers["prefix"] or None, answers["command"] or None
-                self._app.call(
-                    f"forking {ref}", lambda: self._app.client.fork(ref, n, prefix, command), self._forked
-                )
-
-        fields = (
-            Field("n", "children", "4", check=whole_number(1, MOST_CHILDREN)),
-            Field("prefix", "name prefix", hint="b: children are b1, b2, …", check=optional(name)),
-            Field("command", "command", hint="started in each child"),
-        )
-        self._app.push_screen(FormDialog(f"fork {ref}", fields, "Fork"), go)
-
-    def commit(self, selection: Selection) -> None:
-        """Ask for the message."""
-
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                message = answers["message"]
-                self._each("committing", selection, lambda ref: self._app.client.commit(ref, message))
-
-        title = f"commit {', '.join(selection.refs)}"
-        self._app.push_screen(FormDialog(title, (Field("message", "message"),), "Commit"), go)
 
     def exec(self, selection: Selection) -> None:
         """Ask for the command, then show its output."""
@@ -92,14 +68,6 @@ class Verbs:
         if selection.pair:
             self._app.push_screen(DiffScreen(*selection.pair))
 
-    def promote(self, selection: Selection) -> None:
-        """Show the plan; `n` prunes the losers too."""
-        self._plan_promote(selection.refs[0], prune_losers=False)
-
-    def prune(self, selection: Selection) -> None:
-        """Show the plan; `n` skips the trash."""
-        self._plan_prune(list(selection.refs), now=False)
-
     def undo(self, selection: Selection) -> None:
         """Show what would be taken back."""
         self._look_back("undo", OperationState.DONE)
@@ -108,93 +76,12 @@ class Verbs:
         """Show what would be done again."""
         self._look_back("redo", OperationState.UNDONE)
 
-    def pause(self, selection: Selection) -> None:
-        """Pause each."""
-        self._each("pausing", selection, self._app.client.pause)
-
-    def resume(self, selection: Selection) -> None:
-        """Resume each."""
-        self._each("resuming", selection, self._app.client.resume)
-
-    def score(self, selection: Selection) -> None:
-        """Ask for number and note."""
-
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                score, note = float(answers["score"]), answers["note"]
-                self._each("scoring", selection, lambda ref: self._app.client.score(ref, score, note))
-
-        fields = (Field("score", "score", check=any_number), Field("note", "note"))
-        self._app.push_screen(FormDialog(f"score {', '.join(selection.refs)}", fields, "Score"), go)
-
-    def rename(self, selection: Selection) -> None:
-        """Ask for the name."""
-        ref = selection.refs[0]
-
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                self._app.call(f"renaming {ref}", lambda: self._app.client.rename(ref, answers["name"]))
-
-        self._app.push_screen(
-            FormDialog(f"rename {ref}", (Field("name", "name", ref, check=name),), "Rename"), go
-        )
-
-    def tag(self, selection: Selection) -> None:
-        """Ask for the tag."""
-        ref = selection.refs[0]
-
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                self._app.call(f"tagging {ref}", lambda: self._app.client.tag(ref, answers["name"]))
-
-        self._app.push_screen(FormDialog(f"tag {ref}", (Field("name", "name", check=name),), "Tag"), go)
-
-    # -- images ----------------------------------------------------------------------------------------------
-
-    def up(self, selection: Selection) -> None:
-        """Ask for image and name."""
-
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                image, branch = answers["image"] or None, answers["name"]
-                self._app.call(f"starting {branch}", lambda: self._app.client.up(image, branch))
-
-        taken = {branch.name for branch in selection.tree.branches}
-        fields = (
-            Field("name", "name", "" if "main" in taken else "main", check=name),
-            Field("image", "image", hint=selection.tree.images[-1].name, check=optional(name)),
-        )
-        self._app.push_screen(FormDialog("new machine", fields, "Start"), go)
-
-    def build(self, selection: Selection) -> None:
-        """Ask for name and size."""
-
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                options: dict[str, object] = {
-                    "memory_bytes": int(answers["memory"]) * MIB,
-                    "vcpus": int(answers["vcpus"]),
-                    "packages": answers["packages"].split(),
-                }
-                self._app.call(
-                    f"building {answers['name']}",
-                    lambda: self._app.client.build_image(answers["name"], options),
-                )
-
-        fields = (
-            Field("name", "name", "debian", check=name),
-            Field("memory", "memory, MiB", "512", check=whole_number(MIN_MEMORY // MIB, MAX_MEMORY // MIB)),
-            Field("vcpus", "vCPUs", "1", check=whole_number(1, MAX_VCPUS)),
-            Field("packages", "packages", hint="more Debian packages, by spaces"),
-        )
-        self._app.push_screen(FormDialog("build an image", fields, "Build"), go)
-
     def begin(self) -> None:
         """The first screen's way: build the image if there is none, then start main."""
         client = self._app.client
 
         def start(done: object = None) -> None:
-            self._app.call("starting main", lambda: client.up(None, "main"))
+            self._app.call("starting main", lambda: client.do(Up()))
 
         if not self._main.selection.connected:
             self._app.start_daemon()
@@ -203,7 +90,8 @@ class Verbs:
         elif self._main.shown.images:
             start()
         else:
-            self._app.call("building debian", lambda: client.build_image("debian", {}), start)
+            image = Build()
+            self._app.call(f"building {image.name}", lambda: client.do(image), start)
 
     # -- screens and view ------------------------------------------------------------------------------------
 
@@ -282,46 +170,57 @@ class Verbs:
 
     # -- parts -----------------------------------------------------------------------------------------------
 
-    def _forked(self, forked: Forked) -> None:
-        failed = [f"{child.name}: {child.reason}" for child in forked.children if not child.ok]
-        if failed:
-            self._app.fail(f"{len(failed)} of {len(forked.children)} children failed: {'; '.join(failed)}")
+    def _ask(self, verb: type[Verb[Any]], entry: Entry, selection: Selection) -> None:
+        """Ask for what the selection does not tell, then do it."""
+        asked = asking.questions(verb, selection)
 
-    def _each(self, doing: str, selection: Selection, verb: Callable[[str], object]) -> None:
-        for ref in selection.refs:
-            self._app.call(f"{doing} {ref}", partial(verb, ref))
+        def go(answers: Answers | None) -> None:
+            if answers is not None:
+                for made in asking.made(verb, selection, answers):
+                    self._do(made, entry)
 
-    def _plan_promote(self, ref: str, prune_losers: bool) -> None:
+        def rule(answers: Answers) -> str | None:
+            shown = Shown(self._main.shown)
+            return next(
+                filter(None, (one.refuse(shown) for one in asking.made(verb, selection, answers))), None
+            )
+
+        if not asked:
+            go({})
+            return
+        title = f"{entry.label} {', '.join(selection.refs)}" if asking.takes_nodes(verb) else entry.label
+        fields = tuple(map(_field, asked))
+        self._app.push_screen(FormDialog(title, fields, entry.label.capitalize(), rule), go)
+
+    def _do(self, verb: Verb[Any], entry: Entry) -> None:
+        what = asking.subject(verb)
+        self._app.call(f"{entry.doing} {what}".rstrip(), lambda: self._app.client.do(verb), self._done)
+
+    def _done(self, answer: object) -> None:
+        if isinstance(answer, Forked):
+            failed = [f"{child.name}: {child.reason}" for child in answer.children if not child.ok]
+            if failed:
+                self._app.fail(
+                    f"{len(failed)} of {len(answer.children)} children failed: {'; '.join(failed)}"
+                )
+
+    def _plan(self, verb: Planned[Any], entry: Entry) -> None:
+        """Show what it would do; `n` shows its variant."""
+        flag, variant = entry.variant or ("", "")
+        varied = bool(flag) and getattr(verb, flag)
+        what = asking.subject(verb)
+
         def answer(plan: Plan, said: Answer | None) -> None:
             if said is Answer.OTHER:
-                self._plan_promote(ref, prune_losers=True)
+                self._plan(replace(verb, **{flag: True}), entry)  # type: ignore[type-var]
             elif said is Answer.DO:
-                self._app.call(f"promoting {ref}", lambda: self._app.client.execute(plan))
+                self._app.call(f"{entry.doing} {what}", lambda: self._app.client.execute(plan))
 
-        variant = "" if prune_losers else "prune the losers too"
-        self._app.call(
-            f"planning to promote {ref}",
-            lambda: self._app.client.plan_promote(ref, prune_losers),
-            lambda plan: self._app.push_screen(
-                plan_dialog(plan, "Promote", variant), lambda said: answer(plan, said)
-            ),
-        )
+        def show(plan: Plan) -> None:
+            dialog = plan_dialog(plan, entry.label.capitalize(), "" if varied else variant)
+            self._app.push_screen(dialog, lambda said: answer(plan, said))
 
-    def _plan_prune(self, targets: list[str], now: bool) -> None:
-        def answer(plan: Plan, said: Answer | None) -> None:
-            if said is Answer.OTHER:
-                self._plan_prune(targets, now=True)
-            elif said is Answer.DO:
-                self._app.call(f"pruning {', '.join(targets)}", lambda: self._app.client.execute(plan))
-
-        variant = "" if now else "now: skip the trash, for good"
-        self._app.call(
-            "planning to prune",
-            lambda: self._app.client.plan_prune(targets, now),
-            lambda plan: self._app.push_screen(
-                plan_dialog(plan, "Prune now" if now else "Prune", variant), lambda said: answer(plan, said)
-            ),
-        )
+        self._app.call(f"planning to {entry.label} {what}", lambda: self._app.client.plan(verb), show)
 
     def _look_back(self, verb: str, state: OperationState) -> None:
         def show(log: list[Operation]) -> None:
@@ -335,8 +234,8 @@ class Verbs:
 
         def act(said: Answer | None) -> None:
             if said is Answer.DO:
-                call = self._app.client.undo if verb == "undo" else self._app.client.redo
-                self._app.call(f"{verb}ing", call)
+                made = Undo() if verb == "undo" else Redo()
+                self._app.call(f"{verb}ing", lambda: self._app.client.do(made))
 
         self._app.call(f"looking for what to {verb}", self._app.client.log, show)
 
@@ -348,3 +247,11 @@ class Verbs:
     def _chosen(self, action: str | None) -> None:
         if action is not None:
             self._main.act(action)
+
+
+def _field(question: asking.Question) -> Field:
+    given = question.field.given
+    return Field(
+        question.field.name, given.label or question.field.name, question.answer, given.help,
+        lambda text: question.wrong(text) or None,
+    )  # fmt: skip

@@ -149,7 +149,7 @@ class Client:
         answer: A = _told(answer_of(type(verb)), self._post(path_of(type(verb)), _request(verb)))
         return answer
 
-    def plan(self, verb: Planned) -> Plan:
+    def plan(self, verb: Planned[Any]) -> Plan:
         """What a verb would do, exactly; `execute` does it."""
         return _told(Plan, self._post(path_of(type(verb)).replace("/v1", "/v1/plan", 1), _request(verb)))
 

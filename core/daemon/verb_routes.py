@@ -49,7 +49,7 @@ def _route(engine: Engine, verb: type[Verb[Any]]) -> Callable[..., Awaitable[JSO
     return run
 
 
-def _plan_route(engine: Engine, verb: type[Planned]) -> Callable[..., Awaitable[JSONResponse]]:
+def _plan_route(engine: Engine, verb: type[Planned[Any]]) -> Callable[..., Awaitable[JSONResponse]]:
     async def run(request: Request) -> JSONResponse:
         asked = read(verb, await request.body())
         _check(engine, asked)

@@ -11,7 +11,19 @@ import shlex
 from dataclasses import MISSING, Field, dataclass, fields
 from enum import Enum
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)  # fmt: skip
 
 from msgspec import Meta
 
@@ -23,6 +35,7 @@ if TYPE_CHECKING:
     from core.verbs.shown import Shown
 
 A = TypeVar("A")
+MANY = 10_000  # values of one field, where no bound is given
 
 
 class Kind(Enum):
@@ -48,7 +61,7 @@ class Given:
 
     `flags` are an option's names, `--FIELD` without any; of a switch that is on by itself `--FIELD/--no-FIELD`.
     `metavar` stands for the value in help; `default` is shown for a default that says nothing by itself; `env` names a
-    variable that gives it. One that is `rare` is in no form.
+    variable that gives it. One that is `rare` is in no form, where others have a `label`, their name without any.
     """
 
     help: str
@@ -59,14 +72,16 @@ class Given:
     default: str = ""
     env: str | None = None
     rare: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True)
 class Entry:
     """A verb's place in the UI: its key, its label, a line of help; `footer` shows it at the bottom of the screen.
 
-    `doing` is what is said while it is at work. `variant` is the flag of a planned verb that its dialog offers as well,
-    and how that is called; `suggests` are answers that its form begins with.
+    `doing` is what is said while it is at work; with `several` it is done to each node that is marked. `variant` is the
+    flag of a planned verb that its dialog offers as well, and how that is called; `suggests` are answers that its form
+    begins with.
     """
 
     key: str
@@ -74,6 +89,7 @@ class Entry:
     help: str
     doing: str
     footer: bool = False
+    several: bool = False
     variant: tuple[str, str] | None = None
     suggests: tuple[tuple[str, str], ...] = ()
 
@@ -103,13 +119,17 @@ class Refusal(str):
 
 @dataclass(frozen=True)
 class Asked:
-    """A field of a verb: its name, its type, how it is given, its bounds, and its default (MISSING when needed)."""
+    """A field of a verb: its name, what may be given (as msgspec is told it), how, and its default (MISSING when
+    needed). `types` are the plain types there are for one value, `bounds` those of that value, `most` how many values.
+    """
 
     name: str
-    type: Any
+    hint: Any
     given: Given
-    bounds: Meta
     default: Any
+    types: tuple[Any, ...]
+    bounds: Meta
+    most: int | None = None
 
     @property
     def is_argument(self) -> bool:
@@ -124,7 +144,7 @@ class Asked:
     @property
     def takes_many(self) -> bool:
         """Any number of values?"""
-        return get_origin(self.type) is tuple
+        return self.most is not None
 
     @property
     def metavar(self) -> str:
@@ -235,7 +255,23 @@ def _words(field: Asked, value: Any) -> list[str]:
 
 
 def _field(hint: Any, field: Field[Any]) -> Asked:
+    given = next(note for note in get_args(hint)[1:] if isinstance(note, Given))
+    plain, bounds = _unwrapped(hint)
+    if get_origin(plain) is tuple:
+        (one, *_), most = get_args(plain), bounds.max_length or MANY
+        plain, bounds = _unwrapped(one)
+        return Asked(field.name, hint, given, field.default, (plain,), bounds, most)
+    types = []
+    for part in get_args(plain) if get_origin(plain) in (Union, UnionType) else (plain,):
+        type_, inner = _unwrapped(part)
+        types.append(type_)
+        bounds = bounds if inner == Meta() else inner
+    return Asked(field.name, hint, given, field.default, tuple(types), bounds)
+
+
+def _unwrapped(hint: Any) -> tuple[Any, Meta]:
+    """A type without its notes, and the bounds among them."""
+    if get_origin(hint) is not Annotated:
+        return hint, Meta()
     type_, *notes = get_args(hint)
-    given = next(note for note in notes if isinstance(note, Given))
-    bounds = next((note for note in notes if isinstance(note, Meta)), Meta())
-    return Asked(field.name, type_, given, bounds, field.default)
+    return type_, next((note for note in notes if isinstance(note, Meta)), Meta())

@@ -1,10 +1,11 @@
 """What a field may be, in words, and what is wrong with a value: for the API, the command line and forms alike."""
 
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from msgspec import ValidationError, convert
 
+from core.errors import UsageError
+from core.model import check_name
 from core.verbs.base import Asked, Kind, Verb, fields_of
 
 SIZES = ((40, "T"), (30, "G"), (20, "M"), (10, "K"))
@@ -26,19 +27,23 @@ def wrong(verb: type[Verb[Any]], told: Any) -> str:
 def wrong_with(field: Asked, value: Any) -> str:
     """What is wrong with a field's value; empty when it is good."""
     try:
-        convert(value, Annotated[field.type, field.bounds])
+        convert(value, field.hint)
+        if field.given.kind is Kind.NAME and value is not None:
+            check_name(value)
     except ValidationError:
         return f"{field.name}: give {may_be(field)}"
+    except UsageError as error:
+        return f"{field.name}: {error}"
     return ""
 
 
 def may_be(field: Asked) -> str:
     """What a field's value may be."""
-    bounds, types = field.bounds, _plain(field.type)
+    bounds, types = field.bounds, field.types
     if field.given.kind is Kind.SIZE:
         return f"a size from {_size(bounds.ge)} to {_size(bounds.le)}"
     if field.takes_many:
-        return f"at most {bounds.max_length} of them" if bounds.max_length else "a list"
+        return f"at most {field.most} of them"
     if choices := [get_args(one) for one in types if get_origin(one) is Literal]:
         return " or ".join(map(str, choices[0]))
     if bool in types:
@@ -48,10 +53,6 @@ def may_be(field: Asked) -> str:
     if int in types or float in types:
         return "a number"
     return f"a text of at most {bounds.max_length} characters" if bounds.max_length else "a text"
-
-
-def _plain(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def _size(number: Any) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.engine.context import Engine
 
 
-MOST_CHILDREN = 1000
+MOST_CHILDREN, LONGEST_COMMAND = 1000, 100_000
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,25 @@ class Fork(Verb[Forked]):
     """
 
     ref: Ref
-    n: Annotated[int, Given("How many children.", flags=("-n", "--number")), Meta(ge=1, le=MOST_CHILDREN)] = 1
+    n: Annotated[
+        int,
+        Given("How many children.", flags=("-n", "--number"), label="children"),
+        Meta(ge=1, le=MOST_CHILDREN),
+    ] = 1
     prefix: Annotated[
-        str | None,
+        Annotated[str, Short] | None,
         Given(
             "Children are PREFIX1 … PREFIXN; a single one is PREFIX itself.",
             "PREFIX",
             ("--name",),
             Kind.NAME,
             default="b",
+            label="name prefix",
         ),
-        Short,
     ] = None
     command: Annotated[
-        str | None,
+        Annotated[str, Meta(max_length=LONGEST_COMMAND)] | None,
         Given("Start this shell command in every child.", "CMD", ("--exec",)),
-        Meta(max_length=100_000),
     ] = None
     trust: Annotated[
         bool, Given("Let an imported commit start: QEMU loads its devices' state.", rare=True)

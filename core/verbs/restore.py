@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core.model import Branch
 from core.verbs.base import Absent, Given, Kind, Refusal, Verb
-from core.verbs.fields import BranchName, no_branch
+from core.verbs.fields import BranchName, Short, no_branch
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Restore(Verb[Branch]):
 
     branch: BranchName
     commit: Annotated[
-        str | None,
+        Annotated[str, Short] | None,
         Given("A commit, or any REF; the head without one.", "COMMIT", kind=Kind.COMMIT, argument=True),
     ] = None
 

@@ -25,7 +25,7 @@ class Score(Verb[Branch]):
     note: Annotated[str, Given("A word about it."), Message] = ""
 
     examples: ClassVar = ("vertui score b2 0.75 --note 'one test left'",)
-    screen: ClassVar = Entry("S", "score", "give the selected branches a score", "scoring")
+    screen: ClassVar = Entry("S", "score", "give the selected branches a score", "scoring", several=True)
 
     def refuse(self, shown: Shown) -> Refusal | None:
         if not math.isfinite(self.score):

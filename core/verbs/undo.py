@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Undo(Verb[Operation]):
-    """Take the newest operation back that can be: fork, promote, prune, rename, score…"""
+    """Take the newest operation back that can be: fork, promote, prune, rename, score and others."""
 
     examples: ClassVar = ("vertui undo",)
     screen: ClassVar = Entry(

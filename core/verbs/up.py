@@ -20,7 +20,7 @@ class Up(Verb[Branch]):
     """Start a machine from an image. The first branch becomes the trunk."""
 
     image: Annotated[
-        str | None,
+        Annotated[str, Short] | None,
         Given("The image to start from.", "IMAGE", ("--image", "-i"), Kind.IMAGE, default="the newest"),
     ] = None
     name: Annotated[str, Given("The new branch's name.", "NAME", kind=Kind.NAME), Short] = "main"

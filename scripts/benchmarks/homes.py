@@ -41,7 +41,7 @@ def _with_images(name: str, images: tuple[str, ...]) -> tuple[Home, list[Image]]
     ensure_daemon(home)
     try:
         built = [
-            Client(home).build_image(image, {"memory_bytes": MACHINES_MIB[image] << 20}) for image in images
+            Client(home).image_build(image, memory=MACHINES_MIB[image] << 20) for image in images
         ]
     finally:
         end_all(home)

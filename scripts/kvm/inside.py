@@ -62,7 +62,7 @@ class Job:
         ensure_daemon(self.home)
         for key in ("pool.machines", "pool.spares", "handover.bytes"):
             self.client.change_setting(key, "0")
-        made = self.client.build_image("base", {"vcpus": 2})
+        made = self.client.image_build("base", vcpus=2)
         assert made.spec.accelerator == "kvm", made.spec
         assert not [one for one in self.client.doctor() if one.name == "accelerator" and not one.ok]
 

@@ -40,7 +40,7 @@ def test_fork_of_a_middle_commit_after_everything_was_killed(main: Guest, client
     os.kill(holder, signal.SIGKILL)
     ensure_daemon(client.home)
     assert {branch.name: branch.state for branch in client.tree().branches} == {"main": "lost"}
-    child = client.fork(middle.id[:12], 1, "again").children[0]
+    child = client.fork(middle.id[:12], 1, "again1").children[0]
     assert child.ok, child.reason
     guest = main.other("again1")
     assert guest.text("cat /root/file") == "middle"

@@ -109,9 +109,9 @@ def test_a_guest_that_fills_the_disk(small: Client) -> None:
     os.kill(client.status().pid, signal.SIGKILL)
     ensure_daemon(client.home)
     assert stalled(client) and branch(client).pid == pid
-    client.gc()
+    client.store_gc()
     client.execute(client.plan_prune(["b1"], now=True))
-    client.execute(client.plan_empty_trash())
+    client.execute(client.plan_trash_empty())
     assert stalled(client) and branch(client).pid == pid
     free(client)
     assert eventually(lambda: branch(client).state is BranchState.RUNNING), branch(client)
@@ -148,8 +148,8 @@ def acts(client: Client) -> dict[str, Callable[[int], object]]:
         "fork": forked,
         "seal": hot,
         "write": lambda number: main.text(f"head -c 3M /dev/urandom > /root/{number}; sync"),
-        "gc": lambda _: client.gc(),
-        "compact": lambda _: client.compact(),
+        "gc": lambda _: client.store_gc(),
+        "compact": lambda _: client.store_compact(),
         "score": lambda number: client.score("main", float(number), "x" * 5000),
         "up": lambda number: client.up(None, f"u{number}x"),
     }
@@ -186,9 +186,9 @@ def test_an_image_built_on_a_full_disk(roomy: Client, left_mib: int) -> None:
     before = {path.name for path in roomy.home.images.iterdir()}
     fill(roomy, left_mib << 20)
     with pytest.raises(NoRoom):
-        roomy.build_image("other", {})
+        roomy.image_build("other")
     assert {path.name for path in roomy.home.images.iterdir()} == before
     free(roomy)
-    roomy.build_image("other", {})
+    roomy.image_build("other")
     roomy.up("other", "main")
     whole(roomy)

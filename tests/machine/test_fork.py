@@ -74,9 +74,9 @@ def test_fork_of_a_commit_has_that_commits_state(main: Guest, client: Client) ->
     first = client.commit("main", "first").commit
     main.text("echo second > /root/state; echo new > /root/new")
     client.commit("main", "second")
-    client.fork(first.id[:10], 1, "old")
+    client.fork(first.id[:10], 1, "old1")
     assert main.other("old1").text("cat /root/state; ls /root") == "first\nstate"
-    client.fork("main~1", 1, "back")
+    client.fork("main~1", 1, "back1")
     assert main.other("back1").text("cat /root/state") == "first"
 
 

@@ -52,15 +52,15 @@ def test_a_hot_commit_forks_and_outlives_the_daemon(unsealed: Path, guest: Guest
     first = client.commit("main", "first", wait=False)
     assert (first.commit.state, first.to_sealed_ms) == ("hot", None)
     guest.text("echo second > /root/file")
-    [child] = client.fork(first.commit.id, 1, "early").children
+    [child] = client.fork(first.commit.id, 1, "early1").children
     assert child.ok, child.reason
     assert guest.other("early1").text("cat /root/file /dev/shm/file") == "first\nfirst"
-    forked = client.fork("main", 1, "late")
+    forked = client.fork("main", 1, "late1")
     assert guest.other("late1").text("cat /root/file") == "second"
     os.kill(client.status().pid, signal.SIGKILL)
     ensure_daemon(client.home)
     assert {commits(client)[made].state for made in (first.commit.id, forked.commit.id)} == {"hot"}
-    [again] = client.fork(first.commit.id, 1, "again").children
+    [again] = client.fork(first.commit.id, 1, "again1").children
     assert again.ok, again.reason
     assert guest.other("again1").text("cat /root/file; hostname") == "first\nagain1"
     unsealed.unlink()
@@ -141,7 +141,7 @@ def test_hot_commits_end_with_the_host(unsealed: Path, guest: Guest) -> None:
     ensure_daemon(client.home)
     assert commits(client)[lost.id].state == "gone"
     with pytest.raises(VertuiError, match="in memory when the host died"):
-        client.fork(lost.id, 1, "x")
+        client.fork(lost.id, 1, "x1")
     golden = next(commit for commit in client.tree().commits if commit.state == "sealed")
     client.restore("main", golden.id)
     assert guest.text("echo back") == "back"
@@ -152,14 +152,14 @@ def test_prune_of_hot_commits_leaves_nothing(unsealed: Path, guest: Guest) -> No
     client = guest.client
     middle = client.commit("main", "middle", wait=False).commit
     head = client.commit("main", "head", wait=False).commit
-    client.fork(middle.id, 1, "x")
+    client.fork(middle.id, 1, "x1")
     gone = client.commit("x1", "of x1", wait=False).commit
     client.execute(client.plan_prune(["x1"], now=True))
     client.execute(client.plan_prune([middle.id], now=True))
     assert not {middle.id, gone.id} & set(commits(client))
     unsealed.unlink()
     all_sealed(client)
-    client.gc()
+    client.store_gc()
     assert client.check_store(100) == []
-    [child] = client.fork(head.id, 1, "y").children
+    [child] = client.fork(head.id, 1, "y1").children
     assert child.ok, child.reason

@@ -62,11 +62,11 @@ def check_distinct(parent: Guest, child: Guest) -> None:
 def test_a_child_is_distinct_whatever_its_parent_did(main: Guest, client: Client, state: str) -> None:
     """Also a grandchild, and the branch itself once it is taken back to such a commit."""
     main.run(STATES[state])
-    [child] = client.fork("main", 1, "first").children
+    [child] = client.fork("main", 1, "first1").children
     assert child.ok, child.reason
     check_distinct(main, main.other(child.name))
     if full():
-        [grandchild] = client.fork(child.name, 1, "second").children
+        [grandchild] = client.fork(child.name, 1, "second1").children
         assert grandchild.ok, grandchild.reason
         check_distinct(main.other(child.name), main.other(grandchild.name))
         before = shown(main)

@@ -19,9 +19,9 @@ VERTUI = str(Path(sys.executable).with_name("vertui"))
 
 def test_the_same_inputs_again_are_instant(home: Home, client: Client) -> None:
     before = client.tree().images
-    made = client.build_image("base", {})
-    assert made == client.build_image("base", {})
-    assert made == client.build_image("base", {"accelerator": made.spec.accelerator})
+    made = client.image_build("base")
+    assert made == client.image_build("base")
+    assert made == client.image_build("base", accelerator=made.spec.accelerator)
     assert client.tree().images == before
 
 
@@ -30,21 +30,21 @@ def test_a_damaged_image_is_built_again_unless_a_branch_needs_it(home: Home, cli
     for path in home.images.glob("*/initrd"):
         path.unlink()
     with pytest.raises(Conflict, match="main"):
-        client.build_image("base", {})
+        client.image_build("base")
 
 
 def test_bad_inputs_are_refused(client: Client) -> None:
     for options in (
-        {"memory_bytes": 1},
+        {"memory": 1},
         {"vcpus": 0},
-        {"disk_bytes": 1},
-        {"packages": ["no such package!"]},
+        {"disk": 1},
+        {"package": ["no such package!"]},
         {"accelerator": "fast"},
     ):
         with pytest.raises(UsageError):
-            client.build_image("other", options)
+            client.image_build("other", **options)
     with pytest.raises(UsageError):
-        client.build_image("No Name", {})
+        client.image_build("No Name")
     with pytest.raises(NotFound):
         client.up("nothing", "x")
 
@@ -92,9 +92,9 @@ def test_interrupted_it_leaves_nothing_half_built(
 def test_an_image_in_use_stays(home: Home, client: Client) -> None:
     client.up(None, "main")
     with pytest.raises(Conflict, match="main"):
-        client.plan_remove_image("base")
+        client.plan_image_rm("base")
     client.execute(client.plan_prune(["main"], now=True))
-    client.execute(client.plan_remove_image("base"))
+    client.execute(client.plan_image_rm("base"))
     assert client.tree().images == ()
     assert not list(home.images.iterdir())
     with pytest.raises(VertuiError):

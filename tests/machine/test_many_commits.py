@@ -68,7 +68,7 @@ def test_many_commits_in_a_row(main: Guest, client: Client, home: Home) -> None:
     before = identities(home, kept)
     parents = {commit.id: commit.parents for commit in client.tree().commits}
     client.execute(client.plan_prune(sorted(pruned), now=True))
-    freed = client.gc()
+    freed = client.store_gc()
     print(f"gc freed {freed} bytes")
     after = {commit.id: commit for commit in client.tree().commits}
     assert not pruned & after.keys() and set(kept) <= after.keys()
@@ -81,6 +81,6 @@ def test_many_commits_in_a_row(main: Guest, client: Client, home: Home) -> None:
         assert shown == ancestor, (shown in pruned, shown == parents[commit][0])
     assert identities(home, kept) == before
     assert client.check_store(100) == [], "a page is not what its hash says"
-    assert client.gc() == 0
+    assert client.store_gc() == 0
     [child] = client.fork(dice.choice(kept[1:]), 1, "old").children
     assert child.ok and main.other(child.name).text("hostname") == child.name

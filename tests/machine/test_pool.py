@@ -151,7 +151,7 @@ def test_a_spare_ends_with_its_commit(main: Guest, client: Client) -> None:
     full(client)
     client.fork("main", 1)
     made = client.commit("b1").commit
-    client.fork(made.id, 1, "c")
+    client.fork(made.id, 1, "c1")
     full(client, spares=6)  # golden, main's head, and the commit forked last
     plan = client.plan_prune(["b1", "c1"], now=True)
     assert made.id in plan.commits

@@ -78,8 +78,8 @@ def test_undo_of_a_fork_and_refusals(main: Guest, client: Client) -> None:
     assert names(client) == ["main"]
     client.up(None, "b1")
     with pytest.raises(Conflict, match="taken"):
-        client.restore_trash("b1")
-    client.execute(client.plan_empty_trash())
+        client.trash_restore("b1")
+    client.execute(client.plan_trash_empty())
     with pytest.raises(Conflict):
         client.redo()
     assert client.trash() == []

@@ -34,7 +34,7 @@ def test_reads_beside_commits_and_gc(main: Guest, client: Client) -> None:
 
     with ThreadPoolExecutor(1 + COLLECTORS) as others, ThreadPoolExecutor(READERS) as readers:
         work = [others.submit(until_done, committed)]
-        work += [others.submit(until_done, lambda _: client.gc()) for _ in range(COLLECTORS)]
+        work += [others.submit(until_done, lambda _: client.store_gc()) for _ in range(COLLECTORS)]
         try:
             list(readers.map(read, range(READS)))
         finally:

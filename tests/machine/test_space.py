@@ -39,13 +39,13 @@ def test_gc_frees_what_is_beside_the_commits(idle_home: Home) -> None:
     assert before.cache_bytes >= 5 * MIB and before.logs_bytes >= 3 * MIB
     assert before.reserve_bytes >= 16 * MIB and before.images_bytes > 2 * MIB
     assert "cache 5." in succeeded("store", "du").splitlines()[-1]
-    plan = client.plan_gc(cache=True)
+    plan = client.plan_store_gc(cache=True)
     assert plan.frees_bytes >= 8 * MIB
     assert [line.split(":")[0] for line in plan.lines] == [
         "image base-old goes", "the older part of logs goes", "the cache goes",
     ]  # fmt: skip
 
-    assert client.gc() >= 3 * MIB
+    assert client.store_gc() >= 3 * MIB
     after = client.store_space()
     assert after.cache_bytes == before.cache_bytes and after.logs_bytes < 2 * KEPT_BYTES
     assert [kept.id for kept in client.tree().images] == [image.id, "base-tagged"]

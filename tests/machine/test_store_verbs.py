@@ -96,7 +96,7 @@ def test_a_lost_catalog_is_made_again(home: Home, main: Guest) -> None:
     client = main.client
     main.text("echo kept > /root/kept; sync")
     first = client.commit("main", "first").commit
-    client.fork("main", 1, "b")
+    client.fork("main", 1, "b1")
     main.other("b1").text("echo b > /root/of-b; sync")
     of_b = client.commit("b1", "of b").commit
     before = client.tree()
@@ -119,10 +119,10 @@ def test_a_lost_catalog_is_made_again(home: Home, main: Guest) -> None:
     assert {name: branch.head for name, branch in found.items()} == heads
     assert all(branch.state is BranchState.STOPPED for branch in found.values())
     assert (found["b1"].parent, found["b1"].parent_branch) == (heads["main"], "main")
-    client.gc()
+    client.store_gc()
     client.resume("b1")
     assert main.other("b1").text("cat /root/kept /root/of-b") == "kept\nb"
-    forked = client.fork(first.id, 1, "again")
+    forked = client.fork(first.id, 1, "again1")
     assert forked.children[0].ok and main.other("again1").text("cat /root/kept") == "kept"
     assert of_b.id in {commit.id for commit in client.tree().commits}
 
@@ -138,7 +138,7 @@ def test_rows_that_are_missing_come_back(home: Home, main: Guest) -> None:
 def test_sizes_settings_and_a_dry_run(main: Guest) -> None:
     client = main.client
     assert succeeded("store", "gc", "--dry-run") == "  there is nothing to free\n"
-    client.gc()  # packs newer than the index are merged into it
+    client.store_gc()  # packs newer than the index are merged into it
     files, empty = files_of(client.home), client.store_space()
     main.text("head -c 4000000 /dev/urandom > /root/noise; sync")
     client.commit("main")
@@ -156,7 +156,7 @@ def test_sizes_settings_and_a_dry_run(main: Guest) -> None:
         client.change_setting("store.level", "loud")
     assert vertui("config", "store.colour").returncode == 4
     client.execute(client.plan_prune(["main"], now=True))
-    client.gc()
+    client.store_gc()
     assert client.check_store(100) == []
     after = client.store_space()
     assert (after.packs_bytes, after.records_bytes) == (empty.packs_bytes, empty.records_bytes)
@@ -183,8 +183,8 @@ def test_an_imported_commit_starts_once_it_is_trusted(main: Guest, home: Home, t
         assert commit not in {row.id for row in there.tree().commits}
         assert there.import_commit(data).commit.origin is Origin.FOREIGN
         with pytest.raises(Conflict, match=r"imported.*--trust"):
-            there.fork(commit, 1, "in")
-        [child] = there.fork(commit, 1, "in", trust=True).children
+            there.fork(commit, 1, "in1")
+        [child] = there.fork(commit, 1, "in1", trust=True).children
         assert child.ok, child.reason
         guest = Guest(there, "in1")
         assert guest.text("cat /root/carried /dev/shm/carried; hostname; pgrep -x sleep | wc -l") == (
@@ -202,7 +202,7 @@ def test_forks_beside_gc(main: Guest) -> None:
     def collect() -> None:
         while not stopped.is_set():
             try:
-                client.gc()
+                client.store_gc()
             except VertuiError as error:
                 failures.append(error)
 
@@ -215,7 +215,7 @@ def test_forks_beside_gc(main: Guest) -> None:
             )
             commit = client.commit("main", wait=step % 2 == 0).commit.id
             for ref in (commit, "main"):
-                [child] = client.fork(ref, 1, "g").children
+                [child] = client.fork(ref, 1, "g1").children
                 assert child.ok, child.reason
                 assert main.other("g1").text(f"sha256sum -c /root/{step}") == "/dev/shm/noise: OK"
                 client.execute(client.plan_prune(["g1"], now=True))

@@ -4,19 +4,16 @@ import re
 import shlex
 import subprocess
 import sys
-import time
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from core.catalog import BranchRow, Catalog
 from core.daemon.client import Client
 from core.daemon.start import ensure_daemon
-from core.engine.context import new_id
 from core.home import Home
 from core.model import BranchState, CommitState
+from tests.branches import put
 from tests.conftest import full
 
 VERTUI = (sys.executable, "-m", "vertui")
@@ -34,24 +31,6 @@ NAMED = re.compile(r"`vertui ([^`]+)`")
 def vertui(line: str) -> "subprocess.CompletedProcess[str]":
     words = [*VERTUI, *shlex.split(line)]
     return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
-
-
-def put(home: Home, name: str, state: BranchState, head: CommitState) -> None:
-    """A branch as a daemon may find it: without a machine, its head one commit after the golden one or that itself."""
-    catalog = Catalog(home.catalog)
-    [image] = catalog.images()
-    number = catalog.free_number()
-    commit = image.golden
-    if head is CommitState.GONE:
-        golden = catalog.commit(image.golden)
-        commit = f"{number:064x}"
-        catalog.put_commit(replace(golden, id=commit, parents=(golden.id,), branch=name, state=head))
-    catalog.put_branch(
-        BranchRow(
-            new_id(), name, state, "for a test", image.id, commit, image.golden, None, time.time(), number
-        )
-    )
-    catalog.close()
 
 
 @pytest.mark.parametrize(("state", "head"), CASES)

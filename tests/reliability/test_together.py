@@ -75,7 +75,7 @@ def reads(client: Client, golden: str) -> list[Call]:
 
     return [
         client.tree, client.log, client.trash, client.settings, client.status, client.doctor, client.store_space,
-        client.plan_gc, client.check_store, watched,
+        client.plan_store_gc, client.check_store, watched,
         lambda: client.ps("main"), lambda: client.processes("main"), lambda: client.console_text("main"),
         lambda: client.diff(golden, "main"), lambda: client.diff("main~1", golden, lines=True, packages=True),
         lambda: client.diff_siblings([golden, "main"]), lambda: client.patch(golden, "main"),
@@ -88,7 +88,7 @@ def writes(client: Client, home: Home) -> list[Call]:
     """Every way to change something that another may go on with."""
 
     def forked() -> None:
-        client.fork("main", 1, SCRATCH)
+        client.fork("main", 1, f"{SCRATCH}1")
         client.execute(client.plan_prune([f"{SCRATCH}1"], now=True))
 
     def ran() -> None:
@@ -99,7 +99,8 @@ def writes(client: Client, home: Home) -> list[Call]:
     return [
         lambda: client.score("main", 1.0, "seen"), lambda: client.rename("main", "main"), ran, forked,
         lambda: client.tag("main", "mark"), lambda: client.change_setting("pool.spares", "1"),
-        lambda: client.commit("main", "", wait=False), lambda: client.commit("main"), client.gc, client.compact,
+        lambda: client.commit("main", "", wait=False), lambda: client.commit("main"), client.store_gc,
+        client.store_compact,
         lambda: (client.pause("main"), client.resume("main")), client.undo, client.redo,
         lambda: client.apply("main", "main"), lambda: client.hand_over("main"),
     ]  # fmt: skip

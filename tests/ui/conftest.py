@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from core.home import Home
 from tests.ui.trees import HandMadeFeed
-from vertui.actions import NOTHING
+from vertui.selection import NOTHING
 from vertui.ui import VertuiApp
 
 Show = Callable[..., AbstractAsyncContextManager[Pilot[None]]]

@@ -26,10 +26,10 @@ from tests.hostile import TEXTS, soiled, texts
 from tests.stand_in import standing_in
 from tests.ui.looks import app_of, text_of, until
 from tests.ui.trees import COMMANDS, DEMO, IMAGE, NOON, PROCESSES, HandMadeFeed, event
-from vertui.actions import NOTHING
 from vertui.plain import Entry
 from vertui.screens.dialogs import Field, FormDialog, plan_dialog
 from vertui.screens.output import OutputScreen
+from vertui.selection import NOTHING
 from vertui.text import printable
 from vertui.ui import VertuiApp
 

@@ -15,16 +15,20 @@ from core.errors import DaemonUnavailable
 from core.holder.ask import Silent
 from core.home import Home
 from core.model import Plan, Tree
+from core.verbs.fork import Fork
+from core.verbs.score import Score
+from core.verbs.up import Up
 from tests.stand_in import standing_in
 from tests.ui.conftest import Show
 from tests.ui.looks import PATIENCE_S, app_of, until, until_seen
 from tests.ui.trees import DEMO, HandMadeFeed
-from vertui.actions import NOTHING
+from vertui.asking import questions
 from vertui.feed import News, Watcher
 from vertui.plain import Entry
-from vertui.screens.dialogs import Answer, PlanDialog, any_number, name, plan_dialog, whole_number
+from vertui.screens.dialogs import Answer, PlanDialog, plan_dialog
 from vertui.screens.diff import SETTLE_S, DiffScreen
 from vertui.screens.images import ImagesScreen
+from vertui.selection import NOTHING, Selection
 from vertui.ui import VertuiApp
 from vertui.widgets.guest_text import LONGEST_LINE, GuestText, clean
 from vertui.widgets.lines import segments
@@ -152,11 +156,25 @@ async def test_notes_of_a_diff_stay_and_a_file_that_moved_is_asked_for_by_both_n
 
 
 def test_checks() -> None:
-    assert whole_number(1, 100)("4") is None
-    assert all(whole_number(1, 100)(bad) for bad in ("0", "101", "-1", "x", "", "1.5", "²", "9" * 5000))
-    assert any_number("-0.5") is None
-    assert all(any_number(bad) for bad in ("", "nan", "inf", "x"))
-    assert name("b1") is None and name("B 1") and name("abcdef0")
+    wrong = {
+        (verb, one.field.name): one.wrong
+        for verb in (Fork, Score, Up)
+        for one in questions(verb, Selection())
+    }
+    number, score, prefix, name = (
+        wrong[Fork, "n"],
+        wrong[Score, "score"],
+        wrong[Fork, "prefix"],
+        wrong[Up, "name"],
+    )
+    assert not number("4") and not number("")
+    assert all(number(bad) for bad in ("0", "1001", "-1", "x", "1.5", "²", "9" * 5000))
+    assert not score("-0.5") and score("") and score("x")
+    assert (
+        not prefix("")
+        and not name("b1")
+        and all(check(bad) for check in (name, prefix) for bad in ("B 1", "abcdef0"))
+    )
 
 
 def test_a_watcher_says_what_is_wrong_and_comes_back() -> None:

@@ -15,7 +15,6 @@ from tests.guests import eventually
 from tests.ui.conftest import Show
 from tests.ui.looks import app_of, text_of, until, until_seen
 from tests.ui.trees import DEMO, EMPTY, HandMadeFeed
-from vertui.actions import Selection
 from vertui.feed import Offsets
 from vertui.screens.actions import ActionsScreen
 from vertui.screens.dialogs import Field, FormDialog, plan_dialog
@@ -25,6 +24,7 @@ from vertui.screens.log import LogScreen
 from vertui.screens.output import OutputScreen
 from vertui.screens.reading import ReadDialog
 from vertui.screens.trash import TrashScreen
+from vertui.selection import Selection
 from vertui.widgets.follower import Follower
 from vertui.widgets.lines import LineView
 

@@ -6,9 +6,9 @@ import pytest
 
 from core.errors import Conflict, NotFound, UsageError
 from vertui.commands.exec import _offsets, _positive, _variables
-from vertui.commands.image import parse_size
 from vertui.differences import changes
 from vertui.output import Cell, cells, clip, styled, table
+from vertui.sizes import parse_size
 from vertui.text import age, millis, natural, number, printable, size
 from vertui.transfer import Kind, Place, destination, parse
 
@@ -113,8 +113,7 @@ def test_which_side_is_a_branch() -> None:
 
 
 def test_sizes_offsets_and_variables_people_write() -> None:
-    assert [parse_size(text) for text in (None, "512M", "4g", "1 GiB", "100")] == [
-        None,
+    assert [parse_size(text) for text in ("512M", "4g", "1 GiB", "100")] == [
         512 << 20,
         4 << 30,
         1 << 30,

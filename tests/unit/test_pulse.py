@@ -21,6 +21,7 @@ from core.holder.pulse import DUMP, MOST_SILENT, MOST_SILENT_STARTING, SERVING, 
 from core.holder.spawn import spawn
 from core.holder.warden import Warden
 from core.home import Home
+from core.verbs.store.gc import Gc
 from tests.guests import eventually
 
 STANDS = f"""
@@ -250,14 +251,17 @@ def answering(listener: socket.socket, answer: bytes) -> Iterator[list[bytes]]:
 
 
 def test_a_change_that_got_no_answer_may_have_been_made(home: Home, deaf: socket.socket) -> None:
-    asked: list[tuple[Callable[[Client], object], bool]] = [(Client.gc, True), (Client.tree, False)]
+    asked: list[tuple[Callable[[Client], object], bool]] = [
+        (lambda client: client.do(Gc()), True),
+        (Client.tree, False),
+    ]
     with answering(deaf, b""):
         for ask, said in asked:
             with pytest.raises(DaemonUnavailable) as refusal:
                 ask(Client(home, starts=False))
             assert ("may have been done" in str(refusal.value)) is said
     with pytest.raises(DaemonUnavailable) as refusal:
-        Client(home, starts=False).gc()
+        Client(home, starts=False).do(Gc())
     assert "may have been" not in str(refusal.value), "nobody was asked"
 
 
@@ -266,5 +270,5 @@ def test_what_was_answered_is_not_asked_again(home: Home, deaf: socket.socket) -
     head = f"HTTP/1.1 500 Error\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with answering(deaf, head + body) as asked:
         with pytest.raises(DaemonUnavailable, match=r"^the holder went away$"):
-            Client(home, starts=False).gc()
+            Client(home, starts=False).do(Gc())
         assert asked == [b"POST /v1/store/gc"]

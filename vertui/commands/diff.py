@@ -215,7 +215,7 @@ def apply(
             warn(f"{'kept' if ours else 'taken'}: {printable(clash)}")
         for path in found.not_carried:
             warn(f"not applied: flags or project id of {path}")
-        print(f"{len(found['changed'])} changes of {source} are in {target}")
+        print(f"{len(found.changed)} changes of {source} are in {target}")
     if found.not_carried:
         raise typer.Exit(NOT_CARRIED)
 

@@ -84,7 +84,7 @@ class Verbs(TyperGroup):
             command = typer.main.get_group(module.app).commands[name]
             if isinstance(command, TyperGroup):
                 inner = (verb for verb in names() if verb.startswith(f"{name} "))
-                command.commands |= {verb.partition(" ")[2]: _derived(verb) for verb in inner}
+                command.commands.update({verb.partition(" ")[2]: _derived(verb) for verb in inner})
             return command
         if name not in names():
             near = " or ".join(get_close_matches(name, self.list_commands(ctx), n=2))

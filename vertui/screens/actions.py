@@ -8,9 +8,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from vertui import theme
-from vertui.actions import ACTIONS, Action, Selection
+from vertui.actions import ACTIONS, Action
 from vertui.plain import Entry, entitle
 from vertui.screens.base import Dialog
+from vertui.selection import Selection
 from vertui.text import printable
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList

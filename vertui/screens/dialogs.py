@@ -1,6 +1,5 @@
 """The two dialogs: a form that asks, and a plan that is shown before it is carried out."""
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -12,18 +11,16 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widget import Widget
 
-from core.errors import UsageError
-from core.model import Plan, check_name
+from core.model import Plan
 from vertui import theme
 from vertui.plain import Caption, Choice, Entry, Words, entitle
 from vertui.screens.base import SCROLL_KEYS, Dialog
 from vertui.text import printable, size
 from vertui.widgets.footer import KeyHints
 
-# More digits than any bound has: Python converts no more than some thousand.
-WHOLE = re.compile(r"[0-9]{1,18}")
 Check = Callable[[str], str | None]
 Answers = dict[str, str]
+Rule = Callable[[Answers], str | None]  # why answers that are good one by one are not together
 
 
 @dataclass(frozen=True)
@@ -37,38 +34,6 @@ class Field:
     check: Check = lambda text: None
 
 
-def whole_number(least: int, most: int) -> Check:
-    """A check for a whole number in a range."""
-
-    def check(text: str) -> str | None:
-        good = WHOLE.fullmatch(text) and least <= int(text) <= most
-        return None if good else f"a whole number from {least} to {most}"
-
-    return check
-
-
-def any_number(text: str) -> str | None:
-    """A check for a number."""
-    try:
-        return None if abs(float(text)) < float("inf") else "a number that is finite"
-    except ValueError:
-        return "a number"
-
-
-def name(text: str) -> str | None:
-    """A check for a legal name."""
-    try:
-        check_name(text)
-    except UsageError as error:
-        return str(error)
-    return None
-
-
-def optional(check: Check) -> Check:
-    """Nothing, or what `check` accepts."""
-    return lambda text: check(text) if text else None
-
-
 def needed(text: str) -> str | None:
     """A check for anything at all."""
     return None if text else "needed"
@@ -77,9 +42,11 @@ def needed(text: str) -> str | None:
 class FormDialog(Dialog[Answers]):
     """Asks for some values; enter in any field submits. Answers None when left."""
 
-    def __init__(self, title: str, fields: tuple[Field, ...], submit: str) -> None:
+    def __init__(
+        self, title: str, fields: tuple[Field, ...], submit: str, rule: Rule = lambda answers: None
+    ) -> None:
         super().__init__()
-        self._title, self._fields, self._submit = title, fields, submit
+        self._title, self._fields, self._submit, self._rule = title, fields, submit, rule
 
     def compose(self) -> ComposeResult:
         """A line a field, the reason line, two buttons."""
@@ -113,6 +80,9 @@ class FormDialog(Dialog[Answers]):
                 self.query_one("#reason", Words).say(said)
                 self.query_one(f"#{field.id}", Entry).focus()
                 return
+        if reason := self._rule(answers):
+            self.query_one("#reason", Words).say(Text(printable(reason), style=theme.RED))
+            return
         self.dismiss(answers)
 
 

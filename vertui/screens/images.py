@@ -7,7 +7,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from core.model import Image, Plan
+from core.verbs.image.rm import Rm
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.feed import News
 from vertui.plain import Words, entitle
 from vertui.screens.base import VertuiScreen
@@ -23,7 +25,7 @@ class ImagesScreen(VertuiScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,i", "app.pop_screen", show=False),
-        Binding("b", "verb('build')", show=False),
+        Binding("b", "verb('image_build')", show=False),
         Binding("n", "verb('up')", show=False),
         Binding("x", "remove", show=False),
     ]
@@ -47,17 +49,15 @@ class ImagesScreen(VertuiScreen):
     def action_verb(self, verb: str) -> None:
         """Build or start, as on the main screen."""
         selection = self.vertui.selection
-        if verb == "up" and not selection.tree.images:
-            self.vertui.fail("there is no image yet: b builds one")
+        if reason := BY_ID[verb].refuse(selection):
+            self.vertui.fail(reason)
         else:
             self.vertui.perform(verb, selection)
 
     def action_remove(self) -> None:
         """Show what removing the current image would remove."""
         if (image := self._list.current) is not None:
-            self.vertui.call(
-                "planning", lambda: self.vertui.client.plan_remove_image(image.name), self._show_plan
-            )
+            self.vertui.call("planning", lambda: self.vertui.client.plan(Rm(image.id)), self._show_plan)
 
     def _show_plan(self, plan: Plan) -> None:
         def answer(said: Answer | None) -> None:

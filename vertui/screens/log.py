@@ -10,11 +10,11 @@ from textual.binding import Binding, BindingType
 from core.errors import VertuiError
 from core.model import Operation
 from vertui import theme
-from vertui.actions import Selection
 from vertui.feed import News
 from vertui.plain import entitle
 from vertui.screens.base import VertuiScreen
 from vertui.screens.reading import ReadDialog
+from vertui.selection import Selection
 from vertui.text import millis, printable
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList, columns

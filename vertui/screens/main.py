@@ -12,11 +12,12 @@ from textual.widget import Widget
 
 from core.model import Branch, BranchState, Command, Event, Process, Tree
 from vertui import theme
-from vertui.actions import ACTIONS, ALIVE, BY_ID, NOTHING, Node, Selection, key_of
+from vertui.actions import ACTIONS, BY_ID
 from vertui.feed import News
 from vertui.lanes import LaneRow
 from vertui.plain import Entry, entitle
 from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen
+from vertui.selection import ALIVE, NOTHING, Node, Selection, key_of
 from vertui.widgets.console import ConsolePane
 from vertui.widgets.detail import detail
 from vertui.widgets.events import EventLine

@@ -9,6 +9,8 @@ from textual.binding import Binding, BindingType
 
 from core.errors import VertuiError
 from core.model import Plan, TrashEntry
+from core.verbs.trash.empty import Empty
+from core.verbs.trash.restore import Restore
 from vertui import theme
 from vertui.feed import News
 from vertui.plain import entitle
@@ -51,12 +53,12 @@ class TrashScreen(VertuiScreen):
         """Bring the current entry back."""
         if (entry := self._list.current) is not None:
             self.vertui.call(
-                f"restoring {entry.name}", lambda: self.vertui.client.restore_trash(entry.id), self._done
+                f"restoring {entry.name}", lambda: self.vertui.client.do(Restore(entry.id)), self._done
             )
 
     def action_empty(self) -> None:
         """Show what would go for good."""
-        self.vertui.call("planning", self.vertui.client.plan_empty_trash, self._show_plan)
+        self.vertui.call("planning", lambda: self.vertui.client.plan(Empty()), self._show_plan)
 
     def _show_plan(self, plan: Plan) -> None:
         def answer(said: Answer | None) -> None:

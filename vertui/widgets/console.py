@@ -4,10 +4,10 @@ from rich.text import Text
 
 from core.model import Branch, Command
 from vertui import theme
-from vertui.actions import ALIVE, Node
 from vertui.feed import Feed
 from vertui.messages import Printed
 from vertui.plain import entitle
+from vertui.selection import ALIVE, Node
 from vertui.text import printable
 from vertui.widgets.follower import Follower
 from vertui.widgets.lines import LineView

@@ -7,8 +7,8 @@ from rich.text import Text
 
 from core.model import Branch, Command, Commit, Origin, Process, Tree
 from vertui import theme
-from vertui.actions import Node
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
+from vertui.selection import Node
 from vertui.text import age, millis, number, printable, short, size
 
 TWO_COLUMNS = 60  # from this width facts stand in two columns

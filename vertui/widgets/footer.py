@@ -7,7 +7,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from vertui import theme
-from vertui.actions import ACTIONS, Action, Selection
+from vertui.actions import ACTIONS, Action
+from vertui.selection import Selection
 from vertui.text import printable
 
 

@@ -7,8 +7,8 @@ from rich.text import Text
 
 from core.model import Branch, Commit, CommitState, Origin
 from vertui import theme
-from vertui.actions import Node, key_of
 from vertui.lanes import LaneRow
+from vertui.selection import Node, key_of
 from vertui.text import number, printable, short, size
 from vertui.widgets.rows import RowList, columns
 

@@ -38,11 +38,11 @@ class Build(Verb[Image]):
     disk: Annotated[
         int,
         Given("Root disk, such as 4G.", "SIZE", kind=Kind.SIZE, default="4G", rare=True),
-        Meta(ge=1 << 20, le=1 << 40),
+        Meta(ge=MIN_DISK, le=MAX_DISK),
     ] = 4 << 30
     package: Annotated[
         tuple[Annotated[str, Short], ...],
-        Given("An extra Debian package; may be repeated.", flags=("-p", "--package")),
+        Given("An extra Debian package; may be repeated.", flags=("-p", "--package"), label="packages"),
         Meta(max_length=MOST_PACKAGES),
     ] = ()
     accelerator: Annotated[

@@ -1,0 +1,64 @@
+"""What a verb of the UI acts on: the marked nodes of the tree, or the one under the cursor."""
+
+from dataclasses import dataclass
+
+from core.model import Branch, BranchState, Commit, Tree
+from vertui.text import short
+
+Node = Branch | Commit
+ALIVE = (BranchState.RUNNING, BranchState.PAUSED)
+NOTHING = Tree((), (), (), None)
+
+
+def key_of(node: Node) -> str:
+    """What stays the same while a node changes: its kind and id."""
+    return f"{'c' if isinstance(node, Commit) else 'b'}{node.id}"
+
+
+def ref_of(node: Node) -> str:
+    """The REF that names a node on a command line."""
+    return node.name if isinstance(node, Branch) else short(node.id)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a verb acts on: the marked nodes, or the one under the cursor."""
+
+    tree: Tree = NOTHING
+    node: Node | None = None
+    marked: tuple[Node, ...] = ()
+    connected: bool = True  # to a daemon
+
+    @property
+    def targets(self) -> tuple[Node, ...]:
+        """The marked nodes, or else the current one."""
+        return self.marked or ((self.node,) if self.node else ())
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The branches among the targets."""
+        return tuple(node for node in self.targets if isinstance(node, Branch))
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """The REFs of the targets."""
+        return tuple(ref_of(node) for node in self.targets)
+
+    @property
+    def pair(self) -> tuple[str, str] | None:
+        """The two REFs a diff compares: two marked ones, a marked and the current one, or parent and current."""
+        if len(self.marked) == 2:
+            return ref_of(self.marked[0]), ref_of(self.marked[1])
+        if self.node is None or len(self.marked) > 2:
+            return None
+        if self.marked and key_of(self.marked[0]) != key_of(self.node):
+            return ref_of(self.marked[0]), ref_of(self.node)
+        parent = parent_of(self.node)
+        return (short(parent), ref_of(self.node)) if parent else None
+
+
+def parent_of(node: Node) -> str | None:
+    """The commit a node came from."""
+    if isinstance(node, Commit):
+        return node.parents[0] if node.parents else None
+    return node.parent or node.head
