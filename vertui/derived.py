@@ -14,10 +14,10 @@ from core.verbs.base import NAMES, Asked, Kind, Planned, Verb, fields_of, help_o
 from core.verbs.bounds import wrong_with
 from core.verbs.shown import Shown
 from vertui.answers import check, say, say_done
-from vertui.commands.options import DryRun, Json, Yes
-from vertui.commands.several import distinct, each
+from vertui.options import DryRun, Json, Yes
 from vertui.output import say_json
 from vertui.session import agree, connect, show_plan
+from vertui.several import distinct, each
 from vertui.sizes import parse_size
 
 EVERYTHING = "everything"

@@ -19,8 +19,8 @@ from core.catalog import BranchRow
 from core.engine import capture
 from core.engine.bases import base_of, check_root, disk_of, make_layer
 from core.engine.context import Engine, new_id
-from core.engine.fork import check_room
 from core.engine.live import Live
+from core.engine.memory import check_room
 from core.engine.start import Source, settled, source_of, take_identity
 from core.engine.warm import end_machine
 from core.errors import Conflict, MachineFailed, VertuiError

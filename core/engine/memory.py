@@ -1,9 +1,16 @@
-"""What memory there is, and what processes take of it."""
+"""What memory there is, what processes take of it, and whether more of them would fit."""
 
+import asyncio
 import contextlib
 from pathlib import Path
 
+from core.engine.context import Engine
+from core.engine.live import Live
+from core.engine.warm import end_warm
 from core.errors import NoRoom
+
+CHILD_BYTES = 60 * 1000 * 1000  # what a child takes besides its delta, after its first exec under emulation
+BUDGET_SHARE = 0.9  # of the memory the kernel calls available; the rest is for page cache and everybody else
 
 
 def available_bytes() -> int:
@@ -21,3 +28,21 @@ def pss_bytes(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+async def check_room(engine: Engine, n: int, live: Live | None = None) -> None:
+    """Refuse before anything starts what would not fit in memory."""
+    free = int(available_bytes() * BUDGET_SHARE)
+    each = CHILD_BYTES
+    if live:
+        spec = engine.image(engine.catalog.branch(live.branch).image).spec
+        if n * (each + spec.memory_bytes) <= free:  # to look what it has changed takes a millisecond
+            return
+        each += await live.machine.changed_bytes()
+    if n * each > free and engine.members.waiting:  # what waits goes first when memory is short
+        await asyncio.gather(*(end_warm(engine, warm) for warm in list(engine.members.waiting)))
+        free = int(available_bytes() * BUDGET_SHARE)
+    if n * each > free:
+        raise NoRoom(
+            f"{n} branches need {n * each >> 20} MiB of memory, {free >> 20} MiB are free: {free // each} would fit"
+        )

@@ -25,7 +25,7 @@ from core.errors import NotFound
 from core.verbs.base import Verb
 
 EXTRA = "VERTUI_VERBS"
-PARTS = ("base", "bounds", "fields", "shown")  # of this package, that are no verbs
+PARTS = ("base", "bounds", "fields", "refusal", "shown")  # of this package, that are no verbs
 
 __path__ += [part for part in os.environ.get(EXTRA, "").split(os.pathsep) if part]
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from core.model import Applied, BranchState
-from core.verbs.base import Absent, Given, Kind, Refusal, Verb
+from core.verbs.base import Absent, Given, Kind, Verb
 from core.verbs.fields import BranchName, Ref, not_in
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

@@ -27,11 +27,11 @@ from typing import (
 
 from msgspec import Meta
 
-from core.errors import Conflict, VertuiError
 from core.model import Operation, Plan
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
+    from core.verbs.refusal import Refusal
     from core.verbs.shown import Shown
 
 A = TypeVar("A")
@@ -99,22 +99,6 @@ class Absent:
     """Why a verb has no place of its own on the UI's main screen."""
 
     reason: str
-
-
-class Refusal(str):
-    """Why something would not be done, in one line that names the way out; `kind` is the error it would be."""
-
-    kind: type[VertuiError]
-
-    def __new__(cls, text: str, kind: type[VertuiError] = Conflict) -> Refusal:
-        """The text, of that kind."""
-        refusal = super().__new__(cls, text)
-        refusal.kind = kind
-        return refusal
-
-    def error(self) -> VertuiError:
-        """The error to raise."""
-        return self.kind(str(self))
 
 
 @dataclass(frozen=True)

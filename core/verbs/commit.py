@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core.model import BranchState, Committed
-from core.verbs.base import Entry, Given, Refusal, Verb
+from core.verbs.base import Entry, Given, Verb
 from core.verbs.fields import BranchName, Message, not_in
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from msgspec import Meta
 
 from core.errors import NotFound, UsageError
 from core.model import LONGEST_MESSAGE, BranchState, check_name
-from core.verbs.base import Given, Kind, Refusal
+from core.verbs.base import Given, Kind
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 LONGEST_GIVEN = 200  # characters; what is longer names nothing, and would fill the error that says so

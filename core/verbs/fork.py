@@ -9,8 +9,9 @@ from msgspec import Meta
 
 from core.model import BranchState, Commit, CommitState, Forked, Origin
 from core.resume import nearest_kept
-from core.verbs.base import Entry, Given, Kind, Refusal, Verb
+from core.verbs.base import Entry, Given, Kind, Verb
 from core.verbs.fields import Ref, Short
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core.model import BranchState, HandedOver
-from core.verbs.base import Absent, Refusal, Verb
+from core.verbs.base import Absent, Verb
 from core.verbs.fields import BranchName, not_in
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core.model import Plan
-from core.verbs.base import Entry, Given, Refusal, Settled
+from core.verbs.base import Entry, Given, Settled
 from core.verbs.fields import BranchName, no_branch
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from msgspec import Meta
 
 from core.model import BranchState, Plan
-from core.verbs.base import Entry, Given, Kind, Refusal, Settled
+from core.verbs.base import Entry, Given, Kind, Settled
 from core.verbs.fields import Short
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core.model import Branch
-from core.verbs.base import Absent, Given, Kind, Refusal, Verb
+from core.verbs.base import Absent, Given, Kind, Verb
 from core.verbs.fields import BranchName, Short, no_branch
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core.model import Branch
 from core.resume import resumable
-from core.verbs.base import Entry, Refusal, Verb
+from core.verbs.base import Entry, Verb
 from core.verbs.fields import BranchName, no_branch
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

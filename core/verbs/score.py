@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core.errors import UsageError
 from core.model import Branch
-from core.verbs.base import Entry, Given, Refusal, Verb
+from core.verbs.base import Entry, Given, Verb
 from core.verbs.fields import BranchName, Message, no_branch
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

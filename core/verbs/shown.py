@@ -8,7 +8,7 @@ from functools import cached_property
 from core.errors import NotFound, VertuiError
 from core.model import Branch, Commit, Image, Tree
 from core.refs import resolve
-from core.verbs.base import Refusal
+from core.verbs.refusal import Refusal
 
 TRUNK = "@trunk"
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core.model import Operation
-from core.verbs.base import Entry, Refusal, Verb
+from core.verbs.base import Entry, Verb
 from core.verbs.fields import CommitRef, NewName, taken
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

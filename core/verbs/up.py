@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core.errors import NotFound
 from core.model import Branch
-from core.verbs.base import Entry, Given, Kind, Refusal, Verb
+from core.verbs.base import Entry, Given, Kind, Verb
 from core.verbs.fields import Short, no_image, taken
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from core.verbs.base import (
     Entry,
     Kind,
     Planned,
-    Refusal,
     Verb,
     answer_of,
     command_line,
@@ -28,6 +27,7 @@ from core.verbs.base import (
     path_of,
 )
 from core.verbs.bounds import wrong
+from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 from tests.ui.trees import DEMO, EMPTY
 from vertui.actions import ACTIONS
@@ -122,7 +122,7 @@ def test_its_command_line_asks_for_the_same(verb: type[Verb[Any]], monkeypatch: 
 
     monkeypatch.setattr("vertui.derived.connect", Listening)
     monkeypatch.setattr("vertui.derived.say", lambda answer: None)
-    monkeypatch.setattr("vertui.commands.several.TRUNK", "")
+    monkeypatch.setattr("vertui.several.TRUNK", "")
     group = typer.Typer()
     group.command("it", context_settings={"ignore_unknown_options": True})(command_of(name_of(verb), carry))
     group.callback()(lambda: None)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from core.errors import NotFound, UsageError
-from vertui.commands.options import Json, new_app
+from vertui.options import Json, new_app
 from vertui.output import say_json, say_table
 from vertui.session import connect
 

@@ -9,8 +9,8 @@ from core.daemon.client import Client
 from core.errors import DaemonUnavailable, UsageError
 from core.home import Home, find_home
 from core.model import Finding
-from vertui.commands.options import Json, new_app
 from vertui.listing import waits
+from vertui.options import Json, new_app
 from vertui.output import say_json, styled
 from vertui.session import connect, listens
 from vertui.text import age, printable

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vertui.commands.options import new_app
+from vertui.options import new_app
 from vertui.session import connect
 
 app = new_app()

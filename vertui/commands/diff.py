@@ -15,7 +15,7 @@ from core.names import spelled
 from core.tar import Pieces
 from core.verbs.apply import Apply
 from vertui import differences
-from vertui.commands.options import Json, new_app
+from vertui.options import Json, new_app
 from vertui.output import say_json, warn, warn_left_out
 from vertui.session import connect
 from vertui.text import printable

@@ -18,10 +18,10 @@ from core.errors import DaemonUnavailable, UsageError, VertuiError
 from core.home import Home
 from core.model import Command, ExecRequest
 from vertui import foreground
-from vertui.commands.options import BranchName, Json, new_app
-from vertui.commands.several import distinct
+from vertui.options import BranchName, Json, new_app
 from vertui.output import Cell, Row, say_json, say_table, warn
 from vertui.session import connect
+from vertui.several import distinct
 from vertui.streaming import Attachment, Follower, Note, Sink
 from vertui.terminal import Prefixed, raw, window_size, write
 from vertui.text import age, printable, size

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vertui.commands.options import new_app
+from vertui.options import new_app
 from vertui.output import draw, warn_left_out
 from vertui.session import connect
 from vertui.text import size

@@ -13,8 +13,8 @@ from typer.core import TyperGroup
 from core import VERSION
 from core.errors import UsageError
 from core.verbs import names
-from vertui.commands.options import new_app
 from vertui.derived import Carry, command_of
+from vertui.options import new_app
 
 if TYPE_CHECKING:
     from typer._click.core import Command, Context

@@ -3,7 +3,7 @@
 import time
 
 from core.model import Image
-from vertui.commands.options import Json, new_app
+from vertui.options import Json, new_app
 from vertui.output import Row, say_json, say_table, styled
 from vertui.session import connect
 from vertui.text import age, short, size

@@ -10,7 +10,7 @@ import typer
 from core.errors import Conflict, NotFound, VertuiError
 from core.files import disk_error
 from core.model import Origin
-from vertui.commands.options import new_app
+from vertui.options import new_app
 from vertui.session import connect
 from vertui.text import printable, short, size
 

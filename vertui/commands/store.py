@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core.errors import Damaged
-from vertui.commands.options import Json, new_app
+from vertui.options import Json, new_app
 from vertui.output import say_json, say_table
 from vertui.session import connect
 from vertui.text import printable, short, size

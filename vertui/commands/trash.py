@@ -3,7 +3,7 @@
 import time
 
 from core.model import TrashEntry
-from vertui.commands.options import Json, new_app
+from vertui.options import Json, new_app
 from vertui.output import Row, say_json, say_table
 from vertui.session import connect
 from vertui.text import age, printable, size

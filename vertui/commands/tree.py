@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from core.model import Operation, OperationState
-from vertui.commands.options import Json, new_app
 from vertui.listing import draw_tree, list_branches
+from vertui.options import Json, new_app
 from vertui.output import Cell, Row, say_json, say_table
 from vertui.session import connect
 from vertui.text import age, printable

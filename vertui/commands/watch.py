@@ -12,8 +12,8 @@ from core.guest.scripts import guest_script
 from core.model import ExecRequest
 from core.names import meant, spelled
 from vertui import foreground
-from vertui.commands.options import BranchName, new_app
 from vertui.differences import LETTERS
+from vertui.options import BranchName, new_app
 from vertui.output import styled, warn
 from vertui.session import connect
 from vertui.streaming import Follower

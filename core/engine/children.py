@@ -1,0 +1,177 @@
+"""Children that start together: their rows, their machines, and what became of each."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Self
+
+from core.catalog import BranchRow
+from core.engine import start
+from core.engine.context import Engine, new_id
+from core.engine.live import Live
+from core.engine.members import Warm
+from core.engine.spares import Running
+from core.engine.start import Source
+from core.engine.warm import end_warm
+from core.errors import Damaged, VertuiError
+from core.model import BranchState, Child, Commit
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for: names, the command that each child starts with, the operation that makes them (None for what
+    is no fork), and since when time is counted (`time.perf_counter`).
+    """
+
+    names: list[str]
+    command: str | None
+    fork: int | None
+    began: float
+
+
+@dataclass(frozen=True)
+class Awake:
+    """A child that was continued, and when: ms after it was asked for."""
+
+    live: Live
+    run_ms: float
+
+
+Loaded = Sequence[Live | VertuiError]
+Woken = Sequence[Awake | VertuiError]
+
+
+@dataclass(frozen=True)
+class Children:
+    """Their rows are written before their machines exist or are loaded: what a crash leaves can be told and removed."""
+
+    engine: Engine
+    wanted: Wanted
+    rows: list[BranchRow]
+
+    @classmethod
+    def to_load(
+        cls, engine: Engine, wanted: Wanted, source: Source, commit: str, parent: BranchRow | None
+    ) -> Self:
+        """Children of a commit, to be loaded from a source; machines that wait for such children are claimed."""
+        waiting = engine.members.claim(source.image, source.base, commit, len(wanted.names))
+        try:
+            rows = _write_rows(engine, wanted, source.image.id, source.base, commit, parent, waiting)
+        except BaseException:
+            engine.members.give_back(waiting)
+            raise
+        return cls(engine, wanted, rows)
+
+    @classmethod
+    def that_run(
+        cls, engine: Engine, wanted: Wanted, commit: Commit, parent: BranchRow | None, ready: list[Running]
+    ) -> Self:
+        """Children of a commit whose machines run already."""
+        spares = [one.warm for one in ready]
+        return cls(
+            engine, wanted, _write_rows(engine, wanted, commit.image, commit.id, commit.id, parent, spares)
+        )
+
+    async def load(self, source: Source) -> Loaded:
+        """A loaded machine each, or why there is none. When none could be loaded the first failure is raised."""
+        loaded = await asyncio.gather(*(self._loaded(row, source) for row in self.rows))
+        failures = [live for live in loaded if isinstance(live, VertuiError)]
+        if len(failures) == len(loaded):
+            raise failures[0]
+        return loaded
+
+    async def run(self, loaded: Loaded) -> Woken:
+        """All are loaded before the first runs: one that runs takes the processor from those that load."""
+        return await asyncio.gather(*map(self._run, loaded))
+
+    def give(self, ready: list[Running]) -> Woken:
+        """Make machines that run already theirs."""
+        return [
+            Awake(start.give(self.engine, row, one.warm), one.run_ms)
+            for row, one in zip(self.rows, ready, strict=True)
+        ]
+
+    async def make_distinct(
+        self, awake: Woken, committing: asyncio.Task[Commit] | None = None
+    ) -> tuple[Child, ...]:
+        """Children awake and distinct, or failed with the reason; the command is started in each.
+
+        Nothing but their agents runs before their commit is there.
+        """
+        told = (self._distinct(row, found, committing) for row, found in zip(self.rows, awake, strict=True))
+        return tuple(await asyncio.gather(*told))
+
+    async def discard(self) -> None:
+        """Remove them all: the fork failed as a whole."""
+        engine = self.engine
+        for row in self.rows:
+            claimed = engine.members.claimed.get(row.machine or "")
+            if claimed:
+                await end_warm(engine, claimed)
+            live = engine.live.get(row.id)
+            if live:
+                await start.end(engine, live)
+            engine.catalog.delete_branch(row.id)
+            engine.publish("branch", row.name, f"{row.name} was not started")
+
+    async def _loaded(self, row: BranchRow, source: Source) -> Live | VertuiError:
+        try:
+            return await start.load(self.engine, row, source)
+        except VertuiError as error:
+            damage = self.engine.damage((source.base, source.disk_base))
+            return Damaged(damage) if damage else error
+
+    async def _run(self, live: Live | VertuiError) -> Awake | VertuiError:
+        if isinstance(live, VertuiError):
+            return live
+        try:
+            await start.run(self.engine, live)
+        except VertuiError as error:
+            return error
+        return Awake(live, self._since_ms())
+
+    async def _distinct(
+        self, row: BranchRow, found: Awake | VertuiError, committing: asyncio.Task[Commit] | None
+    ) -> Child:
+        if isinstance(found, VertuiError):
+            return self._failed(row, str(found))
+        live = found.live
+        try:
+            await start.make_distinct(self.engine, live, row, committing, quiesced=True)
+            fork_ms = self._since_ms()
+            if self.wanted.command:
+                await (await (await live.agent()).exec(self.wanted.command)).detach()
+        except VertuiError as error:
+            damage = self.engine.damage((live.base or "", live.machine.disk_base))
+            return self._failed(row, damage or str(error))
+        return Child(row.name, True, "", live.network.info.address, round(found.run_ms, 2), round(fork_ms, 2))
+
+    def _failed(self, row: BranchRow, reason: str) -> Child:
+        self.engine.set_branch(row.id, state=BranchState.FAILED, reason=reason, machine=None)
+        return Child(row.name, False, reason)
+
+    def _since_ms(self) -> float:
+        return (time.perf_counter() - self.wanted.began) * 1000
+
+
+def _write_rows(
+    engine: Engine, wanted: Wanted, image: str, base: str, commit: str, parent: BranchRow | None,
+    waiting: list[Warm],
+) -> list[BranchRow]:  # fmt: skip
+    """Rows with the numbers and machines of those that wait, the rest with new ones."""
+    rows, parent_id = [], parent.id if parent else None
+    with engine.catalog.transaction():
+        for name, warm in zip_longest(wanted.names, waiting):
+            number = warm.network.index if warm else engine.free_number()
+            rows.append(
+                BranchRow(
+                    new_id(), name, BranchState.STARTING, "", image, commit, commit, parent_id, time.time(),
+                    number, wanted.fork, warm.machine.id if warm else new_id(), base=base,
+                )
+            )  # fmt: skip
+            engine.catalog.put_branch(rows[-1])
+    for row in rows:
+        engine.publish("branch", row.name, f"{row.name} is starting")
+    return rows
