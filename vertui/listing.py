@@ -10,6 +10,7 @@ from vertui.session import connect
 from vertui.text import age, number, printable, short, size
 
 NOTHING = "nothing yet: `vertui up` starts a machine"
+NO_IMAGE = "nothing yet: `vertui image build` builds what machines start from, `vertui up` starts one"
 BRANCH_HEADER = ("", "BRANCH", "STATE", "ADDRESS", "MEMORY", "CHANGED", "SCORE", "HEAD", "FROM", "UP", "NOTE")
 EXPENDABLE = ("UP", "FROM", "HEAD", "CHANGED", "MEMORY")  # in a narrow terminal; --json has them all
 
@@ -20,7 +21,7 @@ def list_branches(json: bool) -> None:
     if json:
         say_json(tree)
     elif not tree.branches:
-        print(NOTHING)
+        print(NOTHING if tree.images else NO_IMAGE)
     else:
         say_table(BRANCH_HEADER, [_branch(branch) for branch in tree.branches], EXPENDABLE)
     if not json and (line := waits(tree.waiting)):
@@ -50,7 +51,7 @@ def draw_tree(json: bool) -> None:
         here = "bold" if isinstance(row.item, Branch) and row.item.trunk else ""
         print(f"{lanes}{styled(row.mark.glyph, row.mark.colour)} {styled(text, here)}")
     if not value.branches and not value.commits:
-        print(NOTHING)
+        print(NOTHING if value.images else NO_IMAGE)
 
 
 def _branch(branch: Branch) -> Row:
