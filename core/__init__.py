@@ -9,7 +9,7 @@ promote point the trunk at a branch
 prune   remove branches or commits by plan into the trash, undoable until the grace period ends
 REF     branch name, @trunk, commit id prefix of six or more, REF~N
 
-A request always flows the same way: action -> client -> daemon -> engine verb -> store/machine/network -> event.
+A request always flows the same way: verb -> client -> daemon -> engine -> store, machine, network -> event.
 """
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -27,7 +27,7 @@ from vertui.streaming import Captured, Follower, capture
 from vertui.text import millis, number, printable
 from vertui.transfer import Copier, Place
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets" / "demo"
+ASSETS = Path(__file__).resolve().parent / "assets" / "demo"
 PATCHES = ("half", "right", "wrong", "hang")
 RIGHT = "right"
 FIXED = "/root/demo/project/slots/calendar.py"
