@@ -5,7 +5,7 @@ before it is written (`PageStore.put` returns after fsync), so a row is never ah
 
 Used from the thread that opened it only, which is the daemon's event loop: another's use is refused by SQLite, as two
 that wait for each other's locks would wait for ever. Every method takes well under a millisecond but for the commit's
-fsync. Lists of commits and branches are kept until one changes: every verb looks through them.
+fsync. Commits and branches are kept as values, for every verb looks through them; what is written is read again.
 """
 
 import json
@@ -14,13 +14,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from core.catalog_rows import Digests
+from core.catalog_rows import Created, Digests, Kept
 from core.codec import decode, encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState
 
+R = TypeVar("R", bound=Created)
+T = TypeVar("T")
 FORMAT = 2
 SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -104,8 +106,9 @@ class Catalog:
     """Rows in and out. Wrap several changes in `transaction` to make them one."""
 
     def __init__(self, path: Path) -> None:
-        self._commits: dict[bool, tuple[Commit, ...]] = {}
-        self._branches: dict[bool, tuple[BranchRow, ...]] = {}
+        self._commits = Kept("commits", _commit)
+        self._branches = Kept("branches", _branch)
+        self._written: set[tuple[str, str]] = set()  # rows that may not be as they are kept
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.row_factory = sqlite3.Row
@@ -146,14 +149,13 @@ class Catalog:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
-            self._digests.keep()
+            self._written |= self._digests.keep()
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise _mapped(error) from error
         finally:
             if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-                self._forget()
+                self._roll_back()
 
     # -- settings, images ------------------------------------------------------------------------------------
 
@@ -189,12 +191,7 @@ class Catalog:
 
     def commits(self, *, deleted: bool = False) -> list[Commit]:
         """All commits, or all in the trash, oldest first."""
-        if deleted not in self._commits:
-            rows = self._read(
-                f"SELECT * FROM commits WHERE deleted IS {_null(deleted)} ORDER BY created, rowid"
-            )
-            self._commits[deleted] = tuple(_commit(row) for row in rows)
-        return list(self._commits[deleted])
+        return self._list(self._commits, deleted=deleted)
 
     def commit(self, commit: str) -> Commit:
         """One commit by its whole id, also from the trash."""
@@ -236,24 +233,19 @@ class Catalog:
 
     def branches(self, *, deleted: bool = False) -> list[BranchRow]:
         """All branches, or all in the trash, oldest first."""
-        if deleted not in self._branches:
-            rows = self._read(
-                f"SELECT * FROM branches WHERE deleted IS {_null(deleted)} ORDER BY created, rowid"
-            )
-            self._branches[deleted] = tuple(decode(BranchRow, dict(row)) for row in rows)
-        return list(self._branches[deleted])
+        return self._list(self._branches, deleted=deleted)
 
     def branch(self, branch: str) -> BranchRow:
         """One branch by its id, also from the trash."""
         rows = self._read("SELECT * FROM branches WHERE id = ?", branch)
         if not rows:
             raise NotFound(f"no branch with id {branch}")
-        return decode(BranchRow, dict(rows[0]))
+        return _branch(rows[0])
 
     def named(self, name: str) -> BranchRow | None:
         """The branch of that name, if there is one outside the trash."""
         rows = self._read("SELECT * FROM branches WHERE name = ? AND deleted IS NULL", name)
-        return decode(BranchRow, dict(rows[0])) if rows else None
+        return _branch(rows[0]) if rows else None
 
     def name_of(self, branch: str | None) -> str | None:
         """The name of a branch, also one in the trash; None when it is gone for good or none was meant."""
@@ -348,14 +340,30 @@ class Catalog:
         except sqlite3.Error as error:
             raise _mapped(error) from error
 
-    def _forget(self) -> None:
-        """Read rows anew: some changed."""
-        self._commits.clear()
-        self._branches.clear()
+    def _roll_back(self) -> None:
+        try:
+            self._written |= self._digests.written()
+        except (
+            sqlite3.Error
+        ):  # the disk is full, or broken: nothing that is kept can be told from what was undone
+            self._commits, self._branches = Kept("commits", _commit), Kept("branches", _branch)
+        self._db.execute("ROLLBACK")
+
+    def _list(self, kept: Kept[R], *, deleted: bool) -> list[R]:
+        """Rows as they are now, also in a transaction that is still open."""
+        try:
+            written = self._written | (self._digests.written() if self._db.in_transaction else set())
+            for table, row in written:
+                if table == "commits":
+                    self._commits.refresh(self._db, row)
+                if table == "branches":
+                    self._branches.refresh(self._db, row)
+            self._written.clear()
+            return kept.list(self._db, deleted=deleted)
+        except sqlite3.Error as error:
+            raise _mapped(error) from error
 
     def _write(self, query: str, *values: Any) -> int:
-        if "operations" not in query:
-            self._forget()
         try:
             with self.transaction():
                 return self._db.execute(query, values).lastrowid or 0
@@ -369,22 +377,32 @@ class Catalog:
         self._write(query, *fields.values())
 
 
-def _null(deleted: bool) -> str:
-    return "NOT NULL" if deleted else "NULL"
-
-
 def _image(row: sqlite3.Row) -> Image:
-    return decode(Image, dict(row) | {"spec": json.loads(row["spec"])})
+    return _value(Image, row, "spec")
+
+
+def _branch(row: sqlite3.Row) -> BranchRow:
+    return _value(BranchRow, row)
 
 
 def _commit(row: sqlite3.Row) -> Commit:
-    lists = {"parents": json.loads(row["parents"]), "tags": json.loads(row["tags"])}
-    return decode(Commit, dict(row) | lists | {"quiesced": bool(row["quiesced"])})
+    return _value(Commit, row, "parents", "tags", flag="quiesced")
 
 
 def _operation(row: sqlite3.Row) -> OperationRow:
-    fields = dict(row) | {key: json.loads(row[key]) for key in ("intent", "inverse", "result")}
-    return decode(OperationRow, fields | {"undoable": bool(row["undoable"])})
+    return _value(OperationRow, row, "intent", "inverse", "result", flag="undoable")
+
+
+def _value(cls: type[T], row: sqlite3.Row, *texts: str, flag: str = "") -> T:
+    """A row as a value: some columns are JSON, one may be a flag. Damaged for what cannot have been written."""
+    fields: dict[str, Any] = dict(row)
+    try:
+        fields |= {key: json.loads(fields[key]) for key in texts}
+        if flag:
+            fields[flag] = bool(fields[flag])
+        return decode(cls, fields)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _damaged(error) from error
 
 
 def _mapped(error: sqlite3.Error | UnicodeDecodeError) -> VertuiError:
@@ -394,7 +412,11 @@ def _mapped(error: sqlite3.Error | UnicodeDecodeError) -> VertuiError:
         return NoRoom(f"the catalog cannot be opened for lack of descriptors, memory or disk: {error}")
     known = ("malformed", "not a database", "codec")
     if any(word in str(error) for word in known):
-        return Damaged(
-            f"the catalog is not what was written ({error}): move catalog.db* out of the home, and it is made again"
-        )
+        return _damaged(error)
     return Damaged(f"the catalog cannot be used: {error}")
+
+
+def _damaged(error: Exception) -> Damaged:
+    return Damaged(
+        f"the catalog is not what was written ({error}): move catalog.db* out of the home, and it is made again"
+    )

@@ -1,4 +1,6 @@
-"""A digest beside every row of the catalog: SQLite notices a page that makes no sense, not a changed letter.
+"""What is kept beside the catalog's rows: a digest of each in the file, and the values of the tables read most.
+
+SQLite notices a page that makes no sense, not a changed letter: that is what digests are for.
 
 Triggers of the connection note which rows a transaction wrote, so that every write is covered; `keep` makes their
 digests before it is committed, so that a row and its digest become true together. No trigger calls Python: SQLite holds
@@ -6,6 +8,8 @@ its own lock while one runs, and would wait in it for a thread that holds the in
 """
 
 import sqlite3
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from blake3 import blake3
 
@@ -35,9 +39,16 @@ class Digests:
         self.keep()
         database.execute("COMMIT")
 
-    def keep(self) -> None:
-        """Make the digests of what was written in the open transaction: the last thing before it is committed."""
-        for table, row in self._db.execute('SELECT DISTINCT "table", id FROM written').fetchall():
+    def written(self) -> set[tuple[str, str]]:
+        """The tables and keys of the rows that the open transaction wrote."""
+        return {(row[0], row[1]) for row in self._db.execute('SELECT DISTINCT "table", id FROM written')}
+
+    def keep(self) -> set[tuple[str, str]]:
+        """Make the digests of what was written in the open transaction: the last thing before it is committed. Which
+        rows these are.
+        """
+        found_rows = self.written()
+        for table, row in found_rows:
             query = f"SELECT * FROM {table} WHERE {TABLES[table]} = ?"
             found = self._db.execute(query, (row,)).fetchone()
             if found is None:
@@ -46,6 +57,7 @@ class Digests:
                 digest = self._digest(table, found)
                 self._db.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (table, row, digest))
         self._db.execute("DELETE FROM written")
+        return found_rows
 
     def changed_rows(self) -> list[str]:
         """What is not as it was written: each row as `row ID of TABLE`, or what SQLite says of the file."""
@@ -63,6 +75,50 @@ class Digests:
         """Of the columns' names, lest one be called something else, and the values."""
         values = (self._columns[table], *row)
         return blake3(repr(values).encode(errors="surrogateescape")).hexdigest(length=16)
+
+
+class Created(Protocol):
+    """What the rows of such a table have."""
+
+    @property
+    def created(self) -> float:
+        """Seconds since 1970."""
+
+
+R = TypeVar("R", bound=Created)
+
+
+class Kept(Generic[R]):
+    """The rows of a table as values, read once and then one by one as they change; those in the trash apart."""
+
+    def __init__(self, table: str, made: Callable[[sqlite3.Row], R]) -> None:
+        self._table, self._made = table, made
+        self._rows: dict[bool, dict[str, R]] | None = None
+        self._listed: dict[bool, tuple[R, ...]] = {}
+
+    def list(self, database: sqlite3.Connection, *, deleted: bool) -> list[R]:
+        """Those in the trash, or all others, oldest first."""
+        if self._rows is None:
+            self._rows, self._listed = {False: {}, True: {}}, {}
+            for row in database.execute(f"SELECT * FROM {self._table} ORDER BY created, rowid"):
+                self._rows[row["deleted"] is not None][row["id"]] = self._made(row)
+        if deleted not in self._listed:
+            rows = self._rows[deleted].values()
+            self._listed[deleted] = tuple(sorted(rows, key=lambda row: row.created))
+        return [*self._listed[deleted]]
+
+    def refresh(self, database: sqlite3.Connection, id: str) -> None:
+        """Read a row again: it was written."""
+        if self._rows is None:
+            return
+        found = database.execute(f"SELECT * FROM {self._table} WHERE id = ?", (id,)).fetchone()
+        deleted = found is not None and found["deleted"] is not None
+        self._rows[not deleted].pop(id, None)
+        if found is None:
+            self._rows[deleted].pop(id, None)
+        else:
+            self._rows[deleted][id] = self._made(found)
+        self._listed.clear()
 
 
 def _columns(database: sqlite3.Connection, table: str) -> str:
