@@ -10,7 +10,7 @@ fsync. Commits and branches are kept as values, for every verb looks through the
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,6 +109,8 @@ class Catalog:
         self._commits = Kept("commits", _commit)
         self._branches = Kept("branches", _branch)
         self._written: set[tuple[str, str]] = set()  # rows that may not be as they are kept
+        self.on_written: Callable[[set[tuple[str, str]]], None] | None = None
+        """Told of the tables and keys of the rows that a transaction wrote, once that is true."""
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.row_factory = sqlite3.Row
@@ -149,8 +151,11 @@ class Catalog:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
-            self._written |= self._digests.keep()
+            written = self._digests.keep()
+            self._written |= written
             self._db.execute("COMMIT")
+            if self.on_written:
+                self.on_written(written)
         except sqlite3.Error as error:
             raise _mapped(error) from error
         finally:

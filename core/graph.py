@@ -1,6 +1,7 @@
 """Questions about the commit graph, asked through networkx. Edges point from parent to child."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -56,6 +57,41 @@ def kept(commits: Sequence[Commit], deleted: Sequence[Commit]) -> list[tuple[Com
     """Each kept commit with its nearest kept ancestors: what the tree shows as its parents."""
     gone = {commit.id: commit.parents for commit in deleted}
     return [(commit, _nearest(commit.parents, gone)) for commit in commits]
+
+
+def touched(
+    ids: Collection[str], commits: Sequence[Commit], deleted: Sequence[Commit]
+) -> tuple[list[Commit], list[str]]:
+    """What the tree shows differently when the rows of these commits were written: kept commits with their nearest kept
+    ancestors, and the ids of those that are not kept. Where one may have come into the trash, or left it, the kept
+    commits that hang on it by way of others there are among them.
+    """
+    there = {commit.id for commit in commits}
+    gone = {commit.id: commit.parents for commit in deleted}
+    through = _below(ids, deleted)  # commits in the trash that come from one of these
+    wanted = [
+        commit
+        for commit in commits
+        if commit.id in ids or any(parent in ids or parent in through for parent in commit.parents)
+    ]
+    shown = [replace(commit, parents=_nearest(commit.parents, gone)) for commit in wanted]
+    return shown, [id for id in ids if id not in there]
+
+
+def _below(ids: Collection[str], deleted: Sequence[Commit]) -> set[str]:
+    """Of some commits those that come from one of `ids` by each other."""
+    children: dict[str, list[str]] = {}
+    for commit in deleted:
+        for parent in commit.parents:
+            children.setdefault(parent, []).append(commit.id)
+    found: set[str] = set()
+    waiting = list(ids)
+    while waiting:
+        for child in children.get(waiting.pop(), ()):
+            if child not in found:
+                found.add(child)
+                waiting.append(child)
+    return found
 
 
 def _nearest(parents: tuple[str, ...], gone: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -150,12 +150,29 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Tree:
-    """Everything `ls` shows. `trunk` is the trunk's branch name, None before the first `up`."""
+    """Everything `ls` shows. `trunk` is the trunk's branch name, None before the first `up`. What events of a sequence
+    up to `sequence` tell is in it.
+    """
 
     branches: tuple[Branch, ...]
     commits: tuple[Commit, ...]
     images: tuple[Image, ...]
     trunk: str | None
+    waiting: Waiting = Waiting()
+    sequence: int = 0
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a tree shows differently: values as they are now, and the ids of what it shows no more. `images` are all of
+    them, None when none changed.
+    """
+
+    branches: tuple[Branch, ...] = ()
+    commits: tuple[Commit, ...] = ()
+    images: tuple[Image, ...] | None = None
+    gone: tuple[str, ...] = ()
+    trunk: str | None = None
     waiting: Waiting = Waiting()
 
 
@@ -256,11 +273,12 @@ class TrashEntry:
 
 @dataclass(frozen=True)
 class Event:
-    """Something happened; whoever shows a `subject` of that `kind` reads it again.
+    """Something happened, or the tree changed.
 
     kind is one of branch, commit, trunk, image, operation, progress, trash; `subject` is a branch's or image's name
     (progress: the image's), a commit's or operation's id. A command's start and end are events of its branch.
-    For progress, `fraction` is 0…1 of the step named in `text`.
+    For progress, `fraction` is 0…1 of the step named in `text`. Events of kind tree have what is `changed`; what is
+    not text for people comes by them alone. Sequences have no gaps: who misses one asks for the whole tree again.
     """
 
     sequence: int
@@ -269,6 +287,7 @@ class Event:
     text: str
     time: float
     fraction: float = 0.0
+    changed: Changed | None = None
 
 
 @dataclass(frozen=True)

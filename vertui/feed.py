@@ -1,8 +1,8 @@
 """What the screens read: a feed of trees and events, and the watcher that follows it in the background.
 
 The seam is `Feed`: the daemon's is `DaemonFeed`; anything that has a `Tree` can be another. The watcher owns two
-threads: one reads events, the other fetches the tree whenever events say that it changed, at most ten times a
-second, so that a burst costs one fetch and an idle screen nothing.
+threads: one reads events, the other makes of them what is shown, at most ten times a second, so that a burst costs one
+drawing and an idle screen nothing. The tree is asked for once a connection; events carry what changes in it.
 """
 
 import queue
@@ -19,6 +19,7 @@ from core.model import Command, Event, Process, Tree
 from vertui.lanes import LaneRow, rows
 
 if TYPE_CHECKING:
+    from core.daemon.mirror import Mirror
     from core.daemon.streams import StreamMessage
 
 STOP_S = 2.0  # what a daemon takes to start
@@ -217,14 +218,16 @@ class Watcher:
             self._wakes.put(event)
 
     def _fetch(self, feed: Feed) -> None:
+        from core.daemon.mirror import Mirror
+
+        mirror = Mirror(feed.tree)
         while not self._stopped.is_set():
             events = self._next_events()
             if self._stopped.is_set():
                 return
             started = time.monotonic()
             try:
-                stale = any(event is None or event.kind != "progress" for event in events)
-                tree = feed.tree() if stale else None
+                tree = mirror.tree if _followed(mirror, events) else None
                 self._tell(tree, rows(tree) if tree else [], tuple(event for event in events if event))
             except VertuiError as error:
                 from core.holder.ask import Silent
@@ -259,3 +262,13 @@ class Watcher:
             self._news = News(*kept, (old.events + events)[-200:], self._lost or error, fresh)
         if not self._stopped.is_set():
             self._on_news()
+
+
+def _followed(mirror: "Mirror", events: Iterable[Event | None]) -> bool:
+    """Give events to a mirror, None for a tree to be asked for anew; whether what it shows changed."""
+    changed = False
+    for event in events:
+        if event is None:
+            mirror.forget()
+        changed = event is None or mirror.take(event) or changed
+    return changed

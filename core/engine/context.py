@@ -25,7 +25,7 @@ from core.holder.held import Held
 from core.home import Home
 from core.image.recipe import Recipe
 from core.machine.protocol import Hypervisor, Layer
-from core.model import BranchState, Commit, CommitState, Event, Image
+from core.model import BranchState, Changed, Commit, CommitState, Event, Image
 from core.network import HubNetwork
 from core.refs import Ref, resolve
 from core.resume import nearest_kept
@@ -111,10 +111,22 @@ class Engine:
 
     # -- events ----------------------------------------------------------------------------------------------
 
-    def publish(self, kind: str, subject: str, text: str, fraction: float = 0.0) -> None:
+    @property
+    def sequence(self) -> int:
+        """The newest event's."""
+        return self._sequence
+
+    @property
+    def listened(self) -> bool:
+        """Is there anybody to tell?"""
+        return bool(self._listeners)
+
+    def publish(
+        self, kind: str, subject: str, text: str, fraction: float = 0.0, changed: Changed | None = None
+    ) -> None:
         """Tell every listener; one that does not read is dropped, not waited for."""
         self._sequence += 1
-        event = Event(self._sequence, kind, subject, text, time.time(), fraction)
+        event = Event(self._sequence, kind, subject, text, time.time(), fraction, changed)
         for queue in list(self._listeners):
             if queue.qsize() >= EVENTS_WAITING:
                 self.unsubscribe(queue)

@@ -12,20 +12,25 @@ from core.engine.live import Live
 from core.engine.memory import pss_bytes
 from core.engine.pool import waiting
 from core.errors import VertuiError
-from core.model import Branch, Tree
+from core.model import Branch, Image, Tree
 
 
 async def tree(engine: Engine) -> Tree:
     """Branches with their machines' figures, commits with their nearest kept ancestors, images, the trunk."""
-    trunk = engine.catalog.setting("trunk")
+    sequence, trunk = engine.sequence, engine.catalog.setting("trunk")
     rows = engine.catalog.branches()
     branches = await asyncio.gather(*(branch(engine, row, trunk) for row in rows))
-    images = tuple(
+    name = next((row.name for row in rows if row.id == trunk), None)
+    ready = await asyncio.to_thread(waiting, engine)
+    return Tree(tuple(branches), engine.commits(), images(engine), name, ready, sequence)
+
+
+def images(engine: Engine) -> tuple[Image, ...]:
+    """All images, with what they take and what advice there is."""
+    return tuple(
         replace(image, size_bytes=image_bytes(engine, image), note=better_accelerator(engine, image))
         for image in engine.catalog.images()
     )
-    name = next((row.name for row in rows if row.id == trunk), None)
-    return Tree(tuple(branches), engine.commits(), images, name, await asyncio.to_thread(waiting, engine))
 
 
 async def branch(engine: Engine, row: BranchRow, trunk: str | None = None) -> Branch:

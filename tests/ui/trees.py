@@ -4,12 +4,14 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from core.daemon.streams import Output, StreamMessage
 from core.errors import VertuiError
 from core.model import (
     Branch,
     BranchState,
+    Changed,
     Command,
     Commit,
     CommitState,
@@ -131,14 +133,19 @@ class HandMadeFeed:
         self._tree, self._console = tree, console
         self._queue: Queue = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self._sequence = 0
         self.fetches = 0
         self.ran, self.listed = COMMANDS, PROCESSES
 
     def put(self, tree: Tree, *events: Event) -> None:
         """Show another tree."""
-        self._tree = tree
-        for event in events:
-            self._queue.put(event)
+        old, self._tree = self._tree, tree
+        gone = tuple({*_ids(old)} - {*_ids(tree)})
+        changed = Changed(tree.branches, tree.commits, tree.images, gone, tree.trunk, tree.waiting)
+        told = [Event(0, "tree", "", "", NOON, changed=changed)] if tree != old else []
+        for event in (*told, *events):
+            self._sequence += 1
+            self._queue.put(replace(event, sequence=self._sequence))
 
     def break_with(self, error: VertuiError) -> None:
         """The source goes away once."""
@@ -179,6 +186,10 @@ class HandMadeFeed:
         return nullcontext([Output(1, 0, b"served 41\nserved 42\n")])
 
 
-def event(kind: str, subject: str, text: str, sequence: int = 1, **more: float) -> Event:
+def event(kind: str, subject: str, text: str, sequence: int = 1, fraction: float = 0.0) -> Event:
     """An event at noon."""
-    return Event(sequence, kind, subject, text, NOON, **more)
+    return Event(sequence, kind, subject, text, NOON, fraction)
+
+
+def _ids(tree: Tree) -> list[str]:
+    return [branch.id for branch in tree.branches] + [commit.id for commit in tree.commits]

@@ -1,6 +1,7 @@
 """What the catalog keeps of its rows is what is in the file, whatever was written, undone or rolled back."""
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,21 +45,20 @@ def branch(dice: random.Random, id: str) -> BranchRow:
 def write(dice: random.Random, catalog: Catalog) -> None:
     """One of the ways in which rows change."""
     id = dice.choice(IDS)
+    ways: list[Callable[[], object]] = [
+        lambda: catalog.put_commit(commit(dice, id)),
+        lambda: catalog.put_commit(commit(dice, id)),
+        lambda: catalog.mark_commit(id, dice.choice([None, 5.0])),
+        lambda: catalog.set_tags(id, [f"t{dice.randrange(3)}"]),
+        lambda: catalog.delete_commit(id),
+        lambda: catalog.put_branch(branch(dice, id)),
+        lambda: catalog.put_branch(branch(dice, id)),
+        lambda: catalog.change_branch(id, reason=str(dice.random())),
+        lambda: catalog.delete_branch(id),
+        lambda: catalog.set_setting("trunk", id),
+    ]
     with suppress(NotFound):
-        dice.choice(
-            [
-                lambda: catalog.put_commit(commit(dice, id)),
-                lambda: catalog.put_commit(commit(dice, id)),
-                lambda: catalog.mark_commit(id, dice.choice([None, 5.0])),
-                lambda: catalog.set_tags(id, [f"t{dice.randrange(3)}"]),
-                lambda: catalog.delete_commit(id),
-                lambda: catalog.put_branch(branch(dice, id)),
-                lambda: catalog.put_branch(branch(dice, id)),
-                lambda: catalog.change_branch(id, reason=str(dice.random())) and None,
-                lambda: catalog.delete_branch(id),
-                lambda: catalog.set_setting("trunk", id),
-            ]
-        )()
+        dice.choice(ways)()
 
 
 def lists(catalog: Catalog) -> list[object]:

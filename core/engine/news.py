@@ -1,0 +1,110 @@
+"""What listeners are told of the tree: values as they are now, of what was written since they were told last.
+
+Every row that a transaction writes is told by itself; no verb has to think of it. What machines take is looked at from
+time to time, and only while somebody listens.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from core.engine.context import Engine
+from core.engine.inspect import branch, images
+from core.engine.pool import waiting
+from core.errors import NotFound
+from core.graph import touched
+from core.model import Branch, Changed, Commit, Image, Waiting
+
+GATHER_S = 0.03  # what is written within this time is told together
+FIGURES_S = 2.0  # between looks at what machines take, when a look takes no time
+FIGURES_SHARE = 0.002  # of a processor, for such looks
+
+
+class News:
+    """Tells listeners until it is cancelled."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._written: set[tuple[str, str]] = set()
+        self._wakes = asyncio.Event()
+        self._figures: dict[str, tuple[int, int, int]] = {}
+        self._waiting = Waiting()
+        engine.catalog.on_written = self._note
+
+    async def tell(self) -> None:
+        """Tell what was written as it is, and what machines take now and then."""
+        pause = FIGURES_S
+        while True:
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wakes.wait()
+                await asyncio.sleep(GATHER_S)
+                await self._tell_written()
+            except TimeoutError:
+                if self._engine.listened:
+                    began = time.thread_time()
+                    await self._tell_figures()
+                    pause = max(FIGURES_S, (time.thread_time() - began) / FIGURES_SHARE)
+
+    def _note(self, written: set[tuple[str, str]]) -> None:
+        if self._engine.listened and any(table != "operations" for table, _ in written):
+            self._written |= written
+            self._wakes.set()
+
+    async def _tell_written(self) -> None:
+        written, self._written = self._written, set()
+        self._wakes.clear()
+        keys = {table: {key for name, key in written if name == table} for table, _ in written}
+        branches, gone = await self._branches(keys.get("branches", set()))
+        commits, hidden = self._commits(keys.get("commits", set()))
+        changed_images = images(self._engine) if "images" in keys else None
+        await self._publish(branches, commits, changed_images, (*gone, *hidden))
+
+    async def _tell_figures(self) -> None:
+        rows = [row for row in self._engine.catalog.branches() if row.id in self._engine.live]
+        shown = [await branch(self._engine, row) for row in rows]
+        other = [one for one in shown if self._figures.get(one.id) != _figures(one)]
+        if other or await asyncio.to_thread(waiting, self._engine) != self._waiting:
+            await self._publish(other, (), None, ())
+
+    async def _publish(
+        self,
+        branches: Iterable[Branch],
+        commits: Iterable[Commit],
+        images: tuple[Image, ...] | None,
+        gone: tuple[str, ...],
+    ) -> None:
+        engine, shown = self._engine, tuple(branches)
+        self._figures |= {one.id: _figures(one) for one in shown}
+        self._waiting = await asyncio.to_thread(waiting, engine)
+        trunk = engine.catalog.name_of(engine.catalog.setting("trunk"))
+        changed = Changed(shown, tuple(commits), images, gone, trunk, self._waiting)
+        engine.publish("tree", "", "", changed=changed)
+
+    async def _branches(self, ids: set[str]) -> tuple[list[Branch], list[str]]:
+        """Those that are shown, as they are; those that are not. A branch's children tell its name."""
+        shown, gone = [], []
+        children = [row.id for row in self._engine.catalog.branches() if row.parent_branch in ids]
+        for id in {*ids, *children}:
+            try:
+                row = self._engine.catalog.branch(id)
+            except NotFound:
+                row = None
+            if row is None or row.deleted is not None:
+                gone.append(id)
+                self._figures.pop(id, None)
+            else:
+                shown.append(await branch(self._engine, row))
+        return shown, gone
+
+    def _commits(self, ids: set[str]) -> tuple[list[Commit], list[str]]:
+        """Those that are shown, with their nearest kept ancestors; those that are not. One that came into the trash or
+        left it is passed over, or found, by its descendants.
+        """
+        if not ids:
+            return [], []
+        return touched(ids, self._engine.catalog.commits(), self._engine.catalog.commits(deleted=True))
+
+
+def _figures(shown: Branch) -> tuple[int, int, int]:
+    return shown.memory_bytes, shown.changed_bytes, shown.disk_bytes
