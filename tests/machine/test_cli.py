@@ -153,6 +153,20 @@ def test_a_shell_is_a_terminal_and_a_console_can_be_left(main: Guest) -> None:
     assert console.end() == 0
 
 
+def test_a_console_that_nobody_types_into_shows_its_past_and_a_refusal_alone(main: Guest) -> None:
+    terminal = Terminal("console", "main")
+    terminal.expect(r"Ctrl-\] leaves")
+    terminal.type("\r")
+    terminal.expect(r"[#$] ")
+    terminal.type("\x1d")
+    assert terminal.end() == 0
+    assert re.search(r"[#$] ", succeeded("console", "main"))
+    for _ in range(10):  # its input ends before, or after, the daemon has answered
+        done = vertui("console", "nobody")
+        assert done.returncode == 4
+        assert done.stderr.startswith("vertui: no branch 'nobody'") and done.stderr.count("\n") == 1
+
+
 def test_cp_brings_trees_there_and_back(main: Guest, client: Client, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "sub").mkdir(parents=True)
