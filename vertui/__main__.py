@@ -1,6 +1,7 @@
 """`vertui`, or `python -m vertui`: the command line."""
 
-import signal
+# `signal` itself imports enum first, for as long as all that is guarded against here.
+import _signal  # type: ignore[import-not-found]
 import sys
 
 
@@ -9,8 +10,8 @@ def main() -> int:
 
     An interrupt ends the process without a word, as it would end any other, until there is somebody to tell of it.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from vertui.cli import main
 
     return main()
