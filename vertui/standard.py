@@ -1,4 +1,4 @@
-"""Standard streams that are there and take any text, whatever this process was started with."""
+"""Standard streams that are there and take any text, whatever this process was started with; and its interrupts."""
 
 import contextlib
 import io

@@ -17,9 +17,8 @@ MEMORY = "6G"
 CPU = "EPYC,+svm,+npt,-avx,-avx2,-fma,-f16c"  # tcg computes AVX2 wrong
 CLOSING = re.compile(r"test-kvm: (\d+) passed, (\d+) failed")
 LONGEST_S = 5400.0
-PANIC = re.compile(
-    r"Kernel panic|soft lockup - CPU#\d+ stuck for \d{3,}s"
-)  # a processor of L1 does nothing else
+# The latter: one of L1's processors does nothing else any more.
+PANIC = re.compile(r"Kernel panic|soft lockup - CPU#\d+ stuck for \d{3,}s")
 PANICKED, BOOTS = 2, 3
 
 
