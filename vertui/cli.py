@@ -33,10 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _status(argv: list[str]) -> int:
     try:
-        check_slow()
-        status = _invoke(argv)
-        sys.stdout.flush()
-        return status
+        with standard.interruptible():
+            check_slow()
+            status = _invoke(argv)
+            sys.stdout.flush()
+            return status
     except VertuiError as error:
         warn(str(error))
         return error.exit_status

@@ -1,10 +1,12 @@
-"""Standard streams that are there and take any text, whatever this process was started with."""
+"""Standard streams that are there and take any text, whatever this process was started with; and its interrupts."""
 
 import contextlib
 import io
 import os
 import select
+import signal
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from core.errors import VertuiError
@@ -46,6 +48,19 @@ def prepare() -> None:
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = _text(1, sys.stdout)
     sys.stderr = _text(2, sys.stderr)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Where an interrupt would end the process, let it be a KeyboardInterrupt in the body."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish() -> None:

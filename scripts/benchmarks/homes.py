@@ -40,9 +40,7 @@ def _with_images(name: str, images: tuple[str, ...]) -> tuple[Home, list[Image]]
     home = find_home(str(ROOT / name))
     ensure_daemon(home)
     try:
-        built = [
-            Client(home).image_build(image, memory=MACHINES_MIB[image] << 20) for image in images
-        ]
+        built = [Client(home).image_build(image, memory=MACHINES_MIB[image] << 20) for image in images]
     finally:
         end_all(home)
     return home, built

@@ -57,6 +57,16 @@ class Terminal:
         return os.waitstatus_to_exitcode(status)
 
 
+def prompted_by_the_console() -> None:
+    """Enter at main's console, its prompt, and out of it by Ctrl-]."""
+    console = Terminal("console", "main")
+    console.expect(r"Ctrl-\] leaves")
+    console.type("\r")
+    console.expect(r"[#$] ")
+    console.type("\x1d")
+    assert console.end() == 0
+
+
 def test_exec_passes_on_output_input_and_exit_status(main: Guest) -> None:
     done = vertui("exec", "main", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
     assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
@@ -145,12 +155,16 @@ def test_a_shell_is_a_terminal_and_a_console_can_be_left(main: Guest) -> None:
     shell.type("echo after-$?; exit 5\r")
     shell.expect("after-130")
     assert shell.end() == 5
-    console = Terminal("console", "main")
-    console.expect(r"Ctrl-\] leaves")
-    console.type("\r")
-    console.expect(r"[#$] ")
-    console.type("\x1d")
-    assert console.end() == 0
+    prompted_by_the_console()
+
+
+def test_a_console_that_nobody_types_into_shows_its_past_and_a_refusal_alone(main: Guest) -> None:
+    prompted_by_the_console()
+    assert re.search(r"[#$] ", succeeded("console", "main"))
+    for _ in range(10):  # its input ends before, or after, the daemon has answered
+        done = vertui("console", "nobody")
+        assert done.returncode == 4
+        assert done.stderr.startswith("vertui: no branch 'nobody'") and done.stderr.count("\n") == 1
 
 
 def test_cp_brings_trees_there_and_back(main: Guest, client: Client, tmp_path: Path) -> None:

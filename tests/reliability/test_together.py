@@ -6,10 +6,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from core.daemon import streams
 from core.daemon.client import Client
-from core.errors import DaemonUnavailable, VertuiError
+from core.errors import Conflict, DaemonUnavailable, VertuiError
 from core.home import Home
 from core.model import ExecRequest
 from tests.conftest import full
@@ -96,12 +97,20 @@ def writes(client: Client, home: Home) -> list[Call]:
             for _ in stream:
                 pass
 
+    def awake(change: Callable[..., object], *given: str) -> None:
+        """Whatever it stops runs on afterwards: undo takes back a resume, too, and who waits in the guest waits on."""
+        try:
+            change(*given)
+        finally:
+            with suppress(Conflict):
+                client.resume("main")
+
     return [
         lambda: client.score("main", 1.0, "seen"), lambda: client.rename("main", "main"), ran, forked,
         lambda: client.tag("main", "mark"), lambda: client.change_setting("pool.spares", "1"),
         lambda: client.commit("main", "", wait=False), lambda: client.commit("main"), client.store_gc,
         client.store_compact,
-        lambda: (client.pause("main"), client.resume("main")), client.undo, client.redo,
+        lambda: awake(client.pause, "main"), lambda: awake(client.undo), lambda: awake(client.redo),
         lambda: client.apply("main", "main"), lambda: client.hand_over("main"),
     ]  # fmt: skip
 

@@ -1,8 +1,10 @@
 """The command line as a process: every verb has its help, every mistake is one line, and reading stays light."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -87,6 +89,18 @@ def test_a_daemon_that_cannot_start_is_one_line(home: Path, argv: list[str]) -> 
     assert done.stdout == ""
     assert done.stderr.startswith("vertui: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_interrupt_is_never_a_traceback(home: Path) -> None:
+    """However early it comes: nothing of the command line is imported where one would be told."""
+    for step in range(40):
+        argv = [sys.executable, "-m", "vertui", "log", "--help"]
+        running = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(0.01 * step)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+        assert "vertui/cli.py" not in said and "/core/" not in said, said
+        assert running.returncode in (0, 1, 130, -signal.SIGINT), said
 
 
 def test_read_verbs_import_nothing_heavy(home: Path) -> None:

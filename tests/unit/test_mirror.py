@@ -68,7 +68,11 @@ def test_a_mirror_asks_once_and_again_when_it_missed_something() -> None:
     mirror = Mirror(ask)
     assert mirror.take(event(4, second)) and mirror.tree.commits == (first,)
     assert not mirror.take(replace(event(5), kind="operation", changed=None))
-    assert mirror.take(event(6, second)) and [one.id for one in mirror.tree.commits] == IDS[:2] and len(asked) == 1
+    assert (
+        mirror.take(event(6, second))
+        and [one.id for one in mirror.tree.commits] == IDS[:2]
+        and len(asked) == 1
+    )
     assert mirror.take(event(8)) and mirror.tree.commits == (first,) and len(asked) == 2
     mirror.forget()
     assert mirror.tree.commits == (first,) and len(asked) == 3

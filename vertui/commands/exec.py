@@ -6,8 +6,10 @@ import shlex
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -139,11 +141,13 @@ def console(branch: BranchName) -> None:
     """Show a machine's serial console and type into it; Ctrl-] leaves."""
     client = connect()
     with streams.console(client.home, branch) as stream:
-        left = threading.Event()
+        messages, left = iter(stream), threading.Event()
+        next(messages)  # a refusal comes before anything is said
         with raw():
             write(streams.STDERR, f"vertui: console of {branch}: Ctrl-] leaves\r\n".encode())
+            _print(islice(messages, 1), left)  # the past, also for an input that is at its end already
             threading.Thread(target=_type, args=(stream, left), daemon=True).start()
-            _print(stream, left)
+            _print(messages, left)
     print()
 
 
@@ -158,10 +162,10 @@ def _type(stream: streams.Stream, left: threading.Event) -> None:
     stream.close()
 
 
-def _print(stream: streams.Stream, left: threading.Event) -> None:
+def _print(messages: Iterable[streams.StreamMessage], left: threading.Event) -> None:
     """What the console prints; that the stream ends is no error once the user has left."""
     try:
-        for message in stream:
+        for message in messages:
             if isinstance(message, streams.Output):
                 write(message.stream, message.data)
     except VertuiError:
