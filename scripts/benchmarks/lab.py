@@ -117,7 +117,7 @@ class Lab:
 
     def fork(self, ref: str, n: int, prefix: str = "f", command: str | None = None) -> Forked:
         """Fork, and be sure that every child came up."""
-        forked = self.client.fork(ref, n, prefix, command)
+        forked: Forked = self.client.fork(ref, n, prefix, command)
         failed = [f"{child.name}: {child.reason}" for child in forked.children if not child.ok]
         if failed:
             raise SystemExit(f"of {n} children {len(failed)} failed: {failed[0]}")
