@@ -12,10 +12,9 @@ any row are a stack: lines never cross, and n nodes need at most 2 + log2(n) lan
 A pure function over `Tree`: no clock, no terminal, no recursion.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from core.model import Branch, BranchState, Commit, CommitState, Origin, Tree
 from vertui.text import natural, number, printable, short
@@ -62,14 +61,31 @@ class Segment:
 
 @dataclass(frozen=True)
 class LaneRow:
-    """One node. `lanes` lie left of the node's own `mark`; `id` is a commit id or a branch name."""
+    """One node, with the lanes left of its mark."""
 
     lanes: tuple[Segment, ...]
-    mark: Mark
-    kind: NodeKind
-    id: str
-    text: str
     item: Commit | Branch
+
+    @property
+    def kind(self) -> NodeKind:
+        """What it stands for."""
+        return NodeKind.COMMIT if isinstance(self.item, Commit) else NodeKind.BRANCH
+
+    @property
+    def id(self) -> str:
+        """A commit's id, or a branch's name."""
+        return self.item.id if isinstance(self.item, Commit) else self.item.name
+
+    @property
+    def mark(self) -> Mark:
+        """The state as a mark."""
+        item = self.item
+        return COMMIT_MARKS[item.state] if isinstance(item, Commit) else BRANCH_MARKS[item.state]
+
+    @property
+    def text(self) -> str:
+        """What is to be said of it, in words."""
+        return _commit_text(self.item) if isinstance(self.item, Commit) else _branch_text(self.item)
 
     @property
     def lane(self) -> int:
@@ -82,100 +98,72 @@ class LaneRow:
         return "".join(segment.text for segment in self.lanes) + self.mark.glyph
 
 
-@dataclass(frozen=True)
-class _Node:
-    key: str  # "c" + commit id or "b" + branch id: the two kinds never meet
-    parent: str
-    item: Commit | Branch
-
-    @property
-    def order(self) -> tuple[object, ...]:
-        """Among siblings: commits, newest first, then branches by name."""
-        if isinstance(self.item, Commit):
-            return (0, -self.item.created, self.item.id)
-        return (1, *natural(self.item.name))
-
-
 def rows(tree: Tree) -> list[LaneRow]:
     """Every commit and branch of `tree`, children above their parents."""
-    nodes = {node.key: node for node in _nodes(tree)}
-    children = _children(nodes)
-    open_lanes: list[str] = []
-    order = _drawing_order(children, _trunk_line(tree, nodes)) if nodes else []
-    return [_row(node, nodes, open_lanes) for node in order]
-
-
-def _nodes(tree: Tree) -> Iterable[_Node]:
-    for commit in tree.commits:
-        yield _Node(f"c{commit.id}", f"c{commit.parents[0]}" if commit.parents else "", commit)
+    nodes: dict[str, Commit | Branch] = {commit.id: commit for commit in tree.commits}
+    parents = {commit.id: commit.parents[0] if commit.parents else "" for commit in tree.commits}
     for branch in tree.branches:
-        yield _Node(f"b{branch.id}", f"c{branch.head}", branch)
+        key = f"branch {branch.id}"  # no commit's id
+        nodes[key], parents[key] = branch, branch.head
+    children: dict[str, list[str]] = {}
+    for key, parent in parents.items():
+        parents[key] = parent = parent if parent in nodes else ""
+        children.setdefault(parent, []).append(key)
+    trunk = next((f"branch {branch.id}" for branch in tree.branches if branch.name == tree.trunk), "")
+    _sort(children, nodes, parents, trunk)
+    return _rows(_parents_first(children)[::-1], nodes, parents)
 
 
-def _children(nodes: dict[str, _Node]) -> dict[str, list[_Node]]:
-    """Children by parent key; those whose parent is not in the tree are roots, under the empty key."""
-    children: dict[str, list[_Node]] = defaultdict(list)
-    for node in nodes.values():
-        children[node.parent if node.parent in nodes else ""].append(node)
-    return children
-
-
-def _trunk_line(tree: Tree, nodes: dict[str, _Node]) -> set[str]:
-    """The keys from the trunk's branch down to its root."""
-    key = next((f"b{branch.id}" for branch in tree.branches if branch.name == tree.trunk), "")
-    line: set[str] = set()
-    while key in nodes and key not in line:
-        line.add(key)
-        key = nodes[key].parent
-    return line
-
-
-def _drawing_order(children: dict[str, list[_Node]], trunk: set[str]) -> list[_Node]:
-    """Post-order: the child that shares its parent's lane first, then its siblings, then the parent."""
-    sizes = _sizes(children)
+def _sort(
+    children: dict[str, list[str]], nodes: dict[str, Commit | Branch], parents: dict[str, str], trunk: str
+) -> None:
+    """Put the child that shares its parent's lane first: that of the trunk, or else the largest."""
+    line = set()
+    while trunk and trunk not in line:
+        line.add(trunk)
+        trunk = parents[trunk]
+    sizes = dict.fromkeys((*nodes, ""), 1)
+    for key in reversed(_parents_first(children)):
+        sizes[parents[key]] += sizes[key]
     for siblings in children.values():
-        siblings.sort(key=lambda node: node.order)
-        first = max(siblings, key=lambda node: (node.key in trunk, sizes[node.key]))
-        siblings.remove(first)
-        siblings.insert(0, first)
-    return _parents_first(children)[::-1]
+        if len(siblings) > 1:
+            siblings.sort(key=lambda key: _order(nodes[key]))
+            first = max(siblings, key=lambda key: (key in line, sizes[key]))
+            siblings.remove(first)
+            siblings.insert(0, first)
 
 
-def _parents_first(children: dict[str, list[_Node]]) -> list[_Node]:
+def _order(item: Commit | Branch) -> tuple[object, ...]:
+    """Among siblings: commits, newest first, then branches by name."""
+    return (0, -item.created, item.id) if isinstance(item, Commit) else (1, *natural(item.name))
+
+
+def _parents_first(children: dict[str, list[str]]) -> list[str]:
     """Every node before its children, and its last child's subtree before the others'."""
-    order, stack = [], list(children[""])
+    order, stack = [], list(children.get("", ()))
     while stack:
-        node = stack.pop()
-        order.append(node)
-        stack += children.get(node.key, ())
+        order.append(key := stack.pop())
+        stack += children.get(key, ())
     return order
 
 
-def _sizes(children: dict[str, list[_Node]]) -> dict[str, int]:
-    """The number of nodes in each node's subtree."""
-    sizes: dict[str, int] = defaultdict(int)
-    for node in reversed(_parents_first(children)):
-        sizes[node.key] += 1
-        sizes[node.parent] += sizes[node.key]
-    return sizes
+def _rows(order: list[str], nodes: dict[str, Commit | Branch], parents: dict[str, str]) -> list[LaneRow]:
+    """Draw the nodes. The lanes open at a row are a stack, each named by the parent it leads to."""
+    drawn, lanes = [], [""]  # the lowest, for what leads nowhere, is not drawn
+    for key in order:
+        if lanes[-1] == key:
+            lanes.pop()
+        depth, joins = len(lanes) - 1, lanes[-1] == parents[key]
+        if parents[key] and not joins:
+            lanes.append(parents[key])
+        drawn.append(LaneRow(_lanes(depth, joins and depth > 0), nodes[key]))
+    return drawn
 
 
-def _row(node: _Node, nodes: dict[str, _Node], open_lanes: list[str]) -> LaneRow:
-    """Draw a node and update the stack of lanes, each named by the parent it leads to."""
-    if open_lanes and open_lanes[-1] == node.key:
-        open_lanes.pop()
-    lanes = [Segment("│ ", lane) for lane in range(len(open_lanes))]
-    if open_lanes and open_lanes[-1] == node.parent:
-        lanes[-1] = Segment("├─", lanes[-1].lane)
-    elif node.parent in nodes:
-        open_lanes.append(node.parent)
-    item = node.item
-    if isinstance(item, Commit):
-        mark, text = COMMIT_MARKS[item.state], _commit_text(item)
-        return LaneRow(tuple(lanes), mark, NodeKind.COMMIT, item.id, text, item)
-    return LaneRow(
-        tuple(lanes), BRANCH_MARKS[item.state], NodeKind.BRANCH, item.name, _branch_text(item), item
-    )
+@cache
+def _lanes(depth: int, joins: bool) -> tuple[Segment, ...]:
+    """What stands left of a node that `depth` lanes pass, the last of which it may join."""
+    return tuple(Segment("├─" if joins and lane == depth - 1 else "│ ", lane) for lane in range(depth))
 
 
 def _commit_text(commit: Commit) -> str:
