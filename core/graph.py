@@ -53,10 +53,10 @@ class Graph:
         )
 
 
-def kept(commits: Sequence[Commit], deleted: Sequence[Commit]) -> list[tuple[Commit, tuple[str, ...]]]:
-    """Each kept commit with its nearest kept ancestors: what the tree shows as its parents."""
+def kept(commits: Sequence[Commit], deleted: Sequence[Commit]) -> list[Commit]:
+    """Each kept commit with its nearest kept ancestors as its parents, as the tree shows it."""
     gone = {commit.id: commit.parents for commit in deleted}
-    return [(commit, _nearest(commit.parents, gone)) for commit in commits]
+    return [_shown(commit, gone) for commit in commits]
 
 
 def touched(
@@ -69,12 +69,10 @@ def touched(
     there = {commit.id for commit in commits}
     gone = {commit.id: commit.parents for commit in deleted}
     through = _below(ids, deleted)  # commits in the trash that come from one of these
-    wanted = [
-        commit
-        for commit in commits
-        if commit.id in ids or any(parent in ids or parent in through for parent in commit.parents)
+    moved = through.union(ids)
+    shown = [
+        _shown(commit, gone) for commit in commits if commit.id in ids or not moved.isdisjoint(commit.parents)
     ]
-    shown = [replace(commit, parents=_nearest(commit.parents, gone)) for commit in wanted]
     return shown, [id for id in ids if id not in there]
 
 
@@ -92,6 +90,12 @@ def _below(ids: Collection[str], deleted: Sequence[Commit]) -> set[str]:
                 found.add(child)
                 waiting.append(child)
     return found
+
+
+def _shown(commit: Commit, gone: Mapping[str, tuple[str, ...]]) -> Commit:
+    if gone.keys().isdisjoint(commit.parents):
+        return commit
+    return replace(commit, parents=_nearest(commit.parents, gone))
 
 
 def _nearest(parents: tuple[str, ...], gone: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -56,8 +56,8 @@ def _made(verb: type[Verb[Any]], given: dict[str, Any]) -> Any:
         given[field.name] = value = tuple(value) if isinstance(value, list) else value
         if field.given.kind is Kind.SIZE and isinstance(value, str):
             given[field.name] = value = parse_size(value)
-        if value is None and field.takes_many:
-            given[field.name] = value = ()
+        if value is None:
+            given[field.name] = value = () if field.is_needed and field.takes_many else field.default
         if reason := wrong_with(field, value):
             raise UsageError(reason)
     return verb(**given)

@@ -68,7 +68,7 @@ def _lead(engine: Engine, change: Change, saved: list[str]) -> list[str]:
         if branch in engine.live and head in kept.parents:
             engine.catalog.change_branch(branch, head=head)
             left.append(kept.id)
-    loose = {commit.id for commit in unreachable(engine)}
+    loose = {commit.id for commit in unreachable(engine)} if left or saved else set()
     for commit in (*left, *saved):
         if commit in loose:
             engine.catalog.mark_commit(commit, time.time())
@@ -213,6 +213,10 @@ def _hide(engine: Engine, change: Change, now: float) -> list[str]:
 
 def _show(engine: Engine, change: Change) -> list[str]:
     """Take branches, and the commits that went with them, out of the trash. Commits hide again with their branches."""
+    for commit in change.show:
+        engine.catalog.mark_commit(commit, None)
+    if not change.restore:
+        return list(change.show)
     deleted = {commit.id: commit for commit in engine.catalog.commits(deleted=True)}
     graph = Graph((*engine.catalog.commits(), *deleted.values()))
     for branch in change.restore:
@@ -221,9 +225,7 @@ def _show(engine: Engine, change: Change) -> list[str]:
         for commit in graph.ancestors(row.head) & deleted.keys():
             if engine.catalog.deleted_at(commit) == row.deleted or commit == row.head:
                 engine.catalog.mark_commit(commit, None)
-    for commit in change.show:
-        engine.catalog.mark_commit(commit, None)
-    return [] if change.restore else list(change.show)
+    return []
 
 
 def unreachable(engine: Engine, without: frozenset[str] = frozenset()) -> list[Commit]:

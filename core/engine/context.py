@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.catalog import BranchRow, Catalog
@@ -211,8 +211,7 @@ class Engine:
 
     def commits(self) -> tuple[Commit, ...]:
         """The commits outside the trash, each with its nearest kept ancestors as its parents."""
-        found = kept(self.catalog.commits(), self.catalog.commits(deleted=True))
-        return tuple(replace(commit, parents=parents) for commit, parents in found)
+        return tuple(kept(self.catalog.commits(), self.catalog.commits(deleted=True)))
 
     def check_there(self, commit: Commit) -> None:
         """Conflict for a commit whose content is gone, naming what starts from the nearest that is not."""

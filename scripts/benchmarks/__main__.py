@@ -11,6 +11,7 @@ import commits
 import diff
 import fork
 import handover
+import listening
 import many
 import memory
 import pause
@@ -41,6 +42,7 @@ SUBJECTS: dict[str, Measure] = {
     "store": store.measure,
     "views": views.measure,
     "chain": chain.measure,
+    "listening": listening.measure,
     **SPEED,
 }
 

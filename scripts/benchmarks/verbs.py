@@ -76,14 +76,15 @@ def _add_prune(report: Report, found: Lab, count: int) -> None:
     )
 
 
-def _command() -> str:
+def command() -> str:
+    """The `vertui` of this environment."""
     beside = Path(sys.executable).with_name("vertui")
     return str(beside) if beside.exists() else shutil.which("vertui") or "vertui"
 
 
 def _listed(home: Home) -> None:
     done = subprocess.run(
-        [_command(), "ls"], env=os.environ | {"VERTUI_HOME": str(home.root)}, capture_output=True, text=True
+        [command(), "ls"], env=os.environ | {"VERTUI_HOME": str(home.root)}, capture_output=True, text=True
     )
     if done.returncode or "main" not in done.stdout:
         raise SystemExit(f"vertui ls: {done.stderr.strip() or done.stdout.strip()}")
@@ -96,7 +97,7 @@ def _first_frame(home: Home) -> tuple[float, float]:
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", *SCREEN, 0, 0))
         os.environ.update(VERTUI_HOME=str(home.root), TERM="xterm-256color", COLORTERM="truecolor")
-        os.execvp(_command(), ["vertui"])
+        os.execvp(command(), ["vertui"])
     try:
         return _seen(terminal, began)
     finally:

@@ -66,7 +66,7 @@ def test_vcpus_stand_behind_what_has_to_answer(main: Guest, client: Client) -> N
             task: (os.sched_getscheduler(task), os.getpriority(os.PRIO_PROCESS, task)) for task in tasks
         }
         assert list(scheduled.values()).count((os.SCHED_BATCH, VCPU_NICENESS)) == 1
-        assert scheduled[branch.pid or 0] == (os.SCHED_OTHER, 0)
+        assert scheduled[branch.pid or 0] == (os.SCHED_OTHER, os.getpriority(os.PRIO_PROCESS, 0))
 
 
 def test_fork_of_a_commit_has_that_commits_state(main: Guest, client: Client) -> None:
@@ -89,7 +89,7 @@ def test_fork_of_a_commit_has_that_commits_state(main: Guest, client: Client) ->
         ("nobody", 1, None, NotFound),
         ("main", 1, "Main_", UsageError),
         ("main", 1, "abcdef", UsageError),
-        ("main", 1, "taken", Conflict),
+        ("main", 2, "taken", Conflict),
         ("abcdef123456", 1, None, NotFound),
     ],
 )
