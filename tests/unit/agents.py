@@ -126,3 +126,13 @@ def ticks(line: Line) -> int:
     """CPU time of the agent, in hundredths of a second."""
     fields = Path(f"/proc/{line.agent_pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+async def sleeps(line: Line) -> bool:
+    """Does the agent, once it has done what it has to, use no more than a tick a second?"""
+    for _ in range(int(PATIENCE_S)):
+        before = ticks(line)
+        await asyncio.sleep(1)
+        if ticks(line) - before <= 1:
+            return True
+    return False
