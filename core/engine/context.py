@@ -241,7 +241,7 @@ class Engine:
 
     def damage(self, commits: Iterable[str]) -> str | None:
         """What is damaged of these commits and a machine wanted to read, in words; None when nothing is."""
-        return next((found for commit in commits if (found := self.views.damage(commit))), None)
+        return next((str(found) for commit in commits if (found := self.views.damage(commit))), None)
 
     def collect_layers(self) -> int:
         """Remove disk layers that nothing needs; bytes freed. None before every machine is found that has some."""

@@ -72,6 +72,7 @@ from pathlib import Path
 from core import linux
 from core.store.views import nodes, questions
 from core.store.views.mount import mount
+from core.store.views.damage import Damages
 from core.store.views.server import Server
 from tests.store.views_source import Files
 
@@ -80,7 +81,7 @@ linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
 for name, line in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
     Path(f"/proc/self/{name}").write_text(line)
 asked = questions.Questions(questions.make())
-server = Server(mount(root / "views"), nodes.Nodes(nodes.make()), asked, Files(root))
+server = Server(mount(root / "views"), nodes.Nodes(nodes.make()), asked, Files(root), Damages(root / "damage"))
 threading.Thread(target=server.run, daemon=True).start()
 print((root / "views" / "abcdef" / "disk").read_text())
 """

@@ -2,6 +2,7 @@
 
 source   where the bytes come from: `PageSource`
 wire     what the kernel says on /dev/fuse, and how it is answered
+damage   what readers met that is not as it was written: a record each
 nodes    the numbers commits have in the mount; they outlive the server
 server   the process that answers; it may die at any instant
 nursery  it has imported what a server needs, and forks successors for the holder
