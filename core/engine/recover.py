@@ -15,7 +15,7 @@ from core.engine.live import Live
 from core.engine.start import end
 from core.engine.warm import end_warm
 from core.errors import NoRoom, VertuiError
-from core.holder.held import Holdings
+from core.holder.protocol import Holdings
 from core.machine.arguments import TAP_FD
 from core.model import BranchState, OperationState
 from core.network.tap import tap_of

@@ -19,7 +19,7 @@ from core.engine.context import Engine
 from core.engine.hot import Hot, Shot, commit_of, copied, key_of, read_copy
 from core.engine.live import Live
 from core.errors import DaemonUnavailable, VertuiError
-from core.holder.held import Holdings
+from core.holder.protocol import Holdings
 from core.model import Commit, CommitState
 from core.store.values import Identified, Label
 

@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,12 @@ from numpy.typing import NDArray
 
 from core.errors import VertuiError
 from core.files import read_error
-from core.holder.held import Held, Holdings
+from core.holder.protocol import Held, Holdings
 from core.holder.services import PAUSE_S
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.pages import runs_of
+from core.store.protocol import ReadPages
 from core.store.values import MEMORY
 from core.store.views import nodes, questions, wire
 from core.store.views.damage import Damage, Damages
@@ -32,11 +32,9 @@ SOURCE = "core.store.views.source:StoredPages"
 HYDRATE_BYTES = 1 << 20  # read at once in the background: a cancel is felt after some milliseconds
 AHEAD_PAGES = 512  # read and stored at once ahead of need, the first needed first
 
-ReadPages = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
-
-class Views:
-    """Paths of commits' contents. `source` names what the server reads from, `root` what that is given."""
+class FuseViews:
+    """`Views` by a server behind /dev/fuse. `source` names what the server reads from, `root` what that is given."""
 
     def __init__(self, home: Home, held: Held, source: str = SOURCE, root: Path | None = None) -> None:
         self._home = home
