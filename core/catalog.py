@@ -47,7 +47,8 @@ CHANGES = {
     2: """ALTER TABLE branches ADD COLUMN quiesced INTEGER NOT NULL DEFAULT 0;
 UPDATE branches SET quiesced = state = 'paused' AND reason = ''
   AND NOT EXISTS (SELECT 1 FROM settings WHERE key = 'unfrozen:' || branches.id);
-DELETE FROM settings WHERE key LIKE 'unfrozen:%';""",
+DELETE FROM settings WHERE key LIKE 'unfrozen:%';
+UPDATE operations SET undoable = 0 WHERE state = 'undone';""",
 }  # from each format to the next
 
 
@@ -212,7 +213,7 @@ class Catalog:
         return _commit(rows[0])
 
     def put_commit(self, commit: Commit) -> None:
-        """Add or change a commit; one that was in the trash leaves it."""
+        """Add or change a commit; one that is in the trash stays there."""
         fields = encode(commit) | {"parents": json.dumps(commit.parents), "tags": json.dumps(commit.tags)}
         self._put("commits", fields)
 
@@ -312,6 +313,10 @@ class Catalog:
         }
         names = ", ".join(f"{key} = ?" for key in encoded)
         self._write(f"UPDATE operations SET {names} WHERE id = ?", *encoded.values(), operation)
+
+    def forget_undone(self) -> None:
+        """Let nothing be done again that was undone so far."""
+        self._write("UPDATE operations SET undoable = 0 WHERE state = ?", OperationState.UNDONE.value)
 
     def operation(self, operation: int) -> OperationRow:
         """One operation."""

@@ -35,6 +35,7 @@ from tests.store.states import qcow2
 from tests.twins.guest import Guest
 from tests.twins.held import TwinHeld
 from tests.twins.machine import TwinHypervisor, TwinMachine
+from tests.twins.model import Branch, Commit, World
 from tests.twins.network import TwinHub
 from tests.twins.store import Kept, TwinStore
 from tests.twins.views import TwinViews
@@ -78,6 +79,21 @@ class Twins:
         request_id = uuid.uuid4().hex
         with self.engine.working(request_id):
             return await verb.carry_out(self.engine, request_id)
+
+    def world(self, *, deleted: bool = False) -> World:
+        """What the catalog has outside the trash, or in it."""
+        catalog = self.engine.catalog
+        branches = {
+            row.id: Branch(
+                row.name, row.image, row.head, row.parent, row.parent_branch, row.fork, row.state, (row.score, row.note)
+            )
+            for row in catalog.branches(deleted=deleted)
+        }  # fmt: skip
+        commits = {
+            c.id: Commit(c.parents, c.branch, c.image, c.message, c.quiesced, c.tags)
+            for c in catalog.commits(deleted=deleted)
+        }
+        return World(branches, commits, None if deleted else catalog.setting("trunk"))
 
     def machine(self, name: str) -> TwinMachine:
         """The machine of a branch."""

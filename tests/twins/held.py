@@ -20,6 +20,7 @@ class TwinHeld:
     def __init__(self) -> None:
         self._pids = count(FIRST_PID)
         self._children: dict[str, int] = {}
+        self._served: set[str] = set()
         self._kept: dict[str, int] = {}
         self._exits: dict[str, int] = {}
         self._watchers: list[tuple[asyncio.AbstractEventLoop, Callable[[str, int], None]]] = []
@@ -40,7 +41,8 @@ class TwinHeld:
         return pid
 
     def serve(self, key: str, argv: Sequence[str], log: Path, kept: Sequence[str], nursery: str) -> int:
-        """One that runs goes on."""
+        """One that runs goes on; its successor comes at once."""
+        self._served.add(key)
         return self._children.get(key) or self.spawn(key, argv, log, ())
 
     def kill(self, key: str) -> None:
@@ -55,6 +57,8 @@ class TwinHeld:
             self._exits[key] = status
         for loop, on_exit in self._watchers:
             loop.call_soon_threadsafe(on_exit, key, status)
+        if key in self._served:
+            self._children[key] = next(self._pids)
 
     def keep(self, key: str, descriptor: int) -> None:
         """A copy of the descriptor."""

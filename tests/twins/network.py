@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from core.errors import Conflict
 from core.network.addresses import TAP, TAPS, address_of
+from core.network.faults import mapped
 from core.network.protocol import NetworkInfo
 
 
@@ -66,8 +67,9 @@ class TwinNetwork:
                 os.close(descriptor)
 
     def _check(self) -> None:
-        if self._closed:
-            raise OSError(errno.ENODEV, "the network is closed")
+        with mapped(f"using the network {self.info.address}"):
+            if self._closed:
+                raise OSError(errno.ENODEV, "the network is closed")
 
 
 class TwinHub:

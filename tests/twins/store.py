@@ -156,6 +156,10 @@ class TwinStore:
         if gone is not None and self._pins[commit]:
             self._leaving[commit] = gone
 
+    def release(self, commit: str) -> None:
+        """As if an earlier process had put it."""
+        self._born.discard(commit)
+
     # -- keeping it ------------------------------------------------------------------------------------------
 
     def collect(self, keep: frozenset[str]) -> int:

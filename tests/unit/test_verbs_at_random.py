@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from core.engine.trash import free
 from core.errors import VertuiError
 from core.verbs import load
 from tests.conftest import full
@@ -49,7 +50,7 @@ class Verbs(RuleBasedStateMachine):
         self.loop.call_soon(self.twins.begin)
         self.run(asyncio.sleep(0))
         self.images = {image.id: image.golden for image in self.engine.catalog.images()}
-        self.model = Model(self.seen(deleted=False), self.images.values())
+        self.model = Model(self.twins.world(), self.images.values())
         self.states: dict[str, object] = {}  # of paused machines, and of commits of theirs
         self.commits_of: dict[tuple[object, str], str] = {}
 
@@ -59,9 +60,10 @@ class Verbs(RuleBasedStateMachine):
             self.run(self.engine.sealer.all_sealed())
             self.run(self.twins.close())
             engine = self.engine
-            engine.collect_layers()
+            self.run(free(engine))
             rows = [c.id for deleted in (False, True) for c in engine.catalog.commits(deleted=deleted)]
-            assert self.twins.store.commits() == sorted(rows) and self.twins.store.layers() == {}
+            assert self.twins.store.commits() == sorted(rows)
+            assert self.twins.store.layers() == {}, engine.layers_needed()
             assert engine.catalog.check() == [] and self.twins.hub.list() == ()
             assert self.twins.held.holdings().children == {} and self.twins.held.holdings().kept == frozenset()
         finally:
@@ -117,7 +119,7 @@ class Verbs(RuleBasedStateMachine):
             return known or "", {}
         found = known
         if known is None or known in self.model.gone:
-            strangers = {**self.seen(deleted=False).commits, **self.seen(deleted=True).commits}
+            strangers = {**self.twins.world().commits, **self.twins.world(deleted=True).commits}
             new = [key for key, c in strangers.items() if c == made and key not in self.known()]
             assert len(new) == 1, f"{made} was to be made: {new}"
             found = new[0]
@@ -389,12 +391,12 @@ class Verbs(RuleBasedStateMachine):
         saved = self.saving(vanishing)
         if not self.ask(allowed, "undo" if back else "redo"):
             return False
-        seen = self.seen(deleted=False)
+        seen = self.twins.world()
         for id in step.ended & world.branches.keys():  # whether it runs follows from both
             world.branches[id] = replace(world.branches[id], state=seen.branches[id].state)
         model.world = model.world.having(*self.as_saved(saved))
         model.become(world)
-        auto = self.seen(deleted=True).commits
+        auto = self.twins.world(deleted=True).commits
         strangers = {k: c for k, c in auto.items() if k not in self.known() and c.message == "before restore"}
         assert step.verb == "restore" or not strangers
         model.trash = model.trash.having({}, strangers)
@@ -423,25 +425,10 @@ class Verbs(RuleBasedStateMachine):
 
     # -- what is always so -----------------------------------------------------------------------------------
 
-    def seen(self, *, deleted: bool) -> World:
-        """What the catalog has."""
-        catalog = self.engine.catalog
-        branches = {
-            row.id: Branch(
-                row.name, row.image, row.head, row.parent, row.parent_branch, row.fork, row.state, (row.score, row.note)
-            )
-            for row in catalog.branches(deleted=deleted)
-        }  # fmt: skip
-        commits = {
-            c.id: Commit(c.parents, c.branch, c.image, c.message, c.quiesced, c.tags)
-            for c in catalog.commits(deleted=deleted)
-        }
-        return World(branches, commits, None if deleted else catalog.setting("trunk"))
-
     @invariant()
     def all_is_as_the_model_says(self) -> None:
-        assert self.seen(deleted=False) == self.model.world
-        assert self.seen(deleted=True) == self.model.trash
+        assert self.twins.world() == self.model.world
+        assert self.twins.world(deleted=True) == self.model.trash
         for commit in self.engine.commits():
             assert commit.parents == self.model.shown_parents(commit.id)
         assert {b.head for b in self.model.world.branches.values()} <= self.model.world.commits.keys()
