@@ -27,6 +27,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     _check(engine, change)
     change = replace(change, heads=_steps(engine, change))
     heads = {branch: engine.catalog.branch(branch).head for branch in (*change.prune, *change.back)}
+    in_trash = {commit.id for commit in engine.catalog.commits(deleted=True)}
     states = {branch: _state(engine, branch) for branch in (*change.prune, *change.back)}
     await _commit_first(engine, change.prune)
     if change.prune:
@@ -48,7 +49,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     for branch in change.resume:
         await capture.resume_live(engine, engine.live[branch])
     _tell(engine, change)
-    return replace(inverse, show=(*inverse.show, *left))
+    return replace(inverse, show=(*inverse.show, *(commit for commit in left if commit not in in_trash)))
 
 
 def _state(engine: Engine, branch: str) -> Was:

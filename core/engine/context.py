@@ -30,7 +30,8 @@ from core.network.protocol import BranchNetwork
 from core.refs import Ref, resolve
 from core.resume import nearest_kept
 from core.room import Reserve
-from core.store.protocol import PageStore, Views
+from core.store.protocol import PageStore
+from core.store.views.protocol import Views
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 WAKING = 8  # guests that get their identities at once: a hundred would all answer too late

@@ -43,7 +43,7 @@ class Held(Protocol):
         """End a child at once; nothing happens when it has ended."""
 
     def keep(self, key: str, descriptor: int) -> None:
-        """Have a descriptor outlive this daemon, in place of what was kept under `key`. The caller's copy stays its own."""
+        """Have a descriptor outlive this daemon, in place of what was kept so. The caller's copy stays its own."""
 
     def get(self, key: str) -> int | None:
         """A new descriptor for what was kept under `key`, or None. NoRoom when this process can have no more."""

@@ -32,7 +32,9 @@ def store(request: pytest.FixtureRequest, bench: Bench) -> PageStore:
     return bench.store if request.param == "packs" else TwinStore(bench.home)
 
 
-def put(store: PageStore, bench: Bench, memory: Contents, disk: Contents, parent: str | None = None) -> Manifest:
+def put(
+    store: PageStore, bench: Bench, memory: Contents, disk: Contents, parent: str | None = None
+) -> Manifest:
     """Commit what a machine on the golden commit would be after this."""
     captured, state, parents = bench.capture(memory, disk, parent)
     made = store.identify(captured, parents)
@@ -54,7 +56,11 @@ def history(store: PageStore, bench: Bench) -> list[Manifest]:
 def whole(store: PageStore, commit: str) -> tuple[bytes, bytes, bytes]:
     """All of a commit: memory, disk, devices."""
     with store.disk(commit) as disk:
-        return store.memory(commit, np.arange(PAGES)).tobytes(), disk.read(0, disk.size), store.devices(commit)
+        return (
+            store.memory(commit, np.arange(PAGES)).tobytes(),
+            disk.read(0, disk.size),
+            store.devices(commit),
+        )
 
 
 def test_what_is_put_comes_back(store: PageStore, bench: Bench) -> None:

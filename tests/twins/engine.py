@@ -1,18 +1,17 @@
-"""A home with images on which a whole `Engine` runs, every seam of it a twin. Its verbs are asked for as the daemon's."""
+"""A home with images on which a whole `Engine` runs, every seam of it a twin. It is asked as the daemon asks it."""
 
 import asyncio
 import os
 import shutil
 import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,10 +25,11 @@ from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
 from core.engine.start import end
 from core.engine.transfer import restored_row
-from core.home import Home, find_home
+from core.home import Home
 from core.model import PAGE_BYTES, Image, MachineSpec
 from core.room import Reserve
 from core.store.values import Captured, Label
+from core.verbs import load
 from core.verbs.base import Verb
 from tests.store.states import qcow2
 from tests.twins.guest import Guest
@@ -79,6 +79,11 @@ class Twins:
         request_id = uuid.uuid4().hex
         with self.engine.working(request_id):
             return await verb.carry_out(self.engine, request_id)
+
+    async def do(self, name: str, *given: Any, **options: Any) -> Any:
+        """The same of the verb of that name."""
+        verb: Any = load(name)
+        return await self.ask(verb(*given, **options))
 
     def world(self, *, deleted: bool = False) -> World:
         """What the catalog has outside the trash, or in it."""

@@ -6,7 +6,7 @@ does exactly that again. What is shown no more is in the trash, until somebody r
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -51,8 +51,9 @@ class World:
 
     def lacking(self, ids: Collection[str]) -> "World":
         """Without these."""
-        kept = [{k: v for k, v in some.items() if k not in ids} for some in (self.branches, self.commits)]
-        return World(kept[0], kept[1], None if self.trunk in ids else self.trunk)
+        branches = {id: branch for id, branch in self.branches.items() if id not in ids}
+        commits = {id: commit for id, commit in self.commits.items() if id not in ids}
+        return World(branches, commits, None if self.trunk in ids else self.trunk)
 
     def ancestors(self, commit: str, beside: dict[str, Commit]) -> set[str]:
         """The commit and all it comes from, through others `beside` those shown."""
@@ -96,7 +97,7 @@ class Model:
         now = max(self.binned.values(), default=0) + 1
         left = self.world.branches.keys() - world.branches | self.world.commits.keys() - world.commits
         self.binned |= dict.fromkeys(left, now)
-        all_ = self.world.having(self.trash.branches, self.trash.commits)
+        all_ = self.trash.having(self.world.branches, self.world.commits)
         self.world, self.trash = world, replace(all_.lacking({*world.branches, *world.commits}), trunk=None)
 
     def orphans(self, without: Collection[str]) -> set[str]:
@@ -125,10 +126,8 @@ class Model:
         world = self.world.lacking((a.branches.keys() - b.branches) | (a.commits.keys() - b.commits))
         shown = {k: self.trash.commits.get(k, b.commits[k]) for k in b.commits.keys() - a.commits}
         world = world.having({k: b.branches[k] for k in b.branches.keys() - a.branches}, shown)
-        world = world.having(
-            {k: _turned(world.branches[k], a.branches[k], b.branches[k]) for k in world.branches if k in a.branches and k in b.branches},
-            {k: _turned(world.commits[k], a.commits[k], b.commits[k]) for k in world.commits if k in a.commits and k in b.commits},
-        )  # fmt: skip
+        world = world.having(_turned_all(world.branches, a.branches, b.branches))
+        world = world.having({}, _turned_all(world.commits, a.commits, b.commits))
         return replace(world, trunk=b.trunk if a.trunk != b.trunk else world.trunk)
 
     def shown_parents(self, commit: str) -> tuple[str, ...]:
@@ -143,10 +142,14 @@ class Model:
         return set().union(*found) & self.world.commits.keys()
 
 
+def _turned_all(now: dict[str, T], a: dict[str, T], b: dict[str, T]) -> dict[str, T]:
+    """What differs between two values of one id, in the present one."""
+    return {key: _turned(now[key], a[key], b[key]) for key in now if key in a and key in b}
+
+
 def _turned(now: T, a: T, b: T) -> T:
-    """What differs between two values, in a third."""
-    changes: dict[str, Any] = {f.name: getattr(b, f.name) for f in fields(b) if getattr(a, f.name) != getattr(b, f.name)}  # type: ignore[arg-type]
-    return replace(now, **changes)  # type: ignore[type-var]
+    pairs = {f.name: (getattr(a, f.name), getattr(b, f.name)) for f in fields(b)}  # type: ignore[arg-type]
+    return replace(now, **{name: new for name, (old, new) in pairs.items() if old != new})  # type: ignore[type-var]
 
 
 def _beyond(parents: Iterable[str], over: Collection[str], known: dict[str, tuple[str, ...]]) -> list[str]:

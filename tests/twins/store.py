@@ -18,14 +18,23 @@ from core.files import listed
 from core.model import PAGE_BYTES
 from core.store.check import Problem
 from core.store.collect import Marked
-from core.store.hashing import CHUNK_PAGES, HASH_BYTES, ZERO_HASH, Contents, Hashes, chunk_hashes, page_hashes, root_hash
+from core.store.hashing import (
+    CHUNK_PAGES,
+    HASH_BYTES,
+    ZERO_HASH,
+    Contents,
+    Hashes,
+    chunk_hashes,
+    page_hashes,
+    root_hash,
+)
 from core.store.identify import commit_id, state_id
 from core.store.image_pages import ROOT
 from core.store.pack import Ids, Rows
 from core.store.reader import PageReader
 from core.store.table_disk import TableDisk
 from core.store.usage import CommitUsage, Group, Usage
-from core.store.values import DISK, MEMORY, NO_LABEL, Captured, Changes, Identified, Label, Manifest
+from core.store.values import NO_LABEL, Captured, Changes, Identified, Label, Manifest
 
 FORMAT = 1
 NOTHING = CommitUsage(0, 0, 0, 0)
@@ -80,7 +89,9 @@ class TwinStore:
         memory, disk = self._contents(captured)
         below = self._below(captured)[0]
         rows = np.flatnonzero((below[captured.pages] != captured.table).any(axis=1))
-        changes = [Changes(np.empty(0, np.uint64), _no_hashes(), _root(content)) for content in (memory, disk)]
+        changes = [
+            Changes(np.empty(0, np.uint64), _no_hashes(), _root(content)) for content in (memory, disk)
+        ]
         state = state_id(captured.spec, captured.devices, changes[0].root, changes[1].root)
         return Identified(commit_id(state, parents), state, parents, rows, *changes)
 
@@ -205,7 +216,10 @@ class TwinStore:
 
     def du(self, groups: Mapping[str, Group] = MappingProxyType({})) -> Usage:
         """Nothing is shared."""
-        sizes = {commit: CommitUsage(k.size_bytes, k.size_bytes, 0, k.size_bytes) for commit, k in self._kept.items()}
+        sizes = {
+            commit: CommitUsage(k.size_bytes, k.size_bytes, 0, k.size_bytes)
+            for commit, k in self._kept.items()
+        }
         return Usage(sizes, dict.fromkeys(groups, NOTHING), 0, 0, 0, 1.0, 1.0)
 
     def tune(self, *, level: int, frame_pages: int) -> None:
@@ -252,7 +266,9 @@ class TwinStore:
     def _below(self, captured: Captured) -> tuple[Contents, Contents]:
         """What a captured state lies on."""
         pages = captured.spec.memory_bytes // PAGE_BYTES
-        memory = self._find(captured.base).memory if captured.base else np.zeros((pages, PAGE_BYTES), np.uint8)
+        memory = (
+            self._find(captured.base).memory if captured.base else np.zeros((pages, PAGE_BYTES), np.uint8)
+        )
         if captured.disk_base:
             return memory, self._find(captured.disk_base).disk
         root = (self._home / "images" / captured.image / ROOT).read_bytes()

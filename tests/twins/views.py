@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from core.errors import NotFound
 from core.holder.protocol import Holdings
 from core.home import Home
-from core.store.protocol import ReadPages
 from core.store.values import MEMORY
 from core.store.views.damage import Damage
+from core.store.views.protocol import ReadPages
 from tests.twins.store import TwinStore
 
 

@@ -15,7 +15,19 @@ from core.daemon.peers import Config, OwnUserProtocol, Server
 from core.model import Operation
 from core.sockets import Listener
 from core.verbs import all_verbs, load, names
-from core.verbs.base import Absent, Entry, Kind, Planned, Settled, Verb, fields_of, help_of, identifier, name_of, path_of
+from core.verbs.base import (
+    Absent,
+    Entry,
+    Kind,
+    Planned,
+    Settled,
+    Verb,
+    fields_of,
+    help_of,
+    identifier,
+    name_of,
+    path_of,
+)
 from tests.twins.engine import Twins, twin_engine
 from tests.twins.model import World
 from vertui.actions import BY_ID
@@ -35,10 +47,19 @@ NOT_ASKED = {
     "redo": "each is asked for with every other verb",
     "undo": "each is asked for with every other verb",
 }
-GIVEN: dict[Kind, Any] = {Kind.BRANCH: "b1", Kind.REF: "b1", Kind.COMMIT: "b1~1", Kind.NAME: "fresh", Kind.IMAGE: "other"}
+GIVEN: dict[Kind, Any] = {
+    Kind.BRANCH: "b1",
+    Kind.REF: "b1",
+    Kind.COMMIT: "b1~1",
+    Kind.NAME: "fresh",
+    Kind.IMAGE: "other",
+}
 BESIDE: dict[tuple[str, str], Any] = {
-    ("apply", "source"): "main", ("resume", "branch"): "paused", ("score", "score"): 0.5, ("trash restore", "entry"): "gone"
-}  # fmt: skip
+    ("apply", "source"): "main",
+    ("resume", "branch"): "paused",
+    ("score", "score"): 0.5,
+    ("trash restore", "entry"): "gone",
+}
 ASKED = [name for name in names() if name not in NOT_ASKED]
 
 
@@ -54,13 +75,13 @@ def request_of(name: str) -> Verb[Any]:
 
 async def peopled(twins: Twins) -> None:
     """A trunk with two forks, one that is paused, a commit that is no head, and a branch in the trash."""
-    await twins.ask(load("up")())
-    await twins.ask(load("fork")("main", 2))
-    await twins.ask(load("commit")("b1", "work"))
-    await twins.ask(load("rename")("b2", "paused"))
-    await twins.ask(load("pause")("paused"))
-    await twins.ask(load("fork")("main", 1, "gone"))
-    await twins.ask(load("prune")(("gone",)))
+    await twins.do("up")
+    await twins.do("fork", "main", 2)
+    await twins.do("commit", "b1", "work")
+    await twins.do("rename", "b2", "paused")
+    await twins.do("pause", "paused")
+    await twins.do("fork", "main", 1, "gone")
+    await twins.do("prune", ("gone",))
     await twins.engine.sealer.all_sealed()
 
 
@@ -109,7 +130,9 @@ async def round_trip(twins: Twins, request: Verb[Any]) -> None:
         await twins.close()
 
 
-async def check_turns(ask: Any, client: Client, twins: Twins, worlds: list[World], done: list[Operation]) -> None:
+async def check_turns(
+    ask: Any, client: Client, twins: Twins, worlds: list[World], done: list[Operation]
+) -> None:
     """Undo gives the world of before, redo that of afterwards, as often as one likes."""
     assert worlds[0] != worlds[1] and [operation.undoable for operation in done] == [True]
     for _ in range(2):

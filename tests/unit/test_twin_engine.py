@@ -8,7 +8,6 @@ import pytest
 from core.engine.inspect import tree
 from core.errors import Conflict
 from core.model import BranchState, CommitState
-from core.verbs import load
 from tests.twins.engine import Twins, twin_engine
 
 
@@ -29,8 +28,8 @@ def played(scene: Callable[[Twins], Awaitable[None]]) -> None:
 
 def test_a_fork_is_distinct_and_awake() -> None:
     async def scene(twins: Twins) -> None:
-        await twins.ask(load("up")())
-        forked = await twins.ask(load("fork")("main", 3))
+        await twins.do("up")
+        forked = await twins.do("fork", "main", 3)
         assert [child.ok for child in forked.children] == [True] * 3
         guests = [twins.machine(name).guest for name in ("main", "b1", "b2", "b3")]
         assert [guest.hostname for guest in guests] == ["main", "b1", "b2", "b3"]
@@ -45,13 +44,13 @@ def test_a_fork_is_distinct_and_awake() -> None:
 
 def test_what_was_paused_unfrozen_cannot_be_forked() -> None:
     async def scene(twins: Twins) -> None:
-        await twins.ask(load("up")())
+        await twins.do("up")
         twins.machine("main").guest.stubborn = True
-        await twins.ask(load("pause")("main"))
+        await twins.do("pause", "main")
         assert not twins.engine.branch("main").quiesced
         with pytest.raises(Conflict, match="could not be frozen"):
-            await twins.ask(load("fork")("main"))
-        made = await twins.ask(load("commit")("main"))
+            await twins.do("fork", "main")
+        made = await twins.do("commit", "main")
         assert not made.commit.quiesced
 
     played(scene)
@@ -59,11 +58,11 @@ def test_what_was_paused_unfrozen_cannot_be_forked() -> None:
 
 def test_a_machine_that_ends_is_accounted_for() -> None:
     async def scene(twins: Twins) -> None:
-        await twins.ask(load("up")())
+        await twins.do("up")
         await twins.crash("main")
         row = twins.engine.branch("main")
         assert row.state is BranchState.LOST and "signal 9" in row.reason
-        await twins.ask(load("resume")("main"))
+        await twins.do("resume", "main")
         assert twins.engine.branch("main").state is BranchState.RUNNING
 
     played(scene)

@@ -8,7 +8,13 @@ from typing import Any, ParamSpec, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from core.engine.trash import free
 from core.errors import VertuiError
@@ -18,7 +24,8 @@ from tests.twins.engine import IMAGES, twin_engine
 from tests.twins.model import Branch, Commit, Model, Step, World
 
 SEQUENCES, STEPS = (5000, 30) if full() else (100, 20)
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 PICK = st.integers(0, 60)
 NAME = st.sampled_from(["main", "a", "b", "w1", "x"])
 RUNNING, PAUSED, LOST = "running", "paused", "lost"
@@ -65,7 +72,9 @@ class Verbs(RuleBasedStateMachine):
             assert self.twins.store.commits() == sorted(rows)
             assert self.twins.store.layers() == {}, engine.layers_needed()
             assert engine.catalog.check() == [] and self.twins.hub.list() == ()
-            assert self.twins.held.holdings().children == {} and self.twins.held.holdings().kept == frozenset()
+            assert (
+                self.twins.held.holdings().children == {} and self.twins.held.holdings().kept == frozenset()
+            )
         finally:
             self.loop.close()
             self.made.__exit__(None, None, None)
@@ -233,7 +242,7 @@ class Verbs(RuleBasedStateMachine):
         commit = [*before.commits][which % len(before.commits)]
         expected = self.captured(id, "before restore") if branch.state in RUNS else (None, None)
         if self.ask(before.commits[commit].image == branch.image, "restore", branch.name, commit):
-            commits = self.learned(id, *expected)[1] if branch.state in RUNS else {}
+            _, commits = self.learned(id, *expected)
             after = before.having({id: replace(branch, head=commit, state=RUNNING)}, commits)
             self.model.become(after, "restore")
             self.restarted({id})
@@ -321,7 +330,8 @@ class Verbs(RuleBasedStateMachine):
         self.restarted(ids)
 
     def as_saved(self, saved: Any) -> tuple[dict[str, Branch], dict[str, Commit]]:
-        rows, commits = {}, {}
+        rows: dict[str, Branch] = {}
+        commits: dict[str, Commit] = {}
         for id, expected in saved.items():
             head, made = self.learned(id, *expected)
             rows[id] = replace(self.model.world.branches[id], head=head)
@@ -351,6 +361,7 @@ class Verbs(RuleBasedStateMachine):
             model.become(world, "trash restore")
             self.restarted({entry})
 
+    @precondition(lambda self: self.model.trash.branches or self.model.trash.commits)
     @rule()
     def empty_the_trash(self) -> None:
         assert self.ask(True, "trash empty")
@@ -384,7 +395,9 @@ class Verbs(RuleBasedStateMachine):
     def turn(self, step: Step, *, back: bool) -> bool:
         model = self.model
         world = model.turned(step, back=back)
-        appearing = (world.branches.keys() - model.world.branches) | (world.commits.keys() - model.world.commits)
+        appearing = (world.branches.keys() - model.world.branches) | (
+            world.commits.keys() - model.world.commits
+        )
         allowed = None if step.ended or step.may_be_gone else True
         allowed = False if appearing & model.gone else allowed
         vanishing = model.world.branches.keys() - world.branches
@@ -427,8 +440,9 @@ class Verbs(RuleBasedStateMachine):
 
     @invariant()
     def all_is_as_the_model_says(self) -> None:
-        assert self.twins.world() == self.model.world
-        assert self.twins.world(deleted=True) == self.model.trash
+        for deleted, expected in ((False, self.model.world), (True, self.model.trash)):
+            seen = self.twins.world(deleted=deleted)
+            assert seen == expected, differing(seen, expected)
         for commit in self.engine.commits():
             assert commit.parents == self.model.shown_parents(commit.id)
         assert {b.head for b in self.model.world.branches.values()} <= self.model.world.commits.keys()
@@ -445,9 +459,15 @@ class Verbs(RuleBasedStateMachine):
             assert running[id].state == RUNNING or self.engine.catalog.branch(id).quiesced == quiesced
 
 
+def differing(seen: World, expected: World) -> list[tuple[str, object, object]]:
+    """Each id of which something else was expected, with both."""
+    a, b = ({**w.branches, **w.commits, "the trunk": w.trunk} for w in (seen, expected))
+    return [(key, a.get(key), b.get(key)) for key in a.keys() | b.keys() if a.get(key) != b.get(key)]
+
+
 def test_whatever_order_verbs_come_in() -> None:
     unhurried = settings(
         max_examples=SEQUENCES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck),
         derandomize=not full(), print_blob=True,
     )  # fmt: skip
-    run_state_machine_as_test(Verbs, settings=unhurried)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Verbs, settings=unhurried)

@@ -7,6 +7,7 @@ nodes    the numbers commits have in the mount; they outlive the server
 server   the process that answers; it may die at any instant
 nursery  it has imported what a server needs, and forks successors for the holder
 mount    the mount itself, in the holder's private mount namespace
+protocol `Views`: what the engine asks of them
 keeper   `FuseViews`: the daemon's side. It mounts once, and has the holder serve
 
 Life cycle: the daemon opens /dev/fuse, mounts it, has the holder keep the descriptor and always have a server run on

@@ -18,11 +18,11 @@ from core.holder.services import PAUSE_S
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.pages import runs_of
-from core.store.protocol import ReadPages
 from core.store.values import MEMORY
 from core.store.views import nodes, questions, wire
 from core.store.views.damage import Damage, Damages
 from core.store.views.mount import mount
+from core.store.views.protocol import ReadPages
 
 KEY = "views"  # the server among the holder's children, and /dev/fuse among its descriptors
 NODES_KEY = "views-nodes"
