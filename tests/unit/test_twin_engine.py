@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from core.engine import settings
 from core.engine.inspect import tree
+from core.engine.pool import Pool
 from core.errors import Conflict
 from core.model import BranchState, CommitState
+from tests.guests import SOON_S
 from tests.twins.engine import Twins, twin_engine
 
 
@@ -64,5 +67,99 @@ def test_a_machine_that_ends_is_accounted_for() -> None:
         assert row.state is BranchState.LOST and "signal 9" in row.reason
         await twins.do("resume", "main")
         assert twins.engine.branch("main").state is BranchState.RUNNING
+
+    played(scene)
+
+
+def test_an_undo_leaves_what_was_saved_of_another_branch() -> None:
+    async def scene(twins: Twins) -> None:
+        await twins.do("up")
+        await twins.do("restore", "main")
+        saved = twins.world()
+        await twins.do("up", name="other")
+        await twins.do("undo")
+        assert twins.world() == saved
+
+    played(scene)
+
+
+def test_redo_is_of_what_was_undone_last() -> None:
+    async def scene(twins: Twins) -> None:
+        await twins.do("up")
+        for number in (1.0, 2.0):
+            await twins.do("score", "main", number)
+        await twins.do("undo")
+        await twins.do("rename", "main", "other")
+        renamed = twins.world()
+        await twins.do("undo")
+        await twins.do("redo")
+        assert twins.world() == renamed
+        with pytest.raises(Conflict, match="nothing to redo"):
+            await twins.do("redo")
+
+    played(scene)
+
+
+def test_a_state_committed_again_after_its_undo_is_shown() -> None:
+    async def scene(twins: Twins) -> None:
+        await twins.do("up")
+        await twins.do("pause", "main")
+        made = await twins.do("commit", "main")
+        await twins.do("undo")
+        again = await twins.do("commit", "main", "again")
+        assert again.commit.id == made.commit.id == twins.engine.branch("main").head
+        assert twins.world().commits[again.commit.id].message == "again"
+
+    played(scene)
+
+
+def test_undo_again_after_redo_shows_what_it_showed() -> None:
+    async def scene(twins: Twins) -> None:
+        worlds = [twins.world()]
+        await twins.do("up")
+        worlds.append(twins.world())
+        for verb, world in (("undo", worlds[0]), ("redo", worlds[1])) * 2:
+            await twins.do(verb)
+            assert twins.world() == world
+
+    played(scene)
+
+
+def test_what_a_machine_lay_on_goes_after_its_end() -> None:
+    async def scene(twins: Twins) -> None:
+        await twins.do("up")
+        base = (await twins.do("commit", "main")).commit.id
+        await twins.do("fork", base, 1, "child")
+        for name in ("child", "main"):
+            await twins.do("commit", name)
+        await twins.do("prune", (base,))
+        await twins.do("trash empty")
+        assert base in twins.store.commits() and base not in twins.world().commits
+        await twins.do("prune", ("child",), now=True)
+        await twins.do("store gc")
+        assert base not in twins.store.commits()
+
+    played(scene)
+
+
+def test_machines_that_wait_become_children() -> None:
+    async def scene(twins: Twins) -> None:
+        engine = twins.engine
+        for key, value in (("pool.machines", "2"), ("pool.spares", "1"), ("pool.floor-mib", "0")):
+            settings.change(engine, key, value)
+        await twins.do("up")
+        head = (await twins.do("commit", "main")).commit.id
+        pool = Pool(engine)
+        pool.start()
+        try:
+            async with asyncio.timeout(SOON_S):
+                while not any(warm.commit == head for warm in engine.members.waiting):
+                    await asyncio.sleep(0.01)
+            spares = {warm.machine.id for warm in engine.members.waiting if warm.commit == head}
+            await twins.do("fork", head, 1, "child")
+            assert twins.machine("child").id in spares and twins.machine("child").guest.hostname == "child"
+        finally:
+            await pool.close()
+        assert not engine.members.waiting and len(twins.hub.list()) == 2
 
     played(scene)
