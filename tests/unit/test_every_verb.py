@@ -52,7 +52,7 @@ GIVEN: dict[Kind, Any] = {
     Kind.REF: "b1",
     Kind.COMMIT: "b1~1",
     Kind.NAME: "fresh",
-    Kind.IMAGE: "other",
+    Kind.IMAGE: "base",
 }
 BESIDE: dict[tuple[str, str], Any] = {
     ("apply", "source"): "main",
