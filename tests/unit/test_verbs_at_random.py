@@ -52,7 +52,8 @@ class Verbs(RuleBasedStateMachine):
         self.made = twin_engine()
         self.twins = self.made.__enter__()
         self.engine = self.twins.engine
-        self.loop = asyncio.new_event_loop()
+        self.runner = asyncio.Runner()
+        self.loop = self.runner.get_loop()
         self.loop.set_default_executor(AtOnce())
         self.loop.call_soon(self.twins.begin)
         self.run(asyncio.sleep(0))
@@ -76,7 +77,7 @@ class Verbs(RuleBasedStateMachine):
                 self.twins.held.holdings().children == {} and self.twins.held.holdings().kept == frozenset()
             )
         finally:
-            self.loop.close()
+            self.runner.close()
             self.made.__exit__(None, None, None)
 
     # -- asking ----------------------------------------------------------------------------------------------
