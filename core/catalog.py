@@ -23,7 +23,7 @@ from core.model import Branch, BranchState, Commit, Image, Operation, OperationS
 
 R = TypeVar("R", bound=Created)
 T = TypeVar("T")
-FORMAT = 2
+FORMAT = 3
 SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, spec TEXT NOT NULL, golden TEXT NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE commits (id TEXT PRIMARY KEY, state_id TEXT NOT NULL, parents TEXT 
 CREATE TABLE branches (id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
   image TEXT NOT NULL, head TEXT NOT NULL, parent TEXT, parent_branch TEXT, created REAL NOT NULL,
   number INTEGER NOT NULL, fork INTEGER, machine TEXT, started REAL, score REAL, note TEXT NOT NULL, deleted REAL,
-  base TEXT);
+  base TEXT, quiesced INTEGER NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX branch_names ON branches (name) WHERE deleted IS NULL;
 CREATE UNIQUE INDEX branch_numbers ON branches (number) WHERE deleted IS NULL;
 CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE NOT NULL, verb TEXT NOT NULL,
@@ -43,7 +43,12 @@ CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT U
   error TEXT NOT NULL, intent TEXT NOT NULL, inverse TEXT NOT NULL, result TEXT NOT NULL);
 """
 CHANGES = {
-    1: "ALTER TABLE commits ADD COLUMN origin TEXT NOT NULL DEFAULT ''; ALTER TABLE branches ADD COLUMN base TEXT;"
+    1: "ALTER TABLE commits ADD COLUMN origin TEXT NOT NULL DEFAULT ''; ALTER TABLE branches ADD COLUMN base TEXT;",
+    2: """ALTER TABLE branches ADD COLUMN quiesced INTEGER NOT NULL DEFAULT 0;
+UPDATE branches SET quiesced = state = 'paused' AND reason = ''
+  AND NOT EXISTS (SELECT 1 FROM settings WHERE key = 'unfrozen:' || branches.id);
+DELETE FROM settings WHERE key LIKE 'unfrozen:%';
+UPDATE operations SET undoable = 0 WHERE state = 'undone';""",
 }  # from each format to the next
 
 
@@ -52,7 +57,8 @@ class BranchRow:
     """A branch as the catalog knows it; `number` gives its network, `machine` names its process while it has one.
 
     `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
-    `base` the commit whose memory its machine maps.
+    `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
+    first.
     """
 
     id: str
@@ -72,6 +78,7 @@ class BranchRow:
     note: str = ""
     deleted: float | None = None
     base: str | None = None
+    quiesced: bool = False
 
     def shown(self) -> Branch:
         """What the API shows of it, before anything of the machine is known."""
@@ -206,7 +213,7 @@ class Catalog:
         return _commit(rows[0])
 
     def put_commit(self, commit: Commit) -> None:
-        """Add or change a commit; one that was in the trash leaves it."""
+        """Add or change a commit; one that is in the trash stays there."""
         fields = encode(commit) | {"parents": json.dumps(commit.parents), "tags": json.dumps(commit.tags)}
         self._put("commits", fields)
 
@@ -307,6 +314,10 @@ class Catalog:
         names = ", ".join(f"{key} = ?" for key in encoded)
         self._write(f"UPDATE operations SET {names} WHERE id = ?", *encoded.values(), operation)
 
+    def forget_undone(self) -> None:
+        """Let nothing be done again that was undone so far."""
+        self._write("UPDATE operations SET undoable = 0 WHERE state = ?", OperationState.UNDONE.value)
+
     def operation(self, operation: int) -> OperationRow:
         """One operation."""
         rows = self._read("SELECT * FROM operations WHERE id = ?", operation)
@@ -387,7 +398,7 @@ def _image(row: sqlite3.Row) -> Image:
 
 
 def _branch(row: sqlite3.Row) -> BranchRow:
-    return _value(BranchRow, row)
+    return _value(BranchRow, row, flag="quiesced")
 
 
 def _commit(row: sqlite3.Row) -> Commit:

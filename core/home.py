@@ -74,6 +74,11 @@ class Home:
         return self.root / "log"
 
     @property
+    def damage(self) -> Path:
+        """Records of what machines wanted to read and could not, for it was not as it was written."""
+        return self.log / "damage.json"
+
+    @property
     def daemon_socket(self) -> Path:
         """The API."""
         return self.runtime / "daemon.sock"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.holder.held import Held
+from core.holder.held import HolderLine
 from core.holder.warden import KEY as DAEMON
 from core.home import Home
 from core.model import PAGE_BYTES
@@ -35,7 +35,7 @@ def memory_bytes(home: Home, commit: str) -> int:
 
 def read_bytes(home: Home) -> int:
     """What the view server and the daemon, which reads ahead, have read so far, by the kernel's account (rchar)."""
-    held = Held(home)
+    held = HolderLine(home)
     try:
         children = held.holdings().children
     finally:

@@ -29,7 +29,7 @@ from core.engine.stalls import Stalls
 from core.engine.trash import expire
 from core.errors import VertuiError
 from core.files import disk_error, file_bytes
-from core.holder.held import Held
+from core.holder.held import HolderLine
 from core.holder.pulse import DUMP, Pulse
 from core.home import Home, find_home
 from core.log import Log, shorten
@@ -39,7 +39,7 @@ from core.room import Reserve
 from core.sockets import Listener
 from core.store.layout import Layout
 from core.store.packs import PackStore
-from core.store.views.keeper import Views
+from core.store.views.keeper import FuseViews
 
 EXPIRE_EVERY_S = 3600.0
 BACKLOG = 128
@@ -47,11 +47,11 @@ BACKLOG = 128
 
 def make_engine(home: Home, reserve: Reserve) -> Engine:
     """The engine of a home, over its catalog, store, holder and hub."""
-    held = Held(home)
+    held = HolderLine(home)
     network = HubNetwork()
     network.prepare()
     store = PackStore(home.root)
-    views = Views(home, held)
+    views = FuseViews(home, held)
     machines = QemuHypervisor(home, held)
     engine = Engine(home, Catalog(home.catalog), store, held, machines, network, views, reserve)
     engine.sealer, engine.stalls = Sealer(engine), Stalls(engine)

@@ -21,17 +21,17 @@ from core.engine.seams import HotCommits, StalledBranches
 from core.errors import Conflict, NotFound
 from core.graph import kept
 from core.guest.client import AgentClient
-from core.holder.held import Held
+from core.holder.protocol import Held
 from core.home import Home
 from core.image.recipe import Recipe
 from core.machine.protocol import Hypervisor, Layer
 from core.model import BranchState, Changed, Commit, CommitState, Event, Image
-from core.network import HubNetwork
+from core.network.protocol import BranchNetwork
 from core.refs import Ref, resolve
 from core.resume import nearest_kept
 from core.room import Reserve
 from core.store.protocol import PageStore
-from core.store.views.keeper import Views
+from core.store.views.protocol import Views
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 WAKING = 8  # guests that get their identities at once: a hundred would all answer too late
@@ -58,7 +58,7 @@ class Engine:
     store: PageStore
     held: Held
     hypervisor: Hypervisor
-    network: HubNetwork
+    network: BranchNetwork
     views: Views
     reserve: Reserve
     sealer: HotCommits = field(init=False)
@@ -240,7 +240,7 @@ class Engine:
 
     def damage(self, commits: Iterable[str]) -> str | None:
         """What is damaged of these commits and a machine wanted to read, in words; None when nothing is."""
-        return next((found for commit in commits if (found := self.views.damage(commit))), None)
+        return next((str(found) for commit in commits if (found := self.views.damage(commit))), None)
 
     def collect_layers(self) -> int:
         """Remove disk layers that nothing needs; bytes freed. None before every machine is found that has some."""

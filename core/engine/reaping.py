@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from core.holder.held import Held
+from core.holder.protocol import Held
 from core.network.protocol import Network
 
 THREADS = 16  # they only wait for the kernel, and several wait together

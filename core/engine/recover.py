@@ -12,10 +12,10 @@ from core.catalog import BranchRow
 from core.engine.bases import base_of
 from core.engine.context import Engine
 from core.engine.live import Live
-from core.engine.start import UNFROZEN, end
+from core.engine.start import end
 from core.engine.warm import end_warm
 from core.errors import NoRoom, VertuiError
-from core.holder.held import Holdings
+from core.holder.protocol import Holdings
 from core.machine.arguments import TAP_FD
 from core.model import BranchState, OperationState
 from core.network.tap import tap_of
@@ -119,8 +119,7 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
     if stalled:
         engine.stalls.found(live)
     elif paused:
-        unfrozen = engine.catalog.setting(f"{UNFROZEN}{row.id}")
-        await live.found_paused(quiesced=unfrozen is None and not row.reason)
+        await live.found_paused(quiesced=row.quiesced)
     else:
         await live.connect()
         await live.thaw()

@@ -19,7 +19,7 @@ from core.engine.context import Engine
 from core.engine.hot import Hot, Shot, commit_of, copied, key_of, read_copy
 from core.engine.live import Live
 from core.errors import DaemonUnavailable, VertuiError
-from core.holder.held import Holdings
+from core.holder.protocol import Holdings
 from core.model import Commit, CommitState
 from core.store.values import Identified, Label
 
@@ -257,5 +257,6 @@ def put_commit(
         felt_pause_ms=round(shot.felt_ms.result(), 2),
     )
     engine.catalog.put_commit(commit)
+    engine.catalog.mark_commit(commit.id, None)  # the same state was committed before, and taken back
     engine.publish("commit", commit.id, f"{label.branch or commit.image}: commit {commit.id[:12]} is {state}")
     return commit

@@ -6,7 +6,7 @@ from typing import Protocol
 from core.catalog import BranchRow
 from core.engine.hot import Hot, Shot
 from core.engine.live import Live
-from core.holder.held import Holdings
+from core.holder.protocol import Holdings
 from core.model import Commit
 from core.store.values import Identified
 

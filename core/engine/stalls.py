@@ -93,7 +93,10 @@ class Stalls:
             row = self._engine.catalog.branch(waiting.live.branch)
             if row.state in (BranchState.RUNNING, BranchState.PAUSED) and row.reason != reason:
                 with self._engine.reserve.lent():
-                    self._engine.set_branch(row.id, state=BranchState.PAUSED, reason=reason)
+                    quiesced = waiting.live.paused and waiting.live.quiesced
+                    self._engine.set_branch(
+                        row.id, state=BranchState.PAUSED, reason=reason, quiesced=quiesced
+                    )
 
     async def _watch(self) -> None:
         while self._waiting:

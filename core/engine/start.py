@@ -20,8 +20,6 @@ from core.model import BranchState, Image
 from core.pages import Pages, Table
 from core.store.values import Captured
 
-UNFROZEN = "unfrozen:"  # the catalog's setting of a branch, by its id, that was paused without a freeze
-
 
 @dataclass(frozen=True)
 class Source:
@@ -182,9 +180,8 @@ def settled(engine: Engine, live: Live) -> None:
 def set_paused(engine: Engine, live: Live) -> BranchRow:
     """Write down that a branch is paused, and whether its processes are frozen: a later daemon cannot ask them."""
     reason = "" if live.quiesced else "its processes could not be frozen"
-    with engine.reserve.lent(), engine.catalog.transaction():
-        engine.catalog.set_setting(f"{UNFROZEN}{live.branch}", None if live.quiesced else "yes")
-        return engine.set_branch(live.branch, state=BranchState.PAUSED, reason=reason)
+    with engine.reserve.lent():
+        return engine.set_branch(live.branch, state=BranchState.PAUSED, reason=reason, quiesced=live.quiesced)
 
 
 async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -> BranchRow:

@@ -76,10 +76,13 @@ async def empty(engine: Engine, branches: Iterable[str], commits: Iterable[str])
 
 
 async def purge(engine: Engine, commits: Iterable[str]) -> None:
-    """Free what commits without a row took: rows are gone first, so a crash leaves only what the next sweep takes."""
+    """Free what commits without a row took: rows are gone first, so a crash leaves only what the next sweep takes.
+
+    What a machine lies on goes by the first `free` after its end.
+    """
     await let_go(engine)
-    for commit in set(commits) - engine.bases():
-        await asyncio.to_thread(engine.store.delete, commit)
+    for commit in commits:
+        engine.store.release(commit)
     await free(engine)
 
 

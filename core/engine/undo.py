@@ -22,10 +22,7 @@ async def undo(engine: Engine, request_id: str) -> Operation:
 
 async def redo(engine: Engine, request_id: str) -> Operation:
     """Do again what was undone last; gone once something else was done since."""
-    newest = max(
-        (row.id for row in engine.catalog.operations(state=OperationState.DONE) if row.undoable), default=0
-    )
-    undone = [row for row in engine.catalog.operations(state=OperationState.UNDONE) if row.id > newest]
+    undone = [row for row in engine.catalog.operations(state=OperationState.UNDONE) if row.undoable]
     if not undone:
         raise Conflict("there is nothing to redo")
     return await _turn(engine, request_id, "redo", undone[-1], OperationState.DONE)

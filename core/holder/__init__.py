@@ -1,7 +1,7 @@
 """The holder: the small process of a home that owns namespaces, descriptors and every other process.
 
     server     its main loop and the requests it takes; `python -m core.holder.server HOME`
-    held       `Held`: the daemon's line to it
+    protocol   `Held`: what the daemon asks of it     held      the daemon's line to it
     ask        one request and its answer, for whoever wants no more: clients that wait for a daemon
     warden     keeps one daemon running          pulse     by which the daemon shows that it does
     services   keeps other children running      nursery   how a child that forks others is asked for one

@@ -8,12 +8,12 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import DaemonUnavailable, MachineFailed, NoRoom
 from core.holder.ask import connect_holder
+from core.holder.protocol import Holdings
 from core.holder.server import LARGEST_MESSAGE, MOST_DESCRIPTORS
 from core.home import Home
 from core.patience import patient
@@ -21,18 +21,8 @@ from core.patience import patient
 ANSWER_S = patient(60.0)  # the holder answers at once, unless somebody stopped it
 
 
-@dataclass(frozen=True)
-class Holdings:
-    """What the holder has: child pids and exit statuses by key, names of kept descriptors, its own pid."""
-
-    children: dict[str, int]
-    kept: frozenset[str]
-    exits: dict[str, int]
-    pid: int
-
-
-class Held:
-    """Blocking requests to the holder; safe from any thread. Each takes well under a millisecond, spawn about two."""
+class HolderLine:
+    """`Held` by requests to the holder's process, one after the other."""
 
     def __init__(self, home: Home) -> None:
         self._home = home

@@ -15,7 +15,7 @@ import numpy as np
 
 from core.errors import MachineFailed, NoRoom
 from core.files import disk_error, file_bytes, memory_file
-from core.holder.held import Held
+from core.holder.protocol import Held
 from core.home import Home
 from core.machine import blocks, memory
 from core.machine.accelerator import require

@@ -112,6 +112,10 @@ class PackStore:
         """Remove a commit; idempotent. Its pages go by `gc`, layers by `collect`."""
         delete(self._owner, commit)
 
+    def release(self, commit: str) -> None:
+        """Let `gc` remove a commit that this process sealed, once nobody keeps it."""
+        self._owner.born.discard(commit)
+
     # -- keeping it ------------------------------------------------------------------------------------------
 
     def collect(self, keep: frozenset[str]) -> int:

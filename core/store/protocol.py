@@ -68,6 +68,10 @@ class PageStore(Protocol):
         """Remove a commit; idempotent. Its pages go by `gc`, layers by `collect`."""
         ...
 
+    def release(self, commit: str) -> None:
+        """Let `gc` remove a commit that this process sealed, once nobody keeps it."""
+        ...
+
     def collect(self, keep: frozenset[str]) -> int:
         """Remove every layer not in `keep`; bytes freed."""
         ...

@@ -12,7 +12,7 @@ from lab import MB, Lab, lab
 from report import Report
 
 from core.daemon.start import end_all, ensure_daemon
-from core.holder.held import Held
+from core.holder.held import HolderLine
 from core.model import PAGE_BYTES
 from core.store.views.keeper import KEY
 from tests.stored import memory_bytes, read_bytes, settled
@@ -68,7 +68,7 @@ def _cold(found: Lab, commit: str) -> tuple[float, float, int]:
 
 
 def _server(found: Lab) -> int:
-    held = Held(found.home)
+    held = HolderLine(found.home)
     try:
         return held.holdings().children[KEY]
     finally:

@@ -16,7 +16,7 @@ import numpy as np
 
 from core.daemon.client import Client
 from core.daemon.start import end_all, ensure_daemon
-from core.holder.held import Held
+from core.holder.held import HolderLine
 from core.home import find_home
 from core.model import BranchState
 from core.store.views.keeper import KEY as VIEWS
@@ -139,7 +139,7 @@ class Job:
 
     def view_server_pid(self) -> int:
         """The process that serves the views."""
-        held = Held(self.home)
+        held = HolderLine(self.home)
         try:
             return held.holdings().children[VIEWS]
         finally:

@@ -11,7 +11,7 @@ import pytest
 from core.daemon.client import Client
 from core.daemon.start import end_all, ensure_daemon
 from core.errors import GuestFailed, NotFound
-from core.holder.held import Held
+from core.holder.held import HolderLine
 from core.home import Home
 from core.store.views.keeper import KEY as VIEWS
 from tests.conftest import full
@@ -171,7 +171,7 @@ def test_the_view_server_may_die(main: Guest, client: Client, home: Home) -> Non
     children = client.fork("main", MACHINES).children
     guests = [main, *(main.other(child.name) for child in children)]
     commands = [guest.start(f"for n in 1 2 3; do {TREE}; done") for guest in guests]
-    held = Held(home)
+    held = HolderLine(home)
     try:
         for _ in range(KILLS):
             pid = held.holdings().children[VIEWS]

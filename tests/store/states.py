@@ -51,9 +51,9 @@ def kernel() -> bytes:
     return (head.ljust(64, b"\0") + program).ljust(PAGE_BYTES, b"\0") + body
 
 
-def qcow2(blocks: Contents) -> bytes:
+def qcow2(blocks: Contents, pages: int = PAGES) -> bytes:
     """A layer with these blocks: header, first-level table, one second-level table, clusters."""
-    header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, 0, 0, 12, PAGES * PAGE_BYTES, 0, 1, PAGE_BYTES,
+    header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, 0, 0, 12, pages * PAGE_BYTES, 0, 1, PAGE_BYTES,
                          0, 0, 0, 0, 0, 0, 0, 4, 104)  # fmt: skip
     entries = np.zeros(512, ">u8")
     for number, block in enumerate(sorted(blocks)):

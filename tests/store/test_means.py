@@ -38,7 +38,7 @@ except VertuiError as error:
 
 MACHINE = """
 import asyncio, os, resource, socket, sys, threading
-from core.holder.held import Held
+from core.holder.held import HolderLine
 from core.errors import VertuiError
 from core.guest.client import AgentClient
 from core.home import find_home
@@ -50,7 +50,7 @@ home.make()
 holder = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 holder.bind(str(home.holder_socket))
 holder.listen()
-held = Held(home)
+held = HolderLine(home)
 daemon, _ = holder.accept()
 def answer():
     daemon.recv(65536)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.daemon.start import end_all
-from core.holder.held import Held
+from core.holder.held import HolderLine
 from core.home import Home, find_home
 from tests.leaks import Traces, host_traces
 
@@ -35,14 +35,14 @@ DEADLINE_S = 60
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Held]]:
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, HolderLine]]:
     """A holder and nothing else; all of it is gone afterwards."""
     home = find_home(str(tmp_path_factory.mktemp("views") / "home"))
     home.make()
     before = host_traces(home.root)
     environment = os.environ | {"VERTUI_HOME": str(home.root), "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-m", "core.holder.server", str(home.root)], check=True, env=environment)
-    held = Held(home)
+    held = HolderLine(home)
     held.rest()  # scenes stand where the daemon would: it must not be there, too
     yield home, held
     held.close()
@@ -52,7 +52,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Held]
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_scene(held: tuple[Home, Held], scene: str) -> None:
+def test_scene(held: tuple[Home, HolderLine], scene: str) -> None:
     home, holder = held
     log = home.log / f"{scene}.log"
     holder.spawn(scene, [sys.executable, "-m", "tests.store.views_scenes", scene, str(home.root)], log, [])
@@ -72,6 +72,7 @@ from pathlib import Path
 from core import linux
 from core.store.views import nodes, questions
 from core.store.views.mount import mount
+from core.store.views.damage import Damages
 from core.store.views.server import Server
 from tests.store.views_source import Files
 
@@ -80,7 +81,7 @@ linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
 for name, line in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
     Path(f"/proc/self/{name}").write_text(line)
 asked = questions.Questions(questions.make())
-server = Server(mount(root / "views"), nodes.Nodes(nodes.make()), asked, Files(root))
+server = Server(mount(root / "views"), nodes.Nodes(nodes.make()), asked, Files(root), Damages(root / "damage"))
 threading.Thread(target=server.run, daemon=True).start()
 print((root / "views" / "abcdef" / "disk").read_text())
 """

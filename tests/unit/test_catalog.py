@@ -12,6 +12,7 @@ from core.catalog import Catalog
 from core.errors import Damaged, NotFound
 from core.model import Commit, CommitState, Origin
 
+QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
 COMMIT = Commit("ab" * 20, "cd" * 20, (), "main", "base-1", "words", 1.5, CommitState.SEALED, True)
 
 
@@ -48,7 +49,7 @@ def test_a_row_changed_behind_its_back_is_named(tmp_path: Path) -> None:
 def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     first = module.SCHEMA
-    for later in (", origin TEXT NOT NULL DEFAULT ''", ",\n  base TEXT"):
+    for later in (", origin TEXT NOT NULL DEFAULT ''", f",\n  base TEXT{QUIESCED}"):
         assert later in first
         first = first.replace(later, "")
     with sqlite3.connect(path) as database:
@@ -58,6 +59,31 @@ def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
     database.close()
     catalog = Catalog(path)
     assert [commit.origin for commit in catalog.commits()] == [Origin.HERE]
+    assert catalog.check() == []
+    catalog.close()
+
+
+def test_a_catalog_of_format_2_tells_which_paused_branches_are_quiesced(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    second = module.SCHEMA.replace(QUIESCED, "")
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{second} PRAGMA user_version = 2;")
+        rows = [
+            ("frozen", "paused", ""),
+            ("not", "paused", ""),
+            ("full", "paused", "disk full"),
+            ("up", "running", ""),
+        ]
+        for number, (id, state, reason) in enumerate(rows, 1):
+            values = f"'{id}', '{id}', '{state}', '{reason}', 'base', 'ab', NULL, NULL, 1.0, {number}"
+            database.execute(
+                f"INSERT INTO branches VALUES ({values}, NULL, NULL, NULL, NULL, '', NULL, NULL)"
+            )
+        database.execute("INSERT INTO settings VALUES ('unfrozen:not', 'yes'), ('pool.spares', '1')")
+    database.close()
+    catalog = Catalog(path)
+    assert [row.id for row in catalog.branches() if row.quiesced] == ["frozen"]
+    assert catalog.setting("unfrozen:not") is None and catalog.setting("pool.spares") == "1"
     assert catalog.check() == []
     catalog.close()
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.errors import DaemonUnavailable, NoRoom
-from core.holder.held import Held
+from core.holder.held import HolderLine
 from core.home import Home
 from tests.guests import SOON_S
 
@@ -52,7 +52,7 @@ def holding(home: Home, answer: Answer) -> Iterator[None]:
 def test_a_connection_that_broke_is_made_again(home: Home) -> None:
     answers: list[dict[str, Any] | None] = [None, {"children": {}, "kept": [], "exits": {}, "pid": 7}]
     with holding(home, lambda _: answers.pop(0)):
-        held = Held(home)
+        held = HolderLine(home)
         with pytest.raises(DaemonUnavailable):
             held.holdings()
     with pytest.raises(DaemonUnavailable):
@@ -84,7 +84,7 @@ async def test_who_was_dropped_watches_again_and_misses_nothing(home: Home) -> N
 
         serving = threading.Thread(target=serve, daemon=True)
         serving.start()
-        held, ended = Held(home), asyncio.Queue[tuple[str, int]]()
+        held, ended = HolderLine(home), asyncio.Queue[tuple[str, int]]()
         held.watch(lambda key, status: ended.put_nowait((key, status)))
         async with asyncio.timeout(SOON_S):
             assert [await ended.get(), await ended.get()] == [("machine:a", 9), ("machine:b", 0)]
@@ -95,7 +95,7 @@ async def test_who_was_dropped_watches_again_and_misses_nothing(home: Home) -> N
 
 def test_what_is_absent_is_none_and_what_does_not_arrive_is_want_of_descriptors(home: Home) -> None:
     with holding(home, lambda request: {"absent": True} if request["key"] == "absent" else {}):
-        held = Held(home)
+        held = HolderLine(home)
         assert held.get("absent") is None
         with pytest.raises(NoRoom, match="descriptors"):
             held.get("kept")

@@ -20,7 +20,7 @@ from core.daemon.start import end_all, ensure_daemon, holder_runs
 from core.engine.live import Console
 from core.errors import Impostor
 from core.guest.client import AgentClient
-from core.holder.held import Held
+from core.holder.held import HolderLine
 from core.home import Home
 from core.machine.monitor import Monitor
 from core.model import ExecRequest
@@ -58,7 +58,7 @@ HOLDER: dict[str, Use] = {
     "is it there": holder_runs,
     "end": end_all,
     "start": ensure_daemon,
-    "the daemon's": Held,
+    "the daemon's": HolderLine,
 }
 MACHINE: dict[str, Use] = {
     "monitor": lambda home: asyncio.run(Monitor("m", print).connect(home.machines / "m.sock")),

@@ -6,8 +6,6 @@ import os
 import socket
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +13,16 @@ from numpy.typing import NDArray
 
 from core.errors import VertuiError
 from core.files import read_error
-from core.holder.held import Held, Holdings
+from core.holder.protocol import Held, Holdings
 from core.holder.services import PAUSE_S
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.pages import runs_of
 from core.store.values import MEMORY
 from core.store.views import nodes, questions, wire
+from core.store.views.damage import Damage, Damages
 from core.store.views.mount import mount
+from core.store.views.protocol import ReadPages
 
 KEY = "views"  # the server among the holder's children, and /dev/fuse among its descriptors
 NODES_KEY = "views-nodes"
@@ -30,28 +30,27 @@ QUESTIONS_KEY = "views-questions"
 NURSERY_KEY = "views-nursery"  # who forks the server's successors, and the holder's socket to it
 SOURCE = "core.store.views.source:StoredPages"
 HYDRATE_BYTES = 1 << 20  # read at once in the background: a cancel is felt after some milliseconds
-LOG_TAIL_BYTES = 1 << 16
 AHEAD_PAGES = 512  # read and stored at once ahead of need, the first needed first
 
-ReadPages = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
-
-class Views:
-    """Paths of commits' contents. `source` names what the server reads from, `root` what that is given."""
+class FuseViews:
+    """`Views` by a server behind /dev/fuse. `source` names what the server reads from, `root` what that is given."""
 
     def __init__(self, home: Home, held: Held, source: str = SOURCE, root: Path | None = None) -> None:
         self._home = home
         self._held = held
-        self._arguments = [source, str(root or home.root)]
+        self._damages = Damages(home.damage)
+        self._arguments = [source, str(root or home.root), str(home.damage)]
         self._ahead: set[str] = set()
 
     @property
     def log(self) -> Path:
-        """What the servers say; every damaged page that a reader wanted is one line."""
+        """What the servers say."""
         return self._home.log / "views.log"
 
     def start(self, holdings: Holdings) -> None:
         """Mount and serve, or adopt what an earlier daemon left. Blocks for some ms. Unsupported without /dev/fuse."""
+        self._damages.shorten()
         if KEY not in holdings.kept:
             self._mount()
         elif QUESTIONS_KEY not in holdings.kept:  # mounted by a vertui that had none
@@ -103,16 +102,9 @@ class Views:
             finally:
                 os.close(fuse)
 
-    def damage(self, commit: str) -> str | None:
-        """The last damaged page of a commit that a reader wanted, as the server logged it; None when there is none."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
-                lines = file.read().decode(errors="replace").split("\n")
-        except FileNotFoundError:
-            return None
-        found = deque((line for line in lines if line.startswith(f"commit {commit} ")), maxlen=1)
-        return found[0] if found else None
+    def damage(self, commit: str) -> Damage | None:
+        """The last damaged page of a commit that a reader wanted; None when there is none."""
+        return self._damages.newest(commit)
 
     def _mount(self) -> None:
         """The kept descriptor is the proof that all is mounted, so it is kept last."""

@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from core.holder.nursery import GO, MOST_DESCRIPTORS, READY
 
@@ -19,13 +18,13 @@ FIRST_HIGH = 64  # descriptors are moved above this before they take their place
 
 
 def main() -> None:
-    """`python -m core.store.views.nursery MODULE:FACTORY ROOT`, with the holder's socket as descriptor 3."""
+    """`python -m core.store.views.nursery MODULE:FACTORY ROOT DAMAGE`, with the holder's socket as descriptor 3."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a fork has one thread, so there must be only one
     from core import linux
     from core.store.views import server
 
     holder = socket.socket(fileno=3)
-    factory = server.factory(sys.argv[1])
+    server.factory(sys.argv[1])  # what it needs is imported by that
     while True:
         holder.send(READY)
         data, descriptors, _, _ = socket.recv_fds(holder, 16, MOST_DESCRIPTORS)
@@ -39,7 +38,7 @@ def main() -> None:
         linux.die_with_parent(signal.SIGKILL)
         holder.detach()
         _place(descriptors)
-        server.serve(factory(Path(sys.argv[2])))
+        server.serve(sys.argv[1:])
         return
 
 

@@ -20,13 +20,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import NoRoom, VertuiError
 from core.model import PAGE_BYTES
 from core.store.views import wire
+from core.store.views.damage import Damage, Damages
 from core.store.views.nodes import EXACT, MEDIA, NAME, Nodes
 from core.store.views.questions import SLOTS, Questions, left
 from core.store.views.wire import Attributes, Operation, Request
@@ -54,11 +55,14 @@ GONE, TRY_AGAIN = {errno.ENODEV}, {errno.ENOENT, errno.EINTR, errno.EAGAIN}
 class Server:
     """Answers requests; each thread calls `work`."""
 
-    def __init__(self, fuse: int, nodes: Nodes, questions: Questions, source: "PageSource") -> None:
+    def __init__(
+        self, fuse: int, nodes: Nodes, questions: Questions, source: "PageSource", damages: Damages
+    ) -> None:
         self._fuse = fuse
         self._nodes = nodes
         self._questions = questions
         self._source = source
+        self._damages = damages
         self._sizes: dict[tuple[str, str], int] = {}
 
     def run(self) -> None:
@@ -187,7 +191,7 @@ class Server:
         try:
             return patiently(lambda: self._source.size_bytes(commit, _stored(medium)))
         except (VertuiError, OSError) as error:
-            complain(f"commit {commit} {medium}: {error}")
+            self._say(Damage(commit, medium, None, str(error)))
             raise OSError(errno.EIO, "damaged") from error
 
     def _read(self, node: int, offset: int, size: int) -> bytes | memoryview:
@@ -204,9 +208,14 @@ class Server:
         except Exception as error:
             # Whatever it is, one reader fails, not all. The kernel asks again page by page for what is really wanted.
             if length <= PAGE_BYTES:
-                complain(f"commit {commit} {medium} page {offset // PAGE_BYTES}: {error}")
+                self._say(Damage(commit, medium, offset // PAGE_BYTES, str(error)))
             raise OSError(errno.EIO, "damaged") from error
         return data
+
+    def _say(self, damage: Damage) -> None:
+        """To the daemon, and to who reads the log."""
+        self._damages.note(damage)
+        complain(str(damage))
 
 
 def patiently(ask: Callable[[], Answer]) -> Answer:
@@ -249,14 +258,19 @@ def factory(named: str) -> "Callable[[Path], PageSource]":
     return made
 
 
-def serve(source: "PageSource") -> None:
-    """Serve until the mount is gone, with /dev/fuse as descriptor 3, the nodes as 4, and the questions as 5."""
-    Server(FUSE_FD, Nodes(NODES_FD), Questions(QUESTIONS_FD), source).run()
+def serve(arguments: Sequence[str]) -> None:
+    """Serve until the mount is gone, with /dev/fuse as descriptor 3, the nodes as 4, and the questions as 5.
+
+    The arguments are MODULE:FACTORY of the source, the root that it is given, and the file of damage.
+    """
+    named, root, damage = arguments
+    source = factory(named)(Path(root))
+    Server(FUSE_FD, Nodes(NODES_FD), Questions(QUESTIONS_FD), source, Damages(Path(damage))).run()
 
 
 def main() -> None:
-    """`python -m core.store.views.server MODULE:FACTORY ROOT`."""
-    serve(factory(sys.argv[1])(Path(sys.argv[2])))
+    """`python -m core.store.views.server MODULE:FACTORY ROOT DAMAGE`."""
+    serve(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+"""The seam between the daemon and whoever holds processes and descriptors for it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the holder has: child pids and exit statuses by key, names of kept descriptors, its own pid."""
+
+    children: dict[str, int]
+    kept: frozenset[str]
+    exits: dict[str, int]
+    pid: int
+
+
+class Held(Protocol):
+    """Children and descriptors that outlive the daemon. Requests block, each well under a millisecond, spawn about two;
+    they may come from any thread. DaemonUnavailable when the holder does not answer.
+    """
+
+    def close(self) -> None:
+        """Leave the holder; idempotent."""
+
+    def spawn(
+        self, key: str, argv: Sequence[str], log: Path, descriptors: Sequence[int], nursery: str = ""
+    ) -> int:
+        """Start a child that finds `descriptors` as 3, 4, …; its pid. MachineFailed when it cannot be started, as when
+        one of that key runs.
+
+        It is forked by the `nursery` behind the socket kept under that name, if that can.
+        """
+
+    def serve(self, key: str, argv: Sequence[str], log: Path, kept: Sequence[str], nursery: str) -> int:
+        """Have such a child run from now on, another whenever it ends, also while there is no daemon; its pid.
+
+        `kept` are the names of its descriptors. One that runs already goes on.
+        """
+
+    def kill(self, key: str) -> None:
+        """End a child at once; nothing happens when it has ended."""
+
+    def keep(self, key: str, descriptor: int) -> None:
+        """Have a descriptor outlive this daemon, in place of what was kept so. The caller's copy stays its own."""
+
+    def get(self, key: str) -> int | None:
+        """A new descriptor for what was kept under `key`, or None. NoRoom when this process can have no more."""
+
+    def drop(self, key: str) -> None:
+        """Close what was kept under `key`; nothing happens when nothing was."""
+
+    def holdings(self) -> Holdings:
+        """All that is held; exits are told once."""
+
+    def rest(self) -> None:
+        """Do not start the daemon again when it ends."""
+
+    def watch(self, on_exit: Callable[[str, int], None]) -> None:
+        """Call `on_exit(key, status)` on the running event loop for each child that ends from now on."""

@@ -1,0 +1,105 @@
+"""The guest's agent in memory: all of the wire that the engine itself speaks. There are no programs to run.
+
+A guest is part of its machine's state, as a real one is: captured with it, and found again in each machine out of it.
+"""
+
+import asyncio
+import json
+import time
+from binascii import crc32
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from core.guest.agent import wire
+
+NO_PROGRAM = "there are no programs in this guest"
+
+
+@dataclass
+class Guest:
+    """What is inside. `ticks` is what its processes did; one that is `stubborn` cannot be frozen."""
+
+    hostname: str = ""
+    generation: str = ""
+    frozen: bool = False
+    stubborn: bool = False
+    ticks: int = 0
+
+    @classmethod
+    def of(cls, devices: bytes) -> "Guest":
+        """The guest in a device state."""
+        return cls(**json.loads(devices))
+
+    def devices(self) -> bytes:
+        """The device state it is in."""
+        return json.dumps(asdict(self)).encode()
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the agent says; ValueError why it refuses."""
+        match request["op"]:
+            case "ping":
+                return {"frozen": self.frozen, "protocol": wire.PROTOCOL}
+            case "freeze" if self.stubborn:
+                raise ValueError("one of its processes does not stop")
+            case "freeze" | "thaw":
+                self.frozen = request["op"] == "freeze"
+                return _clock()
+            case "identity":
+                return self._become(request)
+            case "clock":
+                return _clock()
+            case "ps" | "processes":
+                return {"commands": [], "processes": [], "left_out": 0}
+            case _:
+                raise ValueError(NO_PROGRAM)
+
+    def _become(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.hostname, self.generation = request["hostname"], request["generation"]
+        same = ("hostname", "machine_id", "boot_id", "ssh_public_key", "generation")
+        seen = {name: request[name] for name in same} | {"kernel_hostname": request["hostname"]}
+        return seen | {"ssh_host_key": crc32(request["ssh_host_key"].encode())} | _clock()
+
+
+class Port:
+    """What a machine's chardev socket is: a line to the agent of the guest in it, which answers while that runs."""
+
+    def __init__(self, running: asyncio.Event) -> None:
+        self.guest = Guest()
+        self._running = running
+        self._lines: set[asyncio.Task[None] | None] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer who connects, until either side hangs up."""
+        line = asyncio.current_task()
+        self._lines.add(line)
+        frames = wire.Frames(strict=False)
+        try:
+            with suppress(ConnectionError, asyncio.CancelledError):
+                while data := await reader.read(64 * 1024):
+                    for frame in frames.feed(data):
+                        await self._running.wait()
+                        writer.write(self._said(frame))
+        finally:
+            self._lines.discard(line)
+            writer.transport.abort()
+
+    def hang_up(self) -> None:
+        """End every line."""
+        for line in list(self._lines):
+            if line is not None:
+                line.cancel()
+
+    def _said(self, frame: wire.Frame) -> bytes:
+        if frame.type == wire.HELLO:
+            return wire.hello_reply(frame.payload)
+        if frame.type != wire.REQUEST:
+            return b""
+        try:
+            return wire.json_frame(wire.REPLY, frame.channel, self.guest.answer(frame.json()))
+        except ValueError as error:
+            return wire.json_frame(wire.ERROR, frame.channel, {"message": str(error)})
+
+
+def _clock() -> dict[str, int]:
+    return {"unix_time_ns": time.time_ns(), "distance_ns": 0, "origin_ns": 0}

@@ -1,0 +1,160 @@
+"""What the tree, the trunk, names, the trash and undo are to be, whatever verbs come in whatever order. No engine.
+
+A step that can be undone is the world before and after it: undo takes back exactly what differs between the two, redo
+does exactly that again. What is shown no more is in the trash, until somebody removes it for good.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Branch:
+    """As in the catalog; `score` is with its note."""
+
+    name: str
+    image: str
+    head: str
+    parent: str | None
+    parent_branch: str | None
+    fork: int | None
+    state: str
+    score: tuple[float | None, str] = (None, "")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """As in the catalog, its parents as they were made."""
+
+    parents: tuple[str, ...]
+    branch: str
+    image: str
+    message: str
+    quiesced: bool
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class World:
+    """Branches and commits by id, and the trunk's id."""
+
+    branches: dict[str, Branch] = field(default_factory=dict)
+    commits: dict[str, Commit] = field(default_factory=dict)
+    trunk: str | None = None
+
+    def having(self, branches: dict[str, Branch], commits: dict[str, Commit] | None = None) -> "World":
+        """With these as well, or instead."""
+        return replace(self, branches=self.branches | branches, commits=self.commits | (commits or {}))
+
+    def lacking(self, ids: Collection[str]) -> "World":
+        """Without these."""
+        branches = {id: branch for id, branch in self.branches.items() if id not in ids}
+        commits = {id: commit for id, commit in self.commits.items() if id not in ids}
+        return World(branches, commits, None if self.trunk in ids else self.trunk)
+
+    def ancestors(self, commit: str, beside: dict[str, Commit]) -> set[str]:
+        """The commit and all it comes from, through others `beside` those shown."""
+        known, found, waiting = self.commits | beside, set[str](), [commit]
+        while waiting:
+            if (one := waiting.pop()) not in found:
+                found.add(one)
+                waiting += known[one].parents if one in known else ()
+        return found
+
+
+@dataclass
+class Step:
+    """What undo takes back. It may be refused once something it needs `may_be_gone`: since then machines of these
+    branches have ended or begun by themselves, or something was removed for good.
+    """
+
+    verb: str
+    before: World
+    after: World
+    ended: set[str] = field(default_factory=set)
+    may_be_gone: bool = False
+
+
+class Model:
+    """The world as it is to be shown, the trash with when each came there, and the steps."""
+
+    def __init__(self, world: World, goldens: Iterable[str]) -> None:
+        self.world, self.trash = world, World()
+        self.goldens = set(goldens)
+        self.binned: dict[str, int] = {}
+        self.done: list[Step] = []
+        self.undone: list[Step] = []
+        self.gone: set[str] = set()
+
+    def become(self, world: World, verb: str = "", *, before: World | None = None) -> None:
+        """Show another world; as a step if a verb is named."""
+        if verb:
+            self.done.append(Step(verb, before or self.world, world))
+            self.undone.clear()
+        now = max(self.binned.values(), default=0) + 1
+        left = self.world.branches.keys() - world.branches | self.world.commits.keys() - world.commits
+        self.binned |= dict.fromkeys(left, now)
+        all_ = self.trash.having(self.world.branches, self.world.commits)
+        self.world, self.trash = world, replace(all_.lacking({*world.branches, *world.commits}), trunk=None)
+
+    def orphans(self, without: Collection[str]) -> set[str]:
+        """The commits shown that only these branches need."""
+        return self._needed(()) - self._needed(without)
+
+    def remove(self, ids: Collection[str]) -> None:
+        """For good: children of commits hang on what those came from."""
+        parents = {i: c.parents for i, c in {**self.world.commits, **self.trash.commits}.items()}
+        for world in (self.world, self.trash):
+            for key, commit in world.commits.items():
+                world.commits[key] = replace(commit, parents=tuple(_beyond(commit.parents, ids, parents)))
+        self.world, self.trash = self.world.lacking(ids), self.trash.lacking(ids)
+        self.gone |= set(ids)
+        for step in (*self.done, *self.undone):
+            step.may_be_gone = True
+
+    def ended(self, branch: str) -> None:
+        """A branch's machine ended, or began, and that is no step."""
+        for step in (*self.done, *self.undone):
+            step.ended.add(branch)
+
+    def turned(self, step: Step, *, back: bool) -> World:
+        """The world with a step taken back, or made again."""
+        a, b = (step.after, step.before) if back else (step.before, step.after)
+        world = self.world.lacking((a.branches.keys() - b.branches) | (a.commits.keys() - b.commits))
+        shown = {k: self.trash.commits.get(k, b.commits[k]) for k in b.commits.keys() - a.commits}
+        world = world.having({k: b.branches[k] for k in b.branches.keys() - a.branches}, shown)
+        world = world.having(_turned_all(world.branches, a.branches, b.branches))
+        world = world.having({}, _turned_all(world.commits, a.commits, b.commits))
+        return replace(world, trunk=b.trunk if a.trunk != b.trunk else world.trunk)
+
+    def shown_parents(self, commit: str) -> tuple[str, ...]:
+        """The nearest ancestors that are shown."""
+        parents = {i: c.parents for i, c in self.trash.commits.items()}
+        return tuple(_beyond(self.world.commits[commit].parents, self.trash.commits, parents))
+
+    def _needed(self, without: Collection[str]) -> set[str]:
+        roots = {b.head for id, b in self.world.branches.items() if id not in without} | self.goldens
+        roots |= {id for id, commit in self.world.commits.items() if commit.tags}
+        found = [self.world.ancestors(root, self.trash.commits) for root in roots]
+        return set().union(*found) & self.world.commits.keys()
+
+
+def _turned_all(now: dict[str, T], a: dict[str, T], b: dict[str, T]) -> dict[str, T]:
+    """What differs between two values of one id, in the present one."""
+    return {key: _turned(now[key], a[key], b[key]) for key in now if key in a and key in b}
+
+
+def _turned(now: T, a: T, b: T) -> T:
+    pairs = {f.name: (getattr(a, f.name), getattr(b, f.name)) for f in fields(b)}  # type: ignore[arg-type]
+    return replace(now, **{name: new for name, (old, new) in pairs.items() if old != new})  # type: ignore[type-var]
+
+
+def _beyond(parents: Iterable[str], over: Collection[str], known: dict[str, tuple[str, ...]]) -> list[str]:
+    """Parents, or for those that are passed over theirs."""
+    found: dict[str, None] = {}
+    for parent in parents:
+        found |= dict.fromkeys(_beyond(known[parent], over, known) if parent in over else [parent])
+    return list(found)

@@ -1,0 +1,113 @@
+"""`BranchNetwork` in memory: a namespace is a file in memory, known by its inode as a real one is."""
+
+import errno
+import os
+from dataclasses import dataclass, field, replace
+
+from core.errors import Conflict
+from core.network.addresses import TAP, TAPS, address_of
+from core.network.faults import mapped
+from core.network.protocol import NetworkInfo
+
+
+@dataclass
+class TwinNetwork:
+    """The network of one branch. `linked` is the tap that frames pass, None while all are dropped."""
+
+    hub: "TwinHub"
+    index: int
+    namespace_fd: int
+    tap_fd: int | None
+    tap_name: str = TAP
+    linked: str | None = None
+    info: NetworkInfo = field(init=False)
+    _second_fd: int | None = None
+    _closed: bool = False
+
+    def __post_init__(self) -> None:
+        inode = os.fstat(self.namespace_fd).st_ino
+        self.info = NetworkInfo(address_of(self.index), f"net:[{inode}]", self.tap_name)
+
+    def set_link(self, up: bool) -> None:
+        """Of the tap that the machine has."""
+        self._check()
+        self.linked = self.tap_name if up else None
+
+    def second_tap(self) -> int:
+        """Made anew."""
+        self._check()
+        self.drop_second_tap()
+        self._second_fd = _file("twin-tap")
+        return self._second_fd
+
+    def switch(self) -> None:
+        """The taps change places."""
+        self._check()
+        if self._second_fd is None:
+            raise Conflict(f"the network {self.info.address} has no second tap")
+        self.tap_name = next(name for name in TAPS if name != self.tap_name)
+        self.info = replace(self.info, tap=self.tap_name)
+        self.tap_fd, self._second_fd, self.linked = self._second_fd, self.tap_fd, self.tap_name
+
+    def drop_second_tap(self) -> None:
+        """Close it."""
+        self._check()
+        descriptor, self._second_fd = self._second_fd, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Give up descriptors and index."""
+        if self._closed:
+            return
+        self._closed = True
+        self.hub.namespaces.pop(self.index, None)
+        for descriptor in (self.namespace_fd, self.tap_fd, self._second_fd):
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _check(self) -> None:
+        with mapped(f"using the network {self.info.address}"):
+            if self._closed:
+                raise OSError(errno.ENODEV, "the network is closed")
+
+
+class TwinHub:
+    """Knows the namespaces there are by their inodes."""
+
+    def __init__(self) -> None:
+        self.namespaces: dict[int, int] = {}
+
+    def prepare(self) -> None:
+        """Nothing is to be made ready."""
+
+    def create(self, index: int) -> TwinNetwork:
+        """A network with its link down."""
+        address = address_of(index)
+        if index in self.namespaces:
+            raise Conflict(f"making the network {address}: File exists")
+        network = TwinNetwork(self, index, _file("twin-namespace"), _file("twin-tap"))
+        self.namespaces[index] = os.fstat(network.namespace_fd).st_ino
+        return network
+
+    def adopt(self, index: int, namespace_fd: int, tap_name: str = TAP) -> TwinNetwork:
+        """One of an earlier daemon's."""
+        known = self.namespaces.get(index) == os.fstat(namespace_fd).st_ino
+        if not (known and tap_name in TAPS):
+            raise Conflict(f"that namespace is not the network {address_of(index)}")
+        return TwinNetwork(self, index, namespace_fd, None, tap_name)
+
+    def list(self) -> tuple[int, ...]:
+        """Those there are."""
+        return tuple(sorted(self.namespaces))
+
+    def sweep(self, keep: set[int]) -> tuple[int, ...]:
+        """Forget the others."""
+        leftover = tuple(index for index in self.list() if index not in keep)
+        for index in leftover:
+            del self.namespaces[index]
+        return leftover
+
+
+def _file(name: str) -> int:
+    return os.memfd_create(name, os.MFD_CLOEXEC)

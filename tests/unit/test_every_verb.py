@@ -1,0 +1,172 @@
+"""Every verb, by way of the real client and API, on an engine of twins: what it did is taken back, and done again."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import pytest
+import typer
+
+from core.daemon.api import make_app
+from core.daemon.client import Client
+from core.daemon.peers import Config, OwnUserProtocol, Server
+from core.model import Operation
+from core.sockets import Listener
+from core.verbs import all_verbs, load, names
+from core.verbs.base import (
+    Absent,
+    Entry,
+    Kind,
+    Planned,
+    Settled,
+    Verb,
+    fields_of,
+    help_of,
+    identifier,
+    name_of,
+    path_of,
+)
+from tests.twins.engine import Twins, twin_engine
+from tests.twins.model import World
+from vertui.actions import BY_ID
+from vertui.commands.group import app as command_line
+
+T = TypeVar("T")
+NOT_TAKEN_BACK = {
+    "apply": "its help says so: commit first",
+    "hand-over": "nothing that is shown changes",
+    "image rm": "its plan says that nothing brings it back",
+    "store compact": "nothing that is shown changes",
+    "store gc": "it frees what nobody can ask for",
+    "trash empty": "its plan says that nothing brings it back",
+}
+NOT_ASKED = {
+    "image build": "it boots a machine of its own; what takes it back is `image rm`",
+    "redo": "each is asked for with every other verb",
+    "undo": "each is asked for with every other verb",
+}
+GIVEN: dict[Kind, Any] = {
+    Kind.BRANCH: "b1",
+    Kind.REF: "b1",
+    Kind.COMMIT: "b1~1",
+    Kind.NAME: "fresh",
+    Kind.IMAGE: "base",
+}
+BESIDE: dict[tuple[str, str], Any] = {
+    ("apply", "source"): "main",
+    ("resume", "branch"): "paused",
+    ("score", "score"): 0.5,
+    ("trash restore", "entry"): "gone",
+}
+ASKED = [name for name in names() if name not in NOT_ASKED]
+
+
+def request_of(name: str) -> Verb[Any]:
+    """A request in the home of `peopled`."""
+    verb, fields = load(name), {}
+    for field in fields_of(verb):
+        value = BESIDE.get((name, field.name), GIVEN.get(field.given.kind))
+        if value is not None and (field.is_needed or field.given.kind is Kind.NAME):
+            fields[field.name] = (value,) if field.takes_many else value
+    return verb(**fields)
+
+
+async def peopled(twins: Twins) -> None:
+    """A trunk with two forks, one that is paused, a commit that is no head, and a branch in the trash."""
+    await twins.do("up")
+    await twins.do("fork", "main", 2)
+    await twins.do("commit", "b1", "work")
+    await twins.do("rename", "b2", "paused")
+    await twins.do("pause", "paused")
+    await twins.do("fork", "main", 1, "gone")
+    await twins.do("prune", ("gone",))
+    await twins.engine.sealer.all_sealed()
+
+
+@asynccontextmanager
+async def served(twins: Twins) -> AsyncIterator[Client]:
+    """The engine behind its API, and a client of that."""
+    home = twins.engine.home
+    config = Config(
+        make_app(twins.engine), http=OwnUserProtocol, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+    )  # fmt: skip
+    server, listener = Server(config), Listener(home.daemon_socket, socket.SOCK_STREAM, 8)
+    serving = asyncio.create_task(server.serve([listener.socket]))
+    try:
+        yield Client(home, starts=False)
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def carried_out(client: Client, request: Verb[Any]) -> None:
+    """As people do it: one that shows a plan first is carried out by that."""
+    if isinstance(request, Settled):
+        client.execute(client.plan(request))
+    else:
+        client.do(request)
+
+
+async def round_trip(twins: Twins, request: Verb[Any]) -> None:
+    twins.begin()
+    try:
+        await peopled(twins)
+        async with served(twins) as client:
+
+            async def ask(what: Callable[..., T], *given: Any) -> T:
+                return await asyncio.to_thread(what, *given)
+
+            worlds, log = [twins.world()], await ask(client.log)
+            await ask(carried_out, client, request)
+            worlds.append(twins.world())
+            done = [operation for operation in await ask(client.log) if operation.id > log[0].id]
+            if name_of(type(request)) in NOT_TAKEN_BACK:
+                assert done and not any(operation.undoable for operation in done)
+                return
+            await check_turns(ask, client, twins, worlds, done)
+    finally:
+        await twins.close()
+
+
+async def check_turns(
+    ask: Any, client: Client, twins: Twins, worlds: list[World], done: list[Operation]
+) -> None:
+    """Undo gives the world of before, redo that of afterwards, as often as one likes."""
+    assert worlds[0] != worlds[1] and [operation.undoable for operation in done] == [True]
+    for _ in range(2):
+        for verb, world in (("undo", worlds[0]), ("redo", worlds[1])):
+            await ask(client.do, load(verb)())
+            assert twins.world() == world, verb
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_it_did_is_taken_back_and_done_again(name: str) -> None:
+    with twin_engine() as twins:
+        asyncio.run(round_trip(twins, request_of(name)))
+
+
+@pytest.mark.parametrize("verb", list(all_verbs()), ids=names())
+def test_it_is_everywhere(verb: type[Verb[Any]]) -> None:
+    """On the command line, in the API and the client, and on the screen or with the reason why not."""
+    name = name_of(verb)
+    group: Any = typer.main.get_group(command_line)
+    with group.make_context("vertui", [], resilient_parsing=True) as context:
+        for word in name.split():
+            group = group.get_command(context, word)
+            assert group is not None, name
+    with twin_engine() as twins:
+        paths = make_app(twins.engine).openapi()["paths"]
+    assert "post" in paths[path_of(verb)]
+    assert not issubclass(verb, Planned) or "post" in paths[path_of(verb).replace("/v1", "/v1/plan", 1)]
+    assert callable(getattr(Client(starts=False), identifier(name)))
+    assert help_of(verb) and verb.examples and callable(verb.refuse)
+    if isinstance(verb.screen, Entry):
+        assert BY_ID[identifier(name)].key == verb.screen.key
+    else:
+        assert isinstance(verb.screen, Absent) and verb.screen.reason
+
+
+def test_each_verb_that_cannot_be_taken_back_says_why() -> None:
+    assert {*NOT_TAKEN_BACK, *NOT_ASKED} <= set(names())

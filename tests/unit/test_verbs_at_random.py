@@ -1,0 +1,474 @@
+"""Whatever verbs come in whatever order, tree, trunk, names, trash, undo and redo are what the model says."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, ParamSpec, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from core.engine.trash import free
+from core.errors import VertuiError
+from core.verbs import load
+from tests.conftest import full
+from tests.twins.engine import IMAGES, twin_engine
+from tests.twins.model import Branch, Commit, Model, Step, World
+
+SEQUENCES, STEPS = (5000, 30) if full() else (100, 20)
+P = ParamSpec("P")
+R = TypeVar("R")
+PICK = st.integers(0, 60)
+NAME = st.sampled_from(["main", "a", "b", "w1", "x"])
+RUNNING, PAUSED, LOST = "running", "paused", "lost"
+RUNS = {RUNNING, PAUSED}
+
+
+class AtOnce(ThreadPoolExecutor):
+    """Runs what it is given where it is asked: the same choices are the same sequence."""
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        future: Future[R] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+class Verbs(RuleBasedStateMachine):
+    """The engine on twins, asked as the daemon asks it, beside the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = twin_engine()
+        self.twins = self.made.__enter__()
+        self.engine = self.twins.engine
+        self.runner = asyncio.Runner()
+        self.loop = self.runner.get_loop()
+        self.loop.set_default_executor(AtOnce())
+        self.loop.call_soon(self.twins.begin)
+        self.run(asyncio.sleep(0))
+        self.images = {image.id: image.golden for image in self.engine.catalog.images()}
+        self.model = Model(self.twins.world(), self.images.values())
+        self.states: dict[str, object] = {}  # of paused machines, and of commits of theirs
+        self.commits_of: dict[tuple[object, str], str] = {}
+
+    def teardown(self) -> None:
+        """Nothing is left that nobody needs, and the catalog is whole."""
+        try:
+            self.run(self.engine.sealer.all_sealed())
+            self.run(self.twins.close())
+            engine = self.engine
+            self.run(free(engine))
+            rows = [c.id for deleted in (False, True) for c in engine.catalog.commits(deleted=deleted)]
+            assert self.twins.store.commits() == sorted(rows)
+            assert self.twins.store.layers() == {}, engine.layers_needed()
+            assert engine.catalog.check() == [] and self.twins.hub.list() == ()
+            assert (
+                self.twins.held.holdings().children == {} and self.twins.held.holdings().kept == frozenset()
+            )
+        finally:
+            self.runner.close()
+            self.made.__exit__(None, None, None)
+
+    # -- asking ----------------------------------------------------------------------------------------------
+
+    def run(self, work: Coroutine[Any, Any, R]) -> R:
+        return self.loop.run_until_complete(work)
+
+    def ask(self, allowed: bool | None, name: str, *fields: Any, **options: Any) -> Any:
+        """The answer, None when it was refused, as the model says (or leaves open)."""
+        verb = load(name)(*fields, **options)
+        try:
+            answer = self.run(self.twins.ask(verb))
+        except VertuiError as error:
+            assert not allowed, f"{verb}: {error}"
+            return None
+        assert allowed is not False, f"{verb} was not refused"
+        return answer
+
+    def one(self, pick: int, *states: str) -> str:
+        """A branch's id, preferably in such a state."""
+        all_ = list(self.model.world.branches)
+        wanted = [id for id in all_ if self.model.world.branches[id].state in states] or all_
+        return wanted[pick % len(wanted)]
+
+    def free(self, *names: str) -> bool:
+        """Has nobody such a name?"""
+        world = self.model.world
+        taken = {branch.name for branch in world.branches.values()}
+        return not taken.union(*(commit.tags for commit in world.commits.values())) & set(names)
+
+    # -- what a machine's state is ---------------------------------------------------------------------------
+
+    def captured(self, id: str, message: str) -> tuple[str | None, Commit | None]:
+        """The commit that a branch's machine would be now: its id if it is known, and what it is unless that is the
+        head.
+        """
+        branch = self.model.world.branches[id]
+        guest = self.twins.machine(branch.name).guest
+        state: object = self.states.setdefault(id, object()) if branch.state == PAUSED else object()
+        if state == self.states.get(branch.head):
+            return branch.head, None
+        quiesced = guest.frozen if branch.state == PAUSED else not guest.stubborn
+        made = Commit((branch.head,), branch.name, branch.image, message, quiesced)
+        return self.commits_of.get((state, branch.head)), made
+
+    def learned(self, id: str, known: str | None, made: Commit | None) -> tuple[str, dict[str, Commit]]:
+        """The id of what was captured, and the commit unless it is the head."""
+        if made is None:
+            return known or "", {}
+        found = known
+        if known is None or known in self.model.gone:
+            strangers = {**self.twins.world().commits, **self.twins.world(deleted=True).commits}
+            new = [key for key, c in strangers.items() if c == made and key not in self.known()]
+            assert len(new) == 1, f"{made} was to be made: {new}"
+            found = new[0]
+        assert found is not None
+        if (state := self.states.get(id)) is not None:
+            self.states[found] = state
+            self.commits_of[state, made.parents[0]] = found
+        before = self.model.trash.commits.get(found) or self.model.world.commits.get(found)
+        return found, {found: replace(made, tags=before.tags if before else ())}
+
+    def known(self) -> set[str]:
+        return {*self.model.world.commits, *self.model.trash.commits}
+
+    def restarted(self, ids: set[str]) -> None:
+        """The machines of these are others now; those that run have no state that stays."""
+        for id in [*self.states]:
+            branch = self.model.world.branches.get(id)
+            if id in ids or (branch is not None and branch.state != PAUSED):
+                self.states.pop(id)
+
+    # -- verbs -----------------------------------------------------------------------------------------------
+
+    @rule(image=st.sampled_from(IMAGES), name=NAME)
+    def up(self, image: str, name: str) -> None:
+        found = next((i for i in self.engine.catalog.images() if i.name == image), None)
+        answer = self.ask(found is not None and self.free(name), "up", image, name)
+        if answer and found:
+            row = Branch(name, found.id, found.golden, found.golden, None, None, RUNNING)
+            world = self.model.world.having({answer.id: row})
+            self.model.become(replace(world, trunk=world.trunk or answer.id), "up")
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(pick=PICK, message=st.sampled_from(["", "one", "two"]), wait=st.booleans())
+    def commit(self, pick: int, message: str, wait: bool) -> None:
+        id = self.one(pick, *RUNS)
+        branch = self.model.world.branches[id]
+        expected = self.captured(id, message) if branch.state in RUNS else (None, None)
+        if self.ask(branch.state in RUNS, "commit", branch.name, message, wait):
+            head, commits = self.learned(id, *expected)
+            if commits:
+                world = self.model.world.having({id: replace(branch, head=head)}, commits)
+                self.model.become(world, "commit")
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(pick=PICK, n=st.integers(1, 2), name=NAME)
+    def fork(self, pick: int, n: int, name: str) -> None:
+        id = self.one(pick, *RUNS)
+        branch = self.model.world.branches[id]
+        names = [name] if n == 1 else [f"{name}{number}" for number in range(1, n + 1)]
+        if branch.state not in RUNS:
+            self.fork_of(branch.head, branch.name, id, names, name)
+            return
+        known, made = self.captured(id, f"fork into {names[0]}" + (f"…{names[-1]}" if n > 1 else ""))
+        quiesced = made.quiesced if made else self.model.world.commits[branch.head].quiesced
+        if forked := self.ask(self.free(*names) and quiesced, "fork", branch.name, n, name):
+            head, commits = self.learned(id, known, made)
+            assert forked.commit.id == head
+            world = self.model.world.having({id: replace(branch, head=head)}, commits)
+            self.add_children(world, forked.operation, names, head, id)
+
+    @rule(pick=PICK, n=st.integers(1, 2), name=NAME)
+    def fork_a_commit(self, pick: int, n: int, name: str) -> None:
+        if not (commits := self.model.world.commits):
+            return
+        commit = [*commits][pick % len(commits)]
+        label = commits[commit].branch
+        parent = next((i for i, b in self.model.world.branches.items() if b.name == label), None)
+        names = [name] if n == 1 else [f"{name}{number}" for number in range(1, n + 1)]
+        self.fork_of(commit, commit, parent, names, name)
+
+    def fork_of(self, commit: str, ref: str, parent: str | None, names: list[str], prefix: str) -> None:
+        allowed = self.free(*names) and self.model.world.commits[commit].quiesced
+        if forked := self.ask(allowed, "fork", ref, len(names), prefix):
+            self.add_children(self.model.world, forked.operation, names, commit, parent)
+
+    def add_children(
+        self, world: World, operation: int, names: list[str], commit: str, parent: str | None
+    ) -> None:
+        image = world.commits[commit].image
+        rows = {
+            self.engine.branch(name).id: Branch(name, image, commit, commit, parent, operation, RUNNING)
+            for name in names
+        }
+        self.model.become(world.having(rows), "fork")
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(pick=PICK)
+    def pause(self, pick: int) -> None:
+        id = self.one(pick, RUNNING)
+        branch = self.model.world.branches[id]
+        if self.ask(branch.state == RUNNING, "pause", branch.name):
+            self.model.become(self.model.world.having({id: replace(branch, state=PAUSED)}), "pause")
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(pick=PICK)
+    def resume(self, pick: int) -> None:
+        id = self.one(pick, PAUSED, LOST)
+        branch = self.model.world.branches[id]
+        if self.ask(branch.state != RUNNING, "resume", branch.name):
+            world = self.model.world.having({id: replace(branch, state=RUNNING)})
+            self.model.become(world, "resume" if branch.state == PAUSED else "")
+            if branch.state != PAUSED:
+                self.model.ended(id)
+            self.restarted({id})
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(pick=PICK, which=PICK)
+    def restore(self, pick: int, which: int) -> None:
+        id = self.one(pick)
+        branch, before = self.model.world.branches[id], self.model.world
+        commit = [*before.commits][which % len(before.commits)]
+        expected = self.captured(id, "before restore") if branch.state in RUNS else (None, None)
+        if self.ask(before.commits[commit].image == branch.image, "restore", branch.name, commit):
+            _, commits = self.learned(id, *expected)
+            after = before.having({id: replace(branch, head=commit, state=RUNNING)}, commits)
+            self.model.become(after, "restore")
+            self.restarted({id})
+
+    @precondition(lambda self: self.model.world.commits)
+    @rule(pick=PICK, name=st.sampled_from(["good", "w1", "b"]))
+    def tag(self, pick: int, name: str) -> None:
+        commits = self.model.world.commits
+        commit = [*commits][pick % len(commits)]
+        if self.ask(self.free(name), "tag", commit, name):
+            tagged = replace(commits[commit], tags=(*commits[commit].tags, name))
+            self.model.become(self.model.world.having({}, {commit: tagged}), "tag")
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(pick=PICK, name=NAME)
+    def rename(self, pick: int, name: str) -> None:
+        id = self.one(pick)
+        branch = self.model.world.branches[id]
+        if self.ask(self.free(name), "rename", branch.name, name):
+            self.model.become(self.model.world.having({id: replace(branch, name=name)}), "rename")
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(pick=PICK, score=st.integers(0, 3).map(float), note=st.sampled_from(["", "good"]))
+    def score(self, pick: int, score: float, note: str) -> None:
+        id = self.one(pick)
+        branch = self.model.world.branches[id]
+        assert self.ask(True, "score", branch.name, score, note)
+        self.model.become(self.model.world.having({id: replace(branch, score=(score, note))}), "score")
+
+    @precondition(lambda self: len(self.model.world.branches) > 1)
+    @rule(pick=PICK, prune_losers=st.booleans())
+    def promote(self, pick: int, prune_losers: bool) -> None:
+        id, before = self.one(pick), self.model.world
+        losers = self.losers(id) if prune_losers else set()
+        saved = self.saving(losers)
+        if self.ask(id != before.trunk, "promote", before.branches[id].name, prune_losers):
+            self.prune_into_trash("promote", losers, set(), saved, trunk=id)
+
+    def losers(self, winner: str) -> set[str]:
+        branches, spared = self.model.world.branches, {winner, self.model.world.trunk}
+        fork = branches[winner].fork
+        found = {id for id, b in branches.items() if fork is not None and b.fork == fork} - spared
+        while more := {id for id, b in branches.items() if b.parent_branch in found} - found - spared:
+            found |= more
+        return found
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(picks=st.lists(PICK, min_size=1, max_size=2), now=st.booleans())
+    def prune(self, picks: list[int], now: bool) -> None:
+        world = self.model.world
+        ids = {self.one(pick) for pick in picks}
+        self.prune_all(ids, set(), world.trunk not in ids or len(ids) == len(world.branches), now=now)
+
+    @precondition(lambda self: self.model.world.commits)
+    @rule(pick=PICK, now=st.booleans())
+    def prune_a_commit(self, pick: int, now: bool) -> None:
+        commits = self.model.world.commits
+        commit = [*commits][pick % len(commits)]
+        heads = {branch.head for branch in self.model.world.branches.values()}
+        self.prune_all(set(), {commit}, commit not in heads | self.model.goldens, now=now)
+
+    def prune_all(self, ids: set[str], commits: set[str], allowed: bool, *, now: bool) -> None:
+        names = [self.model.world.branches[id].name for id in ids]
+        saved = {} if now else self.saving(ids)
+        if not self.ask(allowed, "prune", (*names, *commits), now):
+            return
+        if now:
+            self.model.remove(ids | commits | (self.model.orphans(ids) if ids else set()))
+        else:
+            self.prune_into_trash("prune", ids, commits, saved)
+
+    def saving(self, ids: set[str]) -> dict[str, tuple[str | None, Commit | None]]:
+        branches = self.model.world.branches
+        return {id: self.captured(id, "before prune") for id in ids if branches[id].state in RUNS}
+
+    def prune_into_trash(
+        self, verb: str, ids: set[str], commits: set[str], saved: Any, trunk: str | None = None
+    ) -> None:
+        """They go as they are, with the commits that only they have."""
+        before = self.model.world
+        self.model.world = before.having(*self.as_saved(saved))
+        orphans = self.model.orphans(ids) if ids else set()
+        after = self.model.world.lacking(ids | commits | orphans)
+        self.model.become(replace(after, trunk=trunk or after.trunk), verb, before=before)
+        self.restarted(ids)
+
+    def as_saved(self, saved: Any) -> tuple[dict[str, Branch], dict[str, Commit]]:
+        rows: dict[str, Branch] = {}
+        commits: dict[str, Commit] = {}
+        for id, expected in saved.items():
+            head, made = self.learned(id, *expected)
+            rows[id] = replace(self.model.world.branches[id], head=head)
+            commits |= made
+        return rows, commits
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(pick=PICK, into=PICK)
+    def apply(self, pick: int, into: int) -> None:
+        source, target = (self.model.world.branches[id] for id in (self.one(pick), self.one(into, RUNNING)))
+        self.ask(target.state == RUNNING and source.image == target.image, "apply", source.name, target.name)
+
+    @precondition(lambda self: self.model.trash.branches or self.model.trash.commits)
+    @rule(pick=PICK)
+    def take_out_of_the_trash(self, pick: int) -> None:
+        model, entries = self.model, [*self.model.trash.branches, *self.model.trash.commits]
+        entry = entries[pick % len(entries)]
+        if (branch := model.trash.branches.get(entry)) is None:
+            assert self.ask(True, "trash restore", entry)
+            model.become(model.world.having({}, {entry: model.trash.commits[entry]}), "trash restore")
+            return
+        names = {other.name for other in model.world.branches.values()}
+        if self.ask(branch.name not in names, "trash restore", entry):
+            back = model.world.ancestors(branch.head, model.trash.commits) & model.trash.commits.keys()
+            back = {c for c in back if c == branch.head or model.binned[c] == model.binned[entry]}
+            world = model.world.having({entry: branch}, {c: model.trash.commits[c] for c in back})
+            model.become(world, "trash restore")
+            self.restarted({entry})
+
+    @precondition(lambda self: self.model.trash.branches or self.model.trash.commits)
+    @rule()
+    def empty_the_trash(self) -> None:
+        assert self.ask(True, "trash empty")
+        self.model.remove({*self.model.trash.branches, *self.model.trash.commits})
+
+    @rule(image=st.sampled_from(IMAGES), sure=st.integers(0, 4))
+    def remove_an_image(self, image: str, sure: int) -> None:
+        found = next((i for i in self.engine.catalog.images() if i.name == image), None)
+        everything = self.model.world.having(self.model.trash.branches, self.model.trash.commits)
+        used = found is None or any(b.image == found.id for b in everything.branches.values())
+        if (used or not sure) and self.ask(not used, "image rm", image) and found:
+            self.model.goldens -= {self.images[found.id]}
+            self.model.remove({id for id, c in everything.commits.items() if c.image == found.id})
+
+    # -- undo, redo ------------------------------------------------------------------------------------------
+
+    @rule()
+    def undo(self) -> None:
+        if not self.model.done:
+            self.ask(False, "undo")
+        elif self.turn(self.model.done[-1], back=True):
+            self.model.undone.append(self.model.done.pop())
+
+    @rule()
+    def redo(self) -> None:
+        if not self.model.undone:
+            self.ask(False, "redo")
+        elif self.turn(self.model.undone[-1], back=False):
+            self.model.done.append(self.model.undone.pop())
+
+    def turn(self, step: Step, *, back: bool) -> bool:
+        model = self.model
+        world = model.turned(step, back=back)
+        appearing = (world.branches.keys() - model.world.branches) | (
+            world.commits.keys() - model.world.commits
+        )
+        allowed = None if step.ended or step.may_be_gone else True
+        allowed = False if appearing & model.gone else allowed
+        vanishing = model.world.branches.keys() - world.branches
+        saved = self.saving(vanishing)
+        if not self.ask(allowed, "undo" if back else "redo"):
+            return False
+        seen = self.twins.world()
+        for id in step.ended & world.branches.keys():  # whether it runs follows from both
+            world.branches[id] = replace(world.branches[id], state=seen.branches[id].state)
+        model.world = model.world.having(*self.as_saved(saved))
+        model.become(world)
+        auto = self.twins.world(deleted=True).commits
+        strangers = {k: c for k, c in auto.items() if k not in self.known() and c.message == "before restore"}
+        assert step.verb == "restore" or not strangers
+        model.trash = model.trash.having({}, strangers)
+        model.binned |= dict.fromkeys(strangers, max(model.binned.values(), default=0) + 1)
+        changed = {id for id, b in step.before.branches.items() if step.after.branches.get(id) != b}
+        self.restarted((appearing & world.branches.keys()) | (changed if step.verb == "restore" else set()))
+        return True
+
+    # -- what happens by itself ------------------------------------------------------------------------------
+
+    @precondition(lambda self: any(b.state in RUNS for b in self.model.world.branches.values()))
+    @rule(pick=PICK)
+    def a_machine_ends(self, pick: int) -> None:
+        id = self.one(pick, *RUNS)
+        branch = self.model.world.branches[id]
+        self.run(self.twins.crash(branch.name))
+        self.model.become(self.model.world.having({id: replace(branch, state=LOST)}))
+        self.model.ended(id)
+        self.restarted({id})
+
+    @precondition(lambda self: any(b.state == RUNNING for b in self.model.world.branches.values()))
+    @rule(pick=PICK, stubborn=st.booleans())
+    def a_guest_does_not_freeze(self, pick: int, stubborn: bool) -> None:
+        name = self.model.world.branches[self.one(pick, RUNNING)].name
+        self.twins.machine(name).guest.stubborn = stubborn
+
+    # -- what is always so -----------------------------------------------------------------------------------
+
+    @invariant()
+    def all_is_as_the_model_says(self) -> None:
+        for deleted, expected in ((False, self.model.world), (True, self.model.trash)):
+            seen = self.twins.world(deleted=deleted)
+            assert seen == expected, differing(seen, expected)
+        for commit in self.engine.commits():
+            assert commit.parents == self.model.shown_parents(commit.id)
+        assert {b.head for b in self.model.world.branches.values()} <= self.model.world.commits.keys()
+
+    @invariant()
+    def machines_are_those_of_branches_and_distinct(self) -> None:
+        running = {id: b for id, b in self.model.world.branches.items() if b.state in RUNS}
+        assert self.engine.live.keys() == running.keys()
+        guests = {id: self.twins.machine(branch.name).guest for id, branch in running.items()}
+        assert len({guest.generation for guest in guests.values()}) == len(guests)
+        for id, guest in guests.items():
+            quiesced = running[id].state == PAUSED and not guest.stubborn
+            assert guest.frozen == quiesced
+            assert running[id].state == RUNNING or self.engine.catalog.branch(id).quiesced == quiesced
+
+
+def differing(seen: World, expected: World) -> list[tuple[str, object, object]]:
+    """Each id of which something else was expected, with both."""
+    a, b = ({**w.branches, **w.commits, "the trunk": w.trunk} for w in (seen, expected))
+    return [(key, a.get(key), b.get(key)) for key in a.keys() | b.keys() if a.get(key) != b.get(key)]
+
+
+def test_whatever_order_verbs_come_in() -> None:
+    unhurried = settings(
+        max_examples=SEQUENCES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck),
+        derandomize=not full(), print_blob=True,
+    )  # fmt: skip
+    run_state_machine_as_test(Verbs, settings=unhurried)
