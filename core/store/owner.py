@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from cachetools import LRUCache
 
 from core.errors import NotFound, VertuiError
 from core.files import Files, listed
@@ -25,6 +26,8 @@ from core.store.values import DISK, MEMORY
 MERGE_ENTRIES = (
     1 << 16
 )  # the small run is merged into the file when it has so many, or a quarter of the large one's
+
+KEPT_CHUNKS = 64  # chunk hashes of that many tables; 32 KiB each for a 4 GiB disk
 
 
 class OwnReader(PageReader):
@@ -53,7 +56,7 @@ class Owner:
         self.pinning = threading.RLock()  # held while pins are counted; never for long: a fork waits for it
         self.born: set[str] = set()  # commits put by this process: their catalog rows may be yet to come
         self.leans: dict[str, frozenset[str]] = {}  # the commits each commit's tables lean on
-        self.chunks: dict[tuple[str, str], Hashes] = {}
+        self.chunks: LRUCache[tuple[str, str], Hashes] = LRUCache(KEPT_CHUNKS)
         self._pins: dict[object, tuple[Ids, Ids]] = {}
         self._open()
 

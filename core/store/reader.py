@@ -4,10 +4,10 @@ Another process may hold one: what is sealed after it opened is seen, and what g
 """
 
 import threading
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
+from cachetools import LRUCache
 
 from core.errors import Damaged, NotFound
 from core.files import listed
@@ -33,6 +33,11 @@ class BadPage(Exception):
         self.row, self.reason = row, reason
 
 
+def _room_of(table: Ids) -> int:
+    """What a kept table counts for. One larger than all the room takes all of it: the latest is always kept."""
+    return min(table.nbytes, TABLES_BYTES)
+
+
 class PageReader:
     """The store of a home, read-only. Threads may share it."""
 
@@ -40,7 +45,7 @@ class PageReader:
         self.layout = Layout(home_root)
         self.shelf = Shelf(self.layout)
         self.problems: tuple[str, ...] = ()
-        self._tables: OrderedDict[tuple[str, str], Ids] = OrderedDict()
+        self._tables: LRUCache[tuple[str, str], Ids] = LRUCache(TABLES_BYTES, _room_of)
         self._lock = threading.RLock()
         self.index: Index
         self._found: Found | None = None
@@ -76,17 +81,14 @@ class PageReader:
 
     def table(self, commit: str, medium: str) -> Ids:
         """A commit's page table, not to be written. Damaged when it, or one it leans on, is not what was written."""
+        key = (commit, medium)
         with self._lock:
-            key = (commit, medium)
-            if key in self._tables:
-                self._tables.move_to_end(key)
-                return self._tables[key]
-        table = self._table(commit, medium)
-        table.flags.writeable = False
-        with self._lock:
-            self._tables[key] = table
-            while sum(kept.nbytes for kept in self._tables.values()) > TABLES_BYTES and len(self._tables) > 1:
-                self._tables.popitem(last=False)
+            table = self._tables.get(key)
+        if table is None:
+            table = self._table(commit, medium)
+            table.flags.writeable = False
+            with self._lock:
+                self._tables[key] = table
         return table
 
     def _table(self, commit: str, medium: str) -> Ids:

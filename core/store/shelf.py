@@ -1,12 +1,12 @@
 """Packs and image files held open, and pages read from them by location, verified."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from cachetools import LRUCache
 
 from core.errors import Damaged, NoRoom
 from core.model import PAGE_BYTES
@@ -27,10 +27,9 @@ class Shelf:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._paths: dict[int, Path] = {}
-        self._packs: OrderedDict[int, Pack] = OrderedDict()
+        self._packs: LRUCache[int, Pack] = LRUCache(MOST_OPEN)
         self._images: dict[Source, ImageFile] = {}
-        self._frames: OrderedDict[tuple[int, int], Contents] = OrderedDict()
-        self._frames_bytes = 0
+        self._frames: LRUCache[tuple[int, int], Contents] = LRUCache(CACHED_BYTES, lambda frame: frame.nbytes)
         self._lock = threading.Lock()
         self._reading = [threading.Lock() for _ in range(STRIPES)]
         self._pool = ThreadPoolExecutor(THREADS, "frames")
@@ -42,7 +41,7 @@ class Shelf:
             for number in self._packs.keys() - paths.keys():
                 del self._packs[number]
             for key in [key for key in self._frames if key[0] not in paths]:
-                self._frames_bytes -= self._frames.pop(key).nbytes
+                del self._frames[key]
 
     def close(self) -> None:
         """Let go of everything."""
@@ -65,9 +64,6 @@ class Shelf:
                 if number not in self._paths:
                     raise Damaged(f"pack {number:08} is not there")
                 self._packs[number] = self._opened(number)
-            self._packs.move_to_end(number)
-            while len(self._packs) > MOST_OPEN:
-                self._packs.popitem(last=False)
             return self._packs[number]
 
     def _opened(self, number: int) -> Pack:
@@ -79,7 +75,7 @@ class Shelf:
                 if not self._packs:
                     raise
                 for _ in range(-(-len(self._packs) // 2)):
-                    self._packs.popitem(last=False)
+                    self._packs.popitem()
 
     def forget_image(self, image: str) -> None:
         """Close an image's files: they are about to move or go."""
@@ -115,25 +111,15 @@ class Shelf:
     def _frame(self, pack: Pack, number: int) -> Contents:
         """A frame, read and decompressed once however many threads ask for it at a time."""
         with self._reading[number % STRIPES]:
-            found = self._kept((pack.number, number))
-            return self._keep(pack, number) if found is None else found
-
-    def _kept(self, key: tuple[int, int]) -> Contents | None:
-        with self._lock:
-            found = self._frames.get(key)
-            if found is not None:
-                self._frames.move_to_end(key)
-            return found
-
-    def _keep(self, pack: Pack, number: int) -> Contents:
-        key, frame = (pack.number, number), pack.frame(number)
-        with self._lock:
-            if key not in self._frames and pack.number in self._paths:
-                self._frames[key] = frame
-                self._frames_bytes += frame.nbytes
-            while self._frames_bytes > CACHED_BYTES:
-                self._frames_bytes -= self._frames.popitem(last=False)[1].nbytes
-        return frame
+            key = (pack.number, number)
+            with self._lock:
+                frame = self._frames.get(key)
+            if frame is None:
+                frame = pack.frame(number)
+                with self._lock:
+                    if pack.number in self._paths:
+                        self._frames[key] = frame
+            return frame
 
     def _image(self, source: Source) -> ImageFile:
         with self._lock:

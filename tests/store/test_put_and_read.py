@@ -18,7 +18,7 @@ from core.model import PAGE_BYTES
 from core.store.image_pages import TOUCHED
 from core.store.pack import Pack
 from core.store.packs import PackStore
-from core.store.reader import PageReader
+from core.store.reader import TABLES_BYTES, PageReader
 from core.store.record import Record
 from core.store.shelf import MOST_OPEN
 from core.store.usage import Group
@@ -151,7 +151,7 @@ def test_a_reader_in_another_process_follows(bench: Bench) -> None:
     program = """
 import sys
 from pathlib import Path
-from core.store.reader import PageReader
+from core.store.reader import TABLES_BYTES, PageReader
 from core.store.record import Record
 reader = PageReader(Path(sys.argv[1]))
 for line in sys.stdin:
@@ -366,3 +366,13 @@ def test_few_descriptors_are_open_however_many_packs_are_read(bench: Bench) -> N
     assert again.check(100) == []
     assert len(list(Path("/proc/self/fd").iterdir())) - before <= MOST_OPEN + 8
     again.close()
+
+
+def test_a_table_larger_than_the_room_for_all_is_made_once(bench: Bench) -> None:
+    captured, _, parents = bench.capture({1: content(1)}, {})
+    spec = replace(captured.spec, memory_bytes=(TABLES_BYTES // 8 + 1) * PAGE_BYTES)
+    captured = replace(captured, spec=spec)
+    made = bench.store.identify(captured, parents)
+    bench.store.put(captured, made)
+    table = bench.store.reader.table(made.id, MEMORY)
+    assert table.nbytes > TABLES_BYTES and bench.store.reader.table(made.id, MEMORY) is table
