@@ -4,7 +4,6 @@ A client of our own because it lies in every pause: it costs 0.02 ms a command b
 sent without waiting for the answers of those before them. QEMU answers in order. Source: docs/interop/qmp-spec.txt.
 """
 
-import array
 import asyncio
 import json
 import socket
@@ -57,11 +56,10 @@ class Monitor:
         """
         named = {name.replace("_", "-"): value for name, value in arguments.items()}
         message = _message({"execute": command} | ({"arguments": named} if named else {}))
-        rights = array.array("i", [] if descriptor is None else [descriptor])
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
+        descriptors = [] if descriptor is None else [descriptor]
         answer = self._expect(command)
         try:
-            if self._socket is None or self._socket.sendmsg([message], ancillary) < len(message):
+            if self._socket is None or socket.send_fds(self._socket, [message], descriptors) < len(message):
                 self._lose()
         except OSError:  # also when the socket is full: QEMU has read nothing for hundreds of commands
             self._lose()
