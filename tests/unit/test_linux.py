@@ -25,7 +25,9 @@ os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
 
 def said(*argv: str) -> str:
     """What a Python program prints."""
-    return subprocess.run([sys.executable, "-c", *argv], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [sys.executable, "-c", *argv], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_advice_to_use_huge_pages_is_refused_to_descendants() -> None:
