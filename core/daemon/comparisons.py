@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from core.daemon.streamed import streamed
 from core.diff.select import Selection
 from core.engine import compare
-from core.engine.compare import Asked
+from core.engine.compare import DiffOptions
 from core.engine.context import Engine
 from core.engine.export import export_files
 from core.names import meant
@@ -26,12 +26,12 @@ def add_comparisons(app: FastAPI, engine: Engine) -> None:
         fallback: bool = True,
     ) -> dict[str, Any]:  # fmt: skip
         files = Selection.typed(path, ignore)
-        asked = Asked(files, mtime, lines, processes, ports, packages, memory, fallback)
+        asked = DiffOptions(files, mtime, lines, processes, ports, packages, memory, fallback)
         return await compare.diff(engine, a, b, asked)
 
     @app.get("/v1/siblings")
     async def siblings(ref: Texts, path: Texts, ignore: Texts, mtime: bool = False) -> dict[str, Any]:
-        asked = Asked(Selection.typed(path, ignore), mtime)
+        asked = DiffOptions(Selection.typed(path, ignore), mtime)
         return await compare.diff_siblings(engine, ref, asked)
 
     @app.get("/v1/patch")

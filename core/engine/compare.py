@@ -32,7 +32,7 @@ PIECE_BYTES = 256 * 1024  # of a streamed answer
 
 
 @dataclass(frozen=True)
-class Asked:
+class DiffOptions:
     """What a diff is to tell of; `fallback` lets guests be asked when a disk cannot be read from outside."""
 
     files: Selection = ALL_FILES
@@ -45,10 +45,10 @@ class Asked:
     fallback: bool = True
 
 
-EVERYTHING = Asked()
+EVERYTHING = DiffOptions()
 
 
-async def diff(engine: Engine, a: str, b: str, asked: Asked = EVERYTHING) -> dict[str, Any]:
+async def diff(engine: Engine, a: str, b: str, asked: DiffOptions = EVERYTHING) -> dict[str, Any]:
     """What differs from REF a to REF b: `core.diff.shape.as_json` with `a`, `b`, `notes` on anything that limits
     what this says, `fallbacks` (how often guests were asked for what disks did not tell), and what was asked for."""
     a, b = ends(engine, a, b)
@@ -90,7 +90,7 @@ def merge_base(engine: Engine, refs: Sequence[str]) -> str:
     return base
 
 
-async def _unseen(engine: Engine, before: State, after: State, asked: Asked) -> list[str]:
+async def _unseen(engine: Engine, before: State, after: State, asked: DiffOptions) -> list[str]:
     """Notes on what lies in guests' memory, where a diff of all files or of a directory above it was asked for."""
     tops = asked.files.paths or (b"/",)
     if not any(
@@ -102,7 +102,7 @@ async def _unseen(engine: Engine, before: State, after: State, asked: Asked) -> 
 
 
 async def _files(
-    engine: Engine, before: State, after: State, asked: Asked, notes: list[str]
+    engine: Engine, before: State, after: State, asked: DiffOptions, notes: list[str]
 ) -> dict[str, Any]:
     """The files asked for: from the disks, and from the guests what lies on their other filesystems."""
     beside = await mounts.beside_the_disk((before, after), asked.files.paths)
@@ -118,7 +118,7 @@ async def _files(
 
 
 async def _on_disks(
-    engine: Engine, before: State, after: State, asked: Asked, notes: list[str]
+    engine: Engine, before: State, after: State, asked: DiffOptions, notes: list[str]
 ) -> dict[str, Any]:
     try:
         return await asyncio.to_thread(_read_files, engine, before, after, asked) | {"fallbacks": 0}
@@ -131,7 +131,7 @@ async def _on_disks(
 
 
 async def _in_guests(
-    before: State, after: State, asked: Asked, tops: Sequence[bytes]
+    before: State, after: State, asked: DiffOptions, tops: Sequence[bytes]
 ) -> list[dict[str, Any]]:
     """What differs at or below some paths, all without any, as two running guests tell; they count no lines."""
     walks = await _walks(before, after, tops)
@@ -151,7 +151,7 @@ async def _walks(
     return old, new
 
 
-def _read_files(engine: Engine, before: State, after: State, asked: Asked) -> dict[str, Any]:
+def _read_files(engine: Engine, before: State, after: State, asked: DiffOptions) -> dict[str, Any]:
     found = _compared(engine, before, after, asked)
     shown = as_json(found)
     if asked.lines:
@@ -161,7 +161,7 @@ def _read_files(engine: Engine, before: State, after: State, asked: Asked) -> di
     return shown
 
 
-def _compared(engine: Engine, before: State, after: State, asked: Asked) -> FilesystemDiff:
+def _compared(engine: Engine, before: State, after: State, asked: DiffOptions) -> FilesystemDiff:
     require_paths(asked.files, before, after)
     found = diff_disks(before.disk, after.disk, known_paths(engine, before), times=asked.times)
     return asked.files.of(found)
@@ -183,7 +183,7 @@ def _packages(before: State, after: State) -> dict[str, Any]:
     return compare_packages(*(installed_packages(state.disk) for state in (before, after)))
 
 
-async def _guests(before: State, after: State, asked: Asked, notes: list[str]) -> dict[str, Any]:
+async def _guests(before: State, after: State, asked: DiffOptions, notes: list[str]) -> dict[str, Any]:
     """Processes and ports, which no commit remembers."""
     wanted = [name for name in ("processes", "ports") if getattr(asked, name)]
     machines = guests.both_live(before, after)
@@ -218,7 +218,7 @@ async def _hashes(engine: Engine, state: State) -> Hashes:
     return below
 
 
-async def diff_siblings(engine: Engine, refs: Sequence[str], asked: Asked) -> dict[str, Any]:
+async def diff_siblings(engine: Engine, refs: Sequence[str], asked: DiffOptions) -> dict[str, Any]:
     """Which files differ among REFs, each against the commit all come from:
     `{"base", "refs", "rows": [{path, cells: [{kind, change} or null]}], "notes"}`; equal `change` numbers in a row
     are the same change."""
@@ -260,7 +260,7 @@ async def patch(
 
         def begin() -> Iterator[bytes]:
             if on_disk is not None:
-                found = _compared(engine, before, after, Asked(on_disk))
+                found = _compared(engine, before, after, DiffOptions(on_disk))
                 yield from patch_lines(found, before.disk, after.disk, whole=whole)
             if walks:
                 told = replace(files, paths=beside).of(compare_walks(*walks))
