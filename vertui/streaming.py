@@ -41,7 +41,7 @@ Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Attachment:
+class AttachRequest:
     """A command to go on following, from these absolute offsets of its two streams."""
 
     branch: str
@@ -68,7 +68,7 @@ class Follower:
     """
 
     home: Home
-    what: ExecRequest | Attachment
+    what: ExecRequest | AttachRequest
     sink: Sink
     note: Note
     command: int | None = None
@@ -86,7 +86,7 @@ class Follower:
 
     def follow(self) -> Exit:
         """Until the command ends; DaemonUnavailable when the daemon stays away."""
-        if isinstance(self.what, Attachment):
+        if isinstance(self.what, AttachRequest):
             self.command = self.what.command
             self.offsets = {STDOUT: self.what.stdout_offset, STDERR: self.what.stderr_offset}
         try:
