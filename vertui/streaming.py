@@ -51,7 +51,7 @@ class AttachRequest:
 
 
 @dataclass
-class Captured:
+class CompletedCommand:
     """How a command ended and all it printed."""
 
     code: int = 0
@@ -196,9 +196,9 @@ class Follower:
             self.sink(message.stream, message.data[max(0, seen - message.offset) :])
 
 
-def capture(home: Home, request: ExecRequest) -> Captured:
+def capture(home: Home, request: ExecRequest) -> CompletedCommand:
     """Run a command to its end and keep what it prints."""
     parts: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
     follower = Follower(home, request, lambda stream, data: parts[stream].append(data), lambda _: None)
     end = follower.follow()
-    return Captured(end.code, end.timed_out, b"".join(parts[STDOUT]), b"".join(parts[STDERR]))
+    return CompletedCommand(end.code, end.timed_out, b"".join(parts[STDOUT]), b"".join(parts[STDERR]))
