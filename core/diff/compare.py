@@ -7,7 +7,7 @@ import numpy as np
 
 from core.diff.content import Content, same_content
 from core.diff.directories import Names
-from core.diff.entry import Change, Entry, Kind
+from core.diff.entry import Aspect, Entry, Kind
 from core.diff.ext4 import Inodes, Volume
 from core.diff.index import PathBudget, PathIndex
 from core.diff.meta import FileType, Meta
@@ -35,7 +35,7 @@ class Sides:
         entries = [self._compare(path, inode, inode) for path, inode in stayed.items()]
         for path in removed.keys() | added.keys():
             entries.append(self._compare(path, removed.get(path), added.get(path)))
-        silent = frozenset() if times else frozenset({Change.MTIME})
+        silent = frozenset() if times else frozenset({Aspect.MTIME})
         shown = (entry for entry in entries if entry.kind is not Kind.MODIFIED or entry.what - silent)
         return sorted(shown, key=lambda entry: entry.path)
 
@@ -66,13 +66,13 @@ class Sides:
             return Entry(path, Kind.REMOVED if after is None else Kind.ADDED, before, after)
         return Entry(path, Kind.MODIFIED, before, after, self.differences(before, after))
 
-    def differences(self, before: Meta, after: Meta) -> frozenset[Change]:
+    def differences(self, before: Meta, after: Meta) -> frozenset[Aspect]:
         """In what two files differ, bytes included."""
         found = meta_differences(before, after)
         if before.type is after.type is FileType.FILE and not same_content(
             self.content(False, before), self.content(True, after), self._changed
         ):
-            found.add(Change.CONTENT)
+            found.add(Aspect.CONTENT)
         return frozenset(found)
 
 
@@ -87,23 +87,23 @@ def _rebound(index: PathIndex, other: PathIndex, touched: Blocks) -> list[tuple[
     return sorted(found, key=lambda pair: pair[0])
 
 
-def meta_differences(before: Meta, after: Meta) -> set[Change]:
+def meta_differences(before: Meta, after: Meta) -> set[Aspect]:
     """In what two files differ besides the bytes of regular ones."""
     if before.type is not after.type:
-        return {Change.TYPE}
+        return {Aspect.TYPE}
     pairs = {
-        Change.MODE: (before.mode, after.mode),
-        Change.OWNER: ((before.uid, before.gid), (after.uid, after.gid)),
-        Change.TARGET: (before.target, after.target),
-        Change.DEVICE: (before.device, after.device),
-        Change.XATTR: (before.xattrs, after.xattrs),
-        Change.FLAGS: (before.flags, after.flags),
-        Change.PROJECT: (before.project, after.project),
+        Aspect.MODE: (before.mode, after.mode),
+        Aspect.OWNER: ((before.uid, before.gid), (after.uid, after.gid)),
+        Aspect.TARGET: (before.target, after.target),
+        Aspect.DEVICE: (before.device, after.device),
+        Aspect.XATTR: (before.xattrs, after.xattrs),
+        Aspect.FLAGS: (before.flags, after.flags),
+        Aspect.PROJECT: (before.project, after.project),
     }
     if before.type is FileType.FILE:
-        pairs[Change.SIZE] = (before.size, after.size)
+        pairs[Aspect.SIZE] = (before.size, after.size)
     if before.type is not FileType.DIRECTORY:
-        pairs[Change.MTIME] = (before.mtime_ns, after.mtime_ns)
+        pairs[Aspect.MTIME] = (before.mtime_ns, after.mtime_ns)
     return {change for change, (old, new) in pairs.items() if old != new}
 
 

@@ -15,7 +15,7 @@ class Kind(StrEnum):
     RENAMED = "renamed"
 
 
-class Change(StrEnum):
+class Aspect(StrEnum):
     """In what a file differs. A change of mtime alone makes no entry unless it was asked for."""
 
     CONTENT = "content"
@@ -40,7 +40,7 @@ class Entry:
     kind: Kind
     before: Meta | None
     after: Meta | None
-    what: frozenset[Change] = frozenset()
+    what: frozenset[Aspect] = frozenset()
     source: bytes | None = None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable
 from blake3 import blake3
 
 from core.diff.compare import Sides
-from core.diff.entry import Change, Entry, Kind
+from core.diff.entry import Aspect, Entry, Kind
 from core.diff.meta import FileType, Meta
 
 _MAX_HASHED_BYTES = 8 << 20  # larger files are matched by inode only
@@ -93,5 +93,5 @@ def _pair(sides: Sides, entries: list[Entry], key: Key) -> list[Entry]:
 def _renamed(sides: Sides, old: Entry, new: Entry) -> Entry:
     assert old.before and new.after
     what = sides.differences(old.before, new.after)
-    shown = what if what - {Change.MTIME} else frozenset[Change]()
+    shown = what if what - {Aspect.MTIME} else frozenset[Aspect]()
     return Entry(new.path, Kind.RENAMED, old.before, new.after, shown, old.path)

@@ -12,7 +12,7 @@ from core.diff.binary import binary_patch
 from core.diff.carry import Remarks, is_in_git, is_refused, parents_of, quoted
 from core.diff.compare import Loaded
 from core.diff.content import Content
-from core.diff.entry import Change, Entry, FilesystemDiff
+from core.diff.entry import Aspect, Entry, FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import names_at
 from core.diff.lines import changed_spans, hunks
@@ -176,7 +176,7 @@ def _file_patch(reader: _Reader, entry: Entry) -> Iterator[bytes]:
         yield from _versions(old, None, same=False, whole=reader.whole)
         yield from _versions(None, new, same=False, whole=reader.whole)
     elif old or new:
-        same = bool(old and new) and not entry.what & {Change.CONTENT, Change.TARGET}
+        same = bool(old and new) and not entry.what & {Aspect.CONTENT, Aspect.TARGET}
         yield from _versions(old, new, same, reader.whole)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.diff.entry import Change, Entry, Kind
+from core.diff.entry import Aspect, Entry, Kind
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of, walk
 from core.diff.index import PathIndex
@@ -63,7 +63,7 @@ def test_bytes_changed_behind_the_filesystems_back_are_found(old: Path) -> None:
     at = data.index(b"00050000")
     new.write_bytes(data[:at] + b"x" + data[at + 1 :])
     (entry,) = compared(old, new)
-    assert entry.path == b"/large" and entry.what == {Change.CONTENT}
+    assert entry.path == b"/large" and entry.what == {Aspect.CONTENT}
 
 
 def test_a_moved_folder_takes_what_is_below_with_it(old: Path) -> None:
@@ -92,13 +92,13 @@ def test_two_files_that_trade_names_are_modified(old: Path) -> None:
     ]
     entries = compared(old, changed(old, *swap))
     assert shown(entries) == [(b"/file", "modified"), (b"/twin", "modified")]
-    assert all(Change.CONTENT in entry.what for entry in entries)
+    assert all(Aspect.CONTENT in entry.what for entry in entries)
 
 
 def test_a_file_replaced_by_a_folder(old: Path) -> None:
     entries = compared(old, changed(old, "rm file", "mkdir file", "mkdir file/below"))
     assert shown(entries) == [(b"/file", "modified"), (b"/file/below", "added")]
-    assert entries[0].what == {Change.TYPE}
+    assert entries[0].what == {Aspect.TYPE}
 
 
 def test_a_new_hard_link_is_one_new_name(old: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_new_hard_link_is_one_new_name(old: Path) -> None:
 
 def test_sizes_and_owners(old: Path) -> None:
     (entry,) = compared(old, changed(old, "sif file size 3", "sif file gid 9", "sif file mode 0100600"))
-    assert entry.what == {Change.CONTENT, Change.SIZE, Change.OWNER, Change.MODE}
+    assert entry.what == {Aspect.CONTENT, Aspect.SIZE, Aspect.OWNER, Aspect.MODE}
     assert entry.before and entry.after
     assert (entry.before.size, entry.after.size, entry.after.gid, entry.after.mode) == (16, 3, 9, 0o600)
 
@@ -125,7 +125,7 @@ def test_a_hole_equals_written_zeros(old: Path) -> None:
     dense = copy_sparse(old, old.with_name("dense.raw"))
     debugfs(dense, f"write {zeros} zeros")
     debugfs(dense, "fallocate zeros 0 255")
-    assert [entry for entry in compared(dense, filled) if Change.CONTENT in entry.what] == []
+    assert [entry for entry in compared(dense, filled) if Aspect.CONTENT in entry.what] == []
 
 
 def test_disks_of_different_images_are_refused(tmp_path: Path, old: Path) -> None:

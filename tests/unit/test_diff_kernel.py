@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.diff.entry import Change, Entry, FilesystemDiff, Kind
+from core.diff.entry import Aspect, Entry, FilesystemDiff, Kind
 from core.diff.filesystem import diff_disks, walk
 from core.diff.index import PathIndex
 from core.diff.meta import FILE_TYPES, Meta
@@ -54,9 +54,9 @@ def test_exactly_what_was_done_is_listed(tmp_path: Path, base: Path) -> None:
     entries = {entry.path: entry for entry in diff.entries}
     assert entries[b"/folder/moved"].source == b"/renamed"
     assert entries[b"/folder/moved"].what == frozenset()
-    assert entries[b"/link"].what - {Change.MTIME} == {Change.TARGET}
-    assert entries[b"/modified"].what == {Change.CONTENT, Change.MTIME}
-    assert entries[b"/tool"].what == {Change.MODE}
+    assert entries[b"/link"].what - {Aspect.MTIME} == {Aspect.TARGET}
+    assert entries[b"/modified"].what == {Aspect.CONTENT, Aspect.MTIME}
+    assert entries[b"/tool"].what == {Aspect.MODE}
 
 
 @pytest.mark.parametrize("seed", range(50) if full() else [1, 4])
@@ -92,9 +92,9 @@ def check(entry: Entry, before: dict[bytes, Seen], after: dict[bytes, Seen]) -> 
         assert as_seen(entry.before) == bare(before[entry.source or entry.path])
     if entry.after:
         assert as_seen(entry.after) == bare(after[entry.path])
-    if entry.before and entry.after and Change.TYPE not in entry.what:
+    if entry.before and entry.after and Aspect.TYPE not in entry.what:
         old, new = before[entry.source or entry.path], after[entry.path]
-        assert (Change.CONTENT in entry.what) == (old.content != new.content or old.size != new.size)
+        assert (Aspect.CONTENT in entry.what) == (old.content != new.content or old.size != new.size)
 
 
 def differs(old: Seen, new: Seen) -> bool:
