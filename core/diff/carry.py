@@ -6,7 +6,7 @@ A remark is one line that begins with `#`, which `git apply` skips.
 import re
 from collections.abc import Iterable, Iterator
 
-from core.diff.entry import Aspect, Entry, Kind
+from core.diff.entry import Aspect, DiffEntry, Kind
 from core.diff.flags import lsattr
 from core.diff.meta import FileType, Meta
 
@@ -46,7 +46,7 @@ def is_refused(name: bytes, meta: Meta) -> bool:
     return bool(link or _REFUSED.search(name))
 
 
-def parents_of(entries: Iterable[Entry], after: bool) -> Parents:
+def parents_of(entries: Iterable[DiffEntry], after: bool) -> Parents:
     """The directories above the files and symlinks of one side."""
     found = set()
     for entry in entries:
@@ -60,11 +60,11 @@ def parents_of(entries: Iterable[Entry], after: bool) -> Parents:
 class Remarks:
     """Tells of each entry what a patch leaves out."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[DiffEntry]) -> None:
         entries = list(entries)
         self._parents = {after: parents_of(entries, after) for after in (False, True)}
 
-    def of(self, entry: Entry) -> Iterator[bytes]:
+    def of(self, entry: DiffEntry) -> Iterator[bytes]:
         """A line for each thing git cannot carry."""
         yield from self._of_others(entry)
         if entry.before and entry.after:
@@ -72,7 +72,7 @@ class Remarks:
         if entry.after and (entry.kind is Kind.ADDED or Aspect.TYPE in entry.what):
             yield from _of_new(entry.path, entry.after)
 
-    def _of_others(self, entry: Entry) -> Iterator[bytes]:
+    def _of_others(self, entry: DiffEntry) -> Iterator[bytes]:
         """Devices and the like, and directories without a file that would make git make or remove them."""
         renewed = entry.before is None or entry.after is None or entry.source or Aspect.TYPE in entry.what
         for sign, after, meta in ((b"-", False, entry.before), (b"+", True, entry.after)):
@@ -98,7 +98,7 @@ def _of_new(path: bytes, meta: Meta) -> Iterator[bytes]:
         yield b"# %s: project %d\n" % (name, meta.project)
 
 
-def _of_changes(entry: Entry, before: Meta, after: Meta) -> Iterator[bytes]:
+def _of_changes(entry: DiffEntry, before: Meta, after: Meta) -> Iterator[bytes]:
     for change, old, new in _silent_changes(before, after):
         if change in entry.what:
             yield b"# %s: %s %s -> %s\n" % (quoted(entry.path), change.encode(), old, new)

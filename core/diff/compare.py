@@ -7,7 +7,7 @@ import numpy as np
 
 from core.diff.content import Content, same_content
 from core.diff.directories import Names
-from core.diff.entry import Aspect, Entry, Kind
+from core.diff.entry import Aspect, DiffEntry, Kind
 from core.diff.ext4 import Inodes, Volume
 from core.diff.index import PathBudget, PathIndex
 from core.diff.meta import FileType, Meta
@@ -24,7 +24,7 @@ class Sides:
         self._changed = changed
         self._loaded: dict[bool, Loaded] = {}
 
-    def compare(self, touched: Blocks, *, times: bool = False) -> list[Entry]:
+    def compare(self, touched: Blocks, *, times: bool = False) -> list[DiffEntry]:
         """Every path that differs, renames still as removed and added, ordered by path; with `times` also those
         that differ in nothing but the time of their last change."""
         removed, added = self._moved(touched)
@@ -59,12 +59,12 @@ class Sides:
         """The bytes of a regular file of either side."""
         return self._loaded[after].content(meta)
 
-    def _compare(self, path: bytes, old: int | None, new: int | None) -> Entry:
+    def _compare(self, path: bytes, old: int | None, new: int | None) -> DiffEntry:
         before = self._loaded[False].metas[old] if old is not None else None
         after = self._loaded[True].metas[new] if new is not None else None
         if before is None or after is None:
-            return Entry(path, Kind.REMOVED if after is None else Kind.ADDED, before, after)
-        return Entry(path, Kind.MODIFIED, before, after, self.differences(before, after))
+            return DiffEntry(path, Kind.REMOVED if after is None else Kind.ADDED, before, after)
+        return DiffEntry(path, Kind.MODIFIED, before, after, self.differences(before, after))
 
     def differences(self, before: Meta, after: Meta) -> frozenset[Aspect]:
         """In what two files differ, bytes included."""

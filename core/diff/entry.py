@@ -32,7 +32,7 @@ class Aspect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DiffEntry:
     """One path that differs. `before` is None for an added one, `after` for a removed one; a renamed one was at
     `source` before. `what` is empty unless both are there (and may be for a pure rename)."""
 
@@ -48,4 +48,4 @@ class Entry:
 class FilesystemDiff:
     """All that differs, ordered by path."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[DiffEntry, ...]

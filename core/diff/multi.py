@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from core.diff.compare import Loaded
-from core.diff.entry import Entry, FilesystemDiff, Kind
+from core.diff.entry import DiffEntry, FilesystemDiff, Kind
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of
 from core.diff.index import PathIndex
@@ -50,7 +50,7 @@ def _outcomes(
     return {entry.path: (entry.kind, _outcome(entry, loaded, times)) for entry in diff.entries}
 
 
-def _outcome(entry: Entry, loaded: Loaded, times: bool) -> Outcome:
+def _outcome(entry: DiffEntry, loaded: Loaded, times: bool) -> Outcome:
     meta: Meta | None = entry.after
     if meta is None:
         return ()

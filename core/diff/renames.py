@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable
 from blake3 import blake3
 
 from core.diff.compare import Sides
-from core.diff.entry import Aspect, Entry, Kind
+from core.diff.entry import Aspect, DiffEntry, Kind
 from core.diff.meta import FileType, Meta
 
 _MAX_HASHED_BYTES = 8 << 20  # larger files are matched by inode only
@@ -20,7 +20,7 @@ Key = Callable[[bytes, Meta, bool], Hashable]
 """(path, meta, on the later side) → equal for what may be one file, None for what is not to be paired."""
 
 
-def pair_renames(sides: Sides, entries: list[Entry]) -> tuple[Entry, ...]:
+def pair_renames(sides: Sides, entries: list[DiffEntry]) -> tuple[DiffEntry, ...]:
     """The entries with each moved file's removal and addition made one, ordered by path."""
     entries = _pair(sides, entries, lambda _, meta, __: (meta.inode, meta.birth, meta.type))
     digests = _Digests(sides, entries)
@@ -31,7 +31,7 @@ def pair_renames(sides: Sides, entries: list[Entry]) -> tuple[Entry, ...]:
 class _Digests:
     """Content keys of the files that could pair up: those whose size stands on both sides."""
 
-    def __init__(self, sides: Sides, entries: Iterable[Entry]) -> None:
+    def __init__(self, sides: Sides, entries: Iterable[DiffEntry]) -> None:
         self._sides = sides
         self._found: dict[tuple[int, bool], bytes | None] = {}
         self._left_bytes = _MAX_HASHED_TOTAL
@@ -66,13 +66,13 @@ class _Digests:
         return digest.digest()
 
 
-def _pair(sides: Sides, entries: list[Entry], key: Key) -> list[Entry]:
-    waiting: dict[Hashable, list[Entry]] = defaultdict(list)
+def _pair(sides: Sides, entries: list[DiffEntry], key: Key) -> list[DiffEntry]:
+    waiting: dict[Hashable, list[DiffEntry]] = defaultdict(list)
     for entry in reversed(entries):
         if entry.kind is Kind.REMOVED and entry.before:
             waiting[key(entry.path, entry.before, False)].append(entry)
     waiting.pop(None, None)
-    moved: dict[bytes, Entry] = {}
+    moved: dict[bytes, DiffEntry] = {}
     sources = set()
     for entry in entries:
         if (
@@ -90,8 +90,8 @@ def _pair(sides: Sides, entries: list[Entry], key: Key) -> list[Entry]:
     ]
 
 
-def _renamed(sides: Sides, old: Entry, new: Entry) -> Entry:
+def _renamed(sides: Sides, old: DiffEntry, new: DiffEntry) -> DiffEntry:
     assert old.before and new.after
     what = sides.differences(old.before, new.after)
     shown = what if what - {Aspect.MTIME} else frozenset[Aspect]()
-    return Entry(new.path, Kind.RENAMED, old.before, new.after, shown, old.path)
+    return DiffEntry(new.path, Kind.RENAMED, old.before, new.after, shown, old.path)

@@ -7,7 +7,7 @@ from fnmatch import translate
 from functools import cached_property
 from typing import Self
 
-from core.diff.entry import Entry, FilesystemDiff, Kind
+from core.diff.entry import DiffEntry, FilesystemDiff, Kind
 from core.names import meant
 
 
@@ -46,7 +46,7 @@ class Selection:
         left = tuple(path for path in self.paths if absolute(path) not in tops)
         return replace(self, paths=left) if left else None
 
-    def _kept(self, entry: Entry) -> Entry | None:
+    def _kept(self, entry: DiffEntry) -> DiffEntry | None:
         here = self.has(entry.path)
         if entry.source is None or here == self.has(entry.source):
             return entry if here else None

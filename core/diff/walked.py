@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.diff.compare import meta_differences
-from core.diff.entry import Aspect, Entry, FilesystemDiff, Kind
+from core.diff.entry import Aspect, DiffEntry, FilesystemDiff, Kind
 from core.diff.flags import SHOWN_MASK
 from core.diff.meta import FILE_TYPES, FileType, Meta
 from core.diff.text import patch_of
@@ -75,11 +75,11 @@ def patch_walks(diff: FilesystemDiff, before: Walked, after: Walked) -> Iterator
     return patch_of(diff, body)
 
 
-def _entry(path: bytes, old: Told | None, new: Told | None) -> Entry:
+def _entry(path: bytes, old: Told | None, new: Told | None) -> DiffEntry:
     if old is None or new is None:
         kind = Kind.ADDED if old is None else Kind.REMOVED
-        return Entry(path, kind, old.meta if old else None, new.meta if new else None)
+        return DiffEntry(path, kind, old.meta if old else None, new.meta if new else None)
     what = meta_differences(old.meta, new.meta)
     if old.meta.type is new.meta.type is FileType.FILE and old.digest != new.digest:
         what.add(Aspect.CONTENT)
-    return Entry(path, Kind.MODIFIED, old.meta, new.meta, frozenset(what))
+    return DiffEntry(path, Kind.MODIFIED, old.meta, new.meta, frozenset(what))

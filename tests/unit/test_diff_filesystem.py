@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.diff.entry import Aspect, Entry, Kind
+from core.diff.entry import Aspect, DiffEntry, Kind
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of, walk
 from core.diff.index import PathIndex
@@ -24,7 +24,7 @@ def old(tmp_path: Path) -> Path:
     return make_image(tmp_path / "old.raw", tree, 16)
 
 
-def compared(old: Path, new: Path) -> list[Entry]:
+def compared(old: Path, new: Path) -> list[DiffEntry]:
     with ChainDisk(old) as a, ChainDisk(new) as b:
         index = PathIndex(a)
         diff = diff_disks(a, b, index)
@@ -41,7 +41,7 @@ def changed(old: Path, *commands: str) -> Path:
     return new
 
 
-def shown(entries: list[Entry]) -> list[tuple[bytes, str]]:
+def shown(entries: list[DiffEntry]) -> list[tuple[bytes, str]]:
     return [(entry.path, entry.kind.value) for entry in entries]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.diff.entry import Aspect, Entry, FilesystemDiff, Kind
+from core.diff.entry import Aspect, DiffEntry, FilesystemDiff, Kind
 from core.diff.filesystem import diff_disks, walk
 from core.diff.index import PathIndex
 from core.diff.meta import FILE_TYPES, Meta
@@ -87,7 +87,7 @@ def assert_tells(diff: FilesystemDiff, before: dict[bytes, Seen], after: dict[by
     assert modified == changed
 
 
-def check(entry: Entry, before: dict[bytes, Seen], after: dict[bytes, Seen]) -> None:
+def check(entry: DiffEntry, before: dict[bytes, Seen], after: dict[bytes, Seen]) -> None:
     if entry.before:
         assert as_seen(entry.before) == bare(before[entry.source or entry.path])
     if entry.after:

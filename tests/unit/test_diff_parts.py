@@ -6,7 +6,7 @@ import pytest
 
 from core.diff import flags
 from core.diff.carry import Remarks
-from core.diff.entry import Aspect, Entry, FilesystemDiff
+from core.diff.entry import Aspect, DiffEntry, FilesystemDiff
 from core.diff.filesystem import diff_disks
 from core.diff.inodes import _FIELDS
 from core.diff.merge import Merge, Prefer, merge
@@ -88,7 +88,7 @@ def edits() -> list[tuple[Part, str]]:
     return found + [(part, OTHERWISE[part.name]) for part in PARTS if part.name in OTHERWISE]
 
 
-def changed(image: Path, *edit: str) -> tuple[tuple[Entry, ...], Merge]:
+def changed(image: Path, *edit: str) -> tuple[tuple[DiffEntry, ...], Merge]:
     new = copy_sparse(image, image.parent / "new.raw")
     debugfs(new, *edit)
     with ChainDisk(image) as a, ChainDisk(new) as b:
@@ -113,7 +113,7 @@ def test_the_list_is_true(image: Path, part: Part, edit: str) -> None:
         assert bool(remarks) >= (Leaves.PATCH not in part.carried)
 
 
-def as_json_of(entry: Entry) -> bool:
+def as_json_of(entry: DiffEntry) -> bool:
     before, after = (as_json(FilesystemDiff((entry,)))["entries"][0][side] for side in ("before", "after"))
     return bool(before != after or entry.what == {Aspect.CONTENT})
 

@@ -14,7 +14,7 @@ import pytest
 from core.diff.carry import is_in_git, is_refused, quoted
 from core.diff.compare import Loaded
 from core.diff.content import Content
-from core.diff.entry import Aspect, Entry, FilesystemDiff
+from core.diff.entry import Aspect, DiffEntry, FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, walk
 from core.diff.meta import FileType, Meta
@@ -161,7 +161,7 @@ def assert_said(diff: FilesystemDiff, remarks: list[bytes]) -> None:
             assert quoted(entry.path) in together, entry
 
 
-def cannot(entry: Entry) -> Iterator[bool]:
+def cannot(entry: DiffEntry) -> Iterator[bool]:
     yield bool(entry.what & {Aspect.OWNER, Aspect.XATTR, Aspect.DEVICE})
     yield bool(entry.after and not entry.before and entry.after.type not in (FileType.DIRECTORY, FileType.SOCKET)
                and not is_in_git(entry.after))  # fmt: skip
