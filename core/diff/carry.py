@@ -6,7 +6,7 @@ A remark is one line that begins with `#`, which `git apply` skips.
 import re
 from collections.abc import Iterable, Iterator
 
-from core.diff.entry import Aspect, DiffEntry, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind
 from core.diff.flags import lsattr
 from core.diff.meta import FileType, Meta
 
@@ -69,7 +69,7 @@ class Remarks:
         yield from self._of_others(entry)
         if entry.before and entry.after:
             yield from _of_changes(entry, entry.before, entry.after)
-        if entry.after and (entry.kind is Kind.ADDED or Aspect.TYPE in entry.what):
+        if entry.after and (entry.kind is DiffKind.ADDED or Aspect.TYPE in entry.what):
             yield from _of_new(entry.path, entry.after)
 
     def _of_others(self, entry: DiffEntry) -> Iterator[bytes]:

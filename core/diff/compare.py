@@ -7,7 +7,7 @@ import numpy as np
 
 from core.diff.content import Content, same_content
 from core.diff.directories import Names
-from core.diff.entry import Aspect, DiffEntry, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind
 from core.diff.ext4 import Inodes, Volume
 from core.diff.index import PathBudget, PathIndex
 from core.diff.meta import FileType, Meta
@@ -36,7 +36,7 @@ class Sides:
         for path in removed.keys() | added.keys():
             entries.append(self._compare(path, removed.get(path), added.get(path)))
         silent = frozenset() if times else frozenset({Aspect.MTIME})
-        shown = (entry for entry in entries if entry.kind is not Kind.MODIFIED or entry.what - silent)
+        shown = (entry for entry in entries if entry.kind is not DiffKind.MODIFIED or entry.what - silent)
         return sorted(shown, key=lambda entry: entry.path)
 
     def _moved(self, touched: Blocks) -> tuple[dict[bytes, int], dict[bytes, int]]:
@@ -63,8 +63,8 @@ class Sides:
         before = self._loaded[False].metas[old] if old is not None else None
         after = self._loaded[True].metas[new] if new is not None else None
         if before is None or after is None:
-            return DiffEntry(path, Kind.REMOVED if after is None else Kind.ADDED, before, after)
-        return DiffEntry(path, Kind.MODIFIED, before, after, self.differences(before, after))
+            return DiffEntry(path, DiffKind.REMOVED if after is None else DiffKind.ADDED, before, after)
+        return DiffEntry(path, DiffKind.MODIFIED, before, after, self.differences(before, after))
 
     def differences(self, before: Meta, after: Meta) -> frozenset[Aspect]:
         """In what two files differ, bytes included."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from core.diff.meta import Meta
 
 
-class Kind(StrEnum):
+class DiffKind(StrEnum):
     """What became of a path."""
 
     ADDED = "added"
@@ -37,7 +37,7 @@ class DiffEntry:
     `source` before. `what` is empty unless both are there (and may be for a pure rename)."""
 
     path: bytes
-    kind: Kind
+    kind: DiffKind
     before: Meta | None
     after: Meta | None
     what: frozenset[Aspect] = frozenset()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable
 from blake3 import blake3
 
 from core.diff.compare import Sides
-from core.diff.entry import Aspect, DiffEntry, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind
 from core.diff.meta import FileType, Meta
 
 _MAX_HASHED_BYTES = 8 << 20  # larger files are matched by inode only
@@ -35,13 +35,13 @@ class _Digests:
         self._sides = sides
         self._found: dict[tuple[int, bool], bytes | None] = {}
         self._left_bytes = _MAX_HASHED_TOTAL
-        sizes: dict[Kind, set[int]] = {Kind.REMOVED: set(), Kind.ADDED: set()}
+        sizes: dict[DiffKind, set[int]] = {DiffKind.REMOVED: set(), DiffKind.ADDED: set()}
         for entry in entries:
             meta = entry.after or entry.before
             if entry.kind in sizes and meta and meta.type is FileType.FILE:
                 sizes[entry.kind].add(meta.size)
         self._sizes = {
-            size for size in sizes[Kind.REMOVED] & sizes[Kind.ADDED] if 0 < size <= _MAX_HASHED_BYTES
+            size for size in sizes[DiffKind.REMOVED] & sizes[DiffKind.ADDED] if 0 < size <= _MAX_HASHED_BYTES
         }
 
     def with_name(self, path: bytes, meta: Meta, after: bool) -> Hashable:
@@ -69,14 +69,14 @@ class _Digests:
 def _pair(sides: Sides, entries: list[DiffEntry], key: Key) -> list[DiffEntry]:
     waiting: dict[Hashable, list[DiffEntry]] = defaultdict(list)
     for entry in reversed(entries):
-        if entry.kind is Kind.REMOVED and entry.before:
+        if entry.kind is DiffKind.REMOVED and entry.before:
             waiting[key(entry.path, entry.before, False)].append(entry)
     waiting.pop(None, None)
     moved: dict[bytes, DiffEntry] = {}
     sources = set()
     for entry in entries:
         if (
-            entry.kind is Kind.ADDED
+            entry.kind is DiffKind.ADDED
             and entry.after
             and waiting.get(found := key(entry.path, entry.after, True))
         ):
@@ -86,7 +86,7 @@ def _pair(sides: Sides, entries: list[DiffEntry], key: Key) -> list[DiffEntry]:
     return [
         moved.get(entry.path, entry)
         for entry in entries
-        if not (entry.kind is Kind.REMOVED and entry.path in sources)
+        if not (entry.kind is DiffKind.REMOVED and entry.path in sources)
     ]
 
 
@@ -94,4 +94,4 @@ def _renamed(sides: Sides, old: DiffEntry, new: DiffEntry) -> DiffEntry:
     assert old.before and new.after
     what = sides.differences(old.before, new.after)
     shown = what if what - {Aspect.MTIME} else frozenset[Aspect]()
-    return DiffEntry(new.path, Kind.RENAMED, old.before, new.after, shown, old.path)
+    return DiffEntry(new.path, DiffKind.RENAMED, old.before, new.after, shown, old.path)

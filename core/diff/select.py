@@ -7,7 +7,7 @@ from fnmatch import translate
 from functools import cached_property
 from typing import Self
 
-from core.diff.entry import DiffEntry, FilesystemDiff, Kind
+from core.diff.entry import DiffEntry, DiffKind, FilesystemDiff
 from core.names import meant
 
 
@@ -51,8 +51,10 @@ class Selection:
         if entry.source is None or here == self.has(entry.source):
             return entry if here else None
         if here:
-            return replace(entry, kind=Kind.ADDED, before=None, what=frozenset(), source=None)
-        return replace(entry, path=entry.source, kind=Kind.REMOVED, after=None, what=frozenset(), source=None)
+            return replace(entry, kind=DiffKind.ADDED, before=None, what=frozenset(), source=None)
+        return replace(
+            entry, path=entry.source, kind=DiffKind.REMOVED, after=None, what=frozenset(), source=None
+        )
 
     @cached_property
     def _globs(self) -> tuple["_Glob", ...]:

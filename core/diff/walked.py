@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.diff.compare import meta_differences
-from core.diff.entry import Aspect, DiffEntry, FilesystemDiff, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind, FilesystemDiff
 from core.diff.flags import SHOWN_MASK
 from core.diff.meta import FILE_TYPES, FileType, Meta
 from core.diff.text import patch_of
@@ -62,7 +62,7 @@ def compare_walks(before: Walked, after: Walked, *, times: bool = False) -> File
     found = [_entry(path, before.get(path), after.get(path)) for path in sorted(before.keys() | after.keys())]
     silent = frozenset() if times else frozenset({Aspect.MTIME})
     return FilesystemDiff(
-        tuple(entry for entry in found if entry.kind is not Kind.MODIFIED or entry.what - silent)
+        tuple(entry for entry in found if entry.kind is not DiffKind.MODIFIED or entry.what - silent)
     )
 
 
@@ -77,9 +77,9 @@ def patch_walks(diff: FilesystemDiff, before: Walked, after: Walked) -> Iterator
 
 def _entry(path: bytes, old: Told | None, new: Told | None) -> DiffEntry:
     if old is None or new is None:
-        kind = Kind.ADDED if old is None else Kind.REMOVED
+        kind = DiffKind.ADDED if old is None else DiffKind.REMOVED
         return DiffEntry(path, kind, old.meta if old else None, new.meta if new else None)
     what = meta_differences(old.meta, new.meta)
     if old.meta.type is new.meta.type is FileType.FILE and old.digest != new.digest:
         what.add(Aspect.CONTENT)
-    return DiffEntry(path, Kind.MODIFIED, old.meta, new.meta, frozenset(what))
+    return DiffEntry(path, DiffKind.MODIFIED, old.meta, new.meta, frozenset(what))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, TypeVar
 
-from core.diff.entry import FilesystemDiff, Kind
+from core.diff.entry import DiffKind, FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, is_there
 from core.diff.multi import matrix
@@ -113,7 +113,7 @@ async def _files(
         entries, fallbacks = found["entries"], found["fallbacks"]
     if beside:
         entries += await _in_guests(before, after, asked, beside)
-    counts = {kind.value: sum(entry["kind"] == kind.value for entry in entries) for kind in Kind}
+    counts = {kind.value: sum(entry["kind"] == kind.value for entry in entries) for kind in DiffKind}
     return {"entries": entries, "counts": counts, "fallbacks": fallbacks}
 
 

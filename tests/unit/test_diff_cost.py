@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psutil
 
-from core.diff.entry import Kind
+from core.diff.entry import DiffKind
 from core.diff.filesystem import diff_disks
 from core.diff.index import PathIndex
 from core.disk.qcow2 import ChainDisk
@@ -40,7 +40,7 @@ def bytes_read(work: Path, files: int) -> int:
         diff = diff_disks(a, b, index)
         count = read_so_far() - before
     kinds = {entry.path.decode(): entry.kind for entry in diff.entries}
-    assert kinds == {f"/{name}": Kind.MODIFIED for name in names}
+    assert kinds == {f"/{name}": DiffKind.MODIFIED for name in names}
     return count
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.diff.entry import Aspect, DiffEntry, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of, walk
 from core.diff.index import PathIndex
@@ -69,8 +69,8 @@ def test_bytes_changed_behind_the_filesystems_back_are_found(old: Path) -> None:
 def test_a_moved_folder_takes_what_is_below_with_it(old: Path) -> None:
     entries = compared(old, changed(old, "ln folder/inner moved", "unlink folder/inner"))
     assert [(entry.source, entry.path, entry.kind) for entry in entries] == [
-        (b"/folder/inner", b"/moved", Kind.RENAMED),
-        (b"/folder/inner/leaf", b"/moved/leaf", Kind.RENAMED),
+        (b"/folder/inner", b"/moved", DiffKind.RENAMED),
+        (b"/folder/inner/leaf", b"/moved/leaf", DiffKind.RENAMED),
     ]
 
 
@@ -78,7 +78,7 @@ def test_a_copy_whose_original_went_is_a_rename(old: Path) -> None:
     copy = old.with_name("copy")
     copy.write_text("content of file\n")
     (entry,) = compared(old, changed(old, f"write {copy} folder/copied", "rm file"))
-    assert (entry.kind, entry.source, entry.path) == (Kind.RENAMED, b"/file", b"/folder/copied")
+    assert (entry.kind, entry.source, entry.path) == (DiffKind.RENAMED, b"/file", b"/folder/copied")
 
 
 def test_two_files_that_trade_names_are_modified(old: Path) -> None:

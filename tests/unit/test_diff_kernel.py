@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.diff.entry import Aspect, DiffEntry, FilesystemDiff, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind, FilesystemDiff
 from core.diff.filesystem import diff_disks, walk
 from core.diff.index import PathIndex
 from core.diff.meta import FILE_TYPES, Meta
@@ -34,7 +34,7 @@ def overlay(tmp_path: Path, name: str) -> Path:
     return make_overlay(tmp_path / name, SIZE_MIB * MIB)
 
 
-def kinds(diff: FilesystemDiff) -> dict[bytes, Kind]:
+def kinds(diff: FilesystemDiff) -> dict[bytes, DiffKind]:
     return {entry.path: entry.kind for entry in diff.entries}
 
 
@@ -44,12 +44,12 @@ def test_exactly_what_was_done_is_listed(tmp_path: Path, base: Path) -> None:
     with ChainDisk(base) as a, ChainDisk(base, [top]) as b:
         diff = diff_disks(a, b, PathIndex(a))
     assert kinds(diff) == {
-        b"/created": Kind.ADDED,
-        b"/deleted": Kind.REMOVED,
-        b"/folder/moved": Kind.RENAMED,
-        b"/link": Kind.MODIFIED,
-        b"/modified": Kind.MODIFIED,
-        b"/tool": Kind.MODIFIED,
+        b"/created": DiffKind.ADDED,
+        b"/deleted": DiffKind.REMOVED,
+        b"/folder/moved": DiffKind.RENAMED,
+        b"/link": DiffKind.MODIFIED,
+        b"/modified": DiffKind.MODIFIED,
+        b"/tool": DiffKind.MODIFIED,
     }
     entries = {entry.path: entry for entry in diff.entries}
     assert entries[b"/folder/moved"].source == b"/renamed"

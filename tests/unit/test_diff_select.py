@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.diff.entry import DiffEntry, FilesystemDiff, Kind
+from core.diff.entry import DiffEntry, DiffKind, FilesystemDiff
 from core.diff.meta import FileType, Meta
 from core.diff.select import Selection
 
@@ -41,9 +41,11 @@ def test_what_is_selected(
 
 
 def test_a_move_across_the_border_is_an_addition_or_a_removal() -> None:
-    moved = DiffEntry(b"/in/new", Kind.RENAMED, META, META, source=b"/out/old")
+    moved = DiffEntry(b"/in/new", DiffKind.RENAMED, META, META, source=b"/out/old")
     diff = FilesystemDiff((moved,))
-    assert Selection.typed(("/in",)).of(diff).entries == (DiffEntry(b"/in/new", Kind.ADDED, None, META),)
-    assert Selection.typed(("/out",)).of(diff).entries == (DiffEntry(b"/out/old", Kind.REMOVED, META, None),)
+    assert Selection.typed(("/in",)).of(diff).entries == (DiffEntry(b"/in/new", DiffKind.ADDED, None, META),)
+    assert Selection.typed(("/out",)).of(diff).entries == (
+        DiffEntry(b"/out/old", DiffKind.REMOVED, META, None),
+    )
     assert Selection.typed(("/in", "/out")).of(diff).entries == (moved,)
     assert Selection.typed(("/else",)).of(diff).entries == ()
