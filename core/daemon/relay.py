@@ -16,7 +16,7 @@ from core.daemon.wire import HEADER, STDOUT
 from core.engine.live import Console
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.agent.wire import FRAME_COST, WINDOW_BYTES
-from core.guest.streams import CommandStream, Exit, Output
+from core.guest.streams import CommandExit, CommandStream, Output
 from core.patience import patient
 
 GOING_AWAY = 1012  # the daemon ends the connection, not the client: RFC 6455's registry, "service restart"
@@ -119,7 +119,7 @@ async def follow(socket: WebSocket, stream: CommandStream, *, owner: bool) -> bo
 
 async def _show(peer: Peer, stream: CommandStream) -> None:
     while item := await stream.take():
-        if isinstance(item, Exit):
+        if isinstance(item, CommandExit):
             peer.ended = True
             await peer.tell(exit=item.code, timed_out=item.timed_out)
             return

@@ -19,7 +19,7 @@ from core.engine.points import known_paths, states_of
 from core.errors import Conflict, GuestFailed
 from core.guest.scripts import guest_script
 from core.guest.scripts.put import CHANGED_MEANWHILE
-from core.guest.streams import Exit, StreamName
+from core.guest.streams import CommandExit, StreamName
 from core.model import Applied
 from core.names import spelled
 from core.patience import patient
@@ -83,7 +83,7 @@ async def _put(live: Live, steps: tuple[Step, ...]) -> None:
     await stream.eof()
     said = b""
     async for item in stream:
-        if isinstance(item, Exit):
+        if isinstance(item, CommandExit):
             if item.code == CHANGED_MEANWHILE:
                 raise Conflict(f"changed while being applied to, nothing was done: {_names(said)}")
             if item.code:

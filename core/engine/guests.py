@@ -13,7 +13,7 @@ from core.engine.live import Live
 from core.engine.points import State
 from core.errors import GuestFailed
 from core.guest.scripts import guest_script
-from core.guest.streams import Exit, StreamName
+from core.guest.streams import CommandExit, StreamName
 from core.model import Process
 from core.names import spelled
 from core.patience import patient
@@ -39,7 +39,7 @@ async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> byt
     agent = await live.agent()
     stream = await agent.exec(argv, timeout_s=deadline_s, lossless=True)
     async for item in stream:
-        if isinstance(item, Exit):
+        if isinstance(item, CommandExit):
             with contextlib.suppress(GuestFailed):
                 await agent.release(stream.id)
             if item.code:

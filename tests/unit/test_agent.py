@@ -12,13 +12,13 @@ import pytest
 from core.errors import GuestFailed, UsageError
 from core.guest.agent import wire
 from core.guest.client import AgentClient
-from core.guest.streams import Exit, Output
+from core.guest.streams import CommandExit, Output
 from tests.unit.agents import MEGABYTE, PATIENCE_S, Line, collect, connected, output, ticks
 
 
 async def test_a_command_runs_and_tells_how_it_ended(client: AgentClient) -> None:
     stream = await client.exec(["sh", "-c", "echo out; echo err >&2; exit 3"])
-    assert await collect(stream) == (b"out\n", b"err\n", Exit(3, None, False, 4, 4))
+    assert await collect(stream) == (b"out\n", b"err\n", CommandExit(3, None, False, 4, 4))
     assert stream.pid > 1
 
 
@@ -80,7 +80,7 @@ async def test_a_signal_reaches_the_group(client: AgentClient) -> None:
     assert (out, end.code) == (b"caught\n", 9)
     stream = await client.exec(["sleep", "60"])
     await stream.signal(signal.SIGTERM)
-    assert (await collect(stream))[2] == Exit(128 + 15, 15, False, 0, 0)
+    assert (await collect(stream))[2] == CommandExit(128 + 15, 15, False, 0, 0)
 
 
 async def test_a_timeout_kills_what_hid_itself(client: AgentClient, work: Path) -> None:
