@@ -16,7 +16,7 @@ from core.daemon.wire import HEADER, STDOUT
 from core.engine.live import Console
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.agent.wire import FRAME_COST, WINDOW_BYTES
-from core.guest.streams import CommandExit, CommandStream, Output
+from core.guest.streams import CommandExit, CommandOutput, CommandStream
 from core.patience import patient
 
 GOING_AWAY = 1012  # the daemon ends the connection, not the client: RFC 6455's registry, "service restart"
@@ -126,7 +126,7 @@ async def _show(peer: Peer, stream: CommandStream) -> None:
         await _show_output(peer, item)
 
 
-async def _show_output(peer: Peer, output: Output) -> None:
+async def _show_output(peer: Peer, output: CommandOutput) -> None:
     if output.dropped:
         await peer.tell(dropped=output.dropped, stream=output.stream + 1)
     await peer.show(output.stream + 1, output.offset, output.data)

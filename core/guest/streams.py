@@ -27,7 +27,7 @@ class StreamName(IntEnum):
 
 
 @dataclass(frozen=True)
-class Output:
+class CommandOutput:
     """Bytes of a stream; `dropped` bytes before `offset` were overwritten in the guest before they could be sent."""
 
     stream: StreamName
@@ -54,8 +54,8 @@ class Ask(Protocol):
         """Send a request and return its answer."""
 
 
-class CommandStream(AsyncIterator[Output | CommandExit]):
-    """Yields `Output` as it comes and at last one `CommandExit`; raises GuestFailed when the line is lost.
+class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
+    """Yields `CommandOutput` as it comes and at last one `CommandExit`; raises GuestFailed when the line is lost.
 
     What arrives faster than it is taken waits in the guest: at most a window (256 KiB) is held here. Whoever passes
     output on takes it by `take` and says by `consumed` what has arrived: the guest keeps the rest for it.
@@ -68,7 +68,7 @@ class CommandStream(AsyncIterator[Output | CommandExit]):
         self._ask = ask
         self._offsets = list(offsets)
         self._started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._arrived: deque[tuple[int, Output | CommandExit]] = deque()
+        self._arrived: deque[tuple[int, CommandOutput | CommandExit]] = deque()
         self._changed = asyncio.Event()
         self._failure: GuestFailed | None = None
         self._over = False
@@ -121,7 +121,7 @@ class CommandStream(AsyncIterator[Output | CommandExit]):
         if dropped < 0 or self._received - self._consumed > wire.WINDOW_BYTES:
             raise wire.WireError("output that repeats itself or exceeds the window")
         self._offsets[stream] = offset + len(data)
-        self._arrived.append((cost, Output(stream, offset, data, dropped)))
+        self._arrived.append((cost, CommandOutput(stream, offset, data, dropped)))
 
     def _receive_exit(self, end: dict[str, Any]) -> None:
         signal = None if end.get("signal") is None else number(end, "signal")
@@ -138,7 +138,7 @@ class CommandStream(AsyncIterator[Output | CommandExit]):
             self._started.exception()  # fetched: a start that was cancelled is not reported as never retrieved
         self._changed.set()
 
-    async def __anext__(self) -> Output | CommandExit:
+    async def __anext__(self) -> CommandOutput | CommandExit:
         if self._over and not self._arrived:
             raise StopAsyncIteration
         item = await self.take()
@@ -147,7 +147,7 @@ class CommandStream(AsyncIterator[Output | CommandExit]):
         self.consumed(self._taken)
         return item
 
-    async def take(self) -> Output | CommandExit | None:
+    async def take(self) -> CommandOutput | CommandExit | None:
         """The next item, which is still to be `consumed`; None once following has ended."""
         while not self._arrived:
             if self._over:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.guest.agent import wire
 from core.guest.client import AgentClient
-from core.guest.streams import CommandExit, CommandStream, Output
+from core.guest.streams import CommandExit, CommandOutput, CommandStream
 
 ROOT = Path(__file__).parents[2]
 AGENT = """
@@ -111,11 +111,11 @@ async def collect(stream: CommandStream) -> tuple[bytes, bytes, CommandExit]:
     raise AssertionError("no exit")
 
 
-async def output(stream: CommandStream, text: bytes) -> list[Output]:
+async def output(stream: CommandStream, text: bytes) -> list[CommandOutput]:
     """What came until `text` had been written."""
-    seen: list[Output] = []
+    seen: list[CommandOutput] = []
     async for item in stream:
-        assert isinstance(item, Output), item
+        assert isinstance(item, CommandOutput), item
         seen.append(item)
         if text in b"".join(part.data for part in seen):
             return seen

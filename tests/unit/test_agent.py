@@ -12,7 +12,7 @@ import pytest
 from core.errors import GuestFailed, UsageError
 from core.guest.agent import wire
 from core.guest.client import AgentClient
-from core.guest.streams import CommandExit, Output
+from core.guest.streams import CommandExit, CommandOutput
 from tests.unit.agents import MEGABYTE, PATIENCE_S, Line, collect, connected, output, ticks
 
 
@@ -130,13 +130,13 @@ async def test_input_waits_while_nobody_reads_it_and_ends_with_the_command(clien
 async def test_a_chatty_command_never_waits_and_loses_only_the_oldest(client: AgentClient) -> None:
     stream = await client.exec("head -c 5000000 /dev/zero; echo done >&2")
     first = await anext(stream)
-    assert isinstance(first, Output)
+    assert isinstance(first, CommandOutput)
     while not (await client.ps())[0].stderr_bytes:
         await asyncio.sleep(0.01)
     kept = len(first.data) if first.stream == 0 else 0
     dropped = 0
     async for item in stream:
-        if isinstance(item, Output) and item.stream == 0:
+        if isinstance(item, CommandOutput) and item.stream == 0:
             kept += len(item.data)
             dropped += item.dropped
     assert kept + dropped == 5_000_000
