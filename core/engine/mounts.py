@@ -60,14 +60,14 @@ class Where(Enum):
 
 
 @dataclass(frozen=True)
-class Layout:
+class MountLayout:
     """Which of a state's paths are on its disk. `mounts` are None when no guest could tell."""
 
     state: State
     mounts: Mounts | None
 
     @classmethod
-    async def of(cls, state: State) -> "Layout":
+    async def of(cls, state: State) -> "MountLayout":
         """Ask the guest, if it runs and could be frozen: one that could not would let everybody wait again."""
         if state.live is None or state.note:
             return cls(state, None)
@@ -115,7 +115,7 @@ async def beside_the_disk(states: Sequence[State], paths: Iterable[bytes]) -> tu
     tops = tuple(map(absolute, paths))
     if not tops:
         return ()
-    layouts = await asyncio.gather(*(Layout.of(state) for state in states))
+    layouts = await asyncio.gather(*(MountLayout.of(state) for state in states))
     found = await asyncio.to_thread(lambda: [[layout.where(top) for layout in layouts] for top in tops])
     mounted = []
     for top, where in zip(tops, found, strict=True):
@@ -136,10 +136,10 @@ async def require_disk(states: Sequence[State], paths: Iterable[bytes]) -> None:
 
 async def refusal(states: Sequence[State], path: bytes) -> NotOnDisk:
     """Why a path that lies on no disk is refused."""
-    return not_on_disk([await Layout.of(state) for state in states], path)
+    return not_on_disk([await MountLayout.of(state) for state in states], path)
 
 
-def not_on_disk(layouts: Sequence[Layout], path: bytes) -> NotOnDisk:
+def not_on_disk(layouts: Sequence[MountLayout], path: bytes) -> NotOnDisk:
     """The refusal, with what can be done instead."""
     known = next((layout for layout in layouts if layout.mounts and over(layout.mounts, path)), None)
     mounts = known.mounts if known and known.mounts else OF_EVERY_IMAGE
@@ -153,7 +153,7 @@ def not_on_disk(layouts: Sequence[Layout], path: bytes) -> NotOnDisk:
     )
 
 
-def _check_kind(layouts: Sequence[Layout], path: bytes) -> None:
+def _check_kind(layouts: Sequence[MountLayout], path: bytes) -> None:
     for layout in layouts:
         point = over(layout.mounts or {}, path)
         kind = (layout.mounts or {}).get(point or b"", "tmpfs")
