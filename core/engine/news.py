@@ -20,7 +20,7 @@ FIGURES_S = 2.0  # between looks at what machines take, when a look takes no tim
 FIGURES_SHARE = 0.002  # of a processor, for such looks
 
 
-class News:
+class Announcer:
     """Tells listeners until it is cancelled."""
 
     def __init__(self, engine: Engine) -> None:
