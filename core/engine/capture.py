@@ -11,7 +11,7 @@ from core.engine.change import Change
 from core.engine.context import Engine, new_id
 from core.engine.hot import Shot
 from core.engine.live import Live
-from core.engine.operations import Record, operation, refuse
+from core.engine.operations import RunningOperation, operation, refuse
 from core.engine.stalls import ROOM_BYTES
 from core.engine.start import end, set_paused, start_again
 from core.errors import Conflict, GuestFailed, VertuiError
@@ -194,7 +194,7 @@ async def resume_live(engine: Engine, live: Live) -> BranchRow:
             raise
 
 
-async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: Record) -> BranchRow:
+async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: RunningOperation) -> BranchRow:
     start = nearest_kept(row.head, engine.commits())
     if start is None or start.id == row.head:
         return await start_again(engine, row)
