@@ -53,7 +53,7 @@ COMMIT_MARKS = {
 
 
 @dataclass(frozen=True)
-class Segment:
+class LanePiece:
     """A piece of the graph: two characters that belong to one lane, so that a lane can have its colour."""
 
     text: str
@@ -64,7 +64,7 @@ class Segment:
 class LaneRow:
     """One node. `lanes` lie left of the node's own `mark`; `id` is a commit id or a branch name."""
 
-    lanes: tuple[Segment, ...]
+    lanes: tuple[LanePiece, ...]
     mark: Mark
     kind: NodeKind
     id: str
@@ -164,9 +164,9 @@ def _row(node: _Node, nodes: dict[str, _Node], open_lanes: list[str]) -> LaneRow
     """Draw a node and update the stack of lanes, each named by the parent it leads to."""
     if open_lanes and open_lanes[-1] == node.key:
         open_lanes.pop()
-    lanes = [Segment("│ ", lane) for lane in range(len(open_lanes))]
+    lanes = [LanePiece("│ ", lane) for lane in range(len(open_lanes))]
     if open_lanes and open_lanes[-1] == node.parent:
-        lanes[-1] = Segment("├─", lanes[-1].lane)
+        lanes[-1] = LanePiece("├─", lanes[-1].lane)
     elif node.parent in nodes:
         open_lanes.append(node.parent)
     item = node.item
