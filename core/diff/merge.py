@@ -17,7 +17,7 @@ from core.diff.filesystem import diff_disks, index_of
 from core.diff.index import PathIndex
 from core.diff.lines import merge_lines
 from core.diff.meta import FileType, Meta
-from core.diff.select import Selection
+from core.diff.select import PathFilter
 from core.diff.text import MAX_TEXT_BYTES, as_lines, is_binary
 from core.disk.blocks import Disk
 from core.names import spelled
@@ -88,7 +88,12 @@ class _NoPlace(_Differ):
 
 
 def merge(
-    base: DiskT, ours: DiskT, theirs: DiskT, index: PathIndex | None, wanted: Selection, prefer: Prefer | None
+    base: DiskT,
+    ours: DiskT,
+    theirs: DiskT,
+    index: PathIndex | None,
+    wanted: PathFilter,
+    prefer: Prefer | None,
 ) -> Merge:
     """How `ours` takes the selected changes of `theirs` since `base`, whose path index, or its image's, is `index`."""
     known = index_of(base, index)

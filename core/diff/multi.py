@@ -10,7 +10,7 @@ from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of
 from core.diff.index import PathIndex
 from core.diff.meta import FileType, Meta
-from core.diff.select import Selection
+from core.diff.select import PathFilter
 from core.diff.shape import text_fields
 from core.disk.blocks import Disk
 
@@ -33,7 +33,12 @@ class Row:
 
 
 def matrix(
-    base: DiskT, siblings: Sequence[DiskT], index: PathIndex | None, wanted: Selection, *, times: bool = False
+    base: DiskT,
+    siblings: Sequence[DiskT],
+    index: PathIndex | None,
+    wanted: PathFilter,
+    *,
+    times: bool = False,
 ) -> list[Row]:
     """The paths in which any sibling differs from `base`, ordered; equal numbers in a row are equal outcomes."""
     known = index_of(base, index)
@@ -43,7 +48,7 @@ def matrix(
 
 
 def _outcomes(
-    base: DiskT, sibling: DiskT, index: PathIndex, wanted: Selection, times: bool
+    base: DiskT, sibling: DiskT, index: PathIndex, wanted: PathFilter, times: bool
 ) -> dict[bytes, tuple[DiffKind, Outcome]]:
     diff: FilesystemDiff = wanted.of(diff_disks(base, sibling, index, times=times, renames=False))
     loaded = Loaded.of(Volume(sibling), [entry.after.inode for entry in diff.entries if entry.after])

@@ -12,7 +12,7 @@ from core.names import meant
 
 
 @dataclass(frozen=True)
-class Selection:
+class PathFilter:
     """Paths, and globs to ignore; no path means all of them.
 
     A glob with a slash is held against whole paths, one without against each name on the way; what lies below an
@@ -61,7 +61,7 @@ class Selection:
         return tuple(_Glob(pattern) for pattern in self.ignore)
 
 
-ALL_FILES = Selection()
+ALL_FILES = PathFilter()
 
 
 def absolute(path: bytes) -> bytes:

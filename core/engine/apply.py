@@ -9,7 +9,7 @@ from typing import Any
 from core.diff.content import Content
 from core.diff.merge import Clash, Merge, Prefer, Step, merge
 from core.diff.meta import FILE_TYPES, FileType, Meta
-from core.diff.select import Selection
+from core.diff.select import PathFilter
 from core.engine.compare import in_pieces, merge_base, require_paths
 from core.engine.context import Engine
 from core.engine.live import Live
@@ -33,7 +33,7 @@ DEADLINE_S = patient(600.0)
 
 
 async def apply(
-    engine: Engine, request_id: str, source: str, target: str, files: Selection, prefer: Prefer | None
+    engine: Engine, request_id: str, source: str, target: str, files: PathFilter, prefer: Prefer | None
 ) -> Applied:
     """Bring what REF `source` changed since the merge base into branch `target`.
 

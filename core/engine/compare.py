@@ -13,7 +13,7 @@ from core.diff.filesystem import diff_disks, is_there
 from core.diff.multi import matrix
 from core.diff.packages import compare_packages, installed_packages
 from core.diff.pages import differing_pages, heat_map
-from core.diff.select import ALL_FILES, Selection, absolute, is_below
+from core.diff.select import ALL_FILES, PathFilter, absolute, is_below
 from core.diff.shape import as_json
 from core.diff.text import changed_lines
 from core.diff.text import patch as patch_lines
@@ -35,7 +35,7 @@ PIECE_BYTES = 256 * 1024  # of a streamed answer
 class DiffOptions:
     """What a diff is to tell of; `fallback` lets guests be asked when a disk cannot be read from outside."""
 
-    files: Selection = ALL_FILES
+    files: PathFilter = ALL_FILES
     times: bool = False
     lines: bool = False
     processes: bool = False
@@ -167,7 +167,7 @@ def _compared(engine: Engine, before: State, after: State, asked: DiffOptions) -
     return asked.files.of(found)
 
 
-def require_paths(files: Selection, *states: State) -> None:
+def require_paths(files: PathFilter, *states: State) -> None:
     """NotFound unless every selected path is there in one of the states: nothing differs where nothing is."""
     for path in files.paths:
         if not any(is_there(Volume(state.disk), path) for state in states):
@@ -247,7 +247,7 @@ async def diff_siblings(engine: Engine, refs: Sequence[str], asked: DiffOptions)
 
 @asynccontextmanager
 async def patch(
-    engine: Engine, a: str, b: str, files: Selection, *, whole: bool
+    engine: Engine, a: str, b: str, files: PathFilter, *, whole: bool
 ) -> AsyncIterator[AsyncIterator[bytes]]:
     """The text diff from REF a to REF b; with `whole` one that `git apply` takes (`core.diff.text.patch`)."""
     a, b = ends(engine, a, b)

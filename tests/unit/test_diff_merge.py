@@ -11,7 +11,7 @@ import pytest
 
 from core.diff.lines import merge_lines
 from core.diff.merge import Merge, Prefer, merge
-from core.diff.select import ALL_FILES, Selection
+from core.diff.select import ALL_FILES, PathFilter
 from core.disk.qcow2 import ChainDisk
 from core.guest.scripts.put import Putter
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
@@ -43,7 +43,7 @@ class Sides:
         source.write_text(text)
         debugfs(self.paths[side], f"rm {name}", f"write {source} {name}", f"sif {name} mode 0100644")
 
-    def merge(self, prefer: Prefer | None = None, wanted: Selection = ALL_FILES) -> Merge:
+    def merge(self, prefer: Prefer | None = None, wanted: PathFilter = ALL_FILES) -> Merge:
         with (
             ChainDisk(self.base) as base,
             ChainDisk(self.paths[0]) as ours,
@@ -72,7 +72,7 @@ def test_what_only_they_changed_is_taken(sides: Sides) -> None:
     sides.write(0, "mine", "mine\n")
     found = sides.merge()
     assert changed(found) == {"/text", "/new", "/gone", "/made", "/folder"} and not found.clashes
-    assert changed(sides.merge(wanted=Selection.typed(("/new",)))) == {"/new"}
+    assert changed(sides.merge(wanted=PathFilter.typed(("/new",)))) == {"/new"}
 
 
 def test_the_same_change_on_both_sides_is_none(sides: Sides) -> None:
