@@ -41,7 +41,7 @@ class Made:
     heads: dict[str, str]
 
 
-class Source(Protocol):
+class ForkSource(Protocol):
     """What children are made of."""
 
     async def children(self, engine: Engine, wanted: Wanted) -> Made:
@@ -108,7 +108,7 @@ async def fork(
         if not ready:
             await check_room(engine, n, live)
         record = await stack.enter_async_context(operation(engine, request_id, "fork", summary, intent))
-        source: Source = OfStored(found, eager)
+        source: ForkSource = OfStored(found, eager)
         if live is not None:
             source = OfMachine(live)
         elif ready:
