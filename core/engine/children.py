@@ -13,7 +13,7 @@ from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.members import Warm
 from core.engine.spares import Running
-from core.engine.start import Source
+from core.engine.start import StartState
 from core.engine.warm import end_warm
 from core.errors import Damaged, VertuiError
 from core.model import BranchState, Child, Commit
@@ -53,7 +53,7 @@ class Children:
 
     @classmethod
     def to_load(
-        cls, engine: Engine, wanted: Wanted, source: Source, commit: str, parent: BranchRow | None
+        cls, engine: Engine, wanted: Wanted, source: StartState, commit: str, parent: BranchRow | None
     ) -> Self:
         """Children of a commit, to be loaded from a source; machines that wait for such children are claimed."""
         waiting = engine.members.claim(source.image, source.base, commit, len(wanted.names))
@@ -74,7 +74,7 @@ class Children:
             engine, wanted, _write_rows(engine, wanted, commit.image, commit.id, commit.id, parent, spares)
         )
 
-    async def load(self, source: Source) -> Loaded:
+    async def load(self, source: StartState) -> Loaded:
         """A loaded machine each, or why there is none. When none could be loaded the first failure is raised."""
         loaded = await asyncio.gather(*(self._loaded(row, source) for row in self.rows))
         failures = [live for live in loaded if isinstance(live, VertuiError)]
@@ -116,7 +116,7 @@ class Children:
             engine.catalog.delete_branch(row.id)
             engine.publish("branch", row.name, f"{row.name} was not started")
 
-    async def _loaded(self, row: BranchRow, source: Source) -> Live | VertuiError:
+    async def _loaded(self, row: BranchRow, source: StartState) -> Live | VertuiError:
         try:
             return await start.load(self.engine, row, source)
         except VertuiError as error:

@@ -21,7 +21,7 @@ from core.engine.bases import base_of, check_root, disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.memory import check_room
-from core.engine.start import Source, settled, source_of, take_identity
+from core.engine.start import StartState, settled, source_of, take_identity
 from core.engine.warm import end_machine
 from core.errors import Conflict, MachineFailed, VertuiError
 from core.machine.protocol import Machine
@@ -102,7 +102,7 @@ async def _put_in_place(engine: Engine, live: Live, row: BranchRow, fresh: Live,
 
 
 @asynccontextmanager
-async def _beside(engine: Engine, live: Live, row: BranchRow, source: Source) -> AsyncIterator[Live]:
+async def _beside(engine: Engine, live: Live, row: BranchRow, source: StartState) -> AsyncIterator[Live]:
     """A machine with a state and the branch's identity, beside the one it has: nothing but its agent runs, and its
     link is down. It ends unless it becomes the branch's.
     """
@@ -131,7 +131,7 @@ async def _end(engine: Engine, fresh: Live | None, layer: str) -> None:
     engine.store.layer_path(layer).unlink(missing_ok=True)
 
 
-async def _started(engine: Engine, live: Live, source: Source, layer: str) -> Machine:
+async def _started(engine: Engine, live: Live, source: StartState, layer: str) -> Machine:
     """A paused process on the state's memory, with the tap that the branch's machine has not."""
     await asyncio.to_thread(make_layer, engine, engine.home.images / source.image.id, layer)
     tap = await asyncio.to_thread(live.network.second_tap)

@@ -24,7 +24,7 @@ UNFROZEN = "unfrozen:"  # the catalog's setting of a branch, by its id, that was
 
 
 @dataclass(frozen=True)
-class Source:
+class StartState:
     """A state to start machines from: pages (n,) and contents (n, 4096) over the memory of commit `base`, devices, and
     disk layers over the disk of commit `disk_base`. The devices of a sealed one are still being read: whoever awaits
     them is told what is damaged.
@@ -45,7 +45,7 @@ class Source:
         return (*self.layers, self.base, self.disk_base)
 
 
-def source_of(engine: Engine, commit_id: str) -> Source:
+def source_of(engine: Engine, commit_id: str) -> StartState:
     """A commit's state. Of a sealed one only the devices are read now, memory and disk when a machine touches them. A
     hot one's lies in RAM: have the store keep what it `needs` while it is loaded, for it may be sealed meanwhile.
     """
@@ -58,20 +58,20 @@ def source_of(engine: Engine, commit_id: str) -> Source:
     touched.store_ahead(engine, image, commit_id)
     devices = asyncio.create_task(asyncio.to_thread(engine.store.devices, commit_id))
     devices.add_done_callback(lambda read: read.cancelled() or read.exception())  # nobody may ask
-    return Source(image, commit_id, commit_id, *touched.NO_PAGES, devices, (), commit.quiesced)
+    return StartState(image, commit_id, commit_id, *touched.NO_PAGES, devices, (), commit.quiesced)
 
 
-def source_in_ram(image: Image, captured: Captured) -> Source:
+def source_in_ram(image: Image, captured: Captured) -> StartState:
     """A captured state to start machines from."""
     devices: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     devices.set_result(captured.devices)
-    return Source(
+    return StartState(
         image, captured.base or image.golden, captured.disk_base or image.golden,
         captured.pages, captured.table, devices, captured.layers, captured.quiesced,
     )  # fmt: skip
 
 
-async def load(engine: Engine, row: BranchRow, source: Source) -> Live:
+async def load(engine: Engine, row: BranchRow, source: StartState) -> Live:
     """A branch's machine, loaded and not yet continued: the one its row has claimed, or a new one.
 
     On failure nothing is left of it.
@@ -88,7 +88,7 @@ async def load(engine: Engine, row: BranchRow, source: Source) -> Live:
     return give(engine, row, warm)
 
 
-async def _new(engine: Engine, row: BranchRow, source: Source) -> Warm:
+async def _new(engine: Engine, row: BranchRow, source: StartState) -> Warm:
     warm = await start_warm(engine, source.image, source.base, row.number, row.machine)
     await load_warm(engine, warm, source)
     return warm
@@ -103,7 +103,7 @@ def give(engine: Engine, row: BranchRow, warm: Warm) -> Live:
     return live
 
 
-async def load_warm(engine: Engine, warm: Warm, source: Source) -> None:
+async def load_warm(engine: Engine, warm: Warm, source: StartState) -> None:
     """Give a started machine a state's disk, memory and devices; it does not run yet. On failure it is ended."""
     try:
         with engine.needing(*warm.machine.layers, *source.needs):
