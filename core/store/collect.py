@@ -11,7 +11,7 @@ from core.store import tables
 from core.store.image_pages import image_directory
 from core.store.index import EMPTY, Index, Run, split
 from core.store.index_file import write_index
-from core.store.layout import Source, source_of
+from core.store.layout import PackSource, source_of
 from core.store.owner import Owner
 from core.store.pack import Ids
 from core.store.record import Record, record_name
@@ -129,7 +129,7 @@ def with_references(owner: Owner, run: Run, live: Ids) -> Ids:
     return np.unique(np.concatenate(parts))
 
 
-def _present(owner: Owner, source: Source) -> bool:
+def _present(owner: Owner, source: PackSource) -> bool:
     return (image_directory(owner.layout.images, source[0]) / source[1]).exists()
 
 

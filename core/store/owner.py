@@ -16,7 +16,7 @@ from core.store.hashing import Hashes, distinct
 from core.store.image_pages import KERNEL, ROOT, ImageFile, image_directory
 from core.store.index import Index
 from core.store.index_file import write_index
-from core.store.layout import Layout, Source, look, with_packs
+from core.store.layout import Layout, PackSource, look, with_packs
 from core.store.pack import Directory, Ids
 from core.store.pack_writer import FRAME_PAGES, LEVEL, PackWriter, write_tail
 from core.store.reader import PageReader
@@ -133,7 +133,7 @@ class Owner:
                 if (image, name) not in present and (directory / name).exists():
                     self._know_file((image, name), directory / name)
 
-    def _know_file(self, source: Source, path: Path) -> None:
+    def _know_file(self, source: PackSource, path: Path) -> None:
         file = ImageFile(self.layout.images, *source)
         places, hashes = file.scan()
         file.close()

@@ -12,7 +12,7 @@ from core.errors import Damaged, NoRoom
 from core.model import PAGE_BYTES
 from core.store.hashing import Contents
 from core.store.image_pages import ImageFile
-from core.store.layout import Layout, Source, source_of
+from core.store.layout import Layout, PackSource, source_of
 from core.store.pack import Pack, Rows
 
 CACHED_BYTES = 64 << 20  # of decompressed frames: neighbours are often asked for one page at a time
@@ -28,7 +28,7 @@ class Shelf:
         self._layout = layout
         self._paths: dict[int, Path] = {}
         self._packs: LRUCache[int, Pack] = LRUCache(MOST_OPEN)
-        self._images: dict[Source, ImageFile] = {}
+        self._images: dict[PackSource, ImageFile] = {}
         self._frames: LRUCache[tuple[int, int], Contents] = LRUCache(CACHED_BYTES, lambda frame: frame.nbytes)
         self._lock = threading.Lock()
         self._reading = [threading.Lock() for _ in range(STRIPES)]
@@ -53,7 +53,7 @@ class Shelf:
         """Every known pack."""
         return dict(self._paths)
 
-    def sources(self) -> dict[Source, int]:
+    def sources(self) -> dict[PackSource, int]:
         """The external packs: image and file to pack number."""
         return {source: number for number, path in self._paths.items() if (source := source_of(path))}
 
@@ -121,7 +121,7 @@ class Shelf:
                         self._frames[key] = frame
             return frame
 
-    def _image(self, source: Source) -> ImageFile:
+    def _image(self, source: PackSource) -> ImageFile:
         with self._lock:
             if source not in self._images:
                 self._images[source] = ImageFile(self._layout.images, *source)
