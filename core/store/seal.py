@@ -57,7 +57,7 @@ def put(owner: Owner, captured: Captured, identified: Identified, label: Label) 
 
 
 @dataclass(frozen=True)
-class StoredPages:
+class WrittenPages:
     """Ids of pages, by row; `pack` is the durable one the new ones are in, not yet known to the index."""
 
     ids: Ids
@@ -83,7 +83,7 @@ class StoredPages:
 
 def store_pages(
     owner: Owner, hashes: Hashes, contents: Callable[[Rows], Contents], kernel: Ids, early: Mask
-) -> StoredPages:
+) -> WrittenPages:
     """Ids for pages of these hashes; those not in the store are packed, neighbours together.
 
     Both for the first rows: `kernel` is the kernel's page at the same address or 0, and one that differs little from it
@@ -92,7 +92,7 @@ def store_pages(
     ids = owner.index.find(hashes)
     wanted = np.flatnonzero((ids == 0) & ~is_zero(hashes))
     if not len(wanted):
-        return StoredPages(ids, None, 0)
+        return WrittenPages(ids, None, 0)
     first, inverse = distinct(hashes[wanted])
     new, against = _in_order(owner, wanted[first], contents, kernel, early)
     numbers = owner.take_ids(len(new))
@@ -107,7 +107,7 @@ def store_pages(
             pages[mixed] ^= owner.reader.contents(against[part][mixed])
             writer.add(numbers[part], hashes[new[part]], pages, against[part])
         directory = writer.finish()
-        return StoredPages(ids, (number, directory), writer.path.stat().st_size)
+        return WrittenPages(ids, (number, directory), writer.path.stat().st_size)
 
 
 def kernel_ids(owner: Owner, image: str, places: Ids) -> Ids:

@@ -18,7 +18,7 @@ from core.store.owner import Owner
 from core.store.pack import Ids, Pack, Rows
 from core.store.pack_writer import PackWriter
 from core.store.record import DEVICES, Record, pack_devices, record_name
-from core.store.seal import StoredPages, store_pages, write_record
+from core.store.seal import WrittenPages, store_pages, write_record
 from core.store.seekable import skippable
 from core.store.shelf import Shelf
 from core.store.values import DISK, MEMORY, Manifest
@@ -104,7 +104,7 @@ def _root(owner: Owner, stored: tables.Difference, medium: str, pack: Pack) -> s
     return root_hash(stored.pages, chunks)
 
 
-def _pages(owner: Owner, pack: Pack) -> StoredPages:
+def _pages(owner: Owner, pack: Pack) -> WrittenPages:
     """The file's pages in the store."""
     found, shelf = pack.directory, Shelf(owner.layout)
     if (found.ids != np.arange(1, len(found.ids) + 1)).any() or found.against.any() or found.source:
