@@ -12,7 +12,7 @@ from core.engine.trash import free
 from core.errors import UsageError
 from core.graph import Graph
 from core.model import BranchSpace, CommitSpace, CommitState, Plan, StoreProblem, StoreSpace
-from core.store.usage import Group
+from core.store.usage import CommitGroup
 
 
 async def du(engine: Engine) -> StoreSpace:
@@ -28,13 +28,13 @@ async def du(engine: Engine) -> StoreSpace:
     return StoreSpace(commits, branches, *totals, *ratios, **await asyncio.to_thread(space.taken, engine))
 
 
-def _branches(engine: Engine) -> dict[str, Group]:
+def _branches(engine: Engine) -> dict[str, CommitGroup]:
     """Each branch's commits, and those that only it needs."""
     rows = engine.catalog.branches()
     graph = Graph((*engine.catalog.commits(), *engine.catalog.commits(deleted=True)))
     loose = {commit.id for commit in unreachable(engine)}
     return {
-        row.name: Group(
+        row.name: CommitGroup(
             frozenset(graph.ancestors(row.head)),
             frozenset(commit.id for commit in unreachable(engine, frozenset([row.id]))) - loose,
         )

@@ -30,7 +30,7 @@ class CommitUsage:
 
 
 @dataclass(frozen=True)
-class Group:
+class CommitGroup:
     """Commits looked at together, such as a branch's, and those of them that would go with it."""
 
     commits: frozenset[str]
@@ -53,7 +53,7 @@ class Usage:
     compression: float
 
 
-def usage(owner: Owner, groups: Mapping[str, Group]) -> Usage:
+def usage(owner: Owner, groups: Mapping[str, CommitGroup]) -> Usage:
     """Measure everything. Commits that cannot be read are left out."""
     run = owner.index.everything
     costs = _costs(owner, run)
@@ -64,7 +64,7 @@ def usage(owner: Owner, groups: Mapping[str, Group]) -> Usage:
         uses[mine] += 1
     records = {commit: file_bytes(owner.layout.commits / record_name(commit)) for commit in used}
 
-    def measured(group: Group) -> CommitUsage:
+    def measured(group: CommitGroup) -> CommitUsage:
         commits, going = group.commits & used.keys(), group.going & used.keys()
         rows, _ = _together(used[commit][1] for commit in commits)
         leaving, counts = _together(used[commit][1] for commit in going)
@@ -73,7 +73,7 @@ def usage(owner: Owner, groups: Mapping[str, Group]) -> Usage:
         logical = sum(used[commit][0] for commit in commits) * PAGE_BYTES
         return CommitUsage(logical, stored, stored - own, own)
 
-    commits = {commit: measured(Group(frozenset([commit]), frozenset([commit]))) for commit in used}
+    commits = {commit: measured(CommitGroup(frozenset([commit]), frozenset([commit]))) for commit in used}
     packed = float(costs.sum())
     return Usage(
         commits,

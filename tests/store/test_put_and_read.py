@@ -22,7 +22,7 @@ from core.store.packs import PackStore
 from core.store.reader import TABLES_BYTES, PageReader
 from core.store.record import Record
 from core.store.shelf import MOST_OPEN
-from core.store.usage import Group
+from core.store.usage import CommitGroup
 from core.store.values import DISK, MEMORY
 from tests.conftest import full
 from tests.store.states import KERNEL_PAGE, PAGES, Bench, content, make_image, patched
@@ -331,8 +331,8 @@ def test_what_a_group_takes_is_what_its_going_frees(bench: Bench) -> None:
     one = bench.commit({page: content(300 + page) for page in range(30, 40)}, {}, shared)
     two = bench.commit({page: content(400 + page) for page in range(30, 40)}, {}, shared)
     groups = {
-        "one": Group(frozenset((golden, shared, one)), frozenset((one,))),
-        "both": Group(frozenset(bench.states), frozenset((shared, one, two))),
+        "one": CommitGroup(frozenset((golden, shared, one)), frozenset((one,))),
+        "both": CommitGroup(frozenset(bench.states), frozenset((shared, one, two))),
     }
     before = bench.store.du(groups)
     assert before.groups["one"].unique_bytes == before.commits[one].unique_bytes
@@ -341,7 +341,7 @@ def test_what_a_group_takes_is_what_its_going_frees(bench: Bench) -> None:
     )
     for commit in (one, two, shared):
         bench.forget(commit)
-    after = bench.store.du({"none": Group(frozenset(bench.states), frozenset())})
+    after = bench.store.du({"none": CommitGroup(frozenset(bench.states), frozenset())})
     left = before.groups["both"].stored_bytes - before.groups["both"].unique_bytes
     assert abs(after.groups["none"].stored_bytes - left) <= 2
     bench.store.gc(bench.states)
