@@ -33,7 +33,7 @@ MARGIN_BYTES = 256 << 20  # above the floor before one is made: else each would 
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PoolTarget:
     """How many should wait, most wanted first: started machines by base, spares by commit."""
 
     machines: dict[str, int]
@@ -134,7 +134,7 @@ class Pool:
             raise
 
 
-def wanted_by(engine: Engine) -> Wanted:
+def wanted_by(engine: Engine) -> PoolTarget:
     """What the trunk, the last fork and the settings want."""
     last = engine.members.last_fork
     trunk = engine.catalog.setting("trunk")
@@ -150,7 +150,7 @@ def wanted_by(engine: Engine) -> Wanted:
     spares = settings.value(engine, "pool.spares")
     images = {image.id: image for image in engine.catalog.images()}
     of = bases | likely | forked
-    return Wanted(
+    return PoolTarget(
         dict.fromkeys((base for base, image in bases.items() if image in images), share),
         dict.fromkeys(forked | likely, spares),
         {commit: images[image] for commit, image in of.items() if image in images},
@@ -174,7 +174,7 @@ def _starts(commit: Commit) -> bool:
     return commit.state is CommitState.SEALED and commit.quiesced and commit.origin is not Origin.FOREIGN
 
 
-def _surplus(waiting: list[Warm], wanted: Wanted, *, late: bool, short: bool) -> Warm | None:
+def _surplus(waiting: list[Warm], wanted: PoolTarget, *, late: bool, short: bool) -> Warm | None:
     """One that should go: what is not wanted, or when memory is short any, spares first."""
     if short:
         return next((warm for warm in waiting if warm.commit), next(iter(waiting), None))
