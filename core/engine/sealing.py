@@ -29,7 +29,7 @@ MOST_LAYERS = 4  # of a machine's disk: a chain of four opens in 4 ms, one of 64
 
 
 @dataclass
-class _Waiting:
+class _Queued:
     """A hot commit in the queue; `outcome` is of the attempt at hand or to come: None, or why it failed."""
 
     hot: Hot
@@ -48,7 +48,7 @@ class Sealer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, _Queued] = {}
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._shortening: set[asyncio.Task[None]] = set()
@@ -177,7 +177,7 @@ class Sealer:
     # -- the task --------------------------------------------------------------------------------------------
 
     def _enqueue(self, hot: Hot, identified: Identified | None) -> None:
-        self._waiting[hot.id] = _Waiting(hot, identified)
+        self._waiting[hot.id] = _Queued(hot, identified)
         self._more.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
@@ -206,7 +206,7 @@ class Sealer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._more.wait(), AGAIN_S)
 
-    async def _tried(self, waiting: _Waiting) -> VertuiError | None:
+    async def _tried(self, waiting: _Queued) -> VertuiError | None:
         """Seal one; why it failed. A mistake of ours must not leave those who wait for it waiting."""
         try:
             await self._seal(waiting)
@@ -217,7 +217,7 @@ class Sealer:
             return VertuiError(f"sealing failed ({type(error).__name__}): see daemon.log")
         return None
 
-    async def _seal(self, waiting: _Waiting) -> None:
+    async def _seal(self, waiting: _Queued) -> None:
         engine, hot = self._engine, waiting.hot
         engine.reach("seal.begun")
         if waiting.identified is None:
