@@ -26,7 +26,7 @@ SETTLED_S = 10.0  # it ran as long: the next time is not the same again
 
 
 @dataclass
-class _Waiting:
+class _Stalled:
     """A branch that stands still: when it is tried again, and how long it waits should it stop at once."""
 
     live: Live
@@ -39,7 +39,7 @@ class Stalls:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, _Stalled] = {}
         self._tried: dict[str, tuple[float, float]] = {}  # when each last went on, and its pause
         self._tasks: set[asyncio.Task[None]] = set()
         self._looking: dict[str, asyncio.Task[None]] = {}  # by branch
@@ -58,7 +58,7 @@ class Stalls:
             went_on, pause_s = self._tried.get(live.branch, (0.0, 0.0))
             again = time.monotonic() - went_on < SETTLED_S
             pause_s = min(2 * pause_s, LONGEST_WAIT_S) if again else LOOK_EVERY_S
-            waiting = self._waiting[live.branch] = _Waiting(live, time.monotonic() + pause_s, pause_s)
+            waiting = self._waiting[live.branch] = _Stalled(live, time.monotonic() + pause_s, pause_s)
             self._say(waiting)
             if self._watching is None or self._watching.done():
                 self._watching = asyncio.create_task(self._watch())
@@ -84,7 +84,7 @@ class Stalls:
                 if live.machine.id == machine and await live.machine.is_stalled():
                     self.found(live)
 
-    def _say(self, waiting: _Waiting) -> None:
+    def _say(self, waiting: _Stalled) -> None:
         """Make it true in the catalog; a try that fails is made again. A branch that is only starting says nothing."""
         reason = f"disk full: {shortage(self._engine.home.root, self._needed())}"
         if waiting.pause_s > LOOK_EVERY_S and self._room():
@@ -108,7 +108,7 @@ class Stalls:
     def _looked(self, branch: str, _: asyncio.Task[None]) -> None:
         del self._looking[branch]
 
-    async def _look(self, waiting: _Waiting) -> None:
+    async def _look(self, waiting: _Stalled) -> None:
         try:
             if not self._room():
                 self._say(waiting)
