@@ -41,6 +41,9 @@ def test_reading_verbs_import_nothing_heavy() -> None:
         "websockets",
         "typer",
         "pyroute2",
+        "psutil",
+        "cachetools",
+        "pyseccomp",
     }
 
 
@@ -81,6 +84,23 @@ def test_netlink_is_spoken_in_one_place_and_by_pyroute2() -> None:
             speaks = re.compile(r"AF_NETLINK|NETLINK_ROUTE|_?(NLM_F|NLMSG|RTM|IFLA)_.*|pyroute2(\..*)?")
             assert not [name for name in names if speaks.fullmatch(name)], where
     assert "NETLINK_ROUTE" not in names_in(ROOT / AGENT)
+
+
+def test_one_class_has_one_name() -> None:
+    """Left out are verbs, called what people type, and the agent: in the guest stands the other end of what is here."""
+    where: dict[str, list[str]] = {}
+    for path in (path for top in ("core", "vertui") for path in (ROOT / top).rglob("*.py")):
+        if "agent" not in path.parts:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef) and not ("verbs" in path.parts and is_verb(node)):
+                    where.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert len(where) > 300
+    assert {name: places for name, places in where.items() if len(places) > 1} == {}
+
+
+def is_verb(node: ast.ClassDef) -> bool:
+    """Derived with the type of its answer: `Verb[Branch]`."""
+    return any(isinstance(base, ast.Subscript) for base in node.bases)
 
 
 def test_state_is_written_by_the_one_helper() -> None:
