@@ -43,12 +43,12 @@ class Sides:
         """Paths that lead elsewhere on the other disk, or nowhere: those of `before`, and those of `after`."""
         removed: dict[bytes, int] = {}
         added: dict[bytes, int] = {}
-        for index, other, found in ((self.before, self.after, removed), (self.after, self.before, added)):
+        for index, other, elsewhere in ((self.before, self.after, removed), (self.after, self.before, added)):
             budget = PathBudget(index.disk.name)
             for directory, names in _rebound(index, other, touched):
-                if directory[:-1] not in found:  # else it lies below one that was listed whole
+                if directory[:-1] not in elsewhere:  # else it lies below one that was listed whole
                     for name, inode in names.items():
-                        index.below(directory + name, inode, found, budget)
+                        index.below(directory + name, inode, elsewhere, budget)
         return removed, added
 
     def _load(self, removed: dict[bytes, int], added: dict[bytes, int], stayed: dict[bytes, int]) -> None:
@@ -68,23 +68,23 @@ class Sides:
 
     def differences(self, before: Meta, after: Meta) -> frozenset[Aspect]:
         """In what two files differ, bytes included."""
-        found = meta_differences(before, after)
+        aspects = meta_differences(before, after)
         if before.type is after.type is FileType.FILE and not same_content(
             self.content(False, before), self.content(True, after), self._changed
         ):
-            found.add(Aspect.CONTENT)
-        return frozenset(found)
+            aspects.add(Aspect.CONTENT)
+        return frozenset(aspects)
 
 
 def _rebound(index: PathIndex, other: PathIndex, touched: Blocks) -> list[tuple[bytes, Names]]:
     """Directories with the names that lead elsewhere, or nowhere, by the other index; parents first."""
-    found = []
+    rebound = []
     for inode in touched.tolist():
         names, theirs = index.names(inode) or {}, other.names(inode) or {}
         gone = {name: child for name, child in names.items() if theirs.get(name) != child}
         if gone and (path := index.directory_path(inode)) is not None:
-            found.append((path, gone))
-    return sorted(found, key=lambda pair: pair[0])
+            rebound.append((path, gone))
+    return sorted(rebound, key=lambda pair: pair[0])
 
 
 def meta_differences(before: Meta, after: Meta) -> set[Aspect]:

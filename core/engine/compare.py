@@ -56,16 +56,16 @@ async def diff(engine: Engine, a: str, b: str, asked: DiffOptions = EVERYTHING) 
         notes = [state.note for state in (before, after) if state.note]
         looking = asyncio.ensure_future(_unseen(engine, before, after, asked))
         try:
-            found = await _files(engine, before, after, asked, notes)
+            told = await _files(engine, before, after, asked, notes)
         finally:
             unseen = await looking
         notes += unseen
         if asked.packages:
-            found["packages"] = await asyncio.to_thread(_packages, before, after)
+            told["packages"] = await asyncio.to_thread(_packages, before, after)
         if asked.memory:
-            found["memory"] = await _memory(engine, before, after)
-        found |= await _guests(before, after, asked, notes)
-    return found | {"a": a, "b": b, "notes": notes}
+            told["memory"] = await _memory(engine, before, after)
+        told |= await _guests(before, after, asked, notes)
+    return told | {"a": a, "b": b, "notes": notes}
 
 
 def ends(engine: Engine, a: str, b: str) -> tuple[str, str]:
@@ -83,10 +83,10 @@ def merge_base(engine: Engine, refs: Sequence[str]) -> str:
     graph = Graph(engine.catalog.commits())
     base = engine.resolve(refs[0]).commit
     for ref in refs[1:]:
-        found = graph.merge_base(base, engine.resolve(ref).commit)
-        if found is None:
+        common = graph.merge_base(base, engine.resolve(ref).commit)
+        if common is None:
             raise NotFound(f"{refs[0]} and {ref} have no commit in common")
-        base = found
+        base = common
     return base
 
 
@@ -109,8 +109,8 @@ async def _files(
     on_disk = asked.files.without(beside)
     entries, fallbacks = list[dict[str, Any]](), 0
     if on_disk is not None:
-        found = await _on_disks(engine, before, after, replace(asked, files=on_disk), notes)
-        entries, fallbacks = found["entries"], found["fallbacks"]
+        read = await _on_disks(engine, before, after, replace(asked, files=on_disk), notes)
+        entries, fallbacks = read["entries"], read["fallbacks"]
     if beside:
         entries += await _in_guests(before, after, asked, beside)
     counts = {kind.value: sum(entry["kind"] == kind.value for entry in entries) for kind in DiffKind}
@@ -135,8 +135,8 @@ async def _in_guests(
 ) -> list[dict[str, Any]]:
     """What differs at or below some paths, all without any, as two running guests tell; they count no lines."""
     walks = await _walks(before, after, tops)
-    found = await asyncio.to_thread(lambda: compare_walks(*walks, times=asked.times))
-    shown = as_json(replace(asked.files, paths=tuple(tops)).of(found))
+    compared = await asyncio.to_thread(lambda: compare_walks(*walks, times=asked.times))
+    shown = as_json(replace(asked.files, paths=tuple(tops)).of(compared))
     return [entry | {"lines": None} for entry in shown["entries"]]
 
 
@@ -152,10 +152,10 @@ async def _walks(
 
 
 def _read_files(engine: Engine, before: State, after: State, asked: DiffOptions) -> dict[str, Any]:
-    found = _compared(engine, before, after, asked)
-    shown = as_json(found)
+    compared = _compared(engine, before, after, asked)
+    shown = as_json(compared)
     if asked.lines:
-        counts = changed_lines(found, before.disk, after.disk)
+        counts = changed_lines(compared, before.disk, after.disk)
         for entry, count in zip(shown["entries"], counts, strict=True):
             entry["lines"] = count
     return shown
@@ -163,8 +163,8 @@ def _read_files(engine: Engine, before: State, after: State, asked: DiffOptions)
 
 def _compared(engine: Engine, before: State, after: State, asked: DiffOptions) -> FilesystemDiff:
     require_paths(asked.files, before, after)
-    found = diff_disks(before.disk, after.disk, known_paths(engine, before), times=asked.times)
-    return asked.files.of(found)
+    compared = diff_disks(before.disk, after.disk, known_paths(engine, before), times=asked.times)
+    return asked.files.of(compared)
 
 
 def require_paths(files: PathFilter, *states: State) -> None:
@@ -260,8 +260,8 @@ async def patch(
 
         def begin() -> Iterator[bytes]:
             if on_disk is not None:
-                found = _compared(engine, before, after, DiffOptions(on_disk))
-                yield from patch_lines(found, before.disk, after.disk, whole=whole)
+                compared = _compared(engine, before, after, DiffOptions(on_disk))
+                yield from patch_lines(compared, before.disk, after.disk, whole=whole)
             if walks:
                 told = replace(files, paths=beside).of(compare_walks(*walks))
                 yield from patch_walks(told, *walks)

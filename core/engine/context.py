@@ -204,15 +204,15 @@ class Engine:
             raise NotFound("there is no image yet: run `vertui image build`")
         if name is None:
             return images[-1]
-        found = [image for image in images if name in (image.name, image.id)]
-        if not found:
+        matching = [image for image in images if name in (image.name, image.id)]
+        if not matching:
             raise NotFound(f"no image '{name[:40]}': `vertui image ls` lists those there are")
-        return found[0]
+        return matching[0]
 
     def commits(self) -> tuple[Commit, ...]:
         """The commits outside the trash, each with its nearest kept ancestors as its parents."""
-        found = kept(self.catalog.commits(), self.catalog.commits(deleted=True))
-        return tuple(replace(commit, parents=parents) for commit, parents in found)
+        kept_commits = kept(self.catalog.commits(), self.catalog.commits(deleted=True))
+        return tuple(replace(commit, parents=parents) for commit, parents in kept_commits)
 
     def check_there(self, commit: Commit) -> None:
         """Conflict for a commit whose content is gone, naming what starts from the nearest that is not."""
@@ -241,7 +241,7 @@ class Engine:
 
     def damage(self, commits: Iterable[str]) -> str | None:
         """What is damaged of these commits and a machine wanted to read, in words; None when nothing is."""
-        return next((found for commit in commits if (found := self.views.damage(commit))), None)
+        return next((damaged for commit in commits if (damaged := self.views.damage(commit))), None)
 
     def collect_layers(self) -> int:
         """Remove disk layers that nothing needs; bytes freed. None before every machine is found that has some."""
@@ -251,7 +251,7 @@ class Engine:
         """The disk layers that machines, hot commits and verbs at work have."""
         machines = [live.machine for live in self.live.values()] + [warm.machine for warm in self.members]
         layers = [layer for machine in machines for layer in machine.layers]
-        hot = [layer for found in self.sealer.all() for layer in found.captured.layers]
+        hot = [layer for commit in self.sealer.all() for layer in commit.captured.layers]
         return frozenset((*layers, *hot, *self.needed))
 
     def free_number(self) -> int:

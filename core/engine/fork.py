@@ -96,23 +96,23 @@ async def fork(
     runs on and nothing is left.
     """
     began = time.perf_counter()
-    found = engine.resolve(ref)
-    names = _names(engine, found.branch, n, prefix)
-    live = engine.live.get(engine.branch(found.branch).id) if found.branch else None
+    point = engine.resolve(ref)
+    names = _names(engine, point.branch, n, prefix)
+    live = engine.live.get(engine.branch(point.branch).id) if point.branch else None
     summary, intent = f"fork {ref} into {_listed(names)}", {"names": names}
     async with AsyncExitStack() as stack:
-        ready = await stack.enter_async_context(running(engine, found.commit, 0 if live else n, began))
+        ready = await stack.enter_async_context(running(engine, point.commit, 0 if live else n, began))
         if live is None and not ready:  # nothing waits on a commit that is not trusted
-            engine.check_there(engine.catalog.commit(found.commit))
-            check_trusted(trusted(engine, found.commit) if trust else engine.catalog.commit(found.commit))
+            engine.check_there(engine.catalog.commit(point.commit))
+            check_trusted(trusted(engine, point.commit) if trust else engine.catalog.commit(point.commit))
         if not ready:
             await check_room(engine, n, live)
         record = await stack.enter_async_context(operation(engine, request_id, "fork", summary, intent))
-        source: ForkSource = OfStored(found, eager)
+        source: ForkSource = OfStored(point, eager)
         if live is not None:
             source = OfMachine(live)
         elif ready:
-            source = OfSpares(found, ready)
+            source = OfSpares(point, ready)
         made = await source.children(engine, Wanted(names, command, record.id, began))
         engine.members.last_fork = LastFork(live.branch if live else None, made.commit.id)
         ids = tuple(row.id for row in (engine.catalog.named(child.name) for child in made.children) if row)
@@ -185,13 +185,13 @@ class OfMachine:
 class OfSpares:
     """Children of a commit that run already: written down, then made distinct."""
 
-    found: Ref
+    point: Ref
     ready: list[Running]
 
     async def children(self, engine: Engine, wanted: Wanted) -> Made:
         """Give each a row and an identity."""
-        commit = engine.catalog.commit(self.found.commit)
-        parent = engine.catalog.named(self.found.branch or commit.branch)
+        commit = engine.catalog.commit(self.point.commit)
+        parent = engine.catalog.named(self.point.branch or commit.branch)
         children = Children.that_run(engine, wanted, commit, parent, self.ready)
         try:
             engine.reach("fork.running")
@@ -205,21 +205,21 @@ class OfSpares:
 class OfStored:
     """Children of a commit; with `eager` all its memory is read before they run."""
 
-    found: Ref
+    point: Ref
     eager: bool
 
     async def children(self, engine: Engine, wanted: Wanted) -> Made:
         """Load each from the commit."""
         if self.eager:
-            await engine.sealer.sealed(self.found.commit)  # a hot commit has no view
-            await engine.views.hydrate(self.found.commit, MEMORY)
-        commit = engine.catalog.commit(self.found.commit)
+            await engine.sealer.sealed(self.point.commit)  # a hot commit has no view
+            await engine.views.hydrate(self.point.commit, MEMORY)
+        commit = engine.catalog.commit(self.point.commit)
         source = start.source_of(engine, commit.id)
         if not commit.quiesced:
             raise Conflict(
                 f"commit {commit.id[:12]} is not quiesced: it restores its own branch, but is not forkable"
             )
-        parent = engine.catalog.named(self.found.branch or commit.branch)
+        parent = engine.catalog.named(self.point.branch or commit.branch)
         with engine.needing(*source.needs):
             children = Children.to_load(engine, wanted, source, commit.id, parent)
             try:

@@ -35,7 +35,7 @@ async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> byt
 
     Nothing of it stays in the guest: neither its output nor a line in `ps`.
     """
-    found, said = bytearray(), b""
+    output, said = bytearray(), b""
     agent = await live.agent()
     stream = await agent.exec(argv, timeout_s=deadline_s, lossless=True)
     async for item in stream:
@@ -45,12 +45,12 @@ async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> byt
             if item.code:
                 reason = spelled(said.strip().split(b"\n")[-1]) or f"exit status {item.code}"
                 raise GuestFailed(f"{argv[0]} failed in the guest: {reason}")
-            return bytes(found)
+            return bytes(output)
         if item.stream is StreamName.STDOUT:
-            found += item.data
+            output += item.data
         else:
             said = (said + item.data)[-STDERR_BYTES:]
-        if len(found) > MOST_OUTPUT_BYTES:
+        if len(output) > MOST_OUTPUT_BYTES:
             await stream.detach()
             raise GuestFailed(f"{argv[0]} prints without end in the guest")
     raise GuestFailed(f"{argv[0]} did not end in the guest")
@@ -87,15 +87,15 @@ async def ports(before: Live, after: Live) -> dict[str, Any]:
 
 async def _listening(live: Live) -> set[Port]:
     told = await output_of(live, ("ss", "-Hlntup"), ASK_DEADLINE_S)
-    found = set()
+    ports = set()
     for line in told.split(b"\n"):
         if match := PORT.match(os.fsdecode(line)):
             user = USER.search(match["users"])
             address, name = (
                 spelled(os.fsencode(text)) for text in (match["address"], user["name"] if user else "")
             )
-            found.add((match["protocol"], address, int(match["port"]), name))
-    return found
+            ports.add((match["protocol"], address, int(match["port"]), name))
+    return ports
 
 
 def _shown(ports: set[Port]) -> list[dict[str, Any]]:

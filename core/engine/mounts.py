@@ -92,14 +92,14 @@ class MountLayout:
 
 def parse_mounts(told: bytes) -> Mounts:
     """What /proc/PID/mountinfo says (proc(5)); lines that make no sense are left out: a guest may say anything."""
-    found = {}
+    mounts = {}
     for line in told.split(b"\n"):
         fields, _, rest = line.partition(b" - ")
         words = fields.split(b" ")
         if len(words) > 4 and words[4] != b"/":
             point = _OCTAL.sub(lambda code: bytes((int(code[1], 8) & 0xFF,)), words[4])
-            found[point] = spelled(rest.split(b" ")[0])
-    return found
+            mounts[point] = spelled(rest.split(b" ")[0])
+    return mounts
 
 
 def over(mounts: Mounts, path: bytes) -> bytes | None:
@@ -116,9 +116,9 @@ async def beside_the_disk(states: Sequence[State], paths: Iterable[bytes]) -> tu
     if not tops:
         return ()
     layouts = await asyncio.gather(*(MountLayout.of(state) for state in states))
-    found = await asyncio.to_thread(lambda: [[layout.where(top) for layout in layouts] for top in tops])
+    places = await asyncio.to_thread(lambda: [[layout.where(top) for layout in layouts] for top in tops])
     mounted = []
-    for top, where in zip(tops, found, strict=True):
+    for top, where in zip(tops, places, strict=True):
         if Where.MOUNTED in where and all(layout.mounts is not None for layout in layouts):
             _check_kind(layouts, top)
             mounted.append(top)
@@ -174,9 +174,7 @@ async def unseen(before: State, after: State, since: float) -> list[str]:
     lives = [state.live for state in (before, after) if state.live]
     both = len(lives) == 2
     test = _CONTENT if both else f"-newerct @{since:.3f} -print -quit"
-    told = [
-        found for found in await asyncio.gather(*(_look(live, test) for live in lives)) if found is not None
-    ]
+    told = [seen for seen in await asyncio.gather(*(_look(live, test) for live in lives)) if seen is not None]
     if not lives or len(told) < len(lives):
         return []
     changed = sorted(
@@ -202,4 +200,4 @@ async def _look(live: Live, test: str) -> dict[str, str] | None:
     except (Conflict, GuestFailed):  # a diff does not fail for want of a note
         return None
     lines = (line.partition(b" ") for line in told.split(b"\n") if line)
-    return {spelled(point): spelled(found) for point, _, found in lines}
+    return {spelled(point): spelled(content) for point, _, content in lines}

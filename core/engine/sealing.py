@@ -55,8 +55,8 @@ class Sealer:
 
     def hot(self, commit: str) -> Hot | None:
         """A commit's state in RAM, while it is hot."""
-        found = self._waiting.get(commit)
-        return found.hot if found else None
+        waiting = self._waiting.get(commit)
+        return waiting.hot if waiting else None
 
     def all(self) -> list[Hot]:
         """Every hot commit, parents before children."""
@@ -135,16 +135,16 @@ class Sealer:
 
     async def resume(self, holdings: Holdings) -> None:
         """Go on with what an earlier daemon left hot; what the holder has no copy of is gone."""
-        catalog, found = self._engine.catalog, []
+        catalog, kept = self._engine.catalog, []
         rows = {c.id: c for deleted in (False, True) for c in catalog.commits(deleted=deleted)}
         for key in holdings.kept:
             if (commit := commit_of(key)) is None:
                 continue
             if commit in rows and rows[commit].state is CommitState.HOT:
-                found += await asyncio.to_thread(self._kept, key)
+                kept += await asyncio.to_thread(self._kept, key)
             else:
                 self._engine.held.drop(key)
-        for hot in sorted(found, key=lambda hot: hot.label.created):
+        for hot in sorted(kept, key=lambda hot: hot.label.created):
             self._enqueue(hot, None)
         for row in rows.values():
             if row.state is CommitState.HOT and row.id not in self._waiting:

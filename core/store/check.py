@@ -47,13 +47,13 @@ def check(owner: Owner, read_data_percent: float) -> list[Problem]:
 def _everything(owner: Owner, reader: OwnReader, commits: list[str], percent: float) -> list[Problem]:
     problems: list[Problem] = []
     bad: list[Ids] = [np.empty(0, np.uint64)]
-    for found, ids in _packs(reader, percent):
-        problems += found
+    for bad_here, ids in _packs(reader, percent):
+        problems += bad_here
         bad.append(ids)
     stray = lost = np.unique(np.concatenate(bad))
     for commit in commits:
-        found = _commit(owner, reader, commit, lost)
-        problems += found if (owner.layout.commits / record_name(commit)).exists() else []  # pruned meanwhile
+        own = _commit(owner, reader, commit, lost)
+        problems += own if (owner.layout.commits / record_name(commit)).exists() else []  # pruned meanwhile
         stray = np.setdiff1d(stray, _used(reader, commit)) if len(stray) else stray
     if len(stray):
         problems.append(Problem(f"{len(stray)} pages {UNUSED} cannot be read as written"))
@@ -88,11 +88,11 @@ def _packs(reader: OwnReader, percent: float) -> Iterator[tuple[list[Problem], I
 
 
 def _agrees(pack: Pack, run: Run, mine: Rows, rows: Rows) -> None:
-    found = pack.directory
+    directory = pack.directory
     if len(mine) and (
-        rows[mine].max() >= len(found.ids)
-        or (found.ids[rows[mine]] != run.ids[mine]).any()
-        or (found.hashes[rows[mine]] != run.hashes[mine]).any()
+        rows[mine].max() >= len(directory.ids)
+        or (directory.ids[rows[mine]] != run.ids[mine]).any()
+        or (directory.hashes[rows[mine]] != run.hashes[mine]).any()
     ):
         raise Damaged(f"pack {pack.path.name} does not hold what the index says")
 

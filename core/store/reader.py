@@ -54,12 +54,12 @@ class PageReader:
     def refresh(self) -> None:
         """Learn what was sealed, collected or compacted since. The index stays the same one when nothing was."""
         with self._lock:
-            before, found = self._found, look(self.layout, self._found)
-            if before and (before.stamp, before.packs) == (found.stamp, found.packs):
+            before, now = self._found, look(self.layout, self._found)
+            if before and (before.stamp, before.packs) == (now.stamp, now.packs):
                 return
-            self._found = found
-            self.shelf.set_paths(found.packs)
-            self.index, self.problems = found.index, (*filter(None, [found.lost]), *found.problems)
+            self._found = now
+            self.shelf.set_paths(now.packs)
+            self.index, self.problems = now.index, (*filter(None, [now.lost]), *now.problems)
 
     def close(self) -> None:
         """Let go of every file."""
@@ -169,12 +169,12 @@ class PageReader:
     def contents(self, ids: Ids) -> Contents:
         """The pages of these ids, shape (n, 4096), verified. Raises BadPage."""
         while True:
-            found = self.index
+            index = self.index
             try:
                 return self._contents(ids)
             except BadPage:  # it may be newer than the index read, or have been moved to another pack since
                 self.refresh()
-                if self.index is found:
+                if self.index is index:
                     raise
 
     def _contents(self, ids: Ids) -> Contents:
@@ -194,13 +194,13 @@ class PageReader:
         """Pages of one pack; `asked` are the rows to name when one is bad."""
         try:
             pack = self.shelf.pack(number)  # open from here on, whatever becomes of its file
-            found = pack.outline
-            if rows.max() >= len(found.ids) or (found.ids[rows] != ids).any():
+            outline = pack.outline
+            if rows.max() >= len(outline.ids) or (outline.ids[rows] != ids).any():
                 raise Damaged(f"pack {pack.path.name} does not hold what the index says")
         except Damaged as error:
             raise BadPage(int(asked[0]), str(error)) from error
         contents = self._stored(pack, rows, asked)
-        against = found.against[rows]
+        against = outline.against[rows]
         mixed = np.flatnonzero(against)
         if len(mixed):
             try:

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 def modules() -> list[str]:
     """Every module of core, but the agent's, which run in the guest, and programs, which run when imported."""
-    found = [module.name for module in pkgutil.walk_packages(core.__path__, "core.")]
-    return [name for name in found if not name.startswith("core.guest.agent")]
+    names = [module.name for module in pkgutil.walk_packages(core.__path__, "core.")]
+    return [name for name in names if not name.startswith("core.guest.agent")]
 
 
 def test_core_imports_no_terminal_library() -> None:
@@ -65,13 +65,13 @@ AGENT = (
 
 def names_in(path: Path) -> set[str]:
     """Every name that a module uses, defines or imports, and the modules it imports from; not what it writes."""
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom | ast.Import):
-            found |= {alias.name for alias in node.names} | {getattr(node, "module", None) or ""}
+            names |= {alias.name for alias in node.names} | {getattr(node, "module", None) or ""}
         elif isinstance(node, ast.Attribute | ast.Name):
-            found.add(node.attr if isinstance(node, ast.Attribute) else node.id)
-    return found
+            names.add(node.attr if isinstance(node, ast.Attribute) else node.id)
+    return names
 
 
 def test_netlink_is_spoken_in_one_place_and_by_pyroute2() -> None:
