@@ -95,7 +95,7 @@ async def _put(live: Live, steps: tuple[Step, ...]) -> None:
 
 
 def _names(said: bytes) -> str:
-    """Paths that core.guest.scripts.put tells of in hexadecimal; it may have said something else."""
+    """The paths that core.guest.scripts.put printed. It prints them in hexadecimal; anything else is shown as it is."""
     try:
         return " ".join(spelled(bytes.fromhex(word.decode("ascii"))) for word in said.split())
     except ValueError:
@@ -113,7 +113,7 @@ def _frames(steps: tuple[Step, ...]) -> Iterator[bytes]:
 
 
 def _told(number: int, step: Step, first: dict[int, int]) -> dict[str, Any]:
-    """A step as JSON; names of one file that are new together stay one file."""
+    """A step as JSON. New names of one file are sent as links to the first of them (`same_as`)."""
     fields: dict[str, Any] = {
         "path": step.path.hex(),
         "expect": _expected(step.seen),

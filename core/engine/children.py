@@ -45,7 +45,9 @@ Woken = Sequence[Awake | VertuiError]
 
 @dataclass(frozen=True)
 class Children:
-    """Their rows are written before their machines exist or are loaded: what a crash leaves can be told and removed."""
+    """The children of one verb. Their rows are written before their machines exist or are loaded, so that what a crash
+    leaves can be recognized and removed.
+    """
 
     engine: Engine
     wanted: Wanted
@@ -75,7 +77,9 @@ class Children:
         )
 
     async def load(self, source: StartState) -> Loaded:
-        """A loaded machine each, or why there is none. When none could be loaded the first failure is raised."""
+        """A loaded machine for each child, or the error that says why there is none. When no child could be loaded, the
+        first error is raised.
+        """
         loaded = await asyncio.gather(*(self._loaded(row, source) for row in self.rows))
         failures = [live for live in loaded if isinstance(live, VertuiError)]
         if len(failures) == len(loaded):
@@ -83,11 +87,13 @@ class Children:
         return loaded
 
     async def run(self, loaded: Loaded) -> Woken:
-        """All are loaded before the first runs: one that runs takes the processor from those that load."""
+        """Continue the loaded machines. All are loaded before the first runs, because one that runs takes the processor
+        from those that load.
+        """
         return await asyncio.gather(*map(self._run, loaded))
 
     def give(self, ready: list[Running]) -> Woken:
-        """Make machines that run already theirs."""
+        """Give machines that run already to the children."""
         return [
             Awake(start.give(self.engine, row, one.warm), one.run_ms)
             for row, one in zip(self.rows, ready, strict=True)
@@ -96,9 +102,10 @@ class Children:
     async def make_distinct(
         self, awake: Woken, committing: asyncio.Task[Commit] | None = None
     ) -> tuple[Child, ...]:
-        """Children awake and distinct, or failed with the reason; the command is started in each.
+        """Make the children distinct and start the command in each. Returns what became of each, with the reason where
+        one failed.
 
-        Nothing but their agents runs before their commit is there.
+        Before their commit is there, nothing but their agents runs.
         """
         told = (self._distinct(row, found, committing) for row, found in zip(self.rows, awake, strict=True))
         return tuple(await asyncio.gather(*told))
@@ -160,7 +167,9 @@ def _write_rows(
     engine: Engine, wanted: Wanted, image: str, base: str, commit: str, parent: BranchRow | None,
     waiting: list[Warm],
 ) -> list[BranchRow]:  # fmt: skip
-    """Rows with the numbers and machines of those that wait, the rest with new ones."""
+    """Write the children's rows. The first of them get the numbers and machines of those that wait, the others new
+    ones.
+    """
     rows, parent_id = [], parent.id if parent else None
     with engine.catalog.transaction():
         for name, warm in zip_longest(wanted.names, waiting):

@@ -69,7 +69,7 @@ async def diff(engine: Engine, a: str, b: str, asked: DiffOptions = EVERYTHING) 
 
 
 def ends(engine: Engine, a: str, b: str) -> tuple[str, str]:
-    """The two REFs of a comparison; `x...y` for both is y with the merge base of the two."""
+    """The two REFs of a comparison. `x...y` alone stands for two: the merge base of x and y, and y."""
     if not b and "..." in a:
         left, _, right = a.partition("...")
         return merge_base(engine, [left, right]), right
@@ -91,7 +91,7 @@ def merge_base(engine: Engine, refs: Sequence[str]) -> str:
 
 
 async def _unseen(engine: Engine, before: State, after: State, asked: DiffOptions) -> list[str]:
-    """Notes on what lies in guests' memory, where a diff of all files or of a directory above it was asked for."""
+    """Notes on filesystems in guests' memory, when the diff asked for covers a directory above one of them."""
     tops = asked.files.paths or (b"/",)
     if not any(
         is_below(point, top) and not is_below(top, point) for point in mounts.OF_EVERY_IMAGE for top in tops
@@ -133,7 +133,7 @@ async def _on_disks(
 async def _in_guests(
     before: State, after: State, asked: DiffOptions, tops: Sequence[bytes]
 ) -> list[dict[str, Any]]:
-    """What differs at or below some paths, all without any, as two running guests tell; they count no lines."""
+    """What differs at or below `tops`, or anywhere without any, as two running guests tell. They count no lines."""
     walks = await _walks(before, after, tops)
     compared = await asyncio.to_thread(lambda: compare_walks(*walks, times=asked.times))
     shown = as_json(replace(asked.files, paths=tuple(tops)).of(compared))
@@ -270,7 +270,9 @@ async def patch(
 
 
 async def in_pieces(source: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """What a blocking iterator gives, joined to larger pieces, taken in a thread that is never left alone."""
+    """The bytes of a blocking iterator, joined to larger pieces. A thread takes them, and a caller that is cancelled
+    waits for that thread.
+    """
     while True:
         taking = asyncio.ensure_future(asyncio.to_thread(_piece, source))
         try:
@@ -284,7 +286,7 @@ async def in_pieces(source: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _begun(source: Iterator[bytes]) -> Iterator[bytes]:
-    """The same iterator with its first part taken: what is to be refused is refused before anything is sent."""
+    """The same iterator with its first part taken, so that a refusal comes before anything is sent."""
     first = next(source, b"")
     return chain((first,), source)
 

@@ -35,13 +35,13 @@ from core.store.views.keeper import Views
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 WAKING = 8  # guests that get their identities at once: a hundred would all answer too late
-FAULT = "VERTUI_FAULT"  # a file that tests of crashes write "STEP=kill" or "STEP=fail" into; see Engine.reach
+FAULT = "VERTUI_FAULT"  # names a file; crash tests write "STEP=kill" or "STEP=fail" into it, see Engine.reach
 
 
 @dataclass
 class Building:
-    """The image build that is going on: the name, recipe and accelerator it was asked for by, who does it, and the
-    step it is at with the share of that which is done.
+    """The image build that is going on: the name, recipe and accelerator that were asked for, its task, and its present
+    step with the share of that which is done.
     """
 
     wanted: tuple[str, Recipe, str | None]
@@ -113,7 +113,7 @@ class Engine:
 
     @property
     def sequence(self) -> int:
-        """The newest event's."""
+        """The number of the newest event."""
         return self._sequence
 
     @property
@@ -215,7 +215,7 @@ class Engine:
         return tuple(replace(commit, parents=parents) for commit, parents in kept_commits)
 
     def check_there(self, commit: Commit) -> None:
-        """Conflict for a commit whose content is gone, naming what starts from the nearest that is not."""
+        """Conflict for a commit whose content is gone. The error names the nearest ancestor that is there."""
         if commit.state is not CommitState.GONE:
             return
         left = nearest_kept(commit.id, self.commits())
@@ -240,11 +240,11 @@ class Engine:
         return machines | hot | {warm.base for warm in self.members} | self.needed.keys()
 
     def damage(self, commits: Iterable[str]) -> str | None:
-        """What is damaged of these commits and a machine wanted to read, in words; None when nothing is."""
+        """The damage in these commits that a machine ran into, in words; None when there is none."""
         return next((damaged for commit in commits if (damaged := self.views.damage(commit))), None)
 
     def collect_layers(self) -> int:
-        """Remove disk layers that nothing needs; bytes freed. None before every machine is found that has some."""
+        """Remove disk layers that nothing needs; bytes freed. None goes before recovery has found every machine."""
         return self.store.collect(self.layers_needed()) if self.recovered else 0
 
     def layers_needed(self) -> frozenset[str]:

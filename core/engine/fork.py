@@ -102,7 +102,7 @@ async def fork(
     summary, intent = f"fork {ref} into {_listed(names)}", {"names": names}
     async with AsyncExitStack() as stack:
         ready = await stack.enter_async_context(running(engine, point.commit, 0 if live else n, began))
-        if live is None and not ready:  # nothing waits on a commit that is not trusted
+        if live is None and not ready:  # no spare waits on a commit that is not trusted
             engine.check_there(engine.catalog.commit(point.commit))
             check_trusted(trusted(engine, point.commit) if trust else engine.catalog.commit(point.commit))
         if not ready:
@@ -140,9 +140,8 @@ class OfMachine:
                 await shot.felt_ms
 
     async def _of_shot(self, engine: Engine, wanted: Wanted, parent: BranchRow, shot: Shot) -> Made:
-        """Children of a state still in RAM: it becomes a commit once they run, while they get their identities.
-
-        To hash takes as long as to load, and all processors there are.
+        """Children of a state still in RAM. It becomes a commit only once they run, while they get their identities:
+        hashing takes as long as loading, and every processor.
         """
         captured = shot.captured
         if not captured.quiesced:
@@ -171,7 +170,9 @@ class OfMachine:
             raise
 
     async def _committed(self, children: Children, parent: BranchRow, shot: Shot) -> Commit:
-        """Their commit: hot, the parent's head, and what their rows name. Their processes run only once it is."""
+        """Make the children's commit: hot, the parent's head, and named by their rows. Their processes run only after
+        that.
+        """
         engine = children.engine
         commit = await make_hot(engine, parent, shot, f"fork into {_listed(children.wanted.names)}")
         with engine.catalog.transaction():
@@ -240,8 +241,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _names(engine: Engine, branch: str | None, n: int, prefix: str | None) -> list[str]:
-    """PREFIX1 … PREFIXn, a single one PREFIX itself, all legal and free; without a prefix the first of b, BRANCH-, c,
-    d … that is.
+    """The children's names: PREFIX1 … PREFIXn, or PREFIX itself for a single one, all legal and free. Without a prefix
+    it is the first of b, BRANCH-, c, d … whose names are.
     """
     if prefix is not None and n == 1:
         return _check_names(engine, [prefix])

@@ -22,7 +22,7 @@ MOST_OUTPUT_BYTES = 512 << 20  # two million files; more is a guest that talks w
 STDERR_BYTES = 2000
 WALK_DEADLINE_S = patient(600.0)
 ASK_DEADLINE_S = patient(30.0)
-PORT = re.compile(  # the state's whole word: a process's name, 15 bytes with a newline in it, is too short to forge it
+PORT = re.compile(  # a process's name may hold a newline, but its 15 bytes are too few to forge such a line
     r"(?P<protocol>tcp|udp)\s+(?:LISTEN|UNCONN)\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s+\S+\s*(?P<users>.*)"
 )
 USER = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
@@ -57,8 +57,9 @@ async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> byt
 
 
 async def walk_of(live: Live, tops: Sequence[bytes], *, texts: bool = False) -> Walked:
-    """The files of a guest at or below some absolute paths, all of them without any, as it tells; with `texts` the
-    content of smaller ones, too."""
+    """The files at or below some absolute paths, or all files without any, as the guest tells them. With `texts` the
+    content of smaller ones, too.
+    """
     script = guest_script("walk", *["--texts"] * texts, *map(os.fsdecode, tops))
     told = await output_of(live, script, WALK_DEADLINE_S)
     return await asyncio.to_thread(parse_walk, told)

@@ -27,7 +27,7 @@ def pss_bytes(pid: int) -> int:
 
 
 async def check_room(engine: Engine, n: int, live: Live | None = None) -> None:
-    """Refuse before anything starts what would not fit in memory."""
+    """NoRoom, before anything starts, when `n` branches, children of `live` if it is given, would not fit in memory."""
     free = int(available_bytes() * BUDGET_SHARE)
     each = CHILD_BYTES
     if live:

@@ -1,7 +1,8 @@
-"""What of a guest's paths is not on its root disk, as other filesystems lie over them: tmpfs such as /tmp above all.
+"""Which of a guest's paths are not on its root disk, because other filesystems are mounted over them: mostly tmpfs, as
+at /tmp.
 
-Diffs, patches and exports read disks, so under such a path they would find nothing, or what is hidden there. A running
-guest tells what it has mounted; of a commit and of a paused branch no more is known than what every image mounts.
+Diffs, patches and exports read disks. Under such a path they would find nothing, or what the mount hides. A running
+guest tells what it has mounted; of a commit and of a paused branch only that is known which every image mounts.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ _CONTENT = (
 
 
 class Where(Enum):
-    """Where what a state shows at a path lies."""
+    """Where that lies which a state shows at a path."""
 
     ON_DISK = auto()
     MOUNTED = auto()
@@ -68,17 +69,17 @@ class MountLayout:
 
     @classmethod
     async def of(cls, state: State) -> "MountLayout":
-        """Ask the guest, if it runs and could be frozen: one that could not would let everybody wait again."""
+        """Ask the guest, if it runs and could be frozen: one that could not be would keep everybody waiting again."""
         if state.live is None or state.note:
             return cls(state, None)
         try:
             told = await guests.output_of(state.live, ("cat", "/proc/self/mountinfo"), ASK_DEADLINE_S)
-        except (Conflict, GuestFailed):  # paused, or silent: what can be read of it from outside is
+        except (Conflict, GuestFailed):  # paused or silent: its disk is read from outside
             return cls(state, None)
         return cls(state, parse_mounts(told))
 
     def where(self, path: bytes) -> Where:
-        """Where what is at an absolute path lies."""
+        """Where the file at an absolute path lies."""
         if self.mounts is not None:
             return Where.MOUNTED if over(self.mounts, path) else Where.ON_DISK
         point = over(OF_EVERY_IMAGE, path)
@@ -108,7 +109,7 @@ def over(mounts: Mounts, path: bytes) -> bytes | None:
 
 
 async def beside_the_disk(states: Sequence[State], paths: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Those of `paths` that lie on other filesystems of guests that all run, and can be compared by asking these.
+    """The `paths` that lie on other filesystems, when all guests run and can be asked for them instead.
 
     NotOnDisk for a path that is on no disk and cannot be compared.
     """
@@ -166,11 +167,11 @@ def _check_kind(layouts: Sequence[MountLayout], path: bytes) -> None:
 async def unseen(before: State, after: State, since: float) -> list[str]:
     """Notes on filesystems in memory that a diff of the disks says nothing of, though something there changed.
 
-    Between running guests: what looks different. Else: what has changed in the guest that runs after the time
-    `since`, when its other side was committed.
+    Between two running guests: those that look different. Otherwise: those of the running guest in which something
+    changed after the time `since`, when its other side was committed.
     """
     if any(state.live and state.note for state in (before, after)):
-        return []  # who could not be frozen does not answer
+        return []  # a guest that could not be frozen does not answer
     lives = [state.live for state in (before, after) if state.live]
     both = len(lives) == 2
     test = _CONTENT if both else f"-newerct @{since:.3f} -print -quit"

@@ -59,7 +59,7 @@ async def operation(
 
 
 def refuse(engine: Engine, record: RunningOperation, error: VertuiError) -> None:
-    """Call an operation failed that had been done: what it did was taken back."""
+    """Mark an operation that was done as failed, because what it did was taken back."""
     _finish(engine, record, OperationState.FAILED, error=str(error), undoable=False)
 
 
@@ -98,7 +98,7 @@ async def _answered(engine: Engine, request_id: str, run: Callable[[], Awaitable
         result = json.loads(json.dumps(encode(await run())))
     begun = engine.catalog.requested(request_id)
     if begun is not None:
-        with contextlib.suppress(NoRoom):  # only who asks again will miss it
+        with contextlib.suppress(NoRoom):  # only a repeated request would miss it
             engine.catalog.change_operation(begun.id, result=result)
     return result
 

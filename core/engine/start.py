@@ -20,7 +20,7 @@ from core.model import BranchState, Image
 from core.pages import Pages, Table
 from core.store.values import Captured
 
-UNFROZEN = "unfrozen:"  # the catalog's setting of a branch, by its id, that was paused without a freeze
+UNFROZEN = "unfrozen:"  # and its id: the setting of a branch that was paused without a freeze
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ class StartState:
 
 
 def source_of(engine: Engine, commit_id: str) -> StartState:
-    """A commit's state. Of a sealed one only the devices are read now, memory and disk when a machine touches them. A
-    hot one's lies in RAM: have the store keep what it `needs` while it is loaded, for it may be sealed meanwhile.
+    """A commit's state. Of a sealed one only the devices are read now, memory and disk when a machine touches them.
+    That of a hot one lies in RAM. It may be sealed while it is being loaded, so have the store keep what the state
+    `needs`.
     """
     commit = engine.catalog.commit(commit_id)
     engine.check_there(commit)
@@ -57,7 +58,7 @@ def source_of(engine: Engine, commit_id: str) -> StartState:
         return source_in_ram(image, hot.captured)
     touched.store_ahead(engine, image, commit_id)
     devices = asyncio.create_task(asyncio.to_thread(engine.store.devices, commit_id))
-    devices.add_done_callback(lambda read: read.cancelled() or read.exception())  # nobody may ask
+    devices.add_done_callback(lambda read: read.cancelled() or read.exception())  # maybe nobody awaits it
     return StartState(image, commit_id, commit_id, *touched.NO_PAGES, devices, (), commit.quiesced)
 
 
@@ -82,7 +83,7 @@ async def load(engine: Engine, row: BranchRow, source: StartState) -> Live:
     elif warm.commit is None:
         try:
             await load_warm(engine, warm, source)
-        except MachineFailed:  # it may have ended while it waited
+        except MachineFailed:  # the claimed machine may have ended while it waited
             row = engine.catalog.change_branch(row.id, machine=new_id())
             warm = await _new(engine, row, source)
     return give(engine, row, warm)
@@ -133,8 +134,8 @@ async def make_distinct(
     quiesced: bool,
     paused: bool = False,
 ) -> None:
-    """Give a machine that runs an identity of its own, and let its guest's processes run, or be `paused`, and its link
-    be up once that is confirmed and its commit is there. On failure the machine is ended.
+    """Give a running machine an identity of its own. Once it confirms that and its commit is there, its link goes up
+    and its guest's processes run, or it is `paused`. On failure the machine is ended.
     """
     try:
         await take_identity(engine, live, row.name, quiesced=quiesced)
@@ -150,7 +151,7 @@ async def make_distinct(
 
 
 async def take_identity(engine: Engine, live: Live, name: str, *, quiesced: bool) -> None:
-    """Freeze a guest's processes unless they are, and have it confirm that it is nobody else."""
+    """Give a guest its identity, and have it confirm that. Its processes are frozen before, unless they are already."""
     await live.console.open(live.machine.console_socket)
     async with engine.waking:
         agent = await live.connect()
@@ -160,7 +161,9 @@ async def take_identity(engine: Engine, live: Live, name: str, *, quiesced: bool
 
 
 async def _freeze_late(engine: Engine, name: str, agent: AgentClient) -> None:
-    """Freeze what an unquiesced state let run, so far as it can be: its commit promises that it starts again."""
+    """Freeze the processes that an unquiesced state let run, if possible: a commit promises that it can be started
+    again.
+    """
     try:
         await agent.freeze(FREEZE_S)
     except GuestFailed as error:
@@ -208,7 +211,7 @@ async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -
 
 
 async def end(engine: Engine, live: Live) -> None:
-    """End a branch's machine and everything that belongs to it; idempotent. So do its disk layers that no other has.
+    """End a branch's machine and everything that belongs to it, with the disk layers that no other has; idempotent.
 
     Its network is taken apart afterwards, in the background.
     """

@@ -84,7 +84,7 @@ async def purge(engine: Engine, commits: Iterable[str]) -> None:
 
 
 async def free(engine: Engine) -> int:
-    """Free what no commit, also none in the trash, and no machine needs; bytes freed."""
+    """Free what no machine and no commit, in the trash or not, needs; bytes freed."""
     await let_go(engine)
     freed = engine.collect_layers()
     keep = {row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted)}

@@ -58,7 +58,7 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
 
 
 async def gc(engine: Engine, request_id: str, *, cache: bool = False) -> int:
-    """Free what no commit, also none in the trash, needs, and what `space.clear` does; bytes freed."""
+    """Free what no commit, in the trash or not, needs, and do what `space.clear` does; bytes freed."""
     with engine.reserve.lent():
         async with operation(engine, request_id, "store gc", "store gc"):
             async with engine.changing:
@@ -70,7 +70,7 @@ async def plan_gc(engine: Engine, *, cache: bool = False) -> Plan:
     """What gc would free now. It needs no plan to run: nothing it frees can be asked for."""
     keep = frozenset(row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted))
     marked = await asyncio.to_thread(engine.store.mark, keep)
-    found = await asyncio.to_thread(engine.store.layers)  # before what is needed: a new one is needed first
+    found = await asyncio.to_thread(engine.store.layers)  # first: a new one is needed before it is there
     layers = sum(found[layer] for layer in found.keys() - engine.layers_needed())
     lines = [f"commit {commit[:12]} goes: it was never acknowledged" for commit in marked.leftover]
     lines += ["packs go that hold no page any commit needs"] if marked.frees_bytes else []
