@@ -63,7 +63,7 @@ def _everything(owner: Owner, reader: OwnReader, commits: list[str], percent: fl
 def _used(reader: OwnReader, commit: str) -> Ids:
     try:
         return np.concatenate([reader.table(commit, medium) for medium in (MEMORY, DISK)])
-    except (Damaged, NotFound):  # said already
+    except (Damaged, NotFound):  # reported already
         return np.empty(0, np.uint64)
 
 
@@ -98,7 +98,7 @@ def _agrees(pack: Pack, run: Run, mine: Rows, rows: Rows) -> None:
 
 
 def _bad_frames(pack: Pack, unused: Iterable[int]) -> list[Problem]:
-    """Those that cannot be read of frames whose pages are all stored elsewhere, too."""
+    """Of the frames whose pages are all stored elsewhere as well, those that cannot be read."""
     problems = []
     for number in sorted(unused):
         try:
@@ -109,7 +109,7 @@ def _bad_frames(pack: Pack, unused: Iterable[int]) -> list[Problem]:
 
 
 def _bad_pages(reader: OwnReader, ids: Ids) -> Ids:
-    """The ids of these whose pages cannot be read: halves of a batch that fails are tried again."""
+    """Those of the ids whose pages cannot be read. Of a batch that fails each half is tried again."""
     waiting = [ids[at : at + BATCH_PAGES] for at in range(0, len(ids), BATCH_PAGES)]
     bad = []
     while waiting:

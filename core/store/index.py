@@ -76,7 +76,9 @@ def prefixes_of(hashes: Hashes) -> Ids:
 
 
 def make_run(ids: Ids, where: Ids, hashes: Hashes) -> Run:
-    """A run of these entries. Of one id the location in the newest pack counts; of one hash the highest id is found."""
+    """A run of these entries. Of an id's locations the one in the newest pack counts; of a hash's ids `find` gives the
+    highest.
+    """
     order = np.lexsort((where, ids))
     last = np.append(ids[order][1:] != ids[order][:-1], True) if len(ids) else np.empty(0, bool)
     order = order[last]

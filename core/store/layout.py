@@ -71,11 +71,11 @@ def source_of(path: Path) -> PackSource | None:
 
 @dataclass(frozen=True)
 class Found:
-    """The index as it is with every pack newer than its file; its packs by number; dead ones; what is wrong; and why
-    the index was made again from the packs, if it was.
+    """What is found: the index, with every pack newer than its file; the packs by number; dead ones; problems; and why
+    the index was made again from the packs, "" if it was not.
 
-    A newer pack that cannot be read is in neither: a crash left it unfinished, or commits will miss its pages. gc takes
-    it once no page is missing.
+    A newer pack that cannot be read is neither among `packs` nor among `dead`. A crash left it unfinished, or commits
+    will miss its pages. gc takes it once no page is missing.
     """
 
     index: Index

@@ -146,7 +146,7 @@ class PackStore:
         return compact(self._owner)
 
     def gather(self, commit: str, places: Rows) -> None:
-        """Put what stands at these places of a commit's memory side by side, to be read with little else."""
+        """Store the pages at these places of a commit's memory side by side, so that little else is read with them."""
         gather(self._owner, commit, places)
 
     def forget_image(self, image: str) -> None:

@@ -85,7 +85,7 @@ class PageStore(Protocol):
         ...
 
     def gather(self, commit: str, places: Rows) -> None:
-        """Put what stands at these places of a commit's memory side by side, to be read with little else."""
+        """Store the pages at these places of a commit's memory side by side, so that little else is read with them."""
         ...
 
     def commits(self) -> list[str]:

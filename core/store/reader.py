@@ -1,6 +1,7 @@
 """Reading pages: by commit, medium and number, verified. Needs nothing but read access to a home.
 
-Another process may hold one: what is sealed after it opened is seen, and what gc or compaction moved is found again.
+A reader may be in another process than the owner. It sees what is sealed after it opened, and finds again what gc or
+compaction moved.
 """
 
 import threading
@@ -92,7 +93,9 @@ class PageReader:
         return table
 
     def _table(self, commit: str, medium: str) -> Ids:
-        """A table made whole; again when what it leans on was deleted meanwhile: by then it leans on something else."""
+        """A table made whole. If what it leans on was deleted meanwhile, the record is read again: it leans on
+        something else then.
+        """
         record, lean = self.record(commit), None
         while lean != (stored := record.table(medium)).lean:
             lean = stored.lean
@@ -111,7 +114,9 @@ class PageReader:
                 raise Damaged(f"{ROOT} of image {image} is not in the store")
 
     def _foot(self, commit: str, medium: str) -> str:
-        """What the last table below one leans on; found again as in `_table` when one below was deleted meanwhile."""
+        """What the lowest table below this one leans on. As in `_table` the record is read again if one below was
+        deleted.
+        """
         lean, stored = None, self.record(commit).table(medium)
         while lean != stored.lean:
             lean = stored.lean
@@ -124,7 +129,7 @@ class PageReader:
         raise failure
 
     def below(self, image: str, lean: str, medium: str) -> Ids:
-        """The table that one leans on."""
+        """The table that `lean` names: nothing, the image's root disk, or the same table of another commit."""
         if lean == tables.NOTHING:
             return np.empty(0, np.uint64)
         return self.image_table(image, ROOT) if lean == tables.ON_IMAGE else self.table(lean, medium)

@@ -58,7 +58,9 @@ class Shelf:
         return {source: number for number, path in self._paths.items() if (source := source_of(path))}
 
     def pack(self, number: int) -> Pack:
-        """A pack, opened when needed; of many the one not used for longest is closed when nobody reads it any more."""
+        """A pack, opened when needed. Of many the one that was not used for longest is let go of, and closed when
+        nobody reads it.
+        """
         with self._lock:
             if number not in self._packs:
                 if number not in self._paths:
@@ -67,7 +69,7 @@ class Shelf:
             return self._packs[number]
 
     def _opened(self, number: int) -> Pack:
-        """A pack of those there are. For want of descriptors others are closed first."""
+        """A known pack, opened. When descriptors run out, others are closed first."""
         while True:
             try:
                 return Pack(self._paths[number], number)
@@ -84,7 +86,7 @@ class Shelf:
                 del self._images[source]
 
     def stored(self, pack: Pack, rows: Rows) -> Contents:
-        """The pages in these rows as stored: XORed ones still are. Damaged names the frame or file."""
+        """The pages in these rows as stored, which may be XORed with others. Damaged names the frame or file."""
         if pack.outline.source:
             return self._image(pack.outline.source).read(pack.outline.places[rows].astype(np.int64))
         numbers, slots = np.divmod(rows, pack.outline.frame_pages)

@@ -1,4 +1,4 @@
-"""What commits take: pages are shared, so a commit's size has four answers."""
+"""What commits take. Pages are shared, so that a commit has four sizes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from core.store.values import DISK, MEMORY
 
 @dataclass(frozen=True)
 class CommitUsage:
-    """logical: its pages that are not zero; stored: what those take in packs, with its record; shared: the part of it
-    other commits use too; unique: what pruning it would free.
+    """logical: its pages that are not zero. stored: what those take in packs, with its record. shared: the part of that
+    which other commits use, too. unique: what pruning it would free.
     """
 
     logical_bytes: int
@@ -40,8 +40,8 @@ class CommitGroup:
 @dataclass(frozen=True)
 class Usage:
     """The store's size, each commit's by id and each group's by name; a group's logical pages are counted once a
-    commit. `dedup` is logical pages to distinct ones; `compression` what
-    distinct pages in packs are to what they take.
+    commit. `dedup` is logical pages to distinct ones; `compression` is what distinct pages in packs hold to what they
+    take.
     """
 
     commits: dict[str, CommitUsage]

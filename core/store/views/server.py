@@ -68,8 +68,8 @@ class Server:
         self.work(0)
 
     def work(self, number: int, on: bool = True) -> None:
-        """Answer the request that lies in a slot, and if `on`, one after the other. A mistake of ours ends the process,
-        not one thread of it.
+        """Answer the request that lies in a slot and, if `on`, one after the other. A mistake of ours ends the whole
+        process, not only the thread that met it.
         """
         question = self._questions.slot(number)
         answer = touched(wire.OUT_HEADER.size + LARGEST_READ_BYTES)
