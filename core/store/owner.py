@@ -48,9 +48,7 @@ class Owner:
         for path in (self.layout.root, self.layout.packs, self.layout.commits, self.layout.layers):
             files.mkdir(path)
         self.sealing = threading.RLock()
-        self.keeping = (
-            threading.RLock()
-        )  # held by gc, compaction or check: one at a time; taken before `sealing`
+        self.keeping = threading.RLock()  # held by gc, compaction, check; taken before `sealing`
         self.pinning = threading.RLock()  # held while pins are counted; never for long: a fork waits for it
         self.born: set[str] = set()  # commits put by this process: their catalog rows may be yet to come
         self.leans: dict[str, frozenset[str]] = {}  # the commits each commit's tables lean on
