@@ -138,8 +138,8 @@ async def _frozen(live: Live) -> AsyncIterator[None]:
 async def _go_over(
     engine: Engine, live: Live, row: BranchRow, following: _Next, capture: Capture
 ) -> tuple[MachineState, float]:
-    """What is done from `stop` to `cont`. Returns the state that was moved, and how long the machine stood still. On
-    failure all is undone.
+    """What is done from `stop` to `cont`. Returns the state as the old process left it, and how long the machine stood
+    still. On failure all is undone.
     """
     old, machine, began = live.machine, following.machine, time.perf_counter()
     async with contextlib.AsyncExitStack() as undo:
@@ -225,8 +225,8 @@ def _forget(waiting: dict[str, asyncio.Task[None]], branch: str, _: asyncio.Task
 
 
 def _headed(engine: Engine, commit: str) -> list[str]:
-    """The branch that was committed as this commit, if that is its head and it has a machine. Children forked from the
-    commit have it as their head, too, and are left out.
+    """The branch that this sealed commit was made of, if it is still its head and it has a machine. Children forked
+    from the commit, which have it as their head too, are left out.
     """
     try:
         made = engine.catalog.commit(commit)

@@ -52,7 +52,7 @@ _CONTENT = (
 
 
 class Where(Enum):
-    """Where that lies which a state shows at a path."""
+    """On which filesystem a path of a state lies."""
 
     ON_DISK = auto()
     MOUNTED = auto()

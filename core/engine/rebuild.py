@@ -59,8 +59,8 @@ def _put_image(engine: Engine, golden: Manifest) -> str:
 
 
 def _put_branches(engine: Engine, added: set[str]) -> list[str]:
-    """Write a stopped branch for each branch that commits were made of, with the newest of them as its head; a line for
-    each.
+    """Write a stopped branch for each branch name in commits' labels, with the newest of these commits as its head; a
+    line for each.
     """
     commits = engine.catalog.commits()
     images = {image.id for image in engine.catalog.images()}
