@@ -47,29 +47,29 @@ class Digests:
         """Make the digests of what was written in the open transaction: the last thing before it is committed. Which
         rows these are.
         """
-        found_rows = self.written()
-        for table, row in found_rows:
+        written = self.written()
+        for table, row in written:
             query = f"SELECT * FROM {table} WHERE {TABLES[table]} = ?"
-            found = self._db.execute(query, (row,)).fetchone()
-            if found is None:
+            values = self._db.execute(query, (row,)).fetchone()
+            if values is None:
                 self._db.execute('DELETE FROM digests WHERE "table" = ? AND id = ?', (table, row))
             else:
-                digest = self._digest(table, found)
+                digest = self._digest(table, values)
                 self._db.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (table, row, digest))
         self._db.execute("DELETE FROM written")
-        return found_rows
+        return written
 
     def changed_rows(self) -> list[str]:
         """What is not as it was written: each row as `row ID of TABLE`, or what SQLite says of the file."""
-        found = [row[0] for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        changed = [row[0] for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"]
         for table, key in TABLES.items():
             kept = self._db.execute('SELECT id, digest FROM digests WHERE "table" = ?', (table,))
             rows = self._db.execute(f"SELECT CAST({key} AS TEXT), * FROM {table}")
             unlike = {tuple(row) for row in kept} ^ {(row[0], self._digest(table, row[1:])) for row in rows}
-            found += [f"row {row} of {table}" for row in sorted({str(row) for row, _ in unlike})]
+            changed += [f"row {row} of {table}" for row in sorted({str(row) for row, _ in unlike})]
         tables = ", ".join(f"'{table}'" for table in TABLES)
         strange = f'SELECT "table" || \' \' || id FROM digests WHERE "table" NOT IN ({tables})'
-        return found + [f"row {row[0]}" for row in self._db.execute(strange)]
+        return changed + [f"row {row[0]}" for row in self._db.execute(strange)]
 
     def _digest(self, table: str, row: sqlite3.Row | tuple[object, ...]) -> str:
         """Of the columns' names, lest one be called something else, and the values."""
@@ -111,13 +111,13 @@ class Kept(Generic[R]):
         """Read a row again: it was written."""
         if self._rows is None:
             return
-        found = database.execute(f"SELECT * FROM {self._table} WHERE id = ?", (id,)).fetchone()
-        deleted = found is not None and found["deleted"] is not None
+        row = database.execute(f"SELECT * FROM {self._table} WHERE id = ?", (id,)).fetchone()
+        deleted = row is not None and row["deleted"] is not None
         self._rows[not deleted].pop(id, None)
-        if found is None:
+        if row is None:
             self._rows[deleted].pop(id, None)
         else:
-            self._rows[deleted][id] = self._made(found)
+            self._rows[deleted][id] = self._made(row)
         self._listed.clear()
 
 

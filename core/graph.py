@@ -26,11 +26,11 @@ class Graph:
 
     def reachable(self, heads: Iterable[str]) -> set[str]:
         """All commits some head comes from, heads included."""
-        found: set[str] = set()
+        reached: set[str] = set()
         for head in heads:
-            if head not in found:
-                found |= self.ancestors(head)
-        return found
+            if head not in reached:
+                reached |= self.ancestors(head)
+        return reached
 
     def merge_base(self, a: str, b: str) -> str | None:
         """The nearest commit both come from: the newest of their common ancestors."""
@@ -82,14 +82,14 @@ def _below(ids: Collection[str], deleted: Sequence[Commit]) -> set[str]:
     for commit in deleted:
         for parent in commit.parents:
             children.setdefault(parent, []).append(commit.id)
-    found: set[str] = set()
+    below: set[str] = set()
     waiting = list(ids)
     while waiting:
         for child in children.get(waiting.pop(), ()):
-            if child not in found:
-                found.add(child)
+            if child not in below:
+                below.add(child)
                 waiting.append(child)
-    return found
+    return below
 
 
 def _shown(commit: Commit, gone: Mapping[str, tuple[str, ...]]) -> Commit:
@@ -99,12 +99,12 @@ def _shown(commit: Commit, gone: Mapping[str, tuple[str, ...]]) -> Commit:
 
 
 def _nearest(parents: tuple[str, ...], gone: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    found: list[str] = []
+    nearest: list[str] = []
     waiting = list(reversed(parents))
     while waiting:
         parent = waiting.pop()
         if parent in gone:
             waiting.extend(reversed(gone[parent]))
-        elif parent not in found:
-            found.append(parent)
-    return tuple(found)
+        elif parent not in nearest:
+            nearest.append(parent)
+    return tuple(nearest)

@@ -1,7 +1,6 @@
 """System calls Python 3.11 has no name for, by ctypes.
 
-Sources: unshare(2), umount2(2), prctl(2), process_vm_readv(2), timerfd_create(2), seccomp(2), Linux
-include/uapi/linux/{seccomp,filter,audit}.h.
+Sources: unshare(2), umount2(2), prctl(2), process_vm_readv(2), timerfd_create(2).
 """
 
 import contextlib
@@ -20,8 +19,6 @@ CLONE_NEWNET = 0x40000000
 CLONE_PARENT = 0x00008000
 CLONE = {"x86_64": 56, "aarch64": 220}  # the call's number
 PR_SET_PDEATHSIG = 1
-PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
-PR_SET_NO_NEW_PRIVS = 38
 PR_SET_THP_DISABLE = 41
 MADV_HUGEPAGE = 14
 MNT_FORCE, MNT_DETACH = 1, 2
@@ -32,7 +29,6 @@ NO_NAMESPACES = (
     "kernel.apparmor_restrict_unprivileged_userns=0"
 )
 """What to say, and what to do, where `unshare` is refused."""
-MADVISE = {"x86_64": (0xC000003E, 28), "aarch64": (0xC00000B7, 233)}  # AUDIT_ARCH_…, the call's number
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.process_vm_readv.restype = libc.process_vm_writev.restype = ctypes.c_ssize_t
@@ -82,31 +78,20 @@ def without_huge_pages() -> None:
 
 
 def refuse_huge_pages() -> None:
-    """Let MADV_HUGEPAGE fail with EINVAL, here and in every descendant, where the kernel can filter system calls.
+    """Let MADV_HUGEPAGE fail with EINVAL, here and in every descendant, where system calls can be filtered: the kernel
+    must be able to, and libseccomp be there.
 
     QEMU gives that advice for all of a guest's memory. PR_SET_THP_DISABLE keeps pages small all the same, but a touch
     of an advised file mapping reads 2 MiB around it: Linux 5.18 and later, mm/filemap.c, do_sync_mmap_readahead.
     """
-    if (known := MADVISE.get(platform.machine())) is None:
-        return
-    program = ctypes.create_string_buffer(_refusing(*known, MADV_HUGEPAGE))
-    header = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(program))
-    with contextlib.suppress(OSError):
-        checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
-        checked(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0), "prctl")
+    with contextlib.suppress(OSError, RuntimeError):
+        import pyseccomp  # which runs ldconfig: 40 ms, that only the holder has to wait for
 
-
-def _refusing(machine: int, call: int, third: int) -> bytes:
-    """A filter that lets everything pass but one call with one third argument, which gets EINVAL."""
-    load, equal, answer = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
-    refusal, passing = 0x0005_0000 | errno.EINVAL, 0x7FFF_0000
-    steps = (
-        (load, 0, 0, 4), (equal, 0, 5, machine),
-        (load, 0, 0, 0), (equal, 0, 3, call),
-        (load, 0, 0, 32), (equal, 0, 1, third),
-        (answer, 0, 0, refusal), (answer, 0, 0, passing),
-    )  # fmt: skip
-    return b"".join(struct.pack("=HBBI", *step) for step in steps)
+        rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+        rules.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ALLOW)  # a 32-bit program is not ours to end
+        advice = pyseccomp.Arg(2, pyseccomp.MASKED_EQ, 0xFFFF_FFFF, MADV_HUGEPAGE)
+        rules.add_rule(pyseccomp.ERRNO(errno.EINVAL), "madvise", advice)
+        rules.load()
 
 
 def fork_sibling() -> int:

@@ -23,7 +23,7 @@ from core.verbs.image.build import Build
 from vertui.building import build
 from vertui.lanes import rows
 from vertui.output import Cell, say_table, styled
-from vertui.streaming import Captured, Follower, capture
+from vertui.streaming import CompletedCommand, Follower, capture
 from vertui.text import millis, number, printable
 from vertui.transfer import Copier, Place
 
@@ -262,7 +262,7 @@ class Demo:
             for future in [pool.submit(work, trial) for trial in self.trials]:
                 future.result()
 
-    def _run(self, branch: str, timeout_s: float, *argv: str) -> Captured:
+    def _run(self, branch: str, timeout_s: float, *argv: str) -> CompletedCommand:
         request = ExecRequest(branch, argv, cwd="/root/demo/project", timeout_s=timeout_s)
         return capture(self.client.home, request)
 

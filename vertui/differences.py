@@ -7,7 +7,7 @@ from typing import Any
 
 from core.daemon.client import JsonObject
 from vertui.output import Cell, Row, say_table, styled, warn
-from vertui.patches import Part, patch_lines
+from vertui.patches import LineKind, patch_lines
 from vertui.text import printable, size
 
 LETTERS = {
@@ -16,7 +16,12 @@ LETTERS = {
     "modified": Cell("M", "yellow"),
     "renamed": Cell("R", "cyan"),
 }
-PATCH_STYLES = {Part.HEAD: "bold", Part.HUNK: "cyan", Part.ADDED: "green", Part.REMOVED: "red"}
+PATCH_STYLES = {
+    LineKind.HEAD: "bold",
+    LineKind.HUNK: "cyan",
+    LineKind.ADDED: "green",
+    LineKind.REMOVED: "red",
+}
 HEAT = " ░▒▓█"  # from no page of a region changed to most
 STAT_BAR = 40
 

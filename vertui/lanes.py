@@ -52,7 +52,7 @@ COMMIT_MARKS = {
 
 
 @dataclass(frozen=True)
-class Segment:
+class LanePiece:
     """A piece of the graph: two characters that belong to one lane, so that a lane can have its colour."""
 
     text: str
@@ -63,7 +63,7 @@ class Segment:
 class LaneRow:
     """One node, with the lanes left of its mark."""
 
-    lanes: tuple[Segment, ...]
+    lanes: tuple[LanePiece, ...]
     item: Commit | Branch
 
     @property
@@ -161,9 +161,9 @@ def _rows(order: list[str], nodes: dict[str, Commit | Branch], parents: dict[str
 
 
 @cache
-def _lanes(depth: int, joins: bool) -> tuple[Segment, ...]:
+def _lanes(depth: int, joins: bool) -> tuple[LanePiece, ...]:
     """What stands left of a node that `depth` lanes pass, the last of which it may join."""
-    return tuple(Segment("├─" if joins and lane == depth - 1 else "│ ", lane) for lane in range(depth))
+    return tuple(LanePiece("├─" if joins and lane == depth - 1 else "│ ", lane) for lane in range(depth))
 
 
 def _commit_text(commit: Commit) -> str:

@@ -12,7 +12,7 @@ TAB = 8
 HUNK = re.compile(rb"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 
-class Part(StrEnum):
+class LineKind(StrEnum):
     """What a line of a patch is."""
 
     HEAD = "head"
@@ -23,23 +23,23 @@ class Part(StrEnum):
     REMARK = "remark"
 
 
-SIGNS = {b"+": Part.ADDED, b"-": Part.REMOVED, b" ": Part.CONTEXT}
+SIGNS = {b"+": LineKind.ADDED, b"-": LineKind.REMOVED, b" ": LineKind.CONTEXT}
 
 
-def patch_lines(data: bytes) -> Iterator[tuple[Part, str]]:
+def patch_lines(data: bytes) -> Iterator[tuple[LineKind, str]]:
     """Every line of a unified text diff."""
     before = after = 0  # lines that the hunk still has of each side
     for line in _lines(data):
         part = SIGNS.get(line[:1]) if before or after else None
         if line.startswith(b"\\"):
-            part = Part.REMARK
+            part = LineKind.REMARK
         elif part is None:
             found = HUNK.match(line)
             before, after = (int(count or 1) for count in found.groups()) if found else (0, 0)
-            part = Part.HUNK if found else Part.HEAD
+            part = LineKind.HUNK if found else LineKind.HEAD
         else:
-            before -= part is not Part.ADDED
-            after -= part is not Part.REMOVED
+            before -= part is not LineKind.ADDED
+            after -= part is not LineKind.REMOVED
         yield part, shown(line)
 
 

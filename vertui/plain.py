@@ -71,7 +71,7 @@ class Choice(Button):
         )
 
 
-class Entry(Input):
+class TextInput(Input):
     """A field to type in. What it holds is kept as it was typed or pasted, and shown a character a character: a picture
     stands in place of each that cannot be seen, so that the cursor's place stays right.
     """

@@ -41,7 +41,7 @@ Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Attachment:
+class AttachRequest:
     """A command to go on following, from these absolute offsets of its two streams."""
 
     branch: str
@@ -51,7 +51,7 @@ class Attachment:
 
 
 @dataclass
-class Captured:
+class CompletedCommand:
     """How a command ended and all it printed."""
 
     code: int = 0
@@ -68,7 +68,7 @@ class Follower:
     """
 
     home: Home
-    what: ExecRequest | Attachment
+    what: ExecRequest | AttachRequest
     sink: Sink
     note: Note
     command: int | None = None
@@ -86,7 +86,7 @@ class Follower:
 
     def follow(self) -> Exit:
         """Until the command ends; DaemonUnavailable when the daemon stays away."""
-        if isinstance(self.what, Attachment):
+        if isinstance(self.what, AttachRequest):
             self.command = self.what.command
             self.offsets = {STDOUT: self.what.stdout_offset, STDERR: self.what.stderr_offset}
         try:
@@ -196,9 +196,9 @@ class Follower:
             self.sink(message.stream, message.data[max(0, seen - message.offset) :])
 
 
-def capture(home: Home, request: ExecRequest) -> Captured:
+def capture(home: Home, request: ExecRequest) -> CompletedCommand:
     """Run a command to its end and keep what it prints."""
     parts: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
     follower = Follower(home, request, lambda stream, data: parts[stream].append(data), lambda _: None)
     end = follower.follow()
-    return Captured(end.code, end.timed_out, b"".join(parts[STDOUT]), b"".join(parts[STDERR]))
+    return CompletedCommand(end.code, end.timed_out, b"".join(parts[STDOUT]), b"".join(parts[STDERR]))

@@ -44,7 +44,7 @@ tar -xpf - --no-same-owner -C "$t" && mv -fT -- "$t/{FILE_NAME}" "./${{1##*/}}"
 """
 
 
-class Kind(StrEnum):
+class PathKind(StrEnum):
     """What stands at a path."""
 
     DIRECTORY = "directory"
@@ -89,7 +89,7 @@ class Copier:
         if source.branch is None and target.branch is None:
             raise UsageError("one side of cp is BRANCH:PATH: for local files use cp itself")
         kind = self._kind(source)
-        if kind is Kind.ABSENT:
+        if kind is PathKind.ABSENT:
             raise NotFound(f"there is no {source}")
         final = Place(target.branch, destination(source.path, kind, target.path, self._kind(target)))
         self._check_parent(final)
@@ -100,42 +100,44 @@ class Copier:
         self._relay(source, final, kind)
         return None, final
 
-    def _kind(self, place: Place) -> Kind:
+    def _kind(self, place: Place) -> PathKind:
         if place.branch is None:
             path = Path(place.path)
-            return Kind.DIRECTORY if path.is_dir() else Kind.FILE if path.exists() else Kind.ABSENT
+            return (
+                PathKind.DIRECTORY if path.is_dir() else PathKind.FILE if path.exists() else PathKind.ABSENT
+            )
         answer = (
             capture(self._client.home, ExecRequest(place.branch, ("sh", "-c", PROBE, "cp", place.path)))
             .stdout.decode(errors="replace")
             .strip()
         )
-        if answer not in Kind.__members__.values():
+        if answer not in PathKind.__members__.values():
             raise GuestFailed(f"{place.branch} does not say what {place} is: has it a shell?")
-        return Kind(answer)
+        return PathKind(answer)
 
     def _check_parent(self, final: Place) -> None:
         parent = posixpath.dirname(final.path) or "."
-        if self._kind(Place(final.branch, parent)) is not Kind.DIRECTORY:
+        if self._kind(Place(final.branch, parent)) is not PathKind.DIRECTORY:
             raise NotFound(f"there is no directory {Place(final.branch, parent)}")
 
-    def _upload(self, source: Path, final: Place, kind: Kind) -> Unpacked:
+    def _upload(self, source: Path, final: Place, kind: PathKind) -> Unpacked:
         with _Inlet(self._client, final, kind, self._progress) as inlet:
             return pack(source, inlet)
 
-    def _download(self, source: Place, final: Path, kind: Kind) -> Unpacked:
-        with _open(self._client, source, SEND_TREE if kind is Kind.DIRECTORY else SEND_FILE) as stream:
+    def _download(self, source: Place, final: Path, kind: PathKind) -> Unpacked:
+        with _open(self._client, source, SEND_TREE if kind is PathKind.DIRECTORY else SEND_FILE) as stream:
             outlet = _Outlet(stream, source, self._limit(source), self._progress)
             pieces = Pieces(outlet.blocks())
-            if kind is Kind.FILE:
+            if kind is PathKind.FILE:
                 result = unpack_file(pieces, final.parent, os.fsencode(final.name))
             else:
                 result = unpack_tree(pieces, final)
             outlet.finish()
             return result
 
-    def _relay(self, source: Place, final: Place, kind: Kind) -> None:
+    def _relay(self, source: Place, final: Place, kind: PathKind) -> None:
         with (
-            _open(self._client, source, SEND_TREE if kind is Kind.DIRECTORY else SEND_FILE) as stream,
+            _open(self._client, source, SEND_TREE if kind is PathKind.DIRECTORY else SEND_FILE) as stream,
             _Inlet(self._client, final, kind, self._progress) as inlet,
         ):
             outlet = _Outlet(stream, source, None, lambda _: None)
@@ -151,18 +153,18 @@ class Copier:
         return max((spec.disk_bytes + spec.memory_bytes for spec in specs), default=1 << 40)
 
 
-def destination(source: str, kind: Kind, target: str, there: Kind) -> str:
+def destination(source: str, kind: PathKind, target: str, there: PathKind) -> str:
     """The path a copy ends up at, by scp's rules. Conflict or NotFound when they allow none."""
     contents = posixpath.basename(source) in ("", ".", "..") and posixpath.basename(source.rstrip("/")) in (
         "",
         ".",
         "..",
     )
-    if there is Kind.DIRECTORY:
+    if there is PathKind.DIRECTORY:
         return target if contents else posixpath.join(target, posixpath.basename(source.rstrip("/")))
-    if there is Kind.FILE and kind is Kind.DIRECTORY:
+    if there is PathKind.FILE and kind is PathKind.DIRECTORY:
         raise Conflict(f"{_shown(target)} is a file and {_shown(source)} a directory")
-    if target.endswith("/") and kind is Kind.FILE:
+    if target.endswith("/") and kind is PathKind.FILE:
         raise NotFound(f"there is no directory {_shown(target)}")
     return target.rstrip("/") or "/"
 
@@ -174,10 +176,12 @@ def _shown(path: str) -> str:
 class _Inlet:
     """A guest's tar taking an archive: write to it, leave the block to see how it ended."""
 
-    def __init__(self, client: Client, final: Place, kind: Kind, progress: Progress) -> None:
+    def __init__(self, client: Client, final: Place, kind: PathKind, progress: Progress) -> None:
         self._place = final
         self._progress = progress
-        self._stream = _open(client, final, TAKE_TREE if kind is Kind.DIRECTORY else TAKE_FILE, stdin=True)
+        self._stream = _open(
+            client, final, TAKE_TREE if kind is PathKind.DIRECTORY else TAKE_FILE, stdin=True
+        )
         self._outlet = _Outlet(self._stream, final, None, lambda _: None)
         self._failure: VertuiError | None = None
         self._over = threading.Event()

@@ -6,9 +6,9 @@ from fastapi import FastAPI, Query
 from fastapi.responses import StreamingResponse
 
 from core.daemon.streamed import streamed
-from core.diff.select import Selection
+from core.diff.select import PathFilter
 from core.engine import compare
-from core.engine.compare import Asked
+from core.engine.compare import DiffOptions
 from core.engine.context import Engine
 from core.engine.export import export_files
 from core.names import meant
@@ -25,20 +25,20 @@ def add_comparisons(app: FastAPI, engine: Engine) -> None:
         processes: bool = False, ports: bool = False, packages: bool = False, memory: bool = False,
         fallback: bool = True,
     ) -> dict[str, Any]:  # fmt: skip
-        files = Selection.typed(path, ignore)
-        asked = Asked(files, mtime, lines, processes, ports, packages, memory, fallback)
+        files = PathFilter.typed(path, ignore)
+        asked = DiffOptions(files, mtime, lines, processes, ports, packages, memory, fallback)
         return await compare.diff(engine, a, b, asked)
 
     @app.get("/v1/siblings")
     async def siblings(ref: Texts, path: Texts, ignore: Texts, mtime: bool = False) -> dict[str, Any]:
-        asked = Asked(Selection.typed(path, ignore), mtime)
+        asked = DiffOptions(PathFilter.typed(path, ignore), mtime)
         return await compare.diff_siblings(engine, ref, asked)
 
     @app.get("/v1/patch")
     async def patch(
         a: str, path: Texts, ignore: Texts, b: str = "", whole: bool = False
     ) -> StreamingResponse:
-        files = Selection.typed(path, ignore)
+        files = PathFilter.typed(path, ignore)
         return await streamed(compare.patch(engine, a, b, files, whole=whole))
 
     @app.get("/v1/files")

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from core.model import Branch, Changed, Event, Tree
 
 
-class Shown(Protocol):
+class TreeItem(Protocol):
     """What a tree has many of."""
 
     @property
@@ -19,7 +19,7 @@ class Shown(Protocol):
         """Seconds since 1970."""
 
 
-T = TypeVar("T", bound=Shown)
+T = TypeVar("T", bound=TreeItem)
 
 
 class Mirror:

@@ -16,7 +16,7 @@ from core.daemon.wire import HEADER, STDOUT
 from core.engine.live import Console
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.agent.wire import FRAME_COST, WINDOW_BYTES
-from core.guest.streams import CommandStream, Exit, Output
+from core.guest.streams import CommandExit, CommandOutput, CommandStream
 from core.patience import patient
 
 GOING_AWAY = 1012  # the daemon ends the connection, not the client: RFC 6455's registry, "service restart"
@@ -24,7 +24,7 @@ GOING_AWAY = 1012  # the daemon ends the connection, not the client: RFC 6455's 
 TYPED_S = patient(5.0)  # for a console whose guest does not read
 
 
-class Peer:
+class Inbox:
     """A client's messages, sorted."""
 
     def __init__(self, socket: WebSocket) -> None:
@@ -94,7 +94,7 @@ async def follow(socket: WebSocket, stream: CommandStream, *, owner: bool) -> bo
     It hangs up when its owner is gone, or said what cannot be understood. When it is the daemon that goes, the agent
     waits for the owner to come back by the next one.
     """
-    peer, taken = Peer(socket), stream.stdin_taken
+    peer, taken = Inbox(socket), stream.stdin_taken
     await peer.tell(started=stream.id, stdin=[stream.stdin_sent, taken])
 
     async def write(data: bytes) -> None:
@@ -117,22 +117,22 @@ async def follow(socket: WebSocket, stream: CommandStream, *, owner: bool) -> bo
     return peer.ended
 
 
-async def _show(peer: Peer, stream: CommandStream) -> None:
+async def _show(peer: Inbox, stream: CommandStream) -> None:
     while item := await stream.take():
-        if isinstance(item, Exit):
+        if isinstance(item, CommandExit):
             peer.ended = True
             await peer.tell(exit=item.code, timed_out=item.timed_out)
             return
         await _show_output(peer, item)
 
 
-async def _show_output(peer: Peer, output: Output) -> None:
+async def _show_output(peer: Inbox, output: CommandOutput) -> None:
     if output.dropped:
         await peer.tell(dropped=output.dropped, stream=output.stream + 1)
     await peer.show(output.stream + 1, output.offset, output.data)
 
 
-async def _steer(peer: Peer, stream: CommandStream) -> None:
+async def _steer(peer: Inbox, stream: CommandStream) -> None:
     """Carry orders out one after the other, up to an empty one; the client is told of one that may not have been."""
     while order := await peer.orders.get():
         try:
@@ -144,13 +144,13 @@ async def _steer(peer: Peer, stream: CommandStream) -> None:
             await peer.tell(notice=str(error))
 
 
-async def _acknowledge(peer: Peer, stream: CommandStream) -> None:
+async def _acknowledge(peer: Inbox, stream: CommandStream) -> None:
     while True:
         stream.consumed(peer.seen)
         await peer.looked()
 
 
-async def _report(peer: Peer, stream: CommandStream, taken: int) -> None:
+async def _report(peer: Inbox, stream: CommandStream, taken: int) -> None:
     """Tell how much input was taken beyond what was told, and when no more will be."""
     shut = False
     while True:
@@ -166,7 +166,7 @@ async def _report(peer: Peer, stream: CommandStream, taken: int) -> None:
 
 async def follow_console(socket: WebSocket, console: Console) -> None:
     """Be between a client and a machine's console until the client goes."""
-    peer, taken = Peer(socket), 0
+    peer, taken = Inbox(socket), 0
     await peer.tell(started=0, stdin=[0, 0])
 
     async def write(data: bytes) -> None:

@@ -11,7 +11,7 @@ class Execute(BaseModel):
     plan: str = Name
 
 
-class Change(BaseModel):
+class ChangeSetting(BaseModel):
     """Change a setting; None for its default."""
 
     key: str = Name

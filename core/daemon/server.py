@@ -19,7 +19,7 @@ from core.daemon.peers import Config, OwnUserProtocol, Server
 from core.daemon.sockets import add_streams
 from core.engine import clocks, handover, settings
 from core.engine.context import Engine
-from core.engine.news import News
+from core.engine.news import Announcer
 from core.engine.operations import note
 from core.engine.pool import Pool
 from core.engine.rebuild import rebuild_catalog
@@ -89,7 +89,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
             task.add_done_callback(tasks.discard)
 
     work = (
-        _tidy(engine), handover.watch(engine), clocks.watch(engine), News(engine).tell(),
+        _tidy(engine), handover.watch(engine), clocks.watch(engine), Announcer(engine).tell(),
         pulse.beat(look_after_socket),
     )  # fmt: skip
     background = [asyncio.create_task(each) for each in work]

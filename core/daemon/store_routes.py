@@ -61,5 +61,5 @@ def _add_verbs(app: FastAPI, engine: Engine) -> None:
         return await once(engine, request_id, run)
 
     @app.post("/v1/settings")
-    async def change(request: body.Change) -> Setting:
+    async def change(request: body.ChangeSetting) -> Setting:
         return settings.change(engine, request.key, request.value)

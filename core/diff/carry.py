@@ -6,7 +6,7 @@ A remark is one line that begins with `#`, which `git apply` skips.
 import re
 from collections.abc import Iterable, Iterator
 
-from core.diff.entry import Change, Entry, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind
 from core.diff.flags import lsattr
 from core.diff.meta import FileType, Meta
 
@@ -46,7 +46,7 @@ def is_refused(name: bytes, meta: Meta) -> bool:
     return bool(link or _REFUSED.search(name))
 
 
-def parents_of(entries: Iterable[Entry], after: bool) -> Parents:
+def parents_of(entries: Iterable[DiffEntry], after: bool) -> Parents:
     """The directories above the files and symlinks of one side."""
     found = set()
     for entry in entries:
@@ -60,23 +60,23 @@ def parents_of(entries: Iterable[Entry], after: bool) -> Parents:
 class Remarks:
     """Tells of each entry what a patch leaves out."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[DiffEntry]) -> None:
         entries = list(entries)
         self._parents = {after: parents_of(entries, after) for after in (False, True)}
 
-    def of(self, entry: Entry) -> Iterator[bytes]:
+    def of(self, entry: DiffEntry) -> Iterator[bytes]:
         """A line for each thing git cannot carry."""
         yield from self._of_others(entry)
         if entry.before and entry.after:
             yield from _of_changes(entry, entry.before, entry.after)
-        if entry.after and (entry.kind is Kind.ADDED or Change.TYPE in entry.what):
+        if entry.after and (entry.kind is DiffKind.ADDED or Aspect.TYPE in entry.what):
             yield from _of_new(entry.path, entry.after)
 
-    def _of_others(self, entry: Entry) -> Iterator[bytes]:
+    def _of_others(self, entry: DiffEntry) -> Iterator[bytes]:
         """Devices and the like, and directories without a file that would make git make or remove them."""
-        renewed = entry.before is None or entry.after is None or entry.source or Change.TYPE in entry.what
+        renewed = entry.before is None or entry.after is None or entry.source or Aspect.TYPE in entry.what
         for sign, after, meta in ((b"-", False, entry.before), (b"+", True, entry.after)):
-            if meta is None or is_in_git(meta) or not (renewed or Change.DEVICE in entry.what):
+            if meta is None or is_in_git(meta) or not (renewed or Aspect.DEVICE in entry.what):
                 continue
             path = entry.path if after else entry.source or entry.path
             if meta.type is not FileType.DIRECTORY or path not in self._parents[after]:
@@ -98,19 +98,19 @@ def _of_new(path: bytes, meta: Meta) -> Iterator[bytes]:
         yield b"# %s: project %d\n" % (name, meta.project)
 
 
-def _of_changes(entry: Entry, before: Meta, after: Meta) -> Iterator[bytes]:
+def _of_changes(entry: DiffEntry, before: Meta, after: Meta) -> Iterator[bytes]:
     for change, old, new in _silent_changes(before, after):
         if change in entry.what:
             yield b"# %s: %s %s -> %s\n" % (quoted(entry.path), change.encode(), old, new)
 
 
-def _silent_changes(before: Meta, after: Meta) -> Iterator[tuple[Change, bytes, bytes]]:
-    yield Change.OWNER, b"%d:%d" % (before.uid, before.gid), b"%d:%d" % (after.uid, after.gid)
+def _silent_changes(before: Meta, after: Meta) -> Iterator[tuple[Aspect, bytes, bytes]]:
+    yield Aspect.OWNER, b"%d:%d" % (before.uid, before.gid), b"%d:%d" % (after.uid, after.gid)
     if before.type is not FileType.FILE or before.mode ^ after.mode != 0o111:
-        yield Change.MODE, b"%04o" % before.mode, b"%04o" % after.mode
-    yield Change.XATTR, _attributes(before), _attributes(after)
-    yield Change.FLAGS, _flags(before), _flags(after)
-    yield Change.PROJECT, b"%d" % before.project, b"%d" % after.project
+        yield Aspect.MODE, b"%04o" % before.mode, b"%04o" % after.mode
+    yield Aspect.XATTR, _attributes(before), _attributes(after)
+    yield Aspect.FLAGS, _flags(before), _flags(after)
+    yield Aspect.PROJECT, b"%d" % before.project, b"%d" % after.project
 
 
 def _device(meta: Meta) -> bytes:

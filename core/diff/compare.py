@@ -7,7 +7,7 @@ import numpy as np
 
 from core.diff.content import Content, same_content
 from core.diff.directories import Names
-from core.diff.entry import Change, Entry, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind
 from core.diff.ext4 import Inodes, Volume
 from core.diff.index import PathBudget, PathIndex
 from core.diff.meta import FileType, Meta
@@ -24,7 +24,7 @@ class Sides:
         self._changed = changed
         self._loaded: dict[bool, Loaded] = {}
 
-    def compare(self, touched: Blocks, *, times: bool = False) -> list[Entry]:
+    def compare(self, touched: Blocks, *, times: bool = False) -> list[DiffEntry]:
         """Every path that differs, renames still as removed and added, ordered by path; with `times` also those
         that differ in nothing but the time of their last change."""
         removed, added = self._moved(touched)
@@ -35,20 +35,20 @@ class Sides:
         entries = [self._compare(path, inode, inode) for path, inode in stayed.items()]
         for path in removed.keys() | added.keys():
             entries.append(self._compare(path, removed.get(path), added.get(path)))
-        silent = frozenset() if times else frozenset({Change.MTIME})
-        shown = (entry for entry in entries if entry.kind is not Kind.MODIFIED or entry.what - silent)
+        silent = frozenset() if times else frozenset({Aspect.MTIME})
+        shown = (entry for entry in entries if entry.kind is not DiffKind.MODIFIED or entry.what - silent)
         return sorted(shown, key=lambda entry: entry.path)
 
     def _moved(self, touched: Blocks) -> tuple[dict[bytes, int], dict[bytes, int]]:
         """Paths that lead elsewhere on the other disk, or nowhere: those of `before`, and those of `after`."""
         removed: dict[bytes, int] = {}
         added: dict[bytes, int] = {}
-        for index, other, found in ((self.before, self.after, removed), (self.after, self.before, added)):
+        for index, other, elsewhere in ((self.before, self.after, removed), (self.after, self.before, added)):
             budget = PathBudget(index.disk.name)
             for directory, names in _rebound(index, other, touched):
-                if directory[:-1] not in found:  # else it lies below one that was listed whole
+                if directory[:-1] not in elsewhere:  # else it lies below one that was listed whole
                     for name, inode in names.items():
-                        index.below(directory + name, inode, found, budget)
+                        index.below(directory + name, inode, elsewhere, budget)
         return removed, added
 
     def _load(self, removed: dict[bytes, int], added: dict[bytes, int], stayed: dict[bytes, int]) -> None:
@@ -59,51 +59,51 @@ class Sides:
         """The bytes of a regular file of either side."""
         return self._loaded[after].content(meta)
 
-    def _compare(self, path: bytes, old: int | None, new: int | None) -> Entry:
+    def _compare(self, path: bytes, old: int | None, new: int | None) -> DiffEntry:
         before = self._loaded[False].metas[old] if old is not None else None
         after = self._loaded[True].metas[new] if new is not None else None
         if before is None or after is None:
-            return Entry(path, Kind.REMOVED if after is None else Kind.ADDED, before, after)
-        return Entry(path, Kind.MODIFIED, before, after, self.differences(before, after))
+            return DiffEntry(path, DiffKind.REMOVED if after is None else DiffKind.ADDED, before, after)
+        return DiffEntry(path, DiffKind.MODIFIED, before, after, self.differences(before, after))
 
-    def differences(self, before: Meta, after: Meta) -> frozenset[Change]:
+    def differences(self, before: Meta, after: Meta) -> frozenset[Aspect]:
         """In what two files differ, bytes included."""
-        found = meta_differences(before, after)
+        aspects = meta_differences(before, after)
         if before.type is after.type is FileType.FILE and not same_content(
             self.content(False, before), self.content(True, after), self._changed
         ):
-            found.add(Change.CONTENT)
-        return frozenset(found)
+            aspects.add(Aspect.CONTENT)
+        return frozenset(aspects)
 
 
 def _rebound(index: PathIndex, other: PathIndex, touched: Blocks) -> list[tuple[bytes, Names]]:
     """Directories with the names that lead elsewhere, or nowhere, by the other index; parents first."""
-    found = []
+    rebound = []
     for inode in touched.tolist():
         names, theirs = index.names(inode) or {}, other.names(inode) or {}
         gone = {name: child for name, child in names.items() if theirs.get(name) != child}
         if gone and (path := index.directory_path(inode)) is not None:
-            found.append((path, gone))
-    return sorted(found, key=lambda pair: pair[0])
+            rebound.append((path, gone))
+    return sorted(rebound, key=lambda pair: pair[0])
 
 
-def meta_differences(before: Meta, after: Meta) -> set[Change]:
+def meta_differences(before: Meta, after: Meta) -> set[Aspect]:
     """In what two files differ besides the bytes of regular ones."""
     if before.type is not after.type:
-        return {Change.TYPE}
+        return {Aspect.TYPE}
     pairs = {
-        Change.MODE: (before.mode, after.mode),
-        Change.OWNER: ((before.uid, before.gid), (after.uid, after.gid)),
-        Change.TARGET: (before.target, after.target),
-        Change.DEVICE: (before.device, after.device),
-        Change.XATTR: (before.xattrs, after.xattrs),
-        Change.FLAGS: (before.flags, after.flags),
-        Change.PROJECT: (before.project, after.project),
+        Aspect.MODE: (before.mode, after.mode),
+        Aspect.OWNER: ((before.uid, before.gid), (after.uid, after.gid)),
+        Aspect.TARGET: (before.target, after.target),
+        Aspect.DEVICE: (before.device, after.device),
+        Aspect.XATTR: (before.xattrs, after.xattrs),
+        Aspect.FLAGS: (before.flags, after.flags),
+        Aspect.PROJECT: (before.project, after.project),
     }
     if before.type is FileType.FILE:
-        pairs[Change.SIZE] = (before.size, after.size)
+        pairs[Aspect.SIZE] = (before.size, after.size)
     if before.type is not FileType.DIRECTORY:
-        pairs[Change.MTIME] = (before.mtime_ns, after.mtime_ns)
+        pairs[Aspect.MTIME] = (before.mtime_ns, after.mtime_ns)
     return {change for change, (old, new) in pairs.items() if old != new}
 
 

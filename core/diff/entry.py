@@ -6,7 +6,7 @@ from enum import StrEnum
 from core.diff.meta import Meta
 
 
-class Kind(StrEnum):
+class DiffKind(StrEnum):
     """What became of a path."""
 
     ADDED = "added"
@@ -15,7 +15,7 @@ class Kind(StrEnum):
     RENAMED = "renamed"
 
 
-class Change(StrEnum):
+class Aspect(StrEnum):
     """In what a file differs. A change of mtime alone makes no entry unless it was asked for."""
 
     CONTENT = "content"
@@ -32,15 +32,15 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DiffEntry:
     """One path that differs. `before` is None for an added one, `after` for a removed one; a renamed one was at
     `source` before. `what` is empty unless both are there (and may be for a pure rename)."""
 
     path: bytes
-    kind: Kind
+    kind: DiffKind
     before: Meta | None
     after: Meta | None
-    what: frozenset[Change] = frozenset()
+    what: frozenset[Aspect] = frozenset()
     source: bytes | None = None
 
 
@@ -48,4 +48,4 @@ class Entry:
 class FilesystemDiff:
     """All that differs, ordered by path."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[DiffEntry, ...]

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from core.diff.compare import Loaded
 from core.diff.content import Content
-from core.diff.entry import Entry
+from core.diff.entry import DiffEntry
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of
 from core.diff.index import PathIndex
 from core.diff.lines import merge_lines
 from core.diff.meta import FileType, Meta
-from core.diff.select import Selection
+from core.diff.select import PathFilter
 from core.diff.text import MAX_TEXT_BYTES, as_lines, is_binary
 from core.disk.blocks import Disk
 from core.names import spelled
@@ -88,7 +88,12 @@ class _NoPlace(_Differ):
 
 
 def merge(
-    base: DiskT, ours: DiskT, theirs: DiskT, index: PathIndex | None, wanted: Selection, prefer: Prefer | None
+    base: DiskT,
+    ours: DiskT,
+    theirs: DiskT,
+    index: PathIndex | None,
+    wanted: PathFilter,
+    prefer: Prefer | None,
 ) -> Merge:
     """How `ours` takes the selected changes of `theirs` since `base`, whose path index, or its image's, is `index`."""
     known = index_of(base, index)
@@ -134,7 +139,7 @@ class _Version:
 
 
 class _Merger:
-    def __init__(self, disks: Sequence[Disk], taken: Sequence[Entry], mine: Sequence[Entry]) -> None:
+    def __init__(self, disks: Sequence[Disk], taken: Sequence[DiffEntry], mine: Sequence[DiffEntry]) -> None:
         self._taken = taken
         self._mine = {entry.path: entry for entry in mine}
         self._made = {entry.path for entry in taken if _is_directory(entry.after)}
@@ -165,7 +170,7 @@ class _Merger:
                 not_carried.append(entry.path)
         return Merge(tuple(steps), tuple(clashes), tuple(not_carried))
 
-    def _loses_flags(self, entry: Entry, step: Step | None) -> bool:
+    def _loses_flags(self, entry: DiffEntry, step: Step | None) -> bool:
         """Will flags or a project id be otherwise than whoever changed them made them?"""
         if entry.after is None:
             return False
@@ -175,7 +180,7 @@ class _Merger:
         wanted = tuple(mine if new == was else new for was, mine, new in zip(old, ours, theirs, strict=True))
         return wanted != (_flags(None) if step and step.renewed else ours)
 
-    def _step(self, entry: Entry) -> Step | None:
+    def _step(self, entry: DiffEntry) -> Step | None:
         before = _Version(entry.before, self._base) if entry.before else None
         after = _Version(entry.after, self._theirs) if entry.after else None
         seen = self._seen(entry)
@@ -190,19 +195,19 @@ class _Merger:
             raise _Differ("removed there, changed here")
         return _merged(entry.path, before, seen, after)
 
-    def _seen(self, entry: Entry) -> _Version | None:
+    def _seen(self, entry: DiffEntry) -> _Version | None:
         """What stands at the path in ours; what we did not change is as in the base."""
         mine = self._mine.get(entry.path)
         if mine is None:
             return _Version(entry.before, self._base) if entry.before else None
         return _Version(mine.after, self._ours) if mine.after else None
 
-    def _theirs_whole(self, entry: Entry) -> Step:
+    def _theirs_whole(self, entry: DiffEntry) -> Step:
         seen = self._seen(entry)
         body = _Version(entry.after, self._theirs).content if entry.after else None
         return Step(entry.path, seen.meta if seen else None, entry.after, True, body)
 
-    def _check_directories(self, entry: Entry) -> None:
+    def _check_directories(self, entry: DiffEntry) -> None:
         """No file may come where ours has no directory now, and no directory go in which ours has changes."""
         path = entry.path
         while entry.after and (path := path.rpartition(b"/")[0]):

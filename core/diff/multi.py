@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from core.diff.compare import Loaded
-from core.diff.entry import Entry, FilesystemDiff, Kind
+from core.diff.entry import DiffEntry, DiffKind, FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of
 from core.diff.index import PathIndex
 from core.diff.meta import FileType, Meta
-from core.diff.select import Selection
+from core.diff.select import PathFilter
 from core.diff.shape import text_fields
 from core.disk.blocks import Disk
 
@@ -24,7 +24,7 @@ class Row:
     """One path: for each sibling the kind of its change and the number of the change, from 1; None for none."""
 
     path: bytes
-    cells: tuple[tuple[Kind, int] | None, ...]
+    cells: tuple[tuple[DiffKind, int] | None, ...]
 
     def as_json(self) -> dict[str, Any]:
         """`{"path", "cells": [{"kind", "change"} or null]}`."""
@@ -33,7 +33,12 @@ class Row:
 
 
 def matrix(
-    base: DiskT, siblings: Sequence[DiskT], index: PathIndex | None, wanted: Selection, *, times: bool = False
+    base: DiskT,
+    siblings: Sequence[DiskT],
+    index: PathIndex | None,
+    wanted: PathFilter,
+    *,
+    times: bool = False,
 ) -> list[Row]:
     """The paths in which any sibling differs from `base`, ordered; equal numbers in a row are equal outcomes."""
     known = index_of(base, index)
@@ -43,14 +48,14 @@ def matrix(
 
 
 def _outcomes(
-    base: DiskT, sibling: DiskT, index: PathIndex, wanted: Selection, times: bool
-) -> dict[bytes, tuple[Kind, Outcome]]:
+    base: DiskT, sibling: DiskT, index: PathIndex, wanted: PathFilter, times: bool
+) -> dict[bytes, tuple[DiffKind, Outcome]]:
     diff: FilesystemDiff = wanted.of(diff_disks(base, sibling, index, times=times, renames=False))
     loaded = Loaded.of(Volume(sibling), [entry.after.inode for entry in diff.entries if entry.after])
     return {entry.path: (entry.kind, _outcome(entry, loaded, times)) for entry in diff.entries}
 
 
-def _outcome(entry: Entry, loaded: Loaded, times: bool) -> Outcome:
+def _outcome(entry: DiffEntry, loaded: Loaded, times: bool) -> Outcome:
     meta: Meta | None = entry.after
     if meta is None:
         return ()
@@ -60,7 +65,7 @@ def _outcome(entry: Entry, loaded: Loaded, times: bool) -> Outcome:
     return meta.type, rights, meta.target, meta.device, content, when
 
 
-def _row(path: bytes, cells: Sequence[tuple[Kind, Outcome] | None]) -> Row:
+def _row(path: bytes, cells: Sequence[tuple[DiffKind, Outcome] | None]) -> Row:
     numbers: dict[Outcome, int] = {}
     shown = [cell and (cell[0], numbers.setdefault(cell[1], len(numbers) + 1)) for cell in cells]
     return Row(path, tuple(shown))

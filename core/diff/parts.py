@@ -8,7 +8,7 @@ verb; one that is not compared has its reason here.
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from core.diff.entry import Change
+from core.diff.entry import Aspect
 
 
 class Leaves(Enum):
@@ -31,26 +31,26 @@ class Part:
 
     name: str
     places: tuple[tuple[int, int], ...]
-    change: Change | None
+    change: Aspect | None
     carried: frozenset[Leaves]
     why: str = ""
 
 
 PARTS = (
-    Part("type", ((0, 2),), Change.TYPE, ALL),
-    Part("mode", ((0, 2),), Change.MODE, BUT_PATCHES, "a patch has whether its owner may execute it"),
-    Part("owner", ((2, 2), (24, 2), (120, 4)), Change.OWNER, BUT_PATCHES),
-    Part("size", ((4, 4), (108, 4)), Change.SIZE, ALL),
-    Part("content", (), Change.CONTENT, ALL),
-    Part("symlink target", ((40, 60),), Change.TARGET, ALL),
-    Part("device numbers", ((40, 60),), Change.DEVICE, BUT_PATCHES),
-    Part("attributes, access lists and capabilities", ((104, 4), (118, 2)), Change.XATTR, BUT_PATCHES),
-    Part("chattr flags", ((32, 4),), Change.FLAGS, NOWHERE, "named: GNU tar has no place for them"),
-    Part("project id", ((156, 4),), Change.PROJECT, NOWHERE, "named: GNU tar has no place for it"),
+    Part("type", ((0, 2),), Aspect.TYPE, ALL),
+    Part("mode", ((0, 2),), Aspect.MODE, BUT_PATCHES, "a patch has whether its owner may execute it"),
+    Part("owner", ((2, 2), (24, 2), (120, 4)), Aspect.OWNER, BUT_PATCHES),
+    Part("size", ((4, 4), (108, 4)), Aspect.SIZE, ALL),
+    Part("content", (), Aspect.CONTENT, ALL),
+    Part("symlink target", ((40, 60),), Aspect.TARGET, ALL),
+    Part("device numbers", ((40, 60),), Aspect.DEVICE, BUT_PATCHES),
+    Part("attributes, access lists and capabilities", ((104, 4), (118, 2)), Aspect.XATTR, BUT_PATCHES),
+    Part("chattr flags", ((32, 4),), Aspect.FLAGS, NOWHERE, "named: GNU tar has no place for them"),
+    Part("project id", ((156, 4),), Aspect.PROJECT, NOWHERE, "named: GNU tar has no place for it"),
     Part(
         "time of the last change of content",
         ((16, 4), (136, 4)),
-        Change.MTIME,
+        Aspect.MTIME,
         BUT_PATCHES,
         "told when asked for",
     ),

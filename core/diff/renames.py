@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable
 from blake3 import blake3
 
 from core.diff.compare import Sides
-from core.diff.entry import Change, Entry, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind
 from core.diff.meta import FileType, Meta
 
 _MAX_HASHED_BYTES = 8 << 20  # larger files are matched by inode only
@@ -20,7 +20,7 @@ Key = Callable[[bytes, Meta, bool], Hashable]
 """(path, meta, on the later side) → equal for what may be one file, None for what is not to be paired."""
 
 
-def pair_renames(sides: Sides, entries: list[Entry]) -> tuple[Entry, ...]:
+def pair_renames(sides: Sides, entries: list[DiffEntry]) -> tuple[DiffEntry, ...]:
     """The entries with each moved file's removal and addition made one, ordered by path."""
     entries = _pair(sides, entries, lambda _, meta, __: (meta.inode, meta.birth, meta.type))
     digests = _Digests(sides, entries)
@@ -31,17 +31,17 @@ def pair_renames(sides: Sides, entries: list[Entry]) -> tuple[Entry, ...]:
 class _Digests:
     """Content keys of the files that could pair up: those whose size stands on both sides."""
 
-    def __init__(self, sides: Sides, entries: Iterable[Entry]) -> None:
+    def __init__(self, sides: Sides, entries: Iterable[DiffEntry]) -> None:
         self._sides = sides
         self._found: dict[tuple[int, bool], bytes | None] = {}
         self._left_bytes = _MAX_HASHED_TOTAL
-        sizes: dict[Kind, set[int]] = {Kind.REMOVED: set(), Kind.ADDED: set()}
+        sizes: dict[DiffKind, set[int]] = {DiffKind.REMOVED: set(), DiffKind.ADDED: set()}
         for entry in entries:
             meta = entry.after or entry.before
             if entry.kind in sizes and meta and meta.type is FileType.FILE:
                 sizes[entry.kind].add(meta.size)
         self._sizes = {
-            size for size in sizes[Kind.REMOVED] & sizes[Kind.ADDED] if 0 < size <= _MAX_HASHED_BYTES
+            size for size in sizes[DiffKind.REMOVED] & sizes[DiffKind.ADDED] if 0 < size <= _MAX_HASHED_BYTES
         }
 
     def with_name(self, path: bytes, meta: Meta, after: bool) -> Hashable:
@@ -66,17 +66,17 @@ class _Digests:
         return digest.digest()
 
 
-def _pair(sides: Sides, entries: list[Entry], key: Key) -> list[Entry]:
-    waiting: dict[Hashable, list[Entry]] = defaultdict(list)
+def _pair(sides: Sides, entries: list[DiffEntry], key: Key) -> list[DiffEntry]:
+    waiting: dict[Hashable, list[DiffEntry]] = defaultdict(list)
     for entry in reversed(entries):
-        if entry.kind is Kind.REMOVED and entry.before:
+        if entry.kind is DiffKind.REMOVED and entry.before:
             waiting[key(entry.path, entry.before, False)].append(entry)
     waiting.pop(None, None)
-    moved: dict[bytes, Entry] = {}
+    moved: dict[bytes, DiffEntry] = {}
     sources = set()
     for entry in entries:
         if (
-            entry.kind is Kind.ADDED
+            entry.kind is DiffKind.ADDED
             and entry.after
             and waiting.get(found := key(entry.path, entry.after, True))
         ):
@@ -86,12 +86,12 @@ def _pair(sides: Sides, entries: list[Entry], key: Key) -> list[Entry]:
     return [
         moved.get(entry.path, entry)
         for entry in entries
-        if not (entry.kind is Kind.REMOVED and entry.path in sources)
+        if not (entry.kind is DiffKind.REMOVED and entry.path in sources)
     ]
 
 
-def _renamed(sides: Sides, old: Entry, new: Entry) -> Entry:
+def _renamed(sides: Sides, old: DiffEntry, new: DiffEntry) -> DiffEntry:
     assert old.before and new.after
     what = sides.differences(old.before, new.after)
-    shown = what if what - {Change.MTIME} else frozenset[Change]()
-    return Entry(new.path, Kind.RENAMED, old.before, new.after, shown, old.path)
+    shown = what if what - {Aspect.MTIME} else frozenset[Aspect]()
+    return DiffEntry(new.path, DiffKind.RENAMED, old.before, new.after, shown, old.path)

@@ -7,12 +7,12 @@ from fnmatch import translate
 from functools import cached_property
 from typing import Self
 
-from core.diff.entry import Entry, FilesystemDiff, Kind
+from core.diff.entry import DiffEntry, DiffKind, FilesystemDiff
 from core.names import meant
 
 
 @dataclass(frozen=True)
-class Selection:
+class PathFilter:
     """Paths, and globs to ignore; no path means all of them.
 
     A glob with a slash is held against whole paths, one without against each name on the way; what lies below an
@@ -46,20 +46,22 @@ class Selection:
         left = tuple(path for path in self.paths if absolute(path) not in tops)
         return replace(self, paths=left) if left else None
 
-    def _kept(self, entry: Entry) -> Entry | None:
+    def _kept(self, entry: DiffEntry) -> DiffEntry | None:
         here = self.has(entry.path)
         if entry.source is None or here == self.has(entry.source):
             return entry if here else None
         if here:
-            return replace(entry, kind=Kind.ADDED, before=None, what=frozenset(), source=None)
-        return replace(entry, path=entry.source, kind=Kind.REMOVED, after=None, what=frozenset(), source=None)
+            return replace(entry, kind=DiffKind.ADDED, before=None, what=frozenset(), source=None)
+        return replace(
+            entry, path=entry.source, kind=DiffKind.REMOVED, after=None, what=frozenset(), source=None
+        )
 
     @cached_property
     def _globs(self) -> tuple["_Glob", ...]:
         return tuple(_Glob(pattern) for pattern in self.ignore)
 
 
-ALL_FILES = Selection()
+ALL_FILES = PathFilter()
 
 
 def absolute(path: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.diff.entry import Entry, FilesystemDiff
+from core.diff.entry import DiffEntry, FilesystemDiff
 from core.diff.flags import lsattr
 from core.diff.meta import Meta
 from core.names import spelled
@@ -22,7 +22,7 @@ def as_json(diff: FilesystemDiff) -> dict[str, Any]:
     return {"entries": [_entry(entry) for entry in diff.entries], "counts": counts}
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: DiffEntry) -> dict[str, Any]:
     fields: dict[str, Any] = {**text_fields("path", entry.path), "kind": entry.kind.value}
     if entry.source is not None:
         fields |= text_fields("from", entry.source)

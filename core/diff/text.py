@@ -12,7 +12,7 @@ from core.diff.binary import binary_patch
 from core.diff.carry import Remarks, is_in_git, is_refused, parents_of, quoted
 from core.diff.compare import Loaded
 from core.diff.content import Content
-from core.diff.entry import Change, Entry, FilesystemDiff
+from core.diff.entry import Aspect, DiffEntry, FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import names_at
 from core.diff.lines import changed_spans, hunks
@@ -101,7 +101,7 @@ def changed_lines(diff: FilesystemDiff, a: Disk, b: Disk) -> list[tuple[int, int
     return [_line_counts(reader, entry) for entry in diff.entries]
 
 
-def _line_counts(reader: "_Reader", entry: Entry) -> tuple[int, int] | None:
+def _line_counts(reader: "_Reader", entry: DiffEntry) -> tuple[int, int] | None:
     old, new = reader.sides(entry)
     sides = [side for side in (old, new) if side]
     if not sides or any(side.text is None for side in sides):
@@ -131,7 +131,7 @@ class _Reader:
         self.whole = left_out is not None
         self.left_out = left_out or frozenset()
 
-    def sides(self, entry: Entry) -> tuple[_Side | None, _Side | None]:
+    def sides(self, entry: DiffEntry) -> tuple[_Side | None, _Side | None]:
         """Both versions as git sees them, None where it sees nothing."""
         return (
             self._side(False, entry.source or entry.path, entry.before),
@@ -148,7 +148,7 @@ class _Reader:
         return _Side(name, mode, meta.size, self._bodies(after, path, meta))
 
 
-def _too_large(entries: Iterable[Entry], limit_bytes: int) -> frozenset[bytes]:
+def _too_large(entries: Iterable[DiffEntry], limit_bytes: int) -> frozenset[bytes]:
     """Paths of entries beyond what may be in a patch to apply, and those below a file that stays for that reason."""
     found, staying = set[bytes](), set[bytes]()
     fitting = []
@@ -165,7 +165,7 @@ def _too_large(entries: Iterable[Entry], limit_bytes: int) -> frozenset[bytes]:
     return frozenset(found.union(below if staying else ()))
 
 
-def _file_patch(reader: _Reader, entry: Entry) -> Iterator[bytes]:
+def _file_patch(reader: _Reader, entry: DiffEntry) -> Iterator[bytes]:
     old, new = reader.sides(entry)
     if reader.whole:
         yield from _refused(entry, old, new)
@@ -176,11 +176,11 @@ def _file_patch(reader: _Reader, entry: Entry) -> Iterator[bytes]:
         yield from _versions(old, None, same=False, whole=reader.whole)
         yield from _versions(None, new, same=False, whole=reader.whole)
     elif old or new:
-        same = bool(old and new) and not entry.what & {Change.CONTENT, Change.TARGET}
+        same = bool(old and new) and not entry.what & {Aspect.CONTENT, Aspect.TARGET}
         yield from _versions(old, new, same, reader.whole)
 
 
-def _refused(entry: Entry, old: _Side | None, new: _Side | None) -> Iterator[bytes]:
+def _refused(entry: DiffEntry, old: _Side | None, new: _Side | None) -> Iterator[bytes]:
     """Remarks on files that git never takes from a patch."""
     for path, meta, side in ((entry.source or entry.path, entry.before, old), (entry.path, entry.after, new)):
         if is_in_git(meta) and side is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.diff.compare import meta_differences
-from core.diff.entry import Change, Entry, FilesystemDiff, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind, FilesystemDiff
 from core.diff.flags import SHOWN_MASK
 from core.diff.meta import FILE_TYPES, FileType, Meta
 from core.diff.text import patch_of
@@ -60,9 +60,9 @@ def _mtime_ns(said: dict[str, Any]) -> int:
 def compare_walks(before: Walked, after: Walked, *, times: bool = False) -> FilesystemDiff:
     """Every path that differs; a moved file is one removed and one added."""
     found = [_entry(path, before.get(path), after.get(path)) for path in sorted(before.keys() | after.keys())]
-    silent = frozenset() if times else frozenset({Change.MTIME})
+    silent = frozenset() if times else frozenset({Aspect.MTIME})
     return FilesystemDiff(
-        tuple(entry for entry in found if entry.kind is not Kind.MODIFIED or entry.what - silent)
+        tuple(entry for entry in found if entry.kind is not DiffKind.MODIFIED or entry.what - silent)
     )
 
 
@@ -75,11 +75,11 @@ def patch_walks(diff: FilesystemDiff, before: Walked, after: Walked) -> Iterator
     return patch_of(diff, body)
 
 
-def _entry(path: bytes, old: Told | None, new: Told | None) -> Entry:
+def _entry(path: bytes, old: Told | None, new: Told | None) -> DiffEntry:
     if old is None or new is None:
-        kind = Kind.ADDED if old is None else Kind.REMOVED
-        return Entry(path, kind, old.meta if old else None, new.meta if new else None)
+        kind = DiffKind.ADDED if old is None else DiffKind.REMOVED
+        return DiffEntry(path, kind, old.meta if old else None, new.meta if new else None)
     what = meta_differences(old.meta, new.meta)
     if old.meta.type is new.meta.type is FileType.FILE and old.digest != new.digest:
-        what.add(Change.CONTENT)
-    return Entry(path, Kind.MODIFIED, old.meta, new.meta, frozenset(what))
+        what.add(Aspect.CONTENT)
+    return DiffEntry(path, DiffKind.MODIFIED, old.meta, new.meta, frozenset(what))

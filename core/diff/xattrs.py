@@ -46,12 +46,12 @@ def _blocks(volume: Volume, inodes: Inodes) -> dict[int, bytes]:
     numbers = inodes.attribute_blocks
     volume.require_inside(inodes.numbers[numbers != 0], numbers[numbers != 0])
     unique = np.unique(numbers[numbers != 0])
-    found = {}
+    blocks = {}
     for number, row in zip(unique.tolist(), volume.blocks(unique), strict=True):
-        found[number] = row.tobytes()
+        blocks[number] = row.tobytes()
         if volume.superblock.checksum_seed is not None:
-            _check_sum(volume.disk.name, volume.superblock.checksum_seed, number, found[number])
-    return found
+            _check_sum(volume.disk.name, volume.superblock.checksum_seed, number, blocks[number])
+    return blocks
 
 
 def _check_sum(disk: str, seed: int, number: int, block: bytes) -> None:
@@ -75,7 +75,7 @@ def _parse_block(disk: str, inode: int, block: bytes) -> list[tuple[bytes, bytes
 
 
 def _parse(disk: str, inode: int, area: bytes, position: int, origin: int) -> list[tuple[bytes, bytes]]:
-    found = []
+    attributes = []
     while position + 4 <= len(area) and area[position : position + 4] != b"\0\0\0\0":
         if position + _ENTRY.size > len(area):
             raise _damaged(disk, inode)
@@ -87,25 +87,25 @@ def _parse(disk: str, inode: int, area: bytes, position: int, origin: int) -> li
         value = area[start : start + size]
         if prefix in _ACLS:
             value = _acl(value, lambda: _damaged(disk, inode))
-        found.append((_PREFIXES[prefix] + name, value))
+        attributes.append((_PREFIXES[prefix] + name, value))
         position += (16 + name_length + 3) & ~3
-    return found
+    return attributes
 
 
 def _acl(stored: bytes, damaged: Callable[[], Damaged]) -> bytes:
     """An access list as getxattr(2) gives it: every entry there has an id (linux/posix_acl_xattr.h)."""
     if stored[:4] != _STORED_ACL:
         raise damaged()
-    found, position = [_SHOWN_ACL], 4
+    parts, position = [_SHOWN_ACL], 4
     while position < len(stored):
         tag = int.from_bytes(stored[position : position + 2], "little")
         length = 8 if tag in _NAMED else 4
         entry = stored[position : position + length]
         if len(entry) < length:
             raise damaged()
-        found.append(entry if tag in _NAMED else entry + b"\xff" * 4)
+        parts.append(entry if tag in _NAMED else entry + b"\xff" * 4)
         position += length
-    return b"".join(found)
+    return b"".join(parts)
 
 
 def _damaged(disk: str, inode: int) -> Damaged:

@@ -9,7 +9,7 @@ from typing import Any
 from core.diff.content import Content
 from core.diff.merge import Clash, Merge, Prefer, Step, merge
 from core.diff.meta import FILE_TYPES, FileType, Meta
-from core.diff.select import Selection
+from core.diff.select import PathFilter
 from core.engine.compare import in_pieces, merge_base, require_paths
 from core.engine.context import Engine
 from core.engine.live import Live
@@ -19,7 +19,7 @@ from core.engine.points import known_paths, states_of
 from core.errors import Conflict, GuestFailed
 from core.guest.scripts import guest_script
 from core.guest.scripts.put import CHANGED_MEANWHILE
-from core.guest.streams import Exit, StreamName
+from core.guest.streams import CommandExit, StreamName
 from core.model import Applied
 from core.names import spelled
 from core.patience import patient
@@ -33,7 +33,7 @@ DEADLINE_S = patient(600.0)
 
 
 async def apply(
-    engine: Engine, request_id: str, source: str, target: str, files: Selection, prefer: Prefer | None
+    engine: Engine, request_id: str, source: str, target: str, files: PathFilter, prefer: Prefer | None
 ) -> Applied:
     """Bring what REF `source` changed since the merge base into branch `target`.
 
@@ -83,7 +83,7 @@ async def _put(live: Live, steps: tuple[Step, ...]) -> None:
     await stream.eof()
     said = b""
     async for item in stream:
-        if isinstance(item, Exit):
+        if isinstance(item, CommandExit):
             if item.code == CHANGED_MEANWHILE:
                 raise Conflict(f"changed while being applied to, nothing was done: {_names(said)}")
             if item.code:
@@ -95,7 +95,7 @@ async def _put(live: Live, steps: tuple[Step, ...]) -> None:
 
 
 def _names(said: bytes) -> str:
-    """Paths that core.guest.scripts.put tells of in hexadecimal; it may have said something else."""
+    """The paths that core.guest.scripts.put printed. It prints them in hexadecimal; anything else is shown as it is."""
     try:
         return " ".join(spelled(bytes.fromhex(word.decode("ascii"))) for word in said.split())
     except ValueError:
@@ -113,7 +113,7 @@ def _frames(steps: tuple[Step, ...]) -> Iterator[bytes]:
 
 
 def _told(number: int, step: Step, first: dict[int, int]) -> dict[str, Any]:
-    """A step as JSON; names of one file that are new together stay one file."""
+    """A step as JSON. New names of one file are sent as links to the first of them (`same_as`)."""
     fields: dict[str, Any] = {
         "path": step.path.hex(),
         "expect": _expected(step.seen),

@@ -36,7 +36,9 @@ def check_root(image_directory: Path) -> None:
 
 
 def _lacks(image_directory: Path, file: str) -> Damaged:
-    """All commits of an image have pages in its files: building it again does not bring them back."""
+    """The error for a missing file of an image. All commits of the image have pages in its files, and building it again
+    does not bring those back.
+    """
     name = image_directory.name.rpartition("-")[0]
     return Damaged(
         f"image {name} lacks {file}, and so do all its branches: `vertui prune` them, `vertui trash empty`, and"
@@ -54,14 +56,15 @@ async def base_of(engine: Engine, commit: str) -> Base:
 
 
 def disk_of(engine: Engine, commit: str) -> Layer:
-    """A commit's disk as what layers lie over."""
+    """A commit's disk, as the lowest file of a chain of layers."""
     return Layer(commit, engine.views.path(commit, DISK).relative_to(engine.home.root))
 
 
 async def shorten(engine: Engine, commit: str, layers: tuple[str, ...]) -> None:
-    """Let machines on a sealed commit's layers lie on its disk view instead; layers that none has then go.
+    """Put a sealed commit's disk view in place of its layers, under every machine that has them. Layers that no machine
+    has after that are removed.
 
-    Waits for whoever captures one of them now.
+    Waits for captures of these machines that are going on.
     """
 
     async def one(live: Live) -> None:
@@ -75,7 +78,8 @@ async def shorten(engine: Engine, commit: str, layers: tuple[str, ...]) -> None:
 
 
 def merged_layers(chain: tuple[str, ...], layers: tuple[str, ...]) -> tuple[str, ...]:
-    """The lowest layers of a chain that a commit of `layers` holds; the commit's own lowest may have gone before.
+    """The layers of a machine's `chain` that a commit's disk view can replace: the lowest ones, up to the commit's
+    last. `layers` are the commit's; the lowest of these may be gone already.
 
     Empty when the chain does not lie on that commit's state.
     """

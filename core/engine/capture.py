@@ -11,7 +11,7 @@ from core.engine.change import Change
 from core.engine.context import Engine, new_id
 from core.engine.hot import Shot
 from core.engine.live import Live
-from core.engine.operations import Record, operation, refuse
+from core.engine.operations import RunningOperation, operation, refuse
 from core.engine.stalls import ROOM_BYTES
 from core.engine.start import end, set_paused, start_again
 from core.errors import Conflict, GuestFailed, VertuiError
@@ -24,8 +24,8 @@ from core.store.values import Captured
 async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineSpec) -> Shot:
     """Capture a machine, quiesced if its guest can be frozen. On failure it goes on as it was.
 
-    GuestFailed if the guest's agent does not even answer: no machine made of such a state could be told who it is. The
-    branch can then be neither restored nor pruned, as what it is now could not come back; the error says what can.
+    GuestFailed if the guest's agent does not answer at all: a machine started from such a state could not be given an
+    identity. Nor can the branch be restored or pruned then, for both commit it first; the error says what can be done.
     """
     if live.stall.is_set():
         raise no_room("a commit of what stands still for lack of it", engine.home.root, ROOM_BYTES)
@@ -80,7 +80,9 @@ async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
 
 
 async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
-    """Make a captured state the branch's new head, hot; the head it has when the state is the same."""
+    """Make a captured state the branch's new head, as a hot commit. If the state did not change, the present head
+    stays.
+    """
     with engine.needing(*shot.captured.needs):
         head = engine.catalog.commit(engine.catalog.branch(row.id).head)
         identified = await asyncio.to_thread(engine.store.identify, shot.captured, (head.id,))
@@ -91,7 +93,8 @@ async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> 
 
 
 async def save(engine: Engine, live: Live, message: str) -> Commit:
-    """Commit a machine whose lock the caller holds, and wait until that is sealed; what cannot be is taken back.
+    """Commit a machine whose lock the caller holds, and wait until the commit is sealed. One that cannot be sealed is
+    taken back.
 
     Whoever calls this has waited for `Sealer.room` before taking the lock.
     """
@@ -172,7 +175,7 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
     live = engine.live.get(row.id)
     if live is not None and live.stall.is_set():
         resumed = await engine.stalls.resume(live)
-        if not live.paused:  # else it was paused besides, and is to run all the same
+        if not live.paused:  # else it was paused as well, and is resumed below
             return resumed
     async with operation(engine, request_id, "resume", f"resume {row.name}") as record:
         if live is None:
@@ -194,7 +197,7 @@ async def resume_live(engine: Engine, live: Live) -> BranchRow:
             raise
 
 
-async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: Record) -> BranchRow:
+async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: RunningOperation) -> BranchRow:
     start = nearest_kept(row.head, engine.commits())
     if start is None or start.id == row.head:
         return await start_again(engine, row)
@@ -214,7 +217,7 @@ async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: Recor
 async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
     """End every machine. Each is committed first, so that `resume` brings it back; with `now` none is.
 
-    What is hot is sealed first. A machine that cannot be committed keeps all running, and the reason is said.
+    Hot commits are sealed first. If one machine cannot be committed, all keep running and the error says why.
     """
     async with operation(engine, request_id, "suspend", f"suspend {len(engine.live)} branches"):
         machines = list(engine.live.values())

@@ -23,12 +23,12 @@ class Was(NamedTuple):
 
 @dataclass(frozen=True)
 class Change:
-    """What to change; branches and commits by id. `trunk` is None for "as it is", "" for none at all.
+    """What to change; branches and commits are named by id. `trunk` is None for "as it is", "" for none at all.
 
-    `back` takes a branch's machine to a commit in place: same name, network and address. The branch then runs, or is
-    what `states` says, and so is one that `restore` takes out of the trash. `lead` gives branches that started from one
-    commit another as their head: what they have changed since counts as not committed, as it did before the first was
-    made to keep it.
+    `back` takes a branch's machine to a commit in place: name, network and address stay. Afterwards the branch runs, or
+    is what `states` says; so does a branch that `restore` takes out of the trash. `lead` maps branches to the head they
+    get once they have started. They started from a commit that was made only to keep their state; with the head from
+    before, what they had changed counts as not committed again.
     """
 
     trunk: str | None = None
@@ -49,8 +49,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Draft:
-    """A plan as the engine keeps it: what is shown, and what carries it out. That answers with what takes it back,
-    None when nothing does, and raises Conflict when it would be another plan by now.
+    """A plan as the engine keeps it: what is shown, and the function that carries it out. That function returns the
+    inverse, or None when there is none, and raises Conflict when the plan would be another one by now.
     """
 
     plan: Plan

@@ -22,7 +22,8 @@ RUNS = Was(BranchState.RUNNING, "")
 async def apply(engine: Engine, change: Change, *, again: bool = False) -> Change:
     """Make a change and return its inverse. Refused whole, with the reason, before anything is changed.
 
-    `again` is for undo and redo: commits that keep what they end are nobody's work, and go into the trash.
+    `again` is for undo and redo. They commit the machines they end only to keep their state; these commits are nobody's
+    work, and go into the trash.
     """
     _check(engine, change)
     change = replace(change, heads=_steps(engine, change))
@@ -58,10 +59,10 @@ def _state(engine: Engine, branch: str) -> Was:
 
 
 def _lead(engine: Engine, change: Change, saved: list[str]) -> list[str]:
-    """Give branches that are there again the heads they had; the commits put into the trash as nothing needs them:
-    of those they were started from, whoever made this change knows them, and `saved`, which nobody does.
+    """Give branches that run again the heads that `change.lead` names. Of the commits they were started from and of
+    `saved`, those that nothing needs then go into the trash; returned are those they were started from.
 
-    One that did not start keeps its head, the only one that holds what it was; so does one that was committed since.
+    A branch that did not start keeps its head, which alone holds its state; so does a branch that was committed since.
     """
     left = []
     for branch, head in change.lead.items():
@@ -110,8 +111,8 @@ def check_started(row: BranchRow) -> None:
 
 
 def _steps(engine: Engine, change: Change) -> dict[str, str]:
-    """The heads that move by the one commit that was made or taken back. A branch that was committed since by what
-    cannot be undone, such as its suspension, keeps its head: what it holds would be lost.
+    """The heads to set: each moves by the one commit that was made or is taken back. A branch that got another commit
+    since, by something that cannot be undone such as its suspension, keeps its head: that commit's state would be lost.
     """
     steps = {}
     for branch, head in change.heads.items():
@@ -138,7 +139,8 @@ async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
 
 
 async def _take_back(engine: Engine, change: Change, branch: str) -> str:
-    """Put a commit's state in place of a branch's machine; the commit that this machine was, or the head without one.
+    """Take a branch's machine back to a commit. Returns the commit that holds what the machine was, or the branch's
+    head when it had no machine.
 
     On failure the branch is what it was.
     """
@@ -167,7 +169,7 @@ async def _take_back(engine: Engine, change: Change, branch: str) -> str:
 
 
 async def _each(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do all of it side by side to its end, then raise the first failure."""
+    """Do all of this concurrently, each to its end, then raise the first failure."""
     for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
@@ -202,7 +204,7 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
 
 
 def _hide(engine: Engine, change: Change, now: float) -> list[str]:
-    """Put branches and, with them, the commits only they have into the trash; the commits."""
+    """Put branches into the trash, and with them the commits that only they have. Returns these commits."""
     orphans = [commit.id for commit in only_of(engine, change.prune)]
     for branch in change.prune:
         engine.catalog.change_branch(branch, deleted=now)
@@ -213,7 +215,9 @@ def _hide(engine: Engine, change: Change, now: float) -> list[str]:
 
 
 def _show(engine: Engine, change: Change) -> list[str]:
-    """Take branches, and the commits that went with them, out of the trash. Commits hide again with their branches."""
+    """Take branches out of the trash, with the commits that went there with them. Returns the commits that the inverse
+    must name to hide them again: those of a branch go with it.
+    """
     for commit in change.show:
         engine.catalog.mark_commit(commit, None)
     if not change.restore:
@@ -230,7 +234,7 @@ def _show(engine: Engine, change: Change) -> list[str]:
 
 
 def only_of(engine: Engine, branches: Collection[str]) -> list[Commit]:
-    """Commits outside the trash that these branches need, and no other branch, tag or image does."""
+    """Commits outside the trash that these branches need and no other branch, tag or image does."""
     theirs = {row.head for row in engine.catalog.branches() if row.id in branches}
     return _not_of(engine, _roots(engine, branches), theirs) if theirs else []
 
@@ -263,8 +267,8 @@ async def _end_pruned(engine: Engine, branches: tuple[str, ...]) -> None:
 
 
 async def _start_restored(engine: Engine, change: Change) -> None:
-    """Start what ran when it was pruned; one that does not start again is there, lost, with the reason, and is tried
-    again with the others should this change be.
+    """Start the branches that ran when they were pruned. One that does not start is lost, and its reason says why; when
+    the change is made again it is tried again.
     """
 
     async def one(branch: str, state: BranchState) -> None:

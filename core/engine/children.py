@@ -13,7 +13,7 @@ from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.members import Warm
 from core.engine.spares import Running
-from core.engine.start import Source
+from core.engine.start import StartState
 from core.engine.warm import end_warm
 from core.errors import Damaged, VertuiError
 from core.model import BranchState, Child, Commit
@@ -45,7 +45,9 @@ Woken = Sequence[Awake | VertuiError]
 
 @dataclass(frozen=True)
 class Children:
-    """Their rows are written before their machines exist or are loaded: what a crash leaves can be told and removed."""
+    """The children of one verb. Their rows are written before their machines exist or are loaded, so that what a crash
+    leaves can be recognized and removed.
+    """
 
     engine: Engine
     wanted: Wanted
@@ -53,7 +55,7 @@ class Children:
 
     @classmethod
     def to_load(
-        cls, engine: Engine, wanted: Wanted, source: Source, commit: str, parent: BranchRow | None
+        cls, engine: Engine, wanted: Wanted, source: StartState, commit: str, parent: BranchRow | None
     ) -> Self:
         """Children of a commit, to be loaded from a source; machines that wait for such children are claimed."""
         waiting = engine.members.claim(source.image, source.base, commit, len(wanted.names))
@@ -74,8 +76,10 @@ class Children:
             engine, wanted, _write_rows(engine, wanted, commit.image, commit.id, commit.id, parent, spares)
         )
 
-    async def load(self, source: Source) -> Loaded:
-        """A loaded machine each, or why there is none. When none could be loaded the first failure is raised."""
+    async def load(self, source: StartState) -> Loaded:
+        """A loaded machine for each child, or the error that says why there is none. When no child could be loaded, the
+        first error is raised.
+        """
         loaded = await asyncio.gather(*(self._loaded(row, source) for row in self.rows))
         failures = [live for live in loaded if isinstance(live, VertuiError)]
         if len(failures) == len(loaded):
@@ -83,11 +87,13 @@ class Children:
         return loaded
 
     async def run(self, loaded: Loaded) -> Woken:
-        """All are loaded before the first runs: one that runs takes the processor from those that load."""
+        """Continue the loaded machines. All are loaded before the first runs, because one that runs takes the processor
+        from those that load.
+        """
         return await asyncio.gather(*map(self._run, loaded))
 
     def give(self, ready: list[Running]) -> Woken:
-        """Make machines that run already theirs."""
+        """Give machines that run already to the children."""
         return [
             Awake(start.give(self.engine, row, one.warm), one.run_ms)
             for row, one in zip(self.rows, ready, strict=True)
@@ -96,9 +102,10 @@ class Children:
     async def make_distinct(
         self, awake: Woken, committing: asyncio.Task[Commit] | None = None
     ) -> tuple[Child, ...]:
-        """Children awake and distinct, or failed with the reason; the command is started in each.
+        """Make the children distinct and start the command in each. Returns what became of each, with the reason where
+        one failed.
 
-        Nothing but their agents runs before their commit is there.
+        Before their commit is there, nothing but their agents runs.
         """
         told = (self._distinct(row, found, committing) for row, found in zip(self.rows, awake, strict=True))
         return tuple(await asyncio.gather(*told))
@@ -116,7 +123,7 @@ class Children:
             engine.catalog.delete_branch(row.id)
             engine.publish("branch", row.name, f"{row.name} was not started")
 
-    async def _loaded(self, row: BranchRow, source: Source) -> Live | VertuiError:
+    async def _loaded(self, row: BranchRow, source: StartState) -> Live | VertuiError:
         try:
             return await start.load(self.engine, row, source)
         except VertuiError as error:
@@ -160,7 +167,9 @@ def _write_rows(
     engine: Engine, wanted: Wanted, image: str, base: str, commit: str, parent: BranchRow | None,
     waiting: list[Warm],
 ) -> list[BranchRow]:  # fmt: skip
-    """Rows with the numbers and machines of those that wait, the rest with new ones."""
+    """Write the children's rows. The first of them get the numbers and machines of those that wait, the others new
+    ones.
+    """
     rows, parent_id = [], parent.id if parent else None
     with engine.catalog.transaction():
         for name, warm in zip_longest(wanted.names, waiting):

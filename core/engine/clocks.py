@@ -1,4 +1,6 @@
-"""Guests' clocks after the host's own was set, or slept: both leave every guest with another time than ours."""
+"""Guests' clocks are set again after the host's clock was set, or the host slept: both leave every guest with a wrong
+time.
+"""
 
 import asyncio
 import contextlib
@@ -29,7 +31,7 @@ async def watch(engine: Engine) -> None:
 
 
 async def follow(guests: Callable[[], Iterable[Clocked]], jumps: int) -> None:
-    """Set theirs each time `jumps` becomes readable, until it ends."""
+    """Set the guests' clocks each time `jumps` becomes readable, until it ends."""
     loop = asyncio.get_running_loop()
     ended = loop.create_future()
 
@@ -49,7 +51,9 @@ async def follow(guests: Callable[[], Iterable[Clocked]], jumps: int) -> None:
 
 
 def _heard(jumps: int) -> bool:
-    """Take the news, so that the descriptor is readable at the next only: a timer's is an error, ECANCELED."""
+    """Read the descriptor, so that it is readable again only after the next jump; False at its end. Reading a timer
+    that was set off by a jump fails with ECANCELED.
+    """
     try:
         return os.read(jumps, 8) != b""
     except OSError:

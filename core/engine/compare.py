@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, TypeVar
 
-from core.diff.entry import FilesystemDiff, Kind
+from core.diff.entry import DiffKind, FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, is_there
 from core.diff.multi import matrix
 from core.diff.packages import compare_packages, installed_packages
 from core.diff.pages import differing_pages, heat_map
-from core.diff.select import ALL_FILES, Selection, absolute, is_below
+from core.diff.select import ALL_FILES, PathFilter, absolute, is_below
 from core.diff.shape import as_json
 from core.diff.text import changed_lines
 from core.diff.text import patch as patch_lines
@@ -32,10 +32,10 @@ PIECE_BYTES = 256 * 1024  # of a streamed answer
 
 
 @dataclass(frozen=True)
-class Asked:
+class DiffOptions:
     """What a diff is to tell of; `fallback` lets guests be asked when a disk cannot be read from outside."""
 
-    files: Selection = ALL_FILES
+    files: PathFilter = ALL_FILES
     times: bool = False
     lines: bool = False
     processes: bool = False
@@ -45,10 +45,10 @@ class Asked:
     fallback: bool = True
 
 
-EVERYTHING = Asked()
+EVERYTHING = DiffOptions()
 
 
-async def diff(engine: Engine, a: str, b: str, asked: Asked = EVERYTHING) -> dict[str, Any]:
+async def diff(engine: Engine, a: str, b: str, asked: DiffOptions = EVERYTHING) -> dict[str, Any]:
     """What differs from REF a to REF b: `core.diff.shape.as_json` with `a`, `b`, `notes` on anything that limits
     what this says, `fallbacks` (how often guests were asked for what disks did not tell), and what was asked for."""
     a, b = ends(engine, a, b)
@@ -56,20 +56,20 @@ async def diff(engine: Engine, a: str, b: str, asked: Asked = EVERYTHING) -> dic
         notes = [state.note for state in (before, after) if state.note]
         looking = asyncio.ensure_future(_unseen(engine, before, after, asked))
         try:
-            found = await _files(engine, before, after, asked, notes)
+            told = await _files(engine, before, after, asked, notes)
         finally:
             unseen = await looking
         notes += unseen
         if asked.packages:
-            found["packages"] = await asyncio.to_thread(_packages, before, after)
+            told["packages"] = await asyncio.to_thread(_packages, before, after)
         if asked.memory:
-            found["memory"] = await _memory(engine, before, after)
-        found |= await _guests(before, after, asked, notes)
-    return found | {"a": a, "b": b, "notes": notes}
+            told["memory"] = await _memory(engine, before, after)
+        told |= await _guests(before, after, asked, notes)
+    return told | {"a": a, "b": b, "notes": notes}
 
 
 def ends(engine: Engine, a: str, b: str) -> tuple[str, str]:
-    """The two REFs of a comparison; `x...y` for both is y with the merge base of the two."""
+    """The two REFs of a comparison. `x...y` alone stands for two: the merge base of x and y, and y."""
     if not b and "..." in a:
         left, _, right = a.partition("...")
         return merge_base(engine, [left, right]), right
@@ -83,15 +83,15 @@ def merge_base(engine: Engine, refs: Sequence[str]) -> str:
     graph = Graph(engine.catalog.commits())
     base = engine.resolve(refs[0]).commit
     for ref in refs[1:]:
-        found = graph.merge_base(base, engine.resolve(ref).commit)
-        if found is None:
+        common = graph.merge_base(base, engine.resolve(ref).commit)
+        if common is None:
             raise NotFound(f"{refs[0]} and {ref} have no commit in common")
-        base = found
+        base = common
     return base
 
 
-async def _unseen(engine: Engine, before: State, after: State, asked: Asked) -> list[str]:
-    """Notes on what lies in guests' memory, where a diff of all files or of a directory above it was asked for."""
+async def _unseen(engine: Engine, before: State, after: State, asked: DiffOptions) -> list[str]:
+    """Notes on filesystems in guests' memory, when the diff asked for covers a directory above one of them."""
     tops = asked.files.paths or (b"/",)
     if not any(
         is_below(point, top) and not is_below(top, point) for point in mounts.OF_EVERY_IMAGE for top in tops
@@ -102,23 +102,23 @@ async def _unseen(engine: Engine, before: State, after: State, asked: Asked) -> 
 
 
 async def _files(
-    engine: Engine, before: State, after: State, asked: Asked, notes: list[str]
+    engine: Engine, before: State, after: State, asked: DiffOptions, notes: list[str]
 ) -> dict[str, Any]:
     """The files asked for: from the disks, and from the guests what lies on their other filesystems."""
     beside = await mounts.beside_the_disk((before, after), asked.files.paths)
     on_disk = asked.files.without(beside)
     entries, fallbacks = list[dict[str, Any]](), 0
     if on_disk is not None:
-        found = await _on_disks(engine, before, after, replace(asked, files=on_disk), notes)
-        entries, fallbacks = found["entries"], found["fallbacks"]
+        read = await _on_disks(engine, before, after, replace(asked, files=on_disk), notes)
+        entries, fallbacks = read["entries"], read["fallbacks"]
     if beside:
         entries += await _in_guests(before, after, asked, beside)
-    counts = {kind.value: sum(entry["kind"] == kind.value for entry in entries) for kind in Kind}
+    counts = {kind.value: sum(entry["kind"] == kind.value for entry in entries) for kind in DiffKind}
     return {"entries": entries, "counts": counts, "fallbacks": fallbacks}
 
 
 async def _on_disks(
-    engine: Engine, before: State, after: State, asked: Asked, notes: list[str]
+    engine: Engine, before: State, after: State, asked: DiffOptions, notes: list[str]
 ) -> dict[str, Any]:
     try:
         return await asyncio.to_thread(_read_files, engine, before, after, asked) | {"fallbacks": 0}
@@ -131,12 +131,12 @@ async def _on_disks(
 
 
 async def _in_guests(
-    before: State, after: State, asked: Asked, tops: Sequence[bytes]
+    before: State, after: State, asked: DiffOptions, tops: Sequence[bytes]
 ) -> list[dict[str, Any]]:
-    """What differs at or below some paths, all without any, as two running guests tell; they count no lines."""
+    """What differs at or below `tops`, or anywhere without any, as two running guests tell. They count no lines."""
     walks = await _walks(before, after, tops)
-    found = await asyncio.to_thread(lambda: compare_walks(*walks, times=asked.times))
-    shown = as_json(replace(asked.files, paths=tuple(tops)).of(found))
+    compared = await asyncio.to_thread(lambda: compare_walks(*walks, times=asked.times))
+    shown = as_json(replace(asked.files, paths=tuple(tops)).of(compared))
     return [entry | {"lines": None} for entry in shown["entries"]]
 
 
@@ -151,23 +151,23 @@ async def _walks(
     return old, new
 
 
-def _read_files(engine: Engine, before: State, after: State, asked: Asked) -> dict[str, Any]:
-    found = _compared(engine, before, after, asked)
-    shown = as_json(found)
+def _read_files(engine: Engine, before: State, after: State, asked: DiffOptions) -> dict[str, Any]:
+    compared = _compared(engine, before, after, asked)
+    shown = as_json(compared)
     if asked.lines:
-        counts = changed_lines(found, before.disk, after.disk)
+        counts = changed_lines(compared, before.disk, after.disk)
         for entry, count in zip(shown["entries"], counts, strict=True):
             entry["lines"] = count
     return shown
 
 
-def _compared(engine: Engine, before: State, after: State, asked: Asked) -> FilesystemDiff:
+def _compared(engine: Engine, before: State, after: State, asked: DiffOptions) -> FilesystemDiff:
     require_paths(asked.files, before, after)
-    found = diff_disks(before.disk, after.disk, known_paths(engine, before), times=asked.times)
-    return asked.files.of(found)
+    compared = diff_disks(before.disk, after.disk, known_paths(engine, before), times=asked.times)
+    return asked.files.of(compared)
 
 
-def require_paths(files: Selection, *states: State) -> None:
+def require_paths(files: PathFilter, *states: State) -> None:
     """NotFound unless every selected path is there in one of the states: nothing differs where nothing is."""
     for path in files.paths:
         if not any(is_there(Volume(state.disk), path) for state in states):
@@ -183,7 +183,7 @@ def _packages(before: State, after: State) -> dict[str, Any]:
     return compare_packages(*(installed_packages(state.disk) for state in (before, after)))
 
 
-async def _guests(before: State, after: State, asked: Asked, notes: list[str]) -> dict[str, Any]:
+async def _guests(before: State, after: State, asked: DiffOptions, notes: list[str]) -> dict[str, Any]:
     """Processes and ports, which no commit remembers."""
     wanted = [name for name in ("processes", "ports") if getattr(asked, name)]
     machines = guests.both_live(before, after)
@@ -218,7 +218,7 @@ async def _hashes(engine: Engine, state: State) -> Hashes:
     return below
 
 
-async def diff_siblings(engine: Engine, refs: Sequence[str], asked: Asked) -> dict[str, Any]:
+async def diff_siblings(engine: Engine, refs: Sequence[str], asked: DiffOptions) -> dict[str, Any]:
     """Which files differ among REFs, each against the commit all come from:
     `{"base", "refs", "rows": [{path, cells: [{kind, change} or null]}], "notes"}`; equal `change` numbers in a row
     are the same change."""
@@ -247,7 +247,7 @@ async def diff_siblings(engine: Engine, refs: Sequence[str], asked: Asked) -> di
 
 @asynccontextmanager
 async def patch(
-    engine: Engine, a: str, b: str, files: Selection, *, whole: bool
+    engine: Engine, a: str, b: str, files: PathFilter, *, whole: bool
 ) -> AsyncIterator[AsyncIterator[bytes]]:
     """The text diff from REF a to REF b; with `whole` one that `git apply` takes (`core.diff.text.patch`)."""
     a, b = ends(engine, a, b)
@@ -260,8 +260,8 @@ async def patch(
 
         def begin() -> Iterator[bytes]:
             if on_disk is not None:
-                found = _compared(engine, before, after, Asked(on_disk))
-                yield from patch_lines(found, before.disk, after.disk, whole=whole)
+                compared = _compared(engine, before, after, DiffOptions(on_disk))
+                yield from patch_lines(compared, before.disk, after.disk, whole=whole)
             if walks:
                 told = replace(files, paths=beside).of(compare_walks(*walks))
                 yield from patch_walks(told, *walks)
@@ -270,7 +270,9 @@ async def patch(
 
 
 async def in_pieces(source: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """What a blocking iterator gives, joined to larger pieces, taken in a thread that is never left alone."""
+    """The bytes of a blocking iterator, joined to larger pieces. A thread takes them, and a caller that is cancelled
+    waits for that thread.
+    """
     while True:
         taking = asyncio.ensure_future(asyncio.to_thread(_piece, source))
         try:
@@ -284,7 +286,7 @@ async def in_pieces(source: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _begun(source: Iterator[bytes]) -> Iterator[bytes]:
-    """The same iterator with its first part taken: what is to be refused is refused before anything is sent."""
+    """The same iterator with its first part taken, so that a refusal comes before anything is sent."""
     first = next(source, b"")
     return chain((first,), source)
 

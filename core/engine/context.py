@@ -35,13 +35,13 @@ from core.store.views.protocol import Views
 
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 WAKING = 8  # guests that get their identities at once: a hundred would all answer too late
-FAULT = "VERTUI_FAULT"  # a file that tests of crashes write "STEP=kill" or "STEP=fail" into; see Engine.reach
+FAULT = "VERTUI_FAULT"  # names a file; crash tests write "STEP=kill" or "STEP=fail" into it, see Engine.reach
 
 
 @dataclass
 class Building:
-    """The image build that is going on: the name, recipe and accelerator it was asked for by, who does it, and the
-    step it is at with the share of that which is done.
+    """The image build that is going on: the name, recipe and accelerator that were asked for, its task, and its present
+    step with the share of that which is done.
     """
 
     wanted: tuple[str, Recipe, str | None]
@@ -113,7 +113,7 @@ class Engine:
 
     @property
     def sequence(self) -> int:
-        """The newest event's."""
+        """The number of the newest event."""
         return self._sequence
 
     @property
@@ -204,17 +204,17 @@ class Engine:
             raise NotFound("there is no image yet: run `vertui image build`")
         if name is None:
             return images[-1]
-        found = [image for image in images if name in (image.name, image.id)]
-        if not found:
+        matching = [image for image in images if name in (image.name, image.id)]
+        if not matching:
             raise NotFound(f"no image '{name[:40]}': `vertui image ls` lists those there are")
-        return found[0]
+        return matching[0]
 
     def commits(self) -> tuple[Commit, ...]:
         """The commits outside the trash, each with its nearest kept ancestors as its parents."""
         return tuple(kept(self.catalog.commits(), self.catalog.commits(deleted=True)))
 
     def check_there(self, commit: Commit) -> None:
-        """Conflict for a commit whose content is gone, naming what starts from the nearest that is not."""
+        """Conflict for a commit whose content is gone. The error names the nearest ancestor that is there."""
         if commit.state is not CommitState.GONE:
             return
         left = nearest_kept(commit.id, self.commits())
@@ -239,18 +239,18 @@ class Engine:
         return machines | hot | {warm.base for warm in self.members} | self.needed.keys()
 
     def damage(self, commits: Iterable[str]) -> str | None:
-        """What is damaged of these commits and a machine wanted to read, in words; None when nothing is."""
-        return next((str(found) for commit in commits if (found := self.views.damage(commit))), None)
+        """The damage in these commits that a machine ran into, in words; None when there is none."""
+        return next((str(damaged) for commit in commits if (damaged := self.views.damage(commit))), None)
 
     def collect_layers(self) -> int:
-        """Remove disk layers that nothing needs; bytes freed. None before every machine is found that has some."""
+        """Remove disk layers that nothing needs; bytes freed. None goes before recovery has found every machine."""
         return self.store.collect(self.layers_needed()) if self.recovered else 0
 
     def layers_needed(self) -> frozenset[str]:
         """The disk layers that machines, hot commits and verbs at work have."""
         machines = [live.machine for live in self.live.values()] + [warm.machine for warm in self.members]
         layers = [layer for machine in machines for layer in machine.layers]
-        hot = [layer for found in self.sealer.all() for layer in found.captured.layers]
+        hot = [layer for commit in self.sealer.all() for layer in commit.captured.layers]
         return frozenset((*layers, *hot, *self.needed))
 
     def free_number(self) -> int:

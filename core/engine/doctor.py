@@ -35,16 +35,18 @@ async def findings(engine: Engine) -> list[Finding]:
 
 
 def _findings(engine: Engine, images: list[Image]) -> list[Finding]:
-    found = [_tool(name, package) for name, package in TOOLS.items()]
-    found += [Finding(name, ok, "works" if ok else "does not work", fix) for name, ok, fix in probe.check()]
-    found += [_fuse(), _kvm(engine, images)]
+    findings = [_tool(name, package) for name, package in TOOLS.items()]
+    findings += [
+        Finding(name, ok, "works" if ok else "does not work", fix) for name, ok, fix in probe.check()
+    ]
+    findings += [_fuse(), _kvm(engine, images)]
     free = shutil.disk_usage(engine.home.root).free
-    found.append(Finding("disk", free > LOW_DISK_BYTES, f"{free >> 20} MiB free", "free at least 2 GiB"))
+    findings.append(Finding("disk", free > LOW_DISK_BYTES, f"{free >> 20} MiB free", "free at least 2 GiB"))
     memory = available_bytes()
-    found.append(
+    findings.append(
         Finding("memory", memory > LOW_MEMORY_BYTES, f"{memory >> 20} MiB free", "free at least 1 GiB")
     )
-    return found
+    return findings
 
 
 def _tool(name: str, package: str) -> Finding:

@@ -21,7 +21,7 @@ from core.engine.bases import base_of, check_root, disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.memory import check_room
-from core.engine.start import Source, settled, source_of, take_identity
+from core.engine.start import StartState, settled, source_of, take_identity
 from core.engine.warm import end_machine
 from core.errors import Conflict, MachineFailed, VertuiError
 from core.machine.protocol import Machine
@@ -51,7 +51,9 @@ async def exchange(engine: Engine, live: Live, commit: str, *, paused: bool) -> 
 
 
 async def _awake(engine: Engine, live: Live, row: BranchRow, *, paused: bool) -> None:
-    """Let the new guest's processes run. Its row is written: what fails now is said, and fails nobody."""
+    """Let the new guest's processes run. The row names the new machine already, so a failure here is published and not
+    raised.
+    """
     try:
         await (live.pause() if paused else live.thaw())
     except VertuiError as error:
@@ -62,7 +64,9 @@ async def _awake(engine: Engine, live: Live, row: BranchRow, *, paused: bool) ->
 
 @asynccontextmanager
 async def _network_for_two(live: Live) -> AsyncIterator[None]:
-    """What is left of the second tap afterwards goes with the next exchange, or the branch."""
+    """The branch's network may have a second tap in the body. One that cannot be removed afterwards goes with the next
+    exchange, or with the branch.
+    """
     try:
         yield
     finally:
@@ -72,7 +76,7 @@ async def _network_for_two(live: Live) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _stopped(live: Live) -> AsyncIterator[None]:
-    """The branch's machine stopped for the body. If that fails one that ran runs on."""
+    """The branch's machine stopped for the body. If the body fails, a machine that ran before runs on."""
     ran = not live.paused
     if ran:
         await live.pause()
@@ -102,9 +106,9 @@ async def _put_in_place(engine: Engine, live: Live, row: BranchRow, fresh: Live,
 
 
 @asynccontextmanager
-async def _beside(engine: Engine, live: Live, row: BranchRow, source: Source) -> AsyncIterator[Live]:
-    """A machine with a state and the branch's identity, beside the one it has: nothing but its agent runs, and its
-    link is down. It ends unless it becomes the branch's.
+async def _beside(engine: Engine, live: Live, row: BranchRow, source: StartState) -> AsyncIterator[Live]:
+    """A second machine for the branch, with a state and the branch's identity. Only its agent runs, and its link is
+    down. It is ended unless it becomes the branch's.
     """
     layer = new_id()
     with engine.needing(layer):
@@ -131,8 +135,10 @@ async def _end(engine: Engine, fresh: Live | None, layer: str) -> None:
     engine.store.layer_path(layer).unlink(missing_ok=True)
 
 
-async def _started(engine: Engine, live: Live, source: Source, layer: str) -> Machine:
-    """A paused process on the state's memory, with the tap that the branch's machine has not."""
+async def _started(engine: Engine, live: Live, source: StartState, layer: str) -> Machine:
+    """A paused process on the state's memory. Of the branch's two taps it has the one that the present machine does not
+    use.
+    """
     await asyncio.to_thread(make_layer, engine, engine.home.images / source.image.id, layer)
     tap = await asyncio.to_thread(live.network.second_tap)
     base = await base_of(engine, source.base)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from core.diff.archive import Archive, archive
 from core.diff.filesystem import index_of
-from core.diff.select import Selection
+from core.diff.select import PathFilter
 from core.engine.compare import in_pieces, require_paths
 from core.engine.context import Engine
 from core.engine.mounts import require_disk
@@ -22,7 +22,7 @@ async def export_files(
         await require_disk([state], [path])
 
         def begin() -> Archive:
-            require_paths(Selection((path,)), state)
+            require_paths(PathFilter((path,)), state)
             index = index_of(state.disk, known_paths(engine, state))
             return archive(state.disk, path, index, attributes=attributes)
 

@@ -41,7 +41,7 @@ class Made:
     heads: dict[str, str]
 
 
-class Source(Protocol):
+class ForkSource(Protocol):
     """What children are made of."""
 
     async def children(self, engine: Engine, wanted: Wanted) -> Made:
@@ -96,23 +96,23 @@ async def fork(
     runs on and nothing is left.
     """
     began = time.perf_counter()
-    found = engine.resolve(ref)
-    names = _names(engine, found.branch, n, prefix)
-    live = engine.live.get(engine.branch(found.branch).id) if found.branch else None
+    point = engine.resolve(ref)
+    names = _names(engine, point.branch, n, prefix)
+    live = engine.live.get(engine.branch(point.branch).id) if point.branch else None
     summary, intent = f"fork {ref} into {_listed(names)}", {"names": names}
     async with AsyncExitStack() as stack:
-        ready = await stack.enter_async_context(running(engine, found.commit, 0 if live else n, began))
-        if live is None and not ready:  # nothing waits on a commit that is not trusted
-            engine.check_there(engine.catalog.commit(found.commit))
-            check_trusted(trusted(engine, found.commit) if trust else engine.catalog.commit(found.commit))
+        ready = await stack.enter_async_context(running(engine, point.commit, 0 if live else n, began))
+        if live is None and not ready:  # no spare waits on a commit that is not trusted
+            engine.check_there(engine.catalog.commit(point.commit))
+            check_trusted(trusted(engine, point.commit) if trust else engine.catalog.commit(point.commit))
         if not ready:
             await check_room(engine, n, live)
         record = await stack.enter_async_context(operation(engine, request_id, "fork", summary, intent))
-        source: Source = OfStored(found, eager)
+        source: ForkSource = OfStored(point, eager)
         if live is not None:
             source = OfMachine(live)
         elif ready:
-            source = OfSpares(found, ready)
+            source = OfSpares(point, ready)
         made = await source.children(engine, Wanted(names, command, record.id, began))
         engine.members.last_fork = LastFork(live.branch if live else None, made.commit.id)
         ids = tuple(row.id for row in (engine.catalog.named(child.name) for child in made.children) if row)
@@ -140,9 +140,8 @@ class OfMachine:
                 await shot.felt_ms
 
     async def _of_shot(self, engine: Engine, wanted: Wanted, parent: BranchRow, shot: Shot) -> Made:
-        """Children of a state still in RAM: it becomes a commit once they run, while they get their identities.
-
-        To hash takes as long as to load, and all processors there are.
+        """Children of a state still in RAM. It becomes a commit only once they run, while they get their identities:
+        hashing takes as long as loading, and every processor.
         """
         captured = shot.captured
         if not captured.quiesced:
@@ -171,7 +170,9 @@ class OfMachine:
             raise
 
     async def _committed(self, children: Children, parent: BranchRow, shot: Shot) -> Commit:
-        """Their commit: hot, the parent's head, and what their rows name. Their processes run only once it is."""
+        """Make the children's commit: hot, the parent's head, and named by their rows. Their processes run only after
+        that.
+        """
         engine = children.engine
         commit = await make_hot(engine, parent, shot, f"fork into {_listed(children.wanted.names)}")
         with engine.catalog.transaction():
@@ -185,13 +186,13 @@ class OfMachine:
 class OfSpares:
     """Children of a commit that run already: written down, then made distinct."""
 
-    found: Ref
+    point: Ref
     ready: list[Running]
 
     async def children(self, engine: Engine, wanted: Wanted) -> Made:
         """Give each a row and an identity."""
-        commit = engine.catalog.commit(self.found.commit)
-        parent = engine.catalog.named(self.found.branch or commit.branch)
+        commit = engine.catalog.commit(self.point.commit)
+        parent = engine.catalog.named(self.point.branch or commit.branch)
         children = Children.that_run(engine, wanted, commit, parent, self.ready)
         try:
             engine.reach("fork.running")
@@ -205,21 +206,21 @@ class OfSpares:
 class OfStored:
     """Children of a commit; with `eager` all its memory is read before they run."""
 
-    found: Ref
+    point: Ref
     eager: bool
 
     async def children(self, engine: Engine, wanted: Wanted) -> Made:
         """Load each from the commit."""
         if self.eager:
-            await engine.sealer.sealed(self.found.commit)  # a hot commit has no view
-            await engine.views.hydrate(self.found.commit, MEMORY)
-        commit = engine.catalog.commit(self.found.commit)
+            await engine.sealer.sealed(self.point.commit)  # a hot commit has no view
+            await engine.views.hydrate(self.point.commit, MEMORY)
+        commit = engine.catalog.commit(self.point.commit)
         source = start.source_of(engine, commit.id)
         if not commit.quiesced:
             raise Conflict(
                 f"commit {commit.id[:12]} is not quiesced: it restores its own branch, but is not forkable"
             )
-        parent = engine.catalog.named(self.found.branch or commit.branch)
+        parent = engine.catalog.named(self.point.branch or commit.branch)
         with engine.needing(*source.needs):
             children = Children.to_load(engine, wanted, source, commit.id, parent)
             try:
@@ -240,8 +241,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _names(engine: Engine, branch: str | None, n: int, prefix: str | None) -> list[str]:
-    """PREFIX1 … PREFIXn, a single one PREFIX itself, all legal and free; without a prefix the first of b, BRANCH-, c,
-    d … that is.
+    """The children's names: PREFIX1 … PREFIXn, or PREFIX itself for a single one, all legal and free. Without a prefix
+    it is the first of b, BRANCH-, c, d … whose names are.
     """
     if prefix is not None and n == 1:
         return _check_names(engine, [prefix])

@@ -13,7 +13,7 @@ from core.engine.live import Live
 from core.engine.points import State
 from core.errors import GuestFailed
 from core.guest.scripts import guest_script
-from core.guest.streams import Exit, StreamName
+from core.guest.streams import CommandExit, StreamName
 from core.model import Process
 from core.names import spelled
 from core.patience import patient
@@ -22,7 +22,7 @@ MOST_OUTPUT_BYTES = 512 << 20  # two million files; more is a guest that talks w
 STDERR_BYTES = 2000
 WALK_DEADLINE_S = patient(600.0)
 ASK_DEADLINE_S = patient(30.0)
-PORT = re.compile(  # the state's whole word: a process's name, 15 bytes with a newline in it, is too short to forge it
+PORT = re.compile(  # a process's name may hold a newline, but its 15 bytes are too few to forge such a line
     r"(?P<protocol>tcp|udp)\s+(?:LISTEN|UNCONN)\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s+\S+\s*(?P<users>.*)"
 )
 USER = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
@@ -35,30 +35,31 @@ async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> byt
 
     Nothing of it stays in the guest: neither its output nor a line in `ps`.
     """
-    found, said = bytearray(), b""
+    output, said = bytearray(), b""
     agent = await live.agent()
     stream = await agent.exec(argv, timeout_s=deadline_s, lossless=True)
     async for item in stream:
-        if isinstance(item, Exit):
+        if isinstance(item, CommandExit):
             with contextlib.suppress(GuestFailed):
                 await agent.release(stream.id)
             if item.code:
                 reason = spelled(said.strip().split(b"\n")[-1]) or f"exit status {item.code}"
                 raise GuestFailed(f"{argv[0]} failed in the guest: {reason}")
-            return bytes(found)
+            return bytes(output)
         if item.stream is StreamName.STDOUT:
-            found += item.data
+            output += item.data
         else:
             said = (said + item.data)[-STDERR_BYTES:]
-        if len(found) > MOST_OUTPUT_BYTES:
+        if len(output) > MOST_OUTPUT_BYTES:
             await stream.detach()
             raise GuestFailed(f"{argv[0]} prints without end in the guest")
     raise GuestFailed(f"{argv[0]} did not end in the guest")
 
 
 async def walk_of(live: Live, tops: Sequence[bytes], *, texts: bool = False) -> Walked:
-    """The files of a guest at or below some absolute paths, all of them without any, as it tells; with `texts` the
-    content of smaller ones, too."""
+    """The files at or below some absolute paths, or all files without any, as the guest tells them. With `texts` the
+    content of smaller ones, too.
+    """
     script = guest_script("walk", *["--texts"] * texts, *map(os.fsdecode, tops))
     told = await output_of(live, script, WALK_DEADLINE_S)
     return await asyncio.to_thread(parse_walk, told)
@@ -87,15 +88,15 @@ async def ports(before: Live, after: Live) -> dict[str, Any]:
 
 async def _listening(live: Live) -> set[Port]:
     told = await output_of(live, ("ss", "-Hlntup"), ASK_DEADLINE_S)
-    found = set()
+    ports = set()
     for line in told.split(b"\n"):
         if match := PORT.match(os.fsdecode(line)):
             user = USER.search(match["users"])
             address, name = (
                 spelled(os.fsencode(text)) for text in (match["address"], user["name"] if user else "")
             )
-            found.add((match["protocol"], address, int(match["port"]), name))
-    return found
+            ports.add((match["protocol"], address, int(match["port"]), name))
+    return ports
 
 
 def _shown(ports: set[Port]) -> list[dict[str, Any]]:

@@ -78,7 +78,7 @@ def _check(engine: Engine, row: BranchRow, live: Live) -> None:
 
 
 async def _hand_over(engine: Engine, live: Live, row: BranchRow) -> tuple[float, float, int]:
-    """The work, in ms stopped, ms felt, and pages brought along."""
+    """Move the machine. Returns how many ms it was stopped, how many its guest felt, and how many pages were copied."""
     image, old = engine.image(row.image), live.machine
     left, written = new_id(), new_id()
     with engine.needing(left, written, *old.layers):
@@ -122,7 +122,7 @@ async def _successor(
 
 
 def _places(engine: Engine, base: str, head: str) -> Pages:
-    """Pages in which two commits differ: what a process on `base` need not have changed to be unlike `head`."""
+    """Pages in which two commits differ: a process on `base` is unlike `head` there, whatever it has changed."""
     before, after = engine.store.memory_hashes(base), engine.store.memory_hashes(head)
     return np.flatnonzero((before != after).any(axis=1)).astype(np.uint32)
 
@@ -138,7 +138,9 @@ async def _frozen(live: Live) -> AsyncIterator[None]:
 async def _go_over(
     engine: Engine, live: Live, row: BranchRow, following: _Next, capture: Capture
 ) -> tuple[MachineState, float]:
-    """From `stop` to `cont`; the state as it was left, and how long it stood still. All is undone on failure."""
+    """What is done from `stop` to `cont`. Returns the state as the old process left it, and how long the machine stood
+    still. On failure all is undone.
+    """
     old, machine, began = live.machine, following.machine, time.perf_counter()
     async with contextlib.AsyncExitStack() as undo:
         undo.push_async_callback(old.cont)
@@ -163,7 +165,7 @@ async def _go_over(
 
 
 async def _stopped(live: Live, capture: Capture) -> MachineState:
-    """The machine's state; frames for its guest wait meanwhile where the new process will find them."""
+    """Stop the machine and read its state. Frames for its guest wait meanwhile where the new process will find them."""
     state, switched = await asyncio.gather(
         capture(), asyncio.to_thread(live.network.switch), return_exceptions=True
     )
@@ -180,7 +182,7 @@ async def _switch_back(live: Live, tap: str) -> None:
 
 
 async def _clear(engine: Engine, live: Live, old: Machine, layers: tuple[str, ...]) -> None:
-    """End the process left, and remove the tap and the layer that the branch has not."""
+    """End the process that is not the branch's, and remove the tap and the layers that the branch does not use."""
     if live.machine is not old:
         await old.close()
     for layer in layers:
@@ -194,7 +196,7 @@ async def _clear(engine: Engine, live: Live, old: Machine, layers: tuple[str, ..
 
 
 async def watch(engine: Engine) -> None:
-    """Hand over, for ever, branches that have changed much when a commit of theirs is sealed, at an idle moment."""
+    """For ever: when a commit is sealed and its branch has changed much, hand that branch over at an idle moment."""
     waiting: dict[str, asyncio.Task[None]] = {}
     try:
         while True:
@@ -206,7 +208,7 @@ async def watch(engine: Engine) -> None:
 
 
 async def _watch(engine: Engine, waiting: dict[str, asyncio.Task[None]]) -> None:
-    """Follow events until they end: they do when this falls behind."""
+    """Follow events until the queue ends, as it does when this task falls behind."""
     queue = engine.subscribe()
     try:
         while (event := await queue.get()) is not None:
@@ -223,7 +225,9 @@ def _forget(waiting: dict[str, asyncio.Task[None]], branch: str, _: asyncio.Task
 
 
 def _headed(engine: Engine, commit: str) -> list[str]:
-    """The branch, if it has a machine, whose new head this commit is. Its children, if it forked, have other cares."""
+    """The branch that this sealed commit was made of, if it is still its head and it has a machine. Children forked
+    from the commit, which have it as their head too, are left out.
+    """
     try:
         made = engine.catalog.commit(commit)
     except NotFound:  # it was taken back

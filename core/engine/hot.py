@@ -27,8 +27,9 @@ PIECE_BYTES = 64 << 20  # one write(2) moves at most 2 GiB
 
 @dataclass(frozen=True)
 class Shot:
-    """A captured state, still in RAM; how long its machine stood still, and once its guest runs again, how long that
-    felt it. Whoever holds the machine's lock waits for that before letting go of it. `unfrozen`: why it is unquiesced.
+    """A captured state, still in RAM. `pause_ms` is how long its machine stood still, `felt_ms` how long its guest felt
+    that: known once it runs again. Whoever holds the machine's lock waits for `felt_ms` before letting go of it.
+    `unfrozen` says why the state is not quiesced, "" when it is.
     """
 
     captured: Captured

@@ -49,11 +49,11 @@ BUILD_NETWORK = MAX_INDEX  # the network number of the one machine being built
 async def build_image(
     engine: Engine, request_id: str, name: str, recipe: Recipe, accelerator: str | None = None
 ) -> Image:
-    """Build an image, boot it on the accelerator, else on the first that boots, and make its golden commit.
+    """Build an image, boot it on `accelerator`, or without one on the first that boots, and make its golden commit.
 
-    Requires a legal name. On success the image is there under that name; at once when its inputs are unchanged.
-    On failure, or when interrupted at any point, nothing of it is left but cached downloads. Asked for while the same
-    is being built already, this waits for that one and has its outcome.
+    Requires a legal name. On success the image is there under that name; at once when its inputs are unchanged. On
+    failure, or when interrupted at any point, nothing of it is left but cached downloads. When the same image is being
+    built already, this waits for that build and has its outcome.
     """
     check_name(name)
     if engine.building is None:
@@ -195,7 +195,7 @@ async def _boot_and_commit(
 
 
 def _candidates(accelerator: str | None) -> list[str]:
-    """What a boot is tried on, in this order. Unsupported when that cannot be had."""
+    """The accelerators that a boot is tried on, in order. Unsupported when the one asked for cannot be had."""
     if accelerator:
         require(accelerator)
         return [accelerator] * (TRIES if accelerator == TCG else 1)
@@ -337,7 +337,7 @@ def _users(engine: Engine, image: Image) -> list[str]:
 
 
 async def remove_image(engine: Engine, image_id: str) -> None:
-    """Carry such a plan out: rows first, files after, which may have to wait for who writes the store."""
+    """Carry such a plan out. Rows go first, then files; these may have to wait for whoever writes the store."""
     image = next((image for image in engine.catalog.images() if image.id == image_id), None)
     if image is None:
         raise NotFound(f"image {image_id} is gone already")

@@ -41,7 +41,7 @@ class Console:
             await self.move(await open_line(path))
 
     async def move(self, line: Line | None) -> Line | None:
-        """Go on over another socket; the one left, still open. Viewers and what is kept of the past stay."""
+        """Go on over another socket. Returns the one left, still open. Viewers and the kept past stay."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -89,7 +89,7 @@ class Console:
 
 
 async def hang_up(*lines: Line | None) -> None:
-    """Close sockets; never fails, and waits for no machine to read what was still to be written."""
+    """Close sockets. Never fails, and does not wait for a machine to read what is still unsent."""
     for line in lines:
         if line:
             line[1].transport.abort()
@@ -106,7 +106,7 @@ class Lines:
 
     @classmethod
     async def to(cls, machine: Machine) -> "Lines":
-        """Connect to a machine whose guest is still to come, as it is then to find nothing changed."""
+        """Connect to a machine before its guest is loaded: the guest then finds both lines connected, as they were."""
         try:
             agent = await open_line(machine.agent_socket)
             return cls(agent, await open_line(machine.console_socket))
@@ -176,9 +176,9 @@ class Live:
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[bool]:
-        """Requests held back and the guest frozen and synced for the body; yields whether it could be.
+        """For the body requests are held back, and the guest is frozen and synced; yields whether it could be.
 
-        A paused branch is so already. The guest is thawed whatever happens in the body.
+        The guest of a paused branch is frozen already. Whatever happens in the body, a guest frozen here is thawed.
         """
         async with contextlib.AsyncExitStack() as stack:
             if self._paused is not None or self.stall.is_set():
@@ -205,7 +205,7 @@ class Live:
         self.correct_clock()
 
     async def found_paused(self, quiesced: bool) -> None:
-        """What a new daemon knows of a branch that was paused under an earlier one."""
+        """Take over a branch that was paused under an earlier daemon; `quiesced` says whether its guest is frozen."""
         self.quiesced = quiesced
         self._paused = contextlib.AsyncExitStack()
         self._paused.push_async_callback(self._awake_again)
@@ -215,9 +215,9 @@ class Live:
         await self.thaw()
 
     async def thaw(self) -> None:
-        """Let a guest's processes run, its clock set first. One whose answer was slow has it set again afterwards.
+        """Set the guest's clock and let its processes run. When its answer was slow, the clock is set again afterwards.
 
-        GuestFailed without a line to it: the machine has ended, or nobody has greeted it.
+        GuestFailed when there is no line to the guest: the machine has ended, or nobody has greeted it.
         """
         self._frozen = False
         if self._agent is None:
@@ -236,9 +236,9 @@ class Live:
             await set_clock(await self.agent())
 
     async def move(self, machine: Machine, base: str | None, lines: Lines) -> Lines:
-        """Be another machine with this one's state from now on; the lines to the one left, still open.
+        """Go over to another machine that has this one's state. Returns the lines to the machine left, still open.
 
-        In the body of `held`, and only if the guest could be frozen.
+        To be called in the body of `held`, and only if the guest could be frozen.
         """
         if self._agent is None:
             raise GuestFailed("the line to the guest was closed")
@@ -247,9 +247,9 @@ class Live:
         return left
 
     async def become(self, other: "Live") -> None:
-        """Be the machine of `other` from now on, a fresh one on the same network; its guest is still frozen.
+        """Go over to the machine of `other`, a fresh one on the same network whose guest is still frozen.
 
-        What followed the guest of before ends, whoever watches the console goes on.
+        Streams of the former guest's commands end; whoever watches the console goes on.
         """
         left, self._agent, other._agent = self._agent, other._agent, None
         self.machine, self.base, self._paused, self._frozen = other.machine, other.base, None, True
@@ -299,14 +299,14 @@ class Live:
         return True
 
     async def _runs_on(self) -> bool:
-        """Does the agent answer, its guest not frozen? Else a state captured now may never come to life again."""
+        """Does the agent answer, its guest not frozen? If not, a machine started from this state might never answer."""
         try:
             return not await (await self.agent()).ping()
         except GuestFailed:
             return False
 
     async def _thaw(self) -> None:
-        """Thaw the guest, on a new line if need be; one that cannot be is seen as lost by the requests that follow."""
+        """Thaw the guest, over a new line if need be. When that fails, the requests that follow find the guest lost."""
         self._frozen = False
         with contextlib.suppress(VertuiError):
             if self._agent is None or self._agent.lost:

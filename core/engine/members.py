@@ -35,7 +35,8 @@ class LastFork:
 
 @dataclass
 class Members:
-    """Who waits, and who was claimed: is being made, or about to become a branch. Lives on the event loop.
+    """The machines that wait, and those that were claimed: they are being made, or about to become a branch's. Lives on
+    the event loop.
 
     A number in `reserved` belongs to a machine that is being made.
     """
@@ -57,7 +58,7 @@ class Members:
         return {warm.network.index for warm in self} | self.reserved
 
     def claim(self, image: Image, base: str, commit: str | None, most: int) -> list[Warm]:
-        """Take up to `most` that a state of this image on `base` can start in, spares of `commit` first."""
+        """Claim up to `most` machines in which a state of this image on `base` can start, spares of `commit` first."""
         ready = [warm for warm in self.waiting if commit is not None and warm.commit == commit]
         ready += [
             warm

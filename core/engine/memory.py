@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from pathlib import Path
+
+import psutil
 
 from core.engine.context import Engine
 from core.engine.live import Live
@@ -14,24 +15,19 @@ BUDGET_SHARE = 0.9  # of the memory the kernel calls available; the rest is for 
 
 
 def available_bytes() -> int:
-    """Memory the kernel would give without swapping (MemAvailable)."""
-    for line in Path("/proc/meminfo").read_text().split("\n"):
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    raise NoRoom("/proc/meminfo does not tell how much memory is available")
+    """Memory the kernel would give without swapping."""
+    return psutil.virtual_memory().available
 
 
 def pss_bytes(pid: int) -> int:
     """What a process takes, its share of shared pages counted; 0 when it has ended."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().split("\n"):
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).memory_full_info().pss
     return 0
 
 
 async def check_room(engine: Engine, n: int, live: Live | None = None) -> None:
-    """Refuse before anything starts what would not fit in memory."""
+    """NoRoom, before anything starts, when `n` branches, children of `live` if it is given, would not fit in memory."""
     free = int(available_bytes() * BUDGET_SHARE)
     each = CHILD_BYTES
     if live:

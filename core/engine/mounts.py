@@ -1,7 +1,8 @@
-"""What of a guest's paths is not on its root disk, as other filesystems lie over them: tmpfs such as /tmp above all.
+"""Which of a guest's paths are not on its root disk, because other filesystems are mounted over them: mostly tmpfs, as
+at /tmp.
 
-Diffs, patches and exports read disks, so under such a path they would find nothing, or what is hidden there. A running
-guest tells what it has mounted; of a commit and of a paused branch no more is known than what every image mounts.
+Diffs, patches and exports read disks. Under such a path they would find nothing, or what the mount hides. A running
+guest tells what it has mounted; of a commit and of a paused branch only that is known which every image mounts.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ _CONTENT = (
 
 
 class Where(Enum):
-    """Where what a state shows at a path lies."""
+    """On which filesystem a path of a state lies."""
 
     ON_DISK = auto()
     MOUNTED = auto()
@@ -60,25 +61,25 @@ class Where(Enum):
 
 
 @dataclass(frozen=True)
-class Layout:
+class MountLayout:
     """Which of a state's paths are on its disk. `mounts` are None when no guest could tell."""
 
     state: State
     mounts: Mounts | None
 
     @classmethod
-    async def of(cls, state: State) -> "Layout":
-        """Ask the guest, if it runs and could be frozen: one that could not would let everybody wait again."""
+    async def of(cls, state: State) -> "MountLayout":
+        """Ask the guest, if it runs and could be frozen: one that could not be would keep everybody waiting again."""
         if state.live is None or state.note:
             return cls(state, None)
         try:
             told = await guests.output_of(state.live, ("cat", "/proc/self/mountinfo"), ASK_DEADLINE_S)
-        except (Conflict, GuestFailed):  # paused, or silent: what can be read of it from outside is
+        except (Conflict, GuestFailed):  # paused or silent: its disk is read from outside
             return cls(state, None)
         return cls(state, parse_mounts(told))
 
     def where(self, path: bytes) -> Where:
-        """Where what is at an absolute path lies."""
+        """Where the file at an absolute path lies."""
         if self.mounts is not None:
             return Where.MOUNTED if over(self.mounts, path) else Where.ON_DISK
         point = over(OF_EVERY_IMAGE, path)
@@ -92,14 +93,14 @@ class Layout:
 
 def parse_mounts(told: bytes) -> Mounts:
     """What /proc/PID/mountinfo says (proc(5)); lines that make no sense are left out: a guest may say anything."""
-    found = {}
+    mounts = {}
     for line in told.split(b"\n"):
         fields, _, rest = line.partition(b" - ")
         words = fields.split(b" ")
         if len(words) > 4 and words[4] != b"/":
             point = _OCTAL.sub(lambda code: bytes((int(code[1], 8) & 0xFF,)), words[4])
-            found[point] = spelled(rest.split(b" ")[0])
-    return found
+            mounts[point] = spelled(rest.split(b" ")[0])
+    return mounts
 
 
 def over(mounts: Mounts, path: bytes) -> bytes | None:
@@ -108,17 +109,17 @@ def over(mounts: Mounts, path: bytes) -> bytes | None:
 
 
 async def beside_the_disk(states: Sequence[State], paths: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Those of `paths` that lie on other filesystems of guests that all run, and can be compared by asking these.
+    """The `paths` that lie on other filesystems, when all guests run and can be asked for them instead.
 
     NotOnDisk for a path that is on no disk and cannot be compared.
     """
     tops = tuple(map(absolute, paths))
     if not tops:
         return ()
-    layouts = await asyncio.gather(*(Layout.of(state) for state in states))
-    found = await asyncio.to_thread(lambda: [[layout.where(top) for layout in layouts] for top in tops])
+    layouts = await asyncio.gather(*(MountLayout.of(state) for state in states))
+    places = await asyncio.to_thread(lambda: [[layout.where(top) for layout in layouts] for top in tops])
     mounted = []
-    for top, where in zip(tops, found, strict=True):
+    for top, where in zip(tops, places, strict=True):
         if Where.MOUNTED in where and all(layout.mounts is not None for layout in layouts):
             _check_kind(layouts, top)
             mounted.append(top)
@@ -136,10 +137,10 @@ async def require_disk(states: Sequence[State], paths: Iterable[bytes]) -> None:
 
 async def refusal(states: Sequence[State], path: bytes) -> NotOnDisk:
     """Why a path that lies on no disk is refused."""
-    return not_on_disk([await Layout.of(state) for state in states], path)
+    return not_on_disk([await MountLayout.of(state) for state in states], path)
 
 
-def not_on_disk(layouts: Sequence[Layout], path: bytes) -> NotOnDisk:
+def not_on_disk(layouts: Sequence[MountLayout], path: bytes) -> NotOnDisk:
     """The refusal, with what can be done instead."""
     known = next((layout for layout in layouts if layout.mounts and over(layout.mounts, path)), None)
     mounts = known.mounts if known and known.mounts else OF_EVERY_IMAGE
@@ -153,7 +154,7 @@ def not_on_disk(layouts: Sequence[Layout], path: bytes) -> NotOnDisk:
     )
 
 
-def _check_kind(layouts: Sequence[Layout], path: bytes) -> None:
+def _check_kind(layouts: Sequence[MountLayout], path: bytes) -> None:
     for layout in layouts:
         point = over(layout.mounts or {}, path)
         kind = (layout.mounts or {}).get(point or b"", "tmpfs")
@@ -166,17 +167,15 @@ def _check_kind(layouts: Sequence[Layout], path: bytes) -> None:
 async def unseen(before: State, after: State, since: float) -> list[str]:
     """Notes on filesystems in memory that a diff of the disks says nothing of, though something there changed.
 
-    Between running guests: what looks different. Else: what has changed in the guest that runs after the time
-    `since`, when its other side was committed.
+    Between two running guests: those that look different. Otherwise: those of the running guest in which something
+    changed after the time `since`, when its other side was committed.
     """
     if any(state.live and state.note for state in (before, after)):
-        return []  # who could not be frozen does not answer
+        return []  # a guest that could not be frozen does not answer
     lives = [state.live for state in (before, after) if state.live]
     both = len(lives) == 2
     test = _CONTENT if both else f"-newerct @{since:.3f} -print -quit"
-    told = [
-        found for found in await asyncio.gather(*(_look(live, test) for live in lives)) if found is not None
-    ]
+    told = [seen for seen in await asyncio.gather(*(_look(live, test) for live in lives)) if seen is not None]
     if not lives or len(told) < len(lives):
         return []
     changed = sorted(
@@ -202,4 +201,4 @@ async def _look(live: Live, test: str) -> dict[str, str] | None:
     except (Conflict, GuestFailed):  # a diff does not fail for want of a note
         return None
     lines = (line.partition(b" ") for line in told.split(b"\n") if line)
-    return {spelled(point): spelled(found) for point, _, found in lines}
+    return {spelled(point): spelled(content) for point, _, content in lines}

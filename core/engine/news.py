@@ -1,6 +1,6 @@
-"""What listeners are told of the tree: values as they are now, of what was written since they were told last.
+"""What listeners are told of the tree: the values, as they are now, of all that was written since they were told last.
 
-Every row that a transaction writes is told by itself; no verb has to think of it. What machines take is looked at from
+The catalog reports every row that a transaction writes, so that no verb has to. What machines take is looked at from
 time to time, and only while somebody listens.
 """
 
@@ -20,7 +20,7 @@ FIGURES_S = 2.0  # between looks at what machines take, when a look takes no tim
 FIGURES_SHARE = 0.002  # of a processor, for such looks
 
 
-class News:
+class Announcer:
     """Tells listeners until it is cancelled."""
 
     def __init__(self, engine: Engine) -> None:
@@ -32,7 +32,7 @@ class News:
         engine.catalog.on_written = self._note
 
     async def tell(self) -> None:
-        """Tell what was written as it is, and what machines take now and then."""
+        """For ever: tell what was written, and now and then what machines take."""
         pause = FIGURES_S
         while True:
             try:
@@ -82,7 +82,9 @@ class News:
         engine.publish("tree", "", "", changed=changed)
 
     async def _branches(self, ids: set[str]) -> tuple[list[Branch], list[str]]:
-        """Those that are shown, as they are; those that are not. A branch's children tell its name."""
+        """Of these branches, those that are shown, and the ids of those that are not. Their children are among them,
+        for they show their parent's name.
+        """
         shown, gone = [], []
         children = [row.id for row in self._engine.catalog.branches() if row.parent_branch in ids]
         for id in {*ids, *children}:
@@ -98,8 +100,8 @@ class News:
         return shown, gone
 
     def _commits(self, ids: set[str]) -> tuple[list[Commit], list[str]]:
-        """Those that are shown, with their nearest kept ancestors; those that are not. One that came into the trash or
-        left it is passed over, or found, by its descendants.
+        """Of these commits, those that are shown, with their nearest kept ancestors, and the ids of those that are not.
+        When one came into the trash or left it, its descendants have other such ancestors, and are among them.
         """
         if not ids:
             return [], []

@@ -22,7 +22,7 @@ CATALOG_BYTES = 1 << 20  # of its log, for a verb that writes little
 
 
 @dataclass
-class Record:
+class RunningOperation:
     """The operation in progress. What the verb sets here is written with its outcome, in one transaction."""
 
     id: int
@@ -33,10 +33,12 @@ class Record:
 @asynccontextmanager
 async def operation(
     engine: Engine, request_id: str, verb: str, summary: str, intent: dict[str, Any] | None = None
-) -> AsyncIterator[Record]:
+) -> AsyncIterator[RunningOperation]:
     """Log the body as one operation: done with its inverse if it ends well, failed with the reason if not."""
     try:
-        record = Record(engine.catalog.begin(request_id, verb, summary, intent or {}, time.time()), summary)
+        record = RunningOperation(
+            engine.catalog.begin(request_id, verb, summary, intent or {}, time.time()), summary
+        )
     except NoRoom as error:
         raise no_room("the catalog", engine.home.catalog, CATALOG_BYTES) from error
     try:
@@ -56,8 +58,8 @@ async def operation(
     )
 
 
-def refuse(engine: Engine, record: Record, error: VertuiError) -> None:
-    """Call an operation failed that had been done: what it did was taken back."""
+def refuse(engine: Engine, record: RunningOperation, error: VertuiError) -> None:
+    """Mark an operation that was done as failed, because what it did was taken back."""
     _finish(engine, record, OperationState.FAILED, error=str(error), undoable=False)
 
 
@@ -96,12 +98,12 @@ async def _answered(engine: Engine, request_id: str, run: Callable[[], Awaitable
         result = json.loads(json.dumps(encode(await run())))
     begun = engine.catalog.requested(request_id)
     if begun is not None:
-        with contextlib.suppress(NoRoom):  # only who asks again will miss it
+        with contextlib.suppress(NoRoom):  # only a repeated request would miss it
             engine.catalog.change_operation(begun.id, result=result)
     return result
 
 
-def _finish(engine: Engine, record: Record, state: OperationState, **changes: Any) -> None:
+def _finish(engine: Engine, record: RunningOperation, state: OperationState, **changes: Any) -> None:
     with engine.catalog.transaction():
         if changes.get("undoable"):
             engine.catalog.forget_undone()

@@ -74,8 +74,8 @@ async def _stored(engine: Engine, ref: str, commit: str, needs: ExitStack) -> St
 
 
 async def _point(engine: Engine, ref: str, live: Live, needs: ExitStack) -> State:
-    """What it is made of is kept before it is looked for: a seal, a hand-over or the machine's end may come at any time
-    before the lock is ours, and gc at any time after.
+    """A branch's disk as of one instant. What it lies on is kept from gc before the layer is copied: until the lock is
+    ours a seal, a hand-over or the machine's end may come at any time, and gc at any time after.
     """
     image, point = engine.image(engine.catalog.branch(live.branch).image), f"point-{new_id()}"
     copy = engine.store.layer_path(point)
@@ -95,9 +95,7 @@ async def _point(engine: Engine, ref: str, live: Live, needs: ExitStack) -> Stat
 
 
 async def _pin(engine: Engine, commit: str, needs: ExitStack) -> None:
-    """Keep a commit's pages until `needs` ends. In a thread: gc lets nobody begin to while it sweeps, and the daemon
-    has others to answer meanwhile.
-    """
+    """Keep a commit's pages until `needs` ends. In a thread, because this waits for a gc that sweeps."""
     pinning = asyncio.ensure_future(asyncio.to_thread(needs.enter_context, engine.store.pinned(commit)))
     try:
         await asyncio.shield(pinning)
@@ -109,7 +107,7 @@ async def _pin(engine: Engine, commit: str, needs: ExitStack) -> None:
 def known_paths(engine: Engine, state: State) -> PathIndex:
     """The index a comparison with `state` starts from: that of its image, made once, or of the commit itself.
 
-    Called in threads: each step on what they share is one the interpreter does not interrupt.
+    Called in several threads without a lock: the interpreter interrupts no single step on the shared dictionaries.
     """
     golden = state.image.golden
     base = engine.indexes.get(golden)

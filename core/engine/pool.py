@@ -1,8 +1,8 @@
 """The pool: started machines for the next fork, and spares of commits likely to be forked, made when no verb runs.
 
-What is wanted follows from the trunk, the last fork and the settings alone; each step of the work makes or ends one
-machine, and between steps a verb goes first. None of them has a row: what a daemon that died leaves of them is what its
-successor's recovery ends and sweeps.
+What is wanted follows from the trunk, the last fork and the settings alone. Each step of the work makes or ends one
+machine, and between steps a verb goes first. None of these machines has a row: when a daemon dies, the recovery of the
+next one ends them.
 """
 
 import asyncio
@@ -22,9 +22,7 @@ from core.engine.warm import end_warm, start_warm
 from core.errors import NotFound, VertuiError
 from core.model import PAGE_BYTES, Commit, CommitState, Image, Origin, Waiting
 
-MACHINES_AFTER_S = (
-    0.05  # since the last verb: a client that sends one after the other is not got in the way of
-)
+MACHINES_AFTER_S = 0.05  # since the last verb: clients that send one after the other must not wait for it
 SPARES_AFTER_S = 0.4  # a head that is about to be replaced by the next is not worth loading
 LOOK_EVERY_S = 5.0  # memory may run short though no verb did anything
 AGAIN_AFTER_S = 30.0  # for a commit on which none could be started
@@ -33,7 +31,7 @@ MARGIN_BYTES = 256 << 20  # above the floor before one is made: else each would 
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PoolTarget:
     """How many should wait, most wanted first: started machines by base, spares by commit."""
 
     machines: dict[str, int]
@@ -58,7 +56,7 @@ class Pool:
         self._task = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
-        """End, and with it every member: they belong to nobody who could find them again."""
+        """End the pool and every machine in it: nobody could find them again."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -106,8 +104,8 @@ class Pool:
     async def _make(
         self, commit: str, image: Image, parent: Live | None = None, *, spare: bool = False
     ) -> None:
-        """One more machine on a commit's memory, as a spare loaded with it, else ready for what `parent` has changed;
-        one that fails is tried again later.
+        """Make one more machine on a commit's memory: a spare loaded with that commit, or one prepared for what
+        `parent` has changed. If it fails, it is tried again later.
         """
         number = self._engine.free_number()
         self._members.reserved.add(number)
@@ -126,7 +124,9 @@ class Pool:
             self._members.reserved.discard(number)
 
     async def _expect(self, warm: Warm, parent: Live) -> None:
-        """Have a machine own what a child of this parent would be given, or much of it. On failure it is ended."""
+        """Give a machine its own copies of the pages that a child of this parent would be given, or of many of them. On
+        failure the machine is ended.
+        """
         try:
             await warm.machine.own((await parent.machine.changed_pages())[:MOST_OWNED])
         except BaseException:
@@ -134,7 +134,7 @@ class Pool:
             raise
 
 
-def wanted_by(engine: Engine) -> Wanted:
+def wanted_by(engine: Engine) -> PoolTarget:
     """What the trunk, the last fork and the settings want."""
     last = engine.members.last_fork
     trunk = engine.catalog.setting("trunk")
@@ -150,7 +150,7 @@ def wanted_by(engine: Engine) -> Wanted:
     spares = settings.value(engine, "pool.spares")
     images = {image.id: image for image in engine.catalog.images()}
     of = bases | likely | forked
-    return Wanted(
+    return PoolTarget(
         dict.fromkeys((base for base, image in bases.items() if image in images), share),
         dict.fromkeys(forked | likely, spares),
         {commit: images[image] for commit, image in of.items() if image in images},
@@ -159,7 +159,7 @@ def wanted_by(engine: Engine) -> Wanted:
 
 
 def _forkable(engine: Engine, commits: list[str]) -> dict[str, str]:
-    """The images of those commits that a fork could be asked of."""
+    """Those of the commits that can be forked, each with its image."""
     found: dict[str, str] = {}
     for commit in commits:
         with contextlib.suppress(NotFound):
@@ -174,8 +174,8 @@ def _starts(commit: Commit) -> bool:
     return commit.state is CommitState.SEALED and commit.quiesced and commit.origin is not Origin.FOREIGN
 
 
-def _surplus(waiting: list[Warm], wanted: Wanted, *, late: bool, short: bool) -> Warm | None:
-    """One that should go: what is not wanted, or when memory is short any, spares first."""
+def _surplus(waiting: list[Warm], wanted: PoolTarget, *, late: bool, short: bool) -> Warm | None:
+    """A machine that should go: one that is not wanted, or any when memory is short, spares first."""
     if short:
         return next((warm for warm in waiting if warm.commit), next(iter(waiting), None))
     machines, spares = Counter[str](), Counter[str]()

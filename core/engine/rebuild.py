@@ -1,7 +1,7 @@
 """The catalog made again: commits from their manifests, images from golden commits, branches from commits' labels.
 
-What no manifest says is gone: the trunk, branches that never committed, tags, scores, the operation log, settings, and
-what was in the trash is no longer in it.
+What no manifest says is gone: the trunk, branches that never committed, tags, scores, the operation log and settings.
+What was in the trash is outside it again.
 """
 
 import time
@@ -59,7 +59,9 @@ def _put_image(engine: Engine, golden: Manifest) -> str:
 
 
 def _put_branches(engine: Engine, added: set[str]) -> list[str]:
-    """A stopped branch for each name that commits bear, at the newest of them; the line says so."""
+    """Write a stopped branch for each branch name in commits' labels, with the newest of these commits as its head; a
+    line for each.
+    """
     commits = engine.catalog.commits()
     images = {image.id for image in engine.catalog.images()}
     by_name: dict[str, list[Commit]] = {}

@@ -61,7 +61,9 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
 
 
 async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Holdings, begun: float) -> None:
-    """`begun` is when the first of the operations began that the last daemon did not finish."""
+    """Take over a branch's machine, or account for its end. `begun` is when the first operation began that the last
+    daemon did not finish.
+    """
     if row.state is BranchState.STARTING:
         engine.held.kill(key)
         _forget_unborn(engine, row, begun)
@@ -71,7 +73,7 @@ async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Ho
     else:
         try:
             await _adopt(engine, row, holdings.children[key])
-        except NoRoom:  # of this daemon's own means: its machine is as well as it was
+        except NoRoom:  # this daemon lacks means; the machine is well
             raise
         except VertuiError as error:
             engine.held.kill(key)
@@ -81,7 +83,7 @@ async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Ho
 
 
 def _forget_unborn(engine: Engine, row: BranchRow, begun: float) -> None:
-    """A branch that was starting for the first time goes, as whoever asked for it is told; one of before failed."""
+    """Remove a branch that was starting for the first time, as its creator is told; an older one has failed."""
     known = {commit.id for commit in engine.catalog.commits()}
     if (row.started is None and row.created >= begun) or row.head not in known:
         engine.catalog.delete_branch(row.id)
@@ -124,9 +126,7 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
         await live.connect()
         await live.thaw()
         await asyncio.to_thread(network.set_link, True)
-        if (
-            row.state is not BranchState.RUNNING
-        ):  # the last daemon let it go on, and could not say so any more
+        if row.state is not BranchState.RUNNING:  # the last daemon continued it, and ended before it said so
             engine.set_branch(row.id, state=BranchState.RUNNING, reason="")
 
 

@@ -1,8 +1,8 @@
 """From hot to sealed: commits become true while still in RAM, and durable behind that, parents before children.
 
-A hot commit has its row, and its copy lies with the holder, so the daemon's end costs nothing; only the host's does.
-One task seals in the order of making. What cannot be sealed stays hot and is tried again, and what was made after it
-waits: the reason is an event, and what `sealed` raises.
+A hot commit has its row, and the holder has a copy of it: it survives the daemon, and is lost only with the host. One
+task seals commits in the order of their making. One that cannot be sealed stays hot and is tried again, and those made
+after it wait. The reason is published as an event, and raised by `sealed`.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ MOST_LAYERS = 4  # of a machine's disk: a chain of four opens in 4 ms, one of 64
 
 
 @dataclass
-class _Waiting:
-    """A hot commit in the queue; `outcome` is of the attempt at hand or to come: None, or why it failed."""
+class _Queued:
+    """A hot commit in the queue. `outcome` is that of the present attempt, or of the next: None, or why it failed."""
 
     hot: Hot
     identified: Identified | None
@@ -48,15 +48,15 @@ class Sealer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, _Queued] = {}
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._shortening: set[asyncio.Task[None]] = set()
 
     def hot(self, commit: str) -> Hot | None:
         """A commit's state in RAM, while it is hot."""
-        found = self._waiting.get(commit)
-        return found.hot if found else None
+        waiting = self._waiting.get(commit)
+        return waiting.hot if waiting else None
 
     def all(self) -> list[Hot]:
         """Every hot commit, parents before children."""
@@ -100,23 +100,23 @@ class Sealer:
             await self.sealed(next(reversed(self._waiting)))
 
     def shorten(self, commit: str, layers: tuple[str, ...]) -> None:
-        """Put machines on a commit's layers on its disk view, once it is sealed."""
+        """Once a commit is sealed, let machines that lie on its layers lie on its disk view instead."""
         task = asyncio.create_task(self._shorten(commit, layers))
         self._shortening.add(task)
         task.add_done_callback(self._shortening.discard)
 
     async def drop(self, commits: Iterable[str]) -> None:
-        """Let hot commits go whose rows are about to; one being written is written to its end first."""
+        """Forget hot commits whose rows are about to go. One that is being written is written to its end first."""
         for commit in commits:
             if (waiting := self._waiting.get(commit)) and waiting.at_work:
                 await asyncio.shield(waiting.outcome)
             if commit in self._waiting:
                 self._waiting.pop(commit).tell(None)
-                self._let_go(commit)  # without a pause: what the caller has seen still holds
+                self._let_go(commit)  # nothing awaited between: what was checked still holds
 
     async def retract(self, branch: str, commit: str, former: str) -> None:
-        """Take a branch's newest commit back, as far as it is still hot and nothing was made of it. One that was its
-        head before, as its state had not changed, stays.
+        """Take a branch's newest commit back, if it is still hot and nothing was made of it. A commit that was the head
+        before stays: it was committed again without a change.
         """
         catalog = self._engine.catalog
         rows = [row for deleted in (False, True) for row in catalog.branches(deleted=deleted)]
@@ -134,17 +134,17 @@ class Sealer:
         self._engine.publish("commit", commit, f"commit {commit[:12]} was taken back")
 
     async def resume(self, holdings: Holdings) -> None:
-        """Go on with what an earlier daemon left hot; what the holder has no copy of is gone."""
-        catalog, found = self._engine.catalog, []
+        """Go on with the commits that an earlier daemon left hot. One that the holder has no copy of is gone."""
+        catalog, kept = self._engine.catalog, []
         rows = {c.id: c for deleted in (False, True) for c in catalog.commits(deleted=deleted)}
         for key in holdings.kept:
             if (commit := commit_of(key)) is None:
                 continue
             if commit in rows and rows[commit].state is CommitState.HOT:
-                found += await asyncio.to_thread(self._kept, key)
+                kept += await asyncio.to_thread(self._kept, key)
             else:
                 self._engine.held.drop(key)
-        for hot in sorted(found, key=lambda hot: hot.label.created):
+        for hot in sorted(kept, key=lambda hot: hot.label.created):
             self._enqueue(hot, None)
         for row in rows.values():
             if row.state is CommitState.HOT and row.id not in self._waiting:
@@ -177,13 +177,13 @@ class Sealer:
     # -- the task --------------------------------------------------------------------------------------------
 
     def _enqueue(self, hot: Hot, identified: Identified | None) -> None:
-        self._waiting[hot.id] = _Waiting(hot, identified)
+        self._waiting[hot.id] = _Queued(hot, identified)
         self._more.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     def _let_go(self, commit: str) -> None:
-        """Drop the copy. Of a holder that does not answer the next daemon will have it dropped."""
+        """Have the holder drop its copy. When it does not answer, the next daemon has it dropped."""
         with contextlib.suppress(DaemonUnavailable):
             self._engine.held.drop(key_of(commit))
 
@@ -206,7 +206,7 @@ class Sealer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._more.wait(), AGAIN_S)
 
-    async def _tried(self, waiting: _Waiting) -> VertuiError | None:
+    async def _tried(self, waiting: _Queued) -> VertuiError | None:
         """Seal one; why it failed. A mistake of ours must not leave those who wait for it waiting."""
         try:
             await self._seal(waiting)
@@ -217,7 +217,7 @@ class Sealer:
             return VertuiError(f"sealing failed ({type(error).__name__}): see daemon.log")
         return None
 
-    async def _seal(self, waiting: _Waiting) -> None:
+    async def _seal(self, waiting: _Queued) -> None:
         engine, hot = self._engine, waiting.hot
         engine.reach("seal.begun")
         if waiting.identified is None:

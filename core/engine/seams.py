@@ -1,4 +1,4 @@
-"""What the verbs ask of the two tasks that work behind them, whoever does that: `Engine` has one of each."""
+"""What the verbs ask of the two tasks that work in the background, as protocols: `Engine` has one of each."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -33,13 +33,13 @@ class HotCommits(Protocol):
         """Wait until none is hot; raises why one cannot be sealed."""
 
     def shorten(self, commit: str, layers: tuple[str, ...]) -> None:
-        """Put machines on a commit's layers on its disk view, once it is sealed."""
+        """Once a commit is sealed, let machines that lie on its layers lie on its disk view instead."""
 
     async def drop(self, commits: Iterable[str]) -> None:
-        """Let hot commits go whose rows are about to."""
+        """Forget hot commits whose rows are about to go."""
 
     async def retract(self, branch: str, commit: str, former: str) -> None:
-        """Take a branch's newest commit back, as far as it is still hot and nothing was made of it."""
+        """Take a branch's newest commit back, if it is still hot and nothing was made of it."""
 
     async def resume(self, holdings: Holdings) -> None:
         """Go on with what an earlier daemon left hot."""

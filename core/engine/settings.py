@@ -10,7 +10,7 @@ from core.store.pack_writer import FRAME_PAGES, LEVEL
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownSetting:
     """A setting there is: a whole number from `least` to `most`."""
 
     default: int
@@ -20,16 +20,18 @@ class Known:
 
 
 SETTINGS = {
-    "store.level": Known(
+    "store.level": KnownSetting(
         LEVEL, 1, 19, "Zstandard level of what is stored from now on: higher is smaller, slower"
     ),
-    "store.frame-pages": Known(
+    "store.frame-pages": KnownSetting(
         FRAME_PAGES, 4, 64, "pages compressed together from now on: more is smaller, slower to read one of"
     ),
-    "pool.machines": Known(MACHINES, 0, 64, "started machines that wait for forks, in all"),
-    "pool.spares": Known(SPARES, 0, 16, "loaded machines that wait for forks of a likely commit, each"),
-    "pool.floor-mib": Known(FLOOR_MIB, 0, 1 << 20, "available memory, in MiB, below which none waits"),
-    "handover.bytes": Known(
+    "pool.machines": KnownSetting(MACHINES, 0, 64, "started machines that wait for forks, in all"),
+    "pool.spares": KnownSetting(
+        SPARES, 0, 16, "loaded machines that wait for forks of a likely commit, each"
+    ),
+    "pool.floor-mib": KnownSetting(FLOOR_MIB, 0, 1 << 20, "available memory, in MiB, below which none waits"),
+    "handover.bytes": KnownSetting(
         64 << 20,
         0,
         1 << 50,
@@ -70,7 +72,7 @@ def use(engine: Engine) -> None:
     engine.members.changed.set()
 
 
-def _known(key: str) -> Known:
+def _known(key: str) -> KnownSetting:
     if key not in SETTINGS:
         raise NotFound(f"there is no setting '{key[:40]}': `vertui config` lists those there are")
     return SETTINGS[key]

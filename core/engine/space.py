@@ -25,7 +25,9 @@ def taken(engine: Engine) -> dict[str, int]:
 
 
 def spare_images(engine: Engine) -> list[Image]:
-    """Images that another of their name replaced and nothing was kept of: no branch, no commit but the golden one."""
+    """Images that another of the same name replaced and that nothing needs: they have no branch, and no commit but the
+    golden one.
+    """
     found = []
     for image in engine.catalog.images():
         try:

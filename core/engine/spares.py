@@ -24,8 +24,8 @@ class Running:
 async def running(engine: Engine, commit: str, count: int, began: float) -> AsyncIterator[list[Running]]:
     """Let `count` spares of a commit run; none when there are fewer, or when memory is short.
 
-    Their processes are frozen and their links down, and until a row names them a crash is survived by the daemon's
-    recovery alone, which ends them. So does leaving the body, for those that no branch was given.
+    Their processes are frozen and their links down. Those that were given to no branch are ended when the body is left.
+    After a crash, the daemon's recovery ends those that no row names.
     """
     spares = engine.members.claim_spares(commit, count) if engine.members.roomy else []
     try:
@@ -37,7 +37,7 @@ async def running(engine: Engine, commit: str, count: int, began: float) -> Asyn
 
 
 async def _run_all(spares: list[Warm], began: float) -> list[Running]:
-    """Those that could be continued. One alone is spared the task that several need to run side by side."""
+    """Continue these; those that could be. A single one is continued without the tasks that several need."""
     if len(spares) == 1:
         with suppress(MachineFailed):
             return [await _run(spares[0], began)]

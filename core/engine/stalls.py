@@ -1,7 +1,7 @@
 """Branches that stand still because the host's disk is full: QEMU stopped them before their guests saw an error.
 
-Such a branch is paused, says so, and goes on by itself once there is room. QEMU is who knows that it stands still: a
-new daemon asks. Room is looked for only while a branch waits for it.
+Such a branch is paused, says so, and goes on by itself once there is room. QEMU knows that it stands still, so a new
+daemon asks QEMU. Room is looked for only while a branch waits for it.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from core.room import MARGIN_BYTES, free_bytes, no_room, shortage
 
 LOOK_EVERY_S = 1.0
 ROOM_BYTES = 16 << 20  # beside the reserve, before a branch goes on: less would be gone at once
-LONGEST_WAIT_S = 60.0  # between two tries of one that stops again at once: what is free tells of no quota
-SETTLED_S = 10.0  # it ran as long: the next time is not the same again
+LONGEST_WAIT_S = 60.0  # between two tries of one that stops again at once: free room says nothing of a quota
+SETTLED_S = 10.0  # when it ran so long before it stopped, it is a new case
 
 
 @dataclass
-class _Waiting:
+class _Stalled:
     """A branch that stands still: when it is tried again, and how long it waits should it stop at once."""
 
     live: Live
@@ -39,7 +39,7 @@ class Stalls:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, _Stalled] = {}
         self._tried: dict[str, tuple[float, float]] = {}  # when each last went on, and its pause
         self._tasks: set[asyncio.Task[None]] = set()
         self._looking: dict[str, asyncio.Task[None]] = {}  # by branch
@@ -58,7 +58,7 @@ class Stalls:
             went_on, pause_s = self._tried.get(live.branch, (0.0, 0.0))
             again = time.monotonic() - went_on < SETTLED_S
             pause_s = min(2 * pause_s, LONGEST_WAIT_S) if again else LOOK_EVERY_S
-            waiting = self._waiting[live.branch] = _Waiting(live, time.monotonic() + pause_s, pause_s)
+            waiting = self._waiting[live.branch] = _Stalled(live, time.monotonic() + pause_s, pause_s)
             self._say(waiting)
             if self._watching is None or self._watching.done():
                 self._watching = asyncio.create_task(self._watch())
@@ -84,8 +84,10 @@ class Stalls:
                 if live.machine.id == machine and await live.machine.is_stalled():
                     self.found(live)
 
-    def _say(self, waiting: _Waiting) -> None:
-        """Make it true in the catalog; a try that fails is made again. A branch that is only starting says nothing."""
+    def _say(self, waiting: _Stalled) -> None:
+        """Write into the catalog that a branch stands still, and why. When that fails it is tried again. A branch that
+        is only starting is left as it is.
+        """
         reason = f"disk full: {shortage(self._engine.home.root, self._needed())}"
         if waiting.pause_s > LOOK_EVERY_S and self._room():
             reason = "its disk cannot be written, by a quota or a fault of the host's disk: tried again"
@@ -104,14 +106,14 @@ class Stalls:
             for branch, waiting in list(self._waiting.items()):
                 if waiting.live.ended or waiting.live.closing:
                     self._waiting.pop(branch, None)
-                elif branch not in self._looking:  # one whose guest does not answer keeps no other waiting
+                elif branch not in self._looking:  # a silent guest keeps no other waiting
                     task = self._looking[branch] = asyncio.create_task(self._look(waiting))
                     task.add_done_callback(partial(self._looked, branch))
 
     def _looked(self, branch: str, _: asyncio.Task[None]) -> None:
         del self._looking[branch]
 
-    async def _look(self, waiting: _Waiting) -> None:
+    async def _look(self, waiting: _Stalled) -> None:
         try:
             if not self._room():
                 self._say(waiting)
@@ -121,8 +123,8 @@ class Stalls:
             traceback.print_exc()
 
     async def _go_on(self, live: Live) -> None:
-        """Continue a machine, and what an earlier daemon may have left undone in its guest. When that fails it stands
-        still as before; one that was paused besides stays so.
+        """Continue a machine, and finish in its guest what an earlier daemon may have left undone. When that fails it
+        stands still as before. One that was paused as well stays paused.
         """
         async with live.lock:
             waiting = self._waiting.pop(live.branch, None)
@@ -157,8 +159,8 @@ class Stalls:
         return ROOM_BYTES if reserve.whole else reserve.size_bytes + MARGIN_BYTES
 
     def _room(self) -> bool:
-        """Is there enough, the reserve aside? That can never be whole where a file of zeros takes up no room, as on a
-        filesystem that compresses: there as much must be free beside.
+        """Is there enough room beside the reserve? The reserve, a file of zeros, can never be whole on a filesystem
+        that compresses; there its size must be free as well.
         """
         reserve = self._engine.reserve
         beside = 0 if reserve.take_back() else reserve.size_bytes + MARGIN_BYTES

@@ -22,7 +22,7 @@ from core.store.values import Captured
 
 
 @dataclass(frozen=True)
-class Source:
+class StartState:
     """A state to start machines from: pages (n,) and contents (n, 4096) over the memory of commit `base`, devices, and
     disk layers over the disk of commit `disk_base`. The devices of a sealed one are still being read: whoever awaits
     them is told what is damaged.
@@ -43,9 +43,10 @@ class Source:
         return (*self.layers, self.base, self.disk_base)
 
 
-def source_of(engine: Engine, commit_id: str) -> Source:
-    """A commit's state. Of a sealed one only the devices are read now, memory and disk when a machine touches them. A
-    hot one's lies in RAM: have the store keep what it `needs` while it is loaded, for it may be sealed meanwhile.
+def source_of(engine: Engine, commit_id: str) -> StartState:
+    """A commit's state. Of a sealed one only the devices are read now, memory and disk when a machine touches them.
+    That of a hot one lies in RAM. It may be sealed while it is being loaded, so have the store keep what the state
+    `needs`.
     """
     commit = engine.catalog.commit(commit_id)
     engine.check_there(commit)
@@ -55,21 +56,21 @@ def source_of(engine: Engine, commit_id: str) -> Source:
         return source_in_ram(image, hot.captured)
     touched.store_ahead(engine, image, commit_id)
     devices = asyncio.create_task(asyncio.to_thread(engine.store.devices, commit_id))
-    devices.add_done_callback(lambda read: read.cancelled() or read.exception())  # nobody may ask
-    return Source(image, commit_id, commit_id, *touched.NO_PAGES, devices, (), commit.quiesced)
+    devices.add_done_callback(lambda read: read.cancelled() or read.exception())  # maybe nobody awaits it
+    return StartState(image, commit_id, commit_id, *touched.NO_PAGES, devices, (), commit.quiesced)
 
 
-def source_in_ram(image: Image, captured: Captured) -> Source:
+def source_in_ram(image: Image, captured: Captured) -> StartState:
     """A captured state to start machines from."""
     devices: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     devices.set_result(captured.devices)
-    return Source(
+    return StartState(
         image, captured.base or image.golden, captured.disk_base or image.golden,
         captured.pages, captured.table, devices, captured.layers, captured.quiesced,
     )  # fmt: skip
 
 
-async def load(engine: Engine, row: BranchRow, source: Source) -> Live:
+async def load(engine: Engine, row: BranchRow, source: StartState) -> Live:
     """A branch's machine, loaded and not yet continued: the one its row has claimed, or a new one.
 
     On failure nothing is left of it.
@@ -80,13 +81,13 @@ async def load(engine: Engine, row: BranchRow, source: Source) -> Live:
     elif warm.commit is None:
         try:
             await load_warm(engine, warm, source)
-        except MachineFailed:  # it may have ended while it waited
+        except MachineFailed:  # the claimed machine may have ended while it waited
             row = engine.catalog.change_branch(row.id, machine=new_id())
             warm = await _new(engine, row, source)
     return give(engine, row, warm)
 
 
-async def _new(engine: Engine, row: BranchRow, source: Source) -> Warm:
+async def _new(engine: Engine, row: BranchRow, source: StartState) -> Warm:
     warm = await start_warm(engine, source.image, source.base, row.number, row.machine)
     await load_warm(engine, warm, source)
     return warm
@@ -101,7 +102,7 @@ def give(engine: Engine, row: BranchRow, warm: Warm) -> Live:
     return live
 
 
-async def load_warm(engine: Engine, warm: Warm, source: Source) -> None:
+async def load_warm(engine: Engine, warm: Warm, source: StartState) -> None:
     """Give a started machine a state's disk, memory and devices; it does not run yet. On failure it is ended."""
     try:
         with engine.needing(*warm.machine.layers, *source.needs):
@@ -131,8 +132,8 @@ async def make_distinct(
     quiesced: bool,
     paused: bool = False,
 ) -> None:
-    """Give a machine that runs an identity of its own, and let its guest's processes run, or be `paused`, and its link
-    be up once that is confirmed and its commit is there. On failure the machine is ended.
+    """Give a running machine an identity of its own. Once it confirms that and its commit is there, its link goes up
+    and its guest's processes run, or it is `paused`. On failure the machine is ended.
     """
     try:
         await take_identity(engine, live, row.name, quiesced=quiesced)
@@ -148,7 +149,7 @@ async def make_distinct(
 
 
 async def take_identity(engine: Engine, live: Live, name: str, *, quiesced: bool) -> None:
-    """Freeze a guest's processes unless they are, and have it confirm that it is nobody else."""
+    """Give a guest its identity, and have it confirm that. Its processes are frozen before, unless they are already."""
     await live.console.open(live.machine.console_socket)
     async with engine.waking:
         agent = await live.connect()
@@ -158,7 +159,9 @@ async def take_identity(engine: Engine, live: Live, name: str, *, quiesced: bool
 
 
 async def _freeze_late(engine: Engine, name: str, agent: AgentClient) -> None:
-    """Freeze what an unquiesced state let run, so far as it can be: its commit promises that it starts again."""
+    """Freeze the processes that an unquiesced state let run, if possible: a commit promises that it can be started
+    again.
+    """
     try:
         await agent.freeze(FREEZE_S)
     except GuestFailed as error:
@@ -205,7 +208,7 @@ async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -
 
 
 async def end(engine: Engine, live: Live) -> None:
-    """End a branch's machine and everything that belongs to it; idempotent. So do its disk layers that no other has.
+    """End a branch's machine and everything that belongs to it, with the disk layers that no other has; idempotent.
 
     Its network is taken apart afterwards, in the background.
     """

@@ -31,8 +31,8 @@ NO_PAGES = np.empty(0, np.uint32), np.empty((0, PAGE_BYTES), np.uint8)
 
 
 async def learn(engine: Engine, image: Image) -> None:
-    """Wake a machine out of the golden commit, run a command in it, and note what it read. On failure there is none,
-    which costs speed alone, and the log says why.
+    """Wake a machine out of the golden commit, run a command in it, and note what it read. On failure there is no list:
+    that costs speed alone, and the log says why.
     """
     try:
         path = engine.views.path(image.golden, EXACT)
@@ -53,7 +53,7 @@ async def learn(engine: Engine, image: Image) -> None:
 
 
 async def _play(engine: Engine, image: Image, descriptor: int) -> NDArray[np.bool_]:
-    """A machine's first moments, as a fork would have them; the pages it needed to be loaded."""
+    """Let a machine live its first moments as after a fork. Returns the pages that it needed to be loaded."""
     layer = new_id()
     devices = await asyncio.to_thread(engine.store.devices, image.golden)
     network = await asyncio.to_thread(engine.network.create, NETWORK)

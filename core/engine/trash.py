@@ -17,31 +17,31 @@ GRACE_S = 24 * 3600.0
 
 def entries(engine: Engine) -> list[TrashEntry]:
     """Everything in the trash, newest first: branches, and commits pruned by themselves."""
-    found = []
+    listed = []
     branches = engine.catalog.branches(deleted=True)
     for row in branches:
         deleted = row.deleted or 0.0
-        found.append(TrashEntry(row.id, "branch", row.name, 0, deleted, deleted + GRACE_S))
+        listed.append(TrashEntry(row.id, "branch", row.name, 0, deleted, deleted + GRACE_S))
     for commit in engine.catalog.commits(deleted=True):
         deleted = engine.catalog.deleted_at(commit.id) or 0.0
         name = f"{commit.id[:12]} {commit.message}".strip()
-        found.append(TrashEntry(commit.id, "commit", name, commit.stored_bytes, deleted, deleted + GRACE_S))
-    return sorted(found, key=lambda entry: -entry.deleted)
+        listed.append(TrashEntry(commit.id, "commit", name, commit.stored_bytes, deleted, deleted + GRACE_S))
+    return sorted(listed, key=lambda entry: -entry.deleted)
 
 
 async def restore(engine: Engine, request_id: str, wanted: str) -> Operation:
     """Bring a branch (by name or id) or a commit (by id prefix) back; a branch that ran runs again."""
-    found = [e for e in entries(engine) if wanted in (e.id, e.name) or e.id.startswith(wanted)]
-    found = [e for e in found if e.name == wanted][:1] or found
-    if not found:
+    matching = [e for e in entries(engine) if wanted in (e.id, e.name) or e.id.startswith(wanted)]
+    matching = [e for e in matching if e.name == wanted][:1] or matching
+    if not matching:
         raise NotFound(
             f"nothing in the trash is called '{wanted[:40]}': `vertui trash ls` lists what there is"
         )
-    if len(found) > 1:
+    if len(matching) > 1:
         raise Ambiguous(
-            f"'{wanted[:40]}' may be any of {', '.join(e.id[:12] for e in found[:8])}: give more digits"
+            f"'{wanted[:40]}' may be any of {', '.join(e.id[:12] for e in matching[:8])}: give more digits"
         )
-    entry = found[0]
+    entry = matching[0]
     change = Change(restore=(entry.id,)) if entry.kind == "branch" else Change(show=(entry.id,))
     async with (
         engine.changing,
@@ -53,11 +53,11 @@ async def restore(engine: Engine, request_id: str, wanted: str) -> Operation:
 
 def plan_empty(engine: Engine) -> Plan:
     """What emptying the trash removes for good."""
-    found = entries(engine)
-    lines = tuple(f"{entry.kind} {entry.name} goes for good: nothing brings it back" for entry in found)
-    branches = tuple(entry.id for entry in found if entry.kind == "branch")
-    commits = tuple(entry.id for entry in found if entry.kind == "commit")
-    size = sum(entry.size_bytes for entry in found)
+    trash = entries(engine)
+    lines = tuple(f"{entry.kind} {entry.name} goes for good: nothing brings it back" for entry in trash)
+    branches = tuple(entry.id for entry in trash if entry.kind == "branch")
+    commits = tuple(entry.id for entry in trash if entry.kind == "commit")
+    size = sum(entry.size_bytes for entry in trash)
     return Plan(new_id(), "trash empty", branches, commits, size, False, lines or ("the trash is empty",))
 
 
@@ -87,7 +87,7 @@ async def purge(engine: Engine, commits: Iterable[str]) -> None:
 
 
 async def free(engine: Engine) -> int:
-    """Free what no commit, also none in the trash, and no machine needs; bytes freed."""
+    """Free what no machine and no commit, in the trash or not, needs; bytes freed."""
     await let_go(engine)
     freed = engine.collect_layers()
     keep = {row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted)}

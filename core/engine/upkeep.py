@@ -12,7 +12,7 @@ from core.engine.trash import free
 from core.errors import UsageError
 from core.graph import Graph
 from core.model import BranchSpace, CommitSpace, CommitState, Plan, StoreProblem, StoreSpace
-from core.store.usage import Group
+from core.store.usage import CommitGroup
 
 
 async def du(engine: Engine) -> StoreSpace:
@@ -28,12 +28,12 @@ async def du(engine: Engine) -> StoreSpace:
     return StoreSpace(commits, branches, *totals, *ratios, **await asyncio.to_thread(space.taken, engine))
 
 
-def _branches(engine: Engine) -> dict[str, Group]:
+def _branches(engine: Engine) -> dict[str, CommitGroup]:
     """Each branch's commits, and those that only it needs."""
     rows = engine.catalog.branches()
     graph = Graph((*engine.catalog.commits(), *engine.catalog.commits(deleted=True)))
     return {
-        row.name: Group(
+        row.name: CommitGroup(
             frozenset(graph.ancestors(row.head)),
             frozenset(commit.id for commit in only_of(engine, [row.id])),
         )
@@ -57,7 +57,7 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
 
 
 async def gc(engine: Engine, request_id: str, *, cache: bool = False) -> int:
-    """Free what no commit, also none in the trash, needs, and what `space.clear` does; bytes freed."""
+    """Free what no commit, in the trash or not, needs, and do what `space.clear` does; bytes freed."""
     with engine.reserve.lent():
         async with operation(engine, request_id, "store gc", "store gc"):
             async with engine.changing:
@@ -69,7 +69,7 @@ async def plan_gc(engine: Engine, *, cache: bool = False) -> Plan:
     """What gc would free now. It needs no plan to run: nothing it frees can be asked for."""
     keep = frozenset(row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted))
     marked = await asyncio.to_thread(engine.store.mark, keep)
-    found = await asyncio.to_thread(engine.store.layers)  # before what is needed: a new one is needed first
+    found = await asyncio.to_thread(engine.store.layers)  # first: a new one is needed before it is there
     layers = sum(found[layer] for layer in found.keys() - engine.layers_needed())
     lines = [f"commit {commit[:12]} goes: it was never acknowledged" for commit in marked.leftover]
     lines += ["packs go that hold no page any commit needs"] if marked.frees_bytes else []

@@ -70,7 +70,7 @@ async def end_machine(engine: Engine, machine: Machine) -> None:
 
 
 async def let_go(engine: Engine) -> None:
-    """End what waits on commits that no row names and no branch's machine maps: nothing else keeps those."""
+    """End the machines that wait on a commit which no row names and no branch's machine maps: nothing else keeps it."""
     rows = {commit.id for deleted in (False, True) for commit in engine.catalog.commits(deleted=deleted)}
     kept = rows | {live.base for live in engine.live.values() if live.base}
     for warm in list(engine.members.waiting):

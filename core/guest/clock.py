@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from core.errors import GuestFailed
 from core.guest import answers
 from core.guest.client import AgentClient
-from core.guest.streams import Exit
+from core.guest.streams import CommandExit
 from core.patience import patient
 
 PROMPT_S = 0.04
@@ -70,5 +70,5 @@ async def _by_date(agent: AgentClient) -> None:
     with suppress(GuestFailed):
         stream = await agent.exec(["date", "-s", f"@{time.time():.3f}"], timeout_s=DATE_DEADLINE_S)
         async for item in stream:
-            if isinstance(item, Exit):
+            if isinstance(item, CommandExit):
                 await agent.release(stream.id)

@@ -27,7 +27,7 @@ class StreamName(IntEnum):
 
 
 @dataclass(frozen=True)
-class Output:
+class CommandOutput:
     """Bytes of a stream; `dropped` bytes before `offset` were overwritten in the guest before they could be sent."""
 
     stream: StreamName
@@ -37,7 +37,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Exit:
+class CommandExit:
     """How a command ended. `code` is as a shell has it (128 + signal; 124 when timed out)."""
 
     code: int
@@ -54,8 +54,8 @@ class Ask(Protocol):
         """Send a request and return its answer."""
 
 
-class CommandStream(AsyncIterator[Output | Exit]):
-    """Yields `Output` as it comes and at last one `Exit`; raises GuestFailed when the line is lost.
+class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
+    """Yields `CommandOutput` as it comes and at last one `CommandExit`; raises GuestFailed when the line is lost.
 
     What arrives faster than it is taken waits in the guest: at most a window (256 KiB) is held here. Whoever passes
     output on takes it by `take` and says by `consumed` what has arrived: the guest keeps the rest for it.
@@ -68,7 +68,7 @@ class CommandStream(AsyncIterator[Output | Exit]):
         self._ask = ask
         self._offsets = list(offsets)
         self._started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._arrived: deque[tuple[int, Output | Exit]] = deque()
+        self._arrived: deque[tuple[int, CommandOutput | CommandExit]] = deque()
         self._changed = asyncio.Event()
         self._failure: GuestFailed | None = None
         self._over = False
@@ -121,12 +121,14 @@ class CommandStream(AsyncIterator[Output | Exit]):
         if dropped < 0 or self._received - self._consumed > wire.WINDOW_BYTES:
             raise wire.WireError("output that repeats itself or exceeds the window")
         self._offsets[stream] = offset + len(data)
-        self._arrived.append((cost, Output(stream, offset, data, dropped)))
+        self._arrived.append((cost, CommandOutput(stream, offset, data, dropped)))
 
     def _receive_exit(self, end: dict[str, Any]) -> None:
         signal = None if end.get("signal") is None else number(end, "signal")
         code = number(end, "code") & 0xFF
-        self._arrived.append((0, Exit(code, signal, end.get("timed_out") is True, *pair(end, "bytes"))))
+        self._arrived.append(
+            (0, CommandExit(code, signal, end.get("timed_out") is True, *pair(end, "bytes")))
+        )
         self._connection.close_channel(self.channel)
 
     def _fail(self, failure: GuestFailed) -> None:
@@ -136,7 +138,7 @@ class CommandStream(AsyncIterator[Output | Exit]):
             self._started.exception()  # fetched: a start that was cancelled is not reported as never retrieved
         self._changed.set()
 
-    async def __anext__(self) -> Output | Exit:
+    async def __anext__(self) -> CommandOutput | CommandExit:
         if self._over and not self._arrived:
             raise StopAsyncIteration
         item = await self.take()
@@ -145,7 +147,7 @@ class CommandStream(AsyncIterator[Output | Exit]):
         self.consumed(self._taken)
         return item
 
-    async def take(self) -> Output | Exit | None:
+    async def take(self) -> CommandOutput | CommandExit | None:
         """The next item, which is still to be `consumed`; None once following has ended."""
         while not self._arrived:
             if self._over:
@@ -154,7 +156,7 @@ class CommandStream(AsyncIterator[Output | Exit]):
                 raise GuestFailed(str(self._failure))
             await self.changed()
         cost, item = self._arrived.popleft()
-        self._over = isinstance(item, Exit)
+        self._over = isinstance(item, CommandExit)
         self._taken += cost
         return item
 
@@ -201,7 +203,7 @@ class CommandStream(AsyncIterator[Output | Exit]):
     def _following(self) -> bool:
         if self._failure is not None:
             raise GuestFailed(str(self._failure))
-        return not (self._over or (self._arrived and isinstance(self._arrived[-1][1], Exit)))
+        return not (self._over or (self._arrived and isinstance(self._arrived[-1][1], CommandExit)))
 
     async def resize(self, rows: int, columns: int) -> None:
         """Tell the command its terminal's size."""

@@ -1,6 +1,5 @@
 """The daemon's side of the holder: requests by one connection, exits by another."""
 
-import array
 import asyncio
 import errno
 import json
@@ -121,12 +120,9 @@ class HolderLine:
     def _ask(
         self, request: dict[str, Any], descriptors: Sequence[int] = ()
     ) -> tuple[dict[str, Any], list[int]]:
-        rights = (
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        )
         try:
             with self._lock:
-                data, received = self._exchange(json.dumps(request).encode(), rights)
+                data, received = self._exchange(json.dumps(request).encode(), descriptors)
         except TimeoutError as error:
             raise DaemonUnavailable(
                 f"the holder does not answer within {ANSWER_S:.0f} s: is it stopped?"
@@ -137,15 +133,13 @@ class HolderLine:
             os.set_inheritable(descriptor, False)
         return json.loads(data), received
 
-    def _exchange(
-        self, request: bytes, rights: list[tuple[int, int, "array.array[int]"]]
-    ) -> tuple[bytes, list[int]]:
+    def _exchange(self, request: bytes, descriptors: Sequence[int]) -> tuple[bytes, list[int]]:
         """A message there and one back. A connection that failed goes, lest a late answer be taken for the next one's:
         whoever asks then connects again.
         """
         connection, self._socket = self._socket or connect_holder(self._home, ANSWER_S), None
         try:
-            connection.sendmsg([request], rights)
+            socket.send_fds(connection, [request], descriptors)
             data, received, _, _ = socket.recv_fds(connection, LARGEST_MESSAGE, MOST_DESCRIPTORS)
             if not data:
                 raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))

@@ -22,7 +22,6 @@ Children die with the holder (PR_SET_PDEATHSIG). Exits nobody was told of are ke
 that stands still is replaced (`core.holder.warden`), and a socket that somebody removed is made again.
 """
 
-import array
 import contextlib
 import fcntl
 import json
@@ -132,9 +131,8 @@ class Holder:
             self._forget(peer)
             return
         answer, passed = self._answer(peer, data, descriptors)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))] if passed else []
         try:
-            peer.sendmsg([json.dumps(answer).encode()], rights)
+            socket.send_fds(peer, [json.dumps(answer).encode()], passed)
         except OSError:
             self._forget(peer)
 

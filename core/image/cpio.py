@@ -13,7 +13,7 @@ TRAILER = "TRAILER!!!"
 
 
 @dataclass(frozen=True)
-class Entry:
+class CpioMember:
     """One name of the archive: `mode` holds type and permissions, `data` a file's bytes or a link's target."""
 
     name: str
@@ -22,33 +22,33 @@ class Entry:
     device: tuple[int, int] = (0, 0)
 
 
-def directory(name: str) -> Entry:
+def directory(name: str) -> CpioMember:
     """A directory, 0755."""
-    return Entry(name, stat.S_IFDIR | 0o755)
+    return CpioMember(name, stat.S_IFDIR | 0o755)
 
 
-def regular(name: str, data: bytes, executable: bool = False) -> Entry:
+def regular(name: str, data: bytes, executable: bool = False) -> CpioMember:
     """A file, 0755 or 0644."""
-    return Entry(name, stat.S_IFREG | (0o755 if executable else 0o644), data)
+    return CpioMember(name, stat.S_IFREG | (0o755 if executable else 0o644), data)
 
 
-def symlink(name: str, target: str) -> Entry:
+def symlink(name: str, target: str) -> CpioMember:
     """A symbolic link."""
-    return Entry(name, stat.S_IFLNK | 0o777, target.encode())
+    return CpioMember(name, stat.S_IFLNK | 0o777, target.encode())
 
 
-def character_device(name: str, major: int, minor: int) -> Entry:
+def character_device(name: str, major: int, minor: int) -> CpioMember:
     """A character device, 0600."""
-    return Entry(name, stat.S_IFCHR | 0o600, device=(major, minor))
+    return CpioMember(name, stat.S_IFCHR | 0o600, device=(major, minor))
 
 
-def pack(entries: Iterable[Entry]) -> bytes:
+def pack(entries: Iterable[CpioMember]) -> bytes:
     """The archive of these entries, in this order: a directory must come before what lies in it."""
-    numbered = enumerate([*entries, Entry(TRAILER, 0)], start=1)
+    numbered = enumerate([*entries, CpioMember(TRAILER, 0)], start=1)
     return b"".join(_record(inode, entry) for inode, entry in numbered)
 
 
-def _record(inode: int, entry: Entry) -> bytes:
+def _record(inode: int, entry: CpioMember) -> bytes:
     name = entry.name.encode() + b"\0"
     # inode mode uid gid nlink mtime size, device of the file (2), device it is (2), name's length, checksum
     fields = (inode, entry.mode, 0, 0, 1, 0, len(entry.data), 0, 0, *entry.device, len(name), 0)

@@ -18,15 +18,15 @@ from core.network.addresses import GUEST_MAC
 
 BASE_FD, TAP_FD, QMP_FD, AGENT_FD, CONSOLE_FD, DEVICES_FD = 3, 4, 5, 6, 7, 8
 TRANSLATIONS_MIB = 32  # of emulated code; QEMU's default grows to 1 GiB a machine
-LEAN = "-lean"  # images of before have QEMU's name alone, and what QEMU gives such machines
+LEAN = "-lean"  # ends our machine types' names; older images have QEMU's own types, which are not lean
 MACHINE_TYPE = f"pc-q35-7.2{LEAN}"
 PORTS = 4  # the console, the agent and two to come; QEMU's default of 31 has 64 queues
 CPU = "Nehalem-v1"
 
 
 def arguments(machine: str, spec: MachineSpec, layer: Layer, boot: Boot | None) -> list[str]:
-    """The argv of a machine whose descriptors are base, tap, the three listening sockets and what it will find its
-    device state in, from 3 on. It writes `layer`.
+    """The command line of a machine that writes `layer`. Its descriptors from 3 on are the base, the tap, the three
+    listening sockets, and the file in which it will find its device state.
     """
     memory = f"memory-backend-file,id=ram,size={spec.memory_bytes},mem-path=/proc/self/fd/{BASE_FD},share=off"
     network = f"virtio-net-pci,netdev=net,mac={GUEST_MAC},romfile=,addr=5{_notified(spec)}{_virtio(spec)}"
@@ -81,8 +81,8 @@ def _accelerator(spec: MachineSpec) -> str:
 
 
 def _notified(spec: MachineSpec) -> str:
-    """An eventfd a queue is set up at each `cont` and taken down at each `stop`; only a kernel's guest gains by it. The
-    serial device, whose queues carry little, has none.
+    """No eventfds under emulation: one for each queue is set up at each `cont` and taken down at each `stop`, and only
+    a guest on KVM gains by it. The serial device, whose queues carry little, has none at all.
     """
     return ",ioeventfd=off" if spec.accelerator == "tcg" else ""
 
@@ -92,7 +92,7 @@ def _virtio(spec: MachineSpec) -> str:
 
 
 def _seldom(spec: MachineSpec, *more: str) -> str:
-    """Of a device that seldom interrupts: it does so by a pin."""
+    """The options of a device that seldom interrupts: it does so by a pin, without MSI-X vectors."""
     return ",".join([_virtio(spec), "vectors=0", *more]) if _is_lean(spec) else ""
 
 

@@ -1,9 +1,9 @@
 """A machine's disk as QEMU's block nodes: a raw base, qcow2 layers over it, and the drive on the last of them.
 
-QEMU reads what it is told byte by byte, at some microseconds each, so that it is told as little as can be. A machine
-has the layer it writes from its start; what lies below it is described whole, and files by their paths from the home.
-What is described inside another node goes with that one; only the outermost is there until it is deleted.
-Source: QEMU qapi/block-core.json (blockdev-add, blockdev-snapshot, blockdev-reopen).
+QEMU reads its commands byte by byte, at some microseconds each, so they are kept short. From its start a machine has
+the layer it writes. All that lies below is described in one command, with paths from the home. QEMU deletes a node that
+was described inside another together with that one, so only the outermost node has to be deleted. Source: QEMU
+qapi/block-core.json (blockdev-add, blockdev-snapshot, blockdev-reopen).
 """
 
 import json
@@ -37,7 +37,9 @@ def written(layer: Layer) -> Node:
 
 
 def frozen(base: Layer, layers: Sequence[Layer]) -> Node:
-    """A raw file and the layers over it, if any: all only read, as what lies inside the outermost is."""
+    """A raw file and the layers over it, if any. All are only read: QEMU opens what is described inside a node as it
+    opens that node.
+    """
     node: Node = {"driver": "file", "node-name": base_name(base.id), "filename": str(base.path)}
     for layer in layers:
         node = _layer(layer, node)

@@ -73,7 +73,7 @@ def touched_runs(memory: GuestMemory) -> Runs:
     """Runs of pages that the process has mapped, changed or not: what its guest works with."""
     try:
         return _scan(memory, 0, 0)
-    except OSError:  # an older kernel: what is only read is then found out page by page
+    except OSError:  # an older kernel does not tell which pages were only read
         return changed_runs(memory)
 
 
@@ -83,7 +83,9 @@ def changed_pages(memory: GuestMemory) -> Pages:
 
 
 def changed_runs(memory: GuestMemory) -> Runs:
-    """The same as runs, (first page, count) each: what a pause has to know of them."""
+    """The same as runs, (first page, count) each: all that a capture has to know of them while the machine stands
+    still.
+    """
     try:
         return _scan(memory)
     except OSError as error:
@@ -94,7 +96,7 @@ def changed_runs(memory: GuestMemory) -> Runs:
 
 
 def _scan(memory: GuestMemory, inverted: int = PAGE_IS_FILE, required: int = PAGE_IS_FILE) -> Runs:
-    """PAGEMAP_SCAN: every run that is present or swapped and, unless asked for otherwise, not the file's."""
+    """PAGEMAP_SCAN: every run of pages that are present or swapped out and, by default, are not the file's."""
     regions = np.zeros(SCAN_REGIONS, REGION)
     found: list[Runs] = []
     position, end = memory.start, memory.start + memory.size_bytes
@@ -160,9 +162,10 @@ def read_changed(memory: GuestMemory, arena: Arena) -> tuple[Runs, Table]:
 
 
 def _arena(pages: int) -> Arena:
-    """Already faulted in: reading into fresh memory costs four times as much.
+    """Memory that is faulted in already: reading into fresh memory costs four times as much.
 
-    Not by MAP_POPULATE, for mmap.mmap holds the interpreter's lock meanwhile. Before Linux 5.14 it is faulted in later.
+    Not by MAP_POPULATE, because mmap.mmap holds the interpreter's lock meanwhile. Before Linux 5.14 the memory is
+    faulted in when it is first used.
     """
     room = mmap.mmap(-1, max(pages, 1) * PAGE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     whole = np.frombuffer(room, np.uint8)
@@ -178,7 +181,7 @@ def read_pages(memory: GuestMemory, pages: Pages, room: Table | None = None) -> 
 
 
 def own_pages(memory: GuestMemory, pages: Pages) -> None:
-    """Make sorted pages of a machine that is not running anonymous, with the contents they have."""
+    """Give a machine that is not running its own (anonymous) copies of these sorted pages; their contents stay."""
     write_pages(memory, pages, read_pages(memory, pages))
 
 

@@ -4,7 +4,6 @@ A client of our own because it lies in every pause: it costs 0.02 ms a command b
 sent without waiting for the answers of those before them. QEMU answers in order. Source: docs/interop/qmp-spec.txt.
 """
 
-import array
 import asyncio
 import json
 import socket
@@ -57,11 +56,10 @@ class Monitor:
         """
         named = {name.replace("_", "-"): value for name, value in arguments.items()}
         message = _message({"execute": command} | ({"arguments": named} if named else {}))
-        rights = array.array("i", [] if descriptor is None else [descriptor])
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
+        descriptors = [] if descriptor is None else [descriptor]
         answer = self._expect(command)
         try:
-            if self._socket is None or self._socket.sendmsg([message], ancillary) < len(message):
+            if self._socket is None or socket.send_fds(self._socket, [message], descriptors) < len(message):
                 self._lose()
         except OSError:  # also when the socket is full: QEMU has read nothing for hundreds of commands
             self._lose()
@@ -77,8 +75,8 @@ class Monitor:
             return await self.send(command, descriptor, **arguments)
 
     async def expect_devices(self) -> None:
-        """What `load_devices` needs and can be said long before: report progress, and announce no address, for while a
-        loaded machine waits each announcement would wait in its queue.
+        """Settings for `load_devices`, sent long before it: report progress, and announce no address on the network.
+        While a loaded machine waits, announcements would pile up in its queue.
         """
         reporting = self.send(
             "migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}]
@@ -105,7 +103,7 @@ class Monitor:
         self._lose()
 
     def _expect(self, command: str) -> Answer:
-        """The answer that comes after those expected already."""
+        """The answer that comes after those that are expected already."""
         loop = asyncio.get_running_loop()
         answer: Answer = loop.create_future()
         deadline = loop.call_later(COMMAND_DEADLINE_S, self._fail, command, answer)
@@ -147,7 +145,7 @@ class Monitor:
             answer.set_result(message.get("return"))
 
     def _happened(self, event: str, data: dict[str, Any]) -> None:
-        """QEMU tells of a write that failed before it has stopped the machine for that."""
+        """Take note of an event. QEMU tells of a write that failed before it stops the machine for it."""
         if event == "MIGRATION":
             self._migration.put_nowait(data["status"])
         elif event == "BLOCK_IO_ERROR" and data["action"] == "stop":
@@ -157,7 +155,7 @@ class Monitor:
             self._stalled(self.name)
 
     def _lose(self) -> None:
-        """The line has ended: so has everything that waits for it."""
+        """Close the line; whatever waits for an answer fails."""
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
@@ -168,11 +166,11 @@ class Monitor:
 
 
 def _message(command: dict[str, Any]) -> bytes:
-    """As few bytes as can be: QEMU reads them one by one, at some microseconds each."""
+    """A command in as few bytes as can be: QEMU reads them one by one, at some microseconds each."""
     return json.dumps(command, separators=(",", ":")).encode() + b"\n"
 
 
 def _seen(answer: Answer) -> None:
-    """An answer nobody waits for any more is not reported as never looked at."""
+    """Look at an answer's error, lest asyncio report one that nobody waits for any more."""
     if not answer.cancelled():
         answer.exception()

@@ -72,11 +72,11 @@ class Machine(Protocol):
         ...
 
     async def open_disk(self, base: Layer, frozen: Sequence[Layer]) -> None:
-        """Put below the layer it writes what that lies on: a raw base and frozen layers, oldest first."""
+        """Put a raw base, and frozen layers over it, oldest first, below the layer that the machine writes."""
         ...
 
     async def rebase_disk(self, base: Layer, merged: Sequence[str]) -> None:
-        """Put a raw base that holds the same in place of the present one and of the lowest layers, `merged`."""
+        """Put a raw base with the same content in place of the present base and the lowest layers, `merged`."""
         ...
 
     async def load(
@@ -88,17 +88,18 @@ class Machine(Protocol):
         ...
 
     def prepared(self, next_layer: Layer) -> AbstractAsyncContextManager[Capture]:
-        """What a capture needs made ready while the guest runs; the body takes the capture, at most once.
+        """Make ready, while the guest runs, what a capture needs. The body takes the capture, at most once.
 
-        It freezes the disk and reads everything as of one instant; the machine then goes on in `next_layer`.
+        The capture freezes the disk and reads everything as of one instant; the machine then goes on and writes
+        `next_layer`.
         """
         ...
 
     def leaving(self, next_layer: Layer, base: Base, places: Pages) -> AbstractAsyncContextManager[Capture]:
-        """`prepared`, but the machine stays stopped, and of its pages only those are read that are unlike `base`.
+        """As `prepared`, but the machine stays stopped, and of its pages only those are read that are unlike `base`.
 
-        They are looked for among the changed ones and `places`, where `base` is unlike the present base. What is
-        read here while the guest runs on, the whole of what it works with, takes hundreds of milliseconds.
+        They are looked for among the changed pages and among `places`, in which `base` is unlike the present base. What
+        is read before, while the guest runs, is all that it works with: that takes hundreds of milliseconds.
         """
         ...
 
@@ -133,12 +134,12 @@ class Machine(Protocol):
         ...
 
     async def changed_pages(self) -> Pages:
-        """The pages that do, or may."""
+        """The pages that differ from the base, or may."""
         ...
 
     async def own(self, pages: Pages) -> None:
-        """Give a machine that has not run yet copies of its own of these pages, which stay what they are: to write them
-        later then takes a quarter of the time.
+        """Give a machine that has not run yet its own copies of these pages, with the same content: to write them later
+        then takes a quarter of the time.
         """
         ...
 
@@ -153,13 +154,13 @@ class Hypervisor(Protocol):
     async def start(
         self, machine: str, spec: MachineSpec, base: Base, tap: int, layer: Layer, boot: Boot | None = None
     ) -> Machine:
-        """A paused machine on `base` that will write `layer`, an empty one, and has no more of a disk yet: ready to
-        load, or with `boot` ready to boot. On failure the layer is left.
+        """A paused machine on `base` that will write `layer`, an empty one. Nothing of the disk below that is there
+        yet. The machine is ready to load, or with `boot` ready to boot. On failure the layer is left.
         """
         ...
 
     def watch(self, stalled: Callable[[str], None]) -> None:
-        """Have `stalled(machine)` called on the event loop when one comes to stand still like that."""
+        """Have `stalled(machine)` called on the event loop when a machine stops, as its disk could not be written."""
         ...
 
     async def adopt(self, machine: str, spec: MachineSpec, base: Base, pid: int) -> Machine:

@@ -71,7 +71,9 @@ class QemuHypervisor:
         return started
 
     async def adopt(self, machine: str, spec: MachineSpec, base: Base, pid: int) -> "QemuMachine":
-        """A machine started by an earlier daemon. It goes on when this one lacks what it takes to reach it: NoRoom."""
+        """A machine started by an earlier daemon. NoRoom when this daemon lacks what it takes to reach it; the machine
+        goes on.
+        """
         found = QemuMachine(self._home, self._held, self._monitor(machine), pid)
         try:
             await found.connect(base)
@@ -170,18 +172,18 @@ class QemuMachine:
             raise
 
     async def open_disk(self, base: Layer, frozen: Sequence[Layer]) -> None:
-        """Put below the layer it writes what that lies on: a raw base and frozen layers, oldest first."""
+        """Put a raw base, and frozen layers over it, oldest first, below the layer that the machine writes."""
         below = blocks.frozen(base, frozen)
         await self._lay(below, blocks.moved(self._layers[-1], below["node-name"]))
         self._layers = (*(layer.id for layer in frozen), *self._layers)
         self._disk_base = base.id
 
     async def rebase_disk(self, base: Layer, merged: Sequence[str]) -> None:
-        """Put a raw base that holds the same in place of the present one and of the lowest layers, `merged`.
+        """Put a raw base with the same content in place of the present base and the lowest layers, `merged`.
 
         The guest runs on meanwhile. When QEMU refuses, the chain stays as it was.
         """
-        if base.id == self._disk_base:  # its node would be found there already, and `merged` be left out
+        if base.id == self._disk_base:  # a second node of that name cannot be added
             raise MachineFailed(f"the disk of machine {self.id} lies on {base.id[:12]} already")
         lowest, old = self._layers[len(merged)], self._disk_base
         try:
@@ -208,9 +210,10 @@ class QemuMachine:
 
     @asynccontextmanager
     async def prepared(self, next_layer: Layer) -> AsyncIterator[Capture]:
-        """What a capture needs made ready while the guest runs; the body takes the capture, at most once.
+        """Make ready, while the guest runs, what a capture needs. The body takes the capture, at most once.
 
-        It freezes the disk and reads everything as of one instant; the machine then goes on in `next_layer`.
+        The capture freezes the disk and reads everything as of one instant; the machine then goes on and writes
+        `next_layer`.
         """
         arena = asyncio.create_task(asyncio.to_thread(memory.arena_for, self._memory))
         try:
@@ -228,9 +231,9 @@ class QemuMachine:
 
     @asynccontextmanager
     async def leaving(self, next_layer: Layer, base: Base, places: Pages) -> AsyncIterator[Capture]:
-        """`prepared`, but the machine stays stopped, and of its pages only those are read that are unlike `base`.
+        """As `prepared`, but the machine stays stopped, and of its pages only those are read that are unlike `base`.
 
-        They are looked for among the changed ones and `places`, where `base` is unlike the present base.
+        They are looked for among the changed pages and among `places`, in which `base` is unlike the present base.
         """
         await asyncio.to_thread(_warm, base, memory.touched_runs(self._memory))
         pages = np.union1d(memory.changed_pages(self._memory), places).astype(np.uint32)
@@ -299,22 +302,24 @@ class QemuMachine:
         await self._monitor.execute("stop")
 
     async def cont(self) -> None:
-        """Let the vCPUs run, and from then on behind what has to answer.
+        """Let the vCPUs run, and then give them a priority below QEMU's main loop.
 
-        Not before: a vCPU's first act is to take the lock that QEMU's answer needs, and a busy host would let one of
-        low priority keep it for long.
+        Not before: a vCPU's first act is to take the lock that QEMU's answer needs, and on a busy host a vCPU of low
+        priority would hold it for long.
         """
         await self._monitor.execute("cont")
         self._yield()
 
     def _stand_back(self) -> None:
-        """Let no vCPU that wakes up preempt a thread that runs: `cont` would be answered a time slice later."""
+        """Make the vCPUs SCHED_BATCH: one that wakes up then preempts no running thread. Else the answer to `cont`
+        would come a time slice later.
+        """
         for vcpu in self._vcpus:
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setscheduler(vcpu, os.SCHED_BATCH, os.sched_param(0))
 
     def _yield(self) -> None:
-        """Give the vCPUs their low priority, once."""
+        """Give the vCPUs their low priority; once, as it stays."""
         vcpus, self._vcpus = self._vcpus, []
         for vcpu in vcpus:
             with contextlib.suppress(ProcessLookupError):
@@ -335,11 +340,11 @@ class QemuMachine:
         return PAGE_BYTES * len(await self.changed_pages())
 
     async def changed_pages(self) -> Pages:
-        """The pages that do, or may."""
+        """The pages that differ from the base, or may."""
         return await asyncio.to_thread(memory.changed_pages, self._memory)
 
     async def own(self, pages: Pages) -> None:
-        """Give a machine that has not run yet copies of its own of these pages, which stay what they are."""
+        """Give a machine that has not run yet its own copies of these pages, with the same content."""
         for at in range(0, len(pages), OWN_PAGES):
             await asyncio.to_thread(memory.own_pages, self._memory, pages[at : at + OWN_PAGES])
 
@@ -403,7 +408,7 @@ class QemuMachine:
         await reopened
 
     async def _remove(self, node: str) -> None:
-        """Delete a node; one that was added with what lies on it has gone with that."""
+        """Delete a node. One that was described inside another has gone with that already."""
         with contextlib.suppress(MachineFailed):
             await self._monitor.execute("blockdev-del", node_name=node)
 
@@ -417,7 +422,7 @@ def _listen(path: Path) -> socket.socket:
     """A listening socket made before QEMU runs: a client connects at once, nothing polls."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        check_directory(path.parent)  # QEMU does not ask who comes
+        check_directory(path.parent)  # QEMU does not ask who connects
         path.unlink(missing_ok=True)
         listener.bind(str(path))
         listener.listen(4)
@@ -432,7 +437,7 @@ def _memfd() -> int:
 
 
 def _warm(base: Base, runs: Runs) -> None:
-    """Read pages of a base image into the page cache; a damaged one is left to who needs it."""
+    """Read pages of a base image into the page cache. A damaged page is passed over: whoever needs it will be told."""
     room = bytearray(WARM_BYTES)
     for first, count in runs.tolist():
         for offset in range(first * PAGE_BYTES, (first + count) * PAGE_BYTES, WARM_BYTES):

@@ -57,7 +57,9 @@ def _read_exactly(descriptor: int, room: Table, offset: int) -> None:
 
 
 def read_unlike(memory: GuestMemory, known: Known) -> tuple[Runs, Table]:
-    """Pages unlike `known`, and changed ones it does not know, with their contents. The machine is stopped."""
+    """The pages that are unlike `known`, and the changed ones that `known` lacks, with their contents. The machine must
+    be stopped.
+    """
     strange = np.setdiff1d(changed_pages(memory), known.pages, assume_unique=True)
     firsts = range(0, len(known.pages), PIECE_PAGES)
     with ThreadPoolExecutor(THREADS) as threads:

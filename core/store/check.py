@@ -47,13 +47,13 @@ def check(owner: Owner, read_data_percent: float) -> list[Problem]:
 def _everything(owner: Owner, reader: OwnReader, commits: list[str], percent: float) -> list[Problem]:
     problems: list[Problem] = []
     bad: list[Ids] = [np.empty(0, np.uint64)]
-    for found, ids in _packs(reader, percent):
-        problems += found
+    for bad_here, ids in _packs(reader, percent):
+        problems += bad_here
         bad.append(ids)
     stray = lost = np.unique(np.concatenate(bad))
     for commit in commits:
-        found = _commit(owner, reader, commit, lost)
-        problems += found if (owner.layout.commits / record_name(commit)).exists() else []  # pruned meanwhile
+        own = _commit(owner, reader, commit, lost)
+        problems += own if (owner.layout.commits / record_name(commit)).exists() else []  # pruned meanwhile
         stray = np.setdiff1d(stray, _used(reader, commit)) if len(stray) else stray
     if len(stray):
         problems.append(Problem(f"{len(stray)} pages {UNUSED} cannot be read as written"))
@@ -63,7 +63,7 @@ def _everything(owner: Owner, reader: OwnReader, commits: list[str], percent: fl
 def _used(reader: OwnReader, commit: str) -> Ids:
     try:
         return np.concatenate([reader.table(commit, medium) for medium in (MEMORY, DISK)])
-    except (Damaged, NotFound):  # said already
+    except (Damaged, NotFound):  # reported already
         return np.empty(0, np.uint64)
 
 
@@ -88,17 +88,17 @@ def _packs(reader: OwnReader, percent: float) -> Iterator[tuple[list[Problem], I
 
 
 def _agrees(pack: Pack, run: Run, mine: Rows, rows: Rows) -> None:
-    found = pack.directory
+    directory = pack.directory
     if len(mine) and (
-        rows[mine].max() >= len(found.ids)
-        or (found.ids[rows[mine]] != run.ids[mine]).any()
-        or (found.hashes[rows[mine]] != run.hashes[mine]).any()
+        rows[mine].max() >= len(directory.ids)
+        or (directory.ids[rows[mine]] != run.ids[mine]).any()
+        or (directory.hashes[rows[mine]] != run.hashes[mine]).any()
     ):
         raise Damaged(f"pack {pack.path.name} does not hold what the index says")
 
 
 def _bad_frames(pack: Pack, unused: Iterable[int]) -> list[Problem]:
-    """Those that cannot be read of frames whose pages are all stored elsewhere, too."""
+    """Of the frames whose pages are all stored elsewhere as well, those that cannot be read."""
     problems = []
     for number in sorted(unused):
         try:
@@ -109,7 +109,7 @@ def _bad_frames(pack: Pack, unused: Iterable[int]) -> list[Problem]:
 
 
 def _bad_pages(reader: OwnReader, ids: Ids) -> Ids:
-    """The ids of these whose pages cannot be read: halves of a batch that fails are tried again."""
+    """Those of the ids whose pages cannot be read. Of a batch that fails each half is tried again."""
     waiting = [ids[at : at + BATCH_PAGES] for at in range(0, len(ids), BATCH_PAGES)]
     bad = []
     while waiting:

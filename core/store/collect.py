@@ -11,7 +11,7 @@ from core.store import tables
 from core.store.image_pages import image_directory
 from core.store.index import EMPTY, Index, Run, split
 from core.store.index_file import write_index
-from core.store.layout import Source, source_of
+from core.store.layout import PackSource, source_of
 from core.store.owner import Owner
 from core.store.pack import Ids
 from core.store.record import Record, record_name
@@ -32,7 +32,7 @@ class Marked:
 
 
 def delete(owner: Owner, commit: str) -> None:
-    """Remove a commit's record; idempotent. Tables that lean on it are written again first, on what it leans on."""
+    """Remove a commit's record; idempotent. Tables that lean on it are first rewritten, to lean on what it leans on."""
     with owner.sealing:
         for name in owner.reader.commits():
             if name != commit and commit in _leans(owner, name):
@@ -44,7 +44,7 @@ def delete(owner: Owner, commit: str) -> None:
 
 
 def mark(owner: Owner, keep: frozenset[str]) -> Marked:
-    """Walk all commits but leftovers of a crash: those neither kept nor sealed by this process."""
+    """Walk all commits but the leftovers of a crash: those that are neither in `keep` nor sealed by this process."""
     commits = frozenset(owner.reader.commits())
     leftover = commits - keep - owner.born
     live = needed(owner, commits - leftover)
@@ -69,10 +69,10 @@ def sweep(owner: Owner, marked: Marked) -> int:
 
 
 def use_index(owner: Owner, index: Index, dead: frozenset[int]) -> int:
-    """Find pages by this index from now on, make it durable, and then remove the packs it does without; bytes freed.
+    """Switch lookups to this index, make it durable, and then remove the packs it does without; bytes freed.
 
-    Lookups change first: when writing fails it is not known which index a crash would leave, and a page in a pack that
-    either takes for dead must not be found.
+    Lookups are switched first. When writing fails, a crash may leave the old index or the new one, and a page must not
+    be found in a pack that either takes for dead.
     """
     freed = _packs_bytes(owner, dead)
     owner.set_index(index)
@@ -84,7 +84,8 @@ def use_index(owner: Owner, index: Index, dead: frozenset[int]) -> int:
 
 
 def needed(owner: Owner, commits: frozenset[str]) -> Ids:
-    """Every id these commits name: what their tables store, and the whole of one that leans on another commit.
+    """Every page id that these commits name: what their tables store, and all ids of a table that leans on a commit
+    which is not among them.
 
     A commit that cannot be read is left out: its pages cannot be found by it either.
     """
@@ -129,7 +130,7 @@ def with_references(owner: Owner, run: Run, live: Ids) -> Ids:
     return np.unique(np.concatenate(parts))
 
 
-def _present(owner: Owner, source: Source) -> bool:
+def _present(owner: Owner, source: PackSource) -> bool:
     return (image_directory(owner.layout.images, source[0]) / source[1]).exists()
 
 
@@ -166,7 +167,7 @@ def _relean(owner: Owner, name: str, gone: str) -> None:
 def _moved(
     owner: Owner, record: Record, medium: str, stored: tables.Difference, below: Record
 ) -> tables.Difference:
-    """A table on what the table it leans on leans on."""
+    """The same table, leaning on what the table below it leans on."""
     under = below.table(medium)
     same_image = record.manifest.image == below.manifest.image
     lean = under.lean if same_image or under.lean != tables.ON_IMAGE else tables.NOTHING

@@ -2,7 +2,8 @@
 
     BLAKE3 of the rest (32) | zstd( length of the facts (u32) | facts (JSON) | arrays in the order of facts["arrays"] )
 
-Integer arrays of one dimension are stored as differences, first bytes first: runs of ids then take next to nothing.
+Integer arrays of one dimension are stored as differences, the first bytes of all of them before the second bytes, and
+so on: runs of ids then take next to nothing.
 """
 
 import json

@@ -21,15 +21,16 @@ GATHER_LEVEL = 12  # once an image: 2 s, and the golden commit's memory with wha
 
 
 def compact(owner: Owner) -> int:
-    """Rewrite such packs into one; bytes freed. One that is damaged stays as it is."""
+    """Rewrite packs that are mostly dead, or many small ones, into one; bytes freed. A damaged pack stays as it is."""
     with owner.keeping, owner.sealing:
         return _rewrite(owner, _chosen(owner), np.empty(0, np.uint64))
 
 
 def gather(owner: Owner, commit: str, places: Rows) -> None:
-    """Put what stands at these places of a commit's memory side by side, whole and apart from what is read with it now.
+    """Store the pages at these places of a commit's memory side by side, each whole, apart from the pages around them
+    now.
 
-    The packs it comes from are rewritten without it. Pages of an image's files are copied.
+    The packs they come from are rewritten without them. Pages of an image's files are copied.
     """
     with owner.keeping, owner.sealing, owner.pinned(commit):
         ids = owner.reader.table(commit, MEMORY)[places]

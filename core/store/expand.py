@@ -6,7 +6,7 @@ import zstandard
 def expand(frame: bytes | memoryview, most_bytes: int) -> bytes:
     """What a frame holds. ValueError when it is no whole frame, says nothing of its size, or is larger.
 
-    The size a frame claims is taken at once, whatever it holds: so that is looked at first.
+    Memory of the size that a frame claims is taken at once, whatever it holds, so that the claim is checked first.
     """
     try:
         size = zstandard.frame_content_size(frame)

@@ -1,7 +1,7 @@
-"""An exported file as it comes: what it may say, and how much of it.
+"""An exported file of unknown origin: what it may say, and how much of it.
 
-Whatever is in it, no more than 512 MB of memory are taken to find that out; and the words in it that name files or go
-to QEMU are plain ones.
+Whatever it holds, these checks take no more than 512 MB of memory. Words in it that name files or go to QEMU must be
+plain ones.
 """
 
 import math
@@ -25,7 +25,7 @@ ENTRY_BYTES = 12  # of a table
 LARGEST_MEMORY, LARGEST_DISK, MOST_VCPUS = 1 << 36, 1 << 40, 16  # what an image can have
 MOST_FRAME_PAGES = 64
 LARGEST_FRAME = MOST_FRAME_PAGES * PAGE_BYTES + (1 << 12)
-LARGEST_HEAD = 1 << 17  # a message of that many characters takes six bytes each, if it must
+LARGEST_HEAD = 1 << 17  # a character of a commit's message may take six bytes of JSON
 MOST_PARENTS = 16
 SECTIONS = {DEVICES, MEMORY, DISK}
 LATEST = 1e11  # seconds since 1970: a time of day can be told of it
@@ -79,7 +79,7 @@ def _check_head(data: memoryview) -> None:
 
 
 def _check_manifest(told: Manifest) -> None:
-    """What a manifest says must be of a sane size. Its ids are verified later; words are not in them all."""
+    """What a manifest says must be of a sane size. Its ids are verified later; they do not cover every word."""
     spec, label = told.spec, told.label
     words = (told.image, spec.machine, spec.cpu, spec.accelerator)
     numbers = (

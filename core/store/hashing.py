@@ -22,7 +22,7 @@ ZERO_CHUNK: Hashes = np.frombuffer(blake3(ZERO_HASH.tobytes() * CHUNK_PAGES).dig
 
 
 def page_hashes(contents: Contents) -> Hashes:
-    """The hash of each page. One thread: a page is too small to hash without the GIL to any gain."""
+    """The hash of each page. One thread: a page is too small to gain from being hashed without the GIL."""
     joined = b"".join([blake3(page.data).digest() for page in np.ascontiguousarray(contents)])
     return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
 

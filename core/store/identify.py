@@ -26,7 +26,6 @@ from core.store.pack import Ids, Rows
 from core.store.values import DISK, MEMORY, Captured, Changes, Identified
 
 BATCH_PAGES = 2048
-MOST_KEPT = 64  # chunk hashes of that many tables; 32 KiB each for a 4 GiB disk
 
 
 def identify(owner: Owner, captured: Captured, parents: tuple[str, ...]) -> Identified:
@@ -36,8 +35,8 @@ def identify(owner: Owner, captured: Captured, parents: tuple[str, ...]) -> Iden
     disk, disk_chunks = _disk(owner, captured)
     state = state_id(captured.spec, captured.devices, memory.root, disk.root)
     made = Identified(commit_id(state, parents), state, parents, rows, memory, disk)
-    _keep(owner, (made.id, MEMORY), memory_chunks)
-    _keep(owner, (made.id, DISK), disk_chunks)
+    with owner.pinning:
+        owner.chunks[made.id, MEMORY], owner.chunks[made.id, DISK] = memory_chunks, disk_chunks
     return made
 
 
@@ -123,11 +122,13 @@ def changed_chunks(
     count = -(-pages // CHUNK_PAGES)
     if len(places) and int(places.max()) >= pages:
         raise Damaged(f"page {int(places.max())} lies beyond the end of its {key[1]}")
-    chunks = owner.chunks.get(key)
+    with owner.pinning:
+        chunks = owner.chunks.get(key)
     if chunks is None or len(chunks) != count:
         chunks = _rehashed(owner, below, np.empty(0, np.uint64), hashes[:0], np.broadcast_to(ZERO_CHUNK, (count, 32)),
                            np.unique(np.flatnonzero(below) // CHUNK_PAGES))  # fmt: skip
-    _keep(owner, key, chunks)
+    with owner.pinning:
+        owner.chunks[key] = chunks
     return _rehashed(
         owner, below, places, hashes, chunks, np.unique(places // np.uint64(CHUNK_PAGES)).astype(np.int64)
     )
@@ -154,12 +155,3 @@ def _rehashed(owner: Owner, below: Ids, places: Ids, hashes: Hashes, chunks: Has
             raise Damaged(f"page {int(numbers[~known][0])} of the state below is not in the store")
         result[group] = chunk_hashes(pages)
     return result
-
-
-def _keep(owner: Owner, key: tuple[str, str], chunks: Hashes) -> None:
-    """Remember chunk hashes; the ones not used for longest go."""
-    with owner.pinning:
-        owner.chunks.pop(key, None)
-        owner.chunks[key] = chunks
-        while len(owner.chunks) > MOST_KEPT:
-            owner.chunks.pop(next(iter(owner.chunks)))

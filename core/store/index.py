@@ -40,7 +40,7 @@ class Run:
 
     def find(self, hashes: Hashes) -> Ids:
         """The id of each hash, 0 for those not here."""
-        found = np.zeros(len(hashes), np.uint64)
+        ids = np.zeros(len(hashes), np.uint64)
         wanted = prefixes_of(hashes)
         at = np.searchsorted(self.prefixes, wanted)
         open_ = np.arange(len(hashes))
@@ -49,10 +49,10 @@ class Run:
             open_ = open_[self.prefixes[at[open_]] == wanted[open_]]
             rows = self.order[at[open_]]
             same = (self.hashes[rows] == hashes[open_]).all(axis=1)
-            found[open_[same]] = self.ids[rows[same]]
+            ids[open_[same]] = self.ids[rows[same]]
             open_ = open_[~same]
             at[open_] += 1
-        return found
+        return ids
 
     def rows(self, ids: Ids) -> NDArray[np.int64]:
         """The row of each id, -1 for those not here."""
@@ -76,7 +76,9 @@ def prefixes_of(hashes: Hashes) -> Ids:
 
 
 def make_run(ids: Ids, where: Ids, hashes: Hashes) -> Run:
-    """A run of these entries. Of one id the location in the newest pack counts; of one hash the highest id is found."""
+    """A run of these entries. Of an id's locations the one in the newest pack counts; of a hash's ids `find` gives the
+    highest.
+    """
     order = np.lexsort((where, ids))
     last = np.append(ids[order][1:] != ids[order][:-1], True) if len(ids) else np.empty(0, bool)
     order = order[last]
@@ -93,9 +95,9 @@ def run_of(packs: Mapping[int, Directory]) -> Run:
     """A run of everything these packs hold."""
     if not packs:
         return EMPTY
-    ids = np.concatenate([found.ids for found in packs.values()])
-    hashes = np.concatenate([found.hashes for found in packs.values()])
-    where = [locations(number, np.arange(len(found.ids))) for number, found in packs.items()]
+    ids = np.concatenate([directory.ids for directory in packs.values()])
+    hashes = np.concatenate([directory.hashes for directory in packs.values()])
+    where = [locations(number, np.arange(len(directory.ids))) for number, directory in packs.items()]
     return make_run(ids, np.concatenate(where), hashes)
 
 
@@ -121,10 +123,10 @@ class Index:
 
     def find(self, hashes: Hashes) -> Ids:
         """The id of each hash; 0 for the zero page and for those not in the store (see `is_zero`)."""
-        found = self.small.find(hashes)
-        missing = np.flatnonzero(found == 0)
-        found[missing] = self.large.find(hashes[missing])
-        return found
+        ids = self.small.find(hashes)
+        missing = np.flatnonzero(ids == 0)
+        ids[missing] = self.large.find(hashes[missing])
+        return ids
 
     def locate(self, ids: Ids) -> Ids:
         """Where each page lies, NOWHERE for ids that are not in the store."""

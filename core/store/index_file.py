@@ -26,7 +26,7 @@ NONE = Index(EMPTY, EMPTY, 1, 1, frozenset())
 
 @dataclass(frozen=True)
 class IndexFile:
-    """An index, and which file it was read from: one that is replaced has another `stamp`."""
+    """An index, and the `stamp` of the file it was read from: a file that replaces it has another one."""
 
     index: Index
     stamp: tuple[int, int, int]

@@ -13,7 +13,7 @@ from core.store.pack import Directory, Pack
 ID_JUMP, PACK_JUMP = 1 << 32, 1 << 12
 """An index that is lost takes the next numbers with it: go on far above all that can have been used."""
 
-Source = tuple[str, str]
+PackSource = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Layout:
         """One directory per image."""
         return self.home / "images"
 
-    def pack(self, number: int, source: Source | None = None) -> Path:
+    def pack(self, number: int, source: PackSource | None = None) -> Path:
         """Where a new pack goes."""
         middle = f".{source[0]}.{source[1]}" if source else ""
         return self.packs / f"{number:08}{middle}.pack"
@@ -63,7 +63,7 @@ class Layout:
         return {int(path.name.partition(".")[0]): path for path in paths}
 
 
-def source_of(path: Path) -> Source | None:
+def source_of(path: Path) -> PackSource | None:
     """Image and file an external pack refers to."""
     image, _, file = path.name.partition(".")[2].removesuffix("pack").removesuffix(".").partition(".")
     return (image, file) if image else None
@@ -71,11 +71,11 @@ def source_of(path: Path) -> Source | None:
 
 @dataclass(frozen=True)
 class Found:
-    """The index as it is with every pack newer than its file; its packs by number; dead ones; what is wrong; and why
-    the index was made again from the packs, if it was.
+    """What is found: the index, with every pack newer than its file; the packs by number; dead ones; problems; and why
+    the index was made again from the packs, "" if it was not.
 
-    A newer pack that cannot be read is in neither: a crash left it unfinished, or commits will miss its pages. gc takes
-    it once no page is missing.
+    A newer pack that cannot be read is neither among `packs` nor among `dead`. A crash left it unfinished, or commits
+    will miss its pages. gc takes it once no page is missing.
     """
 
     index: Index

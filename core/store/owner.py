@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from cachetools import LRUCache
 
 from core.errors import NotFound, VertuiError
 from core.files import Files, listed
@@ -15,16 +16,16 @@ from core.store.hashing import Hashes, distinct
 from core.store.image_pages import KERNEL, ROOT, ImageFile, image_directory
 from core.store.index import Index
 from core.store.index_file import write_index
-from core.store.layout import Layout, Source, look, with_packs
+from core.store.layout import Layout, PackSource, look, with_packs
 from core.store.pack import Directory, Ids
 from core.store.pack_writer import FRAME_PAGES, LEVEL, PackWriter, write_tail
 from core.store.reader import PageReader
 from core.store.record import record_name
 from core.store.values import DISK, MEMORY
 
-MERGE_ENTRIES = (
-    1 << 16
-)  # the small run is merged into the file when it has so many, or a quarter of the large one's
+MERGE_ENTRIES = 1 << 16  # of the small run, or a quarter of the large one's: then it is merged into the file
+
+KEPT_CHUNKS = 64  # chunk hashes of that many tables; 32 KiB each for a 4 GiB disk
 
 
 class OwnReader(PageReader):
@@ -47,13 +48,11 @@ class Owner:
         for path in (self.layout.root, self.layout.packs, self.layout.commits, self.layout.layers):
             files.mkdir(path)
         self.sealing = threading.RLock()
-        self.keeping = (
-            threading.RLock()
-        )  # held by gc, compaction and check: one at a time; taken before `sealing`
+        self.keeping = threading.RLock()  # held by gc, compaction, check; taken before `sealing`
         self.pinning = threading.RLock()  # held while pins are counted; never for long: a fork waits for it
         self.born: set[str] = set()  # commits put by this process: their catalog rows may be yet to come
         self.leans: dict[str, frozenset[str]] = {}  # the commits each commit's tables lean on
-        self.chunks: dict[tuple[str, str], Hashes] = {}
+        self.chunks: LRUCache[tuple[str, str], Hashes] = LRUCache(KEPT_CHUNKS)
         self._pins: dict[object, tuple[Ids, Ids]] = {}
         self._open()
 
@@ -88,7 +87,7 @@ class Owner:
         self.reader.shelf.set_paths({number: path for number, path in paths.items() if number in index.packs})
 
     def take_ids(self, count: int) -> Ids:
-        """The next page ids: nobody else gets them, also when they come to nothing."""
+        """The next page ids. They are never given again, even if nothing comes of them."""
         first = self.index.next_id
         self.reader.index = replace(self.index, next_id=first + count)
         return np.arange(first, first + count, dtype=np.uint64)
@@ -100,7 +99,9 @@ class Owner:
         return number
 
     def register(self, packs: Mapping[int, Directory]) -> None:
-        """Know the pages of packs that are durable; merge the index when it is time, or on a full disk another time."""
+        """Add the pages of durable packs to the index. When it is time the small run is merged into the file, or later
+        if the disk is full.
+        """
         index = with_packs(self.index, packs)
         self.set_index(index)
         if len(index.small.ids) > max(MERGE_ENTRIES, len(index.large.ids) // 4):
@@ -130,7 +131,7 @@ class Owner:
                 if (image, name) not in present and (directory / name).exists():
                     self._know_file((image, name), directory / name)
 
-    def _know_file(self, source: Source, path: Path) -> None:
+    def _know_file(self, source: PackSource, path: Path) -> None:
         file = ImageFile(self.layout.images, *source)
         places, hashes = file.scan()
         file.close()

@@ -110,7 +110,7 @@ def _payload(frame: bytes, magic: int) -> memoryview:
 class Pack:
     """A pack open for reading; its file may be unlinked meanwhile. Raises Damaged naming it.
 
-    One of more than `most_pages` pages is none: what it says of itself would take as much memory.
+    One of more than `most_pages` pages is refused: its directory would take too much memory.
     """
 
     def __init__(self, path: Path, number: int, most_pages: int = MOST_PAGES) -> None:
@@ -198,7 +198,7 @@ class Pack:
         return seekable.read_seek_table(self._tail(seekable.table_bytes(frames), self.size_bytes))
 
     def _skippable(self, last: int) -> bytes:
-        """The frame that is the last but so many before the seek table, 1 being the last."""
+        """A skippable frame, counted backwards from the seek table: 1 is the last."""
         sizes = self.seek_table["compressed"][-last:].tolist()
         if len(sizes) < last:
             raise ValueError("it is cut short")

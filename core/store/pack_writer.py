@@ -40,7 +40,9 @@ class PackWriter:
         self._waiting = pages[whole:].copy()
 
     def finish(self, extra: bytes = b"") -> Directory:
-        """Close the pack: durable, name included, when this returns. `extra` is a skippable frame to go before that."""
+        """Write the directory and the seek table: the pack is durable, name included, when this returns. `extra` goes
+        into a skippable frame before them.
+        """
         self._write(self._waiting)
         sizes = np.array([size for size, _ in self._frames], np.uint32)
         digests = b"".join(digest for _, digest in self._frames)

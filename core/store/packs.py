@@ -25,7 +25,7 @@ from core.store.pack_writer import FRAME_PAGES, LEVEL
 from core.store.record import record_name
 from core.store.seal import put
 from core.store.table_disk import TableDisk
-from core.store.usage import Group
+from core.store.usage import CommitGroup
 from core.store.values import MEMORY, NO_LABEL, Captured, Identified, Label, Manifest
 
 
@@ -150,7 +150,7 @@ class PackStore:
         return compact(self._owner)
 
     def gather(self, commit: str, places: Rows) -> None:
-        """Put what stands at these places of a commit's memory side by side, to be read with little else."""
+        """Store the pages at these places of a commit's memory side by side, so that little else is read with them."""
         gather(self._owner, commit, places)
 
     def forget_image(self, image: str) -> None:
@@ -168,7 +168,7 @@ class PackStore:
             self._owner.set_index(write_index(self._owner.files, self._owner.layout.index, found.index))
             self._owner.problems = found.problems
 
-    def du(self, groups: Mapping[str, Group] = MappingProxyType({})) -> usage.Usage:
+    def du(self, groups: Mapping[str, CommitGroup] = MappingProxyType({})) -> usage.Usage:
         """What every commit and group of commits takes, and what pruning it would free."""
         return usage.usage(self._owner, groups)
 

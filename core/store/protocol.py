@@ -10,7 +10,7 @@ from core.store.collect import Marked
 from core.store.hashing import Contents, Hashes
 from core.store.pack import Rows
 from core.store.table_disk import TableDisk
-from core.store.usage import Group, Usage
+from core.store.usage import CommitGroup, Usage
 from core.store.values import NO_LABEL, Captured, Identified, Label, Manifest
 
 
@@ -76,7 +76,7 @@ class PageStore(Protocol):
         """Remove every layer not in `keep`; bytes freed."""
         ...
 
-    def du(self, groups: Mapping[str, Group] = ...) -> Usage:
+    def du(self, groups: Mapping[str, CommitGroup] = ...) -> Usage:
         """What every commit and group of commits takes, and what pruning it would free."""
         ...
 
@@ -89,7 +89,7 @@ class PageStore(Protocol):
         ...
 
     def gather(self, commit: str, places: Rows) -> None:
-        """Put what stands at these places of a commit's memory side by side, to be read with little else."""
+        """Store the pages at these places of a commit's memory side by side, so that little else is read with them."""
         ...
 
     def commits(self) -> list[str]:

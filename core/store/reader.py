@@ -1,13 +1,14 @@
 """Reading pages: by commit, medium and number, verified. Needs nothing but read access to a home.
 
-Another process may hold one: what is sealed after it opened is seen, and what gc or compaction moved is found again.
+A reader may be in another process than the owner. It sees what is sealed after it opened, and finds again what gc or
+compaction moved.
 """
 
 import threading
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
+from cachetools import LRUCache
 
 from core.errors import Damaged, NotFound
 from core.files import listed
@@ -33,6 +34,11 @@ class BadPage(Exception):
         self.row, self.reason = row, reason
 
 
+def _room_of(table: Ids) -> int:
+    """What a kept table counts for. One larger than all the room takes all of it: the latest is always kept."""
+    return min(table.nbytes, TABLES_BYTES)
+
+
 class PageReader:
     """The store of a home, read-only. Threads may share it."""
 
@@ -40,7 +46,7 @@ class PageReader:
         self.layout = Layout(home_root)
         self.shelf = Shelf(self.layout)
         self.problems: tuple[str, ...] = ()
-        self._tables: OrderedDict[tuple[str, str], Ids] = OrderedDict()
+        self._tables: LRUCache[tuple[str, str], Ids] = LRUCache(TABLES_BYTES, _room_of)
         self._lock = threading.RLock()
         self.index: Index
         self._found: Found | None = None
@@ -49,12 +55,12 @@ class PageReader:
     def refresh(self) -> None:
         """Learn what was sealed, collected or compacted since. The index stays the same one when nothing was."""
         with self._lock:
-            before, found = self._found, look(self.layout, self._found)
-            if before and (before.stamp, before.packs) == (found.stamp, found.packs):
+            before, now = self._found, look(self.layout, self._found)
+            if before and (before.stamp, before.packs) == (now.stamp, now.packs):
                 return
-            self._found = found
-            self.shelf.set_paths(found.packs)
-            self.index, self.problems = found.index, (*filter(None, [found.lost]), *found.problems)
+            self._found = now
+            self.shelf.set_paths(now.packs)
+            self.index, self.problems = now.index, (*filter(None, [now.lost]), *now.problems)
 
     def close(self) -> None:
         """Let go of every file."""
@@ -76,21 +82,20 @@ class PageReader:
 
     def table(self, commit: str, medium: str) -> Ids:
         """A commit's page table, not to be written. Damaged when it, or one it leans on, is not what was written."""
+        key = (commit, medium)
         with self._lock:
-            key = (commit, medium)
-            if key in self._tables:
-                self._tables.move_to_end(key)
-                return self._tables[key]
-        table = self._table(commit, medium)
-        table.flags.writeable = False
-        with self._lock:
-            self._tables[key] = table
-            while sum(kept.nbytes for kept in self._tables.values()) > TABLES_BYTES and len(self._tables) > 1:
-                self._tables.popitem(last=False)
+            table = self._tables.get(key)
+        if table is None:
+            table = self._table(commit, medium)
+            table.flags.writeable = False
+            with self._lock:
+                self._tables[key] = table
         return table
 
     def _table(self, commit: str, medium: str) -> Ids:
-        """A table made whole; again when what it leans on was deleted meanwhile: by then it leans on something else."""
+        """A table made whole. If what it leans on was deleted meanwhile, the record is read again: it leans on
+        something else then.
+        """
         record, lean = self.record(commit), None
         while lean != (stored := record.table(medium)).lean:
             lean = stored.lean
@@ -109,7 +114,9 @@ class PageReader:
                 raise Damaged(f"{ROOT} of image {image} is not in the store")
 
     def _foot(self, commit: str, medium: str) -> str:
-        """What the last table below one leans on; found again as in `_table` when one below was deleted meanwhile."""
+        """What the lowest table below this one leans on. As in `_table` the record is read again if one below was
+        deleted.
+        """
         lean, stored = None, self.record(commit).table(medium)
         while lean != stored.lean:
             lean = stored.lean
@@ -122,7 +129,7 @@ class PageReader:
         raise failure
 
     def below(self, image: str, lean: str, medium: str) -> Ids:
-        """The table that one leans on."""
+        """The table that `lean` names: nothing, the image's root disk, or the same table of another commit."""
         if lean == tables.NOTHING:
             return np.empty(0, np.uint64)
         return self.image_table(image, ROOT) if lean == tables.ON_IMAGE else self.table(lean, medium)
@@ -167,12 +174,12 @@ class PageReader:
     def contents(self, ids: Ids) -> Contents:
         """The pages of these ids, shape (n, 4096), verified. Raises BadPage."""
         while True:
-            found = self.index
+            index = self.index
             try:
                 return self._contents(ids)
             except BadPage:  # it may be newer than the index read, or have been moved to another pack since
                 self.refresh()
-                if self.index is found:
+                if self.index is index:
                     raise
 
     def _contents(self, ids: Ids) -> Contents:
@@ -192,13 +199,13 @@ class PageReader:
         """Pages of one pack; `asked` are the rows to name when one is bad."""
         try:
             pack = self.shelf.pack(number)  # open from here on, whatever becomes of its file
-            found = pack.outline
-            if rows.max() >= len(found.ids) or (found.ids[rows] != ids).any():
+            outline = pack.outline
+            if rows.max() >= len(outline.ids) or (outline.ids[rows] != ids).any():
                 raise Damaged(f"pack {pack.path.name} does not hold what the index says")
         except Damaged as error:
             raise BadPage(int(asked[0]), str(error)) from error
         contents = self._stored(pack, rows, asked)
-        against = found.against[rows]
+        against = outline.against[rows]
         mixed = np.flatnonzero(against)
         if len(mixed):
             try:

@@ -27,7 +27,9 @@ Mask = NDArray[np.bool_]
 
 
 def put(owner: Owner, captured: Captured, identified: Identified, label: Label) -> tuple[Manifest, int]:
-    """Store a state; its manifest and the bytes added. What is there already is not stored again, nor is a commit."""
+    """Store a state; its manifest and the bytes added. A page that is there already is not stored again, nor is a
+    commit.
+    """
     path = owner.layout.commits / record_name(identified.id)
     with owner.sealing:
         if path.exists():
@@ -57,7 +59,7 @@ def put(owner: Owner, captured: Captured, identified: Identified, label: Label) 
 
 
 @dataclass(frozen=True)
-class StoredPages:
+class WrittenPages:
     """Ids of pages, by row; `pack` is the durable one the new ones are in, not yet known to the index."""
 
     ids: Ids
@@ -83,16 +85,17 @@ class StoredPages:
 
 def store_pages(
     owner: Owner, hashes: Hashes, contents: Callable[[Rows], Contents], kernel: Ids, early: Mask
-) -> StoredPages:
+) -> WrittenPages:
     """Ids for pages of these hashes; those not in the store are packed, neighbours together.
 
-    Both for the first rows: `kernel` is the kernel's page at the same address or 0, and one that differs little from it
-    is stored as the difference; `early` are what a waking machine touches, to be read with little else.
+    `kernel` and `early` tell of the first rows. `kernel` is the id of the kernel's page at the same address, or 0: a
+    page that differs little from it is stored as the difference. `early` are the pages that a waking machine touches:
+    they are packed apart, so that little else is read with them.
     """
     ids = owner.index.find(hashes)
     wanted = np.flatnonzero((ids == 0) & ~is_zero(hashes))
     if not len(wanted):
-        return StoredPages(ids, None, 0)
+        return WrittenPages(ids, None, 0)
     first, inverse = distinct(hashes[wanted])
     new, against = _in_order(owner, wanted[first], contents, kernel, early)
     numbers = owner.take_ids(len(new))
@@ -107,7 +110,7 @@ def store_pages(
             pages[mixed] ^= owner.reader.contents(against[part][mixed])
             writer.add(numbers[part], hashes[new[part]], pages, against[part])
         directory = writer.finish()
-        return StoredPages(ids, (number, directory), writer.path.stat().st_size)
+        return WrittenPages(ids, (number, directory), writer.path.stat().st_size)
 
 
 def kernel_ids(owner: Owner, image: str, places: Ids) -> Ids:
@@ -187,7 +190,9 @@ def _gather(rows: Rows, memory: Contents, disk: Callable[[Rows], Contents]) -> C
 def _in_order(
     owner: Owner, rows: Rows, contents: Callable[[Rows], Contents], kernel: Ids, early: Mask
 ) -> tuple[Rows, Ids]:
-    """Rows in the order to pack them, and the kernel page each is stored against: like next to like packs best."""
+    """Rows in the order in which they are packed, and the kernel page that each is stored against. Like next to like
+    packs best.
+    """
     against = np.zeros(len(rows), np.uint64)
     near = np.flatnonzero(rows < len(kernel))
     near = near[kernel[rows[near]] != 0]

@@ -1,18 +1,18 @@
 """Packs and image files held open, and pages read from them by location, verified."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from cachetools import LRUCache
 
 from core.errors import Damaged, NoRoom
 from core.model import PAGE_BYTES
 from core.store.hashing import Contents
 from core.store.image_pages import ImageFile
-from core.store.layout import Layout, Source, source_of
+from core.store.layout import Layout, PackSource, source_of
 from core.store.pack import Pack, Rows
 
 CACHED_BYTES = 64 << 20  # of decompressed frames: neighbours are often asked for one page at a time
@@ -27,10 +27,9 @@ class Shelf:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._paths: dict[int, Path] = {}
-        self._packs: OrderedDict[int, Pack] = OrderedDict()
-        self._images: dict[Source, ImageFile] = {}
-        self._frames: OrderedDict[tuple[int, int], Contents] = OrderedDict()
-        self._frames_bytes = 0
+        self._packs: LRUCache[int, Pack] = LRUCache(MOST_OPEN)
+        self._images: dict[PackSource, ImageFile] = {}
+        self._frames: LRUCache[tuple[int, int], Contents] = LRUCache(CACHED_BYTES, lambda frame: frame.nbytes)
         self._lock = threading.Lock()
         self._reading = [threading.Lock() for _ in range(STRIPES)]
         self._pool = ThreadPoolExecutor(THREADS, "frames")
@@ -42,7 +41,7 @@ class Shelf:
             for number in self._packs.keys() - paths.keys():
                 del self._packs[number]
             for key in [key for key in self._frames if key[0] not in paths]:
-                self._frames_bytes -= self._frames.pop(key).nbytes
+                del self._frames[key]
 
     def close(self) -> None:
         """Let go of everything."""
@@ -54,24 +53,23 @@ class Shelf:
         """Every known pack."""
         return dict(self._paths)
 
-    def sources(self) -> dict[Source, int]:
+    def sources(self) -> dict[PackSource, int]:
         """The external packs: image and file to pack number."""
         return {source: number for number, path in self._paths.items() if (source := source_of(path))}
 
     def pack(self, number: int) -> Pack:
-        """A pack, opened when needed; of many the one not used for longest is closed when nobody reads it any more."""
+        """A pack, opened when needed. Of many the one that was not used for longest is let go of, and closed when
+        nobody reads it.
+        """
         with self._lock:
             if number not in self._packs:
                 if number not in self._paths:
                     raise Damaged(f"pack {number:08} is not there")
                 self._packs[number] = self._opened(number)
-            self._packs.move_to_end(number)
-            while len(self._packs) > MOST_OPEN:
-                self._packs.popitem(last=False)
             return self._packs[number]
 
     def _opened(self, number: int) -> Pack:
-        """A pack of those there are. For want of descriptors others are closed first."""
+        """A known pack, opened. When descriptors run out, others are closed first."""
         while True:
             try:
                 return Pack(self._paths[number], number)
@@ -79,7 +77,7 @@ class Shelf:
                 if not self._packs:
                     raise
                 for _ in range(-(-len(self._packs) // 2)):
-                    self._packs.popitem(last=False)
+                    self._packs.popitem()
 
     def forget_image(self, image: str) -> None:
         """Close an image's files: they are about to move or go."""
@@ -88,7 +86,7 @@ class Shelf:
                 del self._images[source]
 
     def stored(self, pack: Pack, rows: Rows) -> Contents:
-        """The pages in these rows as stored: XORed ones still are. Damaged names the frame or file."""
+        """The pages in these rows as stored, which may be XORed with others. Damaged names the frame or file."""
         if pack.outline.source:
             return self._image(pack.outline.source).read(pack.outline.places[rows].astype(np.int64))
         numbers, slots = np.divmod(rows, pack.outline.frame_pages)
@@ -115,27 +113,17 @@ class Shelf:
     def _frame(self, pack: Pack, number: int) -> Contents:
         """A frame, read and decompressed once however many threads ask for it at a time."""
         with self._reading[number % STRIPES]:
-            found = self._kept((pack.number, number))
-            return self._keep(pack, number) if found is None else found
+            key = (pack.number, number)
+            with self._lock:
+                frame = self._frames.get(key)
+            if frame is None:
+                frame = pack.frame(number)
+                with self._lock:
+                    if pack.number in self._paths:
+                        self._frames[key] = frame
+            return frame
 
-    def _kept(self, key: tuple[int, int]) -> Contents | None:
-        with self._lock:
-            found = self._frames.get(key)
-            if found is not None:
-                self._frames.move_to_end(key)
-            return found
-
-    def _keep(self, pack: Pack, number: int) -> Contents:
-        key, frame = (pack.number, number), pack.frame(number)
-        with self._lock:
-            if key not in self._frames and pack.number in self._paths:
-                self._frames[key] = frame
-                self._frames_bytes += frame.nbytes
-            while self._frames_bytes > CACHED_BYTES:
-                self._frames_bytes -= self._frames.popitem(last=False)[1].nbytes
-        return frame
-
-    def _image(self, source: Source) -> ImageFile:
+    def _image(self, source: PackSource) -> ImageFile:
         with self._lock:
             if source not in self._images:
                 self._images[source] = ImageFile(self._layout.images, *source)

@@ -18,7 +18,7 @@ from core.store.owner import Owner
 from core.store.pack import Ids, Pack, Rows
 from core.store.pack_writer import PackWriter
 from core.store.record import DEVICES, Record, pack_devices, record_name
-from core.store.seal import StoredPages, store_pages, write_record
+from core.store.seal import WrittenPages, store_pages, write_record
 from core.store.seekable import skippable
 from core.store.shelf import Shelf
 from core.store.values import DISK, MEMORY, Manifest
@@ -104,8 +104,8 @@ def _root(owner: Owner, stored: tables.Difference, medium: str, pack: Pack) -> s
     return root_hash(stored.pages, chunks)
 
 
-def _pages(owner: Owner, pack: Pack) -> StoredPages:
-    """The file's pages in the store."""
+def _pages(owner: Owner, pack: Pack) -> WrittenPages:
+    """Store the file's pages: their ids here."""
     found, shelf = pack.directory, Shelf(owner.layout)
     if (found.ids != np.arange(1, len(found.ids) + 1)).any() or found.against.any() or found.source:
         raise Damaged(f"{pack.path.name} is no exported commit: its pages are not all in it")
@@ -125,7 +125,7 @@ def _pages(owner: Owner, pack: Pack) -> StoredPages:
 
 
 def _record(record: Record, ids: Ids) -> Record:
-    """The commit as this store keeps it; `ids` are the store's, by the file's. No table is made whole for it."""
+    """The commit as this store keeps it; `ids` are the store's, in the file's order. No table is made whole for it."""
     media = {medium: record.table(medium) for medium in (MEMORY, DISK)}
     manifest = replace(record.manifest, base=None, page_count=len(media[MEMORY].ids), foreign=True)
     made = {m: replace(table, ids=ids[table.ids.astype(np.int64)]).encode() for m, table in media.items()}

@@ -1,4 +1,4 @@
-"""What commits take: pages are shared, so a commit's size has four answers."""
+"""What commits take. Pages are shared, so that a commit has four sizes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from core.store.values import DISK, MEMORY
 
 @dataclass(frozen=True)
 class CommitUsage:
-    """logical: its pages that are not zero; stored: what those take in packs, with its record; shared: the part of it
-    other commits use too; unique: what pruning it would free.
+    """logical: its pages that are not zero. stored: what those take in packs, with its record. shared: the part of that
+    which other commits use, too. unique: what pruning it would free.
     """
 
     logical_bytes: int
@@ -30,7 +30,7 @@ class CommitUsage:
 
 
 @dataclass(frozen=True)
-class Group:
+class CommitGroup:
     """Commits looked at together, such as a branch's, and those of them that would go with it."""
 
     commits: frozenset[str]
@@ -40,8 +40,8 @@ class Group:
 @dataclass(frozen=True)
 class Usage:
     """The store's size, each commit's by id and each group's by name; a group's logical pages are counted once a
-    commit. `dedup` is logical pages to distinct ones; `compression` what
-    distinct pages in packs are to what they take.
+    commit. `dedup` is logical pages to distinct ones; `compression` is what distinct pages in packs hold to what they
+    take.
     """
 
     commits: dict[str, CommitUsage]
@@ -53,7 +53,7 @@ class Usage:
     compression: float
 
 
-def usage(owner: Owner, groups: Mapping[str, Group]) -> Usage:
+def usage(owner: Owner, groups: Mapping[str, CommitGroup]) -> Usage:
     """Measure everything. Commits that cannot be read are left out."""
     run = owner.index.everything
     costs = _costs(owner, run)
@@ -64,7 +64,7 @@ def usage(owner: Owner, groups: Mapping[str, Group]) -> Usage:
         uses[mine] += 1
     records = {commit: file_bytes(owner.layout.commits / record_name(commit)) for commit in used}
 
-    def measured(group: Group) -> CommitUsage:
+    def measured(group: CommitGroup) -> CommitUsage:
         commits, going = group.commits & used.keys(), group.going & used.keys()
         rows, _ = _together(used[commit][1] for commit in commits)
         leaving, counts = _together(used[commit][1] for commit in going)
@@ -73,7 +73,7 @@ def usage(owner: Owner, groups: Mapping[str, Group]) -> Usage:
         logical = sum(used[commit][0] for commit in commits) * PAGE_BYTES
         return CommitUsage(logical, stored, stored - own, own)
 
-    commits = {commit: measured(Group(frozenset([commit]), frozenset([commit]))) for commit in used}
+    commits = {commit: measured(CommitGroup(frozenset([commit]), frozenset([commit]))) for commit in used}
     packed = float(costs.sum())
     return Usage(
         commits,

@@ -44,10 +44,10 @@ class Apply(Verb[Applied]):
 
     async def carry_out(self, engine: Engine, request_id: str) -> Applied:
         from core.diff.merge import Prefer
-        from core.diff.select import Selection
+        from core.diff.select import PathFilter
         from core.engine import apply
 
         prefer = Prefer(self.prefer) if self.prefer else None
         return await apply.apply(
-            engine, request_id, self.source, self.target, Selection.typed(self.paths), prefer
+            engine, request_id, self.source, self.target, PathFilter.typed(self.paths), prefer
         )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import psutil
 from disks import ROOT, Disks, make_disks
 from report import Report, median_ms, timed_ms
 
@@ -76,13 +77,10 @@ def _read_bytes(disks: Disks) -> int:
     """What a warm diff reads, by /proc/self/io, which counts whether or not the page cache has it."""
     with ChainDisk(disks.before) as base:
         index = PathIndex(base)
-        before = _read_so_far()
+        io = psutil.Process().io_counters
+        before = io().read_chars
         summary(disks, index)
-        return _read_so_far() - before
-
-
-def _read_so_far() -> int:
-    return int(Path("/proc/self/io").read_text().split()[1])
+        return io().read_chars - before
 
 
 def _add_others(report: Report, disks: Disks, files: int) -> None:

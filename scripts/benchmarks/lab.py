@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import psutil
 from homes import copied, machines
 
 from core.daemon import streams
@@ -17,7 +17,7 @@ from core.daemon.client import Client
 from core.daemon.start import ensure_daemon
 from core.daemon.unix import UnixConnection
 from core.home import Home
-from core.model import PAGE_BYTES, Branch, ExecRequest, Forked
+from core.model import Branch, ExecRequest, Forked
 from core.store.reader import PageReader
 from core.store.values import MEMORY
 
@@ -140,16 +140,13 @@ class Lab:
     def servers(self) -> list[int]:
         """Daemon, holder and everything else of the home that is no machine."""
         holder = self.client.status().holder_pid
-        return [holder, *(pid for pid in _children(holder) if not _is_machine(pid))]
+        return [holder, *(child.pid for child in _children(holder) if not _is_machine(child))]
 
     def waiting(self) -> list[int]:
         """Machines of no branch: warm processes and spares."""
         branches = {branch.pid for branch in self.client.tree().branches}
-        return [
-            pid
-            for pid in _children(self.client.status().holder_pid)
-            if _is_machine(pid) and pid not in branches
-        ]
+        children = _children(self.client.status().holder_pid)
+        return [child.pid for child in children if _is_machine(child) and child.pid not in branches]
 
     def await_spares(self) -> bool:
         """Let the background work after a verb be done; are there machines waiting?"""
@@ -183,21 +180,18 @@ def lab(name: str, *images: str) -> Iterator[Lab]:
 
 def pss_mb(pid: int) -> float:
     """What a process takes, its share of shared pages counted."""
-    with Path(f"/proc/{pid}/smaps_rollup").open() as told:
-        return next(int(line.split()[1]) * 1024 / MB for line in told if line.startswith("Pss:"))
+    return psutil.Process(pid).memory_full_info().pss / MB
 
 
 def rss_mb(pid: int) -> float:
     """What a process has touched."""
-    with Path(f"/proc/{pid}/statm").open() as told:
-        return int(told.read().split()[1]) * PAGE_BYTES / MB
+    return psutil.Process(pid).memory_info().rss / MB
 
 
 def cpu_s(pid: int) -> float:
     """Processor time a process has used."""
-    with Path(f"/proc/{pid}/stat").open() as told:
-        fields = told.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def median(samples: Sequence[float]) -> float:
@@ -205,16 +199,14 @@ def median(samples: Sequence[float]) -> float:
     return statistics.median(samples)
 
 
-def _children(pid: int) -> list[int]:
-    with Path(f"/proc/{pid}/task/{pid}/children").open() as told:
-        return [int(child) for child in told.read().split()]
+def _children(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children()
 
 
-def _is_machine(pid: int) -> bool:
+def _is_machine(process: psutil.Process) -> bool:
     try:
-        with Path(f"/proc/{pid}/cmdline").open("rb") as told:
-            return told.read().startswith(b"qemu-system")
-    except OSError:
+        return process.name().startswith("qemu-system")
+    except psutil.Error:
         return False
 
 

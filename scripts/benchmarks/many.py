@@ -1,8 +1,8 @@
 """`scripts/bench many`: a hundred branches of one commit at once, and what idle ones cost."""
 
 import time
-from pathlib import Path
 
+import psutil
 from lab import Lab, cpu_s, lab
 from report import Report, timed_ms
 
@@ -17,7 +17,7 @@ def measure(quick: bool) -> Report:
     many, idle = (16, 8) if quick else (MANY, IDLE)
     report = Report(f"{many} branches of one commit at once")
     with lab("many") as found:
-        swapped = _swapped()
+        swapped = psutil.swap_memory().sout
         began = time.perf_counter()
         forked = found.fork(found.golden, many)
         report.add("fork: all distinct and answering", max(child.fork_ms for child in forked.children), "ms")
@@ -36,7 +36,7 @@ def measure(quick: bool) -> Report:
             timed="request sent to the last one's output",
         )
         report.add("do not answer", silent, "branches", must=0, promise=7)
-        report.add("swapped out meanwhile", _swapped() - swapped, "pages", must=0, promise=7)
+        report.add("swapped out meanwhile", psutil.swap_memory().sout - swapped, "B", must=0, promise=7)
         listed = [timed_ms(found.client.tree) for _ in range(5 if quick else 30)]
         report.add_samples(
             f"the tree of {many}",
@@ -55,13 +55,8 @@ def _add_idle(report: Report, found: Lab, idle: int, quick: bool) -> None:
     watched = 3.0 if quick else WATCHED_S
     before = {pid: cpu_s(pid) for pid in found.servers()}
     time.sleep(watched)
-    used = sum(cpu_s(pid) - was for pid, was in before.items() if Path(f"/proc/{pid}").exists())
+    used = sum(cpu_s(pid) - was for pid, was in before.items() if psutil.pid_exists(pid))
     report.add(
         f"daemon, holder, view server beside {idle} idle", used / watched * 100, "%", must=IDLE_MUST_PERCENT, promise=7,
         timed=f"user and system time of all of the home's processes but machines, over {watched:.0f} s, of one core",
     )  # fmt: skip
-
-
-def _swapped() -> int:
-    told = Path("/proc/vmstat").read_text().splitlines()
-    return next(int(line.split()[1]) for line in told if line.startswith("pswpout "))

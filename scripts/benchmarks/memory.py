@@ -1,8 +1,8 @@
 """`scripts/bench memory`: what a branch takes, read from the kernel's own books."""
 
 import time
-from pathlib import Path
 
+import psutil
 from lab import Lab, lab, pss_mb
 from report import Report
 
@@ -59,5 +59,5 @@ def _add(
 
 
 def _name(pid: int) -> str:
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return next((word.decode() for word in words if word.startswith(b"core.")), words[0].decode())
+    words = psutil.Process(pid).cmdline()
+    return next((word for word in words if word.startswith("core.")), words[0])

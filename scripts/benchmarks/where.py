@@ -6,16 +6,16 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 from homes import ROOT, base_image
 
 
 def header() -> list[str]:
     """Date, processor, kernel, QEMU, accelerator, guest, and what else loads the machine."""
     spec = base_image().spec
-    memory = _field("/proc/meminfo", "MemTotal").split()[0]
     return [
         time.strftime("%Y-%m-%d", time.gmtime()),
-        f"{os.cpu_count()} × {_field('/proc/cpuinfo', 'model name')}, {int(memory) >> 20} GiB",
+        f"{os.cpu_count()} × {_processor()}, {psutil.virtual_memory().total >> 30} GiB",
         f"Linux {platform.release().split('-')[0]}",
         f"QEMU {_qemu()}",
         f"accelerator {spec.accelerator}, {spec.machine}, {spec.cpu}",
@@ -25,11 +25,9 @@ def header() -> list[str]:
     ]
 
 
-def _field(path: str, name: str) -> str:
-    for line in Path(path).read_text().splitlines():
-        if line.startswith(name):
-            return line.partition(":")[2].strip()
-    return "?"
+def _processor() -> str:
+    told = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in told if line.startswith("model name")), "?")
 
 
 def _qemu() -> str:

@@ -2,7 +2,8 @@
 
 import os
 import signal
-from pathlib import Path
+
+import psutil
 
 from core.daemon.client import Client
 from core.daemon.start import end_all, ensure_daemon
@@ -10,9 +11,8 @@ from tests.guests import Guest
 
 
 def written_bytes(client: Client) -> int:
-    """What the daemon caused to be written to disk so far (write_bytes of /proc/PID/io)."""
-    lines = Path(f"/proc/{client.status().pid}/io").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+    """What the daemon caused to be written to disk so far."""
+    return psutil.Process(client.status().pid).io_counters().write_bytes
 
 
 def test_commit_of_a_thousand_changed_pages_is_small(main: Guest, client: Client) -> None:

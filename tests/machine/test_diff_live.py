@@ -50,8 +50,8 @@ def receive(guest: Guest, path: str) -> bytes:
         return collect(stream).stdout
 
 
-def paths(found: dict[str, object]) -> set[str]:
-    entries = found["entries"]
+def paths(diff: dict[str, object]) -> set[str]:
+    entries = diff["entries"]
     assert isinstance(entries, list)
     return {str(entry["path"]) for entry in entries}
 
@@ -75,9 +75,9 @@ def test_points_leave_nothing(main: Guest, client: Client, home: Home) -> None:
         branch.text(f"echo {number} > /root/unsynced-{number}")
         assert f"/root/unsynced-{number}" in paths(client.diff(parent, "b1"))
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: client.diff(parent, "b1"), range(8)))
-    assert all(paths(one) == paths(found[0]) and one["fallbacks"] == 0 for one in found)
-    assert len(paths(found[0])) == DIFFS
+        answers = list(pool.map(lambda _: client.diff(parent, "b1"), range(8)))
+    assert all(paths(one) == paths(answers[0]) and one["fallbacks"] == 0 for one in answers)
+    assert len(paths(answers[0])) == DIFFS
     assert things() == before
     branch.text("test -e /root/unsynced-0")
 
@@ -105,9 +105,9 @@ def test_histories_equal_what_the_guest_saw(main: Guest, client: Client) -> None
     for a, b, told in lives:
         old, new = (rooted(side) for side in pickle.loads(told))
         for first, second, was, now in ((a, b, old, new), (b, a, new, old)):
-            found = client.diff(first, second, path=["/root/tree"], fallback=False)
-            assert found["fallbacks"] == 0 and found["notes"] == []
-            assert_told(found["entries"], was, now)
+            diff = client.diff(first, second, path=["/root/tree"], fallback=False)
+            assert diff["fallbacks"] == 0 and diff["notes"] == []
+            assert_told(diff["entries"], was, now)
 
 
 def rooted(side: object) -> dict[bytes, Seen]:
@@ -126,15 +126,15 @@ def test_beyond_files(main: Guest, client: Client) -> None:
         "sed -i '0,/^Version: /s/^Version: .*/Version: 99/' /var/lib/dpkg/status;"
         " until ss -Hlnt | grep 8123; do sleep 0.2; done"
     )
-    found = client.diff("b1", "b2", processes=True, ports=True, packages=True, memory=True)
-    assert ["/dev/shm" in note for note in found["notes"]] == [True]
-    assert any(server in process["command"] for process in found["processes"]["started"])
-    assert [process["command"] for process in found["processes"]["ended"] if "4321" in process["command"]]
-    assert {(port["port"], port["command"]) for port in found["ports"]["opened"]} == {(8123, "python3")}
-    assert found["ports"]["closed"] == []
-    changed = found["packages"]["changed"]
+    diff = client.diff("b1", "b2", processes=True, ports=True, packages=True, memory=True)
+    assert ["/dev/shm" in note for note in diff["notes"]] == [True]
+    assert any(server in process["command"] for process in diff["processes"]["started"])
+    assert [process["command"] for process in diff["processes"]["ended"] if "4321" in process["command"]]
+    assert {(port["port"], port["command"]) for port in diff["ports"]["opened"]} == {(8123, "python3")}
+    assert diff["ports"]["closed"] == []
+    changed = diff["packages"]["changed"]
     assert [package["after"] for package in changed] == ["99"]
-    heat = found["memory"]
+    heat = diff["memory"]
     assert 20_000_000 / 4096 <= heat["changed_pages"] == sum(heat["cells"]) < heat["pages"]
     assert heat["pages"] == len(heat["cells"]) * heat["cell_pages"]
     head = client.commit("b2").commit.id
@@ -154,10 +154,10 @@ def test_siblings_side_by_side(main: Guest, client: Client) -> None:
             f" chmod {600 + number // 4} kept"
         )
     main.other("b4").text("cd /root/p && seq 100 > text")
-    found = client.diff_siblings(["b1", "b2", "b3", "b4"], ignore=["/var", "own"])
+    matrix = client.diff_siblings(["b1", "b2", "b3", "b4"], ignore=["/var", "own"])
     told = {
         row["path"]: [(cell["kind"][0], cell["change"]) if cell else None for cell in row["cells"]]
-        for row in found["rows"]
+        for row in matrix["rows"]
     }
     assert told == {
         "/root/p/gone": [("r", 1)] * 4,
@@ -259,9 +259,9 @@ def test_a_disk_that_cannot_be_read_is_asked_about(main: Guest, client: Client) 
     two.text(f'python3 -c "{flip}"')
     with pytest.raises(Unsupported):
         client.diff("b1", "b2", fallback=False)
-    found = client.diff("b1", "b2", path=["/root"])
-    assert found["fallbacks"] == 1 and "read inside the guests" in found["notes"][0]
-    assert {(entry["path"], entry["kind"]) for entry in found["entries"]} == {
+    diff = client.diff("b1", "b2", path=["/root"])
+    assert diff["fallbacks"] == 1 and "read inside the guests" in diff["notes"][0]
+    assert {(entry["path"], entry["kind"]) for entry in diff["entries"]} == {
         ("/root/one", "removed"),
         ("/root/two", "added"),
     }

@@ -13,9 +13,9 @@ from vertui.transfer import Copier, parse
 
 
 def parent_of(client: Client, name: str) -> str:
-    found = next(item.parent for item in client.tree().branches if item.name == name)
-    assert found is not None
-    return found
+    parent = next(item.parent for item in client.tree().branches if item.name == name)
+    assert parent is not None
+    return parent
 
 
 def test_what_lies_in_memory_is_compared_or_named(tmp_path: Path, main: Guest, client: Client) -> None:
@@ -29,12 +29,12 @@ def test_what_lies_in_memory_is_compared_or_named(tmp_path: Path, main: Guest, c
         "echo r > /tmp/result; rm /tmp/gone; truncate -s 60G /tmp/huge; echo x > /dev/shm/x; echo d > /root/disk"
     )
 
-    found = client.diff("b2", "b1", path=["/tmp", "/root"], lines=True)
-    told = {(entry["path"], entry["kind"]) for entry in found["entries"]}
+    diff = client.diff("b2", "b1", path=["/tmp", "/root"], lines=True)
+    told = {(entry["path"], entry["kind"]) for entry in diff["entries"]}
     assert told == {
         *(("/tmp/result", "added"), ("/tmp/huge", "added"), ("/tmp/gone", "removed"), ("/root/disk", "added"))
     }
-    assert found["counts"] == {"added": 3, "removed": 1, "modified": 0, "renamed": 0}
+    assert diff["counts"] == {"added": 3, "removed": 1, "modified": 0, "renamed": 0}
     assert paths(client.diff("b2", "b1", path=["/tmp/result"])) == {"/tmp/result"}
     text = client.patch("b2", "b1", path=["/tmp", "/root/disk"])
     assert text.count(b"diff --git") == 4 and b"--- /dev/null\n+++ b/tmp/result\n@@ -0,0 +1 @@\n+r\n" in text
@@ -47,8 +47,8 @@ def test_what_lies_in_memory_is_compared_or_named(tmp_path: Path, main: Guest, c
     assert client.diff("b2", "b1")["notes"] == [
         "not on the disks, and different too: /dev/shm, /tmp: name a path there to compare it"
     ]
-    for found in (client.diff(parent, "b1"), client.diff_siblings(["b1", "b2"])):
-        assert found["notes"] == [
+    for answer in (client.diff(parent, "b1"), client.diff_siblings(["b1", "b2"])):
+        assert answer["notes"] == [
             "not on the disk, and changed in b1: /dev/shm, /tmp: no diff with a commit has it, `vertui cp` copies"
         ]
     assert client.diff("b2", "b1", path=["/root"])["notes"] == []

@@ -77,21 +77,21 @@ def free(client: Client) -> None:
 
 
 def branch(client: Client, name: str = "main") -> Branch:
-    return next(found for found in client.tree().branches if found.name == name)
+    return next(one for one in client.tree().branches if one.name == name)
 
 
 def stalled(client: Client) -> bool:
-    found = branch(client)
-    return found.state is BranchState.PAUSED and found.reason.startswith("disk full")
+    shown = branch(client)
+    return shown.state is BranchState.PAUSED and shown.reason.startswith("disk full")
 
 
 def whole(client: Client) -> None:
     """The store is, and no guest saw an error."""
     assert client.check_store(100) == []
-    for found in client.tree().branches:
-        if found.state is BranchState.RUNNING:
-            seen = Guest(client, found.name).text("dmesg | grep -ci 'i/o error' || true")
-            assert seen == "0", f"{found.name} saw {seen} errors"
+    for one in client.tree().branches:
+        if one.state is BranchState.RUNNING:
+            seen = Guest(client, one.name).text("dmesg | grep -ci 'i/o error' || true")
+            assert seen == "0", f"{one.name} saw {seen} errors"
 
 
 def test_a_guest_that_fills_the_disk(small: Client) -> None:
@@ -174,9 +174,9 @@ def test_every_verb_on_a_full_disk(small: Client) -> None:
                 print(name, error)
         assert eventually(lambda: branch(small).state is BranchState.RUNNING), (name, branch(small))
         points[name](number + 100)
-        for found in small.tree().branches:
-            if found.name != "main":
-                small.execute(small.plan_prune([found.name], now=True))
+        for one in small.tree().branches:
+            if one.name != "main":
+                small.execute(small.plan_prune([one.name], now=True))
     whole(small)
 
 

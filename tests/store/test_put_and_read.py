@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from blake3 import blake3
 from hypothesis import given, settings
@@ -18,10 +19,10 @@ from core.model import PAGE_BYTES
 from core.store.image_pages import TOUCHED
 from core.store.pack import Pack
 from core.store.packs import PackStore
-from core.store.reader import PageReader
+from core.store.reader import TABLES_BYTES, PageReader
 from core.store.record import Record
 from core.store.shelf import MOST_OPEN
-from core.store.usage import Group
+from core.store.usage import CommitGroup
 from core.store.values import DISK, MEMORY
 from tests.conftest import full
 from tests.store.states import KERNEL_PAGE, PAGES, Bench, content, make_image, patched
@@ -330,8 +331,8 @@ def test_what_a_group_takes_is_what_its_going_frees(bench: Bench) -> None:
     one = bench.commit({page: content(300 + page) for page in range(30, 40)}, {}, shared)
     two = bench.commit({page: content(400 + page) for page in range(30, 40)}, {}, shared)
     groups = {
-        "one": Group(frozenset((golden, shared, one)), frozenset((one,))),
-        "both": Group(frozenset(bench.states), frozenset((shared, one, two))),
+        "one": CommitGroup(frozenset((golden, shared, one)), frozenset((one,))),
+        "both": CommitGroup(frozenset(bench.states), frozenset((shared, one, two))),
     }
     before = bench.store.du(groups)
     assert before.groups["one"].unique_bytes == before.commits[one].unique_bytes
@@ -340,7 +341,7 @@ def test_what_a_group_takes_is_what_its_going_frees(bench: Bench) -> None:
     )
     for commit in (one, two, shared):
         bench.forget(commit)
-    after = bench.store.du({"none": Group(frozenset(bench.states), frozenset())})
+    after = bench.store.du({"none": CommitGroup(frozenset(bench.states), frozenset())})
     left = before.groups["both"].stored_bytes - before.groups["both"].unique_bytes
     assert abs(after.groups["none"].stored_bytes - left) <= 2
     bench.store.gc(bench.states)
@@ -360,9 +361,19 @@ def test_few_descriptors_are_open_however_many_packs_are_read(bench: Bench) -> N
     for number in range(MOST_OPEN + 20):
         bench.commit({1: content(100_000 + number)}, {}, bench.golden)
     assert len(bench.store.reader.shelf.paths()) > MOST_OPEN + 10
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = psutil.Process().num_fds()
     again = PackStore(bench.home)
     assert all(bench.reads(commit, again) for commit in bench.states)
     assert again.check(100) == []
-    assert len(list(Path("/proc/self/fd").iterdir())) - before <= MOST_OPEN + 8
+    assert psutil.Process().num_fds() - before <= MOST_OPEN + 8
     again.close()
+
+
+def test_a_table_larger_than_the_room_for_all_is_made_once(bench: Bench) -> None:
+    captured, _, parents = bench.capture({1: content(1)}, {})
+    spec = replace(captured.spec, memory_bytes=(TABLES_BYTES // 8 + 1) * PAGE_BYTES)
+    captured = replace(captured, spec=spec)
+    made = bench.store.identify(captured, parents)
+    bench.store.put(captured, made)
+    table = bench.store.reader.table(made.id, MEMORY)
+    assert table.nbytes > TABLES_BYTES and bench.store.reader.table(made.id, MEMORY) is table

@@ -19,8 +19,8 @@ def request(opcode: int, body: bytes = b"", length: int | None = None) -> memory
 def test_sizes_are_the_kernels() -> None:
     """sizeof of fuse_in_header, out_header, init_out, attr, entry_out before attr, open_out; read_in, statfs_out, …"""
     structs = (wire.IN_HEADER, wire.OUT_HEADER, wire.INIT_OUT, wire.ATTRIBUTES, wire.ENTRY, wire.OPEN_OUT)
-    assert [found.size for found in structs] == [40, 16, 64, 88, 40, 16]
-    assert [found.size for found in (wire.READ_IN, wire.STATFS_OUT, wire.VALID)] == [40, 80, 16]
+    assert [struct.size for struct in structs] == [40, 16, 64, 88, 40, 16]
+    assert [struct.size for struct in (wire.READ_IN, wire.STATFS_OUT, wire.VALID)] == [40, 80, 16]
 
 
 def test_requests_are_whole_or_refused() -> None:
@@ -44,15 +44,15 @@ def test_init_agrees_to_no_more_than_was_offered() -> None:
 
 def test_listings_fit_and_go_on_where_they_stopped() -> None:
     names = [(f"name-{number}", number, 0o100000) for number in range(50)]
-    found, offset = [], 0
+    listed, offset = [], 0
     while data := wire.listing(names, offset, 200):
         assert len(data) <= 200
         while data:
             _, offset, length, kind = wire.ENTRY_NAME.unpack_from(data)
-            found.append(data[24 : 24 + length].decode())
+            listed.append(data[24 : 24 + length].decode())
             assert kind == 8
             data = data[-(-(24 + length) // 8) * 8 :]
-    assert found == [name for name, _, _ in names]
+    assert listed == [name for name, _, _ in names]
 
 
 def test_nodes_keep_their_numbers_when_the_server_is_replaced() -> None:
@@ -84,8 +84,8 @@ def test_a_request_outlives_who_took_it() -> None:
             slot[: len(asked)] = asked
         after = questions.Questions(file)
         for number in range(questions.SLOTS):
-            found = questions.left(after.slot(number))
-            assert found is not None and wire.parse(found).body == bytes([number]) * number
+            question = questions.left(after.slot(number))
+            assert question is not None and wire.parse(question).body == bytes([number]) * number
     finally:
         os.close(file)
 

@@ -33,7 +33,7 @@ from core.store.image_pages import ROOT
 from core.store.pack import Ids, Rows
 from core.store.reader import PageReader
 from core.store.table_disk import TableDisk
-from core.store.usage import CommitUsage, Group, Usage
+from core.store.usage import CommitGroup, CommitUsage, Usage
 from core.store.values import NO_LABEL, Captured, Changes, Identified, Label, Manifest
 
 FORMAT = 1
@@ -214,7 +214,7 @@ class TwinStore:
     def rebuild(self) -> None:
         """There is no index."""
 
-    def du(self, groups: Mapping[str, Group] = MappingProxyType({})) -> Usage:
+    def du(self, groups: Mapping[str, CommitGroup] = MappingProxyType({})) -> Usage:
         """Nothing is shared."""
         sizes = {
             commit: CommitUsage(k.size_bytes, k.size_bytes, 0, k.size_bytes)

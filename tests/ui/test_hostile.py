@@ -26,7 +26,7 @@ from tests.hostile import TEXTS, soiled, texts
 from tests.stand_in import standing_in
 from tests.ui.looks import app_of, text_of, until
 from tests.ui.trees import COMMANDS, DEMO, IMAGE, NOON, PROCESSES, HandMadeFeed, event
-from vertui.plain import Entry
+from vertui.plain import TextInput
 from vertui.screens.dialogs import Field, FormDialog, plan_dialog
 from vertui.screens.output import OutputScreen
 from vertui.selection import NOTHING
@@ -138,7 +138,7 @@ async def main_screen(tour: Tour) -> None:
         await tour.seen(getattr(node, "name", "") or getattr(node, "message", ""))
         await tour.pilot.press("j")
     for text in tour.texts:
-        app.main.query_one("#filter", Entry).value = text
+        app.main.query_one("#filter", TextInput).value = text
         await until(tour.pilot, lambda text=text: app.main.tree_view.filter == text)  # type: ignore[misc]
         await tour.seen(f"/{text}")
     await tour.pilot.press("escape", "g")

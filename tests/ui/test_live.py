@@ -12,7 +12,7 @@ from core.home import Home
 from core.model import BranchState
 from tests.guests import Guest
 from tests.ui.looks import app_of, text_of, until, until_seen
-from vertui.plain import Entry
+from vertui.plain import TextInput
 from vertui.ui import VertuiApp
 from vertui.widgets.lines import LineView
 
@@ -85,7 +85,7 @@ async def test_what_is_followed_goes_on_when_the_daemon_dies(
     count = "for i in 1 2 3 4 5 6 7 8 9; do echo count $i; sleep 1; done; while ! test -e /root/go; do sleep 0.2; done"
     await pilot.press("e")
     await until_seen(pilot, "exec in main")
-    app_of(pilot).screen.query_one("#command", Entry).value = f"{count}; echo over"
+    app_of(pilot).screen.query_one("#command", TextInput).value = f"{count}; echo over"
     await pilot.press("enter")
     await until_seen(pilot, "count 2")
     os.kill(client.status().pid, signal.SIGKILL)

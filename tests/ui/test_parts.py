@@ -24,7 +24,7 @@ from tests.ui.looks import PATIENCE_S, app_of, until, until_seen
 from tests.ui.trees import DEMO, HandMadeFeed
 from vertui.asking import questions
 from vertui.feed import News, Watcher
-from vertui.plain import Entry
+from vertui.plain import TextInput
 from vertui.screens.dialogs import Answer, PlanDialog, plan_dialog
 from vertui.screens.diff import SETTLE_S, DiffScreen
 from vertui.screens.images import ImagesScreen
@@ -130,7 +130,7 @@ async def test_news_may_come_before_a_screen_stands(show: Show) -> None:
 async def test_what_is_not_seen_takes_a_column_in_a_field(show: Show) -> None:
     async with show(HandMadeFeed(DEMO)) as pilot:
         await pilot.press("slash")
-        entry = app_of(pilot).main.query_one("#filter", Entry)
+        entry = app_of(pilot).main.query_one("#filter", TextInput)
         entry.value = "a\x07\x08\tb"
         await until_seen(pilot, "a␇␈␉b")
         await pilot.press("end")

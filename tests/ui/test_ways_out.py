@@ -25,7 +25,7 @@ from vertui.screens.output import OutputScreen
 from vertui.screens.reading import ReadDialog
 from vertui.screens.trash import TrashScreen
 from vertui.selection import Selection
-from vertui.widgets.follower import Follower
+from vertui.widgets.follower import Tail
 from vertui.widgets.lines import LineView
 
 MANY = tuple(f"line {number}." for number in range(500))
@@ -162,7 +162,7 @@ class Broken:
 
 def follow(
     *streams: Iterable[StreamMessage] | VertuiError, replays: bool = False
-) -> tuple[Follower, list[str], list[Offsets]]:
+) -> tuple[Tail, list[str], list[Offsets]]:
     """Follow these connections, one after the other, to the end: what was taken, and from where each went on."""
     waiting, asked, lines = list(streams), list[Offsets](), list[str]()
     told = threading.Event()
@@ -174,7 +174,7 @@ def follow(
             raise found
         return nullcontext(found)
 
-    follower = Follower(open_stream, told.set, replays=replays)
+    follower = Tail(open_stream, told.set, replays=replays)
     follower.start()
 
     def done() -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.guest.agent import wire
 from core.guest.client import AgentClient
-from core.guest.streams import CommandStream, Exit, Output
+from core.guest.streams import CommandExit, CommandOutput, CommandStream
 
 ROOT = Path(__file__).parents[2]
 AGENT = """
@@ -98,12 +98,12 @@ async def connected(line: Line) -> AsyncIterator[AgentClient]:
         await client.close()
 
 
-async def collect(stream: CommandStream) -> tuple[bytes, bytes, Exit]:
+async def collect(stream: CommandStream) -> tuple[bytes, bytes, CommandExit]:
     """Everything a command writes, checked to be contiguous but for what is said to be dropped."""
     texts = [b"", b""]
     offsets: list[int | None] = [None, None]
     async for item in stream:
-        if isinstance(item, Exit):
+        if isinstance(item, CommandExit):
             return texts[0], texts[1], item
         assert offsets[item.stream] in (None, item.offset - item.dropped)
         offsets[item.stream] = item.offset + len(item.data)
@@ -111,11 +111,11 @@ async def collect(stream: CommandStream) -> tuple[bytes, bytes, Exit]:
     raise AssertionError("no exit")
 
 
-async def output(stream: CommandStream, text: bytes) -> list[Output]:
+async def output(stream: CommandStream, text: bytes) -> list[CommandOutput]:
     """What came until `text` had been written."""
-    seen: list[Output] = []
+    seen: list[CommandOutput] = []
     async for item in stream:
-        assert isinstance(item, Output), item
+        assert isinstance(item, CommandOutput), item
         seen.append(item)
         if text in b"".join(part.data for part in seen):
             return seen

@@ -12,13 +12,13 @@ import pytest
 from core.errors import GuestFailed, UsageError
 from core.guest.agent import wire
 from core.guest.client import AgentClient
-from core.guest.streams import Exit, Output
+from core.guest.streams import CommandExit, CommandOutput
 from tests.unit.agents import MEGABYTE, PATIENCE_S, Line, collect, connected, output, sleeps
 
 
 async def test_a_command_runs_and_tells_how_it_ended(client: AgentClient) -> None:
     stream = await client.exec(["sh", "-c", "echo out; echo err >&2; exit 3"])
-    assert await collect(stream) == (b"out\n", b"err\n", Exit(3, None, False, 4, 4))
+    assert await collect(stream) == (b"out\n", b"err\n", CommandExit(3, None, False, 4, 4))
     assert stream.pid > 1
 
 
@@ -80,7 +80,7 @@ async def test_a_signal_reaches_the_group(client: AgentClient) -> None:
     assert (out, end.code) == (b"caught\n", 9)
     stream = await client.exec(["sleep", "60"])
     await stream.signal(signal.SIGTERM)
-    assert (await collect(stream))[2] == Exit(128 + 15, 15, False, 0, 0)
+    assert (await collect(stream))[2] == CommandExit(128 + 15, 15, False, 0, 0)
 
 
 async def test_a_timeout_kills_what_hid_itself(client: AgentClient, work: Path) -> None:
@@ -130,13 +130,13 @@ async def test_input_waits_while_nobody_reads_it_and_ends_with_the_command(clien
 async def test_a_chatty_command_never_waits_and_loses_only_the_oldest(client: AgentClient) -> None:
     stream = await client.exec("head -c 5000000 /dev/zero; echo done >&2")
     first = await anext(stream)
-    assert isinstance(first, Output)
+    assert isinstance(first, CommandOutput)
     while not (await client.ps())[0].stderr_bytes:
         await asyncio.sleep(0.01)
     kept = len(first.data) if first.stream == 0 else 0
     dropped = 0
     async for item in stream:
-        if isinstance(item, Output) and item.stream == 0:
+        if isinstance(item, CommandOutput) and item.stream == 0:
             kept += len(item.data)
             dropped += item.dropped
     assert kept + dropped == 5_000_000

@@ -11,7 +11,7 @@ import pytest
 
 from core.guest.agent import wire
 from core.guest.client import AgentClient
-from core.guest.streams import Output
+from core.guest.streams import CommandOutput
 from tests.unit.agents import HALF_WINDOW, MEGABYTE, PATIENCE_S, Line, collect, connected, output, sleeps
 
 
@@ -115,7 +115,7 @@ async def test_a_lossless_command_keeps_what_its_owner_does_not_have(line: Line)
         seen = b""
         while len(seen) < MEGABYTE:
             item = await stream.take()
-            assert isinstance(item, Output)
+            assert isinstance(item, CommandOutput)
             seen += item.data
             stream.consumed(len(seen) - HALF_WINDOW)  # the rest gets no further than this
     offset = len(seen) - HALF_WINDOW

@@ -25,7 +25,7 @@ from vertui.streaming import Follower
 
 HEAVY = (
     "textual", "rich", "pydantic", "numpy", "networkx", "fastapi", "uvicorn", "websockets", "asyncio",
-    "pyroute2",
+    "pyroute2", "psutil", "cachetools",
 )  # fmt: skip
 
 

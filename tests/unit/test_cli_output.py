@@ -10,7 +10,7 @@ from vertui.differences import changes
 from vertui.output import Cell, cells, clip, styled, table
 from vertui.sizes import parse_size
 from vertui.text import age, millis, natural, number, printable, size
-from vertui.transfer import Kind, Place, destination, parse
+from vertui.transfer import PathKind, Place, destination, parse
 
 ROWS = [("b1", "", "one"), ("b22", "", "a longer note that has no room")]
 
@@ -79,28 +79,28 @@ def test_ages_durations_and_numbers() -> None:
 @pytest.mark.parametrize(
     ("source", "kind", "target", "there", "final"),
     [
-        ("/a/x", Kind.FILE, "/b", Kind.DIRECTORY, "/b/x"),
-        ("/a/x", Kind.FILE, "/b/y", Kind.ABSENT, "/b/y"),
-        ("/a/x", Kind.FILE, "/b/y", Kind.FILE, "/b/y"),
-        ("/a", Kind.DIRECTORY, "/b", Kind.DIRECTORY, "/b/a"),
-        ("/a/", Kind.DIRECTORY, "/b", Kind.DIRECTORY, "/b/a"),
-        ("/a/.", Kind.DIRECTORY, "/b", Kind.DIRECTORY, "/b"),
-        (".", Kind.DIRECTORY, "/b", Kind.DIRECTORY, "/b"),
-        ("/a", Kind.DIRECTORY, "/b/new/", Kind.ABSENT, "/b/new"),
-        ("/a/.", Kind.DIRECTORY, "/b/new", Kind.ABSENT, "/b/new"),
-        ("/", Kind.DIRECTORY, "/b", Kind.DIRECTORY, "/b"),
-        ("x", Kind.FILE, "/", Kind.DIRECTORY, "/x"),
+        ("/a/x", PathKind.FILE, "/b", PathKind.DIRECTORY, "/b/x"),
+        ("/a/x", PathKind.FILE, "/b/y", PathKind.ABSENT, "/b/y"),
+        ("/a/x", PathKind.FILE, "/b/y", PathKind.FILE, "/b/y"),
+        ("/a", PathKind.DIRECTORY, "/b", PathKind.DIRECTORY, "/b/a"),
+        ("/a/", PathKind.DIRECTORY, "/b", PathKind.DIRECTORY, "/b/a"),
+        ("/a/.", PathKind.DIRECTORY, "/b", PathKind.DIRECTORY, "/b"),
+        (".", PathKind.DIRECTORY, "/b", PathKind.DIRECTORY, "/b"),
+        ("/a", PathKind.DIRECTORY, "/b/new/", PathKind.ABSENT, "/b/new"),
+        ("/a/.", PathKind.DIRECTORY, "/b/new", PathKind.ABSENT, "/b/new"),
+        ("/", PathKind.DIRECTORY, "/b", PathKind.DIRECTORY, "/b"),
+        ("x", PathKind.FILE, "/", PathKind.DIRECTORY, "/x"),
     ],
 )
-def test_where_a_copy_ends_up(source: str, kind: Kind, target: str, there: Kind, final: str) -> None:
+def test_where_a_copy_ends_up(source: str, kind: PathKind, target: str, there: PathKind, final: str) -> None:
     assert destination(source, kind, target, there) == final
 
 
 def test_copies_that_have_no_place() -> None:
     with pytest.raises(Conflict, match="is a file"):
-        destination("/a", Kind.DIRECTORY, "/b", Kind.FILE)
+        destination("/a", PathKind.DIRECTORY, "/b", PathKind.FILE)
     with pytest.raises(NotFound, match="no directory /b/new/"):
-        destination("/a/x", Kind.FILE, "/b/new/", Kind.ABSENT)
+        destination("/a/x", PathKind.FILE, "/b/new/", PathKind.ABSENT)
 
 
 def test_which_side_is_a_branch() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.diff.archive import archive
-from core.diff.entry import Change
+from core.diff.entry import Aspect
 from core.diff.filesystem import diff_disks
 from core.diff.index import PathIndex
 from core.diff.text import changed_lines, patch
@@ -113,7 +113,7 @@ def test_a_file_may_be_larger_than_its_disk(tmp_path: Path, image: Path, size: i
     with ChainDisk(huge) as disk, ChainDisk(image) as old:
         told = diff_disks(old, disk)
         assert [(entry.path, entry.what) for entry in told.entries] == [
-            (b"/folder/file", frozenset({Change.CONTENT, Change.SIZE, Change.XATTR}))
+            (b"/folder/file", frozenset({Aspect.CONTENT, Aspect.SIZE, Aspect.XATTR}))
         ]
         assert b"too large" in b"".join(patch(told, old, disk, whole=True))
         assert b"too large to show" in b"".join(patch(told, old, disk))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.diff.entry import Change, Entry, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of, walk
 from core.diff.index import PathIndex
@@ -24,7 +24,7 @@ def old(tmp_path: Path) -> Path:
     return make_image(tmp_path / "old.raw", tree, 16)
 
 
-def compared(old: Path, new: Path) -> list[Entry]:
+def compared(old: Path, new: Path) -> list[DiffEntry]:
     with ChainDisk(old) as a, ChainDisk(new) as b:
         index = PathIndex(a)
         diff = diff_disks(a, b, index)
@@ -41,7 +41,7 @@ def changed(old: Path, *commands: str) -> Path:
     return new
 
 
-def shown(entries: list[Entry]) -> list[tuple[bytes, str]]:
+def shown(entries: list[DiffEntry]) -> list[tuple[bytes, str]]:
     return [(entry.path, entry.kind.value) for entry in entries]
 
 
@@ -63,14 +63,14 @@ def test_bytes_changed_behind_the_filesystems_back_are_found(old: Path) -> None:
     at = data.index(b"00050000")
     new.write_bytes(data[:at] + b"x" + data[at + 1 :])
     (entry,) = compared(old, new)
-    assert entry.path == b"/large" and entry.what == {Change.CONTENT}
+    assert entry.path == b"/large" and entry.what == {Aspect.CONTENT}
 
 
 def test_a_moved_folder_takes_what_is_below_with_it(old: Path) -> None:
     entries = compared(old, changed(old, "ln folder/inner moved", "unlink folder/inner"))
     assert [(entry.source, entry.path, entry.kind) for entry in entries] == [
-        (b"/folder/inner", b"/moved", Kind.RENAMED),
-        (b"/folder/inner/leaf", b"/moved/leaf", Kind.RENAMED),
+        (b"/folder/inner", b"/moved", DiffKind.RENAMED),
+        (b"/folder/inner/leaf", b"/moved/leaf", DiffKind.RENAMED),
     ]
 
 
@@ -78,7 +78,7 @@ def test_a_copy_whose_original_went_is_a_rename(old: Path) -> None:
     copy = old.with_name("copy")
     copy.write_text("content of file\n")
     (entry,) = compared(old, changed(old, f"write {copy} folder/copied", "rm file"))
-    assert (entry.kind, entry.source, entry.path) == (Kind.RENAMED, b"/file", b"/folder/copied")
+    assert (entry.kind, entry.source, entry.path) == (DiffKind.RENAMED, b"/file", b"/folder/copied")
 
 
 def test_two_files_that_trade_names_are_modified(old: Path) -> None:
@@ -92,13 +92,13 @@ def test_two_files_that_trade_names_are_modified(old: Path) -> None:
     ]
     entries = compared(old, changed(old, *swap))
     assert shown(entries) == [(b"/file", "modified"), (b"/twin", "modified")]
-    assert all(Change.CONTENT in entry.what for entry in entries)
+    assert all(Aspect.CONTENT in entry.what for entry in entries)
 
 
 def test_a_file_replaced_by_a_folder(old: Path) -> None:
     entries = compared(old, changed(old, "rm file", "mkdir file", "mkdir file/below"))
     assert shown(entries) == [(b"/file", "modified"), (b"/file/below", "added")]
-    assert entries[0].what == {Change.TYPE}
+    assert entries[0].what == {Aspect.TYPE}
 
 
 def test_a_new_hard_link_is_one_new_name(old: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_new_hard_link_is_one_new_name(old: Path) -> None:
 
 def test_sizes_and_owners(old: Path) -> None:
     (entry,) = compared(old, changed(old, "sif file size 3", "sif file gid 9", "sif file mode 0100600"))
-    assert entry.what == {Change.CONTENT, Change.SIZE, Change.OWNER, Change.MODE}
+    assert entry.what == {Aspect.CONTENT, Aspect.SIZE, Aspect.OWNER, Aspect.MODE}
     assert entry.before and entry.after
     assert (entry.before.size, entry.after.size, entry.after.gid, entry.after.mode) == (16, 3, 9, 0o600)
 
@@ -125,7 +125,7 @@ def test_a_hole_equals_written_zeros(old: Path) -> None:
     dense = copy_sparse(old, old.with_name("dense.raw"))
     debugfs(dense, f"write {zeros} zeros")
     debugfs(dense, "fallocate zeros 0 255")
-    assert [entry for entry in compared(dense, filled) if Change.CONTENT in entry.what] == []
+    assert [entry for entry in compared(dense, filled) if Aspect.CONTENT in entry.what] == []
 
 
 def test_disks_of_different_images_are_refused(tmp_path: Path, old: Path) -> None:

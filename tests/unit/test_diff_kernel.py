@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.diff.entry import Change, Entry, FilesystemDiff, Kind
+from core.diff.entry import Aspect, DiffEntry, DiffKind, FilesystemDiff
 from core.diff.filesystem import diff_disks, walk
 from core.diff.index import PathIndex
 from core.diff.meta import FILE_TYPES, Meta
@@ -34,7 +34,7 @@ def overlay(tmp_path: Path, name: str) -> Path:
     return make_overlay(tmp_path / name, SIZE_MIB * MIB)
 
 
-def kinds(diff: FilesystemDiff) -> dict[bytes, Kind]:
+def kinds(diff: FilesystemDiff) -> dict[bytes, DiffKind]:
     return {entry.path: entry.kind for entry in diff.entries}
 
 
@@ -44,19 +44,19 @@ def test_exactly_what_was_done_is_listed(tmp_path: Path, base: Path) -> None:
     with ChainDisk(base) as a, ChainDisk(base, [top]) as b:
         diff = diff_disks(a, b, PathIndex(a))
     assert kinds(diff) == {
-        b"/created": Kind.ADDED,
-        b"/deleted": Kind.REMOVED,
-        b"/folder/moved": Kind.RENAMED,
-        b"/link": Kind.MODIFIED,
-        b"/modified": Kind.MODIFIED,
-        b"/tool": Kind.MODIFIED,
+        b"/created": DiffKind.ADDED,
+        b"/deleted": DiffKind.REMOVED,
+        b"/folder/moved": DiffKind.RENAMED,
+        b"/link": DiffKind.MODIFIED,
+        b"/modified": DiffKind.MODIFIED,
+        b"/tool": DiffKind.MODIFIED,
     }
     entries = {entry.path: entry for entry in diff.entries}
     assert entries[b"/folder/moved"].source == b"/renamed"
     assert entries[b"/folder/moved"].what == frozenset()
-    assert entries[b"/link"].what - {Change.MTIME} == {Change.TARGET}
-    assert entries[b"/modified"].what == {Change.CONTENT, Change.MTIME}
-    assert entries[b"/tool"].what == {Change.MODE}
+    assert entries[b"/link"].what - {Aspect.MTIME} == {Aspect.TARGET}
+    assert entries[b"/modified"].what == {Aspect.CONTENT, Aspect.MTIME}
+    assert entries[b"/tool"].what == {Aspect.MODE}
 
 
 @pytest.mark.parametrize("seed", range(50) if full() else [1, 4])
@@ -87,14 +87,14 @@ def assert_tells(diff: FilesystemDiff, before: dict[bytes, Seen], after: dict[by
     assert modified == changed
 
 
-def check(entry: Entry, before: dict[bytes, Seen], after: dict[bytes, Seen]) -> None:
+def check(entry: DiffEntry, before: dict[bytes, Seen], after: dict[bytes, Seen]) -> None:
     if entry.before:
         assert as_seen(entry.before) == bare(before[entry.source or entry.path])
     if entry.after:
         assert as_seen(entry.after) == bare(after[entry.path])
-    if entry.before and entry.after and Change.TYPE not in entry.what:
+    if entry.before and entry.after and Aspect.TYPE not in entry.what:
         old, new = before[entry.source or entry.path], after[entry.path]
-        assert (Change.CONTENT in entry.what) == (old.content != new.content or old.size != new.size)
+        assert (Aspect.CONTENT in entry.what) == (old.content != new.content or old.size != new.size)
 
 
 def differs(old: Seen, new: Seen) -> bool:

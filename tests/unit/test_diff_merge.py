@@ -11,7 +11,7 @@ import pytest
 
 from core.diff.lines import merge_lines
 from core.diff.merge import Merge, Prefer, merge
-from core.diff.select import ALL_FILES, Selection
+from core.diff.select import ALL_FILES, PathFilter
 from core.disk.qcow2 import ChainDisk
 from core.guest.scripts.put import Putter
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
@@ -43,7 +43,7 @@ class Sides:
         source.write_text(text)
         debugfs(self.paths[side], f"rm {name}", f"write {source} {name}", f"sif {name} mode 0100644")
 
-    def merge(self, prefer: Prefer | None = None, wanted: Selection = ALL_FILES) -> Merge:
+    def merge(self, prefer: Prefer | None = None, wanted: PathFilter = ALL_FILES) -> Merge:
         with (
             ChainDisk(self.base) as base,
             ChainDisk(self.paths[0]) as ours,
@@ -57,12 +57,12 @@ def sides(base: Path) -> Iterator[Sides]:
     yield Sides(base)
 
 
-def changed(found: Merge) -> set[str]:
-    return {step.path.decode() for step in found.steps}
+def changed(merge: Merge) -> set[str]:
+    return {step.path.decode() for step in merge.steps}
 
 
-def clashes(found: Merge) -> dict[str, str]:
-    return {clash.path.decode(): clash.reason for clash in found.clashes}
+def clashes(merge: Merge) -> dict[str, str]:
+    return {clash.path.decode(): clash.reason for clash in merge.clashes}
 
 
 def test_what_only_they_changed_is_taken(sides: Sides) -> None:
@@ -70,26 +70,26 @@ def test_what_only_they_changed_is_taken(sides: Sides) -> None:
     sides.write(1, "new", "new\n")
     sides.change(1, "rm gone", "mkdir made", "sif folder uid 7")
     sides.write(0, "mine", "mine\n")
-    found = sides.merge()
-    assert changed(found) == {"/text", "/new", "/gone", "/made", "/folder"} and not found.clashes
-    assert changed(sides.merge(wanted=Selection.typed(("/new",)))) == {"/new"}
+    merge = sides.merge()
+    assert changed(merge) == {"/text", "/new", "/gone", "/made", "/folder"} and not merge.clashes
+    assert changed(sides.merge(wanted=PathFilter.typed(("/new",)))) == {"/new"}
 
 
 def test_the_same_change_on_both_sides_is_none(sides: Sides) -> None:
     for side in (0, 1):
         sides.write(side, "text", "the same\n")
         sides.change(side, "rm gone", "sif tool mode 0100755")
-    found = sides.merge()
-    assert found == Merge((), ())
+    merge = sides.merge()
+    assert merge == Merge((), ())
 
 
 def test_permissions_and_content_are_merged_each_for_itself(sides: Sides) -> None:
     sides.change(1, "sif text mode 0100755", "sif tool uid 5")
     sides.write(0, "text", "ours\n")
     sides.change(0, "sif tool mode 0100700")
-    found = sides.merge()
-    assert not found.clashes
-    steps = {step.path: step for step in found.steps}
+    merge = sides.merge()
+    assert not merge.clashes
+    steps = {step.path: step for step in merge.steps}
     text, tool = steps[b"/text"], steps[b"/tool"]
     assert text.wanted and text.wanted.mode == 0o755 and not text.renewed
     assert tool.wanted and (tool.wanted.uid, tool.wanted.mode) == (5, 0o700)
@@ -155,9 +155,9 @@ def test_flags_are_named_where_they_will_not_be_as_somebody_made_them(tmp_path: 
     debugfs(
         sides.paths[1], "rm text", f"write {swap} text", "sif text mode 0100644", "sif text flags 0x80010"
     )
-    found = sides.merge(Prefer.OURS)
-    assert changed(found) == {"/text", "/folder/leaf"} and set(clashes(found)) == {"/new"}
-    assert found.not_carried == (b"/text", b"/tool")  # all three had a flag, which a new file has not
+    merge = sides.merge(Prefer.OURS)
+    assert changed(merge) == {"/text", "/folder/leaf"} and set(clashes(merge)) == {"/new"}
+    assert merge.not_carried == (b"/text", b"/tool")  # all three had a flag, which a new file has not
     assert sides.merge(Prefer.THEIRS).not_carried == (b"/new", b"/text", b"/tool")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from core.diff import flags
 from core.diff.carry import Remarks
-from core.diff.entry import Change, Entry, FilesystemDiff
+from core.diff.entry import Aspect, DiffEntry, FilesystemDiff
 from core.diff.filesystem import diff_disks
 from core.diff.inodes import _FIELDS
 from core.diff.merge import Merge, Prefer, merge
@@ -55,7 +55,7 @@ def test_every_byte_of_an_inode_is_of_some_part() -> None:
         byte for part in PARTS for first, length in part.places for byte in range(first, first + length)
     }
     assert covered == set(range(INODE_BYTES))
-    assert {change for part in PARTS if (change := part.change)} == set(Change)
+    assert {change for part in PARTS if (change := part.change)} == set(Aspect)
     assert all(part.why for part in PARTS if part.change is None or not part.carried)
 
 
@@ -88,7 +88,7 @@ def edits() -> list[tuple[Part, str]]:
     return found + [(part, OTHERWISE[part.name]) for part in PARTS if part.name in OTHERWISE]
 
 
-def changed(image: Path, *edit: str) -> tuple[tuple[Entry, ...], Merge]:
+def changed(image: Path, *edit: str) -> tuple[tuple[DiffEntry, ...], Merge]:
     new = copy_sparse(image, image.parent / "new.raw")
     debugfs(new, *edit)
     with ChainDisk(image) as a, ChainDisk(new) as b:
@@ -109,18 +109,18 @@ def test_the_list_is_true(image: Path, part: Part, edit: str) -> None:
     assert part.change in entry.what and as_json_of(entry)
     assert bool(merged.not_carried) == (Leaves.APPLY not in part.carried)
     remarks = list(Remarks([entry]).of(entry))
-    if part.change is not Change.MTIME:
+    if part.change is not Aspect.MTIME:
         assert bool(remarks) >= (Leaves.PATCH not in part.carried)
 
 
-def as_json_of(entry: Entry) -> bool:
+def as_json_of(entry: DiffEntry) -> bool:
     before, after = (as_json(FilesystemDiff((entry,)))["entries"][0][side] for side in ("before", "after"))
-    return bool(before != after or entry.what == {Change.CONTENT})
+    return bool(before != after or entry.what == {Aspect.CONTENT})
 
 
 def test_flags_and_project_ids_are_told_and_named(image: Path) -> None:
     (entry,), merged = changed(image, "sif file flags 0x80030", "sif file projid 7")
-    assert entry.what == {Change.FLAGS, Change.PROJECT}
+    assert entry.what == {Aspect.FLAGS, Aspect.PROJECT}
     assert merged.steps == () and merged.not_carried == (b"/file",)
     assert entry.after and flags.lsattr(entry.after.flags) == "ia" and entry.after.project == 7
     assert list(Remarks([entry]).of(entry)) == [b"# /file: flags - -> ia\n", b"# /file: project 0 -> 7\n"]

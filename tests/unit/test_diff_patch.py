@@ -14,7 +14,7 @@ import pytest
 from core.diff.carry import is_in_git, is_refused, quoted
 from core.diff.compare import Loaded
 from core.diff.content import Content
-from core.diff.entry import Change, Entry, FilesystemDiff
+from core.diff.entry import Aspect, DiffEntry, FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, walk
 from core.diff.meta import FileType, Meta
@@ -45,25 +45,25 @@ def git_tree(disk: Disk) -> Tree:
     """What of a disk a checkout can hold."""
     metas = walk(disk)
     loaded = Loaded.of(Volume(disk), {meta.inode for meta in metas.values()})
-    found: Tree = {}
+    tree: Tree = {}
     for path, meta in metas.items():
         name = path.lstrip(b"/")
         if is_in_git(meta) and not is_refused(name, meta):
             content = blocks_of(loaded.content(meta)) if meta.target is None else meta.target
-            found[name] = git_mode(meta), content
-    return found
+            tree[name] = git_mode(meta), content
+    return tree
 
 
 def blocks_of(content: Content) -> Blocks:
-    found = {-1: str(content.size).encode()}
+    blocks = {-1: str(content.size).encode()}
     for numbers, rows in content.stored():
-        found.update((number, row.tobytes()) for number, row in zip(numbers.tolist(), rows, strict=True))
-    return found
+        blocks.update((number, row.tobytes()) for number, row in zip(numbers.tolist(), rows, strict=True))
+    return blocks
 
 
 def read_blocks(path: bytes) -> Blocks:
     size = os.stat(path).st_size
-    found = {-1: str(size).encode()}
+    blocks = {-1: str(size).encode()}
     with open(path, "rb") as file:
         at = 0
         while at < size:
@@ -73,9 +73,9 @@ def read_blocks(path: bytes) -> Blocks:
                 break
             block = os.pread(file.fileno(), 4096, at)
             if block.strip(b"\0"):
-                found[at // 4096] = block.ljust(4096, b"\0")
+                blocks[at // 4096] = block.ljust(4096, b"\0")
             at += 4096
-    return found
+    return blocks
 
 
 def write_blocks(path: bytes, blocks: Blocks) -> None:
@@ -104,16 +104,16 @@ def check_out(tree: Tree, root: bytes) -> None:
 
 
 def checked_out(root: bytes) -> Tree:
-    found: Tree = {}
+    tree: Tree = {}
     for directory, folders, files in os.walk(root):
         for name in files + folders:
             path = os.path.join(directory, name)
             if os.path.islink(path):
-                found[path[len(root) + 1 :]] = b"120000", os.readlink(path)
+                tree[path[len(root) + 1 :]] = b"120000", os.readlink(path)
             elif os.path.isfile(path):
                 mode = b"100755" if os.stat(path).st_mode & 0o100 else b"100644"
-                found[path[len(root) + 1 :]] = mode, read_blocks(path)
-    return found
+                tree[path[len(root) + 1 :]] = mode, read_blocks(path)
+    return tree
 
 
 def apply_and_compare(work: Path, a: ChainDisk, b: ChainDisk) -> list[bytes]:
@@ -132,11 +132,11 @@ def apply_and_compare(work: Path, a: ChainDisk, b: ChainDisk) -> list[bytes]:
         )
         assert done.returncode == 0, done.stderr[:2000]
     large = set(too_large(diff, lines))
-    found = checked_out(root)
-    assert {name: found[name] for name in found.keys() - large} == {
+    tree = checked_out(root)
+    assert {name: tree[name] for name in tree.keys() - large} == {
         name: after[name] for name in after.keys() - large
     }
-    assert {name: before.get(name) for name in large} == {name: found.get(name) for name in large}
+    assert {name: before.get(name) for name in large} == {name: tree.get(name) for name in large}
     remarks = [line for line in lines if line.startswith(b"#")]
     assert_said(diff, remarks)
     return remarks
@@ -161,8 +161,8 @@ def assert_said(diff: FilesystemDiff, remarks: list[bytes]) -> None:
             assert quoted(entry.path) in together, entry
 
 
-def cannot(entry: Entry) -> Iterator[bool]:
-    yield bool(entry.what & {Change.OWNER, Change.XATTR, Change.DEVICE})
+def cannot(entry: DiffEntry) -> Iterator[bool]:
+    yield bool(entry.what & {Aspect.OWNER, Aspect.XATTR, Aspect.DEVICE})
     yield bool(entry.after and not entry.before and entry.after.type not in (FileType.DIRECTORY, FileType.SOCKET)
                and not is_in_git(entry.after))  # fmt: skip
     fresh = entry.after if entry.before is None else None

@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.diff.entry import Entry, FilesystemDiff, Kind
+from core.diff.entry import DiffEntry, DiffKind, FilesystemDiff
 from core.diff.meta import FileType, Meta
-from core.diff.select import Selection
+from core.diff.select import PathFilter
 
 META = Meta(FileType.FILE, 0o644, 0, 0, 1, 0, 1, 12, (0, 0))
 
@@ -37,13 +37,15 @@ META = Meta(FileType.FILE, 0o644, 0, 0, 1, 0, 1, 12, (0, 0))
 def test_what_is_selected(
     paths: tuple[str, ...], ignore: tuple[str, ...], path: bytes, selected: bool
 ) -> None:
-    assert Selection.typed(paths, ignore).has(path) is selected
+    assert PathFilter.typed(paths, ignore).has(path) is selected
 
 
 def test_a_move_across_the_border_is_an_addition_or_a_removal() -> None:
-    moved = Entry(b"/in/new", Kind.RENAMED, META, META, source=b"/out/old")
+    moved = DiffEntry(b"/in/new", DiffKind.RENAMED, META, META, source=b"/out/old")
     diff = FilesystemDiff((moved,))
-    assert Selection.typed(("/in",)).of(diff).entries == (Entry(b"/in/new", Kind.ADDED, None, META),)
-    assert Selection.typed(("/out",)).of(diff).entries == (Entry(b"/out/old", Kind.REMOVED, META, None),)
-    assert Selection.typed(("/in", "/out")).of(diff).entries == (moved,)
-    assert Selection.typed(("/else",)).of(diff).entries == ()
+    assert PathFilter.typed(("/in",)).of(diff).entries == (DiffEntry(b"/in/new", DiffKind.ADDED, None, META),)
+    assert PathFilter.typed(("/out",)).of(diff).entries == (
+        DiffEntry(b"/out/old", DiffKind.REMOVED, META, None),
+    )
+    assert PathFilter.typed(("/in", "/out")).of(diff).entries == (moved,)
+    assert PathFilter.typed(("/else",)).of(diff).entries == ()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.diff.entry import Change, Kind
+from core.diff.entry import Aspect, DiffKind
 from core.diff.walked import Walked, compare_walks, parse_walk, patch_walks
 from core.errors import GuestFailed
 from core.guest.scripts import guest_script
@@ -38,13 +38,13 @@ def test_two_trees(tmp_path: Path) -> None:
         file.write(b"x")
     before, after = (walk(tmp_path / name, "--texts") for name in ("a", "b"))
     found = compare_walks(before, after)
-    told = {entry.path: (entry.kind, entry.what - {Change.MTIME}) for entry in found.entries}
+    told = {entry.path: (entry.kind, entry.what - {Aspect.MTIME}) for entry in found.entries}
     assert told == {
-        b"/odd\xff\n": (Kind.ADDED, frozenset()),
-        b"/text": (Kind.MODIFIED, {Change.CONTENT, Change.SIZE}),
-        b"/gone": (Kind.REMOVED, frozenset()),
-        b"/deep": (Kind.MODIFIED, {Change.MODE}),
-        b"/huge": (Kind.MODIFIED, {Change.CONTENT}),
+        b"/odd\xff\n": (DiffKind.ADDED, frozenset()),
+        b"/text": (DiffKind.MODIFIED, {Aspect.CONTENT, Aspect.SIZE}),
+        b"/gone": (DiffKind.REMOVED, frozenset()),
+        b"/deep": (DiffKind.MODIFIED, {Aspect.MODE}),
+        b"/huge": (DiffKind.MODIFIED, {Aspect.CONTENT}),
     }
     text = b"".join(patch_walks(found, before, after))
     assert b"-two\n+2\n" in text and b"Binary files a/gone and /dev/null differ" in text

@@ -42,12 +42,12 @@ ENTRIES = st.lists(st.tuples(KIND, NAME, LINK, st.binary(max_size=3)), min_size=
 
 def aimed(entries: list[tuple[bytes, bytes, bytes, bytes]]) -> list[tuple[bytes, bytes, bytes, bytes]]:
     """The same with most hard links to something sent before: left to chance they would seldom meet it."""
-    found: list[tuple[bytes, bytes, bytes, bytes]] = []
+    members: list[tuple[bytes, bytes, bytes, bytes]] = []
     for number, (kind, name, link, data) in enumerate(entries):
         if kind == tarfile.LNKTYPE and number and len(data) < 3:
-            link = found[sum(data) % number][1]
-        found.append((kind, name, link, data))
-    return found
+            link = members[sum(data) % number][1]
+        members.append((kind, name, link, data))
+    return members
 
 
 def sent(entries: list[tuple[bytes, bytes, bytes, bytes]]) -> bytes:
@@ -176,14 +176,14 @@ def test_a_hard_link_to_a_link_is_judged_from_where_it_stands(tmp_path: Path, de
     where = "/".join("zyx"[:depth])
     names = [f"{where}/again".lstrip("/"), f"{where}/and-again".lstrip("/")]
     debugfs(image, "symlink a/b/c/way ../../../top", *(f"ln a/b/c/way {name}" for name in names))
-    found = unpack_tree(io.BytesIO(exported(image)), tmp_path / "out")
+    unpacked = unpack_tree(io.BytesIO(exported(image)), tmp_path / "out")
     out = tmp_path / "out"
     assert (out / "a/b/c/way").readlink() == Path("../../../top")
     if depth < 3:
-        assert sorted(found.skipped) == sorted(name.encode() for name in names)
+        assert sorted(unpacked.skipped) == sorted(name.encode() for name in names)
         assert not any(os.path.lexists(out / name) for name in names)
     else:
-        assert found.skipped == [] and all((out / name).read_text() == "top\n" for name in names)
+        assert unpacked.skipped == [] and all((out / name).read_text() == "top\n" for name in names)
 
 
 def test_names_of_what_was_left_out_are_left_out(tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ def test_names_of_what_was_left_out_are_left_out(tmp_path: Path) -> None:
         "cd /",
         "ln a/device z/device",
     )
-    found = unpack_tree(io.BytesIO(exported(image)), tmp_path / "out")
-    assert sorted(found.skipped) == [b"a/device", b"a/out", b"z/device", b"z/y/x/out"]
+    unpacked = unpack_tree(io.BytesIO(exported(image)), tmp_path / "out")
+    assert sorted(unpacked.skipped) == [b"a/device", b"a/out", b"z/device", b"z/y/x/out"]
 
 
 def test_a_tree_that_fails_leaves_no_directory_that_was_made_for_it(tmp_path: Path) -> None:
@@ -225,8 +225,8 @@ def test_a_file_that_fails_leaves_the_one_that_was_there(tmp_path: Path) -> None
 
 def test_a_link_to_a_file_of_ours_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
-    found = unpack(io.BytesIO(sent([(tarfile.LNKTYPE, b"theirs", b"mine", b"")])), tmp_path)
-    assert found == Unpacked(skipped=[b"theirs"])
+    unpacked = unpack(io.BytesIO(sent([(tarfile.LNKTYPE, b"theirs", b"mine", b"")])), tmp_path)
+    assert unpacked == Unpacked(skipped=[b"theirs"])
     assert (tmp_path / "mine").stat().st_nlink == 1
 
 

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 def modules() -> list[str]:
     """Every module of core, but the agent's, which run in the guest, and programs, which run when imported."""
-    found = [module.name for module in pkgutil.walk_packages(core.__path__, "core.")]
-    return [name for name in found if not name.startswith("core.guest.agent")]
+    names = [module.name for module in pkgutil.walk_packages(core.__path__, "core.")]
+    return [name for name in names if not name.startswith("core.guest.agent")]
 
 
 def test_core_imports_no_terminal_library() -> None:
@@ -41,6 +41,9 @@ def test_reading_verbs_import_nothing_heavy() -> None:
         "websockets",
         "typer",
         "pyroute2",
+        "psutil",
+        "cachetools",
+        "pyseccomp",
     }
 
 
@@ -62,13 +65,13 @@ AGENT = (
 
 def names_in(path: Path) -> set[str]:
     """Every name that a module uses, defines or imports, and the modules it imports from; not what it writes."""
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom | ast.Import):
-            found |= {alias.name for alias in node.names} | {getattr(node, "module", None) or ""}
+            names |= {alias.name for alias in node.names} | {getattr(node, "module", None) or ""}
         elif isinstance(node, ast.Attribute | ast.Name):
-            found.add(node.attr if isinstance(node, ast.Attribute) else node.id)
-    return found
+            names.add(node.attr if isinstance(node, ast.Attribute) else node.id)
+    return names
 
 
 def test_netlink_is_spoken_in_one_place_and_by_pyroute2() -> None:
@@ -81,6 +84,23 @@ def test_netlink_is_spoken_in_one_place_and_by_pyroute2() -> None:
             speaks = re.compile(r"AF_NETLINK|NETLINK_ROUTE|_?(NLM_F|NLMSG|RTM|IFLA)_.*|pyroute2(\..*)?")
             assert not [name for name in names if speaks.fullmatch(name)], where
     assert "NETLINK_ROUTE" not in names_in(ROOT / AGENT)
+
+
+def test_one_class_has_one_name() -> None:
+    """Left out are verbs, called what people type, and the agent: in the guest stands the other end of what is here."""
+    where: dict[str, list[str]] = {}
+    for path in (path for top in ("core", "vertui") for path in (ROOT / top).rglob("*.py")):
+        if "agent" not in path.parts:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef) and not ("verbs" in path.parts and is_verb(node)):
+                    where.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert len(where) > 300
+    assert {name: places for name, places in where.items() if len(places) > 1} == {}
+
+
+def is_verb(node: ast.ClassDef) -> bool:
+    """Derived with the type of its answer: `Verb[Branch]`."""
+    return any(isinstance(base, ast.Subscript) for base in node.bases)
 
 
 def test_state_is_written_by_the_one_helper() -> None:

@@ -11,7 +11,7 @@ from core.daemon.relay import follow
 from core.errors import GuestFailed
 from core.guest.agent import wire
 from core.guest.connection import Connection
-from core.guest.streams import CommandStream, Exit
+from core.guest.streams import CommandExit, CommandStream
 from tests.guests import SOON_S
 
 Message = dict[str, Any]
@@ -42,7 +42,7 @@ class Socket:
 class Command:
     """A command that takes a byte while its client is greeted; `left` is how it was let go."""
 
-    def __init__(self, *items: Exit) -> None:
+    def __init__(self, *items: CommandExit) -> None:
         self._items = list(items)
         self._looked = 0
         self.id, self.stdin_sent, self.stdin_shut = 7, 5, False
@@ -53,7 +53,7 @@ class Command:
         self._looked += 1
         return 3 if self._looked == 1 else 4
 
-    async def take(self) -> Exit | None:
+    async def take(self) -> CommandExit | None:
         if not self._items:
             await asyncio.Event().wait()
         return self._items.pop(0)
@@ -119,7 +119,7 @@ async def test_what_is_taken_while_a_client_is_greeted_is_told() -> None:
 
 async def test_a_command_that_ends_has_ended() -> None:
     client = Socket()
-    assert await between(client, Command(Exit(0, None, False, 0, 0)))
+    assert await between(client, Command(CommandExit(0, None, False, 0, 0)))
     assert {"exit": 0, "timed_out": False} in client.told
 
 

@@ -91,17 +91,17 @@ def diff(
         differences.say_patch(client.patch(*_ends(client, named), **files))
         return
     if multi:
-        found, say = client.diff_siblings(named, mtime=mtime, **files), differences.say_matrix
+        told, say = client.diff_siblings(named, mtime=mtime, **files), differences.say_matrix
     else:
         a, b = _ends(client, named)
-        found = client.diff(a, b, **files, mtime=mtime, lines=stat, fallback=fallback, **more)
+        told = client.diff(a, b, **files, mtime=mtime, lines=stat, fallback=fallback, **more)
         say = differences.say_stat if stat else differences.say_names if name_only else differences.say_files
     if json:
-        say_json(found)
+        say_json(told)
         return
-    say(found)
-    differences.say_more(found)
-    differences.say_notes(found)
+    say(told)
+    differences.say_more(told)
+    differences.say_notes(told)
 
 
 @app.command()
@@ -205,18 +205,18 @@ def apply(
     if ours and theirs:
         raise UsageError("--ours and --theirs exclude each other")
     prefer: Literal["ours", "theirs"] | None = "ours" if ours else "theirs" if theirs else None
-    found = connect().do(Apply(source, target, tuple(paths or ()), prefer))
+    applied = connect().do(Apply(source, target, tuple(paths or ()), prefer))
     if json:
-        say_json(found)
+        say_json(applied)
     else:
-        for path in found.changed:
+        for path in applied.changed:
             print(printable(path))
-        for clash in found.clashes:
+        for clash in applied.clashes:
             warn(f"{'kept' if ours else 'taken'}: {printable(clash)}")
-        for path in found.not_carried:
+        for path in applied.not_carried:
             warn(f"not applied: flags or project id of {path}")
-        print(f"{len(found.changed)} changes of {source} are in {target}")
-    if found.not_carried:
+        print(f"{len(applied.changed)} changes of {source} are in {target}")
+    if applied.not_carried:
         raise typer.Exit(NOT_CARRIED)
 
 

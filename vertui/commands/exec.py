@@ -24,7 +24,7 @@ from vertui.options import BranchName, Json, new_app
 from vertui.output import Cell, Row, say_json, say_table, warn
 from vertui.session import connect
 from vertui.several import distinct
-from vertui.streaming import Attachment, Follower, Note, Sink
+from vertui.streaming import AttachRequest, Follower, Note, Sink
 from vertui.terminal import Prefixed, raw, window_size, write
 from vertui.text import age, printable, size
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 app = new_app()
 
-What = ExecRequest | Attachment
+What = ExecRequest | AttachRequest
 OFFSETS = re.compile(r"([0-9]{1,18})(?:,([0-9]{1,18}))?")
 LONGEST_S = 1_000_000  # eleven days; the agent takes no longer timeout
 LEAVE = b"\x1d"  # Ctrl-], as in telnet and virsh
@@ -200,13 +200,13 @@ def _started(
     return _request("", argv, tty, stdin, **more)
 
 
-def _attached(command: int, from_offset: str | None, starts: bool) -> Attachment:
+def _attached(command: int, from_offset: str | None, starts: bool) -> AttachRequest:
     """The command to go on with; `starts` when something was said that only a new one takes."""
     if starts:
         raise UsageError(
             "--attach goes on with a command that runs: it takes --from, -i and -t, nothing a new one takes"
         )
-    return Attachment("", command, *_offsets(from_offset or "0"))
+    return AttachRequest("", command, *_offsets(from_offset or "0"))
 
 
 def _positive(timeout_s: float | None) -> float | None:

@@ -69,7 +69,7 @@ CARRIED: dict[str, Carry] = {"image build": _build}
 """How a verb is carried out where that takes more than asking the daemon for it."""
 
 
-class Verbs(TyperGroup):
+class VerbGroup(TyperGroup):
     """The group of all verbs. A verb is a value of `core.verbs`, or it is written in the module that WRITTEN names."""
 
     def list_commands(self, ctx: "Context") -> list[str]:
@@ -107,7 +107,7 @@ def _place(verb: str) -> tuple[int, str]:
 
 
 app = typer.Typer(
-    cls=Verbs,
+    cls=VerbGroup,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

@@ -9,7 +9,7 @@ from textual.containers import Vertical
 
 from vertui import theme
 from vertui.actions import ACTIONS, Action
-from vertui.plain import Entry, entitle
+from vertui.plain import TextInput, entitle
 from vertui.screens.base import Dialog
 from vertui.selection import Selection
 from vertui.text import printable
@@ -39,7 +39,7 @@ class ActionsScreen(Dialog[str]):
         """The search line, the list, the keys."""
         with Vertical(classes="box tall") as box:
             entitle(box, TITLES[self._mode].format(refs=", ".join(self._selection.refs) or "nothing"))
-            yield Entry(hint="type to search")
+            yield TextInput(hint="type to search")
             yield RowList[Action](self._draw, lambda action: action.id)
             if self._mode == "copy":
                 yield KeyHints(("⏎", "copy"), ("esc", "leave"))
@@ -50,7 +50,7 @@ class ActionsScreen(Dialog[str]):
         """Everything, before anything is typed."""
         self._search("")
 
-    def on_input_changed(self, event: Entry.Changed) -> None:
+    def on_input_changed(self, event: TextInput.Changed) -> None:
         """Search as it is typed."""
         self._search(event.value)
 

@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from core.model import Plan
 from vertui import theme
-from vertui.plain import Caption, Choice, Entry, Words, entitle
+from vertui.plain import Caption, Choice, TextInput, Words, entitle
 from vertui.screens.base import SCROLL_KEYS, Dialog
 from vertui.text import printable, size
 from vertui.widgets.footer import KeyHints
@@ -55,7 +55,7 @@ class FormDialog(Dialog[Answers]):
             for field in self._fields:
                 with Horizontal(classes="field"):
                     yield Caption(field.label)
-                    yield Entry(field.value, hint=field.hint, id=field.id)
+                    yield TextInput(field.value, hint=field.hint, id=field.id)
             yield Words(id="reason")
             with Horizontal(classes="buttons"):
                 yield Choice("Cancel", id="cancel")
@@ -73,12 +73,14 @@ class FormDialog(Dialog[Answers]):
             self.dismiss(None)
 
     def _try_submit(self) -> None:
-        answers = {field.id: self.query_one(f"#{field.id}", Entry).value.strip() for field in self._fields}
+        answers = {
+            field.id: self.query_one(f"#{field.id}", TextInput).value.strip() for field in self._fields
+        }
         for field in self._fields:
             if reason := field.check(answers[field.id]):
                 said = Text(printable(f"{field.label}: {reason}"), style=theme.RED)
                 self.query_one("#reason", Words).say(said)
-                self.query_one(f"#{field.id}", Entry).focus()
+                self.query_one(f"#{field.id}", TextInput).focus()
                 return
         if reason := self._rule(answers):
             self.query_one("#reason", Words).say(Text(printable(reason), style=theme.RED))

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from core.errors import VertuiError
 from vertui import theme
 from vertui.feed import News
-from vertui.patches import Part, patch_lines
+from vertui.patches import LineKind, patch_lines
 from vertui.plain import Words, entitle
 from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen
 from vertui.text import printable, size
@@ -32,11 +32,11 @@ MARKS = {
     "renamed": ("→", theme.BLUE),
 }
 PATCH_COLOURS = {
-    Part.HEAD: theme.MUTED,
-    Part.HUNK: theme.TEAL,
-    Part.ADDED: theme.GREEN,
-    Part.REMOVED: theme.RED,
-    Part.REMARK: theme.MUTED,
+    LineKind.HEAD: theme.MUTED,
+    LineKind.HUNK: theme.TEAL,
+    LineKind.ADDED: theme.GREEN,
+    LineKind.REMOVED: theme.RED,
+    LineKind.REMARK: theme.MUTED,
 }
 
 

@@ -15,7 +15,7 @@ from vertui import theme
 from vertui.actions import ACTIONS, BY_ID
 from vertui.feed import News
 from vertui.lanes import LaneRow
-from vertui.plain import Entry, entitle
+from vertui.plain import TextInput, entitle
 from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen
 from vertui.selection import ALIVE, NOTHING, Node, Selection, key_of
 from vertui.widgets.console import ConsolePane
@@ -45,7 +45,7 @@ class MainScreen(VertuiScreen):
         self.tree_view = TreeView(id="tree")
         self.event_line = EventLine(id="events")
         self._welcome = Welcome(id="welcome")
-        self._filter = Entry(hint="words that a node must contain", id="filter")
+        self._filter = TextInput(hint="words that a node must contain", id="filter")
         self._detail = LineView(id="detail")
         self._printed = ConsolePane(id="console")
         self._keys = ActionFooter(id="keys")
@@ -260,7 +260,7 @@ class MainScreen(VertuiScreen):
         self.add_class("-filtering")
         self._filter.focus()
 
-    def on_input_changed(self, event: Entry.Changed) -> None:
+    def on_input_changed(self, event: TextInput.Changed) -> None:
         """Filter as it is typed."""
         self.tree_view.filter = event.value
         self._title()

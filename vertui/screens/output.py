@@ -18,7 +18,7 @@ from vertui.messages import Printed
 from vertui.plain import entitle
 from vertui.screens.base import SCROLL_KEYS, VertuiScreen
 from vertui.text import printable
-from vertui.widgets.follower import Follower
+from vertui.widgets.follower import Tail
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.lines import LineView
 
@@ -44,7 +44,7 @@ class OutputScreen(VertuiScreen):
         self._shown = [printable(branch) for branch in branches]
         self._in_columns = len(branches) * COLUMN_WIDTH <= width
         self._streams: dict[str, Stream] = {}  # the newest of each
-        self._followers: dict[str, Follower] = {}
+        self._followers: dict[str, Tail] = {}
         self._ended: set[str] = set()
 
     def compose(self) -> ComposeResult:
@@ -57,7 +57,7 @@ class OutputScreen(VertuiScreen):
     def on_mount(self) -> None:
         """Start the command everywhere."""
         for branch in self._branches:
-            self._followers[branch] = Follower(partial(self._open, branch), self._notify)
+            self._followers[branch] = Tail(partial(self._open, branch), self._notify)
             self._followers[branch].start()
         self._show_titles()
 
@@ -132,7 +132,7 @@ class OutputScreen(VertuiScreen):
         entitle(self._pane(0), below=Text(f"$ {printable(self._command)}", style=theme.MUTED))
 
 
-def _mark(follower: Follower) -> tuple[str, str]:
+def _mark(follower: Tail) -> tuple[str, str]:
     if follower.away:
         return "◌ not connected", theme.GOLD
     if not follower.ended:
@@ -140,7 +140,7 @@ def _mark(follower: Follower) -> tuple[str, str]:
     return ("✓", theme.MUTED) if follower.exit_code == 0 else ("✗", theme.RED)
 
 
-def _end(follower: Follower) -> Text:
+def _end(follower: Tail) -> Text:
     """The line after the last."""
     if follower.error is not None:
         return Text(printable(str(follower.error)), style=theme.RED)

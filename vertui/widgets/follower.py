@@ -19,7 +19,7 @@ PAUSES_S = (0.1, 0.3, 1.0)  # before another connection, while the daemon is awa
 TAIL_BYTES = 1024  # by which a console that tells its past again is told from a new one
 
 
-class Follower:
+class Tail:
     """One stream. `open_stream` gets the offsets to go on from; `notify` is called from a thread, once until `take`.
 
     `replays`: each connection tells the past again, under offsets of its own, as a console does.

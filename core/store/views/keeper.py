@@ -107,7 +107,9 @@ class FuseViews:
         return self._damages.newest(commit)
 
     def _mount(self) -> None:
-        """The kept descriptor is the proof that all is mounted, so it is kept last."""
+        """Mount, and have the holder keep what is needed. The descriptor of /dev/fuse is kept last: it is the proof
+        that all else is there.
+        """
         fuse = mount(self._home.views)
         try:
             self._keep(NODES_KEY, nodes.make())

@@ -30,7 +30,7 @@ from core.store.views import wire
 from core.store.views.damage import Damage, Damages
 from core.store.views.nodes import EXACT, MEDIA, NAME, Nodes
 from core.store.views.questions import SLOTS, Questions, left
-from core.store.views.wire import Attributes, Operation, Request
+from core.store.views.wire import Attributes, Opcode, Request
 
 if TYPE_CHECKING:  # its module imports the store, which only a server on the store needs
     from core.store.views.source import PageSource
@@ -72,8 +72,8 @@ class Server:
         self.work(0)
 
     def work(self, number: int, on: bool = True) -> None:
-        """Answer the request that lies in a slot, and if `on`, one after the other. A mistake of ours ends the process,
-        not one thread of it.
+        """Answer the request that lies in a slot and, if `on`, one after the other. A mistake of ours ends the whole
+        process, not only the thread that met it.
         """
         question = self._questions.slot(number)
         answer = touched(wire.OUT_HEADER.size + LARGEST_READ_BYTES)
@@ -117,29 +117,29 @@ class Server:
     def _answer(self, request: Request) -> bytes | memoryview:
         """What to say; OSError is what the kernel is told instead."""
         match request.opcode:
-            case Operation.READ:
+            case Opcode.READ:
                 _, offset, size, *_ = wire.READ_IN.unpack_from(request.body)
                 return self._read(request.node, offset, size)
-            case Operation.LOOKUP:
+            case Opcode.LOOKUP:
                 return wire.entry(self._lookup(request.node, wire.name(request.body)))
-            case Operation.GETATTR:
+            case Opcode.GETATTR:
                 return wire.attributes(self._attributes(request.node))
-            case Operation.OPEN:
+            case Opcode.OPEN:
                 return self._open(request.node, wire.OPEN_IN.unpack_from(request.body)[0])
-            case Operation.READDIR:
+            case Opcode.READDIR:
                 _, offset, size, *_ = wire.READ_IN.unpack_from(request.body)
                 return wire.listing(self._names(request.node), offset, min(size, LARGEST_READ_BYTES))
-            case Operation.INIT:
+            case Opcode.INIT:
                 return wire.init(request.body, READAHEAD_BYTES, LARGEST_READ_BYTES, BACKGROUND)
-            case Operation.STATFS:
+            case Opcode.STATFS:
                 return wire.filesystem()
-            case Operation.RELEASE | Operation.RELEASEDIR | Operation.DESTROY:
+            case Opcode.RELEASE | Opcode.RELEASEDIR | Opcode.DESTROY:
                 return b""
-            case Operation.GETXATTR:
+            case Opcode.GETXATTR:
                 if (value := wire.capability(request.body)) is not None:
                     return value
                 raise OSError(errno.ENODATA, "no such attribute")
-            case Operation.WRITE | Operation.SETATTR | Operation.SETXATTR | Operation.REMOVEXATTR:
+            case Opcode.WRITE | Opcode.SETATTR | Opcode.SETXATTR | Opcode.REMOVEXATTR:
                 raise OSError(errno.EROFS, "views are read only")
         raise OSError(errno.ENOSYS, "not needed")
 

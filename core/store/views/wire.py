@@ -40,7 +40,7 @@ XATTR_IN = XATTR_OUT = struct.Struct("<2I")  # size, padding
 ENTRY_NAME = struct.Struct("<2Q2I")  # inode, next offset, name length, type
 
 
-class Operation(IntEnum):
+class Opcode(IntEnum):
     """Opcodes that are answered; to all others the kernel is told -ENOSYS, and most of them it never sends again."""
 
     LOOKUP = 1
@@ -64,7 +64,7 @@ class Operation(IntEnum):
 
 CAPABILITY = "security.capability"
 
-SILENT = frozenset({Operation.FORGET, Operation.BATCH_FORGET})
+SILENT = frozenset({Opcode.FORGET, Opcode.BATCH_FORGET})
 
 
 @dataclass(frozen=True, slots=True)
