@@ -43,11 +43,17 @@ class Kept:
 
     def outcome(self, follower: Follower, end: Exit | Exception | None) -> Outcome:
         """With how the command ended, or what kept us from seeing that; None when it was left running."""
-        known = (end.code, end.timed_out) if isinstance(end, Exit) else (None, False)
-        reason = "" if isinstance(end, Exit) else str(end or "left running")
-        shown = [self._ends[stream] for stream in (STDOUT, STDERR)]
-        counts = [follower.offsets[stream] for stream in (STDOUT, STDERR)]
+        out, err = (self._ends[stream] for stream in (STDOUT, STDERR))
+        out_bytes, err_bytes = (follower.offsets[stream] for stream in (STDOUT, STDERR))
         return Outcome(
-            follower.branch, follower.command, *known, reason,
-            *(text.decode(errors="replace") for text in shown), *counts, truncated=sum(counts) > sum(map(len, shown)),
-        )  # fmt: skip
+            follower.branch,
+            follower.command,
+            end.code if isinstance(end, Exit) else None,
+            isinstance(end, Exit) and end.timed_out,
+            "" if isinstance(end, Exit) else str(end or "left running"),
+            out.decode(errors="replace"),
+            err.decode(errors="replace"),
+            out_bytes,
+            err_bytes,
+            truncated=(out_bytes, err_bytes) != (len(out), len(err)),
+        )

@@ -161,7 +161,7 @@ class Live:
                 "the host's disk is full and the branch stands still: it goes on once there is room"
             )
         async with self._connecting:
-            if self.lost:
+            if self._agent is None or self._agent.lost:
                 await self._close_agent()
                 self._agent = await AgentClient.connect(self.machine.agent_socket, AGAIN_DEADLINE_S)
                 if not self._frozen:  # an agent that was started anew finds the guest as the last one left it

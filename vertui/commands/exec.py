@@ -49,10 +49,12 @@ class AfterDashes(TyperCommand):
         ctx.obj = tuple(args[split + 1 :])
         return super().parse_args(ctx, args[:split])
 
+    def collect_usage_pieces(self, ctx: "Context") -> list[str]:
+        """With the part behind the dashes."""
+        return [*super().collect_usage_pieces(ctx), "-- CMD"]
 
-@app.command(
-    "exec", cls=AfterDashes, epilog="The command stands behind --, as in: vertui exec BRANCH... -- CMD"
-)
+
+@app.command("exec", cls=AfterDashes)
 def execute(
     ctx: typer.Context,
     branches: Annotated[list[str] | None, argument("BRANCH...", "Where to run it.", Kind.BRANCH)] = None,
@@ -122,7 +124,7 @@ def execute(
         print("there is nothing to run it in")
 
     def tell(ends: Sequence[foreground.End | None]) -> None:
-        told = [one.outcome(*of) for one, *of in zip(kept, followers, ends, strict=True)]
+        told = [one.outcome(follower, end) for one, follower, end in zip(kept, followers, ends, strict=True)]
         say_json(told if everything or len(told) > 1 else told[0])
 
     if detach:
