@@ -114,7 +114,7 @@ def _several(verb: type[Verb[Any]], given: dict[str, Any], *, json: bool) -> Non
     try:
         each(wanted, one)
     finally:
-        if json:
+        if json and (answers or everything):
             say_json(answers if everything or len(wanted) > 1 else answers[0])
 
 
