@@ -28,6 +28,8 @@ def offer(find: Find) -> Offer:
 
 def offer_names(kind: Kind) -> Offer:
     """The names of a kind that there are."""
+    if kind is Kind.PRUNED:
+        return offer(lambda client: (entry.name for entry in client.trash() if entry.kind == "branch"))
     return offer(lambda client: names_in(client.tree(), kind))
 
 

@@ -87,7 +87,7 @@ def _planned(verb: Planned[Any], *, json: bool, yes: bool, dry_run: bool) -> Non
 
 
 def _several(verb: type[Verb[Any]], given: dict[str, Any], *, json: bool) -> None:
-    everything, named = given.pop(EVERYTHING), given.pop(verb.each) or ()
+    everything, named = given.pop(EVERYTHING, False), given.pop(verb.each) or ()
     check_named(name_of(verb), named, everything)
 
     def made(name: str) -> Verb[Any]:
@@ -129,9 +129,10 @@ def _every(tree: Tree, made: Callable[[str], Verb[Any]]) -> Iterable[str]:
 
 def _parameters(verb: type[Verb[Any]]) -> Iterator[Parameter]:
     for field in sorted(fields_of(verb), key=lambda field: not field.is_argument):
-        yield _parameter(field, several=field.name == verb.each)
-    if verb.each:
-        yield _named(EVERYTHING, All)
+        several = field.name == verb.each
+        yield _parameter(field, several=several)
+        if several and field.given.kind is Kind.BRANCH:
+            yield _named(EVERYTHING, All)
     if issubclass(verb, Planned):
         yield from (_named("yes", Yes),) if verb.asks else ()
         yield _named("dry_run", DryRun)
@@ -143,9 +144,13 @@ def _named(name: str, annotation: Any, default: Any = False) -> Parameter:
 
 
 def _parameter(field: Asked, *, several: bool) -> Parameter:
-    given, needed = field.given, field.is_needed and not several
+    given = field.given
+    needed = field.is_needed and not (several and given.kind is Kind.BRANCH)  # which may all be meant
     many, type_ = several or field.takes_many, _taken(field)
-    told: dict[str, Any] = {"help": given.help, "show_default": given.default or not (needed or several)}
+    told: dict[str, Any] = {
+        "help": given.help,
+        "show_default": given.default or not (field.is_needed or several),
+    }
     if given.kind in NAMES:
         told["autocompletion"] = offer_names(given.kind)
     if type_ is not bool:

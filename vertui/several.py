@@ -14,9 +14,9 @@ TRUNK = "@trunk"
 
 @dataclass(frozen=True)
 class Refused:
-    """A branch that a verb was not done to, and the error that says why."""
+    """What a verb was not done to, and the error that says why."""
 
-    branch: str
+    name: str
     kind: str
     message: str
 

@@ -173,5 +173,5 @@ def test_a_verb_for_several_tells_one_outcome_each(
     monkeypatch.setattr("vertui.derived.connect", Two)
     assert main(["pause", "b1", "b2", "main", "--json"]) == Conflict.exit_status
     told = json.loads(capsys.readouterr().out)
-    assert [told[0]["name"], told[2]["name"]] == ["b1", "main"]
-    assert told[1] == {"branch": "b2", "kind": "Conflict", "message": "b2 is paused"}
+    assert [one["name"] for one in told] == ["b1", "b2", "main"]
+    assert told[1] == {"name": "b2", "kind": "Conflict", "message": "b2 is paused"}

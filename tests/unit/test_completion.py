@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.home import Home
+from core.model import Setting, TrashEntry
 from core.verbs import load, names
 from core.verbs.base import NAMES, fields_of
 from tests.stand_in import standing_in
@@ -24,6 +25,8 @@ from vertui.commands.group import ALIASES, ORDER
 VERTUI = Path(sys.executable).with_name("vertui")
 BRANCHES = [branch.name for branch in DEMO.branches] + ["@trunk"]
 TAGS = [tag for commit in DEMO.commits for tag in commit.tags]
+GONE = TrashEntry("1f", "branch", "gone", 0, 1.0, 2.0)
+LEVEL = Setting("store.level", 3, 3, "how hard to compress")
 ANSWER_S = 120.0  # for a shell on a busy host; one that does not answer hangs
 
 
@@ -33,7 +36,7 @@ def known(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("VERTUI_HOME", str(home.root))
     monkeypatch.setenv("VERTUI_SLOW", "40")  # a busy host is no daemon that hangs
     monkeypatch.setenv("PATH", f"{VERTUI.parent}:{os.environ['PATH']}")
-    with standing_in(home, {"/v1/tree": DEMO, "/v1/settings": []}):
+    with standing_in(home, {"/v1/tree": DEMO, "/v1/trash": [GONE], "/v1/settings": [LEVEL]}):
         yield home
 
 
@@ -75,6 +78,8 @@ def test_every_field_that_names_something_is_completed(known: Home) -> None:
         ("zsh", "vertui up --image=", ["--image=debian"]),
         ("fish", "vertui up --image=d", ["--image=debian"]),
         ("bash", "vertui exec b1 -- ", []),
+        ("bash", "vertui trash restore ", ["gone"]),
+        ("bash", "vertui config ", ["store.level"]),
         ("bash", "vertui completion ", ["bash", "zsh", "fish"]),
         ("bash", "vertui fork 'm", ["main"]),
         ("fish", "vertui pause --js", ["--json\tPrint JSON instead of text."]),
