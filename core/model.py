@@ -320,8 +320,8 @@ class ExecRequest:
     """A command to run in a branch. A single word with blanks in it is a line for the guest's shell, as with ssh.
 
     `lossless` makes the command wait for its reader instead of dropping old output. A command hangs up with the client
-    that started it unless it `outlives` that. `purpose` is what the operation log calls it: exec, cp or watch. By its
-    `key` a request that is sent again is known.
+    that started it unless it `outlives` that. An `inner` one is a verb's own doing: neither `ps` nor the operation log
+    tells of it. By its `key` a request that is sent again is known.
     """
 
     branch: str
@@ -336,7 +336,7 @@ class ExecRequest:
     timeout_s: float | None = None
     lossless: bool = False
     outlives: bool = False
-    purpose: str = "exec"
+    inner: bool = False
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __post_init__(self) -> None:

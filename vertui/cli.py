@@ -18,6 +18,7 @@ from vertui.output import warn
 from vertui.text import printable
 
 BROKEN_PIPE, BUG = 141, 70
+COMPLETE = "--complete"  # what a shell's script says before it hands over SHELL and LINE
 QUICK = (["ls"], ["ls", "--json"], ["tree"], ["tree", "--json"])
 
 
@@ -63,10 +64,15 @@ def _status(argv: list[str]) -> int:
 
 
 def _invoke(argv: list[str]) -> int:
-    if argv in QUICK and "_VERTUI_COMPLETE" not in os.environ:
+    if argv in QUICK:
         from vertui.listing import LISTINGS
 
         LISTINGS[argv[0]]("--json" in argv)
+        return 0
+    if argv[:1] == [COMPLETE]:
+        from vertui.commands.completion import answer
+
+        answer(*argv[1:3])
         return 0
     from vertui.commands.group import invoke
 

@@ -1,5 +1,7 @@
 """What a shell offers for a word: names from the daemon that runs; none is started for that, and no error is told."""
 
+from collections.abc import Callable, Iterable
+
 from core.daemon.client import Client
 from core.errors import VertuiError
 from core.home import find_home
@@ -9,25 +11,50 @@ from vertui.session import listens
 from vertui.text import short
 
 TRUNK = "@trunk"
+MOST = 500  # nobody reads more of them; what is older is offered once some of it is typed
+
+Find = Callable[[Client], Iterable[str]]
+Offer = Callable[[str], list[str]]
 
 
-def names_of(kind: Kind) -> list[str]:
+def offer(find: Find) -> Offer:
+    """What typer asks for the words that may stand where one begins like this."""
+
+    def begun(incomplete: str) -> list[str]:
+        return [name for name in _found(find) if name.startswith(incomplete)][:MOST]
+
+    return begun
+
+
+def offer_names(kind: Kind) -> Offer:
     """The names of a kind that there are."""
-    try:
-        home = find_home()
-        return _names(kind, Client(home).tree()) if listens(home) else []
-    except VertuiError:
-        return []
+    if kind is Kind.PRUNED:
+        return offer(lambda client: (entry.name for entry in client.trash() if entry.kind == "branch"))
+    return offer(lambda client: names_in(client.tree(), kind))
 
 
-def _names(kind: Kind, tree: Tree) -> list[str]:
+def offer_places(incomplete: str) -> list[str]:
+    """A branch, and the colon that a path in it stands behind."""
+    return [f"{name}:" for name in offer_names(Kind.BRANCH)(incomplete)]
+
+
+def names_in(tree: Tree, kind: Kind) -> list[str]:
+    """The names of a kind, the newest commits first."""
     branches = [branch.name for branch in tree.branches] + ([TRUNK] if tree.trunk else [])
-    commits = [tag for commit in tree.commits for tag in commit.tags]
-    commits += [short(commit.id) for commit in tree.commits]
+    newest = tree.commits[::-1]
+    commits = [tag for commit in newest for tag in commit.tags] + [short(commit.id) for commit in newest]
     found = {
         Kind.BRANCH: branches,
         Kind.COMMIT: commits + branches,
         Kind.REF: branches + commits,
         Kind.IMAGE: [image.name for image in tree.images],
     }
-    return found.get(kind, [])
+    return found[kind]
+
+
+def _found(find: Find) -> list[str]:
+    try:
+        home = find_home()
+        return list(find(Client(home, starts=False))) if listens(home) else []
+    except VertuiError:
+        return []

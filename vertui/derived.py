@@ -7,21 +7,21 @@ from typing import Annotated, Any, Literal, Union, get_origin
 import typer
 
 from core.daemon.client import Client
-from core.errors import UsageError
+from core.errors import UsageError, VertuiError
 from core.model import Tree
 from core.verbs import load
 from core.verbs.base import NAMES, Asked, Kind, Planned, Verb, fields_of, help_of, name_of
 from core.verbs.bounds import wrong_with
 from core.verbs.shown import Shown
 from vertui.answers import check, say, say_done
-from vertui.options import DryRun, Json, Yes
+from vertui.completion import offer_names
+from vertui.options import All, DryRun, Json, Yes
 from vertui.output import say_json
 from vertui.session import agree, connect, show_plan
-from vertui.several import distinct, each
+from vertui.several import Refused, check_named, distinct, each
 from vertui.sizes import parse_size
 
 EVERYTHING = "everything"
-All = Annotated[bool, typer.Option("--all", help="Every one that it can be done to.")]
 Carry = Callable[[Client, Any], Any]
 
 
@@ -87,9 +87,8 @@ def _planned(verb: Planned[Any], *, json: bool, yes: bool, dry_run: bool) -> Non
 
 
 def _several(verb: type[Verb[Any]], given: dict[str, Any], *, json: bool) -> None:
-    everything, named = given.pop(EVERYTHING), given.pop(verb.each) or ()
-    if bool(named) == everything:
-        raise UsageError(f"name the branches to {name_of(verb)}, or give --all")
+    everything, named = given.pop(EVERYTHING, False), given.pop(verb.each) or ()
+    check_named(name_of(verb), named, everything)
 
     def made(name: str) -> Verb[Any]:
         verb_: Verb[Any] = _made(verb, given | {verb.each: name})
@@ -104,15 +103,19 @@ def _several(verb: type[Verb[Any]], given: dict[str, Any], *, json: bool) -> Non
     answers: list[object] = []
 
     def one(name: str) -> None:
-        answers.append(client.do(made(name)))
+        try:
+            answers.append(client.do(made(name)))
+        except VertuiError as error:
+            answers.append(Refused(name, error.kind, str(error)))
+            raise
         if not json:
             say(answers[-1])
 
     try:
         each(wanted, one)
     finally:
-        if json:
-            say_json(answers if everything or len(wanted) > 1 else answers[0] if answers else None)
+        if json and (answers or everything):
+            say_json(answers if everything or len(wanted) > 1 else answers[0])
 
 
 def _every(tree: Tree, made: Callable[[str], Verb[Any]]) -> Iterable[str]:
@@ -126,9 +129,10 @@ def _every(tree: Tree, made: Callable[[str], Verb[Any]]) -> Iterable[str]:
 
 def _parameters(verb: type[Verb[Any]]) -> Iterator[Parameter]:
     for field in sorted(fields_of(verb), key=lambda field: not field.is_argument):
-        yield _parameter(field, several=field.name == verb.each)
-    if verb.each:
-        yield _named(EVERYTHING, All)
+        several = field.name == verb.each
+        yield _parameter(field, several=several)
+        if several and field.given.kind is Kind.BRANCH:
+            yield _named(EVERYTHING, All)
     if issubclass(verb, Planned):
         yield from (_named("yes", Yes),) if verb.asks else ()
         yield _named("dry_run", DryRun)
@@ -140,11 +144,15 @@ def _named(name: str, annotation: Any, default: Any = False) -> Parameter:
 
 
 def _parameter(field: Asked, *, several: bool) -> Parameter:
-    given, needed = field.given, field.is_needed and not several
+    given = field.given
+    needed = field.is_needed and not (several and given.kind is Kind.BRANCH)  # which may all be meant
     many, type_ = several or field.takes_many, _taken(field)
-    told: dict[str, Any] = {"help": given.help, "show_default": given.default or not (needed or several)}
+    told: dict[str, Any] = {
+        "help": given.help,
+        "show_default": given.default or not (field.is_needed or several),
+    }
     if given.kind in NAMES:
-        told["autocompletion"] = _completer(given.kind)
+        told["autocompletion"] = offer_names(given.kind)
     if type_ is not bool:
         told["metavar"] = f"{field.metavar}..." if many and field.is_argument else field.metavar
     if given.env:
@@ -167,14 +175,3 @@ def _help(verb: type[Verb[Any]]) -> str:
     title = "Example" if len(verb.examples) == 1 else "Examples"
     examples = "\n".join(f"  {example}" for example in verb.examples)
     return f"{help_of(verb)}\n\n\b\n{title}:\n{examples}"
-
-
-def _completer(kind: Kind) -> Callable[[str], list[str]]:
-    """What a shell offers for a field: the names there are that begin like this."""
-
-    def complete(incomplete: str) -> list[str]:
-        from vertui.completion import names_of
-
-        return [name for name in names_of(kind) if name.startswith(incomplete)]
-
-    return complete

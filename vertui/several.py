@@ -1,18 +1,30 @@
 """Verbs that take several branches: each once, and what fails in one does not stop the others."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from dataclasses import dataclass
 
 import typer
 
 from core.daemon.client import Client
-from core.errors import NotFound, VertuiError
+from core.errors import NotFound, UsageError, VertuiError
 from vertui.output import warn
 
 TRUNK = "@trunk"
-BranchNames = Annotated[
-    list[str], typer.Argument(metavar="BRANCH...", help="Branch names or @trunk.", show_default=False)
-]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What a verb was not done to, and the error that says why."""
+
+    name: str
+    kind: str
+    message: str
+
+
+def check_named(verb: str, named: Sequence[str], everything: bool) -> None:
+    """UsageError unless branches are named, or all are meant."""
+    if bool(named) == everything:
+        raise UsageError(f"name the branches to {verb}, or give --all")
 
 
 def distinct(client: Client, names: Sequence[str]) -> list[str]:

@@ -98,7 +98,8 @@ class Follower:
         """Start the command and leave it running: its id."""
         assert isinstance(self.what, ExecRequest)
         self.what = replace(self.what, outlives=True)
-        return self._persist(self._begin)
+        self.command = self._persist(self._begin)
+        return self.command
 
     def _persist(self, attempt: Callable[[bool], T]) -> T:
         """One connection after another, until one brings the outcome or several in a row bring nothing at all."""

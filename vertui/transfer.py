@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from core.daemon.client import Client
 from core.daemon.streams import STDOUT, Dropped, Exit, Output, Stream, run
@@ -64,6 +65,25 @@ class Place:
         return f"{self.branch}:{path}" if self.branch else path
 
 
+@dataclass(frozen=True)
+class Copied:
+    """What came of a copy: where it is now, and what it holds (None between branches: this side does not look).
+    `skipped` are the paths that were left out, spelled as `core.names` has it.
+    """
+
+    to: str
+    files: int | None = None
+    size_bytes: int | None = None
+    skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, unpacked: Unpacked | None, to: str) -> "Copied":
+        """Of what came out at a place."""
+        if unpacked is None:
+            return cls(to)
+        return cls(to, unpacked.files, unpacked.size_bytes, tuple(map(spelled, unpacked.skipped)))
+
+
 Progress = Callable[[int], None]
 
 
@@ -106,11 +126,7 @@ class Copier:
             return (
                 PathKind.DIRECTORY if path.is_dir() else PathKind.FILE if path.exists() else PathKind.ABSENT
             )
-        answer = (
-            capture(self._client.home, ExecRequest(place.branch, ("sh", "-c", PROBE, "cp", place.path)))
-            .stdout.decode(errors="replace")
-            .strip()
-        )
+        answer = capture(self._client.home, _request(place, PROBE)).stdout.decode(errors="replace").strip()
         if answer not in PathKind.__members__.values():
             raise GuestFailed(f"{place.branch} does not say what {place} is: has it a shell?")
         return PathKind(answer)
@@ -264,6 +280,9 @@ class _Outlet:
 
 
 def _open(client: Client, place: Place, script: str, stdin: bool = False) -> Stream:
+    return run(client.home, _request(place, script, stdin=stdin, lossless=True))
+
+
+def _request(place: Place, script: str, **more: Any) -> ExecRequest:
     assert place.branch is not None
-    argv = ("sh", "-c", script, "cp", place.path)
-    return run(client.home, ExecRequest(place.branch, argv, stdin=stdin, lossless=True))
+    return ExecRequest(place.branch, ("sh", "-c", script, "cp", place.path), inner=True, **more)

@@ -165,7 +165,7 @@ async def _report(peer: Inbox, stream: CommandStream, taken: int) -> None:
 
 
 async def follow_console(socket: WebSocket, console: Console) -> None:
-    """Be between a client and a machine's console until the client goes."""
+    """Be between a client and a machine's console until the client goes; GuestFailed when the console does."""
     peer, taken = Inbox(socket), 0
     await peer.tell(started=0, stdin=[0, 0])
 
@@ -183,6 +183,7 @@ async def follow_console(socket: WebSocket, console: Console) -> None:
             await peer.show(STDOUT, position, data)
             position += len(data)
             sent += len(data) + FRAME_COST
+        raise GuestFailed("the machine's console was closed")
 
     await first_of(show(), peer.hear(), peer.feed(write))
     with suppress(TimeoutError):  # what was typed last, before the client left

@@ -181,13 +181,8 @@ class Engine:
         """The live machine of a branch; Conflict says why there is none."""
         row = self.branch(name)
         live = self.live.get(row.id)
-        if live is None and row.state is BranchState.STARTING:
-            raise Conflict(f"branch {row.name} is starting: it will run by itself")
         if live is None:
-            reason = f" ({row.reason})" if row.reason else ""
-            raise Conflict(
-                f"branch {row.name} is {row.state}{reason}: `vertui resume {row.name}` starts it from its head"
-            )
+            raise no_machine(row)
         return live
 
     async def agent(self, name: str) -> AgentClient:
@@ -265,6 +260,16 @@ class Engine:
             "branch", row.name, f"{row.name} is {row.state}" + (f": {row.reason}" if row.reason else "")
         )
         return row
+
+
+def no_machine(row: BranchRow) -> Conflict:
+    """Says why a branch has none, and the way out."""
+    if row.state is BranchState.STARTING:
+        return Conflict(f"branch {row.name} is starting: it will run by itself")
+    reason = f" ({row.reason})" if row.reason else ""
+    return Conflict(
+        f"branch {row.name} is {row.state}{reason}: `vertui resume {row.name}` starts it from its head"
+    )
 
 
 def new_id() -> str:

@@ -37,7 +37,7 @@ async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> byt
     """
     output, said = bytearray(), b""
     agent = await live.agent()
-    stream = await agent.exec(argv, timeout_s=deadline_s, lossless=True)
+    stream = await agent.exec(argv, timeout_s=deadline_s, lossless=True, inner=True)
     async for item in stream:
         if isinstance(item, CommandExit):
             with contextlib.suppress(GuestFailed):

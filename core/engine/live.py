@@ -31,7 +31,7 @@ class Console:
     def __init__(self) -> None:
         self._past: deque[bytes] = deque()
         self._size = 0
-        self._viewers: set[asyncio.Queue[bytes]] = set()
+        self._viewers: set[asyncio.Queue[bytes | None]] = set()
         self._line: Line | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -50,8 +50,12 @@ class Console:
         return left
 
     async def close(self) -> None:
-        """Stop reading; idempotent."""
+        """Stop reading, and end what is viewed; idempotent."""
         await hang_up(await self.move(None))
+        for viewer in self._viewers:
+            if viewer.full():
+                viewer.get_nowait()
+            viewer.put_nowait(None)
 
     @property
     def text(self) -> bytes:
@@ -66,13 +70,13 @@ class Console:
         await self._line[1].drain()
 
     async def view(self) -> AsyncIterator[bytes]:
-        """The past, then everything as it is printed."""
-        queue: asyncio.Queue[bytes] = asyncio.Queue(CONSOLE_WAITING)
+        """The past, then everything as it is printed, until the console is closed."""
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(CONSOLE_WAITING)
         self._viewers.add(queue)
         try:
             yield self.text
-            while True:
-                yield await queue.get()
+            while (data := await queue.get()) is not None:
+                yield data
         finally:
             self._viewers.discard(queue)
 
@@ -139,6 +143,7 @@ class Live:
         self.answers = True  # whether its agent was there after that
         self.stall = asyncio.Event()  # set while the machine stands still because the host's disk is full
         self.moved = -math.inf
+        self.guests = 1  # how many it has had: one that is restored gets another
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()
         self._paused: contextlib.AsyncExitStack | None = None
@@ -162,6 +167,11 @@ class Live:
                 if not self._frozen:  # an agent that was started anew finds the guest as the last one left it
                     await self.thaw()
             return self._agent
+
+    @property
+    def lost(self) -> bool:
+        """Is there no line to the guest?"""
+        return self._agent is None or self._agent.lost
 
     @property
     def paused(self) -> bool:
@@ -253,6 +263,7 @@ class Live:
         """
         left, self._agent, other._agent = self._agent, other._agent, None
         self.machine, self.base, self._paused, self._frozen = other.machine, other.base, None, True
+        self.guests += 1
         await hang_up(await self.console.move(await other.console.move(None)))
         if left is not None:
             await left.close()

@@ -105,6 +105,7 @@ class AgentClient:
         lossless: bool = False,
         owner_s: float = 0,
         key: str | None = None,
+        inner: bool = False,
     ) -> CommandStream:
         """Start a command (a list of words, or a line for sh) in a session of its own and follow it.
 
@@ -112,7 +113,7 @@ class AgentClient:
         killed and the exit code is 124. A program that cannot be run says so on stderr and ends with 127 or 126.
         `lossless` makes the command wait for this client instead of dropping old output. With `owner_s` it hangs up
         when the line breaks and no owner attaches again within that time. A request repeated with the same `key`
-        follows the command that the first has started.
+        follows the command that the first has started. An `inner` one is not told by `ps`.
         """
         fields = {
             "argv": argv if isinstance(argv, str) else list(argv),
@@ -127,6 +128,7 @@ class AgentClient:
             "lossless": lossless,
             "owner_s": owner_s,
             "key": key,
+            "inner": inner,
         }
         return await self._follow("exec", (0, 0), fields)
 

@@ -47,12 +47,13 @@ class Kind(Enum):
     REF = "ref"
     COMMIT = "commit"
     IMAGE = "image"
+    PRUNED = "pruned"
     SIZE = "size"
     PATH = "path"
 
 
 NODES = (Kind.BRANCH, Kind.REF, Kind.COMMIT)
-NAMES = (*NODES, Kind.IMAGE)
+NAMES = (*NODES, Kind.IMAGE, Kind.PRUNED)
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class Verb(Generic[A]):
 
     examples: ClassVar[tuple[str, ...]]
     each: ClassVar[str] = ""
-    """The field that people may give several of, or `--all`: the verb is then done to one after the other."""
+    """The field that people may give several of, of branches also `--all`: the verb is done to one after the other."""
     screen: ClassVar[Entry | Absent]
 
     def refuse(self, shown: Shown) -> Refusal | None:

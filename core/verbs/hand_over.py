@@ -26,6 +26,7 @@ class HandOver(Verb[HandedOver]):
     branch: BranchName
 
     examples: ClassVar = ("vertui commit main && vertui hand-over main",)
+    each: ClassVar = "branch"
     screen: ClassVar = Absent("it happens by itself")
 
     def refuse(self, shown: Shown) -> Refusal | None:

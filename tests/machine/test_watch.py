@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from core.daemon.client import Client
-from tests.guests import Guest
+from tests.guests import Guest, eventually
 from tests.machine.test_cli import VERTUI
 
 LAST = "/root/p/last"
@@ -71,8 +71,9 @@ def test_changes_are_told_as_they_happen(main: Guest, client: Client) -> None:
         "temporary",
     }
     assert [change["path_hex"] for change in told if "odd" in change["path"]] == [b"/root/p/odd\xff".hex()]
-    assert all(command.exit_code is not None for command in client.ps("main"))
-    assert "main: python3 -I -c /root/p" in [row.summary for row in client.log(5) if row.verb == "watch"]
+    assert eventually(lambda: not any("python3 -I" in one.command for one in client.processes("main")))
+    assert {command.argv[0] for command in client.ps("main")} == {"sh"}, "watch leaves nothing in `ps`"
+    assert not any("python3" in row.summary for row in client.log(50)), "nor in the log"
 
 
 def test_changes_in_memory_are_told_too(main: Guest) -> None:

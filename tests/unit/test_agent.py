@@ -218,6 +218,18 @@ async def test_old_commands_are_forgotten_and_running_ones_kept(client: AgentCli
     assert commands[-1].exit_code is None
 
 
+async def test_what_is_a_verbs_own_doing_is_not_listed(client: AgentClient) -> None:
+    """Neither while it runs nor afterwards; it is attached to and ends as any other."""
+    inner = await client.exec(["cat"], stdin=True, inner=True)
+    shown = await client.exec(["true"])
+    await collect(shown)
+    assert [command.id for command in await client.ps()] == [shown.id]
+    await inner.eof()
+    assert (await collect(inner))[2].code == 0
+    assert [command.id for command in await client.ps()] == [shown.id]
+    await client.release(inner.id)
+
+
 async def test_freezing_stops_everything_and_nothing_is_sent(client: AgentClient) -> None:
     stream = await client.exec("while :; do echo tick; done", stdin=True)
     await output(stream, b"tick\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from core.daemon.client import Client
 from core.errors import UsageError
@@ -20,7 +21,7 @@ from core.tar import Pieces
 from core.verbs import names
 from tests.stand_in import standing_in
 from vertui.commands.exec import _leave
-from vertui.commands.group import WRITTEN
+from vertui.commands.group import WRITTEN, app
 from vertui.streaming import Follower
 
 HEAVY = (
@@ -80,6 +81,23 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
 def test_a_mistake_is_one_line(home: Path, argv: list[str], status: int, line: str) -> None:
     done = vertui(home, *argv)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", f"vertui: {line}\n")
+
+
+TALKS = {"shell", "console", "completion", "patch"}
+"""Verbs that answer no program: a terminal's, and what is text by itself."""
+
+
+def test_every_verb_answers_programs() -> None:
+    group = typer.main.get_group(app)
+    with group.make_context("vertui", [], resilient_parsing=True) as context:
+        verbs = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    for name, verb in verbs.items():
+        inner = verb.commands if isinstance(verb, TyperGroup) else {"": verb}
+        for word, command in inner.items():
+            assert command is not None
+            whole = f"{name} {word}".strip()
+            answers = any("--json" in parameter.opts for parameter in command.params)
+            assert answers != (whole in TALKS), whole
 
 
 @pytest.mark.parametrize("argv", [["ls"], ["up"], ["exec", "b1", "--", "true"], ["cp", "x", "b1:"], ["undo"]])
@@ -159,6 +177,10 @@ def test_the_version_is_the_packages() -> None:
         ("diff", "a", "b", "--stat", "--name-only"),
         ("export-files", "b1", "/", ""),
         ("daemon", "stop", "--now"),
+        ("exec", "--", "true"),
+        ("exec", "main", "--all", "--", "true"),
+        ("exec", "main", "-t", "--json", "--", "true"),
+        ("export-files", "b1", "/", "-", "--json"),
         ("resume",),
         ("resume", "main", "--all"),
     ),

@@ -51,3 +51,14 @@ def test_a_guest_without_a_line_is_not_thawed() -> None:
 
     with pytest.raises(GuestFailed):
         asyncio.run(thaw())
+
+
+async def test_who_views_a_console_that_is_closed_sees_its_end() -> None:
+    """Also one who read nothing for long."""
+    console = Console()
+    views = [console.view(), console.view()]
+    assert [await anext(view) for view in views] == [b"", b""]
+    async with asyncio.timeout(DEADLINE_S):
+        for _ in range(2):
+            await console.close()
+        assert [[data async for data in view] for view in views] == [[], []]

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 from fastapi import WebSocket
 
-from core.daemon.relay import follow
+from core.daemon.relay import follow, follow_console
+from core.engine.live import Console
 from core.errors import GuestFailed
 from core.guest.agent import wire
 from core.guest.connection import Connection
@@ -37,6 +38,9 @@ class Socket:
 
     async def send_text(self, text: str) -> None:
         self.told.append(json.loads(text))
+
+    async def send_bytes(self, data: bytes) -> None:
+        pass
 
 
 class Command:
@@ -121,6 +125,16 @@ async def test_a_command_that_ends_has_ended() -> None:
     client = Socket()
     assert await between(client, Command(CommandExit(0, None, False, 0, 0)))
     assert {"exit": 0, "timed_out": False} in client.told
+
+
+async def test_who_follows_a_console_is_told_of_its_end() -> None:
+    console = Console()
+    following = asyncio.create_task(follow_console(cast(WebSocket, Socket()), console))
+    await asyncio.sleep(0.05)
+    await console.close()
+    with pytest.raises(GuestFailed, match="console"):
+        async with asyncio.timeout(SOON_S):
+            await following
 
 
 class Wire:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from core.errors import NotFound, UsageError
+from vertui.completion import offer
 from vertui.options import Json, new_app
 from vertui.output import say_json, say_table
 from vertui.session import connect
@@ -14,7 +15,15 @@ app = new_app()
 
 @app.command()
 def config(
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="A setting.", show_default=False)] = None,
+    key: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[KEY]",
+            help="A setting.",
+            show_default=False,
+            autocompletion=offer(lambda client: (setting.key for setting in client.settings())),
+        ),
+    ] = None,
     value: Annotated[
         str | None, typer.Argument(metavar="[VALUE]", help="Its new value.", show_default=False)
     ] = None,
@@ -33,7 +42,9 @@ def config(
         raise UsageError("--unset takes a KEY and nothing else")
     client = connect()
     if key is not None and (unset or value is not None):
-        client.change_setting(key, value)
+        changed = client.change_setting(key, value)
+        if json:
+            say_json(changed)
         return
     found = [setting for setting in client.settings() if key in (None, setting.key)]
     if not found:

@@ -26,10 +26,13 @@ def _daemon() -> None:
 
 
 @daemon.command()
-def start() -> None:
+def start(json: Json = False) -> None:
     """Start the daemon; machines left by an earlier one are taken over."""
     status = connect().status()
-    print(f"running, pid {status.pid}, {status.machines} machines")
+    if json:
+        say_json(status)
+    else:
+        print(f"running, pid {status.pid}, {status.machines} machines")
 
 
 @daemon.command()
@@ -44,34 +47,47 @@ def stop(
         bool,
         typer.Option("--now", help="With --all: do not commit machines first. What they did since is lost."),
     ] = False,
+    json: Json = False,
 ) -> None:
     """End the daemon. Machines run on, and the next verb starts it again."""
     if now and not everything:
         raise UsageError("--now ends machines uncommitted: it goes with --all")
     home = find_home()
+    ended, suspended = _stop_everything(home, now) if everything else (_stop_daemon(home), [])
+    if json:
+        say_json({"ended": ended, "suspended": suspended})
+        return
+    if suspended:
+        print(f"suspended {' '.join(suspended)}: `vertui resume --all` brings each back as it was")
     if everything:
-        _stop_everything(home, now)
-    elif listens(home):
-        Client(home).stop_daemon()
-        print("the daemon ended; machines run on")
+        print("everything ended" if ended else "nothing was running")
     else:
-        print("the daemon was not running")
+        print("the daemon ended; machines run on" if ended else "the daemon was not running")
 
 
-def _stop_everything(home: Home, now: bool) -> None:
-    """Commit what runs, unless told not to, then end it all; a machine that cannot be committed keeps everything."""
+def _stop_daemon(home: Home) -> bool:
+    """End the daemon alone; did it run?"""
+    if running := listens(home):
+        Client(home).stop_daemon()
+    return running
+
+
+def _stop_everything(home: Home, now: bool) -> tuple[bool, list[str]]:
+    """Commit what runs, unless told not to, then end it all; a machine that cannot be committed keeps everything.
+
+    Did anything run, and the branches that were suspended.
+    """
     from core.daemon.start import end_all, holder_runs
 
+    suspended: list[str] = []
     if holder_runs(home) and not now:
         try:
             client = connect()
         except DaemonUnavailable as error:
             raise DaemonUnavailable(f"{error}; `daemon stop --all --now` ends all, uncommitted") from error
-        saved = [branch.name for branch in client.tree().branches if branch.pid]
+        suspended = [branch.name for branch in client.tree().branches if branch.pid]
         client.suspend_all()
-        if saved:
-            print(f"suspended {' '.join(saved)}: `vertui resume --all` brings each back as it was")
-    print("everything ended" if end_all(home) else "nothing was running")
+    return end_all(home), suspended
 
 
 @daemon.command()

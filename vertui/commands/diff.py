@@ -14,11 +14,14 @@ from core.errors import NotFound, UsageError
 from core.names import spelled
 from core.tar import Pieces
 from core.verbs.apply import Apply
+from core.verbs.base import Kind
 from vertui import differences
-from vertui.options import Json, new_app
+from vertui.completion import offer_names
+from vertui.options import AnyRef, Json, argument, new_app
 from vertui.output import say_json, warn, warn_left_out
 from vertui.session import connect
 from vertui.text import printable
+from vertui.transfer import Copied
 from vertui.unpack import unpack_tree
 
 app = new_app()
@@ -39,10 +42,7 @@ Ignore = Annotated[
 
 @app.command()
 def diff(
-    refs: Annotated[
-        list[str],
-        typer.Argument(metavar="A [B] [PATH...]", help="States, then absolute paths.", show_default=False),
-    ],
+    refs: Annotated[list[str], argument("A [B] [PATH...]", "States, then absolute paths.", Kind.REF)],
     stat: Annotated[bool, typer.Option("--stat", help="Lines added and removed in each file.")] = False,
     patch: Annotated[bool, typer.Option("--patch", "-p", help="Print a unified text diff.")] = False,
     name_only: Annotated[bool, typer.Option("--name-only", help="Print paths alone.")] = False,
@@ -106,12 +106,16 @@ def diff(
 
 @app.command()
 def patch(
-    branch: Annotated[str, typer.Argument(metavar="BRANCH", help="Any REF.", show_default=False)],
+    branch: AnyRef,
     paths: Paths = None,
     base: Annotated[
         str | None,
         typer.Option(
-            "--base", metavar="REF", help="The state the patch is for.", show_default="where it was forked"
+            "--base",
+            metavar="REF",
+            help="The state the patch is for.",
+            show_default="where it was forked",
+            autocompletion=offer_names(Kind.REF),
         ),
     ] = None,
 ) -> None:
@@ -145,13 +149,14 @@ def patch(
 
 @app.command("export-files")
 def export_files(
-    branch: Annotated[str, typer.Argument(metavar="BRANCH", help="Any REF.", show_default=False)],
+    branch: AnyRef,
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="A file or directory in it.", show_default=False)
     ],
     target: Annotated[
         str, typer.Argument(metavar="DIR|-", help="Where to; - writes a tar stream.", show_default=False)
     ],
+    json: Json = False,
 ) -> None:
     """Write a file or tree of a branch or commit into a directory, or as a tar stream. No machine is needed.
 
@@ -166,6 +171,8 @@ def export_files(
     """
     if not target:
         raise UsageError("an empty path names nothing: . is the directory you are in")
+    if target == "-" and json:
+        raise UsageError("a tar stream takes all of standard output: --json goes with a directory")
     if target == "-" and sys.stdout.isatty():
         raise UsageError("a tar stream is not for a terminal: give it to a pipe or a file")
     pieces = connect().files(branch, path, attributes=target == "-")
@@ -176,16 +183,20 @@ def export_files(
         sys.stdout.buffer.flush()
         return
     done = unpack_tree(Pieces(pieces), Path(target))
-    print(f"{done.files} files in {spelled(os.fsencode(target))}")
-    warn_left_out(done.skipped, "; a tar stream has them")
+    place = spelled(os.fsencode(target))
+    if json:
+        say_json(Copied.of(done, place))
+    else:
+        print(f"{done.files} files in {place}")
+        warn_left_out(done.skipped, "; a tar stream has them")
     if done.skipped:
         raise typer.Exit(NOT_CARRIED)
 
 
 @app.command()
 def apply(
-    source: Annotated[str, typer.Argument(metavar="FROM", help="Any REF.", show_default=False)],
-    target: Annotated[str, typer.Argument(metavar="TO", help="A running branch.", show_default=False)],
+    source: Annotated[str, argument("FROM", "Any REF.", Kind.REF)],
+    target: Annotated[str, argument("TO", "A running branch.", Kind.BRANCH)],
     paths: Paths = None,
     ours: Annotated[bool, typer.Option("--ours", help="Where both changed a file, keep TO's.")] = False,
     theirs: Annotated[bool, typer.Option("--theirs", help="Where both changed a file, take FROM's.")] = False,

@@ -1,31 +1,30 @@
-"""Commands in branches: `exec`, `ps`, `shell` and the machine's console."""
+"""Commands in branches: `exec`, `ps` and `shell`."""
 
 import os
 import re
 import shlex
 import sys
-import threading
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from core.daemon import streams
-from core.errors import DaemonUnavailable, UsageError, VertuiError
+from core.daemon.client import Client
+from core.errors import UsageError, VertuiError
 from core.home import Home
-from core.model import Command, ExecRequest
+from core.model import BranchState, Command, ExecRequest
+from core.verbs.base import Kind
 from vertui import foreground
-from vertui.options import BranchName, Json, new_app
+from vertui.options import All, BranchName, Json, argument, new_app
+from vertui.outcomes import KeptOutput
 from vertui.output import Cell, Row, say_json, say_table, warn
 from vertui.session import connect
-from vertui.several import distinct
+from vertui.several import check_named, distinct, each
 from vertui.streaming import AttachRequest, Follower, Note, Sink
-from vertui.terminal import Prefixed, raw, window_size, write
+from vertui.terminal import Prefixed, window_size, write
 from vertui.text import age, printable, size
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ app = new_app()
 What = ExecRequest | AttachRequest
 OFFSETS = re.compile(r"([0-9]{1,18})(?:,([0-9]{1,18}))?")
 LONGEST_S = 1_000_000  # eleven days; the agent takes no longer timeout
-LEAVE = b"\x1d"  # Ctrl-], as in telnet and virsh
+Tell = Callable[[Sequence[foreground.End | None]], None]
 SHELL = "command -v bash >/dev/null && exec bash -l; exec sh -l"
 PS_HEADER = ("ID", "PID", "STATE", "AGE", "STDOUT", "STDERR", "COMMAND")
 
@@ -50,15 +49,16 @@ class AfterDashes(TyperCommand):
         ctx.obj = tuple(args[split + 1 :])
         return super().parse_args(ctx, args[:split])
 
+    def collect_usage_pieces(self, ctx: "Context") -> list[str]:
+        """With the part behind the dashes."""
+        return [*super().collect_usage_pieces(ctx), "-- CMD"]
 
-@app.command(
-    "exec", cls=AfterDashes, epilog="The command stands behind --, as in: vertui exec BRANCH... -- CMD"
-)
+
+@app.command("exec", cls=AfterDashes)
 def execute(
     ctx: typer.Context,
-    branches: Annotated[
-        list[str], typer.Argument(metavar="BRANCH", help="Where to run it.", show_default=False)
-    ],
+    branches: Annotated[list[str] | None, argument("BRANCH...", "Where to run it.", Kind.BRANCH)] = None,
+    everything: All = False,
     interactive: Annotated[bool, typer.Option("-i", "--interactive", help="Pass standard input on.")] = False,
     tty: Annotated[bool, typer.Option("-t", "--tty", help="Give the command a terminal.")] = False,
     env: Annotated[
@@ -84,6 +84,7 @@ def execute(
         str | None,
         typer.Option("--from", metavar="OUT[,ERR]", help="Byte offsets to attach from.", show_default="0"),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Run a command in one branch or several. Its exit status is the command's; of several, the first not 0.
 
@@ -91,26 +92,49 @@ def execute(
     command's input ends and it gets SIGHUP, unless it was left by --detach. Several branches' lines are prefixed.
     A terminal too slow for the output misses some, and is told so; a file or pipe gets all, and the command waits.
 
+    With --json nothing is printed until the end, then for each branch in order: exit (null and a reason where it is not
+    known), timed_out, command (its id), stdout and stderr as text (the last MiB of each; truncated says that there was
+    more, and stdout_bytes and stderr_bytes how much in all). What is no UTF-8 is U+FFFD. One branch named, one object;
+    else a list.
+
     \b
     Examples:
       vertui exec main -- python3 -m unittest
       vertui exec b1 b2 b3 --timeout 30 -- sh -c 'make && ./run'
+      vertui exec --all --json -- ./test
       vertui exec -i b1 -- tar -x < files.tar
       vertui exec b1 --attach 7
     """
     what: What
+    check_named("run it in", branches or (), everything)
+    if json and tty:
+        raise UsageError("--json keeps the output for the end, and -t shows it as it comes: give one of them")
     if attach is None:
-        what = _started(ctx.obj, from_offset, tty, interactive, env or [], timeout, cwd=cwd, user=user)
+        lossless = json or not sys.stdout.isatty()
+        more = {"cwd": cwd, "user": user, "lossless": lossless}
+        what = _started(ctx.obj, from_offset, tty, interactive, env or [], timeout, **more)
     else:
         starts = bool(ctx.obj or detach or env) or (cwd, user, timeout) != (None, None, None)
         what = _attached(attach, from_offset, starts)
     client = connect()
-    whats = [replace(what, branch=name) for name in distinct(client, branches)]
-    followers = _followers(client.home, whats)
+    names = _running(client) if everything else distinct(client, branches or ())
+    kept = [KeptOutput() for _ in names] if json else []
+    followers = _followers(client.home, [replace(what, branch=name) for name in names], kept)
+    if not names and not json:
+        print("there is nothing to run it in")
+
+    def tell(ends: Sequence[foreground.End | None]) -> None:
+        told = [one.outcome(follower, end) for one, follower, end in zip(kept, followers, ends, strict=True)]
+        say_json(told if everything or len(told) > 1 else told[0])
+
     if detach:
-        _detach(followers)
+        _detach(followers, tell if json else None)
     else:
-        raise typer.Exit(_run(followers, interactive, tty))
+        raise typer.Exit(_run(followers, interactive, tty, tell if json else None))
+
+
+def _running(client: Client) -> list[str]:
+    return [branch.name for branch in client.tree().branches if branch.state is BranchState.RUNNING]
 
 
 @app.command()
@@ -136,43 +160,6 @@ def shell(branch: BranchName) -> None:
     raise typer.Exit(_run(_followers(client.home, [request]), stdin=True, tty=True))
 
 
-@app.command()
-def console(branch: BranchName) -> None:
-    """Show a machine's serial console and type into it; Ctrl-] leaves."""
-    client = connect()
-    with streams.console(client.home, branch) as stream:
-        messages, left = iter(stream), threading.Event()
-        next(messages)  # a refusal comes before anything is said
-        with raw():
-            write(streams.STDERR, f"vertui: console of {branch}: Ctrl-] leaves\r\n".encode())
-            _print(islice(messages, 1), left)  # the past, also for an input that is at its end already
-            threading.Thread(target=_type, args=(stream, left), daemon=True).start()
-            _print(messages, left)
-    print()
-
-
-def _type(stream: streams.Stream, left: threading.Event) -> None:
-    """Standard input to the console, up to LEAVE or its end."""
-    typed, escape = b"", b""
-    with suppress(OSError, DaemonUnavailable):  # of a stream that has ended the other thread tells
-        while not escape and (data := os.read(foreground.STDIN, foreground.CHUNK_BYTES)):
-            typed, escape, _ = data.partition(LEAVE)
-            stream.write(typed)
-        left.set()
-    stream.close()
-
-
-def _print(messages: Iterable[streams.StreamMessage], left: threading.Event) -> None:
-    """What the console prints; that the stream ends is no error once the user has left."""
-    try:
-        for message in messages:
-            if isinstance(message, streams.Output):
-                write(message.stream, message.data)
-    except VertuiError:
-        if not left.is_set():
-            raise
-
-
 def _request(
     branch: str, argv: tuple[str, ...], tty: bool = False, stdin: bool = False, **more: Any
 ) -> ExecRequest:
@@ -196,7 +183,7 @@ def _started(
         raise UsageError("no command: write it behind --, as in `vertui exec main -- uname -a`")
     if from_offset is not None:
         raise UsageError("--from goes with --attach: a new command is followed from its start")
-    more |= {"env": _variables(env), "timeout_s": _positive(timeout_s), "lossless": not sys.stdout.isatty()}
+    more |= {"env": _variables(env), "timeout_s": _positive(timeout_s)}
     return _request("", argv, tty, stdin, **more)
 
 
@@ -230,9 +217,10 @@ def _offsets(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or 0)
 
 
-def _followers(home: Home, whats: list[What]) -> list[Follower]:
-    width = max(len(what.branch) for what in whats)
-    sinks: list[Sink] = (
+def _followers(home: Home, whats: list[What], kept: Sequence[Sink] = ()) -> list[Follower]:
+    """Of each command, its output passed on unless it is kept."""
+    width = max((len(what.branch) for what in whats), default=0)
+    sinks: Sequence[Sink] = kept or (
         [write]
         if len(whats) == 1
         else [Prefixed(what.branch, width, index) for index, what in enumerate(whats)]
@@ -244,22 +232,43 @@ def _note(branch: str) -> Note:
     return lambda text: warn(f"{branch}: {text}")
 
 
-def _detach(followers: list[Follower]) -> None:
-    for follower in followers:
-        number = follower.start()
-        print(number if len(followers) == 1 else f"{follower.branch} {number}")
+def _detach(followers: list[Follower], tell: Tell | None) -> None:
+    """Start each and leave it running, and print its id, or have all told at the end."""
+    named = {follower.branch: follower for follower in followers}
+    failed: dict[str, VertuiError] = {}
+
+    def start(name: str) -> None:
+        try:
+            number = named[name].start()
+        except VertuiError as error:
+            failed[name] = error
+            raise
+        if tell is None:
+            print(number if len(named) == 1 else f"{name} {number}")
+
+    try:
+        each(list(named), start)
+    finally:
+        if tell:
+            tell([failed.get(name) for name in named])
 
 
-def _run(followers: list[Follower], stdin: bool, tty: bool) -> int:
+def _run(followers: list[Follower], stdin: bool, tty: bool, tell: Tell | None = None) -> int:
+    """Follow each to its end, and have that told: the exit status of all."""
     ends = foreground.run(followers, stdin, tty)
     for follower in followers:
         if isinstance(follower.sink, Prefixed):
             follower.sink.flush()
-    if ends is not None:
-        return foreground.status(followers, ends)
-    for follower in followers:
-        _leave(follower)
-    return foreground.DETACHED
+    if ends is None:
+        for follower in followers:
+            _leave(follower)
+    if tell:
+        tell(ends or [None] * len(followers))
+    if ends is None:
+        return foreground.DETACHED
+    if tty and any(isinstance(end, Exception) for end in ends):
+        print(file=sys.stderr)  # what follows starts a line of its own
+    return foreground.status(followers, ends)
 
 
 def _leave(follower: Follower) -> None:

@@ -2,25 +2,33 @@
 
 import sys
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from vertui.options import new_app
-from vertui.output import draw, warn_left_out
+from vertui.completion import offer_places
+from vertui.options import Json, new_app
+from vertui.output import draw, say_json, warn_left_out
 from vertui.session import connect
 from vertui.text import size
-from vertui.transfer import Copier, parse
+from vertui.transfer import Copied, Copier, parse
 
 app = new_app()
 
 REDRAW_S = 0.1
 
 
+def _place(metavar: str) -> Any:
+    return typer.Argument(
+        metavar=metavar, help="PATH or BRANCH:PATH.", show_default=False, autocompletion=offer_places
+    )
+
+
 @app.command()
 def cp(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="PATH or BRANCH:PATH.", show_default=False)],
-    target: Annotated[str, typer.Argument(metavar="DST", help="PATH or BRANCH:PATH.", show_default=False)],
+    source: Annotated[str, _place("SRC")],
+    target: Annotated[str, _place("DST")],
+    json: Json = False,
 ) -> None:
     """Copy a file or a tree into a branch, out of it, or from one branch to another.
 
@@ -39,12 +47,14 @@ def cp(
         copied, final = Copier(connect(), meter).copy(parse(source), parse(target))
     finally:
         meter.clear()
-    if copied is None:
+    if json:
+        say_json(Copied.of(copied, str(final)))
+    elif copied is None:
         print(f"copied to {final}")
-        return
-    print(f"copied {copied.files} files, {size(copied.size_bytes)}, to {final}")
-    warn_left_out(copied.skipped)
-    if copied.skipped:
+    else:
+        print(f"copied {copied.files} files, {size(copied.size_bytes)}, to {final}")
+        warn_left_out(copied.skipped)
+    if copied and copied.skipped:
         raise typer.Exit(1)
 
 

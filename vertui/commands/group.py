@@ -1,6 +1,5 @@
 """The group of all verbs: a table, and each verb's module loaded when it is used."""
 
-import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -18,6 +17,7 @@ from vertui.options import new_app
 
 if TYPE_CHECKING:
     from typer._click.core import Command, Context
+    from typer._click.shell_completion import CompletionItem
 
     from core.daemon.client import Client
     from core.model import Image
@@ -27,6 +27,7 @@ ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "cp", "diff", "watch", "patch",
     "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause", "resume", "restore", "hand-over",
     "score", "tag", "rename", "log", "image", "export", "import", "store", "config", "daemon", "doctor", "demo",
+    "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 
@@ -36,7 +37,8 @@ WRITTEN = {
     "exec": "exec",
     "ps": "exec",
     "shell": "exec",
-    "console": "exec",
+    "console": "console",
+    "completion": "completion",
     "cp": "files",
     "diff": "diff",
     "watch": "watch",
@@ -76,6 +78,14 @@ class VerbGroup(TyperGroup):
         """Every verb, in the order of the main job."""
         return sorted({*WRITTEN, *(name for name in names() if " " not in name)}, key=_place)
 
+    def shell_complete(self, ctx: "Context", incomplete: str) -> "list[CompletionItem]":
+        """Names alone: to say what each verb does, all of them would be imported."""
+        from typer._click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name) for name in self.list_commands(ctx) if name.startswith(incomplete)]
+
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
         """Import what the verb needs; an unknown one fails with the nearest known ones."""
         name = ALIASES.get(cmd_name, cmd_name)
@@ -109,6 +119,7 @@ def _place(verb: str) -> tuple[int, str]:
 app = typer.Typer(
     cls=VerbGroup,
     rich_markup_mode=None,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
@@ -143,8 +154,6 @@ def _open(
 
 def invoke(argv: Sequence[str]) -> int:
     """Run a command line; its exit status. A malformed one is a UsageError naming the help that would have told."""
-    if "_VERTUI_COMPLETE" in os.environ:
-        app()  # answers the shell and exits
     command = typer.main.get_command(app)
     try:
         with command.make_context("vertui", list(argv)) as context:

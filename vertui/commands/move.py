@@ -10,7 +10,9 @@ import typer
 from core.errors import Conflict, NotFound, VertuiError
 from core.files import disk_error
 from core.model import Origin
-from vertui.options import new_app
+from core.verbs.base import Kind
+from vertui.options import Json, argument, new_app
+from vertui.output import say_json
 from vertui.session import connect
 from vertui.text import printable, short, size
 
@@ -24,10 +26,9 @@ File = Annotated[str, typer.Argument(metavar="FILE", help="The file.", show_defa
 
 @app.command("export")
 def export(
-    ref: Annotated[
-        str, typer.Argument(metavar="COMMIT", help="A commit, or a branch's head.", show_default=False)
-    ],
+    ref: Annotated[str, argument("COMMIT", "A commit, or a branch's head.", Kind.COMMIT)],
     file: File,
+    json: Json = False,
 ) -> None:
     """Write a commit to one self-contained file, which `import` takes in any home. FILE must not exist.
 
@@ -43,7 +44,10 @@ def export(
         written = write_whole(target, pieces)
     except OSError as error:
         raise disk_error(error, target) from error
-    print(f"{ref} is in {printable(file)}, {size(written)}")
+    if json:
+        say_json({"ref": ref, "file": printable(file), "size_bytes": written})
+    else:
+        print(f"{ref} is in {printable(file)}, {size(written)}")
 
 
 @app.command("import")
@@ -52,6 +56,7 @@ def import_(
     trust: Annotated[
         bool, typer.Option("--trust", help="Let it start: QEMU will load device state from this file.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Take in an exported commit, every page verified. It does not start until you say that you trust it.
 
@@ -62,6 +67,9 @@ def import_(
     """
     pieces = _pieces(Path(file))
     done = connect().import_commit(pieces, trust)
+    if json:
+        say_json(done)
+        return
     commit = done.commit
     text = f"  {printable(commit.message)}" if commit.message else ""
     added = f"{size(done.stored_bytes)} added" if done.added else "it was here already"

@@ -40,6 +40,7 @@ class Command:
             raise BadRequest(f"a timeout is at most {LONGEST_S:.0f} seconds")
         self.number = number
         self.key = request.get("key")
+        self.inner = request.get("inner") is True
         self.started = time.time()
         self.end: dict[str, Any] | None = None
         self.attachments: list[Attachment] = []

@@ -270,7 +270,9 @@ class Server:
             self._forget(command)
 
     def _ps(self, channel: int, request: Answer) -> Answer:
-        return wire.bounded("commands", [command.summary() for command in reversed(self._commands.values())])
+        """Those of the host's own doing are nobody's business."""
+        shown = [command for command in reversed(self._commands.values()) if not command.inner]
+        return wire.bounded("commands", [command.summary() for command in shown])
 
     def _signal(self, channel: int, request: Answer) -> Answer:
         self._command(request).signal(int(request["signum"]))

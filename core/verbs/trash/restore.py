@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core.model import Operation
-from core.verbs.base import Absent, Given, Verb
+from core.verbs.base import Absent, Given, Kind, Verb
 from core.verbs.fields import Short
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 class Restore(Verb[Operation]):
     """Bring a pruned branch or commit back; a branch that ran runs again."""
 
-    entry: Annotated[str, Given("As `vertui trash ls` shows it.", "ID|NAME"), Short]
+    entry: Annotated[str, Given("As `vertui trash ls` shows it.", "ID|NAME", kind=Kind.PRUNED), Short]
 
     examples: ClassVar = ("vertui trash restore b1",)
+    each: ClassVar = "entry"
     screen: ClassVar = Absent("on the trash screen")
 
     async def carry_out(self, engine: Engine, request_id: str) -> Operation:
