@@ -6,8 +6,8 @@ new daemon asks. Room is looked for only while a branch waits for it.
 
 import asyncio
 import contextlib
+import logging
 import time
-import traceback
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +23,8 @@ LOOK_EVERY_S = 1.0
 ROOM_BYTES = 16 << 20  # beside the reserve, before a branch goes on: less would be gone at once
 LONGEST_WAIT_S = 60.0  # between two tries of one that stops again at once: what is free tells of no quota
 SETTLED_S = 10.0  # it ran as long: the next time is not the same again
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -115,7 +117,7 @@ class Stalls:
             elif time.monotonic() >= waiting.due:
                 await self._go_on(waiting.live)
         except Exception:  # it is tried again
-            traceback.print_exc()
+            logger.exception("a branch that waits for room")
 
     async def _go_on(self, live: Live) -> None:
         """Continue a machine, and what an earlier daemon may have left undone in its guest. When that fails it stands

@@ -4,6 +4,7 @@ import array
 import asyncio
 import errno
 import json
+import logging
 import os
 import socket
 import threading
@@ -16,7 +17,10 @@ from core.errors import DaemonUnavailable, MachineFailed, NoRoom
 from core.holder.ask import connect_holder
 from core.holder.server import LARGEST_MESSAGE, MOST_DESCRIPTORS
 from core.home import Home
+from core.log import REQUEST
 from core.patience import patient
+
+logger = logging.getLogger(__name__)
 
 ANSWER_S = patient(60.0)  # the holder answers at once, unless somebody stopped it
 
@@ -131,6 +135,9 @@ class Held:
     def _ask(
         self, request: dict[str, Any], descriptors: Sequence[int] = ()
     ) -> tuple[dict[str, Any], list[int]]:
+        logger.debug("holder: %s %s", request["do"], request.get("key", ""))
+        if REQUEST.get():
+            request = request | {"request": REQUEST.get()}
         rights = (
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         )

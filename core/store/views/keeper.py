@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +16,10 @@ from core.files import read_error
 from core.holder.held import Held, Holdings
 from core.holder.services import PAUSE_S
 from core.home import Home
+from core.log_files import LogFile
 from core.model import PAGE_BYTES
 from core.pages import runs_of
+from core.python import program
 from core.store.values import MEMORY
 from core.store.views import nodes, questions, wire
 from core.store.views.mount import mount
@@ -30,7 +30,6 @@ QUESTIONS_KEY = "views-questions"
 NURSERY_KEY = "views-nursery"  # who forks the server's successors, and the holder's socket to it
 SOURCE = "core.store.views.source:StoredPages"
 HYDRATE_BYTES = 1 << 20  # read at once in the background: a cancel is felt after some milliseconds
-LOG_TAIL_BYTES = 1 << 16
 AHEAD_PAGES = 512  # read and stored at once ahead of need, the first needed first
 
 ReadPages = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
@@ -105,14 +104,13 @@ class Views:
 
     def damage(self, commit: str) -> str | None:
         """The last damaged page of a commit that a reader wanted, as the server logged it; None when there is none."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
-                lines = file.read().decode(errors="replace").split("\n")
-        except FileNotFoundError:
-            return None
-        found = deque((line for line in lines if line.startswith(f"commit {commit} ")), maxlen=1)
-        return found[0] if found else None
+        with contextlib.closing(LogFile(self.log)) as log:
+            lines = log.read()
+        named = f"commit {commit} "
+        found = next(
+            (line.decode(errors="replace") for line in reversed(lines) if named.encode() in line), ""
+        )
+        return named + found.partition(named)[2] if found else None
 
     def _mount(self) -> None:
         """The kept descriptor is the proof that all is mounted, so it is kept last."""
@@ -139,7 +137,7 @@ class Views:
             self._held.spawn(NURSERY_KEY, argv, self.log, [theirs.fileno()])
 
     def _argv(self, module: str) -> list[str]:
-        return [sys.executable, "-m", f"core.store.views.{module}", *self._arguments]
+        return program(f"core.store.views.{module}", *self._arguments)
 
 
 def _open(path: Path) -> int:
