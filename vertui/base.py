@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from textual.app import App, SuspendNotSupported
 from core.errors import DaemonStopped, VertuiError
 from core.home import Home
 from core.model import Event
+from core.python import program
 from vertui import theme
 from vertui.feed import DaemonFeed, Feed, Watcher
 from vertui.messages import Arrived, Finished
@@ -161,7 +161,7 @@ class BaseApp(App[None]):
 
     def run_outside(self, *argv: str) -> None:
         """Leave the terminal to a `vertui` command and come back when it ends."""
-        command = [sys.executable, "-m", "vertui", *argv]
+        command = program("vertui", *argv)
         try:
             with self.suspend():
                 status = subprocess.run(

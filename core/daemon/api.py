@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -30,13 +31,15 @@ from core.model import (
     Tree,
 )
 
+logger = logging.getLogger(__name__)
+
 HTTP_STATUS = {"UsageError": 400, "NotFound": 404, "Ambiguous": 409, "Conflict": 409}
 
 
 def make_app(engine: Engine) -> FastAPI:
     """The application over one engine."""
     app = FastAPI(title="vertui", version="1", docs_url=None, redoc_url=None)
-    _add_errors(app, engine)
+    _add_errors(app)
     _add_reads(app, engine)
     _add_ends(app, engine)
     add_comparisons(app, engine)
@@ -45,16 +48,17 @@ def make_app(engine: Engine) -> FastAPI:
     return app
 
 
-def _add_errors(app: FastAPI, engine: Engine) -> None:
+def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(VertuiError)
     async def refused(_: Request, error: VertuiError) -> Response:
         status = HTTP_STATUS.get(error.kind, 500)
+        logger.log(logging.INFO if status < 500 else logging.WARNING, "%s: %s", error.kind, error)
         message = str(error).encode(errors="backslashreplace").decode()  # it may name a path of any bytes
         return JSONResponse({"kind": error.kind, "message": message}, status)
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> Response:
-        message = f"the daemon failed at this ({type(error).__name__}): see daemon.log in {engine.home.log}"
+        message = f"the daemon failed at this ({type(error).__name__}): `vertui daemon logs` tells where"
         return JSONResponse({"kind": "VertuiError", "message": message}, 500)
 
     @app.exception_handler(RequestValidationError)

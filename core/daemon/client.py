@@ -330,7 +330,7 @@ def _read(connection: UnixConnection, response: http.client.HTTPResponse) -> Ite
         while data := response.read(PIECE_BYTES):
             yield data
     except (OSError, http.client.HTTPException) as error:
-        raise DaemonUnavailable("the daemon broke its answer off: its log says why") from error
+        raise DaemonUnavailable("the daemon broke its answer off: `vertui daemon logs` says why") from error
     finally:
         response.close()
         connection.close()
@@ -377,4 +377,4 @@ def _failure(data: bytes) -> Exception:
         answer = json.loads(data)
         return by_kind(str(answer["kind"]), str(answer["message"]))
     except (ValueError, KeyError, TypeError):
-        return DaemonUnavailable("the daemon gave an answer that cannot be read: see its log")
+        return DaemonUnavailable("the daemon gave an answer that cannot be read: see `vertui daemon logs`")

@@ -5,6 +5,7 @@ import contextlib
 import faulthandler
 import fcntl
 import gc
+import logging
 import os
 import socket
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from fastapi import FastAPI
 
 from core.catalog import Catalog
+from core.daemon.access import Access
 from core.daemon.api import make_app
 from core.daemon.client import LONGEST_QUERY
 from core.daemon.peers import Config, OwnUserProtocol, Server
@@ -27,12 +29,12 @@ from core.engine.recover import recover, watch
 from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
 from core.engine.trash import expire
-from core.errors import VertuiError
+from core.errors import Conflict, VertuiError
 from core.files import disk_error, file_bytes
 from core.holder.held import HolderLine
 from core.holder.pulse import DUMP, Pulse
 from core.home import Home, find_home
-from core.log import Log, shorten
+from core.log import log_as, shorten
 from core.machine.qemu import QemuHypervisor
 from core.network import HubNetwork
 from core.room import Reserve
@@ -43,6 +45,8 @@ from core.store.views.keeper import FuseViews
 
 EXPIRE_EVERY_S = 3600.0
 BACKLOG = 128
+
+logger = logging.getLogger("core.daemon")
 
 
 def make_engine(home: Home, reserve: Reserve) -> Engine:
@@ -73,9 +77,9 @@ async def serve(home: Home, pulse: Pulse) -> None:
     app = make_app(engine)
     add_streams(app, engine)
     config = Config(
-        app, http=OwnUserProtocol, ws="websockets-sansio", log_level="warning", lifespan="off", backlog=BACKLOG,
-        timeout_graceful_shutdown=1, ws_max_size=1 << 20, ws_ping_interval=None,
-        h11_max_incomplete_event_size=2 * LONGEST_QUERY,
+        Access(app), http=OwnUserProtocol, ws="websockets-sansio", log_config=None, log_level="warning",
+        access_log=False, lifespan="off", backlog=BACKLOG, timeout_graceful_shutdown=1, ws_max_size=1 << 20,
+        ws_ping_interval=None, h11_max_incomplete_event_size=2 * LONGEST_QUERY,
     )  # fmt: skip
     server = Server(config)
     _add_stop(app, engine, server)
@@ -119,13 +123,15 @@ def _spare_collections() -> None:
 def _find_again(engine: Engine) -> None:
     """Say that the index was lost. Make a lost catalog again before anything takes what it would name for leftovers."""
     if engine.store.made_again:
-        print(engine.store.made_again, flush=True)
+        logger.warning("%s", engine.store.made_again)
     if engine.catalog.never_used and engine.store.commits():
         with engine.catalog.transaction():
             for line in rebuild_catalog(engine):
-                print(line, flush=True)
+                logger.warning("%s", line)
             note(
-                engine, "rebuild", "the catalog was gone and was made again from the commits: see daemon.log"
+                engine,
+                "rebuild",
+                "the catalog was gone and was made again from the commits: see `daemon logs`",
             )
 
 
@@ -140,8 +146,8 @@ def _add_stop(app: FastAPI, engine: Engine, server: Server) -> None:
 
 async def _tidy(engine: Engine) -> None:
     while True:
-        for log in engine.home.log.glob("*.log"):
-            await asyncio.to_thread(shorten, log)
+        for path in engine.home.log.glob("*.log"):
+            await asyncio.to_thread(shorten, path)
         with contextlib.suppress(VertuiError):
             await expire(engine)
         await asyncio.sleep(EXPIRE_EVERY_S)
@@ -166,27 +172,28 @@ def _locked(home: Home) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sys.exit("another daemon holds this home")
+            raise Conflict("another daemon holds this home") from None
         yield
     finally:
         os.close(descriptor)
 
 
 def main() -> None:
-    """`python -m core.daemon.server HOME [PULSE]`; a reason it cannot start is its last line of output.
+    """`python -m core.daemon.server HOME [PULSE]`; a reason it cannot start is the last thing it logs.
 
     The signal DUMP lets it write where it stands, and go on.
     """
     faulthandler.register(DUMP, all_threads=True)
     home, pulse = find_home(sys.argv[1]), Pulse(int(sys.argv[2]) if sys.argv[2:] else None)
-    sys.stdout = sys.stderr = Log(2)
+    log_as("daemon")
+    logger.info("starts, pid %d, home %s", os.getpid(), home.root)
     try:
         with _locked(home):
             asyncio.run(serve(home, pulse))
-    except VertuiError as error:
-        sys.exit(str(error))
-    except OSError as error:
-        sys.exit(str(disk_error(error, home.root)))
+        logger.info("ended")
+    except (VertuiError, OSError) as error:
+        logger.critical("%s", disk_error(error, home.root) if isinstance(error, OSError) else error)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.streams import CommandStream
 from core.model import ExecRequest
 from core.patience import patient
+
+logger = logging.getLogger(__name__)
 
 LONGEST_SUMMARY = 200  # characters of a command that the log shows
 # For a client to come back after the daemon died: a new one takes its time on a busy host.
@@ -91,6 +94,7 @@ async def _request(socket: WebSocket) -> AsyncIterator[dict[str, Any]]:
         except (TypeError, ValueError) as error:
             raise UsageError(f"the request cannot be read: {error}") from error
     except VertuiError as error:
+        logger.info("%s: %s", error.kind, error)
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             await socket.send_text(json.dumps({"error": {"kind": error.kind, "message": str(error)}}))
     except WebSocketDisconnect:

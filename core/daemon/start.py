@@ -4,7 +4,6 @@ import contextlib
 import os
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,9 @@ from core.files import disk_error
 from core.holder.ask import ask_holder, connect_holder
 from core.holder.environment import private, settled
 from core.home import Home
+from core.log_files import last_reason
 from core.patience import patient
+from core.python import program
 from core.sockets import peer_of
 
 HOLDER_DEADLINE_S = patient(30.0)  # to start it, or for one that lost its socket to notice
@@ -122,7 +123,7 @@ def _start_holder(home: Home) -> None:
         with open(log, "ab", opener=private) as output:
             begins = output.tell()
             started = subprocess.run(
-                [sys.executable, "-m", "core.holder.server", str(home.root)],
+                program("core.holder.server", str(home.root)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -155,15 +156,15 @@ def _doing(state: dict[str, Any]) -> str:
 
 
 def _failed(home: Home, name: str, begins: int) -> str:
-    """The last line a start wrote into a log is the reason. A holder that holds nothing is not left behind: it would
+    """The last that a start logged of a trouble is the reason. A holder that holds nothing is not left behind: it would
     start the next daemon with what this one lacked.
     """
     log = home.log / name
     lines: list[str] = []
     with contextlib.suppress(OSError), log.open("rb") as file:
-        file.seek(begins)
+        file.seek(begins if begins <= os.fstat(file.fileno()).st_size else 0)  # else the log is a new one
         lines = file.read().decode(errors="replace").split("\n")
-    reason = next((line.strip() for line in reversed(lines) if line.strip()), "no reason was logged")
+    reason = last_reason(lines) or "no reason was logged"
     with contextlib.suppress(VertuiError, OSError):
         _leave(home)
     return f"the daemon does not start: {reason[:200]} (see {log})"

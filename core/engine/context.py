@@ -1,6 +1,7 @@
 """What every verb works with: one Engine a home."""
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -36,6 +37,8 @@ from core.store.views.protocol import Views
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 WAKING = 8  # guests that get their identities at once: a hundred would all answer too late
 FAULT = "VERTUI_FAULT"  # names a file; crash tests write "STEP=kill" or "STEP=fail" into it, see Engine.reach
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -151,6 +154,7 @@ class Engine:
 
     def reach(self, step: str) -> None:
         """Name a step of a verb. VERTUI_FAULT lets a crash test end the daemon, or the verb, exactly here."""
+        logger.debug("reached %s", step)
         fault = os.environ.get(FAULT)
         wanted = Path(fault).read_text() if fault and Path(fault).exists() else ""
         if wanted == f"{step}=kill":

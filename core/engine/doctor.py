@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 
-from core import VERSION
+from core import VERSION, debian
 from core.engine.context import Engine
 from core.engine.images import better_accelerator
 from core.engine.memory import available_bytes
@@ -15,7 +15,6 @@ from core.model import DaemonStatus, Finding, Image
 from core.names import spelled
 from core.network import probe
 
-TOOLS = {"qemu-system-x86_64": "qemu-system-x86"} | tools.PACKAGES
 LOW_DISK_BYTES = 2 << 30
 LOW_MEMORY_BYTES = 1 << 30
 
@@ -35,7 +34,7 @@ async def findings(engine: Engine) -> list[Finding]:
 
 
 def _findings(engine: Engine, images: list[Image]) -> list[Finding]:
-    findings = [_tool(name, package) for name, package in TOOLS.items()]
+    findings = [_tool(name) for name in debian.programs()] + [debian.finding(_place)]
     findings += [
         Finding(name, ok, "works" if ok else "does not work", fix) for name, ok, fix in probe.check()
     ]
@@ -49,9 +48,14 @@ def _findings(engine: Engine, images: list[Image]) -> list[Finding]:
     return findings
 
 
-def _tool(name: str, package: str) -> Finding:
-    path = shutil.which(name, path=tools.PATH if name in tools.PACKAGES else None)
-    return Finding(name, path is not None, path or "missing", "" if path else f"apt-get install {package}")
+def _tool(name: str) -> Finding:
+    path = _place(name)
+    return Finding(name, path is not None, path or "missing", "")
+
+
+def _place(name: str) -> str | None:
+    """Where a program is looked for by whoever runs it."""
+    return shutil.which(name, path=tools.PATH if name in tools.PACKAGES else None)
 
 
 def _fuse() -> Finding:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +20,8 @@ from core.room import no_room
 
 T = TypeVar("T")
 CATALOG_BYTES = 1 << 20  # of its log, for a verb that writes little
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -110,6 +113,6 @@ def _finish(engine: Engine, record: RunningOperation, state: OperationState, **c
         engine.catalog.change_operation(
             record.id, state=state, summary=record.summary, finished=time.time(), **changes
         )
-    engine.publish(
-        "operation", str(record.id), record.summary + (f": {changes['error']}" if "error" in changes else "")
-    )
+    outcome = record.summary + (f": {changes['error']}" if "error" in changes else "")
+    logger.info("operation %d %s: %s", record.id, state, outcome)
+    engine.publish("operation", str(record.id), outcome)

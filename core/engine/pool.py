@@ -7,6 +7,7 @@ next one ends them.
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -28,6 +29,8 @@ LOOK_EVERY_S = 5.0  # memory may run short though no verb did anything
 AGAIN_AFTER_S = 30.0  # for a commit on which none could be started
 MOST_OWNED = (32 << 20) // PAGE_BYTES  # pages, of each machine that waits: eight take 256 MiB at most
 MARGIN_BYTES = 256 << 20  # above the floor before one is made: else each would be ended by the next look
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Pool:
                 await self._expect(warm, parent)
             self._members.give_back([warm])
         except VertuiError as error:
-            print(f"no machine waits on commit {commit[:12]}: {error}", flush=True)
+            logger.warning("no machine waits on commit %s: %s", commit[:12], error)
             self._refused[commit] = time.monotonic() + AGAIN_AFTER_S
         finally:
             self._members.reserved.discard(number)

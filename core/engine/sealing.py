@@ -7,9 +7,9 @@ after it wait. The reason is published as an event, and raised by `sealed`.
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
-import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +26,8 @@ from core.store.values import Identified, Label
 AGAIN_S = 5.0  # until what could not be sealed is tried again: somebody may have made room
 MOST_HOT_BYTES = 2 << 30  # of commits waiting in RAM; further captures wait for the sealer
 MOST_LAYERS = 4  # of a machine's disk: a chain of four opens in 4 ms, one of 64 in 40
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -213,8 +215,8 @@ class Sealer:
         except VertuiError as error:
             return error
         except Exception as error:
-            traceback.print_exc()
-            return VertuiError(f"sealing failed ({type(error).__name__}): see daemon.log")
+            logger.exception("sealing failed")
+            return VertuiError(f"sealing failed ({type(error).__name__}): `vertui daemon logs` tells where")
         return None
 
     async def _seal(self, waiting: _Queued) -> None:

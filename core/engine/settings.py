@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from core.engine.context import Engine
 from core.engine.members import FLOOR_MIB, MACHINES, SPARES
 from core.errors import NotFound, UsageError
+from core.log import LEVELS, ours
 from core.model import Setting
 from core.store.pack_writer import FRAME_PAGES, LEVEL
 
@@ -36,6 +37,9 @@ SETTINGS = {
         0,
         1 << 50,
         "a branch that has changed this much over its base moves to a new process; 0: never",
+    ),
+    "log.level": KnownSetting(
+        2, 0, 3, "what the daemon logs: 0 errors, 1 warnings too, 2 each request too, 3 each step of one too"
     ),
 }
 
@@ -70,6 +74,7 @@ def use(engine: Engine) -> None:
     level, frame_pages = value(engine, "store.level"), value(engine, "store.frame-pages")
     engine.store.tune(level=level, frame_pages=frame_pages)
     engine.members.changed.set()
+    ours.setLevel(LEVELS[value(engine, "log.level")])
 
 
 def _known(key: str) -> KnownSetting:

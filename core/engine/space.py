@@ -9,6 +9,7 @@ from core.engine.images import image_bytes, plan_remove_image, remove_image
 from core.errors import Conflict
 from core.image.build import empty_cache
 from core.log import KEPT_BYTES, shorten
+from core.log_files import OLDER
 from core.model import Image
 
 
@@ -49,6 +50,8 @@ async def clear(engine: Engine, *, cache: bool) -> int:
     before = tree_bytes(engine.home.log)
     for log in engine.home.log.glob("*.log"):
         await asyncio.to_thread(shorten, log, KEPT_BYTES)
+    for older in engine.home.log.glob(f"*{OLDER}"):
+        older.unlink(missing_ok=True)
     freed += before - tree_bytes(engine.home.log)
     return freed + (await asyncio.to_thread(empty_cache, engine.home.cache) if cache else 0)
 
@@ -59,6 +62,7 @@ async def clearing(engine: Engine, *, cache: bool) -> tuple[int, list[str]]:
     lines = [f"image {image.id} goes: another took its name, and nothing was kept of it" for image in spare]
     frees = sum(image_bytes(engine, image) for image in spare)
     logs = sum(max(0, log.stat().st_size - KEPT_BYTES) for log in engine.home.log.glob("*.log"))
+    logs += sum(map(tree_bytes, engine.home.log.glob(f"*{OLDER}")))
     lines += ["the older part of logs goes"] if logs else []
     cached = await asyncio.to_thread(tree_bytes, engine.home.cache) if cache else 0
     lines += ["the cache goes: the next image to build is downloaded"] if cached else []

@@ -6,8 +6,8 @@ daemon asks QEMU. Room is looked for only while a branch waits for it.
 
 import asyncio
 import contextlib
+import logging
 import time
-import traceback
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +23,8 @@ LOOK_EVERY_S = 1.0
 ROOM_BYTES = 16 << 20  # beside the reserve, before a branch goes on: less would be gone at once
 LONGEST_WAIT_S = 60.0  # between two tries of one that stops again at once: free room says nothing of a quota
 SETTLED_S = 10.0  # when it ran so long before it stopped, it is a new case
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -120,7 +122,7 @@ class Stalls:
             elif time.monotonic() >= waiting.due:
                 await self._go_on(waiting.live)
         except Exception:  # it is tried again
-            traceback.print_exc()
+            logger.exception("a branch that waits for room")
 
     async def _go_on(self, live: Live) -> None:
         """Continue a machine, and finish in its guest what an earlier daemon may have left undone. When that fails it

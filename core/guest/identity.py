@@ -1,4 +1,4 @@
-"""What makes a forked machine distinct, made ahead on the host (DESIGN §7)."""
+"""What makes a forked machine distinct, made ahead on the host."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import logging
 import os
 import socket
 import threading
@@ -15,7 +16,10 @@ from core.holder.ask import connect_holder
 from core.holder.protocol import Holdings
 from core.holder.server import LARGEST_MESSAGE, MOST_DESCRIPTORS
 from core.home import Home
+from core.log import REQUEST
 from core.patience import patient
+
+logger = logging.getLogger(__name__)
 
 ANSWER_S = patient(60.0)  # the holder answers at once, unless somebody stopped it
 
@@ -120,6 +124,9 @@ class HolderLine:
     def _ask(
         self, request: dict[str, Any], descriptors: Sequence[int] = ()
     ) -> tuple[dict[str, Any], list[int]]:
+        logger.debug("holder: %s %s", request["do"], request.get("key", ""))
+        if REQUEST.get():
+            request = request | {"request": REQUEST.get()}
         try:
             with self._lock:
                 data, received = self._exchange(json.dumps(request).encode(), descriptors)

@@ -18,13 +18,15 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
                               {"leaving": pid} if so
     end                       end every child, then the holder
 
-Children die with the holder (PR_SET_PDEATHSIG). Exits nobody was told of are kept until `list` tells them. A daemon
-that stands still is replaced (`core.holder.warden`), and a socket that somebody removed is made again.
+Any of them may name the `request` it is part of: the log tells. Children die with the holder (PR_SET_PDEATHSIG). Exits
+nobody was told of are kept until `list` tells them. A daemon that stands still is replaced (`core.holder.warden`), and
+a socket that somebody removed is made again.
 """
 
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import selectors
 import shutil
@@ -47,6 +49,7 @@ from core.holder.spawn import null, spawn
 from core.holder.warden import KEY as DAEMON
 from core.holder.warden import Warden
 from core.home import Home, find_home
+from core.log import REQUEST, log_as
 from core.sockets import Listener, peer_of
 
 LARGEST_MESSAGE = 128 * 1024
@@ -54,6 +57,9 @@ MOST_DESCRIPTORS = 16
 BACKLOG = 128  # clients that start at once, beside a holder that has yet to begin
 MOST_PEERS = 128  # connections: a client that opens more and more must not take every descriptor
 WORK = ("machine:", "hot:")  # what children and descriptors are called that somebody would miss
+
+
+logger = logging.getLogger("core.holder")
 
 
 class Holder:
@@ -141,6 +147,7 @@ class Holder:
             request = json.loads(data)
             if not isinstance(request, dict) or not isinstance(key := request.get("key", ""), str):
                 raise ValueError("no JSON object with a key")
+            REQUEST.set(str(request.get("request", "")))
             if request["do"] == "spawn":
                 pid = self._spawn(key, request["argv"], request["log"], fds, request.get("nursery", ""))
                 return {"pid": pid}, []
@@ -155,8 +162,10 @@ class Holder:
                 return ({}, [self.kept[key]]) if key in self.kept else ({"absent": True}, [])
             return self._command(peer, request["do"], key), []
         except Exception as error:  # whatever a client of ours makes up, machines run on
+            logger.warning("refused: %s: %s", type(error).__name__, error)
             return {"error": f"{type(error).__name__}: {error}"}, []
         finally:
+            REQUEST.set("")
             for descriptor in fds:
                 os.close(descriptor)
 
@@ -196,6 +205,7 @@ class Holder:
             os.close(output)
             os.close(nothing)
         self.children[key] = pid
+        logger.info("%s runs, pid %d", key, pid)
         return pid
 
     def _serve_always(self, key: str, service: Service) -> int:
@@ -231,6 +241,7 @@ class Holder:
 
     def _ended(self, key: str, status: int) -> None:
         """Account for a child that is no more."""
+        logger.info("%s ended with %d", key, status)
         if key == DAEMON:
             self.warden.ended()
         self.services.ended(key, status)
@@ -257,6 +268,7 @@ class Holder:
             os.close(self.kept.pop(key))
 
     def _end(self) -> None:
+        logger.info("ends, and %d children with it", len(self.children))
         for pid in self.children.values():
             os.kill(pid, signal.SIGKILL)
         for key in list(self.kept):
@@ -300,6 +312,7 @@ def main() -> None:
     """`python -m core.holder.server HOME`: serve; ends quietly when another holder serves this home."""
     os.umask(0o077)
     home = find_home(sys.argv[1])
+    log_as("holder")
     try:
         raise_limits()
         home.make()
@@ -308,7 +321,8 @@ def main() -> None:
     except BlockingIOError:
         return
     except (VertuiError, OSError) as error:
-        sys.exit(str(error))
+        logger.critical("%s", error)
+        sys.exit(1)
     begun, begin = os.pipe2(os.O_CLOEXEC)
     if os.fork():
         os.close(begin)
@@ -323,11 +337,13 @@ def main() -> None:
         holder.kept[porter.KEY] = jobs.detach()
         enter_namespaces()
     except (VertuiError, OSError) as error:
-        sys.exit(str(error))
+        logger.critical("%s", error)
+        sys.exit(1)
     linux.refuse_huge_pages()
     with contextlib.suppress(BrokenPipeError):  # whoever started us does not wait any more
         os.write(begin, b"1")
     os.close(begin)
+    logger.info("serves, pid %d", os.getpid())
     holder.run()
 
 

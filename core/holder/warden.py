@@ -4,7 +4,6 @@ import contextlib
 import os
 import selectors
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +12,8 @@ from core.errors import VertuiError
 from core.files import os_files
 from core.holder.pulse import DUMP, Watched
 from core.home import Home
+from core.log import line
+from core.python import program
 
 KEY = "daemon"
 PULSE_FD = 3
@@ -27,7 +28,7 @@ class Warden:
 
     def __init__(self, home: Home, spawn: Spawn, selector: selectors.BaseSelector) -> None:
         self._log = home.log / "daemon.log"
-        self._argv = [sys.executable, "-m", "core.daemon.server", str(home.root), str(PULSE_FD)]
+        self._argv = program("core.daemon.server", str(home.root), str(PULSE_FD))
         self._spawn = spawn
         self._selector = selector
         self._started = 0.0
@@ -111,7 +112,7 @@ class Warden:
         former.close()
         return former.served
 
-    def _say(self, line: str) -> None:
+    def _say(self, text: str) -> None:
         """Into the daemon's log, if it takes anything: a full disk must not end the holder, and so every machine."""
         with contextlib.suppress(OSError, VertuiError):
-            os_files.append(self._log, f"{line}\n".encode())
+            os_files.append(self._log, line("ERROR", "holder", text).encode())

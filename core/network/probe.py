@@ -7,15 +7,14 @@ process with one thread, and its end is what leaves nothing behind.
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from core import linux
 from core.errors import Unsupported, VertuiError
 from core.network import nft, tap
 from core.network.hub import HubNetwork
 from core.patience import patient
+from core.python import program
 
 Check = tuple[str, bool, str]
 """Name, whether it works, and the one line that says how to fix it (empty when it works)."""
@@ -25,14 +24,9 @@ _TIMEOUT_S = patient(20.0)
 
 def check() -> list[Check]:
     """Every requirement of branch networks with its state and fix; nothing is left behind."""
-    root = Path(__file__).parents[2]
     try:
         answer = subprocess.run(
-            [sys.executable, "-m", "core.network.probe"],
-            cwd=root,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=True,
+            program("core.network.probe"), capture_output=True, timeout=_TIMEOUT_S, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
         return [("networks", False, f"the probe did not finish: {error}")]

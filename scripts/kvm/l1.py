@@ -24,7 +24,7 @@ DISK_BYTES = 12 * GIB
 PACKAGES = (
     *("qemu-system-x86", "qemu-utils", "seabios"),
     *("mmdebstrap", "debian-archive-keyring", "e2fsprogs", "lz4", "uidmap"),
-    *("libnftables1", "nftables", "iproute2", "passt", "libseccomp2", "openssh-client", "procps"),
+    *("libnftables1", "nftables", "iproute2", "libseccomp2", "openssh-client", "procps"),
     *("kmod", "util-linux", "strace"),
 )
 PYTHON = "3.11"  # bookworm's

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from core.holder.held import HolderLine
 from core.home import Home, find_home
+from core.log_files import HEAD
 from core.machine.memory import changed_pages, find_memory, resident_pages
 from core.model import PAGE_BYTES
 from core.store.views.keeper import KEY, NURSERY_KEY, FuseViews
@@ -197,7 +198,7 @@ async def damaged(scene: Scene) -> None:
     readers = [scene.reader(scene.commits[0], "0", *pages) for pages in ((39, 41, 89, 91), (3, 40), (90,))]
     statuses = [await asyncio.to_thread(finish, reader) for reader in readers]
     assert statuses == [0, -signal.SIGBUS, -signal.SIGBUS]
-    lines = scene.views.log.read_text().splitlines()
+    lines = [HEAD.sub("", line) for line in scene.views.log.read_text().split("\n") if line]
     assert [line for line in lines if " page 40:" in line] == [
         f"commit {scene.commits[0]} memory page 40: page 40 is not what was written"
     ]

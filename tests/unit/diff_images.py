@@ -163,7 +163,7 @@ def write_at(path: bytes, offset: int, data: bytes) -> None:
 
 
 def tour(root: bytes, _: random.Random) -> None:
-    """The changes issue 2 names, and everything that must not show as one."""
+    """One change of every kind, and everything that is none though it looks like one."""
     os.chdir(root)
     write_at(b"modified", 2, b"XX")
     os.unlink(b"deleted")

@@ -1,6 +1,7 @@
 """The daemon's connections to the holder: one that broke is made again, and no exit is missed meanwhile."""
 
 import asyncio
+import contextvars
 import json
 import socket
 import threading
@@ -13,6 +14,7 @@ import pytest
 from core.errors import DaemonUnavailable, NoRoom
 from core.holder.held import HolderLine
 from core.home import Home
+from core.log import REQUEST
 from tests.guests import SOON_S
 
 Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -60,6 +62,26 @@ def test_a_connection_that_broke_is_made_again(home: Home) -> None:
     with holding(home, lambda _: answers.pop(0)):
         assert held.holdings().pid == 7
         held.close()
+
+
+def test_the_holder_is_told_what_request_it_works_for(home: Home) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        asked.append(request)
+        return {}
+
+    def kill() -> None:
+        REQUEST.set("r1")
+        held.kill("machine:a")
+
+    with holding(home, answer):
+        held = HolderLine(home)
+        contextvars.copy_context().run(kill)
+        held.kill("machine:a")
+        held.close()
+    named, plain = asked
+    assert named == plain | {"request": "r1"}
 
 
 async def test_who_was_dropped_watches_again_and_misses_nothing(home: Home) -> None:

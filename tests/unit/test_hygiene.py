@@ -44,6 +44,7 @@ def test_reading_verbs_import_nothing_heavy() -> None:
         "psutil",
         "cachetools",
         "pyseccomp",
+        "logging",
     }
 
 
@@ -72,6 +73,12 @@ def names_in(path: Path) -> set[str]:
         elif isinstance(node, ast.Attribute | ast.Name):
             names.add(node.attr if isinstance(node, ast.Attribute) else node.id)
     return names
+
+
+def called_in(path: Path) -> set[str]:
+    """The names of all that a module calls."""
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
 
 
 def test_netlink_is_spoken_in_one_place_and_by_pyroute2() -> None:
@@ -127,6 +134,29 @@ def test_no_merge_is_left_half_done() -> None:
             assert not path.is_file() or not re.search(rb"^(<{7}|>{7}) ", path.read_bytes(), re.MULTILINE), (
                 path
             )
+
+
+STARTS = {
+    "core/python.py",
+    "core/image/job.py",  # a change of it is another image; the holder's environment keeps it safe as well
+}
+
+
+def test_our_own_programs_are_started_in_one_place() -> None:
+    """With -P, so that no folder a user stands in is imported."""
+    for top in ("core", "vertui"):
+        for path in (ROOT / top).rglob("*.py"):
+            named = "sys.executable" in path.read_text()
+            assert named == (str(path.relative_to(ROOT)) in STARTS), f"{path}: use core.python.program"
+
+
+def test_only_the_log_speaks_for_a_process() -> None:
+    """What is printed in a daemon has no time, no level and no request, and fails when the disk is full."""
+    programs = {"core/image/job.py", "core/network/probe.py"}  # whoever starts these reads what they print
+    for path in (ROOT / "core").rglob("*.py"):
+        where = str(path.relative_to(ROOT))
+        if where not in programs and not where.startswith("core/guest/"):
+            assert not {"print", "print_exc"} & called_in(path), f"{where}: use logging"
 
 
 def test_sqlite_never_calls_python() -> None:

@@ -1,5 +1,7 @@
 """The daemon itself, and what this machine can do."""
 
+import select
+import sys
 import time
 from typing import Annotated
 
@@ -11,9 +13,11 @@ from core.home import Home, find_home
 from core.model import Finding
 from vertui.listing import waits
 from vertui.options import Json, new_app
-from vertui.output import say_json, styled
+from vertui.output import say_json, styled, warn
 from vertui.session import connect, listens
 from vertui.text import age, printable
+
+LOOK_EVERY_MS = 250  # at logs that are followed
 
 app = new_app()
 daemon = new_app()
@@ -113,6 +117,31 @@ def status(json: Json = False) -> None:
         print(f"{name:<10}{value}")
 
 
+@daemon.command()
+def logs(
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on.")
+    ] = False,
+    lines: Annotated[int, typer.Option("-n", min=0, help="How many of the newest lines to begin with.")] = 50,
+) -> None:
+    """Show what daemon, holder and view server logged; `config log.level` says how much that is."""
+    from core.log_files import Logs
+
+    logs = Logs(find_home().log)
+    reader = select.poll()
+    reader.register(sys.stdout, 0)  # that it left is told unasked
+    said = logs.read(lines)
+    if not said and lines and not follow:
+        warn("nothing is logged in this home yet")
+    while True:
+        for line in said:
+            print(printable(line))
+        sys.stdout.flush()
+        if not follow or reader.poll(LOOK_EVERY_MS):
+            return
+        said = logs.read()
+
+
 @app.command()
 def doctor(json: Json = False) -> None:
     """Say what this machine can and cannot do for vertui, with the fix. Exit status 7 when something is amiss."""
@@ -130,7 +159,9 @@ def _findings() -> list[Finding]:
     try:
         return connect().doctor()
     except DaemonUnavailable as error:
-        return [Finding("daemon", ok=False, detail=str(error), fix="read the log named above")]
+        from core import debian
+
+        return [debian.finding(), Finding("daemon", ok=False, detail=str(error), fix="vertui daemon logs")]
 
 
 def _say(finding: Finding) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import sys
 import threading
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from core.holder.services import PAUSE_S
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.pages import runs_of
+from core.python import program
 from core.store.values import MEMORY
 from core.store.views import nodes, questions, wire
 from core.store.views.damage import Damage, Damages
@@ -133,7 +133,7 @@ class FuseViews:
             self._held.spawn(NURSERY_KEY, argv, self.log, [theirs.fileno()])
 
     def _argv(self, module: str) -> list[str]:
-        return [sys.executable, "-m", f"core.store.views.{module}", *self._arguments]
+        return program(f"core.store.views.{module}", *self._arguments)
 
 
 def _open(path: Path) -> int:

@@ -21,8 +21,10 @@ def main() -> None:
     """`python -m core.store.views.nursery MODULE:FACTORY ROOT DAMAGE`, with the holder's socket as descriptor 3."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a fork has one thread, so there must be only one
     from core import linux
+    from core.log import log_as
     from core.store.views import server
 
+    log_as("views")
     holder = socket.socket(fileno=3)
     server.factory(sys.argv[1])  # what it needs is imported by that
     while True:

@@ -10,21 +10,21 @@ Why no answer is short: to the kernel it would mean that the file ends there, an
 source leaves out is an error.
 """
 
-import contextlib
 import errno
 import functools
 import importlib
+import logging
 import os
 import stat
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import NoRoom, VertuiError
+from core.log import log_as
 from core.model import PAGE_BYTES
 from core.store.views import wire
 from core.store.views.damage import Damage, Damages
@@ -46,10 +46,11 @@ LARGEST_READ_BYTES = (
     128 * 1024
 )  # the kernel's own limit for reading ahead; only O_DIRECT would ask for more at once
 BACKGROUND = 12  # reads ahead of need that may wait at once
-LARGEST_LOG_BYTES = 8 << 20  # the daemon shortens it long before
 AGAIN_S = 0.25  # until a source that lacked means is asked again
 Answer = TypeVar("Answer")
 GONE, TRY_AGAIN = {errno.ENODEV}, {errno.ENOENT, errno.EINTR, errno.EAGAIN}
+
+logger = logging.getLogger("core.store.views")
 
 
 class Server:
@@ -83,7 +84,7 @@ class Server:
             while on and (size := self._next(question)) is not None:
                 self._serve(wire.parse(question[:size]), answer)
         except BaseException:
-            traceback.print_exc()
+            logger.critical("a mistake of ours", exc_info=True)
             os._exit(1)
 
     def _next(self, question: memoryview) -> int | None:
@@ -243,12 +244,8 @@ def touched(size: int) -> memoryview:
 
 @functools.lru_cache(1024)
 def complain(line: str) -> None:
-    """One line on stderr, which is the log; once, however often a reader tries again. A full disk keeps no reader
-    waiting, and a store that is all damaged does not fill one.
-    """
-    with contextlib.suppress(OSError):
-        if os.fstat(2).st_size < LARGEST_LOG_BYTES:
-            os.write(2, f"{line}\n".encode())
+    """One line in the log; once, however often a reader tries again."""
+    logger.warning("%s", line)
 
 
 def factory(named: str) -> "Callable[[Path], PageSource]":
@@ -270,6 +267,7 @@ def serve(arguments: Sequence[str]) -> None:
 
 def main() -> None:
     """`python -m core.store.views.server MODULE:FACTORY ROOT DAMAGE`."""
+    log_as("views")
     serve(sys.argv[1:])
 
 
