@@ -158,8 +158,8 @@ class Demo:
         assert self.forked
         with step("compare every branch's files with the fork"):
             for trial in self.trials:
-                entries = self.client.diff(self.forked.commit.id, trial.name)["entries"]
-                trial.diff = sorted("/" + str(entry["path"]).lstrip("/") for entry in entries)
+                entries = self.client.diff(self.forked.commit.id, trial.name).entries
+                trial.diff = sorted("/" + entry.path.lstrip("/") for entry in entries)
                 check(FIXED in trial.diff, f"{trial.name} lacks its change of {FIXED}: {trial.diff[:5]}")
 
     def choose(self) -> None:

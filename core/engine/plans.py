@@ -47,7 +47,7 @@ async def _lacks(engine: Engine, winner: BranchRow, old: BranchRow) -> tuple[lis
     if old.id not in engine.live and engine.catalog.commit(old.head).state is CommitState.GONE:
         return [f"{old.name} is gone with what it did: it was still in memory when the host died"], ()
     changed = await compare.diff(engine, base, old.name)
-    files = tuple(str(entry["path"]) for entry in changed["entries"])
+    files = tuple(entry.path for entry in changed.entries)
     if not commits and not files:
         return [f"{old.name} did nothing since the fork that {winner.name} lacks"], ()
     lines = [

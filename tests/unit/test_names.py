@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.diff.shape import text_fields
+from core.diff.shape import text_and_hex
 from core.errors import UsageError
 from core.names import meant, sendable, spelled
 from tests.conftest import full
@@ -92,9 +92,9 @@ def test_how_names_look(name: bytes, text: str) -> None:
 
 
 def test_json_has_the_bytes_beside_what_is_not_the_name() -> None:
-    assert text_fields("path", b"/a") == {"path": "/a"}
-    assert text_fields("path", b"\xff") == {"path": r"\xff", "path_hex": "ff"}
-    assert text_fields("path", rb"\xff") == {"path": r"\\xff", "path_hex": rb"\xff".hex()}
+    assert text_and_hex(b"/a") == ("/a", None)
+    assert text_and_hex(b"\xff") == (r"\xff", "ff")
+    assert text_and_hex(rb"\xff") == (r"\\xff", rb"\xff".hex())
 
 
 def test_what_cannot_be_a_name_is_refused() -> None:
