@@ -1,4 +1,4 @@
-"""The API: HTTP on a Unix socket. Every answer is a value of `core.model`; every refusal {"kind", "message"}."""
+"""The API: HTTP on a Unix socket. Every answer is a value, every refusal {"kind", "message"}, as `routes` has it."""
 
 import asyncio
 import json
@@ -78,8 +78,9 @@ def _add_errors(app: Application, engine: Engine) -> None:
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> Response:
         kind = "NotFound" if error.status_code == 404 else "UsageError"
-        message = f"the daemon has no {request.method} {request.url.path[:200]}: {error.detail}"
-        return refused(kind, message, error.status_code)
+        asked = f"{request.method} {request.url.path[:200]}"
+        message = f"{'the daemon has no ' if error.status_code in (404, 405) else ''}{asked}: {error.detail}"
+        return refused(kind, message, error.status_code, error.headers)
 
 
 def _add_reads(app: Application, engine: Engine) -> None:
@@ -142,10 +143,11 @@ def _add_ends(app: Application, engine: Engine) -> None:
 
     @app.post("/v1/suspend-all")
     async def suspend_all(request: body.StopAll, request_id: str = RequestId) -> None:
-        await once(engine, request_id, lambda: capture.suspend_all(engine, request_id, now=request.now))
+        run = lambda: capture.suspend_all(engine, request_id, now=request.now)  # noqa: E731
+        await once(engine, request_id, "suspend-all", run)
 
     @app.post("/v1/execute")
     async def execute(request: body.Execute, request_id: str = RequestId) -> Operation:
         run = lambda: plans.execute(engine, request_id, request.plan)  # noqa: E731
-        operation: Operation = await once(engine, request_id, run)
+        operation: Operation = await once(engine, request_id, "execute", run)
         return operation

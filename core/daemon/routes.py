@@ -6,7 +6,7 @@ type, which may name the type of each of its `lines`. What may be refused, by wh
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import wraps
 from typing import Any
 
@@ -38,8 +38,8 @@ STATUSES: dict[type[VertuiError], int] = {
     Ambiguous: 409,
     Conflict: 409,
     NotOnDisk: 422,
+    Damaged: 422,  # what was given, mostly
     VertuiError: 500,  # what nobody foresaw
-    Damaged: 500,
     Unsupported: 501,
     MachineFailed: 502,
     GuestFailed: 502,
@@ -79,7 +79,7 @@ class Application(FastAPI):
     """The API, and its document."""
 
     def __init__(self) -> None:
-        super().__init__(title="vertui", version="1", docs_url=None, redoc_url=None)
+        super().__init__(title="vertui", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
         self.router.route_class = Route
 
     def openapi(self) -> Schema:
@@ -93,7 +93,7 @@ class Application(FastAPI):
             types, ref_template=REFERENCE.format("schemas", "{name}")
         )
         for route in routes:
-            (method,) = route.methods or ()
+            [method] = list(route.methods or ())
             operation = document["paths"][route.path_format][method.lower()]
             _describe(operation, route, dict(zip(types, schemas, strict=True)))
         taken = document.get("components", {}).get("schemas", {})
@@ -108,9 +108,11 @@ def refusal(error: VertuiError) -> Response:
     return refused(kind.__name__, str(error), STATUSES[kind])
 
 
-def refused(kind: str, message: str, status: int) -> Response:
-    """The same of a kind, a message and a status."""
-    return _json({"kind": kind, "message": message}, status)
+def refused(kind: str, message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """The same of a kind, a message, which may name a path of any bytes, and a status."""
+    answer = _json({"kind": kind, "message": message.encode(errors="backslashreplace").decode()}, status)
+    answer.headers.update(headers or {})
+    return answer
 
 
 def _answering(endpoint: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Response]]:

@@ -53,13 +53,15 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
 def _add_verbs(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/store/rebuild")
     async def rebuild(_: body.Nothing, request_id: str = RequestId) -> list[str]:
-        found: list[str] = await once(engine, request_id, lambda: upkeep.rebuild(engine, request_id))
+        found: list[str] = await once(
+            engine, request_id, "rebuild", lambda: upkeep.rebuild(engine, request_id)
+        )
         return found
 
     @app.post("/v1/import", openapi_extra=TAKES_OCTETS)
     async def import_(request: Request, trust: bool = False, request_id: str = RequestId) -> Imported:
         run = lambda: transfer.import_(engine, request_id, _received(request), trust=trust)  # noqa: E731
-        imported: Imported = await once(engine, request_id, run)
+        imported: Imported = await once(engine, request_id, "import", run)
         return imported
 
     @app.post("/v1/settings")

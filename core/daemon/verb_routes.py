@@ -37,7 +37,7 @@ def _route(engine: Engine, verb: type[Verb[Any]]) -> Callable[..., Awaitable[Any
             _check(engine, asked)
             return await asked.carry_out(engine, request_id)
 
-        return await once(engine, request_id, carry_out)
+        return await once(engine, request_id, name_of(verb), carry_out)
 
     return of_types(run, verb, answer_of(verb))
 

@@ -99,7 +99,7 @@ async def fork(
     found = engine.resolve(ref)
     names = _names(engine, found.branch, n, prefix)
     live = engine.live.get(engine.branch(found.branch).id) if found.branch else None
-    summary, intent = f"fork {ref} into {_listed(names)}", {"names": names}
+    summary = f"fork {ref} into {_listed(names)}"
     async with AsyncExitStack() as stack:
         ready = await stack.enter_async_context(running(engine, found.commit, 0 if live else n, began))
         if live is None and not ready:  # nothing waits on a commit that is not trusted
@@ -107,7 +107,7 @@ async def fork(
             check_trusted(trusted(engine, found.commit) if trust else engine.catalog.commit(found.commit))
         if not ready:
             await check_room(engine, n, live)
-        record = await stack.enter_async_context(operation(engine, request_id, "fork", summary, intent))
+        record = await stack.enter_async_context(operation(engine, request_id, "fork", summary, names))
         source: Source = OfStored(found, eager)
         if live is not None:
             source = OfMachine(live)

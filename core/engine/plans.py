@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from core.catalog import BranchRow
-from core.codec import encode
 from core.engine import compare, start
 from core.engine.change import Change, Draft
 from core.engine.changes import apply, check_started, unreachable
@@ -139,7 +138,7 @@ async def execute(engine: Engine, request_id: str, plan_id: str) -> Operation:
     with engine.reserve.lent():
         async with (
             engine.changing,
-            operation(engine, request_id, plan.verb, _summary(plan), encode(plan)) as record,
+            operation(engine, request_id, plan.verb, _summary(plan), plan=plan) as record,
         ):
             record.inverse = await draft.carry_out()
     return engine.catalog.operation(record.id).shown()
