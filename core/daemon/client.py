@@ -342,15 +342,19 @@ def _told(cls: type[T], data: Any) -> T:
         raise DaemonUnavailable(f"the daemon gave an answer that cannot be read: {error}") from error
 
 
-def _request(verb: Verb[Any]) -> dict[str, Any]:
+def _request(verb: Verb[Any]) -> Any:
     """A verb as it is sent: a variable of the environment gives what is not given, and a path may be of any bytes."""
-    request: dict[str, Any] = encode(verb)
+    return encode(verb) | dict(_changed(verb))
+
+
+def _changed(verb: Verb[Any]) -> Iterator[tuple[str, Any]]:
+    """Fields that are sent as another value."""
     for field in fields_of(type(verb)):
-        if field.given.env and request[field.name] is None:
-            request[field.name] = os.environ.get(field.given.env) or None
-        if field.given.kind is Kind.PATH:
-            request[field.name] = _sent(request[field.name])
-    return request
+        value = getattr(verb, field.name)
+        if field.given.env and value is None:
+            yield field.name, os.environ.get(field.given.env) or None
+        elif field.given.kind is Kind.PATH:
+            yield field.name, _sent(value)
 
 
 def _query(**fields: Any) -> str:

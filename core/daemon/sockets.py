@@ -3,12 +3,13 @@
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TypeVar
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from core.codec import decode
 from core.daemon.relay import follow, follow_console
+from core.daemon.wire import AttachStart, ConsoleStart, ExecStart
 from core.engine.context import Engine
 from core.engine.operations import note
 from core.errors import GuestFailed, UsageError, VertuiError
@@ -16,6 +17,7 @@ from core.guest.streams import CommandStream
 from core.model import ExecRequest
 from core.patience import patient
 
+T = TypeVar("T")
 LONGEST_SUMMARY = 200  # characters of a command that the log shows
 # For a client to come back after the daemon died: a new one takes its time on a busy host.
 OWNER_S = patient(120.0)
@@ -27,10 +29,10 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
 
     @app.websocket("/v1/exec")
     async def exec_(socket: WebSocket) -> None:
-        async with _request(socket) as fields:
-            request = _exec_request(fields)
+        async with _request(socket, ExecStart) as request:
+            _check(request)
             agent = await engine.agent(request.branch)
-            if fields.get("again") and not agent.knows_keys:
+            if request.again and not agent.knows_keys:
                 raise GuestFailed(
                     f"whether the command was started is not known: `vertui ps {request.branch}`"
                 )
@@ -55,31 +57,24 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
 
     @app.websocket("/v1/attach")
     async def attach(socket: WebSocket) -> None:
-        async with _request(socket) as fields:
-            offsets = (_number(fields, "stdout_offset"), _number(fields, "stderr_offset"))
-            agent = await engine.agent(str(fields.get("branch")))
-            owner = fields.get("owner") is True
-            stream = await agent.attach(_number(fields, "id"), *offsets, owner_s=OWNER_S * owner)
-            await follow(socket, stream, owner=owner)
+        async with _request(socket, AttachStart) as request:
+            agent = await engine.agent(request.branch)
+            offsets = (request.stdout_offset, request.stderr_offset)
+            stream = await agent.attach(request.id, *offsets, owner_s=OWNER_S * request.owner)
+            await follow(socket, stream, owner=request.owner)
 
     @app.websocket("/v1/console")
     async def console(socket: WebSocket) -> None:
-        async with _request(socket) as fields:
-            await follow_console(socket, engine.machine(str(fields.get("branch"))).console)
+        async with _request(socket, ConsoleStart) as request:
+            await follow_console(socket, engine.machine(request.branch).console)
 
 
 @contextlib.asynccontextmanager
-async def _request(socket: WebSocket) -> AsyncIterator[dict[str, Any]]:
-    """The first message's fields; a refusal in the body is sent, a client that left is no error."""
+async def _request(socket: WebSocket, kind: type[T]) -> AsyncIterator[T]:
+    """The first message; a refusal in the body is sent, a client that left is no error."""
     await socket.accept()
     try:
-        try:
-            fields = json.loads(await socket.receive_text())
-            if not isinstance(fields, dict):
-                raise UsageError("the request is no JSON object")
-            yield fields
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"the request cannot be read: {error}") from error
+        yield await _first(socket, kind)
     except VertuiError as error:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             await socket.send_text(json.dumps({"error": {"kind": error.kind, "message": str(error)}}))
@@ -100,26 +95,21 @@ async def _hung_up_on_error(stream: CommandStream) -> AsyncIterator[None]:
         raise
 
 
-def _exec_request(fields: dict[str, Any]) -> ExecRequest:
+async def _first(socket: WebSocket, kind: type[T]) -> T:
     try:
-        request = decode(ExecRequest, fields)
-    except ValueError as error:
+        return decode(kind, json.loads(await socket.receive_text()))
+    except (KeyError, ValueError, RecursionError) as error:  # the first for bytes
         raise UsageError(f"the request cannot be read: {error}") from error
+
+
+def _check(request: ExecRequest) -> None:
     if request.purpose not in PURPOSES:
         raise UsageError(f"'{request.purpose}' is no purpose: {', '.join(PURPOSES)}")
     if not request.argv:
         raise UsageError("give a command to run")
-    return request
 
 
 def _summary(request: ExecRequest) -> str:
     """The command, without our own programs when it was not the user who wrote it."""
     words = (word for word in request.argv if request.purpose == "exec" or "\n" not in word)
     return " ".join(words).encode("utf-8", "backslashreplace").decode()  # a command line may hold odd bytes
-
-
-def _number(fields: dict[str, Any], name: str) -> int:
-    value = fields.get(name, 0)
-    if not isinstance(value, int) or value < 0:
-        raise UsageError(f"{name} must be a number from 0 on")
-    return value

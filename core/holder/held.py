@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from core.errors import DaemonUnavailable, MachineFailed, NoRoom
 from core.holder.ask import connect_holder
 from core.holder.server import LARGEST_MESSAGE, MOST_DESCRIPTORS
+from core.holder.wire import HolderAnswer, HolderRequest
 from core.home import Home
 from core.patience import patient
 
@@ -53,7 +53,13 @@ class Held:
 
         It is forked by the `nursery` behind the socket kept under that name, if that can.
         """
-        request = {"do": "spawn", "key": key, "argv": list(argv), "log": str(log), "nursery": nursery}
+        request: HolderRequest = {
+            "do": "spawn",
+            "key": key,
+            "argv": list(argv),
+            "log": str(log),
+            "nursery": nursery,
+        }
         return self._started(request, descriptors)
 
     def serve(self, key: str, argv: Sequence[str], log: Path, kept: Sequence[str], nursery: str) -> int:
@@ -61,8 +67,14 @@ class Held:
 
         `kept` are the names of its descriptors. One that runs already goes on.
         """
-        request = {"do": "serve", "key": key, "argv": list(argv), "log": str(log), "nursery": nursery}
-        return self._started(request | {"kept": list(kept)})
+        request: HolderRequest = {
+            "do": "serve",
+            "key": key,
+            "argv": list(argv),
+            "log": str(log),
+            "nursery": nursery,
+        }
+        return self._started({**request, "kept": list(kept)})
 
     def kill(self, key: str) -> None:
         """End a child at once; nothing happens when it has ended."""
@@ -122,15 +134,13 @@ class Held:
 
         loop.add_reader(watch, ready)
 
-    def _started(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> int:
+    def _started(self, request: HolderRequest, descriptors: Sequence[int] = ()) -> int:
         answer, _ = self._ask(request, descriptors)
         if "error" in answer:
             raise MachineFailed(f"cannot start {Path(request['argv'][0]).name}: {answer['error']}")
         return int(answer["pid"])
 
-    def _ask(
-        self, request: dict[str, Any], descriptors: Sequence[int] = ()
-    ) -> tuple[dict[str, Any], list[int]]:
+    def _ask(self, request: HolderRequest, descriptors: Sequence[int] = ()) -> tuple[HolderAnswer, list[int]]:
         rights = (
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         )

@@ -11,7 +11,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from core.async_sockets import connect
 from core.errors import MachineFailed
@@ -22,6 +22,31 @@ COMMAND_DEADLINE_S = patient(30.0)  # a command takes milliseconds; a host that 
 READ_BYTES = 64 * 1024
 
 Answer = asyncio.Future[Any]
+
+
+class EventData(TypedDict, total=False):
+    """What is read of an event."""
+
+    status: str
+    action: str
+
+
+class Problem(TypedDict):
+    """Why a command was refused."""
+
+    desc: str
+
+
+QmpMessage = TypedDict(
+    "QmpMessage", {"event": str, "data": EventData, "error": Problem, "return": object}, total=False
+)  # that QEMU sends: an event with its data, or what came of a command
+
+
+class RunState(TypedDict):
+    """What query-status answers."""
+
+    running: bool
+    status: str
 
 
 class Monitor:
@@ -136,7 +161,7 @@ class Monitor:
         if not data:
             self._lose()
 
-    def _received(self, message: dict[str, Any]) -> None:
+    def _received(self, message: QmpMessage) -> None:
         if "event" in message:
             self._happened(message["event"], message.get("data", {}))
             return
@@ -146,7 +171,7 @@ class Monitor:
         elif not answer.done():
             answer.set_result(message.get("return"))
 
-    def _happened(self, event: str, data: dict[str, Any]) -> None:
+    def _happened(self, event: str, data: EventData) -> None:
         """QEMU tells of a write that failed before it has stopped the machine for that."""
         if event == "MIGRATION":
             self._migration.put_nowait(data["status"])
@@ -167,7 +192,7 @@ class Monitor:
             self._fail(*self._answers.popleft())
 
 
-def _message(command: dict[str, Any]) -> bytes:
+def _message(command: object) -> bytes:
     """As few bytes as can be: QEMU reads them one by one, at some microseconds each."""
     return json.dumps(command, separators=(",", ":")).encode() + b"\n"
 

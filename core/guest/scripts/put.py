@@ -17,12 +17,29 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
 
 FRAME = struct.Struct("<QI")
 CHANGED_MEANWHILE = 3  # exit status
 
-Step = dict[str, Any]
+
+class Step(TypedDict, total=False):
+    """What to make of a path; one that is only removed has less."""
+
+    path: str
+    expect: list[int] | None
+    remove: bool
+    kind: int
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    size: int
+    target: str | None
+    device: tuple[int, int] | None
+    xattrs: list[tuple[str, str]]
+    same_as: int | None
+    renew: bool
 
 
 class Putter:
@@ -69,7 +86,7 @@ class Putter:
         if kind == stat.S_IFREG:
             _receive(at, step["size"], source)
         elif kind == stat.S_IFLNK:
-            os.symlink(bytes.fromhex(step["target"]), at)
+            os.symlink(bytes.fromhex(step["target"] or ""), at)
         elif kind == stat.S_IFDIR:
             os.mkdir(at)
         else:
@@ -118,7 +135,7 @@ def _receive(path: bytes, size: int, source: BinaryIO) -> None:
 def _attire(path: bytes, kind: int) -> Step:
     info = os.lstat(path)
     names = map(os.fsencode, os.listxattr(path, follow_symlinks=False))
-    xattrs = [[name.hex(), os.getxattr(path, name, follow_symlinks=False).hex()] for name in names]
+    xattrs = [(name.hex(), os.getxattr(path, name, follow_symlinks=False).hex()) for name in names]
     return {
         "kind": kind,
         "mode": stat.S_IMODE(info.st_mode),
