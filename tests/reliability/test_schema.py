@@ -178,8 +178,9 @@ def name_what_is_there(case: Case[Any], chosen: random.Random) -> None:
     """
     if chosen.random() < 0.9:
         case.headers.pop("Request-Id", None)
-    for part in (case.body, case.query, case.path_parameters):
-        for key, value in part.items() if isinstance(part, dict) else ():
+    parts: list[Any] = [case.body, case.query, case.path_parameters]
+    for part in (part for part in parts if isinstance(part, dict)):
+        for key, value in part.items():
             if isinstance(value, str) and key not in TEXTS and chosen.random() < 0.8:
                 part[key] = chosen.choice(NAMES)
             if isinstance(value, list) and chosen.random() < 0.8:
