@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from core.catalog_rows import Created, Digests, Kept
 from core.codec import decode, encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
-from core.model import Branch, BranchState, Commit, Image, Operation, OperationState
+from core.model import Branch, BranchState, Commit, Image, Operation, OperationState, Plan
 
 R = TypeVar("R", bound=Created)
 T = TypeVar("T")
@@ -86,8 +86,17 @@ class BranchRow:
 
 
 @dataclass(frozen=True)
+class Intent:
+    """What an operation is for: names of what it is to make, the plan it carries out, the request that asked for it."""
+
+    names: tuple[str, ...] = ()
+    plan: Plan | None = None
+    asked: str = ""
+
+
+@dataclass(frozen=True)
 class OperationRow:
-    """An operation with what it meant to create (`intent`), what undoes it (`inverse`) and what it answered."""
+    """An operation with what it is for, what undoes it (`inverse`) and what it answered, or the kind of its refusal."""
 
     id: int
     request_id: str
@@ -98,7 +107,7 @@ class OperationRow:
     created: float
     finished: float | None
     error: str
-    intent: dict[str, Any]
+    intent: Intent
     inverse: dict[str, Any]
     result: Any
 
@@ -107,6 +116,12 @@ class OperationRow:
         told = self.result if isinstance(self.result, dict) else {}
         figures = {name: told[name] for name in told if name.endswith("_ms") and told[name] is not None}
         return decode(Operation, encode(self) | {"figures": figures})
+
+    @property
+    def refused(self) -> str:
+        """The kind of error that a failed one ended with."""
+        told = self.result if isinstance(self.result, dict) else {}
+        return str(told.get("kind", VertuiError.__name__))
 
 
 class Catalog:
@@ -215,7 +230,7 @@ class Catalog:
     def put_commit(self, commit: Commit) -> None:
         """Add or change a commit; one that is in the trash stays there."""
         fields = encode(commit) | {"parents": json.dumps(commit.parents), "tags": json.dumps(commit.tags)}
-        self._put("commits", fields)
+        self._put("commits", **fields)
 
     def mark_commit(self, commit: str, deleted: float | None) -> None:
         """Put a commit in the trash at a time, or take it out."""
@@ -266,7 +281,7 @@ class Catalog:
 
     def put_branch(self, row: BranchRow) -> None:
         """Add or change a branch."""
-        self._put("branches", encode(row))
+        self._put("branches", **encode(row))
 
     def change_branch(self, branch: str, **changes: Any) -> BranchRow:
         """Change some columns of a branch; the new row."""
@@ -287,7 +302,7 @@ class Catalog:
 
     # -- operations ------------------------------------------------------------------------------------------
 
-    def begin(self, request_id: str, verb: str, summary: str, intent: dict[str, Any], now: float) -> int:
+    def begin(self, request_id: str, verb: str, summary: str, intent: Intent, now: float) -> int:
         """Write an operation's intent before it does anything; its id."""
         columns = "request_id, verb, summary, state, undoable, created, error, intent, inverse, result"
         values = (
@@ -298,7 +313,7 @@ class Catalog:
             0,
             now,
             "",
-            json.dumps(intent),
+            json.dumps(encode(intent)),
             "{}",
             "null",
         )
@@ -352,7 +367,7 @@ class Catalog:
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         try:
-            return self._db.execute(query, values).fetchall()
+            return self._db.execute(query, tuple(map(_storable, values))).fetchall()
         except sqlite3.Error as error:
             raise _mapped(error) from error
 
@@ -382,15 +397,20 @@ class Catalog:
     def _write(self, query: str, *values: Any) -> int:
         try:
             with self.transaction():
-                return self._db.execute(query, values).lastrowid or 0
+                return self._db.execute(query, tuple(map(_storable, values))).lastrowid or 0
         except sqlite3.Error as error:  # in a transaction of somebody else's
             raise _mapped(error) from error
 
-    def _put(self, table: str, fields: dict[str, Any]) -> None:
+    def _put(self, table: str, /, **fields: Any) -> None:
         names, marks = ", ".join(fields), ",".join("?" * len(fields))
         updates = ", ".join(f"{name} = excluded.{name}" for name in fields)
         query = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}"
         self._write(query, *fields.values())
+
+
+def _storable(value: Any) -> Any:
+    """SQLite keeps whole characters: what a user typed may be any bytes, and is spelled out then."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _image(row: sqlite3.Row) -> Image:
@@ -411,7 +431,7 @@ def _operation(row: sqlite3.Row) -> OperationRow:
 
 def _value(cls: type[T], row: sqlite3.Row, *texts: str, flag: str = "") -> T:
     """A row as a value: some columns are JSON, one may be a flag. Damaged for what cannot have been written."""
-    fields: dict[str, Any] = dict(row)
+    fields = dict(zip(row.keys(), row, strict=True))
     try:
         fields |= {key: json.loads(fields[key]) for key in texts}
         if flag:

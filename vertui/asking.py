@@ -65,7 +65,7 @@ def refuse(verb: type[Verb[Any]], selection: Selection) -> str | None:
 
 def command(verb: type[Verb[Any]], selection: Selection) -> str:
     """The command line, or one a target, that does the same; what a form would ask for stands in capitals."""
-    given: dict[str, Any] = {field.name: field.metavar for field in _left(verb) if field.is_needed}
+    given = {field.name: field.metavar for field in _left(verb) if field.is_needed}
     if isinstance(verb.screen, Entry):
         given |= dict(verb.screen.suggests)
     return " && ".join(command_line(verb(**target, **given)) for target in _targets(verb, selection.targets))

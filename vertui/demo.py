@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from core.codec import encode
 from core.daemon.client import Client
 from core.errors import Conflict, GuestFailed, VertuiError
 from core.files import disk_error
@@ -90,6 +90,35 @@ def check(holds: bool, otherwise: str) -> None:
         raise GuestFailed(otherwise)
 
 
+@dataclass(frozen=True)
+class PlayedBranch:
+    """What came of one child."""
+
+    name: str
+    patch: str
+    address: str | None
+    tap: str | None
+    namespace: str | None
+    score: float
+    fork_ms: float
+    counter_before: int
+    counter_after: int
+    diff: list[str]
+
+
+@dataclass(frozen=True)
+class Played:
+    """The outcome of a demo; `diff` is what the winner changed."""
+
+    branches: list[PlayedBranch]
+    winner: str
+    diff: list[str]
+    parent_pause_ms: float
+    parent_felt_pause_ms: float
+    tree_before: list[str]
+    tree_after: list[str]
+
+
 class Demo:
     """One run. `main` is the demo's machine; its children are named after it."""
 
@@ -104,7 +133,7 @@ class Demo:
         self.tree_before: list[str] = []
         self.tree_after: list[str] = []
 
-    def play(self) -> dict[str, Any]:
+    def play(self) -> Played:
         """All steps; what `--json` writes. DemoFailed at the first that does not hold."""
         self.start()
         self.fork()
@@ -158,8 +187,8 @@ class Demo:
         assert self.forked
         with step("compare every branch's files with the fork"):
             for trial in self.trials:
-                entries = self.client.diff(self.forked.commit.id, trial.name)["entries"]
-                trial.diff = sorted("/" + str(entry["path"]).lstrip("/") for entry in entries)
+                entries = self.client.diff(self.forked.commit.id, trial.name).entries
+                trial.diff = sorted("/" + entry.path.lstrip("/") for entry in entries)
                 check(FIXED in trial.diff, f"{trial.name} lacks its change of {FIXED}: {trial.diff[:5]}")
 
     def choose(self) -> None:
@@ -188,18 +217,18 @@ class Demo:
             assert self.forked
             self._execute(self.client.plan_prune([self.main, self.winner, self.forked.commit.id], now=True))
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> Played:
         """The outcome as one JSON document; `diff` is what the winner changed."""
         assert self.forked and self.before
-        return {
-            "branches": [self._branch(trial, self.before) for trial in self.trials],
-            "winner": self.winner,
-            "diff": next(trial.diff for trial in self.trials if trial.name == self.winner),
-            "parent_pause_ms": self.forked.pause_ms,
-            "parent_felt_pause_ms": self.forked.felt_pause_ms,
-            "tree_before": self.tree_before,
-            "tree_after": self.tree_after,
-        }
+        return Played(
+            branches=[self._branch(trial, self.before) for trial in self.trials],
+            winner=self.winner,
+            diff=next(trial.diff for trial in self.trials if trial.name == self.winner),
+            parent_pause_ms=self.forked.pause_ms,
+            parent_felt_pause_ms=self.forked.felt_pause_ms,
+            tree_before=self.tree_before,
+            tree_after=self.tree_after,
+        )
 
     def table(self) -> None:
         """What each branch came to."""
@@ -220,19 +249,19 @@ class Demo:
             f"{self.before.count} → {trial.counter_after}",
         )
 
-    def _branch(self, trial: Trial, before: Call) -> dict[str, Any]:
-        return {
-            "name": trial.name,
-            "patch": trial.patch,
-            "address": trial.branch.address,
-            "tap": trial.branch.tap,
-            "namespace": trial.branch.namespace,
-            "score": trial.score,
-            "fork_ms": trial.child.fork_ms,
-            "counter_before": before.count,
-            "counter_after": trial.counter_after,
-            "diff": trial.diff,
-        }
+    def _branch(self, trial: Trial, before: Call) -> PlayedBranch:
+        return PlayedBranch(
+            name=trial.name,
+            patch=trial.patch,
+            address=trial.branch.address,
+            tap=trial.branch.tap,
+            namespace=trial.branch.namespace,
+            score=trial.score,
+            fork_ms=trial.child.fork_ms,
+            counter_before=before.count,
+            counter_after=trial.counter_after,
+            diff=trial.diff,
+        )
 
     def _try(self, trial: Trial) -> None:
         """Apply the patch and score what the tests say under a time limit."""
@@ -311,9 +340,9 @@ def run(client: Client, output: Path | None, keep: bool) -> None:
         demo.clean()
 
 
-def _write(output: Path, result: dict[str, Any]) -> None:
+def _write(output: Path, result: Played) -> None:
     try:
-        output.write_text(json.dumps(result, indent=2) + "\n")
+        output.write_text(json.dumps(encode(result), indent=2) + "\n")
     except OSError as error:
         raise disk_error(error, output) from error
 

@@ -35,11 +35,11 @@ def command_of(name: str, carry: Carry = Client.do) -> Callable[..., None]:
     def run(*, json: bool, **given: Any) -> None:
         if issubclass(verb, Planned):
             options = {option: given.pop(option, False) for option in ("yes", "dry_run")}
-            _planned(_made(verb, given), json=json, **options)
+            _planned(_made(verb, **given), json=json, **options)
         elif verb.each:
-            _several(verb, given, json=json)
+            _several(verb, json=json, **given)
         else:
-            made = _made(verb, given)  # before the daemon is looked for
+            made = _made(verb, **given)  # before the daemon is looked for
             _tell(carry(connect(), made), json=json)
 
     parameters = list(_parameters(verb))
@@ -49,7 +49,7 @@ def command_of(name: str, carry: Carry = Client.do) -> Callable[..., None]:
     return run
 
 
-def _made(verb: type[Verb[Any]], given: dict[str, Any]) -> Any:
+def _made(verb: type[Verb[Any]], /, **given: Any) -> Any:
     """The verb with what was given; UsageError names a field that is not what it may be."""
     for field in fields_of(verb):
         value = given[field.name]
@@ -86,12 +86,12 @@ def _planned(verb: Planned[Any], *, json: bool, yes: bool, dry_run: bool) -> Non
         say_done(plan, client.execute(plan))
 
 
-def _several(verb: type[Verb[Any]], given: dict[str, Any], *, json: bool) -> None:
+def _several(verb: type[Verb[Any]], /, *, json: bool, **given: Any) -> None:
     everything, named = given.pop(EVERYTHING, False), given.pop(verb.each) or ()
     check_named(name_of(verb), named, everything)
 
     def made(name: str) -> Verb[Any]:
-        verb_: Verb[Any] = _made(verb, given | {verb.each: name})
+        verb_: Verb[Any] = _made(verb, **given, **{verb.each: name})
         return verb_
 
     for name in named:

@@ -2,19 +2,36 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import singledispatch
 
-from core.daemon.client import JsonObject
+from msgspec.structs import asdict
+
+from core.diff.entry import Aspect, DiffKind
+from core.diff.meta import FileType
+from core.diff.result import (
+    Diff,
+    FileDiff,
+    FileState,
+    HeatMap,
+    ListeningPort,
+    PackagesDiff,
+    PackageUpgrade,
+    PortsDiff,
+    ProcessesDiff,
+    SiblingChange,
+    Siblings,
+)
+from core.model import Process
 from vertui.output import Cell, Row, say_table, styled, warn
 from vertui.patches import LineKind, patch_lines
 from vertui.text import printable, size
 
 LETTERS = {
-    "added": Cell("A", "green"),
-    "removed": Cell("D", "red"),
-    "modified": Cell("M", "yellow"),
-    "renamed": Cell("R", "cyan"),
+    DiffKind.ADDED: Cell("A", "green"),
+    DiffKind.REMOVED: Cell("D", "red"),
+    DiffKind.MODIFIED: Cell("M", "yellow"),
+    DiffKind.RENAMED: Cell("R", "cyan"),
 }
 PATCH_STYLES = {
     LineKind.HEAD: "bold",
@@ -22,31 +39,39 @@ PATCH_STYLES = {
     LineKind.ADDED: "green",
     LineKind.REMOVED: "red",
 }
+SHOWN_CHANGES = (
+    Aspect.TYPE,
+    Aspect.MODE,
+    Aspect.OWNER,
+    Aspect.TARGET,
+    Aspect.FLAGS,
+    Aspect.PROJECT,
+)  # from → to
 HEAT = " ░▒▓█"  # from no page of a region changed to most
 STAT_BAR = 40
 
 
-def say_files(found: JsonObject) -> None:
+def say_files(found: Diff) -> None:
     """A line a file, and how many there are."""
-    if found["entries"]:
-        say_table(("", "PATH", "CHANGE"), [_entry(entry) for entry in found["entries"]])
-    counts = found["counts"]
-    print(", ".join(f"{counts[kind]} {kind}" for kind in LETTERS if counts[kind]) or "no file differs")
+    if found.entries:
+        say_table(("", "PATH", "CHANGE"), [_entry(entry) for entry in found.entries])
+    counts = asdict(found.counts)
+    print(", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no file differs")
 
 
-def say_names(found: JsonObject) -> None:
+def say_names(found: Diff) -> None:
     """A path a line."""
-    for entry in found["entries"]:
-        print(printable(entry["path"]))
+    for entry in found.entries:
+        print(printable(entry.path))
 
 
-def say_stat(found: JsonObject) -> None:
+def say_stat(found: Diff) -> None:
     """Lines added and removed in each file, as git shows them."""
-    entries = [entry for entry in found["entries"] if entry["lines"] is not None or _has_content(entry)]
-    most = max((sum(entry["lines"]) for entry in entries if entry["lines"]), default=0)
+    entries = [entry for entry in found.entries if entry.lines or _has_content(entry)]
+    most = max((sum(entry.lines) for entry in entries if entry.lines), default=0)
     room = min(STAT_BAR, max(10, shutil.get_terminal_size().columns // 3))
     say_table(("PATH", "LINES", ""), [_stat(entry, most, room) for entry in entries])
-    added, removed = (sum(entry["lines"][side] for entry in entries if entry["lines"]) for side in (0, 1))
+    added, removed = (sum(entry.lines[side] for entry in entries if entry.lines) for side in (0, 1))
     print(
         f"{_count(len(entries), 'file')} changed, {_count(added, 'insertion')}(+), {_count(removed, 'deletion')}(-)"
     )
@@ -56,17 +81,17 @@ def _count(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
 
 
-def _has_content(entry: JsonObject) -> bool:
+def _has_content(entry: FileDiff) -> bool:
     """Does it change a file's bytes, though they are no lines?"""
-    ends = [meta for meta in (entry["before"], entry["after"]) if meta]
-    return "content" in entry["what"] or (len(ends) == 1 and ends[0]["type"] == "file")
+    ends = [side for side in (entry.before, entry.after) if side]
+    return Aspect.CONTENT in entry.what or (len(ends) == 1 and ends[0].type is FileType.FILE)
 
 
-def _stat(entry: JsonObject, most: int, room: int) -> Row:
-    if entry["lines"] is None:
-        before, after = (meta["size"] if meta else 0 for meta in (entry["before"], entry["after"]))
+def _stat(entry: FileDiff, most: int, room: int) -> Row:
+    if not entry.lines:
+        before, after = (side.size if side else 0 for side in (entry.before, entry.after))
         return (_name(entry), "", f"{size(before)} → {size(after)}")
-    added, removed = entry["lines"]
+    added, removed = entry.lines
     scale = min(1.0, room / most) if most else 0.0
     bars = (("+", added), ("-", removed))
     return (
@@ -76,82 +101,83 @@ def _stat(entry: JsonObject, most: int, room: int) -> Row:
     )
 
 
-def say_matrix(found: JsonObject) -> None:
-    """A row a path, a column a sibling; equal letters in a row are the same change."""
-    refs = found["refs"]
-    rows: list[Row] = [(printable(row["path"]), *map(_cell, row["cells"])) for row in found["rows"]]
+def say_matrix(found: Siblings) -> None:
+    """A row a path, a column a sibling; equal letters in a row are the same change. Then what limits it."""
+    rows: list[Row] = [(printable(row.path), *map(_cell, row.cells)) for row in found.rows]
     if rows:
-        say_table(("PATH", *refs), rows)
-    alike = sum(_all_alike(row["cells"]) for row in found["rows"])
-    print(f"{len(rows)} files differ from {found['base'][:8]} in some, {alike} in all in the same way")
+        say_table(("PATH", *found.refs), rows)
+    alike = sum(_all_alike(row.cells) for row in found.rows)
+    print(f"{len(rows)} files differ from {found.base[:8]} in some, {alike} in all in the same way")
+    _warn(found.notes)
 
 
-def _cell(cell: JsonObject | None) -> Cell:
+def _cell(cell: SiblingChange | None) -> Cell:
     if cell is None:
         return Cell("·", "dim")
-    letter = LETTERS[cell["kind"]]
-    return Cell(f"{letter.text} {cell['change']}", letter.style)
+    letter = LETTERS[cell.kind]
+    return Cell(f"{letter.text} {cell.change}", letter.style)
 
 
-def _all_alike(cells: list[JsonObject | None]) -> bool:
-    return len({cell["change"] if cell else None for cell in cells}) == 1
+def _all_alike(cells: Sequence[SiblingChange | None]) -> bool:
+    return len({cell.change if cell else None for cell in cells}) == 1
 
 
-def say_more(found: JsonObject) -> None:
-    """What was asked for beside files."""
-    for key, say in (
-        ("processes", _processes),
-        ("ports", _ports),
-        ("packages", _packages),
-        ("memory", _memory),
-    ):
-        if key in found:
-            print()
-            say(found[key])
+def say_more(found: Diff) -> None:
+    """What was asked for beside files, and what limits the comparison."""
+    for part in filter(None, (found.processes, found.ports, found.packages, found.memory)):
+        print()
+        _say_part(part)
+    _warn(found.notes)
 
 
-def say_notes(found: JsonObject) -> None:
-    """What limits a comparison, on standard error."""
-    for note in found["notes"]:
-        warn(printable(str(note)))
+def _warn(notes: Iterable[str]) -> None:
+    for note in notes:
+        warn(printable(note))
 
 
-def _processes(found: JsonObject) -> None:
-    rows = [_process(LETTERS["added"], process) for process in found["started"]]
-    rows += [_process(LETTERS["removed"], process) for process in found["ended"]]
+@singledispatch
+def _say_part(found: object) -> None:
+    raise TypeError(f"no part of a diff: {found!r}")
+
+
+@_say_part.register
+def _(found: ProcessesDiff) -> None:
+    rows = [_process(LETTERS[DiffKind.ADDED], process) for process in found.started]
+    rows += [_process(LETTERS[DiffKind.REMOVED], process) for process in found.ended]
     _say(("", "PID", "USER", "MEMORY", "COMMAND"), rows, "no process started or ended")
 
 
-def _process(letter: Cell, process: JsonObject) -> Row:
-    texts = (printable(process["user"]), size(process["rss_bytes"]), printable(process["command"]))
-    return (letter, str(process["pid"]), *texts)
+def _process(letter: Cell, process: Process) -> Row:
+    texts = (printable(process.user), size(process.rss_bytes), printable(process.command))
+    return (letter, str(process.pid), *texts)
 
 
-def _ports(found: JsonObject) -> None:
-    rows = [_port(LETTERS["added"], port) for port in found["opened"]]
-    rows += [_port(LETTERS["removed"], port) for port in found["closed"]]
+@_say_part.register
+def _(found: PortsDiff) -> None:
+    rows = [_port(LETTERS[DiffKind.ADDED], port) for port in found.opened]
+    rows += [_port(LETTERS[DiffKind.REMOVED], port) for port in found.closed]
     _say(("", "PROTOCOL", "ADDRESS", "PORT", "COMMAND"), rows, "no port opened or closed")
 
 
-def _port(letter: Cell, port: JsonObject) -> Row:
-    texts = (printable(port["address"]), str(port["port"]), printable(port["command"]))
-    return (letter, port["protocol"], *texts)
+def _port(letter: Cell, port: ListeningPort) -> Row:
+    return (letter, port.protocol, printable(port.address), str(port.port), printable(port.command))
 
 
-def _packages(found: JsonObject) -> None:
+@_say_part.register
+def _(found: PackagesDiff) -> None:
     rows: list[Row] = [
-        (LETTERS[key], printable(package["name"]), printable(package["version"]))
-        for key in ("added", "removed")
-        for package in found[key]
+        (LETTERS[kind], printable(package.name), printable(package.version))
+        for kind, packages in ((DiffKind.ADDED, found.added), (DiffKind.REMOVED, found.removed))
+        for package in packages
     ]
     rows += [
-        (LETTERS["modified"], printable(package["name"]), _versions(package)) for package in found["changed"]
+        (LETTERS[DiffKind.MODIFIED], printable(package.name), _versions(package)) for package in found.changed
     ]
     _say(("", "PACKAGE", "VERSION"), rows, "no package differs")
 
 
-def _versions(package: JsonObject) -> str:
-    return f"{printable(package['before'])} → {printable(package['after'])}"
+def _versions(package: PackageUpgrade) -> str:
+    return f"{printable(package.before)} → {printable(package.after)}"
 
 
 def _say(header: tuple[str, ...], rows: Iterable[Row], nothing: str) -> None:
@@ -162,14 +188,15 @@ def _say(header: tuple[str, ...], rows: Iterable[Row], nothing: str) -> None:
         print(nothing)
 
 
-def _memory(found: JsonObject) -> None:
+@_say_part.register
+def _(found: HeatMap) -> None:
     """The heat map: one character a region, addresses rising from left to right."""
-    page, columns, cells = found["page_bytes"], found["columns"], found["cells"]
-    changed, region = found["changed_pages"] * page, found["cell_pages"] * page
-    print(f"memory: {size(changed)} of {size(found['pages'] * page)} differ; a character is {size(region)}")
-    for start in range(0, len(cells), columns):
-        row = cells[start : start + columns]
-        heat = "".join(HEAT[-(-count * (len(HEAT) - 1) // found["cell_pages"])] for count in row)
+    page, region = found.page_bytes, found.cell_pages * found.page_bytes
+    changed, whole = found.changed_pages * page, found.pages * page
+    print(f"memory: {size(changed)} of {size(whole)} differ; a character is {size(region)}")
+    for start in range(0, len(found.cells), found.columns):
+        row = found.cells[start : start + found.columns]
+        heat = "".join(HEAT[-(-count * (len(HEAT) - 1) // found.cell_pages)] for count in row)
         print(f"{start * region:#012x} |{heat}|")
 
 
@@ -183,54 +210,43 @@ def say_patch(data: bytes) -> None:
         print(styled(line, PATCH_STYLES.get(part, "")))
 
 
-def _entry(entry: JsonObject) -> Row:
-    return (LETTERS[entry["kind"]], _name(entry), ", ".join(changes(entry)))
+def _entry(entry: FileDiff) -> Row:
+    return (LETTERS[entry.kind], _name(entry), ", ".join(changes(entry)))
 
 
-def _name(entry: JsonObject) -> str:
-    meta = entry["after"] or entry["before"]
-    name = printable(entry["path"]) + ("/" if meta["type"] == "directory" else "")
-    return f"{printable(entry['from'])} → {name}" if "from" in entry else name
+def _name(entry: FileDiff) -> str:
+    state = entry.after or entry.before
+    is_directory = state is not None and state.type is FileType.DIRECTORY
+    name = printable(entry.path) + ("/" if is_directory else "")
+    return name if entry.source is None else f"{printable(entry.source)} → {name}"
 
 
-def changes(entry: JsonObject) -> list[str]:
+def changes(entry: FileDiff) -> list[str]:
     """What a line says beside the path: sizes, mode, owner, type and target, old → new where they changed."""
-    before, after, what = entry["before"], entry["after"], entry["what"]
+    before, after = entry.before, entry.after
     if before is None or after is None:
-        return [_facts(after or before)]
+        return [_facts(state) for state in (before, after) if state]
     said = []
-    if "content" in what or "size" in what:
-        same = before["size"] == after["size"]
-        said.append(f"content, {size(after['size'])}" if same else _arrow(before, after, "size", size))
-    if "type" in what:
-        said.append(f"type {_arrow(before, after, 'type')}")
-    if "mode" in what:
-        said.append(f"mode {_arrow(before, after, 'mode')}")
-    if "owner" in what:
-        said.append(f"owner {_owner(before)} → {_owner(after)}")
-    if "target" in what:
-        said.append(f"target {_arrow(before, after, 'target')}")
-    said += [f"{key} {_arrow(before, after, key)}" for key in ("flags", "project") if key in what]
-    said += [change for change in what if change in ("device", "xattr")]
-    return said or ["time" for change in what if change == "mtime"]
+    if Aspect.CONTENT in entry.what or Aspect.SIZE in entry.what:
+        is_as_long = before.size == after.size
+        said.append(
+            f"content, {size(after.size)}" if is_as_long else f"{size(before.size)} → {size(after.size)}"
+        )
+    for change in SHOWN_CHANGES:
+        if change in entry.what:
+            said.append(f"{change} {_value(before, change)} → {_value(after, change)}")
+    said += [change for change in entry.what if change in (Aspect.DEVICE, Aspect.XATTR)]
+    return said or ["time" for change in entry.what if change is Aspect.MTIME]
 
 
-def _facts(meta: JsonObject) -> str:
-    if meta["type"] == "file":
-        return size(meta["size"]) + (f", {meta['links']} links" if meta["links"] > 1 else "")
-    if meta.get("device"):
-        return "{} {}:{}".format(meta["type"], *meta["device"])
-    return f"→ {printable(meta['target'])}" if meta.get("target") else str(meta["type"])
+def _facts(state: FileState) -> str:
+    if state.type is FileType.FILE:
+        return size(state.size) + (f", {state.links} links" if state.links > 1 else "")
+    if state.device:
+        return "{} {}:{}".format(state.type, *state.device)
+    return f"→ {printable(state.target)}" if state.target else str(state.type)
 
 
-def _owner(meta: JsonObject) -> str:
-    return f"{meta['uid']}:{meta['gid']}"
-
-
-def _arrow(
-    before: JsonObject,
-    after: JsonObject,
-    key: str,
-    show: Callable[[Any], str] = lambda value: printable(str(value)),
-) -> str:
-    return f"{show(before.get(key, '-'))} → {show(after.get(key, '-'))}"
+def _value(state: FileState, change: Aspect) -> str:
+    value = getattr(state, change)
+    return "-" if value is None else printable(str(value))

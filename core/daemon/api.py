@@ -1,29 +1,32 @@
-"""The API: HTTP on a Unix socket. Every answer is a value of `core.model`; every refusal {"kind", "message"}."""
+"""The API: HTTP on a Unix socket. Every answer is a value, every refusal {"kind", "message"}, as `routes` has it."""
 
 import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import dataclass
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
 import core.daemon.requests as body
 from core.codec import encode
 from core.daemon.comparisons import add_comparisons
 from core.daemon.request_id import RequestId
+from core.daemon.routes import Application, refusal, refused
 from core.daemon.store_routes import add_store
+from core.daemon.streamed import Octets
 from core.daemon.verb_routes import add_verbs
 from core.engine import capture, doctor, images, inspect, plans, trash
 from core.engine.context import Engine
 from core.engine.operations import once
-from core.errors import VertuiError
+from core.errors import UsageError, VertuiError
 from core.model import (
     Command,
     DaemonStatus,
+    Event,
     Finding,
     Operation,
     Process,
@@ -33,12 +36,24 @@ from core.model import (
 
 logger = logging.getLogger(__name__)
 
-HTTP_STATUS = {"UsageError": 400, "NotFound": 404, "Ambiguous": 409, "Conflict": 409}
+
+class EventLines(StreamingResponse):
+    """A line an event."""
+
+    media_type = "application/x-ndjson"
+    lines = (Event,)
 
 
-def make_app(engine: Engine) -> FastAPI:
+@dataclass(frozen=True)
+class Alive:
+    """The daemon answers."""
+
+    alive: bool = True
+
+
+def make_app(engine: Engine) -> Application:
     """The application over one engine."""
-    app = FastAPI(title="vertui", version="1", docs_url=None, redoc_url=None)
+    app = Application()
     _add_errors(app)
     _add_reads(app, engine)
     _add_ends(app, engine)
@@ -48,36 +63,36 @@ def make_app(engine: Engine) -> FastAPI:
     return app
 
 
-def _add_errors(app: FastAPI) -> None:
+def _add_errors(app: Application) -> None:
     @app.exception_handler(VertuiError)
-    async def refused(_: Request, error: VertuiError) -> Response:
-        status = HTTP_STATUS.get(error.kind, 500)
-        logger.log(logging.INFO if status < 500 else logging.WARNING, "%s: %s", error.kind, error)
-        message = str(error).encode(errors="backslashreplace").decode()  # it may name a path of any bytes
-        return JSONResponse({"kind": error.kind, "message": message}, status)
+    async def refused_(_: Request, error: VertuiError) -> Response:
+        answer = refusal(error)
+        foreseen = answer.status_code < 500
+        logger.log(logging.INFO if foreseen else logging.WARNING, "%s: %s", error.kind, error)
+        return answer
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> Response:
         message = f"the daemon failed at this ({type(error).__name__}): `vertui daemon logs` tells where"
-        return JSONResponse({"kind": "VertuiError", "message": message}, 500)
+        return refusal(VertuiError(message))
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        message = f"{'.'.join(str(part) for part in first['loc'][1:])}: {first['msg']}"
-        return JSONResponse({"kind": "UsageError", "message": message}, 400)
+        return refusal(UsageError(f"{'.'.join(str(part) for part in first['loc'][1:])}: {first['msg']}"))
 
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> Response:
         kind = "NotFound" if error.status_code == 404 else "UsageError"
-        message = f"the daemon has no {request.method} {request.url.path[:200]}: {error.detail}"
-        return JSONResponse({"kind": kind, "message": message}, error.status_code)
+        asked = f"{request.method} {request.url.path[:200]}"
+        message = f"{'the daemon has no ' if error.status_code in (404, 405) else ''}{asked}: {error.detail}"
+        return refused(kind, message, error.status_code, error.headers)
 
 
-def _add_reads(app: FastAPI, engine: Engine) -> None:
+def _add_reads(app: Application, engine: Engine) -> None:
     @app.get("/v1/alive")
-    async def alive() -> dict[str, bool]:
-        return {"alive": True}
+    async def alive() -> Alive:
+        return Alive()
 
     @app.get("/v1/status")
     async def status() -> DaemonStatus:
@@ -101,8 +116,8 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
         return await (await engine.agent(branch)).processes()
 
     @app.get("/v1/branches/{branch:path}/console")
-    async def console(branch: str) -> Response:
-        return Response(engine.machine(branch).console.text, media_type="application/octet-stream")
+    async def console(branch: str) -> Octets:
+        return Octets(engine.machine(branch).console.text)
 
     @app.get("/v1/trash")
     async def trash_entries() -> list[TrashEntry]:
@@ -113,7 +128,7 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
         return await doctor.findings(engine)
 
     @app.get("/v1/events")
-    async def events() -> StreamingResponse:
+    async def events() -> EventLines:
         queue = engine.subscribe()
 
         async def lines() -> AsyncIterator[bytes]:
@@ -124,18 +139,21 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
             finally:
                 engine.unsubscribe(queue)
 
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+        return EventLines(lines())
 
 
-def _add_ends(app: FastAPI, engine: Engine) -> None:
+def _add_ends(app: Application, engine: Engine) -> None:
     @app.post("/v1/cancel-build")
     async def cancel_build(_: body.Nothing) -> None:
         await images.cancel_build(engine)
 
     @app.post("/v1/suspend-all")
     async def suspend_all(request: body.StopAll, request_id: str = RequestId) -> None:
-        await once(engine, request_id, lambda: capture.suspend_all(engine, request_id, now=request.now))
+        run = lambda: capture.suspend_all(engine, request_id, now=request.now)  # noqa: E731
+        await once(engine, request_id, "suspend-all", run)
 
-    @app.post("/v1/execute", response_model=Operation)
-    async def execute(request: body.Execute, request_id: str = RequestId) -> Any:
-        return await once(engine, request_id, lambda: plans.execute(engine, request_id, request.plan))
+    @app.post("/v1/execute")
+    async def execute(request: body.Execute, request_id: str = RequestId) -> Operation:
+        run = lambda: plans.execute(engine, request_id, request.plan)  # noqa: E731
+        operation: Operation = await once(engine, request_id, "execute", run)
+        return operation

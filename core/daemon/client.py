@@ -12,12 +12,13 @@ import socket
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from core.codec import decode, encode
 from core.daemon.start import ensure_daemon, rejoin
 from core.daemon.unix import IDLE, UNTIL_DEATH, Patience, UnixConnection
+from core.diff.result import Diff, Siblings
 from core.errors import DaemonUnavailable, UsageError, VertuiError, by_kind
 from core.holder.ask import Silent, ask_holder
 from core.home import Home, find_home
@@ -49,7 +50,6 @@ NO_ANSWER = "the daemon does not answer: run `vertui daemon status`"
 MAYBE = "it may have been done all the same: `vertui log` tells"
 PIECE_BYTES = 256 * 1024  # of a long answer, read at a time
 LONGEST_QUERY = 512 * 1024
-JsonObject = dict[str, Any]
 
 
 class Client:
@@ -111,16 +111,14 @@ class Client:
         """The daemon's own facts."""
         return _told(DaemonStatus, self._look("/v1/status"))
 
-    def diff(self, a: str, b: str = "", **asked: Any) -> JsonObject:
-        """What changed from REF a to REF b, or `x...y` for both: {"a", "b", "entries", "counts", "fallbacks",
-        "notes"}; see core.diff.shape. `asked`: path and ignore (lists), mtime, lines, processes, ports, packages,
-        memory, fallback (flags)."""
-        return cast(JsonObject, self._get(f"/v1/diff?{_query(a=a, b=b, **asked)}"))
+    def diff(self, a: str, b: str = "", **asked: Any) -> Diff:
+        """What changed from REF a to REF b, or `x...y` for both. `asked`: path and ignore (lists), mtime, lines,
+        processes, ports, packages, memory, fallback (flags)."""
+        return _told(Diff, self._get(f"/v1/diff?{_query(a=a, b=b, **asked)}"))
 
-    def diff_siblings(self, refs: Sequence[str], **asked: Any) -> JsonObject:
-        """Which files differ among several REFs: {"base", "refs", "rows", "notes"}; see core.engine.compare.
-        `asked`: path and ignore (lists), mtime."""
-        return cast(JsonObject, self._get(f"/v1/siblings?{_query(ref=list(refs), **asked)}"))
+    def diff_siblings(self, refs: Sequence[str], **asked: Any) -> Siblings:
+        """Which files differ among several REFs. `asked`: path and ignore (lists), mtime."""
+        return _told(Siblings, self._get(f"/v1/siblings?{_query(ref=list(refs), **asked)}"))
 
     def patch(self, a: str, b: str = "", **asked: Any) -> bytes:
         """The unified text diff from REF a to REF b. `asked`: path and ignore (lists), whole (for `git apply`)."""
@@ -172,7 +170,7 @@ class Client:
 
     def cancel_build(self) -> None:
         """Interrupt the image build that is going on; whoever waits for it gets Conflict."""
-        self._post("/v1/images/cancel", {})
+        self._post("/v1/cancel-build", {})
 
     def import_commit(self, file: Iterable[bytes], trust: bool = False) -> Imported:
         """Store a commit from an exported file's pieces; it does not start unless it is trusted."""
@@ -215,7 +213,7 @@ class Client:
     def _list(self, cls: type[T], path: str) -> list[T]:
         return [_told(cls, item) for item in self._look(path)]
 
-    def _post(self, path: str, body: JsonObject) -> Any:
+    def _post(self, path: str, body: object) -> Any:
         headers = {"Content-Type": "application/json", "Request-Id": uuid.uuid4().hex}
         return json.loads(self._ask("POST", path, json.dumps(body, ensure_ascii=False).encode(), headers))
 
@@ -344,15 +342,19 @@ def _told(cls: type[T], data: Any) -> T:
         raise DaemonUnavailable(f"the daemon gave an answer that cannot be read: {error}") from error
 
 
-def _request(verb: Verb[Any]) -> JsonObject:
+def _request(verb: Verb[Any]) -> Any:
     """A verb as it is sent: a variable of the environment gives what is not given, and a path may be of any bytes."""
-    request: JsonObject = encode(verb)
+    return encode(verb) | dict(_changed(verb))
+
+
+def _changed(verb: Verb[Any]) -> Iterator[tuple[str, Any]]:
+    """Fields that are sent as another value."""
     for field in fields_of(type(verb)):
-        if field.given.env and request[field.name] is None:
-            request[field.name] = os.environ.get(field.given.env) or None
-        if field.given.kind is Kind.PATH:
-            request[field.name] = _sent(request[field.name])
-    return request
+        value = getattr(verb, field.name)
+        if field.given.env and value is None:
+            yield field.name, os.environ.get(field.given.env) or None
+        elif field.given.kind is Kind.PATH:
+            yield field.name, _sent(value)
 
 
 def _query(**fields: Any) -> str:

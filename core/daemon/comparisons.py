@@ -1,11 +1,11 @@
 """The API's routes for comparing states and carrying files out of them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Query
-from fastapi.responses import StreamingResponse
 
-from core.daemon.streamed import streamed
+from core.daemon.streamed import OctetStream, streamed
+from core.diff.result import Diff, Siblings
 from core.diff.select import PathFilter
 from core.engine import compare
 from core.engine.compare import DiffOptions
@@ -24,23 +24,21 @@ def add_comparisons(app: FastAPI, engine: Engine) -> None:
         a: str, path: Texts, ignore: Texts, b: str = "", mtime: bool = False, lines: bool = False,
         processes: bool = False, ports: bool = False, packages: bool = False, memory: bool = False,
         fallback: bool = True,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> Diff:  # fmt: skip
         files = PathFilter.typed(path, ignore)
         asked = DiffOptions(files, mtime, lines, processes, ports, packages, memory, fallback)
         return await compare.diff(engine, a, b, asked)
 
     @app.get("/v1/siblings")
-    async def siblings(ref: Texts, path: Texts, ignore: Texts, mtime: bool = False) -> dict[str, Any]:
+    async def siblings(ref: Texts, path: Texts, ignore: Texts, mtime: bool = False) -> Siblings:
         asked = DiffOptions(PathFilter.typed(path, ignore), mtime)
         return await compare.diff_siblings(engine, ref, asked)
 
     @app.get("/v1/patch")
-    async def patch(
-        a: str, path: Texts, ignore: Texts, b: str = "", whole: bool = False
-    ) -> StreamingResponse:
+    async def patch(a: str, path: Texts, ignore: Texts, b: str = "", whole: bool = False) -> OctetStream:
         files = PathFilter.typed(path, ignore)
         return await streamed(compare.patch(engine, a, b, files, whole=whole))
 
     @app.get("/v1/files")
-    async def files(ref: str, path: str, attributes: bool = True) -> StreamingResponse:
+    async def files(ref: str, path: str, attributes: bool = True) -> OctetStream:
         return await streamed(export_files(engine, ref, meant(path), attributes=attributes))

@@ -12,7 +12,8 @@ from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from core.daemon.wire import HEADER, STDOUT
+from core.codec import decode
+from core.daemon.wire import HEADER, STDOUT, Order
 from core.engine.live import Console
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.agent.wire import FRAME_COST, WINDOW_BYTES
@@ -30,7 +31,7 @@ class Inbox:
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
         self.input: asyncio.Queue[bytes] = asyncio.Queue()
-        self.orders: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.orders: asyncio.Queue[Order | None] = asyncio.Queue()
         self.seen = 0
         self.left = self.restarting = self.ended = False
         self._looked = asyncio.Event()
@@ -42,7 +43,7 @@ class Inbox:
             if message.get("bytes") is not None:
                 self._take_input(message["bytes"])
             else:
-                self._take(json.loads(message["text"]))
+                self._take(message["text"])
         self.restarting = message.get("code") == GOING_AWAY
 
     def _take_input(self, data: bytes) -> None:
@@ -52,18 +53,20 @@ class Inbox:
         if data:
             self.input.put_nowait(data)
 
-    def _take(self, fields: Any) -> None:
-        if not isinstance(fields, dict):
-            raise UsageError("a message is no JSON object")
-        if "seen" in fields:
-            self.seen = int(fields["seen"])
+    def _take(self, text: str) -> None:
+        try:
+            order = decode(Order, json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"a message cannot be read: {error}") from error
+        if order.seen is not None:
+            self.seen = order.seen
             self._looked.set()
-        elif "leave" in fields:
+        elif order.leave:
             self.left = True
-        elif "eof" in fields:
+        elif order.eof:
             self.input.put_nowait(b"")
-        elif fields:
-            self.orders.put_nowait(fields)
+        else:
+            self.orders.put_nowait(order)
 
     async def feed(self, write: Callable[[bytes], Awaitable[None]]) -> None:
         """Pass input on, as fast as it is taken; no bytes are its end."""
@@ -104,7 +107,7 @@ async def follow(socket: WebSocket, stream: CommandStream, *, owner: bool) -> bo
     try:
         beside = (peer.feed(write), _acknowledge(peer, stream), _report(peer, stream, taken))
         await first_of(_show(peer, stream), peer.hear(), *beside)
-        peer.orders.put_nowait({})
+        peer.orders.put_nowait(None)
         await steering
     except asyncio.CancelledError:
         peer.restarting = True
@@ -133,13 +136,13 @@ async def _show_output(peer: Inbox, output: CommandOutput) -> None:
 
 
 async def _steer(peer: Inbox, stream: CommandStream) -> None:
-    """Carry orders out one after the other, up to an empty one; the client is told of one that may not have been."""
+    """Carry orders out one after the other, up to none; the client is told of one that may not have been."""
     while order := await peer.orders.get():
         try:
-            if "resize" in order:
-                await stream.resize(*(int(number) for number in order["resize"]))
-            elif "signal" in order:
-                await stream.signal(int(order["signal"]))
+            if order.resize is not None:
+                await stream.resize(*order.resize)
+            elif order.signal is not None:
+                await stream.signal(order.signal)
         except GuestFailed as error:
             await peer.tell(notice=str(error))
 

@@ -4,4 +4,4 @@ import uuid
 
 from fastapi import Header
 
-RequestId = Header(default_factory=lambda: uuid.uuid4().hex, alias="Request-Id", max_length=64)
+RequestId = Header(default_factory=lambda: uuid.uuid4().hex, alias="Request-Id", min_length=1, max_length=64)

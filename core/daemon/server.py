@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from fastapi import FastAPI
 
@@ -47,6 +48,13 @@ EXPIRE_EVERY_S = 3600.0
 BACKLOG = 128
 
 logger = logging.getLogger("core.daemon")
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """The daemon is about to end."""
+
+    stopping: bool = True
 
 
 def make_engine(home: Home, reserve: Reserve) -> Engine:
@@ -137,11 +145,11 @@ def _find_again(engine: Engine) -> None:
 
 def _add_stop(app: FastAPI, engine: Engine, server: Server) -> None:
     @app.post("/v1/stop")
-    async def stop() -> dict[str, bool]:
+    async def stop() -> Stopping:
         await asyncio.to_thread(engine.held.rest)
         server.should_exit = True
         engine.end_events()
-        return {"stopping": True}
+        return Stopping()
 
 
 async def _tidy(engine: Engine) -> None:

@@ -4,12 +4,13 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TypeVar
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from core.codec import decode
 from core.daemon.relay import follow, follow_console
+from core.daemon.wire import AttachStart, ConsoleStart, ExecStart
 from core.engine.context import Engine
 from core.engine.fate import followed
 from core.engine.operations import note
@@ -19,7 +20,7 @@ from core.model import ExecRequest
 from core.patience import patient
 
 logger = logging.getLogger(__name__)
-
+T = TypeVar("T")
 LONGEST_SUMMARY = 200  # characters of a command that the log shows
 # For a client to come back after the daemon died: a new one takes its time on a busy host.
 OWNER_S = patient(120.0)
@@ -30,31 +31,30 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
 
     @app.websocket("/v1/exec")
     async def exec_(socket: WebSocket) -> None:
-        async with _request(socket) as fields:
-            request = _exec_request(fields)
+        async with _request(socket, ExecStart) as request:
+            if not request.argv:
+                raise UsageError("give a command to run")
             async with followed(engine, request.branch):
-                await _execute(engine, socket, request, again=fields.get("again") is True)
+                await _execute(engine, socket, request)
 
     @app.websocket("/v1/attach")
     async def attach(socket: WebSocket) -> None:
-        async with _request(socket) as fields:
-            offsets = (_number(fields, "stdout_offset"), _number(fields, "stderr_offset"))
-            branch, owner = str(fields.get("branch")), fields.get("owner") is True
-            async with followed(engine, branch):
-                agent = await engine.agent(branch)
-                stream = await agent.attach(_number(fields, "id"), *offsets, owner_s=OWNER_S * owner)
-                await follow(socket, stream, owner=owner)
+        async with _request(socket, AttachStart) as request, followed(engine, request.branch):
+            agent = await engine.agent(request.branch)
+            offsets = (request.stdout_offset, request.stderr_offset)
+            stream = await agent.attach(request.id, *offsets, owner_s=OWNER_S * request.owner)
+            await follow(socket, stream, owner=request.owner)
 
     @app.websocket("/v1/console")
     async def console(socket: WebSocket) -> None:
-        async with _request(socket) as fields, followed(engine, str(fields.get("branch"))) as live:
+        async with _request(socket, ConsoleStart) as request, followed(engine, request.branch) as live:
             await follow_console(socket, live.console)
 
 
-async def _execute(engine: Engine, socket: WebSocket, request: ExecRequest, *, again: bool) -> None:
+async def _execute(engine: Engine, socket: WebSocket, request: ExecStart) -> None:
     """Start a command and be between it and its client."""
     agent = await engine.agent(request.branch)
-    if again and not agent.knows_keys:
+    if request.again and not agent.knows_keys:
         raise GuestFailed(f"whether the command was started is not known: `vertui ps {request.branch}`")
     line = len(request.argv) == 1 and any(blank in request.argv[0] for blank in " \t\n")
     stream = await agent.exec(
@@ -75,24 +75,18 @@ async def _execute(engine: Engine, socket: WebSocket, request: ExecRequest, *, a
             await agent.release(stream.id)
         return
     async with _hung_up_on_error(stream):
-        note(engine, "exec", f"{request.branch}: {_summary(request)[:LONGEST_SUMMARY]}")
+        note(engine, "exec", f"{request.branch}: {_summary(request)}")
     engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
     if await follow(socket, stream, owner=not request.outlives):
         engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
 
 
 @contextlib.asynccontextmanager
-async def _request(socket: WebSocket) -> AsyncIterator[dict[str, Any]]:
-    """The first message's fields; a refusal in the body is sent, a client that left is no error."""
+async def _request(socket: WebSocket, kind: type[T]) -> AsyncIterator[T]:
+    """The first message; a refusal in the body is sent, a client that left is no error."""
     await socket.accept()
     try:
-        try:
-            fields = json.loads(await socket.receive_text())
-            if not isinstance(fields, dict):
-                raise UsageError("the request is no JSON object")
-            yield fields
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"the request cannot be read: {error}") from error
+        yield await _first(socket, kind)
     except VertuiError as error:
         logger.info("%s: %s", error.kind, error)
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
@@ -114,24 +108,13 @@ async def _hung_up_on_error(stream: CommandStream) -> AsyncIterator[None]:
         raise
 
 
-def _exec_request(fields: dict[str, Any]) -> ExecRequest:
+async def _first(socket: WebSocket, kind: type[T]) -> T:
     try:
-        request = decode(ExecRequest, fields)
-    except ValueError as error:
+        return decode(kind, json.loads(await socket.receive_text()))
+    except (KeyError, ValueError, RecursionError) as error:  # the first for bytes
         raise UsageError(f"the request cannot be read: {error}") from error
-    if not request.argv:
-        raise UsageError("give a command to run")
-    return request
 
 
 def _summary(request: ExecRequest) -> str:
-    return (
-        " ".join(request.argv).encode("utf-8", "backslashreplace").decode()
-    )  # a command line may hold odd bytes
-
-
-def _number(fields: dict[str, Any], name: str) -> int:
-    value = fields.get(name, 0)
-    if not isinstance(value, int) or value < 0:
-        raise UsageError(f"{name} must be a number from 0 on")
-    return value
+    """The command as the log shows it; its words may be of any bytes."""
+    return " ".join(request.argv).encode("utf-8", "backslashreplace").decode()[:LONGEST_SUMMARY]

@@ -7,13 +7,13 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from core.daemon.unix import lives
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
 from core.files import disk_error
 from core.holder.ask import ask_holder, connect_holder
 from core.holder.environment import private, settled
+from core.holder.wire import HolderAnswer
 from core.home import Home
 from core.log_files import last_reason
 from core.patience import patient
@@ -48,7 +48,7 @@ def rejoin(home: Home) -> None:
     stopped, or that does not come up, is left alone: DaemonStopped.
     """
 
-    def ended(state: dict[str, Any]) -> VertuiError:
+    def ended(state: HolderAnswer) -> VertuiError:
         gave_up = state.get("gave_up")
         return DaemonStopped(
             _failed(home, "daemon.log", state["log_from"]) if gave_up else "the daemon is stopped"
@@ -57,7 +57,7 @@ def rejoin(home: Home) -> None:
     _wait(home, None, ended)
 
 
-def _wait(home: Home, tell: Tell | None, ended: Callable[[dict[str, Any]], VertuiError]) -> None:
+def _wait(home: Home, tell: Tell | None, ended: Callable[[HolderAnswer], VertuiError]) -> None:
     """Wait for the API as long as a daemon gets on; when the holder starts none, `ended` makes the error."""
     began = said = moved = time.monotonic()
     known: object = None
@@ -143,7 +143,7 @@ def _start_holder(home: Home) -> None:
         raise DaemonUnavailable(_failed(home, log.name, begins))
 
 
-def _signs(state: dict[str, Any]) -> object:
+def _signs(state: HolderAnswer) -> object:
     """What changes while a daemon gets on: who it is, what it tells, and the processor time it has had."""
     times: list[str] = []
     with contextlib.suppress(OSError):
@@ -151,7 +151,7 @@ def _signs(state: dict[str, Any]) -> object:
     return state["daemon"], state.get("told"), state.get("beats"), times
 
 
-def _doing(state: dict[str, Any]) -> str:
+def _doing(state: HolderAnswer) -> str:
     return f"(pid {state['daemon']}) is {state.get('told') or 'starting'}"
 
 

@@ -1,20 +1,20 @@
 """The API's routes for the store itself: its size and health, space, settings, and commits to and from other homes."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
 import core.daemon.requests as body
 from core.daemon.request_id import RequestId
-from core.daemon.streamed import streamed
+from core.daemon.streamed import OctetStream, streamed
 from core.engine import settings, transfer, upkeep
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import Conflict
 from core.model import Imported, Setting, StoreProblem, StoreSpace
+
+TAKES_OCTETS = {"requestBody": {"required": True, "content": {OctetStream.media_type: {"schema": {}}}}}
 
 
 def add_store(app: FastAPI, engine: Engine) -> None:
@@ -42,7 +42,7 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
         return await upkeep.check(engine, read_data)
 
     @app.get("/v1/export")
-    async def export(ref: str) -> StreamingResponse:
+    async def export(ref: str) -> OctetStream:
         return await streamed(transfer.export(engine, ref))
 
     @app.get("/v1/settings")
@@ -52,13 +52,17 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
 
 def _add_verbs(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/store/rebuild")
-    async def rebuild(_: body.Nothing, request_id: str = RequestId) -> Any:
-        return await once(engine, request_id, lambda: upkeep.rebuild(engine, request_id))
+    async def rebuild(_: body.Nothing, request_id: str = RequestId) -> list[str]:
+        found: list[str] = await once(
+            engine, request_id, "rebuild", lambda: upkeep.rebuild(engine, request_id)
+        )
+        return found
 
-    @app.post("/v1/import", response_model=Imported)
-    async def import_(request: Request, trust: bool = False, request_id: str = RequestId) -> Any:
+    @app.post("/v1/import", openapi_extra=TAKES_OCTETS)
+    async def import_(request: Request, trust: bool = False, request_id: str = RequestId) -> Imported:
         run = lambda: transfer.import_(engine, request_id, _received(request), trust=trust)  # noqa: E731
-        return await once(engine, request_id, run)
+        imported: Imported = await once(engine, request_id, "import", run)
+        return imported
 
     @app.post("/v1/settings")
     async def change(request: body.ChangeSetting) -> Setting:

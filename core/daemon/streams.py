@@ -1,11 +1,8 @@
 """Exec, attach and console as seen by a client: a WebSocket each, read by one thread, written to by any.
 
-First message, text: the request as JSON. Then from the daemon, binary: stream (1 stdout, 2 stderr), absolute
-offset (u64, big-endian), bytes; text: {"started": id, "stdin": [received, taken]}, {"taken": offset of stdin},
-{"shut": true} (the command takes no more stdin), {"dropped": n, "stream": s}, {"notice": text},
-{"exit": code, "timed_out": bool}, {"error": {"kind", "message"}}.
-To the daemon, binary: stdin; text: {"eof": true}, {"resize": [rows, columns]}, {"signal": n}, {"seen": total},
-{"leave": true}.
+First message, text: the request as JSON, `ExecStart`, `AttachStart` or `ConsoleStart` of `core.daemon.wire`. Then from
+the daemon, binary: stream (1 stdout, 2 stderr), absolute offset (u64, big-endian), bytes; text: `Said`. To the daemon,
+binary: stdin; text: `Order`.
 
 Each direction has a window of 256 KiB. Of stdin at most so much is sent beyond what was taken; of output, beyond what
 was seen, where each binary message counts its bytes and 64 more. A connection that ends before the command does is a
@@ -18,12 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from core.codec import encode
+from core.codec import decode, encode
 from core.daemon.input import Input
 from core.daemon.websocket import Message, WebSocket, WebSocketException
-from core.daemon.wire import HEADER, STDERR, STDOUT
+from core.daemon.wire import HEADER, STDERR, STDOUT, AttachStart, ConsoleStart, Order, Said
 from core.errors import DaemonUnavailable, VertuiError, by_kind
 from core.guest.agent.wire import FRAME_COST, WINDOW_BYTES
 from core.home import Home
@@ -91,7 +88,7 @@ SEEN_EVERY = WINDOW_BYTES // 4
 class Stream:
     """One running command or console. Iterate it for messages; it ends after Exit. Close it or use `with`."""
 
-    def __init__(self, home: Home, path: str, request: dict[str, Any], stdin: Input | None = None) -> None:
+    def __init__(self, home: Home, path: str, request: object, stdin: Input | None = None) -> None:
         self.stdin = stdin or Input()
         self._lasts = stdin is not None
         self._sent: int | None = None
@@ -102,7 +99,7 @@ class Stream:
         except (OSError, WebSocketException) as error:
             raise DaemonUnavailable("the daemon does not answer: run `vertui daemon status`") from error
         self.stdin.on_change = self._line.wake
-        self._line.send(json.dumps(request))
+        self._line.send(_text(request))
         self._line.start()
 
     def __iter__(self) -> Iterator[StreamMessage]:
@@ -119,7 +116,7 @@ class Stream:
                 seen += len(message.data) + FRAME_COST
             if seen - told >= SEEN_EVERY:
                 told = seen
-                self._line.send(json.dumps({"seen": seen}))
+                self._line.send(_text(Order(seen=seen)))
 
     def write(self, data: bytes) -> bool:
         """Send stdin, waiting while a window of it has not been taken; False when the command takes no more."""
@@ -131,15 +128,15 @@ class Stream:
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the command's terminal its size."""
-        self._send({"resize": [rows, columns]})
+        self._send(Order(resize=(rows, columns)))
 
     def signal(self, number: int) -> None:
         """Send a signal to the command's group."""
-        self._send({"signal": number})
+        self._send(Order(signal=number))
 
     def leave(self) -> None:
         """Let the command run on, and close."""
-        self._send({"leave": True})
+        self._send(Order(leave=True))
         self.close()
 
     def close(self) -> None:
@@ -154,8 +151,8 @@ class Stream:
     ) -> None:
         self.close()
 
-    def _send(self, fields: dict[str, Any]) -> None:
-        if not self._line.send(json.dumps(fields)):
+    def _send(self, order: Order) -> None:
+        if not self._line.send(_text(order)):
             raise DaemonUnavailable("the daemon went away")
 
     def _next_input(self) -> Message | None:
@@ -165,7 +162,7 @@ class Stream:
         data = self.stdin.after(self._sent)
         if data is None:
             self._eof_sent = True
-            return json.dumps({"eof": True})
+            return _text(Order(eof=True))
         self._sent += len(data)
         return data or None
 
@@ -174,19 +171,19 @@ class Stream:
             stream, offset = HEADER.unpack_from(message)
             self._messages.put(Output(stream, offset, message[HEADER.size :]))
             return
-        fields = json.loads(message)
-        if "taken" in fields:
-            self.stdin.taken(fields["taken"])
-        elif "shut" in fields:
+        said = decode(Said, json.loads(message))
+        if said.taken is not None:
+            self.stdin.taken(said.taken)
+        elif said.shut:
             self.stdin.shut()
         else:
-            self._receive_message(fields)
+            self._receive_message(said)
 
-    def _receive_message(self, fields: dict[str, Any]) -> None:
-        if "started" in fields:
-            self._sent = int(fields["stdin"][0])
-            self.stdin.begin(*fields["stdin"])
-        told = _message(fields)
+    def _receive_message(self, said: Said) -> None:
+        if said.started is not None:
+            self._sent = said.stdin[0]
+            self.stdin.begin(*said.stdin)
+        told = _message(said)
         if isinstance(told, Exit | VertuiError):
             self.stdin.shut()
         self._messages.put(told)
@@ -220,28 +217,26 @@ def attach(
 
     The `owner` is the client that started it: it is back after its connection broke.
     """
-    request = {
-        "branch": branch,
-        "id": command,
-        "stdout_offset": stdout_offset,
-        "stderr_offset": stderr_offset,
-        "owner": owner,
-    }
+    request = AttachStart(branch, command, stdout_offset, stderr_offset, owner)
     return Stream(home, "/v1/attach", request, stdin)
 
 
 def console(home: Home, branch: str) -> Stream:
     """The machine's console: its last 64 KiB, then what it prints; `write` types into it. Never ends by itself."""
-    return Stream(home, "/v1/console", {"branch": branch})
+    return Stream(home, "/v1/console", ConsoleStart(branch))
 
 
-def _message(fields: dict[str, Any]) -> StreamMessage | VertuiError:
-    if "error" in fields:
-        return by_kind(fields["error"]["kind"], fields["error"]["message"])
-    if "started" in fields:
-        return Started(fields["started"])
-    if "dropped" in fields:
-        return Dropped(fields["stream"], fields["dropped"])
-    if "notice" in fields:
-        return Notice(fields["notice"])
-    return Exit(fields["exit"], fields.get("timed_out", False))
+def _text(message: object) -> str:
+    return json.dumps(encode(message))
+
+
+def _message(said: Said) -> StreamMessage | VertuiError:
+    if said.error is not None:
+        return by_kind(said.error.kind, said.error.message)
+    if said.started is not None:
+        return Started(said.started)
+    if said.dropped is not None:
+        return Dropped(said.stream, said.dropped)
+    if said.notice is not None:
+        return Notice(said.notice)
+    return Exit(said.exit or 0, said.timed_out)

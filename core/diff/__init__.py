@@ -15,7 +15,7 @@ A disk must have been taken whole: quiesced, or synced with nothing writing. Wha
 Unsupported or Damaged in one line; checksums are verified wherever the filesystem has them.
 
 Asked of disks       diff_disks, index_of, walk, read_file (filesystem); what a diff holds: entry, meta
-What is shown        Selection (select), as_json (shape), patch, changed_lines (text), matrix (multi)
+What is shown        Selection (select), shown (shape), result, patch, changed_lines (text), matrix (multi)
 What leaves a disk   patch with `whole` and its remarks (text, carry, binary), archive (archive), merge (merge)
 Beside files         installed_packages (packages), differing_pages, heat_map (pages), compare_walks (walked)
 

@@ -1,13 +1,16 @@
-"""What is known of one file besides its name and its bytes."""
+"""What is known of one file besides its name and its bytes. Clients know the types, too: numpy is not loaded for it."""
 
+from __future__ import annotations
+
+import stat
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Self
 
 from core.diff.flags import SHOWN_MASK
-from core.diff.inodes import TYPE_MASK
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 """Pairs of full name (as in `user.note`) and value, ordered by name."""
@@ -64,7 +67,7 @@ class Meta:
     @classmethod
     def of(cls, inode: int, record: np.void, target: bytes | None, xattrs: Xattrs) -> Self:
         """From a checked inode record, whose type must be one of FILE_TYPES."""
-        kind = FILE_TYPES[int(record["mode"]) & TYPE_MASK]
+        kind = FILE_TYPES[stat.S_IFMT(int(record["mode"]))]
         is_device = kind in (FileType.CHARACTER_DEVICE, FileType.BLOCK_DEVICE)
         return cls(
             type=kind,

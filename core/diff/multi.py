@@ -1,8 +1,7 @@
 """Several siblings against what they all come from: which paths differ in any, and which changes are the same."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from core.diff.compare import Loaded
 from core.diff.entry import DiffEntry, DiffKind, FilesystemDiff
@@ -10,8 +9,9 @@ from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of
 from core.diff.index import PathIndex
 from core.diff.meta import FileType, Meta
+from core.diff.result import SiblingChange, SiblingRow
 from core.diff.select import PathFilter
-from core.diff.shape import text_fields
+from core.diff.shape import text_and_hex
 from core.disk.blocks import Disk
 
 DiskT = TypeVar("DiskT", bound=Disk)
@@ -19,32 +19,14 @@ Outcome = tuple[object, ...]
 """What a path is after a change, equal for equal changes."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One path: for each sibling the kind of its change and the number of the change, from 1; None for none."""
-
-    path: bytes
-    cells: tuple[tuple[DiffKind, int] | None, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """`{"path", "cells": [{"kind", "change"} or null]}`."""
-        cells = [cell and {"kind": cell[0].value, "change": cell[1]} for cell in self.cells]
-        return text_fields("path", self.path) | {"cells": cells}
-
-
 def matrix(
-    base: DiskT,
-    siblings: Sequence[DiskT],
-    index: PathIndex | None,
-    wanted: PathFilter,
-    *,
-    times: bool = False,
-) -> list[Row]:
+    base: DiskT, siblings: Sequence[DiskT], index: PathIndex | None, wanted: PathFilter, *, times: bool = False
+) -> tuple[SiblingRow, ...]:
     """The paths in which any sibling differs from `base`, ordered; equal numbers in a row are equal outcomes."""
     known = index_of(base, index)
     columns = [_outcomes(base, sibling, known, wanted, times) for sibling in siblings]
     paths = sorted({path for column in columns for path in column})
-    return [_row(path, [column.get(path) for column in columns]) for path in paths]
+    return tuple(_row(path, [column.get(path) for column in columns]) for path in paths)
 
 
 def _outcomes(
@@ -65,7 +47,10 @@ def _outcome(entry: DiffEntry, loaded: Loaded, times: bool) -> Outcome:
     return meta.type, rights, meta.target, meta.device, content, when
 
 
-def _row(path: bytes, cells: Sequence[tuple[DiffKind, Outcome] | None]) -> Row:
+def _row(path: bytes, cells: Sequence[tuple[DiffKind, Outcome] | None]) -> SiblingRow:
+    text, exact = text_and_hex(path)
     numbers: dict[Outcome, int] = {}
-    shown = [cell and (cell[0], numbers.setdefault(cell[1], len(numbers) + 1)) for cell in cells]
-    return Row(path, tuple(shown))
+    changes = (
+        cell and SiblingChange(cell[0], numbers.setdefault(cell[1], len(numbers) + 1)) for cell in cells
+    )
+    return SiblingRow(path=text, path_hex=exact, cells=tuple(changes))

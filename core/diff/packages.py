@@ -1,9 +1,9 @@
 """Debian packages installed on a disk, from dpkg's own list, and how two lists differ."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from core.diff.filesystem import read_file
+from core.diff.result import Package, PackagesDiff, PackageUpgrade
 from core.disk.blocks import Disk
 from core.errors import NotFound
 from core.names import spelled
@@ -31,18 +31,14 @@ def installed_packages(disk: Disk) -> Packages:
     return found
 
 
-def compare_packages(before: Packages, after: Packages) -> dict[str, Any]:
-    """`{"added": [{name, version}], "removed": […], "changed": [{name, before, after}]}`."""
-    return {
-        "added": _named(after, before),
-        "removed": _named(before, after),
-        "changed": [
-            {"name": name, "before": before[name], "after": after[name]}
-            for name in sorted(before.keys() & after.keys())
-            if before[name] != after[name]
-        ],
-    }
+def compare_packages(before: Packages, after: Packages) -> PackagesDiff:
+    """What was installed, removed, or is of another version."""
+    kept = sorted(before.keys() & after.keys())
+    upgrades = (
+        PackageUpgrade(name, before[name], after[name]) for name in kept if before[name] != after[name]
+    )
+    return PackagesDiff(_named(after, before), _named(before, after), tuple(upgrades))
 
 
-def _named(some: Packages, others: Packages) -> list[dict[str, str]]:
-    return [{"name": name, "version": some[name]} for name in sorted(some.keys() - others.keys())]
+def _named(some: Packages, others: Packages) -> tuple[Package, ...]:
+    return tuple(Package(name, some[name]) for name in sorted(some.keys() - others.keys()))

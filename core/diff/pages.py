@@ -1,42 +1,15 @@
 """Which pages of memory differ between two states, and where they lie: a heat map."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from core.diff.result import HeatMap
 from core.model import PAGE_BYTES
 from core.pages import Pages
 from core.store.hashing import Hashes
 
 COLUMNS = 64
 _ROWS = 16  # a 512 MiB guest then has 512 KiB a cell
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """How many pages of each equally large region differ, lowest addresses first."""
-
-    pages: int
-    cell_pages: int
-    cells: tuple[int, ...]
-
-    @property
-    def changed(self) -> int:
-        """Pages that differ in all."""
-        return sum(self.cells)
-
-    def as_json(self) -> dict[str, Any]:
-        """`{"pages", "page_bytes", "changed_pages", "columns", "cell_pages", "cells": [changed pages]}`."""
-        return {
-            "pages": self.pages,
-            "page_bytes": PAGE_BYTES,
-            "changed_pages": self.changed,
-            "columns": COLUMNS,
-            "cell_pages": self.cell_pages,
-            "cells": list(self.cells),
-        }
 
 
 def differing_pages(a: Hashes, b: Hashes) -> Pages:
@@ -50,4 +23,4 @@ def heat_map(changed: Pages, memory_bytes: int) -> HeatMap:
     pages = memory_bytes // PAGE_BYTES
     cell_pages = max(1, -(-pages // (COLUMNS * _ROWS)))
     cells: NDArray[np.int64] = np.bincount(changed // cell_pages, minlength=-(-pages // cell_pages))
-    return HeatMap(pages, cell_pages, tuple(cells.tolist()))
+    return HeatMap(pages, PAGE_BYTES, len(changed), COLUMNS, cell_pages, tuple(cells.tolist()))

@@ -1,54 +1,68 @@
-"""A diff as JSON-ready values."""
+"""Entries of a diff as the values that are answered."""
 
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable
 
-from core.diff.entry import DiffEntry, FilesystemDiff
+from core.diff.entry import DiffEntry, FilesystemDiff, DiffKind
 from core.diff.flags import lsattr
 from core.diff.meta import Meta
+from core.diff.result import Counts, FileDiff, FileState
 from core.names import spelled
 
 
-def as_json(diff: FilesystemDiff) -> dict[str, Any]:
-    """`{"entries": [{path, kind, what, from?, before, after}], "counts": {added, removed, modified, renamed}}`.
-
-    A path, target or attribute name is a string as `core.names` spells it; where that is not the name itself,
-    `<key>_hex` beside it holds the exact bytes. `before` and `after` are null or `{type, mode (octal text), uid,
-    gid, size, mtime_ns, links, inode, target?, device?, xattrs?, flags?, project?}`, attribute values in hexadecimal,
-    flags as the letters of lsattr(1).
-    """
-    counts = dict.fromkeys(("added", "removed", "modified", "renamed"), 0)
-    for entry in diff.entries:
-        counts[entry.kind.value] += 1
-    return {"entries": [_entry(entry) for entry in diff.entries], "counts": counts}
+def shown(diff: FilesystemDiff) -> tuple[FileDiff, ...]:
+    """What is told of each path that differs; no lines are counted."""
+    return tuple(map(_entry, diff.entries))
 
 
-def _entry(entry: DiffEntry) -> dict[str, Any]:
-    fields: dict[str, Any] = {**text_fields("path", entry.path), "kind": entry.kind.value}
-    if entry.source is not None:
-        fields |= text_fields("from", entry.source)
-    fields["what"] = sorted(change.value for change in entry.what)
-    return fields | {"before": _meta(entry.before), "after": _meta(entry.after)}
+def counted(entries: Iterable[FileDiff]) -> Counts:
+    """How many there are of each kind."""
+    counts = Counter(entry.kind for entry in entries)
+    return Counts(*(counts[kind] for kind in (DiffKind.ADDED, DiffKind.REMOVED, DiffKind.MODIFIED, DiffKind.RENAMED)))
 
 
-def _meta(meta: Meta | None) -> dict[str, Any] | None:
+def text_and_hex(value: bytes) -> tuple[str, str | None]:
+    """A name as text, and the exact bytes in hexadecimal when the text is not they."""
+    text = spelled(value)
+    return text, None if text.encode() == value else value.hex()
+
+
+def _entry(entry: DiffEntry) -> FileDiff:
+    path, path_hex = text_and_hex(entry.path)
+    source, source_hex = _optional(entry.source)
+    return FileDiff(
+        path=path,
+        path_hex=path_hex,
+        kind=entry.kind,
+        source=source,
+        source_hex=source_hex,
+        what=tuple(sorted(entry.what)),
+        before=_meta(entry.before),
+        after=_meta(entry.after),
+    )
+
+
+def _meta(meta: Meta | None) -> FileState | None:
     if meta is None:
         return None
-    fields: dict[str, Any] = {"type": meta.type.value, "mode": f"{meta.mode:04o}"}
-    fields |= {key: getattr(meta, key) for key in ("uid", "gid", "size", "mtime_ns", "links", "inode")}
-    if meta.target is not None:
-        fields |= text_fields("target", meta.target)
-    if meta.device is not None:
-        fields["device"] = list(meta.device)
-    if meta.xattrs:
-        fields["xattrs"] = {spelled(name): value.hex() for name, value in meta.xattrs}
-    if meta.flags:
-        fields["flags"] = lsattr(meta.flags)
-    if meta.project:
-        fields["project"] = meta.project
-    return fields
+    target, target_hex = _optional(meta.target)
+    return FileState(
+        type=meta.type,
+        mode=f"{meta.mode:04o}",
+        uid=meta.uid,
+        gid=meta.gid,
+        size=meta.size,
+        mtime_ns=meta.mtime_ns,
+        links=meta.links,
+        inode=meta.inode,
+        target=target,
+        target_hex=target_hex,
+        device=meta.device,
+        xattrs={spelled(name): value.hex() for name, value in meta.xattrs} or None,
+        flags=lsattr(meta.flags) if meta.flags else None,
+        project=meta.project or None,
+    )
 
 
-def text_fields(key: str, value: bytes) -> dict[str, str]:
-    """`{key: text}`, and `<key>_hex` with the exact bytes when the text is not they."""
-    text = spelled(value)
-    return {key: text} if text.encode() == value else {key: text, f"{key}_hex": value.hex()}
+def _optional(value: bytes | None) -> tuple[str | None, str | None]:
+    return (None, None) if value is None else text_and_hex(value)

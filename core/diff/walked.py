@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from msgspec import Struct
+
+from core.codec import decode
 from core.diff.compare import meta_differences
 from core.diff.entry import Aspect, DiffEntry, DiffKind, FilesystemDiff
 from core.diff.flags import SHOWN_MASK
 from core.diff.meta import FILE_TYPES, FileType, Meta
 from core.diff.text import patch_of
 from core.errors import GuestFailed
-from core.guest.answers import number, pair
+from core.guest.answers import Number, Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,35 +28,60 @@ class Told:
 Walked = Mapping[bytes, Told]
 
 
+class WalkLine(Struct):
+    """A line of core.guest.scripts.walk: bytes in hexadecimal, `kind` the type's bits of a mode."""
+
+    path: str
+    kind: int
+    mode: Number
+    uid: Number
+    gid: Number
+    size: Number
+    mtime_ns: int
+    links: Number
+    inode: Number
+    target: str | None
+    device: Pair | None
+    xattrs: list[tuple[str, str]]
+    flags: Number
+    project: Number
+    digest: str
+    text: str | None = None
+
+
 def parse_walk(told: bytes) -> Walked:
     """What core.guest.scripts.walk printed; GuestFailed when it is anything else."""
     try:
-        return dict(_parse(json.loads(line)) for line in told.split(b"\n") if line)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        return dict(_parse(decode(WalkLine, json.loads(line))) for line in told.split(b"\n") if line)
+    except (ValueError, KeyError, OverflowError, RecursionError) as error:
         raise GuestFailed("the guest told of its files in a way that cannot be read") from error
 
 
-def _parse(said: dict[str, Any]) -> tuple[bytes, Told]:
-    keys = ("mode", "uid", "gid", "size", "links", "inode", "project")
-    numbers = {key: number(said, key) for key in keys}
+def _parse(said: WalkLine) -> tuple[bytes, Told]:
     meta = Meta(
-        type=FILE_TYPES[said["kind"]],
+        type=FILE_TYPES[said.kind],
+        mode=said.mode,
+        uid=said.uid,
+        gid=said.gid,
+        size=said.size,
+        mtime_ns=_checked(said.mtime_ns),
+        links=said.links,
+        inode=said.inode,
         birth=(0, 0),
-        target=None if said["target"] is None else bytes.fromhex(said["target"]),
-        device=None if said["device"] is None else pair(said, "device"),
-        mtime_ns=_mtime_ns(said),
-        xattrs=tuple((bytes.fromhex(name), bytes.fromhex(value)) for name, value in said["xattrs"]),
-        flags=number(said, "flags") & SHOWN_MASK,
-        **numbers,
+        target=None if said.target is None else bytes.fromhex(said.target),
+        device=said.device,
+        xattrs=tuple((bytes.fromhex(name), bytes.fromhex(value)) for name, value in said.xattrs),
+        flags=said.flags & SHOWN_MASK,
+        project=said.project,
     )
-    text = bytes.fromhex(said["text"]) if "text" in said else None
-    return bytes.fromhex(said["path"]), Told(meta, str(said["digest"]), text)
+    text = None if said.text is None else bytes.fromhex(said.text)
+    return bytes.fromhex(said.path), Told(meta, said.digest, text)
 
 
-def _mtime_ns(said: dict[str, Any]) -> int:
+def _checked(mtime_ns: int) -> int:
     """Seconds of 64 bits in nanoseconds: files may be dated beyond what 64 bits of those reach."""
-    seconds, rest = divmod(said["mtime_ns"], 1_000_000_000)
-    return number({"mtime_ns": seconds}, "mtime_ns") * 1_000_000_000 + int(rest)
+    (mtime_ns // 1_000_000_000).to_bytes(8, "little", signed=True)
+    return mtime_ns
 
 
 def compare_walks(before: Walked, after: Walked, *, times: bool = False) -> FilesystemDiff:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 from core.diff.content import Content
 from core.diff.merge import Clash, Merge, Prefer, Step, merge
@@ -17,8 +16,7 @@ from core.engine.mounts import require_disk
 from core.engine.operations import operation
 from core.engine.points import known_paths, states_of
 from core.errors import Conflict, GuestFailed
-from core.guest.scripts import guest_script
-from core.guest.scripts.put import CHANGED_MEANWHILE
+from core.guest.scripts import guest_script, put
 from core.guest.streams import CommandExit, StreamName
 from core.model import Applied
 from core.names import spelled
@@ -84,7 +82,7 @@ async def _put(live: Live, steps: tuple[Step, ...]) -> None:
     said = b""
     async for item in stream:
         if isinstance(item, CommandExit):
-            if item.code == CHANGED_MEANWHILE:
+            if item.code == put.CHANGED_MEANWHILE:
                 raise Conflict(f"changed while being applied to, nothing was done: {_names(said)}")
             if item.code:
                 reason = spelled(b" ".join(said.split()))
@@ -112,20 +110,21 @@ def _frames(steps: tuple[Step, ...]) -> Iterator[bytes]:
             yield from _content(step.body)
 
 
-def _told(number: int, step: Step, first: dict[int, int]) -> dict[str, Any]:
+def _told(number: int, step: Step, first: dict[int, int]) -> put.PutStep:
     """A step as JSON. New names of one file are sent as links to the first of them (`same_as`)."""
-    fields: dict[str, Any] = {
+    fields: put.PutStep = {
         "path": step.path.hex(),
         "expect": _expected(step.seen),
         "remove": step.wanted is None,
     }
     if step.wanted is None:
-        return fields | {"same_as": None}
+        return {**fields, "same_as": None}
     meta = step.wanted
     linked = None
     if step.renewed and isinstance(step.body, Content) and meta.links > 1:
         linked = first.setdefault(meta.inode, number)
-    return fields | {
+    return {
+        **fields,
         "renew": step.renewed,
         "kind": KINDS[meta.type],
         "mode": meta.mode,
@@ -135,7 +134,7 @@ def _told(number: int, step: Step, first: dict[int, int]) -> dict[str, Any]:
         "size": len(step.body) if isinstance(step.body, bytes) else meta.size,
         "target": None if meta.target is None else meta.target.hex(),
         "device": meta.device,
-        "xattrs": [[name.hex(), value.hex()] for name, value in meta.xattrs],
+        "xattrs": [(name.hex(), value.hex()) for name, value in meta.xattrs],
         "same_as": None if linked == number else linked,
     }
 

@@ -1,20 +1,31 @@
 """What differs between two REFs: files from their disks, and on request what else tells them apart."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, TypeVar
 
-from core.diff.entry import DiffKind, FilesystemDiff
+from msgspec.structs import replace as changed
+
+from core.diff.entry import FilesystemDiff
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, is_there
 from core.diff.multi import matrix
 from core.diff.packages import compare_packages, installed_packages
 from core.diff.pages import differing_pages, heat_map
+from core.diff.result import (
+    Diff,
+    FileDiff,
+    HeatMap,
+    PackagesDiff,
+    PortsDiff,
+    ProcessesDiff,
+    SiblingRow,
+    Siblings,
+)
 from core.diff.select import ALL_FILES, PathFilter, absolute, is_below
-from core.diff.shape import as_json
+from core.diff.shape import counted, shown
 from core.diff.text import changed_lines
 from core.diff.text import patch as patch_lines
 from core.diff.walked import Walked, compare_walks, patch_walks
@@ -27,7 +38,6 @@ from core.names import spelled
 from core.refs import Ref
 from core.store.hashing import Hashes, page_hashes
 
-T = TypeVar("T")
 PIECE_BYTES = 256 * 1024  # of a streamed answer
 
 
@@ -48,24 +58,24 @@ class DiffOptions:
 EVERYTHING = DiffOptions()
 
 
-async def diff(engine: Engine, a: str, b: str, asked: DiffOptions = EVERYTHING) -> dict[str, Any]:
-    """What differs from REF a to REF b: `core.diff.shape.as_json` with `a`, `b`, `notes` on anything that limits
-    what this says, `fallbacks` (how often guests were asked for what disks did not tell), and what was asked for."""
+async def diff(engine: Engine, a: str, b: str, asked: DiffOptions = EVERYTHING) -> Diff:
+    """What differs from REF a to REF b."""
     a, b = ends(engine, a, b)
     async with states_of(engine, (a, b)) as (before, after):
         notes = [state.note for state in (before, after) if state.note]
         looking = asyncio.ensure_future(_unseen(engine, before, after, asked))
         try:
-            told = await _files(engine, before, after, asked, notes)
+            entries, fallbacks = await _files(engine, before, after, asked, notes)
         finally:
             unseen = await looking
         notes += unseen
-        if asked.packages:
-            told["packages"] = await asyncio.to_thread(_packages, before, after)
-        if asked.memory:
-            told["memory"] = await _memory(engine, before, after)
-        told |= await _guests(before, after, asked, notes)
-    return told | {"a": a, "b": b, "notes": notes}
+        packages = await asyncio.to_thread(_packages, before, after) if asked.packages else None
+        memory = await _memory(engine, before, after) if asked.memory else None
+        processes, ports = await _guests(before, after, asked, notes)
+    return Diff(
+        entries=entries, counts=counted(entries), fallbacks=fallbacks, packages=packages, memory=memory,
+        processes=processes, ports=ports, a=a, b=b, notes=tuple(notes),
+    )  # fmt: skip
 
 
 def ends(engine: Engine, a: str, b: str) -> tuple[str, str]:
@@ -103,41 +113,41 @@ async def _unseen(engine: Engine, before: State, after: State, asked: DiffOption
 
 async def _files(
     engine: Engine, before: State, after: State, asked: DiffOptions, notes: list[str]
-) -> dict[str, Any]:
-    """The files asked for: from the disks, and from the guests what lies on their other filesystems."""
+) -> tuple[tuple[FileDiff, ...], int]:
+    """The files asked for: from the disks, and from the guests what lies on their other filesystems. Beside them how
+    often guests were asked for what is on disks.
+    """
     beside = await mounts.beside_the_disk((before, after), asked.files.paths)
     on_disk = asked.files.without(beside)
-    entries, fallbacks = list[dict[str, Any]](), 0
+    entries, fallbacks = tuple[FileDiff, ...](), 0
     if on_disk is not None:
-        read = await _on_disks(engine, before, after, replace(asked, files=on_disk), notes)
-        entries, fallbacks = read["entries"], read["fallbacks"]
+        entries, fallbacks = await _on_disks(engine, before, after, replace(asked, files=on_disk), notes)
     if beside:
         entries += await _in_guests(before, after, asked, beside)
-    counts = {kind.value: sum(entry["kind"] == kind.value for entry in entries) for kind in DiffKind}
-    return {"entries": entries, "counts": counts, "fallbacks": fallbacks}
+    return entries, fallbacks
 
 
 async def _on_disks(
     engine: Engine, before: State, after: State, asked: DiffOptions, notes: list[str]
-) -> dict[str, Any]:
+) -> tuple[tuple[FileDiff, ...], int]:
     try:
-        return await asyncio.to_thread(_read_files, engine, before, after, asked) | {"fallbacks": 0}
+        return await asyncio.to_thread(_read_files, engine, before, after, asked), 0
     except (Unsupported, Damaged) as error:
         if not asked.fallback or guests.both_live(before, after) is None:
             raise
         notes.append(f"read inside the guests, moved files are removed and added: {error}")
     tops = [absolute(path) for path in asked.files.paths]
-    return {"entries": await _in_guests(before, after, asked, tops), "fallbacks": 1}
+    return await _in_guests(before, after, asked, tops), 1
 
 
 async def _in_guests(
     before: State, after: State, asked: DiffOptions, tops: Sequence[bytes]
-) -> list[dict[str, Any]]:
+) -> tuple[FileDiff, ...]:
     """What differs at or below `tops`, or anywhere without any, as two running guests tell. They count no lines."""
     walks = await _walks(before, after, tops)
     compared = await asyncio.to_thread(lambda: compare_walks(*walks, times=asked.times))
-    shown = as_json(replace(asked.files, paths=tuple(tops)).of(compared))
-    return [entry | {"lines": None} for entry in shown["entries"]]
+    entries = shown(replace(asked.files, paths=tuple(tops)).of(compared))
+    return tuple(changed(entry, lines=None) for entry in entries)
 
 
 async def _walks(
@@ -151,14 +161,13 @@ async def _walks(
     return old, new
 
 
-def _read_files(engine: Engine, before: State, after: State, asked: DiffOptions) -> dict[str, Any]:
+def _read_files(engine: Engine, before: State, after: State, asked: DiffOptions) -> tuple[FileDiff, ...]:
     compared = _compared(engine, before, after, asked)
-    shown = as_json(compared)
-    if asked.lines:
-        counts = changed_lines(compared, before.disk, after.disk)
-        for entry, count in zip(shown["entries"], counts, strict=True):
-            entry["lines"] = count
-    return shown
+    entries = shown(compared)
+    if not asked.lines:
+        return entries
+    counts = changed_lines(compared, before.disk, after.disk)
+    return tuple(changed(entry, lines=count) for entry, count in zip(entries, counts, strict=True))
 
 
 def _compared(engine: Engine, before: State, after: State, asked: DiffOptions) -> FilesystemDiff:
@@ -179,30 +188,32 @@ def _nowhere(path: bytes, states: Iterable[State]) -> NotFound:
     return NotFound(f"no file {spelled(path)} in {refs} (symlinks are not followed)")
 
 
-def _packages(before: State, after: State) -> dict[str, Any]:
+def _packages(before: State, after: State) -> PackagesDiff:
     return compare_packages(*(installed_packages(state.disk) for state in (before, after)))
 
 
-async def _guests(before: State, after: State, asked: DiffOptions, notes: list[str]) -> dict[str, Any]:
+async def _guests(
+    before: State, after: State, asked: DiffOptions, notes: list[str]
+) -> tuple[ProcessesDiff | None, PortsDiff | None]:
     """Processes and ports, which no commit remembers."""
-    wanted = [name for name in ("processes", "ports") if getattr(asked, name)]
     machines = guests.both_live(before, after)
-    if wanted and machines is None:
+    wanted = {"processes": asked.processes, "ports": asked.ports}
+    if machines is None and any(wanted.values()):
         dead = next(state.ref for state in (before, after) if state.live is None)
-        what = " and ".join(wanted)
+        what = " and ".join(name for name in wanted if wanted[name])
         notes.append(
             f"{what} are compared between running branches only, no commit has them: {dead} does not run"
         )
-        return {}
-    asking: dict[str, Callable[..., Any]] = {"processes": guests.processes, "ports": guests.ports}
-    return {name: await asking[name](*machines) for name in wanted if machines}
+    processes = await guests.processes(*machines) if machines and asked.processes else None
+    ports = await guests.ports(*machines) if machines and asked.ports else None
+    return processes, ports
 
 
-async def _memory(engine: Engine, before: State, after: State) -> dict[str, Any]:
-    """The heat map of the pages that differ."""
+async def _memory(engine: Engine, before: State, after: State) -> HeatMap:
+    """Where the pages lie that differ."""
     hashes = [await _hashes(engine, state) for state in (before, after)]
-    changed = await asyncio.to_thread(differing_pages, *hashes)
-    return heat_map(changed, before.image.spec.memory_bytes).as_json()
+    pages = await asyncio.to_thread(differing_pages, *hashes)
+    return heat_map(pages, before.image.spec.memory_bytes)
 
 
 async def _hashes(engine: Engine, state: State) -> Hashes:
@@ -218,10 +229,8 @@ async def _hashes(engine: Engine, state: State) -> Hashes:
     return below
 
 
-async def diff_siblings(engine: Engine, refs: Sequence[str], asked: DiffOptions) -> dict[str, Any]:
-    """Which files differ among REFs, each against the commit all come from:
-    `{"base", "refs", "rows": [{path, cells: [{kind, change} or null]}], "notes"}`; equal `change` numbers in a row
-    are the same change."""
+async def diff_siblings(engine: Engine, refs: Sequence[str], asked: DiffOptions) -> Siblings:
+    """Which files differ among REFs, each against the commit all come from."""
     named: dict[Ref, str] = {}
     for ref in refs:
         named.setdefault(engine.resolve(ref), ref)
@@ -232,17 +241,16 @@ async def diff_siblings(engine: Engine, refs: Sequence[str], asked: DiffOptions)
     async with states_of(engine, (base, *refs)) as (root, *siblings):
         await mounts.require_disk((root, *siblings), asked.files.paths)
 
-        def run() -> list[dict[str, Any]]:
+        def run() -> tuple[SiblingRow, ...]:
             require_paths(asked.files, root, *siblings)
             disks = [state.disk for state in siblings]
-            rows = matrix(root.disk, disks, known_paths(engine, root), asked.files, times=asked.times)
-            return [row.as_json() for row in rows]
+            return matrix(root.disk, disks, known_paths(engine, root), asked.files, times=asked.times)
 
         rows = await asyncio.to_thread(run)
         notes = [state.note for state in (root, *siblings) if state.note]
         for unseen in await asyncio.gather(*(_unseen(engine, root, state, asked) for state in siblings)):
             notes += unseen
-    return {"base": base, "refs": list(refs), "rows": rows, "notes": notes}
+    return Siblings(base, tuple(refs), rows, tuple(notes))
 
 
 @asynccontextmanager

@@ -81,7 +81,7 @@ class Engine:
     members: Members = field(default_factory=Members)
     reaping: Reaping = field(default_factory=Reaping)
     waking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WAKING))
-    requests: set[str] = field(default_factory=set)
+    requests: dict[str, str] = field(default_factory=dict)  # at work: what each request id asks for
     worked: float = 0.0
     recovered: bool = False
     _sequence: int = 0
@@ -97,13 +97,13 @@ class Engine:
             self.needed -= Counter(ids)
 
     @contextmanager
-    def working(self, request_id: str) -> Iterator[None]:
+    def working(self, request_id: str, asked: str) -> Iterator[None]:
         """A verb at work: the pool is not refilled meanwhile."""
-        self.requests.add(request_id)
+        self.requests[request_id] = asked
         try:
             yield
         finally:
-            self.requests.discard(request_id)
+            self.requests.pop(request_id, None)
             self.worked = time.monotonic()
             self.members.changed.set()
 

@@ -99,7 +99,7 @@ async def fork(
     point = engine.resolve(ref)
     names = _names(engine, point.branch, n, prefix)
     live = engine.live.get(engine.branch(point.branch).id) if point.branch else None
-    summary, intent = f"fork {ref} into {_listed(names)}", {"names": names}
+    summary = f"fork {ref} into {_listed(names)}"
     async with AsyncExitStack() as stack:
         ready = await stack.enter_async_context(running(engine, point.commit, 0 if live else n, began))
         if live is None and not ready:  # no spare waits on a commit that is not trusted
@@ -107,7 +107,7 @@ async def fork(
             check_trusted(trusted(engine, point.commit) if trust else engine.catalog.commit(point.commit))
         if not ready:
             await check_room(engine, n, live)
-        record = await stack.enter_async_context(operation(engine, request_id, "fork", summary, intent))
+        record = await stack.enter_async_context(operation(engine, request_id, "fork", summary, names))
         source: ForkSource = OfStored(point, eager)
         if live is not None:
             source = OfMachine(live)

@@ -5,9 +5,8 @@ import contextlib
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
 
-from core.codec import encode
+from core.diff.result import ListeningPort, PortsDiff, ProcessesDiff
 from core.diff.walked import Walked, parse_walk
 from core.engine.live import Live
 from core.engine.points import State
@@ -26,8 +25,6 @@ PORT = re.compile(  # a process's name may hold a newline, but its 15 bytes are 
     r"(?P<protocol>tcp|udp)\s+(?:LISTEN|UNCONN)\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s+\S+\s*(?P<users>.*)"
 )
 USER = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
-
-Port = tuple[str, str, int, str]
 
 
 async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> bytes:
@@ -65,28 +62,25 @@ async def walk_of(live: Live, tops: Sequence[bytes], *, texts: bool = False) -> 
     return await asyncio.to_thread(parse_walk, told)
 
 
-async def processes(before: Live, after: Live) -> dict[str, Any]:
-    """`{"started": [process], "ended": [process]}`. A forked process keeps its number and its command."""
+async def processes(before: Live, after: Live) -> ProcessesDiff:
+    """What started and what ended."""
     old_agent, new_agent = await before.agent(), await after.agent()
     old, new = await asyncio.gather(old_agent.processes(), new_agent.processes())
-    return {
-        "started": [encode(process) for process in _beyond(new, old)],
-        "ended": [encode(process) for process in _beyond(old, new)],
-    }
+    return ProcessesDiff(_beyond(new, old), _beyond(old, new))
 
 
-def _beyond(some: list[Process], others: list[Process]) -> list[Process]:
+def _beyond(some: list[Process], others: list[Process]) -> tuple[Process, ...]:
     known = {(process.pid, process.user, process.command) for process in others}
-    return [process for process in some if (process.pid, process.user, process.command) not in known]
+    return tuple(one for one in some if (one.pid, one.user, one.command) not in known)
 
 
-async def ports(before: Live, after: Live) -> dict[str, Any]:
-    """`{"opened": [port], "closed": [port]}`, a port being {protocol, address, port, command}."""
+async def ports(before: Live, after: Live) -> PortsDiff:
+    """What is listened on, and what no longer."""
     old, new = await asyncio.gather(_listening(before), _listening(after))
-    return {"opened": _shown(new - old), "closed": _shown(old - new)}
+    return PortsDiff(tuple(sorted(new - old)), tuple(sorted(old - new)))
 
 
-async def _listening(live: Live) -> set[Port]:
+async def _listening(live: Live) -> set[ListeningPort]:
     told = await output_of(live, ("ss", "-Hlntup"), ASK_DEADLINE_S)
     ports = set()
     for line in told.split(b"\n"):
@@ -95,13 +89,8 @@ async def _listening(live: Live) -> set[Port]:
             address, name = (
                 spelled(os.fsencode(text)) for text in (match["address"], user["name"] if user else "")
             )
-            ports.add((match["protocol"], address, int(match["port"]), name))
+            ports.add(ListeningPort(match["protocol"], address, int(match["port"]), name))
     return ports
-
-
-def _shown(ports: set[Port]) -> list[dict[str, Any]]:
-    keys = ("protocol", "address", "port", "command")
-    return [dict(zip(keys, port, strict=True)) for port in sorted(ports)]
 
 
 def both_live(before: State, after: State) -> tuple[Live, Live] | None:

@@ -6,16 +6,17 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from core.catalog import Intent
 from core.codec import encode
 from core.engine.change import Change
 from core.engine.context import Engine
-from core.errors import Conflict, NoRoom, VertuiError
-from core.model import OperationState
+from core.errors import Conflict, NoRoom, VertuiError, by_kind
+from core.model import OperationState, Plan
 from core.room import no_room
 
 T = TypeVar("T")
@@ -35,12 +36,20 @@ class RunningOperation:
 
 @asynccontextmanager
 async def operation(
-    engine: Engine, request_id: str, verb: str, summary: str, intent: dict[str, Any] | None = None
+    engine: Engine,
+    request_id: str,
+    verb: str,
+    summary: str,
+    names: Sequence[str] = (),
+    plan: Plan | None = None,
 ) -> AsyncIterator[RunningOperation]:
-    """Log the body as one operation: done with its inverse if it ends well, failed with the reason if not."""
+    """Log the body as one operation: done with its inverse if it ends well, failed with the reason if not. `names` are
+    of what it means to make, `plan` what it carries out.
+    """
+    intent = Intent(tuple(names), plan, engine.requests.get(request_id, ""))
     try:
         record = RunningOperation(
-            engine.catalog.begin(request_id, verb, summary, intent or {}, time.time()), summary
+            engine.catalog.begin(request_id, verb, summary, intent, time.time()), summary
         )
     except NoRoom as error:
         raise no_room("the catalog", engine.home.catalog, CATALOG_BYTES) from error
@@ -50,7 +59,8 @@ async def operation(
         reason = str(error) if isinstance(error, VertuiError) else type(error).__name__
         if isinstance(error, asyncio.CancelledError):
             reason = "interrupted"
-        _finish(engine, record, OperationState.FAILED, error=reason)
+        kind = type(error).__name__ if isinstance(error, VertuiError) else VertuiError.__name__
+        _finish(engine, record, OperationState.FAILED, error=reason, result={"kind": kind})
         raise
     _finish(
         engine,
@@ -70,13 +80,13 @@ def note(engine: Engine, verb: str, summary: str) -> None:
     """Log what cannot be undone and has no outcome of its own, such as a command that was started."""
     now = time.time()
     with engine.reserve.lent(), engine.catalog.transaction():
-        number = engine.catalog.begin(uuid.uuid4().hex, verb, summary, {}, now)
+        number = engine.catalog.begin(uuid.uuid4().hex, verb, summary, Intent(), now)
         engine.catalog.change_operation(number, state=OperationState.DONE, finished=now)
     engine.publish("operation", str(number), f"{verb} {summary}")
 
 
-async def once(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]]) -> Any:
-    """`run()` encoded as JSON values; for a request id seen before, the answer it got then.
+async def once(engine: Engine, request_id: str, asked: str, run: Callable[[], Awaitable[T]]) -> Any:
+    """`run()` encoded as JSON values; for a request id seen before, the answer it got then. `asked` is the verb.
 
     The run goes on when its client hangs up: a verb is not left half done because nobody waits for it.
     """
@@ -84,9 +94,13 @@ async def once(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]])
     if request_id in engine.requests:
         raise Conflict(f"{earlier.summary if earlier else 'this'} is still at work")
     if earlier is None:
-        return await asyncio.shield(asyncio.create_task(_answered(engine, request_id, run)))
+        return await asyncio.shield(asyncio.create_task(_answered(engine, request_id, asked, run)))
+    if earlier.intent.asked not in ("", asked):
+        raise Conflict(
+            f"request id {request_id} is that of operation {earlier.id}, {earlier.summary}: take another"
+        )
     if earlier.state is OperationState.FAILED:
-        raise VertuiError(earlier.error)
+        raise by_kind(earlier.refused, earlier.error)
     if earlier.state is OperationState.INTENT:
         raise Conflict(f"operation {earlier.id} ({earlier.summary}) is still at work")
     if earlier.result is None:
@@ -96,8 +110,8 @@ async def once(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]])
     return earlier.result
 
 
-async def _answered(engine: Engine, request_id: str, run: Callable[[], Awaitable[T]]) -> Any:
-    with engine.working(request_id):
+async def _answered(engine: Engine, request_id: str, asked: str, run: Callable[[], Awaitable[T]]) -> Any:
+    with engine.working(request_id, asked):
         result = json.loads(json.dumps(encode(await run())))
     begun = engine.catalog.requested(request_id)
     if begun is not None:

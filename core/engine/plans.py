@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from core.catalog import BranchRow
-from core.codec import encode
 from core.engine import compare, start
 from core.engine.change import Change, Draft
 from core.engine.changes import apply, check_started, only_of
@@ -47,7 +46,7 @@ async def _lacks(engine: Engine, winner: BranchRow, old: BranchRow) -> tuple[lis
     if old.id not in engine.live and engine.catalog.commit(old.head).state is CommitState.GONE:
         return [f"{old.name} is gone with what it did: it was still in memory when the host died"], ()
     changed = await compare.diff(engine, base, old.name)
-    files = tuple(str(entry["path"]) for entry in changed["entries"])
+    files = tuple(entry.path for entry in changed.entries)
     if not commits and not files:
         return [f"{old.name} did nothing since the fork that {winner.name} lacks"], ()
     lines = [
@@ -139,7 +138,7 @@ async def execute(engine: Engine, request_id: str, plan_id: str) -> Operation:
     with engine.reserve.lent():
         async with (
             engine.changing,
-            operation(engine, request_id, plan.verb, _summary(plan), encode(plan)) as record,
+            operation(engine, request_id, plan.verb, _summary(plan), plan=plan) as record,
         ):
             record.inverse = await draft.carry_out()
     return engine.catalog.operation(record.id).shown()

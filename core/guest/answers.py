@@ -2,97 +2,170 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from core.codec import decode
 from core.errors import GuestFailed
 from core.guest.agent import wire
 from core.model import Command, Process
 from core.names import spelled
 
+T = TypeVar("T")
+Number = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+Pair = tuple[Number, Number]  # for stdout and stderr
 
-def commands(answer: dict[str, Any]) -> list[Command]:
-    """The answer to `ps`."""
-    return [_command(item) for item in _objects(answer, "commands")]
+
+class Done(Struct):
+    """The answer to what needs no more."""
 
 
-def processes(answer: dict[str, Any]) -> list[Process]:
-    """The answer to `processes`."""
-    return [
-        Process(
-            pid=number(item, "pid"),
-            ppid=number(item, "ppid"),
-            user=text(item, "user"),
-            rss_bytes=number(item, "rss_bytes"),
-            command=text(item, "command"),
+class AgentRefusal(Struct):
+    """Why the agent refuses."""
+
+    message: str
+
+
+class Pong(Struct):
+    """The answer to `ping`."""
+
+    frozen: bool = False
+
+
+class Thawed(Struct):
+    """The answer to `thaw`: the time that the guest's clock was set to; an older image's agent sets none."""
+
+    unix_time_ns: Number | None = None
+
+
+class ClockRead(Struct):
+    """The answer to `clock`: its time, how far that is from real time, and which setting of it was read."""
+
+    unix_time_ns: Number
+    distance_ns: Number
+    origin_ns: Number
+
+
+class Stats(Struct):
+    """The answer to `stats`; `load_percent` is of one CPU in the last minute."""
+
+    memory_bytes: Number
+    available_bytes: Number
+    load_percent: Number
+    uptime_s: Number
+
+
+class ReadBack(Struct):
+    """The answer to `identity`: what programs see from now on, null where there is no file. Of a key its CRC."""
+
+    hostname: str | UnsetType | None = UNSET
+    kernel_hostname: str | UnsetType | None = UNSET
+    machine_id: str | UnsetType | None = UNSET
+    boot_id: str | UnsetType | None = UNSET
+    ssh_host_key: int | UnsetType | None = UNSET
+    ssh_public_key: str | UnsetType | None = UNSET
+    generation: str | UnsetType | None = UNSET
+    unix_time_ns: Number | None = None
+    distance_ns: Number = 0
+
+
+class CommandStarted(Struct):
+    """The answer to `exec` and `attach`; an older image's agent does not tell what was taken of the input."""
+
+    id: Number
+    pid: Number
+    stdin_offset: Number
+    stdin_taken: Number | None = None
+
+
+class Ended(Struct):
+    """How a command ended, as a frame of its own; `bytes` came out of it in all."""
+
+    code: Number
+    bytes: Pair
+    signal: Number | None = None
+    timed_out: bool = False
+
+
+class Summary(Struct):
+    """A command in the answer to `ps`."""
+
+    id: Number
+    argv: list[str]
+    pid: Number
+    started_ms: Number
+    offsets: Pair
+    dropped: Pair
+    end: Ended | None = None
+
+    @property
+    def command(self) -> Command:
+        """The same, fit for a terminal."""
+        return Command(
+            id=self.id,
+            argv=tuple(map(_printable, self.argv)),
+            pid=self.pid,
+            started=self.started_ms / 1000,
+            exit_code=self.end.code if self.end else None,
+            stdout_bytes=self.offsets[0],
+            stderr_bytes=self.offsets[1],
+            dropped_bytes=sum(self.dropped),
         )
-        for item in _objects(answer, "processes")
-    ]
 
 
-def _command(item: dict[str, Any]) -> Command:
-    argv, end = item.get("argv"), item.get("end")
-    offsets, dropped = pair(item, "offsets"), pair(item, "dropped")
-    if not isinstance(argv, list):
-        raise _wrong("argv")
-    return Command(
-        id=number(item, "id"),
-        argv=tuple(_printable(str(word)) for word in argv),
-        pid=number(item, "pid"),
-        started=number(item, "started_ms") / 1000,
-        exit_code=number(end, "code") if isinstance(end, dict) else None,
-        stdout_bytes=offsets[0],
-        stderr_bytes=offsets[1],
-        dropped_bytes=sum(dropped),
-    )
+class Commands(Struct):
+    """The answer to `ps`."""
+
+    commands: list[Summary]
 
 
-def _objects(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    items = answer.get(name)
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise _wrong(name)
-    return items
+class Seen(Struct):
+    """A process in the answer to `processes`."""
+
+    pid: Number
+    ppid: Number
+    user: str
+    rss_bytes: Number
+    command: str
+
+    @property
+    def process(self) -> Process:
+        """The same, fit for a terminal."""
+        user, command = _printable(self.user), _printable(self.command)
+        return Process(self.pid, self.ppid, user, self.rss_bytes, command)
 
 
-def number(value: dict[str, Any], name: str) -> int:
-    """A field that must be a whole number of at most 64 bits; GuestFailed otherwise."""
-    field = value.get(name)
-    if type(field) is not int or not -(1 << 63) <= field < 1 << 63:
-        raise _wrong(name)
-    return field
+class Processes(Struct):
+    """The answer to `processes`."""
+
+    processes: list[Seen]
 
 
-def pair(value: dict[str, Any], name: str) -> tuple[int, int]:
-    """A field that must be two numbers, for stdout and stderr; GuestFailed otherwise."""
-    field = value.get(name)
-    if not isinstance(field, list) or len(field) != 2:
-        raise _wrong(name)
-    first, second = (number({name: item}, name) for item in field)
-    return first, second
-
-
-def text(value: dict[str, Any], name: str) -> str:
-    """A field that must be text, made fit for a terminal; GuestFailed otherwise."""
-    field = value.get(name)
-    if not isinstance(field, str):
-        raise _wrong(name)
-    return _printable(field)
-
-
-def payload(frame: wire.Frame) -> dict[str, Any]:
-    """A control frame's object; GuestFailed when it has none."""
+def payload(frame: wire.Frame, kind: type[T]) -> T:
+    """A control frame's value; GuestFailed when it has none of that kind."""
     try:
-        return frame.json()
+        return told(frame.json(), kind)
     except wire.WireError as error:
         raise malformed(str(error)) from error
+
+
+def told(said: Any, kind: type[T]) -> T:
+    """What JSON of a guest says; GuestFailed when it is of another kind."""
+    try:
+        return decode(kind, said)
+    except ValueError as error:
+        raise malformed(str(error)) from error
+
+
+def problem(frame: wire.Frame) -> str:
+    """What an error frame says."""
+    return _printable(payload(frame, AgentRefusal).message)
 
 
 def malformed(what: str) -> GuestFailed:
     """The error for anything our agent would not have sent."""
     return GuestFailed(f"the guest sent what no agent sends: {what}")
-
-
-def _wrong(name: str) -> GuestFailed:
-    return malformed(f"{name} is missing or of the wrong kind")
 
 
 def _printable(field: str) -> str:

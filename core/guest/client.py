@@ -7,17 +7,18 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core.errors import GuestFailed
 from core.guest import answers
 from core.guest.agent import wire
-from core.guest.connection import Connection, Line, request_frame
+from core.guest.connection import Connection, Fields, Line, request_frame
 from core.guest.identity import Identity
 from core.guest.streams import UNKNOWN, CommandStream
 from core.model import Command, Process
 from core.patience import patient
 
+T = TypeVar("T")
 ANSWER_DEADLINE_S = patient(10.0)
 """Far above what a busy guest takes (milliseconds to a second), short enough for somebody waiting."""
 
@@ -69,23 +70,28 @@ class AgentClient:
         """Hold everything but the capture's own requests back for the time of a block."""
         return self._connection.gate()
 
-    async def request(self, op: str, **fields: Any) -> dict[str, Any]:
+    async def request(self, kind: type[T], op: str, **fields: Any) -> T:
         """Ask the agent for `op` and wait for its answer; GuestFailed with its reason when it refuses."""
-        return await self._request(op, fields)
+        return await self._request(kind, op, fields)
 
     async def _request(
-        self, op: str, fields: dict[str, Any], *, urgent: bool = False, deadline_s: float = ANSWER_DEADLINE_S
-    ) -> dict[str, Any]:
+        self,
+        kind: type[T],
+        op: str,
+        fields: Fields,
+        *,
+        urgent: bool = False,
+        deadline_s: float = ANSWER_DEADLINE_S,
+    ) -> T:
         answer: asyncio.Future[wire.Frame] = asyncio.get_running_loop().create_future()
         channel = self._connection.open_channel(_settle(answer), _fail(answer))
         undo = b"" if op in NEVER_TOO_LATE else wire.frame(wire.CANCEL, channel)
         try:
             request = request_frame(channel, op, fields)
             frame = await self._connection.ask(request, answer, deadline_s, undo=undo, urgent=urgent)
-            value = answers.payload(frame)
             if frame.type == wire.ERROR:
-                raise GuestFailed(f"{op}: {answers.text(value, 'message')}")
-            return value
+                raise GuestFailed(f"{op}: {answers.problem(frame)}")
+            return answers.payload(frame, kind)
         except TimeoutError as error:
             raise GuestFailed(f"the agent did not answer {op} within {deadline_s:g} s: {UNKNOWN}") from error
         finally:
@@ -115,7 +121,7 @@ class AgentClient:
         when the line breaks and no owner attaches again within that time. A request repeated with the same `key`
         follows the command that the first has started. An `inner` one is not told by `ps`.
         """
-        fields = {
+        fields: Fields = {
             "argv": argv if isinstance(argv, str) else list(argv),
             "env": dict(env or {}),
             "cwd": cwd,
@@ -137,7 +143,7 @@ class AgentClient:
     ) -> CommandStream:
         """Follow a command from these offsets, also one inherited by a fork or already finished."""
         offsets = (stdout_offset, stderr_offset)
-        fields = {
+        fields: Fields = {
             "id": command,
             "stdout_offset": stdout_offset,
             "stderr_offset": stderr_offset,
@@ -145,7 +151,7 @@ class AgentClient:
         }
         return await self._follow("attach", offsets, fields)
 
-    async def _follow(self, op: str, offsets: tuple[int, int], fields: dict[str, Any]) -> CommandStream:
+    async def _follow(self, op: str, offsets: tuple[int, int], fields: Fields) -> CommandStream:
         stream = CommandStream(self._connection, self.request, offsets)
         undo = wire.frame(wire.CANCEL, stream.channel, wire.KILL if op == "exec" else b"")
         await stream.start(request_frame(stream.channel, op, fields), undo, ANSWER_DEADLINE_S)
@@ -153,11 +159,12 @@ class AgentClient:
 
     async def ps(self) -> list[Command]:
         """Commands running and finished, newest first; as many as fit into one answer (hundreds)."""
-        return answers.commands(await self.request("ps"))
+        told = await self.request(answers.Commands, "ps")
+        return [summary.command for summary in told.commands]
 
     async def release(self, command: int) -> None:
         """Forget a finished command and its output."""
-        await self.request("release", id=command)
+        await self.request(answers.Done, "release", id=command)
 
     async def freeze(self, timeout_s: float = 0.25) -> None:
         """Stop every process but the agent and sync; the guest then sends nothing until asked.
@@ -166,8 +173,8 @@ class AgentClient:
         """
         try:
             deadline_s = timeout_s + SYNC_DEADLINE_S
-            fields = {"timeout_s": timeout_s, "sync_s": SYNC_DEADLINE_S}
-            await self._request("freeze", fields, urgent=True, deadline_s=deadline_s)
+            fields: Fields = {"timeout_s": timeout_s, "sync_s": SYNC_DEADLINE_S}
+            await self._request(answers.Done, "freeze", fields, urgent=True, deadline_s=deadline_s)
         except (GuestFailed, asyncio.CancelledError):
             self._connection.post_urgent(request_frame(0, "thaw", {}))
             raise
@@ -178,30 +185,29 @@ class AgentClient:
         How late the clock may be, in seconds; None where an older image's agent leaves it as it is.
         """
         began = time.monotonic()
-        answer = await self._request("thaw", {"unix_time_ns": time.time_ns()}, urgent=True)
-        return time.monotonic() - began if "unix_time_ns" in answer else None
+        answer = await self._request(answers.Thawed, "thaw", {"unix_time_ns": time.time_ns()}, urgent=True)
+        return None if answer.unix_time_ns is None else time.monotonic() - began
 
     async def identity(self, identity: Identity) -> None:
         """Make a frozen guest this machine; GuestFailed unless it reads every value back."""
         now_ns, began_ns = time.time_ns(), time.monotonic_ns()
-        seen = await self._request("identity", identity.request(now_ns), urgent=True)
+        seen = await self._request(answers.ReadBack, "identity", identity.request(now_ns), urgent=True)
         wrong = identity.differences(seen, now_ns, time.monotonic_ns() - began_ns)
         if wrong:
             raise GuestFailed(f"the guest did not take on its identity: {', '.join(wrong)}")
 
     async def ping(self) -> bool:
         """Is the agent there? Returns whether its guest is frozen."""
-        return (await self._request("ping", {}, urgent=True)).get("frozen") is True
+        return (await self._request(answers.Pong, "ping", {}, urgent=True)).frozen
 
     async def processes(self) -> list[Process]:
         """What runs, without kernel threads; at most 500."""
-        return answers.processes(await self.request("processes"))
+        told = await self.request(answers.Processes, "processes")
+        return [seen.process for seen in told.processes]
 
-    async def stats(self) -> dict[str, int]:
-        """memory_bytes, available_bytes, load_percent (of one CPU, last minute), uptime_s."""
-        answer = await self.request("stats")
-        names = ("memory_bytes", "available_bytes", "load_percent", "uptime_s")
-        return {name: answers.number(answer, name) for name in names}
+    async def stats(self) -> answers.Stats:
+        """Memory, load and uptime."""
+        return await self.request(answers.Stats, "stats")
 
 
 def _settle(answer: asyncio.Future[wire.Frame]) -> Any:

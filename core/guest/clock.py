@@ -43,7 +43,7 @@ async def set_clock(agent: AgentClient) -> None:
         await _by_date(agent)
         return
     if abs(best.behind_ns) > best.doubt_ns:
-        await agent.request("clock", advance_ns=best.behind_ns, origin_ns=best.origin_ns)
+        await agent.request(answers.ClockRead, "clock", advance_ns=best.behind_ns, origin_ns=best.origin_ns)
 
 
 async def _best_reading(agent: AgentClient) -> Reading:
@@ -58,11 +58,10 @@ async def _best_reading(agent: AgentClient) -> Reading:
 
 async def _read(agent: AgentClient) -> Reading:
     began = time.monotonic_ns()
-    answer = await agent.request("clock")
+    answer = await agent.request(answers.ClockRead, "clock")
     took_ns = time.monotonic_ns() - began
-    told, distance = answers.number(answer, "unix_time_ns"), answers.number(answer, "distance_ns")
-    behind_ns = time.time_ns() - took_ns // 2 - (told - distance)
-    return Reading(behind_ns, took_ns // 2, answers.number(answer, "origin_ns"))
+    behind_ns = time.time_ns() - took_ns // 2 - (answer.unix_time_ns - answer.distance_ns)
+    return Reading(behind_ns, took_ns // 2, answer.origin_ns)
 
 
 async def _by_date(agent: AgentClient) -> None:

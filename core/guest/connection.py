@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from core.async_sockets import open_line
 from core.errors import GuestFailed, UsageError
@@ -29,6 +29,8 @@ DRAIN_DEADLINE_S = patient(10.0)
 
 T = TypeVar("T")
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Field = str | int | float | bool | list[str] | dict[str, str] | None
+Fields = dict[str, Field]  # of a request
 Receive = Callable[[wire.Frame], None]
 Fail = Callable[[GuestFailed], None]
 
@@ -275,7 +277,7 @@ async def _open_socket(path: Path) -> Line:
             raise want_of_means(error, "the line to the guest") or failure from error
 
 
-def request_frame(channel: int, op: str, fields: dict[str, Any]) -> bytes:
+def request_frame(channel: int, op: str, fields: Fields) -> bytes:
     """A request; UsageError when what it carries is too long for a frame."""
     try:
         return wire.json_frame(wire.REQUEST, channel, {"op": op, **fields})

@@ -6,10 +6,12 @@ import secrets
 import uuid
 from binascii import b2a_base64, crc32
 from dataclasses import dataclass
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from core.guest.answers import ReadBack
+from core.guest.connection import Fields
 
 SEED_BYTES = 64
 
@@ -32,12 +34,12 @@ class Identity:
     seed: bytes
     generation: str
 
-    def request(self, unix_time_ns: int) -> dict[str, Any]:
+    def request(self, unix_time_ns: int) -> Fields:
         """The fields of the agent's identity request."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields: Fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return fields | {"seed": b2a_base64(self.seed, newline=False).decode(), "unix_time_ns": unix_time_ns}
 
-    def differences(self, seen: dict[str, Any], unix_time_ns: int, took_ns: int) -> list[str]:
+    def differences(self, seen: ReadBack, unix_time_ns: int, took_ns: int) -> list[str]:
         """Which values a guest does not read back as they were given; none when it took the identity on.
 
         `unix_time_ns` is the time it was told, `took_ns` how long its answer took.
@@ -51,12 +53,11 @@ class Identity:
             "ssh_public_key": self.ssh_public_key,
             "generation": self.generation,
         }
-        absent = {name for name in UNDER_A_NAME if name in seen and seen[name] is None}
-        wrong = [name for name, value in expected.items() if name not in absent and seen.get(name) != value]
-        clock, distance = seen.get("unix_time_ns"), seen.get("distance_ns", 0)
-        if not isinstance(clock, int) or not isinstance(distance, int):
+        absent = {name for name in UNDER_A_NAME if getattr(seen, name) is None}
+        wrong = [name for name in expected if name not in absent and getattr(seen, name) != expected[name]]
+        if seen.unix_time_ns is None:
             return [*wrong, "clock"]
-        right = 0 <= clock - distance - unix_time_ns <= took_ns + CLOCK_SLACK_NS
+        right = 0 <= seen.unix_time_ns - seen.distance_ns - unix_time_ns <= took_ns + CLOCK_SLACK_NS
         return wrong if right else [*wrong, "clock"]
 
 

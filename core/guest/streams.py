@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import IntEnum
 from signal import SIGHUP
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from core.errors import GuestFailed
 from core.guest.agent import wire
-from core.guest.answers import number, pair, payload, text
+from core.guest.answers import CommandStarted, Done, Ended, payload, problem
 from core.guest.connection import Connection
 
+T = TypeVar("T")
 UNKNOWN = "it was told to give it up, but may have done it"
 """What is known of a request that was not answered in time."""
 
@@ -50,7 +51,7 @@ class CommandExit:
 class Ask(Protocol):
     """How a stream makes requests of its own (AgentClient.request)."""
 
-    async def __call__(self, op: str, **fields: Any) -> dict[str, Any]:
+    async def __call__(self, kind: type[T], op: str, **fields: Any) -> T:
         """Send a request and return its answer."""
 
 
@@ -90,9 +91,9 @@ class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
 
     def _receive(self, frame: wire.Frame) -> None:
         if frame.type == wire.REPLY and not self._started.done():
-            self._begin(payload(frame))
+            self._begin(payload(frame, CommandStarted))
         elif frame.type == wire.ERROR:
-            failure = GuestFailed(text(payload(frame), "message"))
+            failure = GuestFailed(problem(frame))
             self._connection.close_channel(self.channel)
             self._fail(failure)
         elif frame.type in (wire.STDOUT, wire.STDERR):
@@ -102,16 +103,15 @@ class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
         elif frame.type == wire.STDIN_SHUT:
             self.stdin_shut = True
         elif frame.type == wire.EXIT:
-            self._receive_exit(payload(frame))
+            self._receive_exit(payload(frame, Ended))
         else:
             raise wire.WireError(f"frame of type {frame.type} for a command")
         self._changed.set()
 
-    def _begin(self, answer: dict[str, Any]) -> None:
+    def _begin(self, answer: CommandStarted) -> None:
         """Take the answer in as it comes: an acknowledgement may stand right behind it."""
-        self.id, self.pid = number(answer, "id"), number(answer, "pid")
-        self.stdin_sent = number(answer, "stdin_offset")
-        self.stdin_taken = number({"stdin_taken": self.stdin_sent} | answer, "stdin_taken")
+        self.id, self.pid, self.stdin_sent = answer.id, answer.pid, answer.stdin_offset
+        self.stdin_taken = self.stdin_sent if answer.stdin_taken is None else answer.stdin_taken
         self._started.set_result(None)
 
     def _receive_output(self, stream: StreamName, offset: int, data: bytes) -> None:
@@ -123,12 +123,8 @@ class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
         self._offsets[stream] = offset + len(data)
         self._arrived.append((cost, CommandOutput(stream, offset, data, dropped)))
 
-    def _receive_exit(self, end: dict[str, Any]) -> None:
-        signal = None if end.get("signal") is None else number(end, "signal")
-        code = number(end, "code") & 0xFF
-        self._arrived.append(
-            (0, CommandExit(code, signal, end.get("timed_out") is True, *pair(end, "bytes")))
-        )
+    def _receive_exit(self, end: Ended) -> None:
+        self._arrived.append((0, CommandExit(end.code & 0xFF, end.signal, end.timed_out, *end.bytes)))
         self._connection.close_channel(self.channel)
 
     def _fail(self, failure: GuestFailed) -> None:
@@ -207,11 +203,11 @@ class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
 
     async def resize(self, rows: int, columns: int) -> None:
         """Tell the command its terminal's size."""
-        await self._ask("resize", id=self.id, rows=rows, columns=columns)
+        await self._ask(Done, "resize", id=self.id, rows=rows, columns=columns)
 
     async def signal(self, signum: int) -> None:
         """Signal the command's process group; SIGKILL reaches everything it started."""
-        await self._ask("signal", id=self.id, signum=signum)
+        await self._ask(Done, "signal", id=self.id, signum=signum)
 
     async def detach(self) -> None:
         """Follow no more; the command runs on. What has arrived can still be read."""
@@ -219,7 +215,7 @@ class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
         if self._following():
             self._over = True
             self._changed.set()
-            await self._ask("detach", channel=self.channel)
+            await self._ask(Done, "detach", channel=self.channel)
 
     async def hang_up(self) -> None:
         """Follow no more, as a terminal that is closed: the command's input ends, and it gets SIGHUP."""

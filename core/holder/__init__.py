@@ -2,6 +2,7 @@
 
     server     its main loop and the requests it takes; `python -m core.holder.server HOME`
     protocol   `Held`: what the daemon asks of it     held      the daemon's line to it
+    wire       the shapes of requests and answers
     ask        one request and its answer, for whoever wants no more: clients that wait for a daemon
     warden     keeps one daemon running          pulse     by which the daemon shows that it does
     services   keeps other children running      nursery   how a child that forks others is asked for one

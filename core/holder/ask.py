@@ -5,9 +5,9 @@ import json
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 from core.errors import DaemonUnavailable
+from core.holder.wire import HolderAnswer
 from core.home import Home
 from core.patience import patient
 from core.sockets import BUSY_S, connect, peer_of
@@ -26,7 +26,7 @@ def connect_holder(home: Home, timeout_s: float | None = HOLDER_S) -> socket.soc
     return connect(home.holder_socket, socket.SOCK_SEQPACKET, timeout_s)
 
 
-def ask_holder(home: Home, do: str) -> dict[str, Any] | None:
+def ask_holder(home: Home, do: str) -> HolderAnswer | None:
     """The holder's answer; None when there is no holder, DaemonUnavailable when it gives none.
 
     One that has too many clients hangs up, as does one that ends: either way it is asked again.
@@ -36,7 +36,7 @@ def ask_holder(home: Home, do: str) -> dict[str, Any] | None:
         try:
             with connect_holder(home) as holder, contextlib.suppress(ConnectionResetError, BrokenPipeError):
                 if data := _told(holder, do):
-                    answer: dict[str, Any] = json.loads(data)
+                    answer: HolderAnswer = json.loads(data)
                     return answer
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             return None

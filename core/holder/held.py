@@ -9,12 +9,12 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from core.errors import DaemonUnavailable, MachineFailed, NoRoom
 from core.holder.ask import connect_holder
 from core.holder.protocol import Holdings
 from core.holder.server import LARGEST_MESSAGE, MOST_DESCRIPTORS
+from core.holder.wire import HolderAnswer, HolderRequest
 from core.home import Home
 from core.log import REQUEST
 from core.patience import patient
@@ -46,7 +46,13 @@ class HolderLine:
 
         It is forked by the `nursery` behind the socket kept under that name, if that can.
         """
-        request = {"do": "spawn", "key": key, "argv": list(argv), "log": str(log), "nursery": nursery}
+        request: HolderRequest = {
+            "do": "spawn",
+            "key": key,
+            "argv": list(argv),
+            "log": str(log),
+            "nursery": nursery,
+        }
         return self._started(request, descriptors)
 
     def serve(self, key: str, argv: Sequence[str], log: Path, kept: Sequence[str], nursery: str) -> int:
@@ -54,8 +60,14 @@ class HolderLine:
 
         `kept` are the names of its descriptors. One that runs already goes on.
         """
-        request = {"do": "serve", "key": key, "argv": list(argv), "log": str(log), "nursery": nursery}
-        return self._started(request | {"kept": list(kept)})
+        request: HolderRequest = {
+            "do": "serve",
+            "key": key,
+            "argv": list(argv),
+            "log": str(log),
+            "nursery": nursery,
+        }
+        return self._started({**request, "kept": list(kept)})
 
     def kill(self, key: str) -> None:
         """End a child at once; nothing happens when it has ended."""
@@ -115,18 +127,16 @@ class HolderLine:
 
         loop.add_reader(watch, ready)
 
-    def _started(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> int:
+    def _started(self, request: HolderRequest, descriptors: Sequence[int] = ()) -> int:
         answer, _ = self._ask(request, descriptors)
         if "error" in answer:
             raise MachineFailed(f"cannot start {Path(request['argv'][0]).name}: {answer['error']}")
         return int(answer["pid"])
 
-    def _ask(
-        self, request: dict[str, Any], descriptors: Sequence[int] = ()
-    ) -> tuple[dict[str, Any], list[int]]:
+    def _ask(self, request: HolderRequest, descriptors: Sequence[int] = ()) -> tuple[HolderAnswer, list[int]]:
         logger.debug("holder: %s %s", request["do"], request.get("key", ""))
         if REQUEST.get():
-            request = request | {"request": REQUEST.get()}
+            request = {**request, "request": REQUEST.get()}
         try:
             with self._lock:
                 data, received = self._exchange(json.dumps(request).encode(), descriptors)

@@ -36,7 +36,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from core import linux
 from core.errors import Unsupported, VertuiError
@@ -48,6 +47,7 @@ from core.holder.services import PAUSE_S, Service, Services
 from core.holder.spawn import null, spawn
 from core.holder.warden import KEY as DAEMON
 from core.holder.warden import Warden
+from core.holder.wire import HolderAnswer
 from core.home import Home, find_home
 from core.log import REQUEST, log_as
 from core.sockets import Listener, peer_of
@@ -142,7 +142,7 @@ class Holder:
         except OSError:
             self._forget(peer)
 
-    def _answer(self, peer: socket.socket, data: bytes, fds: list[int]) -> tuple[dict[str, Any], list[int]]:
+    def _answer(self, peer: socket.socket, data: bytes, fds: list[int]) -> tuple[HolderAnswer, list[int]]:
         try:
             request = json.loads(data)
             if not isinstance(request, dict) or not isinstance(key := request.get("key", ""), str):
@@ -169,7 +169,7 @@ class Holder:
             for descriptor in fds:
                 os.close(descriptor)
 
-    def _command(self, peer: socket.socket, do: str, key: str) -> dict[str, Any]:
+    def _command(self, peer: socket.socket, do: str, key: str) -> HolderAnswer:
         if do == "kill" and key in self.children:
             os.kill(self.children[key], signal.SIGKILL)
         elif do == "drop":

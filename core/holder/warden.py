@@ -6,11 +6,11 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from core.errors import VertuiError
 from core.files import os_files
 from core.holder.pulse import DUMP, Watched
+from core.holder.wire import HolderAnswer
 from core.home import Home
 from core.log import line
 from core.python import program
@@ -46,12 +46,12 @@ class Warden:
         if self.daemon is None:
             self._start()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> HolderAnswer:
         """What a client that waits for the daemon wants to know."""
-        told = {"resting": self.resting, "gave_up": self.gave_up, "log_from": self._log_from}
+        told: HolderAnswer = {"resting": self.resting, "gave_up": self.gave_up, "log_from": self._log_from}
         if self.daemon is None:
-            return {"daemon": None} | told
-        return {"daemon": self.daemon.pid, "told": self.daemon.told, "beats": self.daemon.beats} | told
+            return {**told, "daemon": None}
+        return {**told, "daemon": self.daemon.pid, "told": self.daemon.told, "beats": self.daemon.beats}
 
     def hear(self) -> None:
         """Take in what the daemon tells; when it has closed the pipe it is about to end."""

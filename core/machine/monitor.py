@@ -10,7 +10,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from core.async_sockets import connect
 from core.errors import MachineFailed
@@ -21,6 +21,31 @@ COMMAND_DEADLINE_S = patient(30.0)  # a command takes milliseconds; a host that 
 READ_BYTES = 64 * 1024
 
 Answer = asyncio.Future[Any]
+
+
+class EventData(TypedDict, total=False):
+    """What is read of an event."""
+
+    status: str
+    action: str
+
+
+class QmpError(TypedDict):
+    """Why a command was refused."""
+
+    desc: str
+
+
+QmpMessage = TypedDict(
+    "QmpMessage", {"event": str, "data": EventData, "error": QmpError, "return": object}, total=False
+)  # that QEMU sends: an event with its data, or what came of a command
+
+
+class RunState(TypedDict):
+    """What query-status answers."""
+
+    running: bool
+    status: str
 
 
 class Monitor:
@@ -134,7 +159,7 @@ class Monitor:
         if not data:
             self._lose()
 
-    def _received(self, message: dict[str, Any]) -> None:
+    def _received(self, message: QmpMessage) -> None:
         if "event" in message:
             self._happened(message["event"], message.get("data", {}))
             return
@@ -144,7 +169,7 @@ class Monitor:
         elif not answer.done():
             answer.set_result(message.get("return"))
 
-    def _happened(self, event: str, data: dict[str, Any]) -> None:
+    def _happened(self, event: str, data: EventData) -> None:
         """Take note of an event. QEMU tells of a write that failed before it stops the machine for it."""
         if event == "MIGRATION":
             self._migration.put_nowait(data["status"])
@@ -165,7 +190,7 @@ class Monitor:
             self._fail(*self._answers.popleft())
 
 
-def _message(command: dict[str, Any]) -> bytes:
+def _message(command: object) -> bytes:
     """A command in as few bytes as can be: QEMU reads them one by one, at some microseconds each."""
     return json.dumps(command, separators=(",", ":")).encode() + b"\n"
 

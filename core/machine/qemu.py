@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from core.machine.accelerator import require
 from core.machine.arguments import DEVICES_FD, arguments
 from core.machine.base import Base
 from core.machine.memory import GuestMemory
-from core.machine.monitor import Monitor
+from core.machine.monitor import Monitor, RunState
 from core.machine.protocol import Boot, Capture, Layer, MachineState
 from core.machine.unlike import known_contents, read_unlike
 from core.model import PAGE_BYTES, MachineSpec
@@ -327,13 +326,13 @@ class QemuMachine:
 
     async def is_running(self) -> bool:
         """Do the vCPUs run?"""
-        status: dict[str, Any] = await self._monitor.execute("query-status")
-        return bool(status["running"])
+        status: RunState = await self._monitor.execute("query-status")
+        return status["running"]
 
     async def is_stalled(self) -> bool:
         """Does it stand still because its disk could not be written?"""
-        status: dict[str, Any] = await self._monitor.execute("query-status")
-        return bool(status["status"] == "io-error")
+        status: RunState = await self._monitor.execute("query-status")
+        return status["status"] == "io-error"
 
     async def changed_bytes(self) -> int:
         """Bytes of guest memory that differ from the base."""

@@ -113,7 +113,7 @@ def facts_of(data: bytes | memoryview, most_bytes: int = LARGEST_HEAD) -> tuple[
     if data[:8] != MAGIC or blake3(head).digest() != data[8:40]:
         raise ValueError("it is not what was written")
     try:
-        facts: dict[str, Any] = json.loads(head)
+        facts = json.loads(head)
     except RecursionError as error:
         raise ValueError("it is no manifest") from error
     return facts, end

@@ -16,7 +16,8 @@ from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, walk
 from core.diff.index import PathIndex
 from core.diff.meta import FileType, Meta
-from core.diff.shape import as_json
+from core.diff.result import Counts
+from core.diff.shape import counted, shown
 from core.disk.qcow2 import ChainDisk
 
 FEW, MANY = 20_000, 200_000
@@ -66,11 +67,10 @@ def _ours_ms(disks: Disks, quick: bool) -> tuple[float, float]:
     return warm, median_ms(lambda: summary(disks, None), quick, COLD_SAMPLES)
 
 
-def summary(disks: Disks, index: PathIndex | None) -> dict[str, int]:
+def summary(disks: Disks, index: PathIndex | None) -> Counts:
     """What a diff's request does once it has its two states: open, compare, shape."""
     with ChainDisk(disks.before) as a, ChainDisk(disks.before, [disks.overlay]) as b:
-        counts: dict[str, int] = as_json(diff_disks(a, b, index))["counts"]
-        return counts
+        return counted(shown(diff_disks(a, b, index)))
 
 
 def _read_bytes(disks: Disks) -> int:

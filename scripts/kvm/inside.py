@@ -149,7 +149,7 @@ class Job:
         """The files that differ, and no others."""
         self.main.other("b1").text("echo better > /root/work; echo new > /root/d/new")
         told = self.client.diff("main", "b1")
-        paths = {entry["path"] for entry in told["entries"] if entry["path"].startswith("/root")}
+        paths = {entry.path for entry in told.entries if entry.path.startswith("/root")}
         assert paths == {"/root/work", "/root/d/new"}, paths
 
     def promote(self) -> None:

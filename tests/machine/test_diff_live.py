@@ -13,6 +13,7 @@ import pytest
 
 from core.daemon import streams
 from core.daemon.client import Client
+from core.diff.result import Diff
 from core.errors import Conflict, Unsupported, UsageError
 from core.home import Home
 from core.model import ExecRequest
@@ -50,10 +51,8 @@ def receive(guest: Guest, path: str) -> bytes:
         return collect(stream).stdout
 
 
-def paths(diff: dict[str, object]) -> set[str]:
-    entries = diff["entries"]
-    assert isinstance(entries, list)
-    return {str(entry["path"]) for entry in entries}
+def paths(diff: Diff) -> set[str]:
+    return {entry.path for entry in diff.entries}
 
 
 @pytest.mark.usefixtures("nothing_waits")
@@ -76,7 +75,7 @@ def test_points_leave_nothing(main: Guest, client: Client, home: Home) -> None:
         assert f"/root/unsynced-{number}" in paths(client.diff(parent, "b1"))
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.diff(parent, "b1"), range(8)))
-    assert all(paths(one) == paths(answers[0]) and one["fallbacks"] == 0 for one in answers)
+    assert all(paths(one) == paths(answers[0]) and one.fallbacks == 0 for one in answers)
     assert len(paths(answers[0])) == DIFFS
     assert things() == before
     branch.text("test -e /root/unsynced-0")
@@ -106,8 +105,8 @@ def test_histories_equal_what_the_guest_saw(main: Guest, client: Client) -> None
         old, new = (rooted(side) for side in pickle.loads(told))
         for first, second, was, now in ((a, b, old, new), (b, a, new, old)):
             diff = client.diff(first, second, path=["/root/tree"], fallback=False)
-            assert diff["fallbacks"] == 0 and diff["notes"] == []
-            assert_told(diff["entries"], was, now)
+            assert diff.fallbacks == 0 and diff.notes == ()
+            assert_told(diff.entries, was, now)
 
 
 def rooted(side: object) -> dict[bytes, Seen]:
@@ -127,20 +126,20 @@ def test_beyond_files(main: Guest, client: Client) -> None:
         " until ss -Hlnt | grep 8123; do sleep 0.2; done"
     )
     diff = client.diff("b1", "b2", processes=True, ports=True, packages=True, memory=True)
-    assert ["/dev/shm" in note for note in diff["notes"]] == [True]
-    assert any(server in process["command"] for process in diff["processes"]["started"])
-    assert [process["command"] for process in diff["processes"]["ended"] if "4321" in process["command"]]
-    assert {(port["port"], port["command"]) for port in diff["ports"]["opened"]} == {(8123, "python3")}
-    assert diff["ports"]["closed"] == []
-    changed = diff["packages"]["changed"]
-    assert [package["after"] for package in changed] == ["99"]
-    heat = diff["memory"]
-    assert 20_000_000 / 4096 <= heat["changed_pages"] == sum(heat["cells"]) < heat["pages"]
-    assert heat["pages"] == len(heat["cells"]) * heat["cell_pages"]
+    assert ["/dev/shm" in note for note in diff.notes] == [True]
+    processes, ports, packages, heat = diff.processes, diff.ports, diff.packages, diff.memory
+    assert processes and ports and packages and heat
+    assert any(server in process.command for process in processes.started)
+    assert [process.command for process in processes.ended if "4321" in process.command]
+    assert {(port.port, port.command) for port in ports.opened} == {(8123, "python3")}
+    assert ports.closed == ()
+    assert [package.after for package in packages.changed] == ["99"]
+    assert 20_000_000 / 4096 <= heat.changed_pages == sum(heat.cells) < heat.pages
+    assert heat.pages == len(heat.cells) * heat.cell_pages
     head = client.commit("b2").commit.id
     same = client.diff(head, head, memory=True, processes=True)
-    assert same["memory"]["changed_pages"] == 0 and same["entries"] == []
-    assert "running branches only" in same["notes"][0]
+    assert same.memory and same.memory.changed_pages == 0 and same.entries == ()
+    assert "running branches only" in same.notes[0]
     shown = vertui("diff", "b1", head, "--memory", "--packages").stdout
     assert "█" in shown and "→ 99" in shown
 
@@ -156,8 +155,7 @@ def test_siblings_side_by_side(main: Guest, client: Client) -> None:
     main.other("b4").text("cd /root/p && seq 100 > text")
     matrix = client.diff_siblings(["b1", "b2", "b3", "b4"], ignore=["/var", "own"])
     told = {
-        row["path"]: [(cell["kind"][0], cell["change"]) if cell else None for cell in row["cells"]]
-        for row in matrix["rows"]
+        row.path: [(cell.kind[0], cell.change) if cell else None for cell in row.cells] for row in matrix.rows
     }
     assert told == {
         "/root/p/gone": [("r", 1)] * 4,
@@ -260,8 +258,8 @@ def test_a_disk_that_cannot_be_read_is_asked_about(main: Guest, client: Client) 
     with pytest.raises(Unsupported):
         client.diff("b1", "b2", fallback=False)
     diff = client.diff("b1", "b2", path=["/root"])
-    assert diff["fallbacks"] == 1 and "read inside the guests" in diff["notes"][0]
-    assert {(entry["path"], entry["kind"]) for entry in diff["entries"]} == {
+    assert diff.fallbacks == 1 and "read inside the guests" in diff.notes[0]
+    assert {(entry.path, entry.kind) for entry in diff.entries} == {
         ("/root/one", "removed"),
         ("/root/two", "added"),
     }

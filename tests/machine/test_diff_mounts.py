@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.daemon.client import Client
+from core.diff.result import Counts
 from core.errors import NotFound, NotOnDisk
 from tests.guests import Guest
 from tests.machine.test_cli import vertui
@@ -23,18 +24,18 @@ def test_what_lies_in_memory_is_compared_or_named(tmp_path: Path, main: Guest, c
     client.fork("main", 2)
     one, two, parent = main.other("b1"), main.other("b2"), parent_of(client, "b1")
     for a, b in (("b1", "b2"), (parent, "b1"), ("main", "b2")):
-        assert client.diff(a, b)["notes"] == [], "nothing changed, nothing is said"
+        assert client.diff(a, b).notes == (), "nothing changed, nothing is said"
     assert [command.argv[0] for command in client.ps("main")] == ["sh"], "a diff leaves nothing in `ps`"
     one.text(
         "echo r > /tmp/result; rm /tmp/gone; truncate -s 60G /tmp/huge; echo x > /dev/shm/x; echo d > /root/disk"
     )
 
     diff = client.diff("b2", "b1", path=["/tmp", "/root"], lines=True)
-    told = {(entry["path"], entry["kind"]) for entry in diff["entries"]}
+    told = {(entry.path, entry.kind) for entry in diff.entries}
     assert told == {
         *(("/tmp/result", "added"), ("/tmp/huge", "added"), ("/tmp/gone", "removed"), ("/root/disk", "added"))
     }
-    assert diff["counts"] == {"added": 3, "removed": 1, "modified": 0, "renamed": 0}
+    assert diff.counts == Counts(added=3, removed=1, modified=0, renamed=0)
     assert paths(client.diff("b2", "b1", path=["/tmp/result"])) == {"/tmp/result"}
     text = client.patch("b2", "b1", path=["/tmp", "/root/disk"])
     assert text.count(b"diff --git") == 4 and b"--- /dev/null\n+++ b/tmp/result\n@@ -0,0 +1 @@\n+r\n" in text
@@ -44,14 +45,14 @@ def test_what_lies_in_memory_is_compared_or_named(tmp_path: Path, main: Guest, c
     with pytest.raises(NotOnDisk, match="/proc is a proc"):
         client.diff("b2", "b1", path=["/proc/version"])
 
-    assert client.diff("b2", "b1")["notes"] == [
-        "not on the disks, and different too: /dev/shm, /tmp: name a path there to compare it"
-    ]
-    for answer in (client.diff(parent, "b1"), client.diff_siblings(["b1", "b2"])):
-        assert answer["notes"] == [
-            "not on the disk, and changed in b1: /dev/shm, /tmp: no diff with a commit has it, `vertui cp` copies"
-        ]
-    assert client.diff("b2", "b1", path=["/root"])["notes"] == []
+    assert client.diff("b2", "b1").notes == (
+        "not on the disks, and different too: /dev/shm, /tmp: name a path there to compare it",
+    )
+    for notes in (client.diff(parent, "b1").notes, client.diff_siblings(["b1", "b2"]).notes):
+        assert notes == (
+            "not on the disk, and changed in b1: /dev/shm, /tmp: no diff with a commit has it, `vertui cp` copies",
+        )
+    assert client.diff("b2", "b1", path=["/root"]).notes == ()
 
     head = client.commit("b1").commit.id
     for verb in (
@@ -74,7 +75,7 @@ def test_what_lies_in_memory_is_compared_or_named(tmp_path: Path, main: Guest, c
 
     two.text("umount -l /tmp && echo disk > /tmp/plain")
     assert ("/tmp/plain", "removed") in {
-        (entry["path"], entry["kind"]) for entry in client.diff("b2", "b1", path=["/tmp"])["entries"]
+        (entry.path, entry.kind) for entry in client.diff("b2", "b1", path=["/tmp"]).entries
     }
     assert paths(client.diff(parent, "b2", path=["/tmp"])) == {"/tmp/plain"}
     assert paths(client.diff(parent, client.commit("b2").commit.id, path=["/tmp/plain"])) == {"/tmp/plain"}
@@ -103,7 +104,7 @@ def test_a_file_larger_than_its_disk(tmp_path: Path, main: Guest, client: Client
     assert two.text(look.format("/root/over")) == there
     client.apply("b1", "b2", ["/root/s"])
     assert two.text(look.format("/root/s")) == there
-    assert client.diff("b1", "b2", path=["/root/s"])["entries"] == []
+    assert client.diff("b1", "b2", path=["/root/s"]).entries == ()
     patched = vertui("patch", "b1", "/root/s")
     assert patched.returncode == 3 and "/root/s/f: too large for a patch" in patched.stderr
     assert "too large to show" in vertui("diff", "b1", "/root/s", "--patch").stdout

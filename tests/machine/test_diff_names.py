@@ -8,11 +8,14 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+from core.codec import decode
 from core.daemon.client import Client
+from core.diff.result import FileDiff
 from core.names import meant, spelled
 from tests.guests import Guest
 from tests.machine.test_cli import VERTUI, WAIT_S
 from tests.machine.test_watch import watching
+from vertui.commands.watch import FileChange
 from vertui.transfer import Copier, parse
 from vertui.unpack import unpack_tree
 
@@ -48,23 +51,22 @@ def make(guest: Guest, edit: bytes = b"") -> None:
     guest.text(f"cat > /root/make.py <<'E'\n{MAKE.format(names=NAMES, edit=edit)}\nE\npython3 /root/make.py")
 
 
-def exact(told: dict[str, str]) -> bytes:
-    return bytes.fromhex(told["path_hex"]) if "path_hex" in told else told["path"].encode()
+def exact(told: FileDiff | FileChange) -> bytes:
+    return told.path.encode() if told.path_hex is None else bytes.fromhex(told.path_hex)
 
 
 def test_every_name_comes_out_as_itself(tmp_path: Path, main: Guest, client: Client) -> None:
     client.fork("main", 1)
     make(main.other("b1"))
-    found = {exact(entry) for entry in client.diff("main", "b1", path=["/root/n"])["entries"]}
+    found = {exact(entry) for entry in client.diff("main", "b1", path=["/root/n"]).entries}
     assert found == {b"/root/n"} | {b"/root/n/" + name for name in NAMES}
     listed = ran(b"diff", b"main", b"b1", b"/root/n", b"--name-only").stdout.decode().split("\n")
     assert {meant(line) for line in listed if line} == found
     assert "/root/n/end\\x20" in listed
     for number, name in enumerate(NAMES):
         typed = spelled(b"/root/n/" + name).encode()
-        assert [exact(entry) for entry in client.diff("main", "b1", path=[typed.decode()])["entries"]] == [
-            b"/root/n/" + name
-        ]
+        (entry,) = client.diff("main", "b1", path=[typed.decode()]).entries
+        assert exact(entry) == b"/root/n/" + name
         out, copied = tmp_path / str(number), tmp_path / f"copy-{number}"
         assert (
             unpack_tree(io.BytesIO(b"".join(client.files("b1", typed.decode(), attributes=False))), out).files
@@ -101,5 +103,5 @@ def test_every_name_goes_in_as_itself(tmp_path: Path, main: Guest, client: Clien
         assert process.stdout is not None
         seen: set[bytes] = set()
         while b"/root/n/last" not in seen:
-            seen.add(exact(json.loads(process.stdout.readline())))
+            seen.add(exact(decode(FileChange, json.loads(process.stdout.readline()))))
     assert seen == {b"/root/n/last"} | {b"/root/n/" + name for name in NAMES}

@@ -51,7 +51,7 @@ def test_a_command_outlives_the_daemon(main: Guest, client: Client) -> None:
     assert client.status().pid != first
     assert main.attach(command).text.splitlines() == [f"line {number}" for number in range(1, 41)]
     assert client.fork("main", 1).children[0].ok
-    assert client.diff("main", "b1")["entries"] == []
+    assert client.diff("main", "b1").entries == ()
 
 
 def test_refusals(main: Guest, client: Client) -> None:

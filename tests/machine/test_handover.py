@@ -206,7 +206,7 @@ def test_it_forks_commits_and_restores_as_before(main: Guest, client: Client) ->
         assert child.ok, child.reason
         assert main.other(child.name).text("sha256sum /dev/shm/since /root/before /root/since") == sums
         talks_on(main.other(child.name))
-    assert client.diff("main", "b1")["entries"] == []
+    assert client.diff("main", "b1").entries == ()
     client.commit("main", "since")
     client.suspend_all()
     client.resume("main")

@@ -78,7 +78,7 @@ def test_children_of_spares_are_the_commit_and_distinct(main: Guest, client: Cli
     assert [lines[0] for lines in told] == ["s1", "s2"]
     for child in children:
         assert main.other(child.name).text("cat /root/state /dev/shm/state") == "first\nfirst"
-        assert client.diff(made.id, child.name)["entries"] == []
+        assert client.diff(made.id, child.name).entries == ()
     more = client.fork(made.id, 3, "t").children  # more than there are spares
     assert all(child.ok for child in more), more
     assert {main.other(child.name).text("hostname") for child in more} == {"t1", "t2", "t3"}

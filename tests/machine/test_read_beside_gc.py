@@ -28,7 +28,7 @@ def test_reads_beside_commits_and_gc(main: Guest, client: Client) -> None:
 
     def read(number: int) -> None:
         if number % 2:
-            assert "/root/counted" in [entry["path"] for entry in client.diff(began, "main")["entries"]]
+            assert "/root/counted" in [entry.path for entry in client.diff(began, "main").entries]
         else:
             assert b"/root/counted" in client.patch(began, "main")
 

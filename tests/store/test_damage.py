@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.catalog import BranchRow, Catalog
+from core.catalog import BranchRow, Catalog, Intent
 from core.errors import VertuiError
 from core.model import BranchState, Commit, CommitState
 from core.store.packs import PackStore
@@ -110,7 +110,7 @@ def test_flipped_bits_of_the_catalog(tmp_path: Path) -> None:
                 number,
             )
         )
-        catalog.begin(f"request{number}", "commit", "commit main", {}, 3.5)
+        catalog.begin(f"request{number}", "commit", "commit main", Intent(), 3.5)
     catalog.set_setting("trunk", "0" * 16)
     assert catalog.check() == []
     rows, whole = told(catalog), good.read_bytes()

@@ -30,7 +30,7 @@ from core.model import PAGE_BYTES, Image, MachineSpec
 from core.room import Reserve
 from core.store.values import Captured, Label
 from core.verbs import load
-from core.verbs.base import Verb
+from core.verbs.base import Verb, name_of
 from tests.store.states import qcow2
 from tests.twins.guest import Guest
 from tests.twins.held import TwinHeld
@@ -77,7 +77,7 @@ class Twins:
         if refusal := verb.refuse(EngineShown(self.engine)):
             raise refusal.error()
         request_id = uuid.uuid4().hex
-        with self.engine.working(request_id):
+        with self.engine.working(request_id, name_of(type(verb))):
             return await verb.carry_out(self.engine, request_id)
 
     async def do(self, name: str, *given: Any, **options: Any) -> Any:

@@ -11,6 +11,9 @@ import pytest
 from rich.style import Style
 from textual.pilot import Pilot
 
+from core.diff.entry import DiffKind
+from core.diff.meta import FileType
+from core.diff.result import FileDiff
 from core.errors import VertuiError
 from core.home import Home
 from core.model import (
@@ -22,6 +25,7 @@ from core.model import (
 )
 from core.names import spelled
 from tests.conftest import full
+from tests.diffs import diff_of, file_diff, state
 from tests.hostile import TEXTS, soiled, texts
 from tests.stand_in import standing_in
 from tests.ui.looks import app_of, text_of, until
@@ -37,20 +41,12 @@ ROUNDS = 8 if full() else 1
 PATHS = [spelled(text.encode(errors="surrogateescape")) for text in TEXTS if not set(text) & {"\0", "\ud800"}]
 SAMPLE = 6  # of the texts, where each costs a dialog
 SIZE = (170, 45)
-META = {"side": None, "path": "", "type": "file", "mode": "0644", "uid": 0, "gid": 0, "size": 3, "links": 1}
 
 
-def entry(path: str, old: str, target: str) -> dict[str, object]:
+def entry(path: str, old: str, target: str) -> FileDiff:
     """A line of a diff."""
-    before, after = META | {"target": target}, META | {"target": "x", "type": "symlink"}
-    return {
-        "path": path,
-        "kind": "renamed",
-        "what": [target],
-        "from": old,
-        "before": before,
-        "after": after,
-    }
+    before, after = state(target=target, mode=target), state(target="x", type=FileType.SYMLINK)
+    return file_diff(path, before, after, kind=DiffKind.RENAMED, source=old)
 
 
 def answers(rng: random.Random) -> dict[str, object]:
@@ -66,8 +62,8 @@ def answers(rng: random.Random) -> dict[str, object]:
         "/v1/trash": [TrashEntry(f"t{number}", "branch", text, 5, NOON, NOON + 1e9)
                       for number, text in enumerate(TEXTS)],
         "/v1/plan": soiled(plan, source),
-        "/v1/diff": {"entries": [entry(*paths, next(source)) for paths in zip(PATHS, PATHS[::-1], strict=True)],
-                     "notes": list(TEXTS)},
+        "/v1/diff": diff_of(*(entry(*paths, next(source)) for paths in zip(PATHS, PATHS[::-1], strict=True)),
+                            notes=tuple(TEXTS)),
         "/v1/patch": head + patch,
     }  # fmt: skip
 

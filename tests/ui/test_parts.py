@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from core.diff.entry import DiffKind
 from core.errors import DaemonUnavailable
 from core.holder.ask import Silent
 from core.home import Home
@@ -18,6 +19,7 @@ from core.model import Plan, Tree
 from core.verbs.fork import Fork
 from core.verbs.score import Score
 from core.verbs.up import Up
+from tests.diffs import diff_of, file_diff, state
 from tests.stand_in import standing_in
 from tests.ui.conftest import Show
 from tests.ui.looks import PATIENCE_S, app_of, until, until_seen
@@ -138,10 +140,9 @@ async def test_what_is_not_seen_takes_a_column_in_a_field(show: Show) -> None:
 
 
 async def test_notes_of_a_diff_stay_and_a_file_that_moved_is_asked_for_by_both_names(tmp_path: Path) -> None:
-    meta = {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "size": 3, "links": 1}
-    entry = {"path": "/new", "from": "/old", "kind": "renamed", "what": [], "before": meta, "after": meta}
+    entry = file_diff("/new", state(), state(), kind=DiffKind.RENAMED, source="/old")
     answers = {
-        "/v1/diff": {"entries": [entry], "notes": ["not on the disks"]},
+        "/v1/diff": diff_of(entry, notes=("not on the disks",)),
         "/v1/patch": b"rename from old\n",
     }
     home = Home(tmp_path, tmp_path / "r")

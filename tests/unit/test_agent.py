@@ -11,6 +11,7 @@ import pytest
 
 from core.errors import GuestFailed, UsageError
 from core.guest.agent import wire
+from core.guest.answers import Done
 from core.guest.client import AgentClient
 from core.guest.streams import CommandExit, CommandOutput
 from tests.unit.agents import MEGABYTE, PATIENCE_S, Line, collect, connected, output, sleeps
@@ -56,7 +57,7 @@ async def test_refused_requests_name_the_reason_and_end_nothing(client: AgentCli
     with pytest.raises(GuestFailed, match="argv must be"):
         await client.exec([])
     with pytest.raises(GuestFailed, match="no request 'dance'"):
-        await client.request("dance")
+        await client.request(Done, "dance")
     for timeout_s in (float("inf"), float("nan"), 1e7, -1.0):
         with pytest.raises(GuestFailed, match="a timeout is"):
             await client.exec(["true"], timeout_s=timeout_s)
@@ -332,4 +333,4 @@ async def test_processes_and_stats(client: AgentClient) -> None:
     assert (process.user, process.command) == ("nobody", "sleep 61")
     assert process.rss_bytes > 0
     stats = await client.stats()
-    assert 0 < stats["available_bytes"] < stats["memory_bytes"]
+    assert 0 < stats.available_bytes < stats.memory_bytes

@@ -9,7 +9,6 @@ import time
 from binascii import crc32
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -147,10 +146,15 @@ def test_an_identity_is_confirmed_by_all_its_values() -> None:
         "unix_time_ns": 11,
         "ssh_host_key": crc32(identity.ssh_host_key.encode()),
     }
-    assert identity.differences(seen, 10, 1) == []
+    assert identity.differences(read_back(seen), 10, 1) == []
     for name in seen:
-        assert len(identity.differences(seen | {name: "other"}, 10, 1)) == 1
-    assert identity.differences({}, 10, 1)
+        other = "other" if isinstance(seen[name], str) else 7
+        assert len(identity.differences(read_back(seen | {name: other}), 10, 1)) == 1
+    assert identity.differences(answers.ReadBack(), 10, 1)
+
+
+def read_back(seen: object) -> answers.ReadBack:
+    return answers.told(seen, answers.ReadBack)
 
 
 @pytest.mark.parametrize("name", sorted(UNDER_A_NAME))
@@ -160,9 +164,9 @@ def test_a_name_that_leads_nowhere_shows_nobody(name: str) -> None:
         "kernel_hostname": "b1",
         "ssh_host_key": crc32(identity.ssh_host_key.encode()),
     }
-    assert identity.differences(seen | {name: None}, 10, 0) == []
-    assert identity.differences(seen | {"kernel_hostname": None}, 10, 0) == ["kernel_hostname"]
-    assert identity.differences({key: seen[key] for key in seen if key != name}, 10, 0) == [name]
+    assert identity.differences(read_back(seen | {name: None}), 10, 0) == []
+    assert identity.differences(read_back(seen | {"kernel_hostname": None}), 10, 0) == ["kernel_hostname"]
+    assert identity.differences(read_back({key: seen[key] for key in seen if key != name}), 10, 0) == [name]
 
 
 @given(st.integers(0, 60_000), st.floats(0, 1), st.integers(-(10**15), 10**15))
@@ -175,9 +179,9 @@ def test_a_slow_guest_has_the_right_clock(took_ms: int, heard: float, distance_n
         "distance_ns": distance_ns,
         "unix_time_ns": told_ns + distance_ns + int(heard * took_ns),
     }
-    assert identity.differences(seen, told_ns, took_ns) == []
+    assert identity.differences(read_back(seen), told_ns, took_ns) == []
     for clock in (told_ns + distance_ns - 1, told_ns + distance_ns + took_ns + CLOCK_SLACK_NS + 1):
-        assert identity.differences(seen | {"unix_time_ns": clock}, told_ns, took_ns) == ["clock"]
+        assert identity.differences(read_back(seen | {"unix_time_ns": clock}), told_ns, took_ns) == ["clock"]
 
 
 @pytest.mark.parametrize(
@@ -190,16 +194,16 @@ def test_a_slow_guest_has_the_right_clock(took_ms: int, heard: float, distance_n
         {"commands": [{"argv": ["a"], "id": 10**30}]},
     ],
 )
-def test_a_wrong_answer_is_the_guests_failure(answer: dict[str, Any]) -> None:
+def test_a_wrong_answer_is_the_guests_failure(answer: object) -> None:
     with pytest.raises(GuestFailed):
-        answers.commands(answer)
+        answers.told(answer, answers.Commands)
 
 
 def test_what_a_guest_says_is_fit_for_a_terminal() -> None:
     item = {"pid": 1, "ppid": 0, "user": "root", "rss_bytes": 1, "command": "a\x1b[2J\nb\ud800"}
     odd = item | {"command": "cat  /odd\udcff"}
-    assert answers.processes({"processes": [odd]})[0].command == r"cat  /odd\xff"
-    assert answers.processes({"processes": [item]})[0].command == r"a\x1b[2J\x0ab?"
+    assert answers.told(odd, answers.Seen).process.command == r"cat  /odd\xff"
+    assert answers.told(item, answers.Seen).process.command == r"a\x1b[2J\x0ab?"
 
 
 @pytest.mark.parametrize("delay_s", [1e300, float("inf"), float("nan"), -1.0])

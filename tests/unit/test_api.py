@@ -1,13 +1,19 @@
-"""Whatever is asked of the API, a refusal is one line and of a kind."""
+"""Whatever is asked of the API, a refusal is one line and of a kind; its document says so of every route."""
 
 import json
-from typing import cast
+import re
+from inspect import isclass
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from core import errors
+from core.daemon import client
 from core.daemon.api import make_app
+from core.daemon.routes import refusal
 from core.engine.context import Engine
-from core.errors import NotFound
+from core.errors import DaemonStopped, DaemonUnavailable, NotFound, VertuiError
 
 
 class Empty:
@@ -46,5 +52,39 @@ async def test_a_branch_of_any_name_is_not_found_by_that_name(what: str, branch:
 async def test_what_there_is_not_is_refused_in_our_own_form() -> None:
     status, body = await ask("GET", "/v1/nothing")
     assert (status, body["kind"]) == (404, "NotFound") and "/v1/nothing" in body["message"]
+    status, body = await ask("GET", "/v1/tree/")
+    assert (status, body["kind"]) == (404, "NotFound")
     status, body = await ask("DELETE", "/v1/tree")
     assert (status, body["kind"]) == (405, "UsageError")
+
+
+def document() -> dict[str, Any]:
+    return make_app(cast(Engine, Empty())).openapi()
+
+
+def test_the_document_says_what_every_route_answers_and_refuses() -> None:
+    told = document()
+    references = set(re.findall(r'"#/components/(\w+)/([^"]+)"', json.dumps(told)))
+    assert {(room, name) for room, shapes in told["components"].items() for name in shapes} == references
+    for path, methods in told["paths"].items():
+        for said in methods.values():
+            good, *refusals = said["responses"]
+            assert good == "200" and {"400", "404", "409", "500", "502"} < set(refusals), path
+            assert all(part["schema"] for part in said["responses"][good]["content"].values()), path
+
+
+def test_every_kind_of_refusal_has_a_status() -> None:
+    shapes = document()["components"]["responses"].values()
+    told = [shape["content"]["application/json"]["schema"]["properties"]["kind"]["enum"] for shape in shapes]
+    kinds = {name for name, kind in vars(errors).items() if isclass(kind) and issubclass(kind, VertuiError)}
+    assert {kind for some in told for kind in some} == kinds - {"DaemonStopped"}  # that goes as its base
+    assert refusal(DaemonStopped("")).status_code == refusal(DaemonUnavailable("")).status_code == 503
+
+
+def test_the_client_asks_for_what_there_is() -> None:
+    paths = [*document()["paths"], "/v1/stop"]
+    source = Path(client.__file__).read_text()
+    asked = set(re.findall(r'"(/v1/[\w/-]+)', source))
+    assert len(asked) > 15
+    for path in asked:
+        assert any(known == path or known.startswith(f"{path.rstrip('/')}/") for known in paths), path

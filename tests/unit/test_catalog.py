@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core import catalog as module
-from core.catalog import Catalog
+from core.catalog import Catalog, Intent
 from core.errors import Damaged, NotFound
 from core.model import Commit, CommitState, Origin
 
@@ -25,11 +25,19 @@ def test_every_write_keeps_its_digest(tmp_path: Path) -> None:
     catalog.set_tags(COMMIT.id, ["known-good"])
     catalog.set_setting("trunk", "a")
     catalog.set_setting("trunk", "b")
-    catalog.change_operation(catalog.begin("request", "commit", "", {}, 1.0), error="none")
+    catalog.change_operation(catalog.begin("request", "commit", "", Intent(), 1.0), error="none")
     assert catalog.check() == [] and not catalog.never_used
     catalog.set_setting("trunk", None)
     catalog.delete_commit(COMMIT.id)
     assert catalog.check() == []
+    catalog.close()
+
+
+def test_what_is_no_whole_character_is_kept_spelled_out(tmp_path: Path) -> None:
+    """A user may type any bytes, and a client may send halves of surrogate pairs."""
+    catalog = Catalog(tmp_path / "catalog.db")
+    catalog.put_commit(replace(COMMIT, message="a\udcff\ud800"))
+    assert catalog.commits()[0].message == r"a\udcff\ud800" and catalog.check() == []
     catalog.close()
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from core.diff.entry import Aspect
 from core.home import Home, find_home
 from core.model import Finding, Operation, OperationState, Plan, TrashEntry
+from tests.diffs import diff_of, file_diff, state
 from tests.hostile import TEXTS, soiled, texts
 from tests.stand_in import standing_in
 from tests.ui.trees import COMMANDS, DEMO, NOON
@@ -31,13 +33,8 @@ def answers() -> dict[str, object]:
     """What a daemon would say whose guests are hostile."""
     source = texts(random.Random(1))
     operation = soiled(Operation(1, "r", "v", "s", OperationState.FAILED, True, NOON, error="e"), source)
-    meta = {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "size": 3, "links": 1, "target": "x"}
-    entry = {"kind": "added", "what": ["content"], "lines": [1, 0], "before": None, "after": meta}
-    diff = {
-        "entries": [entry | {"path": text} for text in TEXTS],
-        "counts": {"added": len(TEXTS), "removed": 0, "modified": 0, "renamed": 0},
-        "notes": list(TEXTS),
-    }
+    after = state(target="x")
+    entries = (file_diff(text, None, after, what=(Aspect.CONTENT,), lines=(1, 0)) for text in TEXTS)
     return {
         "/v1/tree": soiled(DEMO, source),
         "/v1/log": [operation] * 3,
@@ -45,7 +42,7 @@ def answers() -> dict[str, object]:
         "/v1/doctor": [soiled(Finding("n", False, "d", "f"), source)],
         "/v1/branches": [soiled(command, source) for command in COMMANDS],
         "/v1/plan": Plan("p", "prune", (), (), 1, True, TEXTS),
-        "/v1/diff": diff,
+        "/v1/diff": diff_of(*entries, notes=tuple(TEXTS)),
         "/v1/patch": PATCH + b"# a remark \x1b[31m\n",
         "/v1/tag": operation,
     }

@@ -4,7 +4,11 @@ import re
 
 import pytest
 
+from core.diff.entry import Aspect
+from core.diff.meta import FileType
+from core.diff.result import FileState
 from core.errors import Conflict, NotFound, UsageError
+from tests.diffs import file_diff, state
 from vertui.commands.exec import _offsets, _positive, _variables
 from vertui.differences import changes
 from vertui.output import Cell, cells, clip, styled, table
@@ -138,23 +142,21 @@ def test_what_is_no_timeout(timeout_s: float) -> None:
         _positive(timeout_s)
 
 
-def meta(**changes: object) -> dict[str, object]:
-    return {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "size": 10, "links": 1} | changes
-
-
 @pytest.mark.parametrize(
     ("before", "after", "what", "said"),
     [
-        (None, meta(), [], ["10B"]),
-        (meta(type="symlink", target="x"), None, [], ["→ x"]),
-        (meta(), meta(), ["content"], ["content, 10B"]),
-        (meta(), meta(size=4096), ["content", "size"], ["10B → 4.0K"]),
-        (meta(), meta(mode="0755"), ["mode"], ["mode 0644 → 0755"]),
-        (meta(), meta(uid=7), ["owner"], ["owner 0:0 → 7:0"]),
-        (meta(target="a"), meta(target="b\n"), ["target"], ["target a → b\\x0a"]),
-        (meta(), meta(), ["mtime"], ["time"]),
-        (meta(), meta(type="fifo"), ["type", "xattr"], ["type file → fifo", "xattr"]),
+        (None, state(), [], ["3B"]),
+        (state(type=FileType.SYMLINK, target="x"), None, [], ["→ x"]),
+        (state(), state(), ["content"], ["content, 3B"]),
+        (state(), state(size=4096), ["content", "size"], ["3B → 4.0K"]),
+        (state(), state(mode="0755"), ["mode"], ["mode 0644 → 0755"]),
+        (state(), state(uid=7), ["owner"], ["owner 0:0 → 7:0"]),
+        (state(target="a"), state(target="b\n"), ["target"], ["target a → b\\x0a"]),
+        (state(), state(), ["mtime"], ["time"]),
+        (state(), state(type=FileType.FIFO), ["type", "xattr"], ["type file → fifo", "xattr"]),
     ],
 )
-def test_what_a_diff_line_says(before: object, after: object, what: list[str], said: list[str]) -> None:
-    assert changes({"before": before, "after": after, "what": what}) == said
+def test_what_a_diff_line_says(
+    before: FileState | None, after: FileState | None, what: list[str], said: list[str]
+) -> None:
+    assert changes(file_diff("/f", before, after, what=tuple(map(Aspect, what)))) == said

@@ -5,7 +5,7 @@ import random
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,7 +13,7 @@ from core.diff.lines import merge_lines
 from core.diff.merge import Merge, Prefer, merge
 from core.diff.select import ALL_FILES, PathFilter
 from core.disk.qcow2 import ChainDisk
-from core.guest.scripts.put import Putter
+from core.guest.scripts.put import Putter, PutStep
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
 
 TEXT = "".join(f"line {number}\n" for number in range(30))
@@ -180,12 +180,13 @@ def test_merged_lines(seed: int) -> None:
     assert merged is None or {*ours, *theirs} - {*old} <= {*merged}
 
 
-def step(path: Path, expect: Any, **fields: Any) -> dict[str, Any]:
+def step(path: Path, expect: Any, **fields: Any) -> PutStep:
     """What the daemon tells a guest of one path."""
-    return {
-        "path": bytes(path).hex(), "expect": expect, "remove": not fields, "renew": True, "kind": stat.S_IFDIR,
-        "mode": 0o700, "uid": 0, "gid": 0, "mtime_ns": 0, "xattrs": [], "same_as": None, **fields,
-    }  # fmt: skip
+    told = PutStep(
+        path=bytes(path).hex(), expect=expect, remove=not fields, renew=True, kind=stat.S_IFDIR,
+        mode=0o700, uid=0, gid=0, mtime_ns=0, xattrs=[], same_as=None,
+    )  # fmt: skip
+    return cast(PutStep, {**told, **fields})
 
 
 def seen(path: Path) -> list[int]:

@@ -51,7 +51,7 @@ def state(*pages: int, value: int = 1) -> Hashes:
 def test_pages_differ(a: Hashes, b: Hashes, differing: list[int]) -> None:
     assert differing_pages(a, b).tolist() == differing_pages(b, a).tolist() == differing
     heat = heat_map(differing_pages(a, b), MEMORY_BYTES)
-    assert heat.changed == len(differing)
+    assert heat.changed_pages == len(differing)
     assert [cell for cell, count in enumerate(heat.cells) if count] == sorted(
         {page // 128 for page in differing}
     )

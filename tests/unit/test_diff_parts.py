@@ -12,7 +12,7 @@ from core.diff.inodes import _FIELDS
 from core.diff.merge import Merge, Prefer, merge
 from core.diff.parts import INODE_BYTES, PARTS, Leaves, Part
 from core.diff.select import ALL_FILES
-from core.diff.shape import as_json
+from core.diff.shape import shown
 from core.disk.qcow2 import ChainDisk
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
 
@@ -106,16 +106,16 @@ def test_the_list_is_true(image: Path, part: Part, edit: str) -> None:
         assert entries == ()
         return
     (entry,) = entries
-    assert part.change in entry.what and as_json_of(entry)
+    assert part.change in entry.what and is_shown(entry)
     assert bool(merged.not_carried) == (Leaves.APPLY not in part.carried)
     remarks = list(Remarks([entry]).of(entry))
     if part.change is not Aspect.MTIME:
         assert bool(remarks) >= (Leaves.PATCH not in part.carried)
 
 
-def as_json_of(entry: DiffEntry) -> bool:
-    before, after = (as_json(FilesystemDiff((entry,)))["entries"][0][side] for side in ("before", "after"))
-    return bool(before != after or entry.what == {Aspect.CONTENT})
+def is_shown(entry: DiffEntry) -> bool:
+    (told,) = shown(FilesystemDiff((entry,)))
+    return bool(told.before != told.after or entry.what == {Aspect.CONTENT})
 
 
 def test_flags_and_project_ids_are_told_and_named(image: Path) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from core.codec import encode
 from core.diff.carry import quoted
 from core.diff.filesystem import diff_disks
 from core.diff.lines import changed_spans, hunks
-from core.diff.shape import as_json
+from core.diff.result import Counts
+from core.diff.shape import counted, shown
 from core.diff.text import patch
 from core.disk.qcow2 import ChainDisk
 from tests.unit.diff_images import copy_sparse, debugfs, make_image, run
@@ -149,8 +151,8 @@ def test_json_keeps_what_is_not_text(tmp_path: Path, disks: tuple[ChainDisk, Cha
     run("debugfs", "-w", "-R", "kill_file <99999>", image)
     debugfs(image, "symlink s \\xff", "unlink link")
     with ChainDisk(tmp_path / "old.raw") as a, ChainDisk(image) as b:
-        shown = as_json(diff_disks(a, b))
-    assert shown["counts"] == {"added": 1, "removed": 1, "modified": 0, "renamed": 0}
-    added = next(entry for entry in shown["entries"] if entry["kind"] == "added")
+        entries = shown(diff_disks(a, b))
+    assert counted(entries) == Counts(added=1, removed=1, modified=0, renamed=0)
+    added = next(entry for entry in encode(entries) if entry["kind"] == "added")
     assert added["after"]["target"] == r"\\xff" and added["before"] is None
     assert bytes.fromhex(added["after"]["target_hex"]) == rb"\xff"

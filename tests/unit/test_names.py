@@ -4,10 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.diff.shape import text_fields
+from core.codec import decode, encode
+from core.diff.entry import DiffKind
+from core.diff.result import Diff
+from core.diff.shape import text_and_hex
 from core.errors import UsageError
 from core.names import meant, sendable, spelled
 from tests.conftest import full
+from tests.diffs import diff_of, file_diff, state
 from vertui.text import printable
 
 # What could be taken for an escape, and what hides, more often than chance would have it.
@@ -92,9 +96,19 @@ def test_how_names_look(name: bytes, text: str) -> None:
 
 
 def test_json_has_the_bytes_beside_what_is_not_the_name() -> None:
-    assert text_fields("path", b"/a") == {"path": "/a"}
-    assert text_fields("path", b"\xff") == {"path": r"\xff", "path_hex": "ff"}
-    assert text_fields("path", rb"\xff") == {"path": r"\\xff", "path_hex": rb"\xff".hex()}
+    assert text_and_hex(b"/a") == ("/a", None)
+    assert text_and_hex(b"\xff") == (r"\xff", "ff")
+    assert text_and_hex(rb"\xff") == (r"\\xff", rb"\xff".hex())
+
+
+def test_json_of_a_diff_has_what_there_is_and_no_more() -> None:
+    told = encode(diff_of(file_diff("/new", None, state(), kind=DiffKind.RENAMED, source="/old")))
+    (entry,) = told["entries"]
+    assert set(told) == {"a", "b", "counts", "entries", "fallbacks", "notes"}
+    assert set(entry) == {"after", "before", "from", "kind", "path", "what"} and entry["before"] is None
+    assert set(entry["after"]) == {"gid", "inode", "links", "mode", "mtime_ns", "size", "type", "uid"}
+    assert encode(file_diff("/a", None, state(), lines=None))["lines"] is None
+    assert decode(Diff, told) == diff_of(file_diff("/new", None, state(), kind=DiffKind.RENAMED, source="/old"))
 
 
 def test_what_cannot_be_a_name_is_refused() -> None:

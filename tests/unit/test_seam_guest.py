@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import GuestFailed
+from core.guest.answers import Done
 from core.guest.client import AgentClient
 from core.guest.clock import set_clock
 from tests.twins.guest import Port
@@ -58,5 +59,5 @@ async def test_its_clock_is_ours(agent: AgentClient) -> None:
 
 async def test_what_it_does_not_know_is_refused(agent: AgentClient) -> None:
     with pytest.raises(GuestFailed):
-        await agent.request("nothing")
+        await agent.request(Done, "nothing")
     assert not agent.lost and agent.knows_keys

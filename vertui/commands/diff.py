@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -82,26 +82,29 @@ def diff(
       vertui diff --multi b1 b2 b3 b4
     """
     forms = {"stat": stat, "patch": patch, "name-only": name_only, "multi": multi}
-    more: dict[str, Any] = {"processes": processes, "ports": ports, "packages": packages, "memory": memory}
+    more = {"processes": processes, "ports": ports, "packages": packages, "memory": memory}
     _check_asked(forms, json=json, mtime=mtime, fallback=fallback, more=any(more.values()))
-    files: dict[str, Any] = {"path": [ref for ref in refs if ref.startswith("/")], "ignore": ignore or []}
-    named = [ref for ref in refs if not ref.startswith("/")]
+    named, paths = ([ref for ref in refs if ref.startswith("/") is is_path] for is_path in (False, True))
     client = connect()
     if patch:
-        differences.say_patch(client.patch(*_ends(client, named), **files))
+        differences.say_patch(client.patch(*_ends(client, named), path=paths, ignore=ignore or ()))
         return
     if multi:
-        told, say = client.diff_siblings(named, mtime=mtime, **files), differences.say_matrix
-    else:
-        a, b = _ends(client, named)
-        told = client.diff(a, b, **files, mtime=mtime, lines=stat, fallback=fallback, **more)
-        say = differences.say_stat if stat else differences.say_names if name_only else differences.say_files
+        siblings = client.diff_siblings(named, path=paths, ignore=ignore or (), mtime=mtime)
+        if json:
+            say_json(siblings)
+        else:
+            differences.say_matrix(siblings)
+        return
+    a, b = _ends(client, named)
+    asked = {"mtime": mtime, "lines": stat, "fallback": fallback, **more}
+    told = client.diff(a, b, path=paths, ignore=ignore or (), **asked)
+    say = differences.say_stat if stat else differences.say_names if name_only else differences.say_files
     if json:
         say_json(told)
         return
     say(told)
     differences.say_more(told)
-    differences.say_notes(told)
 
 
 @app.command()

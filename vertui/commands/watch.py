@@ -2,12 +2,15 @@
 
 import json as json_text
 import os
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from msgspec import Struct
 
+from core.codec import decode, encode
 from core.daemon.streams import STDERR, STDOUT
-from core.diff.shape import text_fields
+from core.diff.entry import DiffKind
+from core.diff.shape import text_and_hex
 from core.guest.scripts import guest_script
 from core.model import ExecRequest
 from core.names import meant, spelled
@@ -55,6 +58,25 @@ def watch(
     raise typer.Exit(foreground.status([follower], ends))
 
 
+class _Line(Struct):
+    """What the guest's program says in a line, paths in hexadecimal: a change, or one of the others, or nothing when it
+    has begun.
+    """
+
+    change: DiffKind | None = None
+    path: str = ""
+    missing: str = ""
+    lost: bool = False
+
+
+class FileChange(Struct, omit_defaults=True):
+    """A line of JSON: a path, its exact bytes in hexadecimal where it is not they, and what became of it."""
+
+    change: DiffKind
+    path: str
+    path_hex: str | None = None
+
+
 class _Changes:
     """Prints what the guest's program tells, line by line: it may say anything."""
 
@@ -72,24 +94,24 @@ class _Changes:
 
     def _told(self, line: bytes) -> str:
         try:
-            fields = json_text.loads(line)
-            return self._change(fields) if fields else self._ready()
-        except (ValueError, KeyError, TypeError):  # the rest of a line whose beginning was dropped
+            said = decode(_Line, json_text.loads(line))
+            return self._ready() if said == _Line() else self._say(said)
+        except ValueError:  # the rest of a line whose beginning was dropped
             return ""
 
-    def _change(self, fields: dict[str, Any]) -> str:
-        if fields.get("missing"):
-            path = text_fields("path", bytes.fromhex(fields["missing"]))["path"]
+    def _say(self, said: _Line) -> str:
+        if said.missing:
+            path, _ = text_and_hex(bytes.fromhex(said.missing))
             warn(f"{self._branch}: {printable(path)} is not there yet: you are told when it is")
-            return ""
-        if fields.get("lost"):
+        if said.lost:
             warn(f"{self._branch}: more changed than could be told: some are missing")
-            return ""
-        told = text_fields("path", bytes.fromhex(fields["path"]))
-        letter = LETTERS[fields["change"]]
+        return self._change(said.change, *text_and_hex(bytes.fromhex(said.path))) if said.change else ""
+
+    def _change(self, change: DiffKind, path: str, path_hex: str | None) -> str:
         if self._json:
-            return json_text.dumps({"change": fields["change"]} | told) + "\n"
-        return f"{styled(letter.text, letter.style)}  {printable(told['path'])}\n"
+            return json_text.dumps(encode(FileChange(change, path, path_hex))) + "\n"
+        letter = LETTERS[change]
+        return f"{styled(letter.text, letter.style)}  {printable(path)}\n"
 
     def _ready(self) -> str:
         warn(f"watching {self._branch}: Ctrl-C ends it")

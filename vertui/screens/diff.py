@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from msgspec.structs import asdict
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,6 +12,8 @@ from textual.containers import Horizontal
 from textual.timer import Timer
 from textual.widget import Widget
 
+from core.diff.entry import Aspect, DiffKind
+from core.diff.result import Diff, FileDiff
 from core.errors import VertuiError
 from vertui import theme
 from vertui.feed import News
@@ -23,14 +26,16 @@ from vertui.widgets.guest_text import LONGEST_LINE
 from vertui.widgets.lines import MOST_LINES, LineView
 from vertui.widgets.rows import RowList, columns
 
-JsonObject = dict[str, Any]
 SETTLE_S = 0.08  # the cursor rests this long before a file's text is asked for
 MARKS = {
-    "added": ("+", theme.GREEN),
-    "removed": ("-", theme.RED),
-    "modified": ("~", theme.GOLD),
-    "renamed": ("→", theme.BLUE),
+    DiffKind.ADDED: ("+", theme.GREEN),
+    DiffKind.REMOVED: ("-", theme.RED),
+    DiffKind.MODIFIED: ("~", theme.GOLD),
+    DiffKind.RENAMED: ("→", theme.BLUE),
 }
+FACTS = (
+    Aspect.TYPE, Aspect.MODE, Aspect.OWNER, Aspect.TARGET, Aspect.SIZE, Aspect.FLAGS, Aspect.PROJECT,
+)  # fmt: skip
 PATCH_COLOURS = {
     LineKind.HEAD: theme.MUTED,
     LineKind.HUNK: theme.TEAL,
@@ -61,7 +66,7 @@ class DiffScreen(VertuiScreen):
     def compose(self) -> ComposeResult:
         """Files, text, what limits the comparison, keys."""
         with Horizontal(id="panes"):
-            yield RowList[JsonObject](_draw, lambda entry: entry["path"], id="files")
+            yield RowList[FileDiff](_draw, lambda entry: entry.path, id="files")
             yield LineView(id="patch")
         yield Words(id="notes")
         yield KeyHints(
@@ -118,15 +123,13 @@ class DiffScreen(VertuiScreen):
             entitle(self._files, below="not compared: r tries again")
             self._unreadable(error)
 
-    def _show(self, diff: JsonObject) -> None:
+    def _show(self, diff: Diff) -> None:
         if not self.is_attached:
             return
-        entries = diff["entries"]
-        counts = {kind: sum(entry["kind"] == kind for entry in entries) for kind in MARKS}
-        said = " · ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+        said = " · ".join(f"{count} {kind}" for kind, count in asdict(diff.counts).items() if count)
         entitle(self._files, below=said or "nothing differs")
-        self._files.show(entries)
-        notes = "\n".join(printable(str(note)) for note in diff.get("notes", ()))
+        self._files.show(diff.entries)
+        notes = "\n".join(map(printable, diff.notes))
         self.query_one("#notes", Words).display = bool(notes)
         self.query_one("#notes", Words).say(Text(notes, style=theme.GOLD))
         self.query_one("#patch", LineView).show([Text(said or "no file differs", style=theme.MUTED)])
@@ -136,9 +139,9 @@ class DiffScreen(VertuiScreen):
         entry = self._files.current
         if entry is None:
             return
-        path, pair = entry["path"], (self._a, self._b)
+        path, pair = entry.path, (self._a, self._b)
         # Without its old path a file that moved is a new one.
-        paths = [path, *filter(None, (entry.get("from"),))]
+        paths = [path, *filter(None, (entry.source,))]
         entitle(self.query_one("#patch"), path)
         if path in self._patches:
             self.query_one("#patch", LineView).show(self._patches[path])
@@ -160,11 +163,11 @@ class DiffScreen(VertuiScreen):
             self.query_one("#patch", LineView).show([Text(printable(str(error)), style=theme.RED)])
 
     @property
-    def _files(self) -> RowList[JsonObject]:
+    def _files(self) -> RowList[FileDiff]:
         return self.query_one("#files", RowList)
 
 
-def _patch_lines(patch: bytes, entry: JsonObject) -> list[Text]:
+def _patch_lines(patch: bytes, entry: FileDiff) -> list[Text]:
     """The facts of an entry, then its text diff, coloured."""
     lines = [
         Text(line[:LONGEST_LINE], style=PATCH_COLOURS.get(part, theme.TEXT))
@@ -173,31 +176,21 @@ def _patch_lines(patch: bytes, entry: JsonObject) -> list[Text]:
     return [*_facts(entry), Text(), *lines]
 
 
-def _facts(entry: JsonObject) -> list[Text]:
+def _facts(entry: FileDiff) -> list[Text]:
     """What changed besides the text."""
-    lines = [Text(printable(f"{entry['kind']}  {', '.join(entry['what'])}"), style=theme.MUTED)]
-    if "from" in entry:
-        lines.append(Text(f"was {printable(entry['from'])}", style=theme.BLUE))
-    before, after = _sides(entry)
-    for name in ("type", "mode", "owner", "target", "size", "flags", "project"):
-        if before.get(name) != after.get(name):
-            text = " → ".join(printable(str(side[name])) for side in (before, after) if name in side)
-            lines.append(Text.assemble((f"{name:<7}", theme.MUTED), (text, theme.TEXT)))
+    lines = [Text(printable(f"{entry.kind}  {', '.join(entry.what)}"), style=theme.MUTED)]
+    if entry.source is not None:
+        lines.append(Text(f"was {printable(entry.source)}", style=theme.BLUE))
+    for fact in FACTS:
+        values = [side and getattr(side, fact) for side in (entry.before, entry.after)]
+        if values[0] != values[1]:
+            text = " → ".join(printable(str(value)) for value in values if value is not None)
+            lines.append(Text.assemble((f"{fact:<7}", theme.MUTED), (text, theme.TEXT)))
     return lines
 
 
-def _sides(entry: JsonObject) -> tuple[JsonObject, JsonObject]:
-    """Both states of a file, empty where there was none, with the owner as one value."""
-    before, after = (entry[key] or {} for key in ("before", "after"))
-    return _with_owner(before), _with_owner(after)
-
-
-def _with_owner(side: JsonObject) -> JsonObject:
-    return side | {"owner": f"{side['uid']}:{side['gid']}"} if side else side
-
-
-def _draw(entry: JsonObject, width: int) -> Text:
-    glyph, colour = MARKS.get(entry["kind"], ("?", theme.MUTED))
-    left = Text.assemble((f"{glyph} ", f"bold {colour}"), (printable(entry["path"]), theme.TEXT))
-    sizes = " → ".join(size(side["size"]) for side in _sides(entry) if side)
+def _draw(entry: FileDiff, width: int) -> Text:
+    glyph, colour = MARKS[entry.kind]
+    left = Text.assemble((f"{glyph} ", f"bold {colour}"), (printable(entry.path), theme.TEXT))
+    sizes = " → ".join(size(side.size) for side in (entry.before, entry.after) if side)
     return columns(left, Text(sizes, style=theme.MUTED), width)

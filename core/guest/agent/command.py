@@ -6,12 +6,12 @@ import os
 import signal
 import time
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from .cgroup import WorkGroup
 from .loop import READ, Poller, Timer, Timers
 from .ring import Ring
-from .spawn import BadRequest, CannotRun, Program, Stdio, start
+from .spawn import BadRequest, CannotRun, Exec, Program, Stdio, start
 from .streams import Input, Stream, set_size
 
 if TYPE_CHECKING:
@@ -24,6 +24,31 @@ OUTPUT_GRACE_S = 0.1
 """How long a leader's end waits for output still in the pipe when somebody else holds the pipe open."""
 
 
+class End(TypedDict):
+    """How a command ended: as a shell has it, by a signal, too late; bytes of output in all."""
+
+    code: int
+    signal: int | None
+    timed_out: bool
+    bytes: list[int]
+
+
+class Summary(TypedDict):
+    """What `ps` says of a command."""
+
+    id: int
+    argv: list[str]
+    pid: int
+    user: str
+    tty: bool
+    started_ms: int
+    end: End | None
+    offsets: list[int]
+    dropped: list[int]
+    stdin_offset: int
+    stdin_taken: int
+
+
 class Command:
     """One command from its start until it is forgotten.
 
@@ -31,9 +56,7 @@ class Command:
     output is read on.
     """
 
-    def __init__(
-        self, number: int, request: dict[str, Any], work: WorkGroup, poller: Poller, timers: Timers
-    ) -> None:
+    def __init__(self, number: int, request: Exec, work: WorkGroup, poller: Poller, timers: Timers) -> None:
         self.program = Program.from_request(request)
         timeout_s = float(request.get("timeout_s") or 0)
         if not 0 <= timeout_s <= LONGEST_S:  # nor is it, if it is no number
@@ -42,7 +65,7 @@ class Command:
         self.key = request.get("key")
         self.inner = request.get("inner") is True
         self.started = time.time()
-        self.end: dict[str, Any] | None = None
+        self.end: End | None = None
         self.attachments: list[Attachment] = []
         self._lossless = bool(request.get("lossless"))
         self._timed_out = False
@@ -63,7 +86,7 @@ class Command:
             raise
         self._timeout = timers.after(timeout_s, self._time_out) if timeout_s else None
 
-    def _start(self, request: dict[str, Any]) -> None:
+    def _start(self, request: Exec) -> None:
         self._tty = bool(request.get("tty"))
         if self._tty:
             ours, theirs = _terminal(request)
@@ -194,7 +217,7 @@ class Command:
         """Memory its output occupies."""
         return sum(stream.ring.end - stream.ring.start for stream in self.streams)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Summary:
         """What `ps` says of it."""
         return {
             "id": self.number,
@@ -230,7 +253,7 @@ def _pipes(*, stdin: bool) -> tuple[tuple[int, ...], Stdio]:
     return (our_in, our_out, our_err), Stdio(child_in, child_out, child_err)
 
 
-def _terminal(request: dict[str, Any]) -> tuple[tuple[int, ...], Stdio]:
+def _terminal(request: Exec) -> tuple[tuple[int, ...], Stdio]:
     """Our ends (input and output of the terminal) and the child's, which are one."""
     with ExitStack() as opened:
         ours, theirs = _kept(opened, os.openpty())

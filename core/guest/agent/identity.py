@@ -25,7 +25,6 @@ import struct
 from binascii import a2b_base64, crc32
 from contextlib import suppress
 from functools import cache
-from typing import Any
 
 from .bounded import Calls, Late
 from .clock import Clock
@@ -61,11 +60,11 @@ _RNDADDENTROPY = 0x40085203
 _RNDRESEEDCRNG = 0x5207
 
 
-def assume(request: dict[str, Any], clock: Clock, calls: Calls) -> dict[str, Any]:
+def assume(request: dict[str, str | int], clock: Clock, calls: Calls) -> dict[str, str | int | None]:
     """Become the machine the request describes; returns what the guest now reads back. OSError, Late on any failure."""
-    _reseed(a2b_base64(request["seed"]))
+    _reseed(a2b_base64(str(request["seed"])))
     told = clock.follow(int(request["unix_time_ns"]), exactly=True)
-    socket.sethostname(request["hostname"])
+    socket.sethostname(str(request["hostname"]))
     values = {field: f"{request[field]}\n" for field in NAMES}
     own = {f"{OWN}/{field}": text for field, text in values.items()}
     _write_files(own | {GENERATION: f"{request['generation']}\n"}, calls)
@@ -188,11 +187,13 @@ def _write(path: str, text: str, mode: int) -> None:
         os.close(fd)
 
 
-def _told(texts: dict[str, str | None]) -> dict[str, Any]:
+def _told(texts: dict[str, str | None]) -> dict[str, str | int | None]:
     """What programs see from now on, None where there is no file; of the private key only a checksum leaves."""
-    seen: dict[str, Any] = {field: (text := texts[name]) and text.strip() for field, name in NAMES.items()}
+    seen: dict[str, str | int | None] = {
+        field: (text := texts[name]) and text.strip() for field, name in NAMES.items()
+    }
     key = seen["ssh_host_key"]
-    seen["ssh_host_key"] = None if key is None else crc32(key.encode())
+    seen["ssh_host_key"] = crc32(key.encode()) if isinstance(key, str) else None
     seen["kernel_hostname"] = socket.gethostname()
     seen["generation"] = (texts[GENERATION] or "").strip()
     return seen

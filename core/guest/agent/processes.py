@@ -6,7 +6,7 @@ import os
 import pwd
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import TypedDict
 
 from .bounded import Bounded, Late
 from .kernel import owner, processes_of_proc, read_proc
@@ -20,9 +20,19 @@ COMMAND_LINES_S = 2.0
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 
-def processes(bounded: Bounded) -> list[dict[str, Any]]:
+class Process(TypedDict):
+    """What is told of one."""
+
+    pid: int
+    ppid: int
+    user: str
+    rss_bytes: int
+    command: str
+
+
+def processes(bounded: Bounded) -> list[Process]:
     """User processes in the order of their pids, at most MAX_PROCESSES; kernel threads are left out."""
-    found: list[dict[str, Any]] = []
+    found: list[Process] = []
     for pid in processes_of_proc():
         with suppress(OSError):
             process = _process(pid)
@@ -32,10 +42,10 @@ def processes(bounded: Bounded) -> list[dict[str, Any]]:
             break
     with suppress(Late):
         bounded.run("reading command lines", lambda: _add_command_lines(found), COMMAND_LINES_S)
-    return [dict(process) for process in found]
+    return [process.copy() for process in found]
 
 
-def _process(pid: int) -> dict[str, Any] | None:
+def _process(pid: int) -> Process | None:
     name, values = stat_of(pid)
     ppid, rss_pages = int(values[1]), int(values[21])
     if pid == 2 or ppid == 2:  # kthreadd and its children
@@ -49,7 +59,7 @@ def _process(pid: int) -> dict[str, Any] | None:
     }
 
 
-def _add_command_lines(found: list[dict[str, Any]]) -> None:
+def _add_command_lines(found: list[Process]) -> None:
     """Replace names by command lines. They lie in a process's memory, which it can keep from being read for ever."""
     for process in found:
         with suppress(OSError):
@@ -66,7 +76,7 @@ def _user_name(uid: int) -> str:
         return str(uid)
 
 
-def stats() -> dict[str, Any]:
+def stats() -> dict[str, int]:
     """Memory, load and uptime."""
     memory = {}
     for line in read_proc("meminfo").decode().rstrip("\n").split("\n"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from . import identity, processes, wire
 from .attachment import Attachment
@@ -18,7 +18,7 @@ from .freezer import FreezeFailed
 from .loop import READ, Poller, Timers
 from .mounts import Mounts
 from .port import Port
-from .spawn import BadRequest
+from .spawn import BadRequest, Exec
 from .ssh import SSHD, SshListener
 from .standing import REQUEST_S, allow, first_in_line, outlast_signals
 
@@ -36,7 +36,7 @@ SENT_AT_ONCE_BYTES = 128 * 1024
 MAX_QUEUED_BYTES = 256 * 1024
 """Requests are not read while more answers than this wait for the host."""
 
-Answer = dict[str, Any]
+Request = dict[str, Any]  # as it came
 
 
 class Server:
@@ -57,7 +57,7 @@ class Server:
         self._last_number = 0
         self._frames = wire.Frames(strict=False)
         self._port = Port(port_fd, self._outer, self._line_timers, self._received, self._line_lost)
-        self._requests: dict[str, Callable[[int, Answer], Answer]] = {
+        self._requests: dict[str, Callable[[int, Request], object]] = {
             "exec": self._exec,
             "attach": self._attach,
             "detach": self._detach,
@@ -182,7 +182,7 @@ class Server:
             self._port.send(wire.json_frame(wire.ERROR, frame.channel, {"message": str(error)}))
             self._detach(frame.channel, {})
 
-    def _exec(self, channel: int, request: Answer) -> Answer:
+    def _exec(self, channel: int, request: Request) -> object:
         if self._work.frozen:  # the child would stop before exec, and the agent with it
             raise BadRequest("the guest is frozen")
         self._evict()
@@ -191,7 +191,7 @@ class Server:
         command = self._started(request.get("key"))
         if command is None:
             self._last_number += 1
-            command = Command(self._last_number, request, self._work, self._inner, self._timers)
+            command = Command(self._last_number, cast("Exec", request), self._work, self._inner, self._timers)
             self._commands[command.number] = command
         return self._follow(channel, command, (0, 0), request)
 
@@ -199,11 +199,11 @@ class Server:
         """The command that the same request has started already, when it was made again on another line."""
         return next((command for command in self._commands.values() if key and command.key == key), None)
 
-    def _attach(self, channel: int, request: Answer) -> Answer:
+    def _attach(self, channel: int, request: Request) -> object:
         offsets = int(request["stdout_offset"]), int(request["stderr_offset"])
         return self._follow(channel, self._command(request), offsets, request)
 
-    def _follow(self, channel: int, command: Command, offsets: tuple[int, int], request: Answer) -> Answer:
+    def _follow(self, channel: int, command: Command, offsets: tuple[int, int], request: Request) -> object:
         if channel in self._attachments:
             raise BadRequest(f"channel {channel} is in use")
         attachment = Attachment(channel, command, offsets, float(request.get("owner_s") or 0))
@@ -211,7 +211,7 @@ class Server:
         self._attachments[channel] = attachment
         return command.summary()
 
-    def _detach(self, channel: int, request: Answer) -> Answer:
+    def _detach(self, channel: int, request: Request) -> object:
         """Detach the channel a client names (its own exec or attach)."""
         attachment = self._attachments.pop(int(request.get("channel", channel)), None)
         if attachment:
@@ -239,13 +239,13 @@ class Server:
             if frame.payload == wire.KILL:
                 attachment.command.cancel()
 
-    def _command(self, request: Answer) -> Command:
+    def _command(self, request: Request) -> Command:
         command = self._commands.get(int(request["id"]))
         if command is None:
             raise BadRequest(f"the guest has no command {request['id']}")
         return command
 
-    def _release(self, channel: int, request: Answer) -> Answer:
+    def _release(self, channel: int, request: Request) -> object:
         command = self._command(request)
         if command.end is None:
             raise BadRequest(f"command {command.number} is still running")
@@ -269,20 +269,20 @@ class Server:
             size -= command.ring_bytes
             self._forget(command)
 
-    def _ps(self, channel: int, request: Answer) -> Answer:
+    def _ps(self, channel: int, request: Request) -> object:
         """Those of the host's own doing are nobody's business."""
         shown = [command for command in reversed(self._commands.values()) if not command.inner]
         return wire.bounded("commands", [command.summary() for command in shown])
 
-    def _signal(self, channel: int, request: Answer) -> Answer:
+    def _signal(self, channel: int, request: Request) -> object:
         self._command(request).signal(int(request["signum"]))
         return {}
 
-    def _resize(self, channel: int, request: Answer) -> Answer:
+    def _resize(self, channel: int, request: Request) -> object:
         self._command(request).resize(int(request["rows"]), int(request["columns"]))
         return {}
 
-    def _freeze(self, channel: int, request: Answer) -> Answer:
+    def _freeze(self, channel: int, request: Request) -> object:
         """Sync twice, as what is dirty at the freeze is then little; the answer is the last thing sent until asked."""
         if self._work.frozen:
             return {}
@@ -298,7 +298,7 @@ class Server:
         self._heed_commands()
         return {}
 
-    def _thaw(self, channel: int, request: Answer) -> Answer:
+    def _thaw(self, channel: int, request: Request) -> object:
         """The clock is right before anybody can look at it; without a time in the request it stays as it is."""
         told = request.get("unix_time_ns")
         try:
@@ -307,7 +307,7 @@ class Server:
             self._work.thaw()
             self._heed_commands()
 
-    def _identity(self, channel: int, request: Answer) -> Answer:
+    def _identity(self, channel: int, request: Request) -> object:
         for command in self._commands.values():
             command.forget_absent()
         return identity.assume(request, self._clock, self._calls())
@@ -316,16 +316,16 @@ class Server:
         """What makes calls that lead through the guest's filesystems."""
         return self._bounded if self._mounts.served() else AtOnce()
 
-    def _read_clock(self, channel: int, request: Answer) -> Answer:
+    def _read_clock(self, channel: int, request: Request) -> object:
         return self._clock.advance(int(request.get("advance_ns", 0)), int(request.get("origin_ns", 0)))
 
-    def _processes(self, channel: int, request: Answer) -> Answer:
+    def _processes(self, channel: int, request: Request) -> object:
         return wire.bounded("processes", processes.processes(self._bounded))
 
-    def _stats(self, channel: int, request: Answer) -> Answer:
+    def _stats(self, channel: int, request: Request) -> object:
         return processes.stats()
 
-    def _ping(self, channel: int, request: Answer) -> Answer:
+    def _ping(self, channel: int, request: Request) -> object:
         return {"frozen": self._work.frozen, "protocol": wire.PROTOCOL}
 
 

@@ -6,11 +6,28 @@ import os
 import pwd
 import signal
 from errno import ENOENT
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from .cgroup import WorkGroup
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Exec(TypedDict, total=False):
+    """The fields of a request to run a program: `argv` is a line for sh or a list of words."""
+
+    argv: str | list[str]
+    env: dict[str, str]
+    cwd: str | None
+    user: str | None
+    tty: bool
+    rows: int
+    columns: int
+    stdin: bool
+    timeout_s: float | None
+    lossless: bool
+    key: str | None
+    inner: bool
 
 
 class BadRequest(Exception):
@@ -69,7 +86,7 @@ class Program(NamedTuple):
         return [name] if "/" in name else [f"{place}/{name}" for place in self.env["PATH"].split(":")]
 
     @classmethod
-    def from_request(cls, request: dict[str, Any]) -> Program:
+    def from_request(cls, request: Exec) -> Program:
         """Check a request's argv (or shell line), env, cwd and user; BadRequest says what is wrong."""
         command = request.get("argv")
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else command

@@ -22,7 +22,7 @@ from binascii import crc32
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 PROTOCOL = 2
 NONCE_BYTES = 16
@@ -94,7 +94,7 @@ def json_frame(kind: int, channel: int, value: object) -> bytes:
     return frame(kind, channel, json.dumps(value, separators=(",", ":")).encode())
 
 
-def bounded(name: str, items: list[Any]) -> dict[str, Any]:
+def bounded(name: str, items: Sequence[object]) -> dict[str, Any]:
     """`{name: items, "left_out": n}` with as many items as surely fit into one frame."""
     room = MAX_PAYLOAD - 1024
     for index, item in enumerate(items):

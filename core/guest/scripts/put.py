@@ -17,18 +17,35 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
 
 FRAME = struct.Struct("<QI")
 CHANGED_MEANWHILE = 3  # exit status
 
-Step = dict[str, Any]
+
+class PutStep(TypedDict, total=False):
+    """What to make of a path; one that is only removed has less."""
+
+    path: str
+    expect: list[int] | None
+    remove: bool
+    kind: int
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    size: int
+    target: str | None
+    device: tuple[int, int] | None
+    xattrs: list[tuple[str, str]]
+    same_as: int | None
+    renew: bool
 
 
 class Putter:
     """Carries the steps out and can take them back."""
 
-    def __init__(self, stage: bytes, steps: list[Step]) -> None:
+    def __init__(self, stage: bytes, steps: list[PutStep]) -> None:
         self._stage = stage
         self._steps = steps
         self._undo: list[Callable[[], object]] = []
@@ -61,7 +78,7 @@ class Putter:
     def _staged(self, number: int) -> bytes:
         return self._stage + b"/%d" % number
 
-    def _make(self, at: bytes, step: Step, source: BinaryIO) -> None:
+    def _make(self, at: bytes, step: PutStep, source: BinaryIO) -> None:
         kind = step["kind"]
         if step["same_as"] is not None:
             os.link(self._staged(step["same_as"]), at, follow_symlinks=False)
@@ -69,7 +86,7 @@ class Putter:
         if kind == stat.S_IFREG:
             _receive(at, step["size"], source)
         elif kind == stat.S_IFLNK:
-            os.symlink(bytes.fromhex(step["target"]), at)
+            os.symlink(bytes.fromhex(step["target"] or ""), at)
         elif kind == stat.S_IFDIR:
             os.mkdir(at)
         else:
@@ -77,7 +94,7 @@ class Putter:
         _dress(at, step)
         os.utime(at, ns=(step["mtime_ns"], step["mtime_ns"]), follow_symlinks=False)
 
-    def _place(self, number: int, step: Step) -> None:
+    def _place(self, number: int, step: PutStep) -> None:
         path = _path(step)
         if not step["renew"]:
             earlier = _attire(path, step["kind"])
@@ -115,10 +132,10 @@ def _receive(path: bytes, size: int, source: BinaryIO) -> None:
             os.pwrite(file.fileno(), source.read(length), offset)
 
 
-def _attire(path: bytes, kind: int) -> Step:
+def _attire(path: bytes, kind: int) -> PutStep:
     info = os.lstat(path)
     names = map(os.fsencode, os.listxattr(path, follow_symlinks=False))
-    xattrs = [[name.hex(), os.getxattr(path, name, follow_symlinks=False).hex()] for name in names]
+    xattrs = [(name.hex(), os.getxattr(path, name, follow_symlinks=False).hex()) for name in names]
     return {
         "kind": kind,
         "mode": stat.S_IMODE(info.st_mode),
@@ -128,7 +145,7 @@ def _attire(path: bytes, kind: int) -> Step:
     }
 
 
-def _dress(path: bytes, step: Step) -> None:
+def _dress(path: bytes, step: PutStep) -> None:
     """Owner first: changing it takes set-id bits away."""
     os.lchown(path, step["uid"], step["gid"])
     if step["kind"] != stat.S_IFLNK:
@@ -150,7 +167,7 @@ def _found(path: bytes) -> list[int] | None:
     return [info.st_ino] if stat.S_ISDIR(info.st_mode) else [info.st_ino, info.st_size, info.st_mtime_ns]
 
 
-def _path(step: Step) -> bytes:
+def _path(step: PutStep) -> bytes:
     return bytes.fromhex(step["path"])
 
 

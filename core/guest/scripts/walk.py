@@ -14,7 +14,7 @@ import os
 import stat
 import sys
 from errno import ELOOP, ENODATA, ENOENT, ENOTDIR, ENXIO, EWOULDBLOCK
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
 
 BLOCK_BYTES = 1 << 16
 TEXT_BYTES, ALL_TEXTS_BYTES = 1 << 20, 64 << 20
@@ -40,7 +40,7 @@ def walk(top: bytes, room: int) -> int:
             if stat.S_ISREG(info.st_mode) and info.st_size <= min(room, TEXT_BYTES):
                 with opened(path) as file:
                     content = file.read(TEXT_BYTES)
-                told |= {"text": content.hex(), "size": len(content)}
+                told["text"], told["size"] = content.hex(), len(content)
                 room -= len(content)
             print(json.dumps(told))
             if stat.S_ISDIR(info.st_mode):
@@ -57,7 +57,28 @@ def opened(path: bytes) -> BinaryIO:
     return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb", buffering=0)
 
 
-def describe(path: bytes, info: os.stat_result) -> dict[str, Any]:
+class Description(TypedDict, total=False):
+    """A line: what `Meta` holds, a digest of the content, and the content itself if it was asked for."""
+
+    path: str
+    kind: int
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime_ns: int
+    links: int
+    inode: int
+    target: str | None
+    device: tuple[int, int] | None
+    xattrs: list[list[str]]
+    flags: int
+    project: int
+    digest: str
+    text: str
+
+
+def describe(path: bytes, info: os.stat_result) -> Description:
     """What `Meta` holds, and a digest of the content."""
     kind = stat.S_IFMT(info.st_mode)
     flags, project = beyond_stat(path) if kind in (stat.S_IFREG, stat.S_IFDIR) else (0, 0)
@@ -72,7 +93,7 @@ def describe(path: bytes, info: os.stat_result) -> dict[str, Any]:
         "links": info.st_nlink,
         "inode": info.st_ino,
         "target": os.readlink(path).hex() if kind == stat.S_IFLNK else None,
-        "device": [os.major(info.st_rdev), os.minor(info.st_rdev)]
+        "device": (os.major(info.st_rdev), os.minor(info.st_rdev))
         if kind in (stat.S_IFCHR, stat.S_IFBLK)
         else None,
         "xattrs": attributes(path),
