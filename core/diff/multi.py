@@ -20,7 +20,12 @@ Outcome = tuple[object, ...]
 
 
 def matrix(
-    base: DiskT, siblings: Sequence[DiskT], index: PathIndex | None, wanted: PathFilter, *, times: bool = False
+    base: DiskT,
+    siblings: Sequence[DiskT],
+    index: PathIndex | None,
+    wanted: PathFilter,
+    *,
+    times: bool = False,
 ) -> tuple[SiblingRow, ...]:
     """The paths in which any sibling differs from `base`, ordered; equal numbers in a row are equal outcomes."""
     known = index_of(base, index)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from core.diff.entry import DiffEntry, FilesystemDiff, DiffKind
+from core.diff.entry import DiffEntry, DiffKind, FilesystemDiff
 from core.diff.flags import lsattr
 from core.diff.meta import Meta
 from core.diff.result import Counts, FileDiff, FileState
@@ -18,7 +18,9 @@ def shown(diff: FilesystemDiff) -> tuple[FileDiff, ...]:
 def counted(entries: Iterable[FileDiff]) -> Counts:
     """How many there are of each kind."""
     counts = Counter(entry.kind for entry in entries)
-    return Counts(*(counts[kind] for kind in (DiffKind.ADDED, DiffKind.REMOVED, DiffKind.MODIFIED, DiffKind.RENAMED)))
+    return Counts(
+        *(counts[kind] for kind in (DiffKind.ADDED, DiffKind.REMOVED, DiffKind.MODIFIED, DiffKind.RENAMED))
+    )
 
 
 def text_and_hex(value: bytes) -> tuple[str, str | None]:

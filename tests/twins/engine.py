@@ -80,7 +80,7 @@ class Twins:
         with self.engine.working(request_id, name_of(type(verb))):
             return await verb.carry_out(self.engine, request_id)
 
-    async def do(self, name: str, *given: Any, **options: Any) -> Any:
+    async def do(self, name: str, /, *given: Any, **options: Any) -> Any:
         """The same of the verb of that name."""
         verb: Any = load(name)
         return await self.ask(verb(*given, **options))

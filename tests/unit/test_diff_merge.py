@@ -13,7 +13,7 @@ from core.diff.lines import merge_lines
 from core.diff.merge import Merge, Prefer, merge
 from core.diff.select import ALL_FILES, PathFilter
 from core.disk.qcow2 import ChainDisk
-from core.guest.scripts.put import Putter, PutStep
+from core.guest.scripts.put import PutStep, Putter
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
 
 TEXT = "".join(f"line {number}\n" for number in range(30))

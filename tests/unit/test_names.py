@@ -108,7 +108,9 @@ def test_json_of_a_diff_has_what_there_is_and_no_more() -> None:
     assert set(entry) == {"after", "before", "from", "kind", "path", "what"} and entry["before"] is None
     assert set(entry["after"]) == {"gid", "inode", "links", "mode", "mtime_ns", "size", "type", "uid"}
     assert encode(file_diff("/a", None, state(), lines=None))["lines"] is None
-    assert decode(Diff, told) == diff_of(file_diff("/new", None, state(), kind=DiffKind.RENAMED, source="/old"))
+    assert decode(Diff, told) == diff_of(
+        file_diff("/new", None, state(), kind=DiffKind.RENAMED, source="/old")
+    )
 
 
 def test_what_cannot_be_a_name_is_refused() -> None:
