@@ -172,7 +172,7 @@ class Client:
 
     def cancel_build(self) -> None:
         """Interrupt the image build that is going on; whoever waits for it gets Conflict."""
-        self._post("/v1/images/cancel", {})
+        self._post("/v1/cancel-build", {})
 
     def import_commit(self, file: Iterable[bytes], trust: bool = False) -> Imported:
         """Store a commit from an exported file's pieces; it does not start unless it is trusted."""

@@ -27,7 +27,9 @@ def tree(client: Client) -> dict[str, Any]:
     assert eventually(lambda: all(commit.state == "sealed" for commit in client.tree().commits))
     found = client.tree()
     shown = encode(
-        replace(found, waiting=replace(found.waiting, machines=0, spares=0, memory_bytes=0, making=0))
+        replace(
+            found, sequence=0, waiting=replace(found.waiting, machines=0, spares=0, memory_bytes=0, making=0)
+        )
     )
     for branch in shown["branches"]:
         for name in MEASURED:
