@@ -206,7 +206,7 @@ class Catalog:
         return _commit(rows[0])
 
     def put_commit(self, commit: Commit) -> None:
-        """Add or change a commit; one that was in the trash leaves it."""
+        """Add or change a commit; one that is in the trash stays there."""
         fields = encode(commit) | {"parents": json.dumps(commit.parents), "tags": json.dumps(commit.tags)}
         self._put("commits", fields)
 
@@ -306,6 +306,10 @@ class Catalog:
         }
         names = ", ".join(f"{key} = ?" for key in encoded)
         self._write(f"UPDATE operations SET {names} WHERE id = ?", *encoded.values(), operation)
+
+    def forget_undone(self) -> None:
+        """Let nothing be done again that was undone so far."""
+        self._write("UPDATE operations SET undoable = 0 WHERE state = ?", OperationState.UNDONE.value)
 
     def operation(self, operation: int) -> OperationRow:
         """One operation."""

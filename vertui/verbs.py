@@ -224,7 +224,10 @@ class Verbs:
 
     def _look_back(self, verb: str, state: OperationState) -> None:
         def show(log: list[Operation]) -> None:
-            found = next((one for one in log if one.undoable and one.state is state), None)
+            able = [one for one in log if one.undoable and one.state is state]
+            if verb == "redo":  # of what was undone the oldest was undone last
+                able.reverse()
+            found = next(iter(able), None)
             if found is None:
                 self._main.say(f"{verb}: there is nothing to {verb}")
                 return

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     _check(engine, change)
     change = replace(change, heads=_steps(engine, change))
     heads = {branch: engine.catalog.branch(branch).head for branch in (*change.prune, *change.back)}
+    in_trash = {commit.id for commit in engine.catalog.commits(deleted=True)}
     states = {branch: _state(engine, branch) for branch in (*change.prune, *change.back)}
     await _commit_first(engine, change.prune)
     if change.prune:
@@ -48,7 +49,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     for branch in change.resume:
         await capture.resume_live(engine, engine.live[branch])
     _tell(engine, change)
-    return replace(inverse, show=(*inverse.show, *left))
+    return replace(inverse, show=(*inverse.show, *(commit for commit in left if commit not in in_trash)))
 
 
 def _state(engine: Engine, branch: str) -> Was:
@@ -202,9 +203,9 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
 
 def _hide(engine: Engine, change: Change, now: float) -> list[str]:
     """Put branches and, with them, the commits only they have into the trash; the commits."""
+    orphans = [commit.id for commit in only_of(engine, change.prune)]
     for branch in change.prune:
         engine.catalog.change_branch(branch, deleted=now)
-    orphans = [commit.id for commit in unreachable(engine)] if change.prune else []
     hidden = list(dict.fromkeys((*change.hide, *orphans)))
     for commit in hidden:
         engine.catalog.mark_commit(commit, now)
@@ -228,16 +229,30 @@ def _show(engine: Engine, change: Change) -> list[str]:
     return []
 
 
-def unreachable(engine: Engine, without: frozenset[str] = frozenset()) -> list[Commit]:
-    """Commits outside the trash that no branch (but those `without`), tag or image needs."""
+def only_of(engine: Engine, branches: Collection[str]) -> list[Commit]:
+    """Commits outside the trash that these branches need, and no other branch, tag or image does."""
+    theirs = {row.head for row in engine.catalog.branches() if row.id in branches}
+    return _not_of(engine, _roots(engine, branches), theirs) if theirs else []
+
+
+def unreachable(engine: Engine) -> list[Commit]:
+    """Commits outside the trash that no branch, tag or image needs."""
+    return _not_of(engine, _roots(engine), [commit.id for commit in engine.catalog.commits()])
+
+
+def _not_of(engine: Engine, roots: Iterable[str], others: Iterable[str]) -> list[Commit]:
+    """Commits outside the trash that `others` come from, and `roots` do not."""
     commits = engine.catalog.commits()
-    roots = {row.head for row in engine.catalog.branches() if row.id not in without}
-    roots |= {commit.id for commit in commits if commit.tags or commit.origin} | {
-        image.golden for image in engine.catalog.images()
-    }
     graph = Graph((*commits, *engine.catalog.commits(deleted=True)))
-    needed = graph.reachable(roots)
-    return [commit for commit in commits if commit.id not in needed]
+    found = graph.reachable(others) - graph.reachable(roots)
+    return [commit for commit in commits if commit.id in found]
+
+
+def _roots(engine: Engine, without: Collection[str] = ()) -> set[str]:
+    """What must stay but for branches `without`."""
+    heads = {row.head for row in engine.catalog.branches() if row.id not in without}
+    named = {commit.id for commit in engine.catalog.commits() if commit.tags or commit.origin}
+    return heads | named | {image.golden for image in engine.catalog.images()}
 
 
 async def _end_pruned(engine: Engine, branches: tuple[str, ...]) -> None:

@@ -102,9 +102,12 @@ async def _answered(engine: Engine, request_id: str, run: Callable[[], Awaitable
 
 
 def _finish(engine: Engine, record: Record, state: OperationState, **changes: Any) -> None:
-    engine.catalog.change_operation(
-        record.id, state=state, summary=record.summary, finished=time.time(), **changes
-    )
+    with engine.catalog.transaction():
+        if changes.get("undoable"):
+            engine.catalog.forget_undone()
+        engine.catalog.change_operation(
+            record.id, state=state, summary=record.summary, finished=time.time(), **changes
+        )
     engine.publish(
         "operation", str(record.id), record.summary + (f": {changes['error']}" if "error" in changes else "")
     )

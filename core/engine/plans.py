@@ -6,7 +6,7 @@ from core.catalog import BranchRow
 from core.codec import encode
 from core.engine import compare, start
 from core.engine.change import Change, Draft
-from core.engine.changes import apply, check_started, unreachable
+from core.engine.changes import apply, check_started, only_of
 from core.engine.context import Engine, new_id
 from core.engine.images import plan_remove_image, remove_image
 from core.engine.operations import operation
@@ -72,7 +72,7 @@ def losers_of(engine: Engine, winner: BranchRow) -> list[BranchRow]:
 def plan_prune(engine: Engine, targets: Sequence[str], now: bool) -> Plan:
     """What pruning branches and commits removes: into the trash, or with `now` for good."""
     branches, wanted = _wanted(engine, targets)
-    orphans = unreachable(engine, frozenset(row.id for row in branches)) if branches else []
+    orphans = only_of(engine, {row.id for row in branches})
     commits = {commit.id: commit for commit in (*wanted, *orphans)}
     end = "for good: nothing brings it back" if now else "into the trash: undo brings it back"
     lines = [f"branch {row.name} ({row.state}) goes {end}" for row in branches]
@@ -153,9 +153,7 @@ def _summary(plan: Plan) -> str:
 def _still(engine: Engine, plan: Plan) -> Change:
     """The plan's change, when it would be the same plan now."""
     rows = [engine.branch(name) for name in plan.branches]
-    orphans = (
-        {commit.id for commit in unreachable(engine, frozenset(row.id for row in rows))} if rows else set()
-    )
+    orphans = {commit.id for commit in only_of(engine, {row.id for row in rows})}
     if not orphans <= set(plan.commits):
         raise Conflict("there are new commits since this plan was shown: make it again")
     for commit in plan.commits:

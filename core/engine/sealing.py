@@ -257,5 +257,6 @@ def put_commit(
         felt_pause_ms=round(shot.felt_ms.result(), 2),
     )
     engine.catalog.put_commit(commit)
+    engine.catalog.mark_commit(commit.id, None)  # the same state was committed before, and taken back
     engine.publish("commit", commit.id, f"{label.branch or commit.image}: commit {commit.id[:12]} is {state}")
     return commit

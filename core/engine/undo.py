@@ -25,7 +25,8 @@ async def redo(engine: Engine, request_id: str) -> Operation:
     newest = max(
         (row.id for row in engine.catalog.operations(state=OperationState.DONE) if row.undoable), default=0
     )
-    undone = [row for row in engine.catalog.operations(state=OperationState.UNDONE) if row.id > newest]
+    undone = engine.catalog.operations(state=OperationState.UNDONE)
+    undone = [row for row in undone if row.undoable and row.id > newest]
     if not undone:
         raise Conflict("there is nothing to redo")
     return await _turn(engine, request_id, "redo", undone[-1], OperationState.DONE)

@@ -4,7 +4,7 @@ import asyncio
 
 from core.codec import encode
 from core.engine import space
-from core.engine.changes import unreachable
+from core.engine.changes import only_of
 from core.engine.context import Engine
 from core.engine.operations import operation
 from core.engine.rebuild import rebuild_catalog
@@ -32,11 +32,10 @@ def _branches(engine: Engine) -> dict[str, Group]:
     """Each branch's commits, and those that only it needs."""
     rows = engine.catalog.branches()
     graph = Graph((*engine.catalog.commits(), *engine.catalog.commits(deleted=True)))
-    loose = {commit.id for commit in unreachable(engine)}
     return {
         row.name: Group(
             frozenset(graph.ancestors(row.head)),
-            frozenset(commit.id for commit in unreachable(engine, frozenset([row.id]))) - loose,
+            frozenset(commit.id for commit in only_of(engine, [row.id])),
         )
         for row in rows
     }
