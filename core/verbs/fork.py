@@ -84,7 +84,7 @@ class Fork(Verb[Forked]):
             )
             return Refusal(f"commit {short} is gone, it was in memory when the host died: {way}")
         if commit.origin is Origin.FOREIGN and not self.trust:
-            return Refusal(f"{short} is foreign: `vertui fork {short} --trust` starts it")
+            return Refusal(f"{short} was imported: `vertui fork {short} --trust` starts it")
         return None if commit.quiesced else Refusal(f"{short} is unquiesced: restorable, not forkable")
 
     async def carry_out(self, engine: Engine, request_id: str) -> Forked:

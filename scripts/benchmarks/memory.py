@@ -19,9 +19,9 @@ def measure(quick: bool) -> Report:
     with lab("memory") as found:
         found.client.up("base", "main")
         alone = found.fork(found.golden, 1, "alone")
-        _add(report, found, "alone, just started", ["alone1"])
-        found.hostnames(["alone1"])
-        _add(report, found, "alone, after an exec", ["alone1"])
+        _add(report, found, "alone, just started", ["alone"])
+        found.hostnames(["alone"])
+        _add(report, found, "alone, after an exec", ["alone"])
         found.prune(alone)
         names = [child.name for child in found.fork("main", SIBLINGS + 1).children]
         _add(report, found, "child, just started", names)

@@ -60,7 +60,7 @@ def _cold(found: Lab, commit: str) -> tuple[float, float, int]:
     before = settled(found.home)
     forked = found.fork(commit, 1, "g")
     began = time.perf_counter()
-    found.text("g1", "hostname")
+    found.text("g", "hostname")
     took_ms = (time.perf_counter() - began) * 1000
     read = read_bytes(found.home) - before
     found.prune(forked)

@@ -85,7 +85,7 @@ def test_an_eager_fork_of_a_hot_commit_waits_for_its_seal(unsealed: Path, guest:
     unsealed.unlink()
     forking.join(SEALED_S)
     assert commits(client)[made].state == "sealed"
-    assert guest.other("eager1").text("cat /dev/shm/file; hostname") == "hot\neager1"
+    assert guest.other("eager").text("cat /dev/shm/file; hostname") == "hot\neager"
 
 
 def test_parents_are_sealed_before_children(unsealed: Path, guest: Guest) -> None:

@@ -179,7 +179,7 @@ def test_an_imported_commit_starts_once_it_is_trusted(main: Guest, home: Home, t
     there = Client(other)
     try:
         there.execute(there.plan_prune(["main"], now=True))
-        there.gc()
+        there.store_gc()
         assert commit not in {row.id for row in there.tree().commits}
         assert there.import_commit(data).commit.origin is Origin.FOREIGN
         with pytest.raises(Conflict, match=r"imported.*--trust"):

@@ -27,7 +27,9 @@ def tree(client: Client) -> dict[str, Any]:
     assert eventually(lambda: all(commit.state == "sealed" for commit in client.tree().commits))
     found = client.tree()
     shown = encode(
-        replace(found, waiting=replace(found.waiting, machines=0, spares=0, memory_bytes=0, making=0))
+        replace(
+            found, sequence=0, waiting=replace(found.waiting, machines=0, spares=0, memory_bytes=0, making=0)
+        )
     )
     for branch in shown["branches"]:
         for name in MEASURED:
@@ -161,3 +163,26 @@ def test_what_was_paused_unfrozen_stays_known(main: Guest, client: Client, home:
     ensure_daemon(home)
     assert shown(client, "main").state == "paused"
     assert not client.commit("main").commit.quiesced
+
+
+def test_a_prune_takes_only_what_its_branches_need(main: Guest, client: Client) -> None:
+    """What a restore has saved is needed by nobody, and stays all the same."""
+    early_commit = client.commit("main", "early").commit
+    main.text("echo late > /root/state")
+    client.restore("main", early_commit.id)
+    before = {commit.id for commit in client.tree().commits}
+    client.fork("main", 2)
+    prune(client, "b1")
+    client.execute(client.plan_prune(["b2"], now=True))
+    assert before <= {commit.id for commit in client.tree().commits}
+
+
+def test_redo_is_of_what_was_undone_last(main: Guest, client: Client) -> None:
+    client.score("main", 1.0)
+    client.undo()
+    client.score("main", 2.0)
+    client.undo()
+    client.redo()
+    assert shown(client, "main").score == 2.0
+    with pytest.raises(VertuiError, match="nothing to redo"):
+        client.redo()

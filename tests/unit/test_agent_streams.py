@@ -130,7 +130,7 @@ async def test_a_leader_that_ends_amid_output_nobody_takes_ends_once_it_is_taken
     client: AgentClient, line: Line
 ) -> None:
     """And until then the agent sleeps."""
-    stream = await client.exec("seq 1000000 & exit 3", lossless=True)
+    stream = await client.exec("seq 2; seq 3 1000000 & exit 3", lossless=True)
     assert await sleeps(line)
     out, _, end = await collect(stream)
     assert end.code == 3
