@@ -204,11 +204,7 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
 
 
 def _hide(engine: Engine, change: Change, now: float) -> list[str]:
-<<<<<<< HEAD
     """Put branches into the trash, and with them the commits that only they have. Returns these commits."""
-=======
-    """Put branches and, with them, the commits only they have into the trash; the commits."""
->>>>>>> main
     orphans = [commit.id for commit in only_of(engine, change.prune)]
     for branch in change.prune:
         engine.catalog.change_branch(branch, deleted=now)
@@ -238,11 +234,7 @@ def _show(engine: Engine, change: Change) -> list[str]:
 
 
 def only_of(engine: Engine, branches: Collection[str]) -> list[Commit]:
-<<<<<<< HEAD
     """Commits outside the trash that these branches need and no other branch, tag or image does."""
-=======
-    """Commits outside the trash that these branches need, and no other branch, tag or image does."""
->>>>>>> main
     theirs = {row.head for row in engine.catalog.branches() if row.id in branches}
     return _not_of(engine, _roots(engine, branches), theirs) if theirs else []
 

@@ -120,23 +120,13 @@ async def _answered(engine: Engine, request_id: str, asked: str, run: Callable[[
     return result
 
 
-<<<<<<< HEAD
 def _finish(engine: Engine, record: RunningOperation, state: OperationState, **changes: Any) -> None:
-=======
-def _finish(engine: Engine, record: Record, state: OperationState, **changes: Any) -> None:
->>>>>>> main
     with engine.catalog.transaction():
         if changes.get("undoable"):
             engine.catalog.forget_undone()
         engine.catalog.change_operation(
             record.id, state=state, summary=record.summary, finished=time.time(), **changes
         )
-<<<<<<< HEAD
     outcome = record.summary + (f": {changes['error']}" if "error" in changes else "")
     logger.info("operation %d %s: %s", record.id, state, outcome)
     engine.publish("operation", str(record.id), outcome)
-=======
-    engine.publish(
-        "operation", str(record.id), record.summary + (f": {changes['error']}" if "error" in changes else "")
-    )
->>>>>>> main
