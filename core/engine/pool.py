@@ -71,7 +71,8 @@ class Pool:
             wait_s = await self._step()
             if wait_s:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._members.changed.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):  # wait_for loses a cancel that comes with the change
+                        await self._members.changed.wait()
 
     async def _step(self) -> float:
         """End or make one machine; how long to wait before the next step, in seconds."""
