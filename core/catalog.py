@@ -374,9 +374,7 @@ class Catalog:
     def _roll_back(self) -> None:
         try:
             self._written |= self._digests.written()
-        except (
-            sqlite3.Error
-        ):  # the disk is full, or broken: nothing that is kept can be told from what was undone
+        except sqlite3.Error:  # a full or broken disk: what is kept cannot be told from what was undone
             self._commits, self._branches = Kept("commits", _commit), Kept("branches", _branch)
         self._db.execute("ROLLBACK")
 

@@ -4,11 +4,11 @@ The one rule that engine, command line and UI share; so nothing that takes long 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.errors import Ambiguous, NotFound, UsageError
-from core.model import HEX, SHORTEST_PREFIX, Commit
+from core.errors import Ambiguous, Conflict, NotFound, UsageError
+from core.model import HEX, SHORTEST_PREFIX, Commit, check_name
 
 REF = re.compile(r"(?P<name>@trunk|[a-z0-9][a-z0-9-]*)(?:~(?P<back>\d{1,6}))?")
 
@@ -38,6 +38,17 @@ def resolve(text: str, commits: Sequence[Commit], heads: Mapping[str, str], trun
         branch = None if match["back"] else name
         return Ref(_back(heads[name], steps, commits), branch)
     return Ref(_back(_commit(name, commits), steps, commits))
+
+
+def check_new(names: Iterable[str], branches: Container[str], commits: Iterable[Commit]) -> None:
+    """Names for new branches or tags: UsageError for one that is none, Conflict for one that somebody has."""
+    tags = {tag for commit in commits for tag in commit.tags}
+    for name in names:
+        check_name(name)
+        if name in branches:
+            raise Conflict(f"the name '{name}' is taken: choose another, or prune that branch")
+        if name in tags:
+            raise Conflict(f"the name '{name}' is a commit's tag: choose another")
 
 
 def _commit(name: str, commits: Sequence[Commit]) -> str:

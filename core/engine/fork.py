@@ -24,8 +24,8 @@ from core.engine.operations import operation
 from core.engine.spares import Running, running
 from core.engine.transfer import check_trusted, trusted
 from core.errors import Conflict, VertuiError
-from core.model import Child, Commit, Forked, check_name
-from core.refs import Ref
+from core.model import Child, Commit, Forked
+from core.refs import Ref, check_new
 from core.store.values import MEMORY
 
 LONGEST_NAME = 31
@@ -257,12 +257,5 @@ def _names(engine: Engine, branch: str | None, n: int, prefix: str | None) -> li
 
 
 def _check_names(engine: Engine, names: list[str]) -> list[str]:
-    taken = {row.name for row in engine.catalog.branches()}
-    tags = {tag for commit in engine.catalog.commits() for tag in commit.tags}
-    for name in names:
-        check_name(name)
-        if name in taken:
-            raise Conflict(f"the name '{name}' is taken: choose another, or prune that branch")
-        if name in tags:
-            raise Conflict(f"the name '{name}' is a commit's tag: choose another")
+    check_new(names, {row.name for row in engine.catalog.branches()}, engine.catalog.commits())
     return names

@@ -206,7 +206,8 @@ class Sealer:
                 line = f"commit {waiting.hot.id[:12]} stays hot for now: {failure}"
                 self._engine.publish("commit", waiting.hot.id, line)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), AGAIN_S)
+                async with asyncio.timeout(AGAIN_S):  # wait_for loses a cancel that comes with more to do
+                    await self._more.wait()
 
     async def _tried(self, waiting: _Queued) -> VertuiError | None:
         """Seal one; why it failed. A mistake of ours must not leave those who wait for it waiting."""

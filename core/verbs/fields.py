@@ -4,8 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from core.errors import NotFound, UsageError
-from core.model import LONGEST_MESSAGE, BranchState, check_name
+from core.errors import NotFound, VertuiError
+from core.model import LONGEST_MESSAGE, BranchState
+from core.refs import check_new
 from core.verbs.base import Given, Kind
 from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
@@ -49,11 +50,7 @@ def not_in(shown: Shown, name: str, *states: BranchState) -> Refusal | None:
 def taken(shown: Shown, name: str) -> Refusal | None:
     """Why a name cannot be given: it is none, or somebody has it."""
     try:
-        check_name(name)
-    except UsageError as error:
-        return Refusal(str(error), UsageError)
-    if name in shown.branches:
-        return Refusal(f"the name '{name}' is taken: choose another, or prune that branch")
-    if any(name in commit.tags for commit in shown.commits):
-        return Refusal(f"the name '{name}' is a commit's tag: choose another")
+        check_new([name], shown.branches, shown.commits)
+    except VertuiError as error:
+        return Refusal(str(error), type(error))
     return None
