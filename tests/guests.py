@@ -91,9 +91,9 @@ def collect(stream: streams.Stream) -> Ran:
     raise AssertionError("the stream ended without an exit")
 
 
-def eventually(good: Callable[[], bool]) -> bool:
+def eventually(good: Callable[[], bool], within_s: float = SOON_S) -> bool:
     """Whether it becomes so: what the daemon does in the background shows soon after the verb."""
-    deadline = time.monotonic() + SOON_S
+    deadline = time.monotonic() + within_s
     while not (is_so := good()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return is_so

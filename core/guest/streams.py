@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from core.errors import GuestFailed
 from core.guest.agent import wire
 from core.guest.answers import CommandStarted, Done, Ended, payload, problem
-from core.guest.connection import Connection
+from core.guest.connection import Connection, Field, request_frame
 
 T = TypeVar("T")
 UNKNOWN = "it was told to give it up, but may have done it"
@@ -211,15 +211,25 @@ class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
 
     async def detach(self) -> None:
         """Follow no more; the command runs on. What has arrived can still be read."""
-        self._connection.close_channel(self.channel)
         if self._following():
-            self._over = True
-            self._changed.set()
+            self._leave()
             await self._ask(Done, "detach", channel=self.channel)
 
     async def hang_up(self) -> None:
-        """Follow no more, as a terminal that is closed: the command's input ends, and it gets SIGHUP."""
+        """Follow no more, as a terminal that is closed: the command's input ends, and it gets SIGHUP.
+
+        No answer is waited for: a guest that is slow does it all the same.
+        """
         if self._following():
             await self.eof()
-            await self.signal(SIGHUP)
-            await self.detach()
+            self._tell("signal", id=self.id, signum=SIGHUP)
+            self._tell("detach", channel=self.channel)
+            self._leave()
+
+    def _tell(self, op: str, **fields: Field) -> None:
+        self._connection.post(request_frame(0, op, fields))
+
+    def _leave(self) -> None:
+        self._connection.close_channel(self.channel)
+        self._over = True
+        self._changed.set()

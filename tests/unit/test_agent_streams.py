@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import GuestFailed
 from core.guest.agent import wire
 from core.guest.client import AgentClient
 from core.guest.streams import CommandOutput
@@ -90,6 +91,19 @@ async def test_a_command_hangs_up_with_the_client_that_owns_it(client: AgentClie
     await stream.hang_up()
     out, _, end = await collect(await client.attach(stream.id))
     assert (out, end.code) == (b"typed\nhung up\nended\n", 0)
+
+
+async def test_a_hang_up_waits_for_no_answer(client: AgentClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy host one that came too late left the command running for ever, with nobody to read from it."""
+
+    async def late(kind: object, op: str, **fields: object) -> None:
+        raise GuestFailed(f"the agent did not answer {op} in time")
+
+    monkeypatch.setattr(client, "request", late)
+    stream = await client.exec("trap 'echo hung up' HUP; cat; sleep 0.1; echo ended", stdin=True)
+    await stream.hang_up()
+    out, _, end = await collect(await client.attach(stream.id))
+    assert (out, end.code) == (b"hung up\nended\n", 0)
 
 
 async def test_an_owner_whose_line_broke_is_waited_for(line: Line) -> None:
