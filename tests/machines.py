@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from core.guest.identity import make_identity
 from core.holder.protocol import Held
 from core.home import Home
 from core.image.kernel import KERNEL_ARGS
-from core.machine import base as base_images
+from core.machine.base import Base, empty
 from core.machine.protocol import Boot, Hypervisor, Layer, Machine, MachineState
 from core.model import MachineSpec
 from core.network.protocol import BranchNetwork
@@ -60,12 +60,20 @@ class Place:
         shutil.copyfile(self.files / "empty.qcow2", path)
         return Layer(id, path.relative_to(self.home.root))
 
+    @contextmanager
+    def memory(self) -> Iterator[Base]:
+        """What a machine that boots begins on: zeros."""
+        base = empty(self.spec.memory_bytes)
+        try:
+            yield base
+        finally:
+            os.close(base.descriptor)
+
     @asynccontextmanager
-    async def machine(self, number: int, *, boots: bool) -> AsyncIterator[tuple[Machine, Layer]]:
-        """A paused one on empty memory, and the layer it will write; ended afterwards."""
+    async def machine(self, number: int, base: Base, *, boots: bool) -> AsyncIterator[tuple[Machine, Layer]]:
+        """A paused one, and the layer it will write; ended afterwards."""
         boot = Boot(self.files / "vmlinux", self.files / "initrd", KERNEL_ARGS) if boots else None
         network, layer = self.hub.create(number), self.layer()
-        base = base_images.empty(self.spec.memory_bytes)
         try:
             assert network.tap_fd is not None
             made = await self.hypervisor.start(new_id(), self.spec, base, network.tap_fd, layer, boot)
@@ -74,13 +82,12 @@ class Place:
             finally:
                 await made.close()
         finally:
-            os.close(base.descriptor)
             network.close()
 
     @asynccontextmanager
-    async def booted(self, number: int) -> AsyncIterator[tuple[Machine, Layer, AgentClient]]:
+    async def booted(self, number: int, base: Base) -> AsyncIterator[tuple[Machine, Layer, AgentClient]]:
         """One whose guest answers."""
-        async with self.machine(number, boots=True) as (machine, layer):
+        async with self.machine(number, base, boots=True) as (machine, layer):
             await machine.open_disk(self.root, ())
             await machine.cont()
             async with reached(machine) as agent:
@@ -115,65 +122,67 @@ def alike(a: MachineState, b: MachineState) -> bool:
 
 async def stands_still_and_goes_on(place: Place) -> None:
     """A guest answers while its machine runs. One that stands still is captured twice alike."""
-    async with place.booted(1) as (machine, layer, agent):
-        assert await machine.is_running() and not await machine.is_stalled()
-        assert machine.layers == (layer.id,) and machine.disk_base == "root"
-        assert place.held.holdings().children[f"machine:{machine.id}"] == machine.pid
-        await agent.freeze(FREEZE_S)
-        await machine.stop()
-        assert not await machine.is_running()
-        first, second = await captured(place, machine), await captured(place, machine)
-        assert alike(first, second) and second.layers == machine.layers[:-1]
-        assert not await machine.is_running()
-        pages, table = await machine.read_memory()
-        assert pages.tolist() == first.pages.tolist() and (table == first.table).all()
-        assert await machine.changed_bytes() == table.nbytes
-        await machine.cont()
-        await agent.thaw()
-        assert not await agent.ping()
+    with place.memory() as base:
+        async with place.booted(1, base) as (machine, layer, agent):
+            assert await machine.is_running() and not await machine.is_stalled()
+            assert machine.layers == (layer.id,) and machine.disk_base == "root"
+            assert place.held.holdings().children[f"machine:{machine.id}"] == machine.pid
+            await agent.freeze(FREEZE_S)
+            await machine.stop()
+            assert not await machine.is_running()
+            first, second = await captured(place, machine), await captured(place, machine)
+            assert alike(first, second) and second.layers == machine.layers[:-1]
+            assert not await machine.is_running()
+            pages, table = await machine.read_memory()
+            assert pages.tolist() == first.pages.tolist() and (table == first.table).all()
+            assert await machine.changed_bytes() == table.nbytes
+            await machine.cont()
+            await agent.thaw()
+            assert not await agent.ping()
 
 
 async def begins_where_another_was(place: Place) -> None:
     """A state captured in one machine wakes in another, frozen, and is told apart there; the first goes on."""
-    async with place.booted(1) as (first, layer, agent), place.machine(2, boots=False) as (second, own):
-        await agent.freeze(FREEZE_S)
-        state = await captured(place, first)
-        await agent.thaw()
-        assert await first.is_running() and state.layers == (layer.id,)
-        await second.load(place.root, [layer], state.pages, state.table, state.devices)
-        assert not await second.is_running() and second.layers == (layer.id, own.id)
-        await second.cont()
-        async with reached(second) as other:
-            assert await other.ping()
-            await other.identity(make_identity("other"))
-            await other.thaw()
-            assert not await other.ping() and not await agent.ping()
-        assert not alike(await captured(place, first), await captured(place, second))
+    with place.memory() as base:
+        async with (
+            place.booted(1, base) as (first, layer, agent),
+            place.machine(2, base, boots=False) as (second, own),
+        ):
+            await agent.freeze(FREEZE_S)
+            state = await captured(place, first)
+            await agent.thaw()
+            assert await first.is_running() and state.layers == (layer.id,)
+            await second.load(place.root, [layer], state.pages, state.table, state.devices)
+            assert not await second.is_running() and second.layers == (layer.id, own.id)
+            await second.cont()
+            async with reached(second) as other:
+                assert await other.ping()
+                await other.identity(make_identity("other"))
+                await other.thaw()
+                assert not await other.ping() and not await agent.ping()
+            assert not alike(await captured(place, first), await captured(place, second))
 
 
 async def is_found_again(place: Place) -> None:
     """A machine is adopted by its process, with its layers; one that has ended is not, and ending twice is as once."""
-    async with place.booted(1) as (machine, layer, agent):
-        await agent.close()
-        place.leave(machine)
-        base = base_images.empty(place.spec.memory_bytes)
-        try:
+    with place.memory() as base:
+        async with place.booted(1, base) as (machine, layer, agent):
+            await agent.close()
+            place.leave(machine)
             found = await place.hypervisor.adopt(machine.id, place.spec, base, machine.pid)
-        finally:
-            os.close(base.descriptor)
-        assert found.layers == (layer.id,) and found.pid == machine.pid and await found.is_running()
-        async with reached(found) as other:
-            assert not await other.ping()
-        for _ in range(2):
-            await found.close()
-        assert not found.agent_socket.exists()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(60):
-                while f"machine:{machine.id}" in place.held.holdings().children:
-                    await asyncio.sleep(0.01)
-        assert f"machine:{machine.id}" not in place.held.holdings().children
-        with pytest.raises(MachineFailed):
-            await found.is_running()
+            assert found.layers == (layer.id,) and found.pid == machine.pid and await found.is_running()
+            async with reached(found) as other:
+                assert not await other.ping()
+            for _ in range(2):
+                await found.close()
+            assert not found.agent_socket.exists()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(60):
+                    while f"machine:{machine.id}" in place.held.holdings().children:
+                        await asyncio.sleep(0.01)
+            assert f"machine:{machine.id}" not in place.held.holdings().children
+            with pytest.raises(MachineFailed):
+                await found.is_running()
 
 
 SCENES: dict[str, Callable[[Place], Coroutine[Any, Any, None]]] = {
