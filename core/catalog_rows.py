@@ -103,8 +103,7 @@ class Kept(Generic[R]):
             for row in database.execute(f"SELECT * FROM {self._table} ORDER BY created, rowid"):
                 self._rows[row["deleted"] is not None][row["id"]] = self._made(row)
         if deleted not in self._listed:
-            rows = self._rows[deleted].values()
-            self._listed[deleted] = tuple(sorted(rows, key=lambda row: row.created))
+            self._listed[deleted] = tuple(self._rows[deleted].values())
         return [*self._listed[deleted]]
 
     def refresh(self, database: sqlite3.Connection, id: str) -> None:
@@ -117,8 +116,20 @@ class Kept(Generic[R]):
         if row is None:
             self._rows[deleted].pop(id, None)
         else:
-            self._rows[deleted][id] = self._made(row)
+            self._put(self._rows[deleted], id, self._made(row))
         self._listed.clear()
+
+    def _put(self, rows: dict[str, R], id: str, value: R) -> None:
+        """Set a row where it belongs. What changes stays where it was, and what is new is mostly the newest; to sort
+        ten thousand takes milliseconds.
+        """
+        former, newest = rows.get(id), next(reversed(rows.values()), value)
+        rows[id] = value
+        stays = former.created == value.created if former else newest.created <= value.created
+        if not stays:
+            ordered = sorted(rows.items(), key=lambda item: item[1].created)
+            rows.clear()
+            rows.update(ordered)
 
 
 def _columns(database: sqlite3.Connection, table: str) -> str:

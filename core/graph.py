@@ -1,10 +1,10 @@
 """Questions about the commit graph, asked through networkx. Edges point from parent to child."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import networkx as nx
+from msgspec.structs import replace
 
 from core.model import Commit
 
@@ -56,7 +56,7 @@ class Graph:
 def kept(commits: Sequence[Commit], deleted: Sequence[Commit]) -> list[Commit]:
     """Each kept commit with its nearest kept ancestors as its parents, as the tree shows it."""
     gone = {commit.id: commit.parents for commit in deleted}
-    return [_shown(commit, gone) for commit in commits]
+    return [_shown(commit, gone) for commit in commits] if gone else [*commits]
 
 
 def touched(
@@ -66,14 +66,13 @@ def touched(
     ancestors, and the ids of those that are not kept. Where one may have come into the trash, or left it, the kept
     commits that hang on it by way of others there are among them.
     """
-    there = {commit.id for commit in commits}
     gone = {commit.id: commit.parents for commit in deleted}
     through = _below(ids, deleted)  # commits in the trash that come from one of these
     moved = through.union(ids)
     shown = [
         _shown(commit, gone) for commit in commits if commit.id in ids or not moved.isdisjoint(commit.parents)
     ]
-    return shown, [id for id in ids if id not in there]
+    return shown, [*set(ids).difference(commit.id for commit in shown)]
 
 
 def _below(ids: Collection[str], deleted: Sequence[Commit]) -> set[str]:

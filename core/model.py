@@ -1,14 +1,14 @@
 """The values every part of vertui speaks of: frozen, typed, and nothing but data.
 
-These are also what the API sends: a dataclass here is the JSON object of the same shape. Times are Unix seconds,
+These are also what the API sends: a struct here is the JSON object of the same shape. Times are Unix seconds,
 sizes bytes, durations milliseconds where the name ends in `_ms`.
 """
 
 import os
 import re
-import uuid
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from core.errors import UsageError
 
@@ -63,8 +63,7 @@ MIN_MEMORY, MAX_MEMORY = 128 << 20, 64 << 30  # bytes
 MAX_VCPUS = 16
 
 
-@dataclass(frozen=True)
-class MachineSpec:
+class MachineSpec(Struct, frozen=True):
     """What hardware a guest sees. Part of every commit: state restores only onto the same spec."""
 
     machine: str
@@ -75,8 +74,7 @@ class MachineSpec:
     disk_bytes: int
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(Struct, frozen=True):
     """Kernel, initrd, root disk and spec, with the golden commit made once it had booted; `note` is advice."""
 
     id: str
@@ -88,8 +86,7 @@ class Image:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """An immutable snapshot of a machine."""
 
     id: str
@@ -110,8 +107,7 @@ class Commit:
     origin: Origin = Origin.HERE
 
 
-@dataclass(frozen=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """A named line of work and what is known of its machine now."""
 
     id: str
@@ -136,8 +132,7 @@ class Branch:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """What is kept ready for forks: started machines, spares (loaded as well), what they take, and how many are being
     made.
     """
@@ -148,8 +143,7 @@ class Waiting:
     making: int = 0
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """Everything `ls` shows. `trunk` is the trunk's branch name, None before the first `up`. What events of a sequence
     up to `sequence` tell is in it.
     """
@@ -162,8 +156,7 @@ class Tree:
     sequence: int = 0
 
 
-@dataclass(frozen=True)
-class Changed:
+class Changed(Struct, frozen=True):
     """What a tree shows differently: values as they are now, and the ids of what it shows no more. `images` are all of
     them, None when none changed.
     """
@@ -176,8 +169,7 @@ class Changed:
     waiting: Waiting = Waiting()
 
 
-@dataclass(frozen=True)
-class Child:
+class Child(Struct, frozen=True):
     """One child of a fork: running, or failed with the reason."""
 
     name: str
@@ -188,8 +180,7 @@ class Child:
     fork_ms: float = 0.0
 
 
-@dataclass(frozen=True)
-class Forked:
+class Forked(Struct, frozen=True):
     """What a fork did. `pause_ms` is 0 when the source was a commit."""
 
     commit: Commit
@@ -199,8 +190,7 @@ class Forked:
     felt_pause_ms: float = 0.0
 
 
-@dataclass(frozen=True)
-class Committed:
+class Committed(Struct, frozen=True):
     """What a commit did; both times count from the request, the second is None while the commit is hot."""
 
     commit: Commit
@@ -209,8 +199,7 @@ class Committed:
     to_sealed_ms: float | None
 
 
-@dataclass(frozen=True)
-class HandedOver:
+class HandedOver(Struct, frozen=True):
     """A branch's machine in a new process on `commit`: pages brought along, ms from `stop` to `cont`, ms felt."""
 
     branch: str
@@ -221,8 +210,7 @@ class HandedOver:
     felt_pause_ms: float
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a destructive verb would do, exactly: dry run, dialog and log print this same value.
 
     `branches`, `commits` and `images` are what it is done to; `files` what the old trunk changed and the branch to
@@ -240,8 +228,7 @@ class Plan:
     images: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """A line of the operation log: a state-changing verb, and whether `undo` can take it back.
 
     `figures` are the durations its answer told, such as rebase_ms.
@@ -259,8 +246,7 @@ class Operation:
     figures: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class TrashEntry:
+class TrashEntry(Struct, frozen=True):
     """Something pruned that can still be restored, until `expires`."""
 
     id: str
@@ -271,8 +257,7 @@ class TrashEntry:
     expires: float
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Struct, frozen=True):
     """Something happened, or the tree changed.
 
     kind is one of branch, commit, trunk, image, operation, progress, trash; `subject` is a branch's or image's name
@@ -290,8 +275,7 @@ class Event:
     changed: Changed | None = None
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Struct, frozen=True):
     """A command in a guest, running or finished. `exit_code` is None while it runs."""
 
     id: int
@@ -304,8 +288,7 @@ class Command:
     dropped_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(Struct, frozen=True):
     """A process in a guest, as its /proc tells: not to be trusted, only shown."""
 
     pid: int
@@ -315,8 +298,7 @@ class Process:
     command: str
 
 
-@dataclass(frozen=True)
-class ExecRequest:
+class ExecRequest(Struct, frozen=True):
     """A command to run in a branch. A single word with blanks in it is a line for the guest's shell, as with ssh.
 
     `lossless` makes the command wait for its reader instead of dropping old output. A command hangs up with the client
@@ -337,7 +319,7 @@ class ExecRequest:
     lossless: bool = False
     outlives: bool = False
     inner: bool = False
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    key: str = field(default_factory=lambda: os.urandom(16).hex())
 
     def __post_init__(self) -> None:
         given = sum(len(os.fsencode(word)) for pair in self.env.items() for word in pair)
@@ -349,8 +331,7 @@ class ExecRequest:
             )
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One line of `doctor`: what was looked at, whether it is good, and the fix when it is not."""
 
     name: str
@@ -359,8 +340,7 @@ class Finding:
     fix: str = ""
 
 
-@dataclass(frozen=True)
-class CommitSpace:
+class CommitSpace(Struct, frozen=True):
     """What a commit takes: its nonzero pages; what those take stored; the part others use too; what pruning frees."""
 
     commit: str
@@ -370,8 +350,7 @@ class CommitSpace:
     unique_bytes: int
 
 
-@dataclass(frozen=True)
-class BranchSpace:
+class BranchSpace(Struct, frozen=True):
     """What a branch takes with all the commits its head comes from; `unique_bytes` is what pruning the branch frees."""
 
     branch: str
@@ -382,8 +361,7 @@ class BranchSpace:
     unique_bytes: int
 
 
-@dataclass(frozen=True)
-class StoreSpace:
+class StoreSpace(Struct, frozen=True):
     """The store's size, and what the home takes beside it. `dedup` is logical pages to distinct ones, `compression`
     distinct pages to what they take.
     """
@@ -402,8 +380,7 @@ class StoreSpace:
     reserve_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class StoreProblem:
+class StoreProblem(Struct, frozen=True):
     """Something in the store that is not as it was written, and the commit, medium and page it touches."""
 
     what: str
@@ -412,8 +389,7 @@ class StoreProblem:
     page: int | None = None
 
 
-@dataclass(frozen=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """Paths, spelled: files that were changed, clashes that were decided, files whose flags or project ids are not as
     both sides made them.
     """
@@ -423,8 +399,7 @@ class Applied:
     not_carried: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """What an import did; `added` is false when the commit was here already."""
 
     commit: Commit
@@ -432,8 +407,7 @@ class Imported:
     stored_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A setting of a home: its value now, what it is without one, and what it means."""
 
     key: str
@@ -442,8 +416,7 @@ class Setting:
     meaning: str
 
 
-@dataclass(frozen=True)
-class DaemonStatus:
+class DaemonStatus(Struct, frozen=True):
     """The daemon and what it holds."""
 
     pid: int

@@ -1,7 +1,8 @@
 """Branches put into a catalog by hand, before a daemon reads it."""
 
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from core.catalog import BranchRow, Catalog
 from core.engine.context import new_id

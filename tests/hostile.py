@@ -1,9 +1,10 @@
 """Texts that somebody else chose, for places that only show them, and values full of them."""
 
-import dataclasses
 import random
 from collections.abc import Iterator
 from typing import TypeVar, cast
+
+from msgspec import Struct, structs
 
 T = TypeVar("T")
 TEXTS = (
@@ -56,13 +57,13 @@ def texts(rng: random.Random) -> Iterator[str]:
 
 def soiled(value: T, source: Iterator[str]) -> T:
     """The same value with a hostile text in every place for one; what names another value stays."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Struct):
         fields = {
-            field.name: soiled(getattr(value, field.name), source)
-            for field in dataclasses.fields(value)
-            if field.name not in KEPT or not isinstance(getattr(value, field.name), str | tuple)
+            name: soiled(getattr(value, name), source)
+            for name in value.__struct_fields__
+            if name not in KEPT or not isinstance(getattr(value, name), str | tuple)
         }
-        return dataclasses.replace(value, **fields)
+        return structs.replace(value, **fields)
     if type(value) is str:
         return cast(T, next(source))
     if isinstance(value, tuple | list):

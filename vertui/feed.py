@@ -177,10 +177,6 @@ class Watcher:
         """Look for the daemon now, if it is away."""
         self._hurried.set()
 
-    def poke(self) -> None:
-        """Fetch the tree although no event came."""
-        self._wakes.put(None)
-
     def take(self) -> News:
         """What came since the last call."""
         with self._lock:
@@ -235,7 +231,7 @@ class Watcher:
                 if isinstance(error, Silent):
                     self._wakes.put(None)  # it lives, so the other thread may hear events all the same
                 elif isinstance(error, DaemonUnavailable):
-                    continue  # the other thread meets the same, says so, and pokes when it is back
+                    continue  # the other thread meets the same, says so, and asks when it is back
                 self._tell(error=error)
             except Exception as bug:
                 self._tell(error=VertuiError(f"a bug: {bug!r}"))

@@ -12,9 +12,10 @@ any row are a stack: lines never cross, and n nodes need at most 2 + log2(n) lan
 A pure function over `Tree`: no clock, no terminal, no recursion.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+
+from msgspec import Struct
 
 from core.model import Branch, BranchState, Commit, CommitState, Origin, Tree
 from vertui.text import natural, number, printable, short
@@ -27,8 +28,7 @@ class NodeKind(StrEnum):
     BRANCH = "branch"
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """How a state looks: a glyph and the name of a terminal colour, so that neither is needed alone."""
 
     glyph: str
@@ -51,16 +51,14 @@ COMMIT_MARKS = {
 }
 
 
-@dataclass(frozen=True)
-class LanePiece:
+class LanePiece(Struct, frozen=True):
     """A piece of the graph: two characters that belong to one lane, so that a lane can have its colour."""
 
     text: str
     lane: int
 
 
-@dataclass(frozen=True)
-class LaneRow:
+class LaneRow(Struct, frozen=True):
     """One node, with the lanes left of its mark."""
 
     lanes: tuple[LanePiece, ...]

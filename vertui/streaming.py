@@ -9,8 +9,11 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core.daemon.streams import (
     STDERR,
@@ -40,8 +43,7 @@ Sink = Callable[[int, bytes], None]
 Note = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class AttachRequest:
+class AttachRequest(Struct, frozen=True):
     """A command to go on following, from these absolute offsets of its two streams."""
 
     branch: str

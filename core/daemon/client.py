@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -174,7 +173,7 @@ class Client:
 
     def import_commit(self, file: Iterable[bytes], trust: bool = False) -> Imported:
         """Store a commit from an exported file's pieces; it does not start unless it is trusted."""
-        headers = {"Content-Type": "application/octet-stream", "Request-Id": uuid.uuid4().hex}
+        headers = {"Content-Type": "application/octet-stream", "Request-Id": os.urandom(16).hex()}
         return _told(
             Imported, json.loads(self._raw("POST", f"/v1/import?{_query(trust=trust)}", file, headers))
         )
@@ -214,7 +213,7 @@ class Client:
         return [_told(cls, item) for item in self._look(path)]
 
     def _post(self, path: str, body: object) -> Any:
-        headers = {"Content-Type": "application/json", "Request-Id": uuid.uuid4().hex}
+        headers = {"Content-Type": "application/json", "Request-Id": os.urandom(16).hex()}
         return json.loads(self._ask("POST", path, json.dumps(body, ensure_ascii=False).encode(), headers))
 
     def _ask(

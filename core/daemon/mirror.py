@@ -1,8 +1,9 @@
 """The tree as a listener keeps it: asked for once, then changed by events."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from core.model import Branch, Changed, Event, Tree
 

@@ -1,7 +1,6 @@
 """What a stream's messages look like, known to both ends: `core.daemon.streams` tells when which is sent."""
 
 import struct
-from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -13,8 +12,7 @@ HEADER = struct.Struct(">BQ")  # stream, absolute offset
 Offset = Annotated[int, Meta(ge=0)]
 
 
-@dataclass(frozen=True)
-class ExecStart(ExecRequest):
+class ExecStart(ExecRequest, frozen=True):
     """The first message of an exec; `again` when the same request may have started the command already."""
 
     again: bool = False

@@ -16,8 +16,8 @@ from core.engine.stalls import ROOM_BYTES
 from core.engine.start import end, set_paused, start_again
 from core.errors import Conflict, GuestFailed, VertuiError
 from core.model import BranchState, Commit, CommitState, Committed, MachineSpec
-from core.resume import nearest_kept, resumable
 from core.room import no_room
+from core.startable import nearest_kept, resumable
 from core.store.values import Captured
 
 

@@ -14,6 +14,7 @@ from core.engine.exchange import exchange
 from core.errors import Conflict, NotFound
 from core.graph import Graph
 from core.model import BranchState, Commit
+from core.startable import starting
 
 WITH_MACHINE = (BranchState.RUNNING, BranchState.PAUSED)
 RUNS = Was(BranchState.RUNNING, "")
@@ -106,8 +107,8 @@ def _check(engine: Engine, change: Change) -> None:
 
 def check_started(row: BranchRow) -> None:
     """Conflict while another verb starts a branch: it makes a machine for it, and says when that runs."""
-    if row.state is BranchState.STARTING and row.deleted is None:
-        raise Conflict(f"branch {row.name} is starting: wait until it runs, and try again")
+    if row.deleted is None and (reason := starting(row.shown())):
+        raise Conflict(reason)
 
 
 def _steps(engine: Engine, change: Change) -> dict[str, str]:

@@ -29,8 +29,8 @@ from core.machine.protocol import Hypervisor, Layer
 from core.model import BranchState, Changed, Commit, CommitState, Event, Image
 from core.network.protocol import BranchNetwork
 from core.refs import Ref, resolve
-from core.resume import nearest_kept
 from core.room import Reserve
+from core.startable import gone
 from core.store.protocol import PageStore
 from core.store.views.protocol import Views
 
@@ -213,16 +213,10 @@ class Engine:
         return tuple(kept(self.catalog.commits(), self.catalog.commits(deleted=True)))
 
     def check_there(self, commit: Commit) -> None:
-        """Conflict for a commit whose content is gone. The error names the nearest ancestor that is there."""
-        if commit.state is not CommitState.GONE:
-            return
-        left = nearest_kept(commit.id, self.commits())
-        branch = next((row.name for row in self.catalog.branches() if row.head == commit.id), None)
-        again = f"resume {branch}" if branch else f"fork {left.id[:12]}" if left else "image build"
-        from_ = f" from {left.id[:12]}, its nearest ancestor that is not" if left else ""
-        raise Conflict(
-            f"commit {commit.id[:12]} is gone, it was in memory when the host died: `vertui {again}` starts{from_}"
-        )
+        """Conflict for a commit whose content is gone."""
+        if commit.state is CommitState.GONE:
+            heads = {row.name: row.head for row in self.catalog.branches()}
+            raise Conflict(gone(commit, self.commits(), heads))
 
     def layer(self, layer: str) -> Layer:
         """A disk layer by its id."""

@@ -26,6 +26,7 @@ from core.engine.transfer import check_trusted, trusted
 from core.errors import Conflict, VertuiError
 from core.model import Child, Commit, Forked
 from core.refs import Ref, check_new
+from core.startable import unquiesced
 from core.store.values import MEMORY
 
 LONGEST_NAME = 31
@@ -217,9 +218,7 @@ class OfStored:
         commit = engine.catalog.commit(self.point.commit)
         source = start.source_of(engine, commit.id)
         if not commit.quiesced:
-            raise Conflict(
-                f"commit {commit.id[:12]} is not quiesced: it restores its own branch, but is not forkable"
-            )
+            raise Conflict(unquiesced(commit))
         parent = engine.catalog.named(self.point.branch or commit.branch)
         with engine.needing(*source.needs):
             children = Children.to_load(engine, wanted, source, commit.id, parent)

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from core.catalog import BranchRow
 from core.engine.context import Engine

@@ -8,6 +8,8 @@ import asyncio
 import time
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from core.engine.context import Engine
 from core.engine.inspect import branch, images
 from core.engine.pool import waiting
@@ -27,7 +29,7 @@ class Announcer:
         self._engine = engine
         self._written: set[tuple[str, str]] = set()
         self._wakes = asyncio.Event()
-        self._figures: dict[str, tuple[int, int, int]] = {}
+        self._figures: dict[str, tuple[float, ...]] = {}
         self._waiting = Waiting()
         engine.catalog.on_written = self._note
 
@@ -42,9 +44,9 @@ class Announcer:
                 await self._tell_written()
             except TimeoutError:
                 if self._engine.listened:
-                    began = time.thread_time()
+                    began = time.process_time()
                     await self._tell_figures()
-                    pause = max(FIGURES_S, (time.thread_time() - began) / FIGURES_SHARE)
+                    pause = max(FIGURES_S, (time.process_time() - began) / FIGURES_SHARE)
 
     def _note(self, written: set[tuple[str, str]]) -> None:
         if self._engine.listened and any(table != "operations" for table, _ in written):
@@ -64,7 +66,7 @@ class Announcer:
         rows = [row for row in self._engine.catalog.branches() if row.id in self._engine.live]
         shown = [await branch(self._engine, row) for row in rows]
         other = [one for one in shown if self._figures.get(one.id) != _figures(one)]
-        if other or await asyncio.to_thread(waiting, self._engine) != self._waiting:
+        if other or _seen(await asyncio.to_thread(waiting, self._engine)) != _seen(self._waiting):
             await self._publish(other, (), None, ())
 
     async def _publish(
@@ -108,5 +110,15 @@ class Announcer:
         return touched(ids, self._engine.catalog.commits(), self._engine.catalog.commits(deleted=True))
 
 
-def _figures(shown: Branch) -> tuple[int, int, int]:
-    return shown.memory_bytes, shown.changed_bytes, shown.disk_bytes
+def _figures(shown: Branch) -> tuple[float, ...]:
+    """What a reader would see of them: two digits of each size, and the minutes it has been up."""
+    sizes = (shown.memory_bytes, shown.changed_bytes, shown.disk_bytes)
+    return *map(_two_digits, sizes), shown.uptime_s // 60
+
+
+def _seen(told: Waiting) -> Waiting:
+    return replace(told, memory_bytes=_two_digits(told.memory_bytes))
+
+
+def _two_digits(size: int) -> int:
+    return int(float(f"{size:.2g}"))

@@ -11,7 +11,9 @@ import logging
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from core.catalog import BranchRow
 from core.engine.bases import shorten

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from core.engine.change import Change
 from core.engine.context import Engine
 from core.engine.operations import operation
 from core.errors import Conflict
 from core.model import Commit, CommitState, Imported, Origin
+from core.startable import foreign
 from core.store.values import Manifest
 
 PIECE_BYTES = 1 << 20
@@ -85,7 +87,4 @@ def trusted(engine: Engine, commit: str) -> Commit:
 def check_trusted(commit: Commit) -> None:
     """Refuse to start what was made elsewhere and nobody has said to trust."""
     if commit.origin is Origin.FOREIGN:
-        raise Conflict(
-            f"commit {commit.id[:12]} was imported, and QEMU would load device state that somebody else wrote:"
-            f" `vertui fork {commit.id[:12]} --trust` if you trust where it comes from"
-        )
+        raise Conflict(foreign(commit))

@@ -6,7 +6,6 @@ plain ones.
 
 import math
 import re
-from dataclasses import fields
 from pathlib import Path
 
 from core.errors import Damaged
@@ -71,7 +70,7 @@ def _check_head(data: memoryview) -> None:
     facts, _ = facts_of(data, LARGEST_HEAD)
     known: dict[str, type] = {"spec": MachineSpec, "label": Label}
     parts = [(Manifest, facts, {"lengths"}), *((cls, facts[name], set[str]()) for name, cls in known.items())]
-    if any(told.keys() - more - {field.name for field in fields(cls)} for cls, told, more in parts):
+    if any(told.keys() - more - cls.__annotations__.keys() for cls, told, more in parts):
         raise ValueError("its manifest says more than one")
     lengths = facts["lengths"]
     if lengths.keys() != SECTIONS or any(type(size) is not int or size < 0 for size in lengths.values()):

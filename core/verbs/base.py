@@ -8,7 +8,7 @@ form in the UI, the palette's entry, help, "copy as command" and the README's ta
 from __future__ import annotations
 
 import shlex
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, fields
 from enum import Enum
 from inspect import cleandoc
 from types import UnionType
@@ -25,7 +25,7 @@ from typing import (
     get_type_hints,
 )  # fmt: skip
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from core.model import Operation, Plan
 
@@ -56,8 +56,7 @@ NODES = (Kind.BRANCH, Kind.REF, Kind.COMMIT)
 NAMES = (*NODES, Kind.IMAGE, Kind.PRUNED)
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(Struct, frozen=True):
     """How people give a field. One with a default is an option, unless `argument` says otherwise.
 
     `flags` are an option's names, `--FIELD` without any; of a switch that is on by itself `--FIELD/--no-FIELD`.
@@ -76,8 +75,7 @@ class Given:
     label: str = ""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A verb's place in the UI: its key, its label, a line of help; `footer` shows it at the bottom of the screen.
 
     `doing` is what is said while it is at work; with `several` it is done to each node that is marked. `variant` is the
@@ -95,15 +93,13 @@ class Entry:
     suggests: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
-class Absent:
+class Absent(Struct, frozen=True):
     """Why a verb has no place of its own on the UI's main screen."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A field of a verb: its name, what may be given (as msgspec is told it), how, and its default (MISSING when
     needed). `types` are the plain types there are for one value, `bounds` those of that value, `most` how many values.
     """

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
-from core.model import BranchState, Commit, CommitState, Forked, Origin
-from core.resume import nearest_kept
+from core.model import BranchState, Forked
+from core.startable import forkable, starting
 from core.verbs.base import Entry, Given, Kind, Verb
 from core.verbs.fields import Ref, Short
 from core.verbs.refusal import Refusal
@@ -68,24 +68,13 @@ class Fork(Verb[Forked]):
         branch = shown.branch(self.ref)
         if branch and branch.state in (BranchState.RUNNING, BranchState.PAUSED):
             return None  # it is committed first
-        if branch and branch.state is BranchState.STARTING:
-            return Refusal(f"{branch.name} is starting: wait until it runs, and try again")
+        if branch and (reason := starting(branch)):
+            return Refusal(reason)
         commit = shown.commit(self.ref)
-        return commit if isinstance(commit, Refusal) else self._not_forkable(shown, commit)
-
-    def _not_forkable(self, shown: Shown, commit: Commit) -> Refusal | None:
-        short = commit.id[:12]
-        if commit.state is CommitState.GONE:
-            left = nearest_kept(commit.id, shown.commits)
-            way = (
-                f"`vertui fork {left.id[:12]}` starts from its nearest ancestor that is not"
-                if left
-                else "no ancestor is left"
-            )
-            return Refusal(f"commit {short} is gone, it was in memory when the host died: {way}")
-        if commit.origin is Origin.FOREIGN and not self.trust:
-            return Refusal(f"{short} was imported: `vertui fork {short} --trust` starts it")
-        return None if commit.quiesced else Refusal(f"{short} is unquiesced: restorable, not forkable")
+        if isinstance(commit, Refusal):
+            return commit
+        reason = forkable(commit, shown.commits, shown.heads, trust=self.trust)
+        return Refusal(reason) if reason else None
 
     async def carry_out(self, engine: Engine, request_id: str) -> Forked:
         from core.engine import fork

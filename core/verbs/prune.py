@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
-from core.model import BranchState, Plan
+from core.model import Plan
+from core.startable import starting
 from core.verbs.base import Entry, Given, Kind, Settled
 from core.verbs.fields import Short
 from core.verbs.refusal import Refusal
@@ -43,8 +44,8 @@ class Prune(Settled):
         """Not the trunk while others stay, nor what a branch or an image that stays stands on."""
         branches = {branch.name: branch for branch in map(shown.branch, self.targets) if branch}
         for branch in branches.values():
-            if branch.state is BranchState.STARTING:
-                return Refusal(f"branch {branch.name} is starting: wait until it runs, and try again")
+            if reason := starting(branch):
+                return Refusal(reason)
         if shown.trunk in branches and len(shown.branches) > len(branches):
             return Refusal(f"{shown.trunk} is the trunk: promote another branch before pruning it")
         heads = {branch.head: name for name, branch in shown.branches.items() if name not in branches}

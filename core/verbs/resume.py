@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core.model import Branch
-from core.resume import resumable
+from core.startable import resumable
 from core.verbs.base import Entry, Verb
 from core.verbs.fields import BranchName, no_branch
 from core.verbs.refusal import Refusal

@@ -30,6 +30,11 @@ class Shown:
         return {branch.name: branch for branch in self._tree.branches}
 
     @property
+    def heads(self) -> Mapping[str, str]:
+        """The commits that branches stand on, by their names."""
+        return {branch.name: branch.head for branch in self.branches.values()}
+
+    @property
     def images(self) -> Sequence[Image]:
         """Oldest first."""
         return self._tree.images
@@ -45,9 +50,8 @@ class Shown:
 
     def commit(self, ref: str) -> Commit | Refusal:
         """The commit that a REF names now, a branch standing for its head; or why it names none."""
-        heads = {branch.name: branch.head for branch in self.branches.values()}
         try:
-            found = resolve(ref, self.commits, heads, self.trunk).commit
+            found = resolve(ref, self.commits, self.heads, self.trunk).commit
         except VertuiError as error:
             return Refusal(str(error), type(error))
         there = next((commit for commit in self.commits if commit.id == found), None)

@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from homes import copied
 from lab import Lab, cpu_s, lab
+from msgspec.structs import replace
 from report import Report
 from verbs import SCREEN, command
 

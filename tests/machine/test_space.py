@@ -1,7 +1,8 @@
 """What a home takes beside its commits is counted, and what nothing needs of it can go."""
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from core.catalog import Catalog
 from core.daemon.client import Client

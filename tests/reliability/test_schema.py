@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
+from msgspec.structs import replace
 from requests.adapters import HTTPAdapter
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.core.result import Ok

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from core.errors import Damaged
 from core.files import os_files
@@ -50,7 +51,7 @@ def told(**changes: object) -> Change:
 
 def spec(**changes: object) -> Change:
     """A change of the machine spec."""
-    return lambda record, pack: told(spec=replace(record.manifest.spec, **changes))(record, pack)  # type: ignore[arg-type]
+    return lambda record, pack: told(spec=structs.replace(record.manifest.spec, **changes))(record, pack)
 
 
 def stretched(record: Record, pack: Directory) -> tuple[Record, Directory]:

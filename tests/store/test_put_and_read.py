@@ -12,6 +12,7 @@ import pytest
 from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from core.disk.qcow2 import ChainDisk
 from core.errors import Conflict, Damaged, NotFound
@@ -371,7 +372,7 @@ def test_few_descriptors_are_open_however_many_packs_are_read(bench: Bench) -> N
 
 def test_a_table_larger_than_the_room_for_all_is_made_once(bench: Bench) -> None:
     captured, _, parents = bench.capture({1: content(1)}, {})
-    spec = replace(captured.spec, memory_bytes=(TABLES_BYTES // 8 + 1) * PAGE_BYTES)
+    spec = structs.replace(captured.spec, memory_bytes=(TABLES_BYTES // 8 + 1) * PAGE_BYTES)
     captured = replace(captured, spec=spec)
     made = bench.store.identify(captured, parents)
     bench.store.put(captured, made)

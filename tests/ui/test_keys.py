@@ -1,8 +1,8 @@
 """Keys on the main screen, and what they leave on it."""
 
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -15,7 +15,7 @@ from tests.ui.trees import DEMO, EMPTY, HandMadeFeed, branch, event, many
 from vertui.actions import ACTIONS, BY_ID
 from vertui.screens.actions import ActionsScreen
 from vertui.screens.dialogs import FormDialog
-from vertui.selection import ALIVE, Selection, ref_of
+from vertui.selection import Selection, ref_of
 from vertui.verbs import Verbs
 
 
@@ -72,23 +72,21 @@ async def test_the_selection_survives_another_tree(show: Show) -> None:
         await until(pilot, lambda: selected(pilot) != "b2")
 
 
-async def test_a_burst_of_events_costs_few_fetches(show: Show) -> None:
+async def test_a_burst_of_events_costs_no_fetch(show: Show) -> None:
     feed = HandMadeFeed(DEMO)
     async with show(feed) as pilot:
         before = feed.fetches
         feed.put(DEMO, *(event("branch", "b1", f"event {number}", number) for number in range(200)))
         await until_seen(pilot, "event 199")
-        await until(pilot, lambda: feed.fetches > before)
         await pilot.pause(0.35)
-        assert feed.fetches - before <= 5
+        assert feed.fetches == before, "what changes comes with an event"
 
 
 async def test_an_idle_screen_fetches_nothing(show: Show) -> None:
-    still = replace(DEMO, branches=tuple(one for one in DEMO.branches if one.state not in ALIVE))
-    feed = HandMadeFeed(still)
+    feed = HandMadeFeed(DEMO)
     async with show(feed) as pilot:
         before = feed.fetches
-        await pilot.pause(1.0)
+        await pilot.pause(6.0)
         assert feed.fetches == before
 
 
@@ -234,7 +232,7 @@ def test_what_the_engine_takes_is_offered_and_what_it_refuses_is_not() -> None:
         assert BY_ID["resume"].refuse(Selection(DEMO, ended)) is None
         assert BY_ID["fork"].refuse(Selection(DEMO, ended)) is None, "its head is forked"
     assert refusal("resume", "main") == "main is running already"
-    assert refusal("fork", "try1") == "try1 is starting: wait until it runs, and try again"
+    assert refusal("fork", "try1") == "branch try1 is starting: wait until it runs, and try again"
     assert refusal("prune", "main") == "main is the trunk: promote another branch before pruning it"
     assert refusal("prune", "b1") is None
     golden, head, unquiesced = DEMO.commits[0], DEMO.commits[1], DEMO.commits[3]

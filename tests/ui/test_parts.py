@@ -3,10 +3,10 @@
 import queue
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text

@@ -4,7 +4,8 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from core.daemon.streams import Output, StreamMessage
 from core.errors import VertuiError

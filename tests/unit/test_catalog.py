@@ -2,10 +2,10 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core import catalog as module
 from core.catalog import Catalog, Intent

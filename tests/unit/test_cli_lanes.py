@@ -2,8 +2,9 @@
 
 import random
 import time
-from dataclasses import replace
 from itertools import pairwise
+
+from msgspec.structs import replace
 
 from core.model import Branch, BranchState, Commit, CommitState, Origin, Tree
 from vertui.lanes import LaneRow, NodeKind, rows

@@ -1,9 +1,9 @@
 """A listener that follows changes has the tree that it would be given if it asked."""
 
 import random
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from core.daemon.mirror import Mirror, followed
 from core.graph import kept, touched

@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.events import AppBlur, AppFocus, Resize
+from textual.events import Resize
 from textual.timer import Timer
 from textual.widget import Widget
 
@@ -27,7 +27,6 @@ from vertui.widgets.tree import TreeView
 from vertui.widgets.welcome import Welcome
 
 SETTLE_S = 0.12  # the cursor rests this long before its node is asked about: held keys ask nothing
-TICK_S = 5.0  # sizes and uptimes of running machines, while somebody looks
 VIEWS = ("both", "detail", "console")
 
 
@@ -56,7 +55,6 @@ class MainScreen(VertuiScreen):
         self._described = ""  # the key of the node in the detail
         self._asked: dict[str, tuple[list[Command], list[Process]]] = {}
         self._settling: Timer | None = None
-        self._tick: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """All panes."""
@@ -72,13 +70,12 @@ class MainScreen(VertuiScreen):
         yield self._keys
 
     def on_mount(self) -> None:
-        """Titles, and the slow tick, asleep until something runs."""
+        """Titles, and a word."""
         entitle(self.tree_view, "tree")
         entitle(self._detail, "detail")
         entitle(self._printed, "console")
         self.say("looking for the daemon…", theme.TEAL)
         self.add_class("-both")
-        self._tick = self.set_interval(TICK_S, self._refresh_sizes, pause=True)
 
     # -- what is shown ---------------------------------------------------------------------------------------
 
@@ -135,7 +132,6 @@ class MainScreen(VertuiScreen):
         self._show_selection()
         if _machine(before) != _machine(self.tree_view.node):
             self._settle()
-        self._pace()
 
     def _offer(self, welcoming: bool) -> None:
         """Show the offer to begin in place of the panes, or the panes. Hidden, the tree must take no keys."""
@@ -206,27 +202,6 @@ class MainScreen(VertuiScreen):
             return
         self._printed.look_at_command(feed, commands)
         self._show_selection()
-
-    def _pace(self) -> None:
-        """Tick only while something runs and somebody looks."""
-        if self._tick is None:
-            return
-        if self.app.app_focus and any(branch.state in ALIVE for branch in self.shown.branches):
-            self._tick.resume()
-        else:
-            self._tick.pause()
-
-    def _refresh_sizes(self) -> None:
-        if self.app.screen is self and not self.frozen:
-            self.vertui.watcher.poke()
-
-    def on_app_focus(self, event: AppFocus) -> None:
-        """Somebody looks."""
-        self._pace()
-
-    def on_app_blur(self, event: AppBlur) -> None:
-        """Nobody looks."""
-        self._pace()
 
     # -- keys ------------------------------------------------------------------------------------------------
 
