@@ -1,4 +1,5 @@
-"""JSON values to the dataclasses of `core.model` and back: the same shapes on both ends of the API. msgspec does it.
+"""JSON values to the structs of `core.model` and other dataclasses, and back: the same shapes on both ends of the API.
+msgspec does it.
 
 JSON text is read and written by Python's own module: unlike msgspec it passes on what a guest's names may hold, halves
 of surrogate pairs.
@@ -12,7 +13,7 @@ T = TypeVar("T")
 
 
 def encode(value: Any) -> Any:
-    """Dataclasses to dicts, enums to their values; the rest as it is. What comes out can be written as JSON."""
+    """Structs and dataclasses to dicts, enums to their values; the rest as it is. What comes out can be JSON."""
     return msgspec.to_builtins(value)
 
 

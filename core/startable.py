@@ -14,10 +14,8 @@ def resumable(branch: Branch, commits: Iterable[Commit]) -> str | None:
 
     `commits` are a tree's: each names its nearest kept ancestors as its parents.
     """
-    if branch.state is BranchState.RUNNING:
-        return f"{branch.name} is running already"
-    if branch.state is BranchState.STARTING:
-        return f"{branch.name} is starting: it will run by itself"
+    if reason := runs(branch):
+        return reason
     if branch.state is BranchState.PAUSED:
         return None
     start = nearest_kept(branch.head, commits)
@@ -27,6 +25,15 @@ def resumable(branch: Branch, commits: Iterable[Commit]) -> str | None:
         )
     if start.origin is Origin.FOREIGN:
         return f"{branch.name} lies on a foreign commit: `vertui fork {start.id[:12]} --trust` starts it"
+    return None
+
+
+def runs(branch: Branch) -> str | None:
+    """That a branch runs, or will; None when it does not."""
+    if branch.state is BranchState.RUNNING:
+        return f"{branch.name} is running already"
+    if branch.state is BranchState.STARTING:
+        return f"{branch.name} is starting: it will run by itself"
     return None
 
 

@@ -1,11 +1,14 @@
 """A branch as tests use it: run a command, get what it printed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.daemon import streams
 from core.daemon.client import Client
+from core.guest.client import AgentClient
 from core.model import ExecRequest
 
 SOON_S = 60.0  # on a machine with other work to do
@@ -89,6 +92,16 @@ def collect(stream: streams.Stream) -> Ran:
         elif isinstance(message, streams.Exit):
             return Ran(message.code, bytes(outputs[1]), bytes(outputs[2]))
     raise AssertionError("the stream ended without an exit")
+
+
+@asynccontextmanager
+async def reached(agent_socket: Path, within_s: float) -> AsyncIterator[AgentClient]:
+    """A line to an agent, once it answers."""
+    agent = await AgentClient.connect(agent_socket, within_s)
+    try:
+        yield agent
+    finally:
+        await agent.close()
 
 
 def eventually(good: Callable[[], bool], within_s: float = SOON_S) -> bool:

@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from core.machine.base import Base, empty
 from core.machine.protocol import Boot, Hypervisor, Layer, Machine, MachineState
 from core.model import MachineSpec
 from core.network.protocol import BranchNetwork
+from tests.guests import reached
 
 ANSWER_S = 300.0  # an emulated guest boots in seconds on a machine with nothing else to do
 FREEZE_S = 10.0
@@ -90,18 +91,13 @@ class Place:
         async with self.machine(number, base, boots=True) as (machine, layer):
             await machine.open_disk(self.root, ())
             await machine.cont()
-            async with reached(machine) as agent:
+            async with guest_of(machine) as agent:
                 yield machine, layer, agent
 
 
-@asynccontextmanager
-async def reached(machine: Machine) -> AsyncIterator[AgentClient]:
+def guest_of(machine: Machine) -> AbstractAsyncContextManager[AgentClient]:
     """A line to a machine's guest."""
-    agent = await AgentClient.connect(machine.agent_socket, ANSWER_S)
-    try:
-        yield agent
-    finally:
-        await agent.close()
+    return reached(machine.agent_socket, ANSWER_S)
 
 
 async def captured(place: Place, machine: Machine) -> MachineState:
@@ -155,7 +151,7 @@ async def begins_where_another_was(place: Place) -> None:
             await second.load(place.root, [layer], state.pages, state.table, state.devices)
             assert not await second.is_running() and second.layers == (layer.id, own.id)
             await second.cont()
-            async with reached(second) as other:
+            async with guest_of(second) as other:
                 assert await other.ping()
                 await other.identity(make_identity("other"))
                 await other.thaw()
@@ -171,7 +167,7 @@ async def is_found_again(place: Place) -> None:
             place.leave(machine)
             found = await place.hypervisor.adopt(machine.id, place.spec, base, machine.pid)
             assert found.layers == (layer.id,) and found.pid == machine.pid and await found.is_running()
-            async with reached(found) as other:
+            async with guest_of(found) as other:
                 assert not await other.ping()
             for _ in range(2):
                 await found.close()

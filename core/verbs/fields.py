@@ -7,6 +7,7 @@ from msgspec import Meta
 from core.errors import NotFound, VertuiError
 from core.model import LONGEST_MESSAGE, BranchState
 from core.refs import check_new
+from core.startable import runs
 from core.verbs.base import Given, Kind
 from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
@@ -39,10 +40,8 @@ def not_in(shown: Shown, name: str, *states: BranchState) -> Refusal | None:
         return no_branch(name)
     if branch.state in states:
         return None
-    if branch.state is BranchState.STARTING:
-        return Refusal(f"{branch.name} is starting: it will run by itself")
-    if branch.state is BranchState.RUNNING:
-        return Refusal(f"{branch.name} is running already")
+    if at_work := runs(branch):
+        return Refusal(at_work)
     reason = f" ({branch.reason})" if branch.reason else ""
     return Refusal(f"{branch.name} is {branch.state}{reason}: `vertui resume {branch.name}` lets it run")
 

@@ -5,12 +5,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 from core.guest.agent import wire
 from core.guest.client import AgentClient
 from core.guest.streams import CommandExit, CommandOutput, CommandStream
+from tests.guests import reached
 
 ROOT = Path(__file__).parents[2]
 AGENT = """
@@ -89,13 +90,8 @@ async def started(work: Path, path: Path) -> AsyncIterator[Line]:
             agent.wait()
 
 
-@asynccontextmanager
-async def connected(line: Line) -> AsyncIterator[AgentClient]:
-    client = await AgentClient.connect(line.path, PATIENCE_S)
-    try:
-        yield client
-    finally:
-        await client.close()
+def connected(line: Line) -> AbstractAsyncContextManager[AgentClient]:
+    return reached(line.path, PATIENCE_S)
 
 
 async def collect(stream: CommandStream) -> tuple[bytes, bytes, CommandExit]:
