@@ -22,6 +22,11 @@ SHORTEST_PREFIX = (
 )
 
 
+def new_key() -> str:
+    """A name no other has, for what may be said twice and is to be done once: 32 random hex digits."""
+    return os.urandom(16).hex()
+
+
 class BranchState(StrEnum):
     """Where a branch is in its life; every state comes with a reason."""
 
@@ -319,7 +324,7 @@ class ExecRequest(Struct, frozen=True):
     lossless: bool = False
     outlives: bool = False
     inner: bool = False
-    key: str = field(default_factory=lambda: os.urandom(16).hex())
+    key: str = field(default_factory=new_key)
 
     def __post_init__(self) -> None:
         given = sum(len(os.fsencode(word)) for pair in self.env.items() for word in pair)

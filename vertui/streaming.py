@@ -23,6 +23,7 @@ from core.daemon.streams import (
     Input,
     Notice,
     Output,
+    Signalled,
     Started,
     Stream,
     attach,
@@ -30,7 +31,7 @@ from core.daemon.streams import (
 )
 from core.errors import DaemonUnavailable, GuestFailed
 from core.home import Home
-from core.model import ExecRequest
+from core.model import ExecRequest, new_key
 from vertui.session import revive
 
 ATTEMPTS = 5  # connections in a row that come to nothing before following is given up
@@ -77,7 +78,8 @@ class Follower:
     offsets: dict[int, int] = field(default_factory=lambda: {STDOUT: 0, STDERR: 0})
     stdin: Input = field(default_factory=Input)
     _stream: Stream | None = None
-    _unsent: list[int] = field(default_factory=list)
+    _signals: dict[str, int] = field(default_factory=dict)  # by key: not known to have been done
+    _size: tuple[int, int] | None = None
     _closed: bool = False
     _attached: float = math.inf
 
@@ -132,22 +134,22 @@ class Follower:
         raise GuestFailed(f"the command in {self.branch} did not start")
 
     def resize(self, rows: int, columns: int) -> None:
-        """Tell the command's terminal its size."""
+        """Tell the command's terminal its size, and again on each connection to come."""
+        self._size = rows, columns
         if self._stream:
             with suppress(DaemonUnavailable):
                 self._stream.resize(rows, columns)
 
     def signal(self, number: int) -> None:
-        """Send a signal to the command's group, by the next connection if there is none."""
-        try:
-            if self._stream is None:
-                raise DaemonUnavailable("not connected")
-            self._stream.signal(number)
-        except DaemonUnavailable:
-            self._unsent.append(number)
+        """Send a signal to the command's group, once, whatever becomes of the daemon meanwhile."""
+        key = new_key()
+        self._signals[key] = number
+        if self._stream:
+            with suppress(DaemonUnavailable):
+                self._stream.signal(number, key)
 
     def leave(self) -> bool:
-        """Leave the command running; False when the daemon is away and could not be told."""
+        """Leave the command running; False when that is not sure, the daemon being away."""
         self._closed = True
         try:
             if self._stream is not None:
@@ -173,8 +175,10 @@ class Follower:
     def _once(self, again: bool) -> Exit:
         """One connection's worth."""
         with self._open(again) as self._stream:
-            while self._unsent:
-                self._stream.signal(self._unsent.pop(0))
+            if self._size:
+                self._stream.resize(*self._size)
+            for key, number in list(self._signals.items()):
+                self._stream.signal(number, key)
             for message in self._stream:
                 if isinstance(message, Exit):
                     return message
@@ -185,10 +189,12 @@ class Follower:
                     raise
         raise DaemonUnavailable("the daemon went away")
 
-    def _take(self, message: Output | Started | Dropped | Notice) -> None:
+    def _take(self, message: Output | Started | Dropped | Signalled | Notice) -> None:
         if isinstance(message, Started):
             self.command = message.id
             self._attached = time.monotonic()
+        elif isinstance(message, Signalled):
+            self._signals.pop(message.key, None)
         elif isinstance(message, Notice):
             self.note(message.text)
         elif isinstance(message, Dropped):

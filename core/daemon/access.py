@@ -2,10 +2,10 @@
 
 import logging
 import time
-import uuid
 from typing import Any
 
 from core.log import REQUEST
+from core.model import new_key
 
 HEADER = b"request-id"
 ASKED_ALL_THE_TIME = "/v1/alive"
@@ -44,6 +44,6 @@ class Access:
 def _name(scope: Any) -> None:
     request = dict(scope["headers"]).get(HEADER, b"").decode("latin-1")
     if not request:
-        request = uuid.uuid4().hex
+        request = new_key()
         scope["headers"] = [*scope["headers"], (HEADER, request.encode())]
     REQUEST.set(request)

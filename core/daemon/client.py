@@ -35,6 +35,7 @@ from core.model import (
     StoreSpace,
     TrashEntry,
     Tree,
+    new_key,
 )
 from core.names import sendable
 from core.patience import patient
@@ -173,7 +174,7 @@ class Client:
 
     def import_commit(self, file: Iterable[bytes], trust: bool = False) -> Imported:
         """Store a commit from an exported file's pieces; it does not start unless it is trusted."""
-        headers = {"Content-Type": "application/octet-stream", "Request-Id": os.urandom(16).hex()}
+        headers = {"Content-Type": "application/octet-stream", "Request-Id": new_key()}
         return _told(
             Imported, json.loads(self._raw("POST", f"/v1/import?{_query(trust=trust)}", file, headers))
         )
@@ -213,7 +214,7 @@ class Client:
         return [_told(cls, item) for item in self._look(path)]
 
     def _post(self, path: str, body: object) -> Any:
-        headers = {"Content-Type": "application/json", "Request-Id": os.urandom(16).hex()}
+        headers = {"Content-Type": "application/json", "Request-Id": new_key()}
         return json.loads(self._ask("POST", path, json.dumps(body, ensure_ascii=False).encode(), headers))
 
     def _ask(

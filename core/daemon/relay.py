@@ -44,6 +44,8 @@ class Inbox:
                 self._take_input(message["bytes"])
             else:
                 self._take(message["text"])
+            if self.left:
+                return
         self.restarting = message.get("code") == GOING_AWAY
 
     def _take_input(self, data: bytes) -> None:
@@ -117,6 +119,8 @@ async def follow(socket: WebSocket, stream: CommandStream, *, owner: bool) -> bo
         if not peer.restarting:
             with suppress(VertuiError):
                 await (stream.hang_up() if owner and not peer.left else stream.detach())
+                if peer.left:
+                    await peer.tell(left=True)
     return peer.ended
 
 
@@ -142,9 +146,11 @@ async def _steer(peer: Inbox, stream: CommandStream) -> None:
             if order.resize is not None:
                 await stream.resize(*order.resize)
             elif order.signal is not None:
-                await stream.signal(order.signal)
+                await stream.signal(order.signal, order.key)
         except GuestFailed as error:
             await peer.tell(notice=str(error))
+        if order.key:
+            await peer.tell(signalled=order.key)
 
 
 async def _acknowledge(peer: Inbox, stream: CommandStream) -> None:

@@ -11,6 +11,7 @@ had attached as one who looks on, or it was the daemon that went.
 """
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -25,6 +26,7 @@ from core.errors import DaemonUnavailable, VertuiError, by_kind
 from core.guest.agent.wire import FRAME_COST, WINDOW_BYTES
 from core.home import Home
 from core.model import ExecRequest
+from core.patience import patient
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,13 @@ class Exit:
 
 
 @dataclass(frozen=True)
+class Signalled:
+    """The signal of this key need not be said again: it was done, or a notice told why it may not have been."""
+
+    key: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something a person should know: what was asked may not have been done."""
 
@@ -74,6 +83,7 @@ __all__ = [
     "Input",
     "Notice",
     "Output",
+    "Signalled",
     "Started",
     "Stream",
     "attach",
@@ -81,8 +91,9 @@ __all__ = [
     "run",
 ]
 
-StreamMessage = Output | Started | Dropped | Notice | Exit
+StreamMessage = Output | Started | Dropped | Signalled | Notice | Exit
 SEEN_EVERY = WINDOW_BYTES // 4
+LEAVE_S = patient(5.0)  # for a guest to know that its command was left
 
 
 class Stream:
@@ -93,6 +104,8 @@ class Stream:
         self._lasts = stdin is not None
         self._sent: int | None = None
         self._eof_sent = False
+        self._left = False
+        self._settled = threading.Event()
         self._messages: SimpleQueue[StreamMessage | VertuiError] = SimpleQueue()
         try:
             self._line = WebSocket(home, path, self._next_input, self._receive, self._ended)
@@ -130,14 +143,17 @@ class Stream:
         """Tell the command's terminal its size."""
         self._send(Order(resize=(rows, columns)))
 
-    def signal(self, number: int) -> None:
-        """Send a signal to the command's group."""
-        self._send(Order(signal=number))
+    def signal(self, number: int, key: str = "") -> None:
+        """Send a signal to the command's group; with a `key` it may be said again, and `Signalled` tells of it."""
+        self._send(Order(signal=number, key=key))
 
     def leave(self) -> None:
-        """Let the command run on, and close."""
+        """Let the command run on, and close; DaemonUnavailable when it is not sure that it does."""
         self._send(Order(leave=True))
+        self._settled.wait(LEAVE_S)
         self.close()
+        if not self._left:
+            raise DaemonUnavailable("the daemon went away")
 
     def close(self) -> None:
         """End the connection: a command that has not ended hangs up, unless it outlives its client."""
@@ -176,6 +192,9 @@ class Stream:
             self.stdin.taken(said.taken)
         elif said.shut:
             self.stdin.shut()
+        elif said.left:
+            self._left = True
+            self._settled.set()
         else:
             self._receive_message(said)
 
@@ -193,6 +212,7 @@ class Stream:
         if not self._lasts:
             self.stdin.fail(failure)
         self._messages.put(failure)
+        self._settled.set()
 
 
 def run(home: Home, request: ExecRequest, stdin: Input | None = None, *, again: bool = False) -> Stream:
@@ -237,6 +257,8 @@ def _message(said: Said) -> StreamMessage | VertuiError:
         return Started(said.started)
     if said.dropped is not None:
         return Dropped(said.stream, said.dropped)
+    if said.signalled is not None:
+        return Signalled(said.signalled)
     if said.notice is not None:
         return Notice(said.notice)
     return Exit(said.exit or 0, said.timed_out)

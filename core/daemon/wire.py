@@ -36,7 +36,7 @@ class ConsoleStart(Struct, frozen=True):
 
 class Order(Struct, frozen=True, omit_defaults=True):
     """What a client says, one thing a message: what it has seen in all, that its input ends, that it leaves, the size
-    of its terminal in rows and columns, a signal for the command.
+    of its terminal in rows and columns, a signal for the command, told with a `key` when it may be said again.
     """
 
     seen: int | None = None
@@ -44,6 +44,7 @@ class Order(Struct, frozen=True, omit_defaults=True):
     leave: bool = False
     resize: tuple[int, int] | None = None
     signal: int | None = None
+    key: Annotated[str, Meta(max_length=64)] = ""
 
 
 class StreamRefusal(Struct, frozen=True):
@@ -55,13 +56,16 @@ class StreamRefusal(Struct, frozen=True):
 
 class Said(Struct, frozen=True, omit_defaults=True):
     """What the daemon says, one thing a message: the command's id, with what was received and taken of its input; what
-    was taken since; that it takes no more; bytes of a stream that are lost; a line for people; the end; a refusal.
+    was taken since; that it takes no more; the key of a signal that need not be said again; that the command was left
+    running; bytes of a stream that are lost; a line for people; the end; a refusal.
     """
 
     started: int | None = None
     stdin: tuple[int, int] = (0, 0)
     taken: int | None = None
     shut: bool = False
+    signalled: str | None = None
+    left: bool = False
     dropped: int | None = None
     stream: int = 0
     notice: str | None = None

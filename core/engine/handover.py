@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import os
 import time
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from core.engine.settings import value
 from core.errors import Conflict, NotFound, VertuiError
 from core.machine.base import Base
 from core.machine.protocol import Capture, Machine, MachineState
-from core.model import BranchState, CommitState, HandedOver, Image, OperationState
+from core.model import BranchState, CommitState, HandedOver, Image, OperationState, new_key
 from core.pages import Pages
 
 IDLE_S = 0.5  # between two looks: two in a row that find nothing at work are an idle moment
@@ -243,7 +242,7 @@ async def _when_idle(engine: Engine, branch: str) -> None:
     live = engine.live.get(branch)
     with contextlib.suppress(VertuiError):  # the log says why, and the next commit tries again
         if live is not None and await _due(engine, live):
-            await hand_over(engine, uuid.uuid4().hex, engine.catalog.branch(branch).name)
+            await hand_over(engine, new_key(), engine.catalog.branch(branch).name)
 
 
 async def _idle(engine: Engine, branch: str) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import json
 import logging
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from core.codec import encode
 from core.engine.change import Change
 from core.engine.context import Engine
 from core.errors import Conflict, NoRoom, VertuiError, by_kind
-from core.model import OperationState, Plan
+from core.model import OperationState, Plan, new_key
 from core.room import no_room
 
 T = TypeVar("T")
@@ -80,7 +79,7 @@ def note(engine: Engine, verb: str, summary: str) -> None:
     """Log what cannot be undone and has no outcome of its own, such as a command that was started."""
     now = time.time()
     with engine.reserve.lent(), engine.catalog.transaction():
-        number = engine.catalog.begin(uuid.uuid4().hex, verb, summary, Intent(), now)
+        number = engine.catalog.begin(new_key(), verb, summary, Intent(), now)
         engine.catalog.change_operation(number, state=OperationState.DONE, finished=now)
     engine.publish("operation", str(number), f"{verb} {summary}")
 

@@ -205,9 +205,12 @@ class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
         """Tell the command its terminal's size."""
         await self._ask(Done, "resize", id=self.id, rows=rows, columns=columns)
 
-    async def signal(self, signum: int) -> None:
-        """Signal the command's process group; SIGKILL reaches everything it started."""
-        await self._ask(Done, "signal", id=self.id, signum=signum)
+    async def signal(self, signum: int, key: str = "") -> None:
+        """Signal the command's process group; SIGKILL reaches everything it started.
+
+        With a `key` it is done once, however often it is said.
+        """
+        await self._ask(Done, "signal", id=self.id, signum=signum, key=key)
 
     async def detach(self) -> None:
         """Follow no more; the command runs on. What has arrived can still be read."""

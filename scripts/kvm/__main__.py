@@ -61,7 +61,7 @@ def _qemu(files: Path, overlay: Path, tar: Path) -> list[str]:
     return [
         "qemu-system-x86_64",
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-        *("-machine", "q35,smm=off,vmport=off", "-accel", "tcg,thread=multi", "-cpu", CPU),
+        *("-machine", "q35,smm=off,vmport=off", "-accel", "tcg,thread=single", "-cpu", CPU),
         *("-smp", "2", "-m", MEMORY),
         *("-kernel", str(files / "vmlinux"), "-initrd", str(files / "initrd")),
         *("-append", f"{KERNEL_ARGS} tsc=reliable"),

@@ -61,6 +61,24 @@ async def test_a_request_given_up_is_not_carried_out_later(
     assert not mark.exists()
 
 
+async def test_a_signal_said_again_is_done_once(line: Line) -> None:
+    """Who cannot know whether it was done, its line or its daemon having broken, says it again by the same key."""
+    script = "trap 'echo caught' USR1; trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done"
+    async with connected(line) as first:
+        running = await first.exec(script)
+        await output(running, b"ready\n")
+        await running.signal(signal.SIGUSR1, "a")
+        await output(running, b"caught\n")
+    async with connected(line) as second:
+        running = await second.attach(running.id)
+        await running.signal(signal.SIGUSR1, "a")
+        await asyncio.sleep(0.5)
+        await running.signal(signal.SIGUSR1, "b")
+        await output(running, b"ready\ncaught\ncaught\n")
+        await running.signal(signal.SIGTERM)
+        assert (await collect(running))[2].code == 9
+
+
 async def test_a_command_given_up_once_started_is_killed(line: Line, client: AgentClient) -> None:
     request = {"op": "exec", "argv": ["sleep", "60"], "key": "a"}
     begun = wire.json_frame(wire.REQUEST, 77, request)

@@ -51,6 +51,7 @@ class Command:
         self._looked = 0
         self.id, self.stdin_sent, self.stdin_shut = 7, 5, False
         self.left: list[str] = []
+        self.lost = False
 
     @property
     def stdin_taken(self) -> int:
@@ -74,6 +75,13 @@ class Command:
 
     async def detach(self) -> None:
         self.left.append("detach")
+        if self.lost:
+            raise GuestFailed("the line is lost")
+
+    async def signal(self, number: int, key: str) -> None:
+        self.left.append(f"signal {number} {key}")
+        if self.lost:
+            raise GuestFailed("the line is lost")
 
 
 async def between(client: Socket, command: Command, *, owner: bool = True) -> bool:
@@ -101,6 +109,27 @@ async def test_a_client_that_cannot_be_understood_leaves_no_command(text: str) -
     with pytest.raises(UsageError, match="a message cannot be read"):
         await between(Socket(said(text)), command)
     assert command.left == ["hang up"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_client_knows_that_its_command_was_left_to_run(lost: bool) -> None:
+    """A daemon killed before the guest knows would leave it waiting for its owner, and hanging up."""
+    client, command = Socket(said('{"leave": true}')), Command()
+    command.lost = lost
+    await between(client, command)
+    assert command.left == ["detach"]
+    assert ({"left": True} in client.told) is not lost
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_client_knows_what_became_of_its_signal(lost: bool) -> None:
+    client, command = Socket(said('{"signal": 2, "key": "a"}')), Command()
+    command.lost = lost
+    following = asyncio.create_task(between(client, command))
+    await asyncio.sleep(0.05)
+    following.cancel()
+    assert command.left == ["signal 2 a"]
+    assert client.told[2:] == [{"notice": "the line is lost"}] * lost + [{"signalled": "a"}]
 
 
 async def test_a_daemon_that_ends_leaves_the_command_to_its_owner() -> None:

@@ -104,7 +104,7 @@ class Tail:
                 self._take_in(message)
 
     def _take_in(self, message: "StreamMessage") -> None:
-        from core.daemon.streams import Dropped, Notice, Output, Started
+        from core.daemon.streams import Dropped, Exit, Notice, Output, Started
 
         if isinstance(message, Output):
             text = self._texts[message.stream]
@@ -117,7 +117,7 @@ class Tail:
             self._tell([printable(message.text)])
         elif isinstance(message, Dropped):
             self.lost_bytes += message.count
-        else:
+        elif isinstance(message, Exit):
             self._tell([clean(text.rest) for text in self._texts.values() if text.rest])
             self.rest, self.exit_code = "", message.code
 

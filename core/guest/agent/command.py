@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import deque
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, TypedDict
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 TIMED_OUT = 124
 LONGEST_S = 1e6
+
+KEYS_KEPT = 64
+"""Signals told of with a key that are known to be done: those said again are of the last connection."""
 
 OUTPUT_GRACE_S = 0.1
 """How long a leader's end waits for output still in the pipe when somebody else holds the pipe open."""
@@ -69,6 +73,7 @@ class Command:
         self.attachments: list[Attachment] = []
         self._lossless = bool(request.get("lossless"))
         self._timed_out = False
+        self._done: deque[str] = deque(maxlen=KEYS_KEPT)
         self._status: int | None = None
         self._absent: list[Attachment] = []
         self._absence: Timer | None = None
@@ -152,8 +157,12 @@ class Command:
             self._timed_out = True
             self._work.kill(self._group)
 
-    def signal(self, number: int) -> None:
-        """Signal the command's process group; SIGKILL reaches whatever it started."""
+    def signal(self, number: int, key: str = "") -> None:
+        """Signal the command's process group, once for a key; SIGKILL reaches whatever it started."""
+        if key and key in self._done:
+            return
+        if key:
+            self._done.append(key)
         if number == signal.SIGKILL:
             self._work.kill(self._group)
         elif self._status is None:

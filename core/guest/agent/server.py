@@ -275,7 +275,7 @@ class Server:
         return wire.bounded("commands", [command.summary() for command in shown])
 
     def _signal(self, channel: int, request: Request) -> object:
-        self._command(request).signal(int(request["signum"]))
+        self._command(request).signal(int(request["signum"]), str(request.get("key") or ""))
         return {}
 
     def _resize(self, channel: int, request: Request) -> object:
