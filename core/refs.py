@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from core.errors import Ambiguous, Conflict, NotFound, UsageError
 from core.model import HEX, SHORTEST_PREFIX, Commit, check_name
 
+TRUNK = "@trunk"  # whichever branch that is
 REF = re.compile(r"(?P<name>@trunk|[a-z0-9][a-z0-9-]*)(?:~(?P<back>\d{1,6}))?")
 
 
@@ -29,7 +30,7 @@ def resolve(text: str, commits: Sequence[Commit], heads: Mapping[str, str], trun
             f"'{text[:40]}' is no REF: give a branch, @trunk, a tag or a commit id, maybe with ~N"
         )
     name = match["name"]
-    if name == "@trunk":
+    if name == TRUNK:
         if trunk is None:
             raise NotFound("there is no trunk yet: run `vertui up`")
         name = trunk

@@ -1,19 +1,22 @@
 """What a shell offers for a word: names from the daemon that runs; none is started for that, and no error is told."""
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from core.daemon.client import Client
 from core.errors import VertuiError
 from core.home import find_home
 from core.model import Tree
+from core.refs import TRUNK
 from core.verbs.base import Kind
 from vertui.session import listens
 from vertui.text import short
 
-TRUNK = "@trunk"
+if TYPE_CHECKING:
+    from core.daemon.client import Client
+
 MOST = 500  # nobody reads more of them; what is older is offered once some of it is typed
 
-Find = Callable[[Client], Iterable[str]]
+Find = Callable[["Client"], Iterable[str]]
 Offer = Callable[[str], list[str]]
 
 
@@ -55,6 +58,10 @@ def names_in(tree: Tree, kind: Kind) -> list[str]:
 def _found(find: Find) -> list[str]:
     try:
         home = find_home()
-        return list(find(Client(home, starts=False))) if listens(home) else []
+        if not listens(home):
+            return []
+        from core.daemon.client import Client
+
+        return list(find(Client(home, starts=False)))
     except VertuiError:
         return []

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from inspect import Parameter, Signature
-from typing import Annotated, Any, Literal, Union, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_origin
 
 import typer
 
-from core.daemon.client import Client
 from core.errors import UsageError, VertuiError
 from core.model import Tree
 from core.verbs import load
@@ -21,14 +20,17 @@ from vertui.session import agree, connect, show_plan
 from vertui.several import Refused, check_named, distinct, each
 from vertui.sizes import parse_size
 
+if TYPE_CHECKING:
+    from core.daemon.client import Client
+
 EVERYTHING = "everything"
-Carry = Callable[[Client, Any], Any]
+Carry = Callable[["Client", Any], Any]
 
 
-def command_of(name: str, carry: Carry = Client.do) -> Callable[..., None]:
+def command_of(name: str, carry: Carry | None = None) -> Callable[..., None]:
     """A function for typer: its parameters are the verb's fields, `--json`, and what else there is for such a verb.
 
-    `carry` has it carried out.
+    `carry` has it carried out, where that is more than one request.
     """
     verb = load(name)
 
@@ -40,7 +42,8 @@ def command_of(name: str, carry: Carry = Client.do) -> Callable[..., None]:
             _several(verb, json=json, **given)
         else:
             made = _made(verb, **given)  # before the daemon is looked for
-            _tell(carry(connect(), made), json=json)
+            client = connect()
+            _tell(carry(client, made) if carry else client.do(made), json=json)
 
     parameters = list(_parameters(verb))
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]

@@ -1,8 +1,8 @@
 """How a command reaches the daemon, and how a plan is shown and asked about."""
 
 import sys
+from typing import TYPE_CHECKING
 
-from core.daemon.client import Client
 from core.errors import Conflict, VertuiError
 from core.home import Home, find_home
 from core.model import Plan
@@ -10,9 +10,14 @@ from core.sockets import connect as connect_to
 from vertui.output import warn
 from vertui.text import printable, size
 
+if TYPE_CHECKING:
+    from core.daemon.client import Client
 
-def connect() -> Client:
+
+def connect() -> "Client":
     """A client of a running daemon, which is started when nobody listens. Raises DaemonUnavailable."""
+    from core.daemon.client import Client  # help and completion need none
+
     home = find_home()
     revive(home)
     return Client(home)

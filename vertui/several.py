@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import typer
 
-from core.daemon.client import Client
 from core.errors import NotFound, UsageError, VertuiError
+from core.refs import TRUNK
 from vertui.output import warn
 
-TRUNK = "@trunk"
+if TYPE_CHECKING:
+    from core.daemon.client import Client
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ def check_named(verb: str, named: Sequence[str], everything: bool) -> None:
         raise UsageError(f"name the branches to {verb}, or give --all")
 
 
-def distinct(client: Client, names: Sequence[str]) -> list[str]:
+def distinct(client: "Client", names: Sequence[str]) -> list[str]:
     """Branches by name, in the order given, each once: `@trunk` beside others is the branch it points at."""
     if TRUNK not in names or len(names) == 1:
         return list(dict.fromkeys(names))

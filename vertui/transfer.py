@@ -19,6 +19,7 @@ from core.daemon.streams import STDOUT, Dropped, Exit, Output, Stream, run
 from core.errors import Conflict, GuestFailed, NotFound, UsageError, VertuiError
 from core.model import ExecRequest
 from core.names import meant, spelled
+from core.refs import TRUNK
 from core.tar import Pieces
 from vertui.pack import FILE_NAME, pack
 from vertui.streaming import capture
@@ -163,7 +164,7 @@ class Copier:
     def _limit(self, source: Place) -> int:
         """No honest tree is larger than the guest's disk and memory together."""
         tree = self._client.tree()
-        name = tree.trunk if source.branch == "@trunk" else source.branch
+        name = tree.trunk if source.branch == TRUNK else source.branch
         images = {branch.image for branch in tree.branches if branch.name == name}
         specs = [image.spec for image in tree.images if {image.id, image.name} & images]
         return max((spec.disk_bytes + spec.memory_bytes for spec in specs), default=1 << 40)

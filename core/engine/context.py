@@ -28,7 +28,7 @@ from core.image.recipe import Recipe
 from core.machine.protocol import Hypervisor, Layer
 from core.model import BranchState, Changed, Commit, CommitState, Event, Image
 from core.network.protocol import BranchNetwork
-from core.refs import Ref, resolve
+from core.refs import TRUNK, Ref, resolve
 from core.room import Reserve
 from core.startable import gone
 from core.store.protocol import PageStore
@@ -174,7 +174,7 @@ class Engine:
 
     def branch(self, name: str) -> BranchRow:
         """The branch of that name; `@trunk` is the trunk's."""
-        if name == "@trunk":
+        if name == TRUNK:
             name = self.resolve(name).branch or name
         row = self.catalog.named(name)
         if row is None:

@@ -7,10 +7,8 @@ from functools import cached_property
 
 from core.errors import NotFound, VertuiError
 from core.model import Branch, Commit, Image, Tree
-from core.refs import resolve
+from core.refs import TRUNK, resolve
 from core.verbs.refusal import Refusal
-
-TRUNK = "@trunk"
 
 
 class Shown:

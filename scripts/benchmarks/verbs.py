@@ -25,7 +25,7 @@ ALTERNATE_SCREEN = b"\x1b[?1049h"
 PANEL, TRUNK = "╭".encode(), "★".encode()
 SCREEN = 36, 120
 FRAME_DEADLINE_S = 30.0
-LS_MUST_MS, FRAME_MUST_MS = 250.0, 500.0
+LS_MUST_MS, OFFER_MUST_MS, FRAME_MUST_MS = 250.0, 200.0, 500.0
 
 
 def measure(quick: bool) -> Report:
@@ -41,6 +41,10 @@ def measure(quick: bool) -> Report:
         _add_prune(report, found, count)
         listed = [timed_ms(lambda: _listed(found.home)) for _ in range(count)]
         report.add_samples("`vertui ls`", listed, must=LS_MUST_MS, timed="process started to ended")
+        offered = [timed_ms(lambda: _offered(found.home)) for _ in range(count)]
+        report.add_samples(
+            "shell completion of a branch", offered, must=OFFER_MUST_MS, timed="process started to ended"
+        )
         frames = [_first_frame(found.home) for _ in range(2 if quick else FRAMES)]
         report.add_samples(
             "UI's first frame", [first for first, _ in frames], must=FRAME_MUST_MS,
@@ -83,11 +87,19 @@ def command() -> str:
 
 
 def _listed(home: Home) -> None:
-    done = subprocess.run(
-        [command(), "ls"], env=os.environ | {"VERTUI_HOME": str(home.root)}, capture_output=True, text=True
-    )
+    _run(home, "ls")
+
+
+def _offered(home: Home) -> None:
+    _run(home, "--complete", "bash", "vertui fork ma")
+
+
+def _run(home: Home, *words: str) -> None:
+    """Run the command, which is to name the trunk."""
+    environment = os.environ | {"VERTUI_HOME": str(home.root)}
+    done = subprocess.run([command(), *words], env=environment, capture_output=True, text=True)
     if done.returncode or "main" not in done.stdout:
-        raise SystemExit(f"vertui ls: {done.stderr.strip() or done.stdout.strip()}")
+        raise SystemExit(f"vertui {words[0]}: {done.stderr.strip() or done.stdout.strip()}")
 
 
 def _first_frame(home: Home) -> tuple[float, float]:

@@ -12,6 +12,7 @@ import typer
 from core.daemon.client import Client
 from core.errors import NotFound, UsageError
 from core.names import spelled
+from core.refs import TRUNK
 from core.tar import Pieces
 from core.verbs.apply import Apply
 from core.verbs.base import Kind
@@ -237,7 +238,7 @@ def apply(
 def origin(client: Client, ref: str) -> str:
     """The REF that `diff REF` compares with: a branch's fork point or image, a commit's parent."""
     tree = client.tree()
-    name = tree.trunk if ref == "@trunk" else ref
+    name = tree.trunk if ref == TRUNK else ref
     for branch in tree.branches:
         if branch.name == name and branch.parent:
             return branch.parent
