@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.guest.agent import wire
 from core.guest.client import AgentClient
-from core.guest.streams import CommandExit, CommandOutput, CommandStream
+from core.guest.streams import CommandExit, CommandOutput, CommandStream, StreamName
 from tests.guests import reached
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +43,7 @@ class Line:
         self.path = path
         self.agent_pid = 0
         self.last_sent = b""
+        self._turn = asyncio.Lock()
         self.agent_end, self._end = socket.socketpair()
         self._end.setblocking(False)
 
@@ -60,14 +61,15 @@ class Line:
         await asyncio.get_running_loop().sock_sendall(self._end, data)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back = asyncio.create_task(self._carry_back(writer))
-        try:
-            with suppress(ConnectionError):
-                while data := await reader.read(65536):
-                    await self.inject(data)
-        finally:
-            back.cancel()
-            writer.close()
+        async with self._turn:  # the next client is heard when this one has gone, as QEMU does it
+            back = asyncio.create_task(self._carry_back(writer))
+            try:
+                with suppress(ConnectionError):
+                    while data := await reader.read(65536):
+                        await self.inject(data)
+            finally:
+                back.cancel()
+                writer.close()
 
     async def _carry_back(self, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -108,13 +110,14 @@ async def collect(stream: CommandStream) -> tuple[bytes, bytes, CommandExit]:
 
 
 async def output(stream: CommandStream, text: bytes) -> list[CommandOutput]:
-    """What came until `text` had been written."""
+    """What came until `text` had been written to standard output."""
     seen: list[CommandOutput] = []
-    async for item in stream:
-        assert isinstance(item, CommandOutput), item
-        seen.append(item)
-        if text in b"".join(part.data for part in seen):
-            return seen
+    async with asyncio.timeout(PATIENCE_S):
+        async for item in stream:
+            assert isinstance(item, CommandOutput), item
+            seen.append(item)
+            if text in b"".join(part.data for part in seen if part.stream == StreamName.STDOUT):
+                return seen
     raise AssertionError("ended")
 
 

@@ -118,10 +118,11 @@ async def test_a_hang_up_waits_for_no_answer(client: AgentClient, monkeypatch: p
         raise GuestFailed(f"the agent did not answer {op} in time")
 
     monkeypatch.setattr(client, "request", late)
-    stream = await client.exec("trap 'echo hung up' HUP; cat; sleep 0.1; echo ended", stdin=True)
+    stream = await client.exec("trap 'echo hung up' HUP; echo ready; cat; sleep 0.1; echo ended", stdin=True)
+    await output(stream, b"ready\n")
     await stream.hang_up()
     out, _, end = await collect(await client.attach(stream.id))
-    assert (out, end.code) == (b"hung up\nended\n", 0)
+    assert (out, end.code) == (b"ready\nhung up\nended\n", 0)
 
 
 async def test_an_owner_whose_line_broke_is_waited_for(line: Line) -> None:
