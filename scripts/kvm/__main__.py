@@ -61,8 +61,8 @@ def _qemu(files: Path, overlay: Path, tar: Path) -> list[str]:
     return [
         "qemu-system-x86_64",
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-        *("-machine", "q35,smm=off,vmport=off", "-accel", "tcg,thread=single", "-cpu", CPU),
-        *("-smp", "2", "-m", MEMORY),
+        *("-machine", "q35,smm=off,vmport=off", "-accel", "tcg", "-cpu", CPU),
+        *("-smp", "1", "-m", MEMORY),
         *("-kernel", str(files / "vmlinux"), "-initrd", str(files / "initrd")),
         *("-append", f"{KERNEL_ARGS} tsc=reliable"),
         *("-drive", f"if=virtio,format=qcow2,file={overlay},cache=unsafe"),

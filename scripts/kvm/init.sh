@@ -19,7 +19,7 @@ for module in kvm-amd fuse tun veth loop nf_tables; do
 done
 
 export PYTHONPATH=/opt/vertui:/opt/packages PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1
-export VERTUI_HOME=/root/home VERTUI_SLOW=20
+export VERTUI_HOME=/root/home VERTUI_SLOW=60
 cd /opt/vertui
 if [ "$(cat /opt/vertui/job)" = shell ]; then
     setsid --ctty bash -l
