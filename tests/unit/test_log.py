@@ -104,7 +104,8 @@ def test_a_log_is_renamed_when_it_is_full_and_its_reader_misses_nothing(tmp_path
     for name in ("a", "b"):
         assert [number for writer, number in told if writer == name] == [str(n) for n in range(EACH)]
     assert sorted(found.name for found in tmp_path.iterdir()) == ["log", "log.1"]
-    assert path.stat().st_size <= LARGEST_BYTES and older(path).stat().st_size <= LARGEST_BYTES
+    most = LARGEST_BYTES + LARGE + 100  # both may have looked before either wrote its line
+    assert path.stat().st_size <= most and older(path).stat().st_size <= most
 
 
 def test_a_log_that_cannot_be_renamed_keeps_its_newest_lines(tmp_path: Path) -> None:
