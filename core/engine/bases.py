@@ -73,7 +73,8 @@ async def shorten(engine: Engine, commit: str, layers: tuple[str, ...]) -> None:
                 with contextlib.suppress(MachineFailed):
                     await live.machine.rebase_disk(disk_of(engine, commit), merged)
 
-    await asyncio.gather(*(one(live) for live in list(engine.live.values())))
+    with engine.needing(commit):  # until machines lie on it: its row may go meanwhile
+        await asyncio.gather(*(one(live) for live in list(engine.live.values())))
     engine.collect_layers()
 
 

@@ -28,7 +28,8 @@ class Change:
     `back` takes a branch's machine to a commit in place: name, network and address stay. Afterwards the branch runs, or
     is what `states` says; so does a branch that `restore` takes out of the trash. `lead` maps branches to the head they
     get once they have started. They started from a commit that was made only to keep their state; with the head from
-    before, what they had changed counts as not committed again.
+    before, what they had changed counts as not committed again. `keep` are commits that do not go into the trash with
+    the branches of `prune`, nor does what they come from: they were outside it before these branches came.
     """
 
     trunk: str | None = None
@@ -45,6 +46,7 @@ class Change:
     back: dict[str, str] = field(default_factory=dict)
     states: dict[str, Was] = field(default_factory=dict)
     lead: dict[str, str] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

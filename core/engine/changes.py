@@ -194,19 +194,20 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
     tags = {commit: catalog.commit(commit).tags for commit in change.tags}
     for commit, given in change.tags.items():
         catalog.set_tags(commit, given)
+    loose = unreachable(engine) if change.restore else []
     shown, hidden = _show(engine, change), _hide(engine, change, now)
     if catalog.setting("trunk") in change.prune:
         trunk = catalog.setting("trunk")
         catalog.set_setting("trunk", None)
     return Change(
         trunk, change.restore, change.prune, tuple(shown), tuple(hidden), heads, names, scores, tags,
-        pause=change.resume, resume=change.pause,
+        pause=change.resume, resume=change.pause, keep=tuple(commit.id for commit in loose),
     )  # fmt: skip
 
 
 def _hide(engine: Engine, change: Change, now: float) -> list[str]:
     """Put branches into the trash, and with them the commits that only they have. Returns these commits."""
-    orphans = [commit.id for commit in only_of(engine, change.prune)]
+    orphans = [commit.id for commit in only_of(engine, change.prune, change.keep)]
     for branch in change.prune:
         engine.catalog.change_branch(branch, deleted=now)
     hidden = list(dict.fromkeys((*change.hide, *orphans)))
@@ -234,10 +235,10 @@ def _show(engine: Engine, change: Change) -> list[str]:
     return []
 
 
-def only_of(engine: Engine, branches: Collection[str]) -> list[Commit]:
-    """Commits outside the trash that these branches need and no other branch, tag or image does."""
+def only_of(engine: Engine, branches: Collection[str], keep: Iterable[str] = ()) -> list[Commit]:
+    """Commits outside the trash that these branches need and no other branch, tag or image does, nor one of `keep`."""
     theirs = {row.head for row in engine.catalog.branches() if row.id in branches}
-    return _not_of(engine, _roots(engine, branches), theirs) if theirs else []
+    return _not_of(engine, _roots(engine, branches).union(keep), theirs) if theirs else []
 
 
 def unreachable(engine: Engine) -> list[Commit]:

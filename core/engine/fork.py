@@ -117,7 +117,8 @@ async def fork(
         made = await source.children(engine, Wanted(names, command, record.id, began))
         engine.members.last_fork = LastFork(live.branch if live else None, made.commit.id)
         ids = tuple(row.id for row in (engine.catalog.named(child.name) for child in made.children) if row)
-        record.inverse = Change(prune=ids, heads=made.heads)
+        keep = () if live else (point.commit,)
+        record.inverse = Change(prune=ids, heads=made.heads, keep=keep)
     pause = (made.commit.pause_ms, made.commit.felt_pause_ms) if live else (0.0, 0.0)
     return Forked(made.commit, made.children, record.id, *pause)
 

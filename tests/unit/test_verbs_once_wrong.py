@@ -1,0 +1,37 @@
+"""Orders of verbs that `test_verbs_at_random` found to go wrong, each as short as it became."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.test_verbs_at_random import Verbs
+
+Asked = tuple[str, dict[str, Any]]  # a rule, and what it is given
+
+MAIN: Asked = ("fork_a_commit", {"n": 1, "name": "main", "pick": 0})
+WENT_WRONG: dict[str, tuple[Asked, ...]] = {
+    "a machine laid on a commit whose row goes meanwhile": (
+        MAIN, ("commit", {"message": "", "pick": 0, "wait": False}), ("undo", {}), ("empty_the_trash", {}),
+        ("fork", {"n": 1, "name": "a", "pick": 0}),
+    ),
+    "undo of a branch's return, whose commit was there": (
+        MAIN, ("undo", {}), ("take_out_of_the_trash", {"pick": 57}), ("take_out_of_the_trash", {"pick": 52}),
+        ("undo", {}),
+    ),
+    "undo of a fork of a commit that nothing else needs": (
+        MAIN, ("prune", {"now": False, "picks": [0]}), ("take_out_of_the_trash", {"pick": 1}),
+        ("fork_a_commit", {"n": 1, "name": "main", "pick": 32}), ("undo", {}),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", WENT_WRONG.values(), ids=WENT_WRONG)
+def test_what_went_wrong_once(asked: tuple[Asked, ...]) -> None:
+    verbs = Verbs()
+    try:
+        for name, given in asked:
+            getattr(verbs, name)(**given)
+            verbs.all_is_as_the_model_says()
+            verbs.machines_are_those_of_branches_and_distinct()
+    finally:
+        verbs.teardown()
