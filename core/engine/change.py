@@ -29,7 +29,7 @@ class Change:
     is what `states` says; so does a branch that `restore` takes out of the trash. `lead` maps branches to the head they
     get once they have started. They started from a commit that was made only to keep their state; with the head from
     before, what they had changed counts as not committed again. `keep` are commits that do not go into the trash with
-    the branches of `prune`, nor does what they come from: they were outside it before these branches came.
+    the branches of `prune` or with what `back` saved, nor does what they come from: they were outside it before.
     """
 
     trunk: str | None = None

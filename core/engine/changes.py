@@ -71,7 +71,7 @@ def _lead(engine: Engine, change: Change, saved: list[str]) -> list[str]:
         if branch in engine.live and head in kept.parents:
             engine.catalog.change_branch(branch, head=head)
             left.append(kept.id)
-    loose = {commit.id for commit in unreachable(engine)} if left or saved else set()
+    loose = {commit.id for commit in unreachable(engine, change.keep)} if left or saved else set()
     for commit in (*left, *saved):
         if commit in loose:
             engine.catalog.mark_commit(commit, time.time())
@@ -194,14 +194,14 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
     tags = {commit: catalog.commit(commit).tags for commit in change.tags}
     for commit, given in change.tags.items():
         catalog.set_tags(commit, given)
-    loose = unreachable(engine) if change.restore else []
+    loose = [commit.id for commit in unreachable(engine)] if change.restore else []
     shown, hidden = _show(engine, change), _hide(engine, change, now)
     if catalog.setting("trunk") in change.prune:
         trunk = catalog.setting("trunk")
         catalog.set_setting("trunk", None)
     return Change(
         trunk, change.restore, change.prune, tuple(shown), tuple(hidden), heads, names, scores, tags,
-        pause=change.resume, resume=change.pause, keep=tuple(commit.id for commit in loose),
+        pause=change.resume, resume=change.pause, keep=(*loose, *change.back.values()),
     )  # fmt: skip
 
 
@@ -241,9 +241,9 @@ def only_of(engine: Engine, branches: Collection[str], keep: Iterable[str] = ())
     return _not_of(engine, _roots(engine, branches).union(keep), theirs) if theirs else []
 
 
-def unreachable(engine: Engine) -> list[Commit]:
-    """Commits outside the trash that no branch, tag or image needs."""
-    return _not_of(engine, _roots(engine), [commit.id for commit in engine.catalog.commits()])
+def unreachable(engine: Engine, keep: Iterable[str] = ()) -> list[Commit]:
+    """Commits outside the trash that no branch, tag or image needs, nor one of `keep`."""
+    return _not_of(engine, _roots(engine).union(keep), [commit.id for commit in engine.catalog.commits()])
 
 
 def _not_of(engine: Engine, roots: Iterable[str], others: Iterable[str]) -> list[Commit]:

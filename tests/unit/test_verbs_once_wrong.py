@@ -22,6 +22,10 @@ WENT_WRONG: dict[str, tuple[Asked, ...]] = {
         MAIN, ("prune", {"now": False, "picks": [0]}), ("take_out_of_the_trash", {"pick": 1}),
         ("fork_a_commit", {"n": 1, "name": "main", "pick": 32}), ("undo", {}),
     ),
+    "undo of a restore to a commit that nothing else needed, once the machine has ended": (
+        MAIN, ("pause", {"pick": 0}), ("restore", {"pick": 0, "which": 0}), ("restore", {"pick": 0, "which": 2}),
+        ("a_machine_ends", {"pick": 0}), ("undo", {}),
+    ),
 }  # fmt: skip
 
 
