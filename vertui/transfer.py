@@ -19,8 +19,8 @@ from core.daemon.streams import STDOUT, Dropped, Exit, Output, Stream, run
 from core.errors import Conflict, GuestFailed, NotFound, UsageError, VertuiError
 from core.model import ExecRequest
 from core.names import meant, spelled
-from core.refs import TRUNK
 from core.tar import Pieces
+from core.verbs.shown import Shown
 from vertui.pack import FILE_NAME, pack
 from vertui.streaming import capture
 from vertui.unpack import Unpacked, unpack_file, unpack_tree
@@ -164,8 +164,8 @@ class Copier:
     def _limit(self, source: Place) -> int:
         """No honest tree is larger than the guest's disk and memory together."""
         tree = self._client.tree()
-        name = tree.trunk if source.branch == TRUNK else source.branch
-        images = {branch.image for branch in tree.branches if branch.name == name}
+        branch = Shown(tree).branch(source.branch or "")
+        images = {branch.image} if branch else set()
         specs = [image.spec for image in tree.images if {image.id, image.name} & images]
         return max((spec.disk_bytes + spec.memory_bytes for spec in specs), default=1 << 40)
 

@@ -12,10 +12,10 @@ import typer
 from core.daemon.client import Client
 from core.errors import NotFound, UsageError
 from core.names import spelled
-from core.refs import TRUNK
 from core.tar import Pieces
 from core.verbs.apply import Apply
 from core.verbs.base import Kind
+from core.verbs.shown import Shown
 from vertui import differences
 from vertui.completion import offer_names
 from vertui.options import AnyRef, Json, argument, new_app
@@ -238,17 +238,14 @@ def apply(
 def origin(client: Client, ref: str) -> str:
     """The REF that `diff REF` compares with: a branch's fork point or image, a commit's parent."""
     tree = client.tree()
-    name = tree.trunk if ref == TRUNK else ref
-    for branch in tree.branches:
-        if branch.name == name and branch.parent:
-            return branch.parent
-        if branch.name == name:
-            for image in tree.images:
-                if branch.image in (image.id, image.name):
-                    return image.golden
-            raise NotFound(f"{name} comes from no commit that is still here: name two REFs")
-    base, tilde, steps = ref.rpartition("~")
-    return f"{base}~{int(steps) + 1}" if tilde and steps.isdecimal() and len(steps) < 7 else f"{ref}~1"
+    branch = Shown(tree).branch(ref)
+    if branch is None:
+        base, tilde, steps = ref.rpartition("~")
+        return f"{base}~{int(steps) + 1}" if tilde and steps.isdecimal() and len(steps) < 7 else f"{ref}~1"
+    goldens = (image.golden for image in tree.images if branch.image in (image.id, image.name))
+    if found := branch.parent or next(goldens, None):
+        return found
+    raise NotFound(f"{branch.name} comes from no commit that is still here: name two REFs")
 
 
 def _check_asked(forms: dict[str, bool], *, json: bool, mtime: bool, fallback: bool, more: bool) -> None:
