@@ -237,8 +237,13 @@ class Live:
             self.correct_clock()
 
     def correct_clock(self) -> None:
-        """Set the clock of a guest that runs, in the background: nobody waits for one that does not answer."""
-        if self._paused is None and not self.closing and (self._clock is None or self._clock.done()):
+        """Set the clock of a guest that runs, in the background: nobody waits for one that does not answer.
+
+        Begun anew when that is still going on: it may be asking a machine that this branch has left since.
+        """
+        if self._clock is not None:
+            self._clock.cancel()
+        if self._paused is None and not self.closing:
             self._clock = asyncio.create_task(self._set_clock())
 
     async def _set_clock(self) -> None:
