@@ -82,11 +82,13 @@ async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
 async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
     """Make a captured state the branch's new head, as a hot commit. If the state did not change, the present head
     stays.
+
+    Not before the guest has said that it runs again: hashing takes every processor, and its vCPUs would wait.
     """
     with engine.needing(*shot.captured.needs):
+        await shot.felt_ms
         head = engine.catalog.commit(engine.catalog.branch(row.id).head)
         identified = await asyncio.to_thread(engine.store.identify, shot.captured, (head.id,))
-        await shot.felt_ms
         if identified.state_id == head.state_id:
             return head
         return await engine.sealer.add(row, shot, identified, message)
