@@ -20,11 +20,16 @@ from core.catalog_rows import Created, Digests, Kept
 from core.codec import decode, encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState, Plan
+from core.ports import PortRow
 
 R = TypeVar("R", bound=Created)
 T = TypeVar("T")
-FORMAT = 3
-SCHEMA = """
+FORMAT = 4
+PORTS = """
+CREATE TABLE ports (id TEXT PRIMARY KEY, branch TEXT NOT NULL, guest_port INTEGER NOT NULL, protocol TEXT NOT NULL,
+  address TEXT NOT NULL, host_port INTEGER NOT NULL, created REAL NOT NULL);
+"""
+SCHEMA = f"""
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, spec TEXT NOT NULL, golden TEXT NOT NULL,
   created REAL NOT NULL);
@@ -41,7 +46,7 @@ CREATE UNIQUE INDEX branch_numbers ON branches (number) WHERE deleted IS NULL;
 CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE NOT NULL, verb TEXT NOT NULL,
   summary TEXT NOT NULL, state TEXT NOT NULL, undoable INTEGER NOT NULL, created REAL NOT NULL, finished REAL,
   error TEXT NOT NULL, intent TEXT NOT NULL, inverse TEXT NOT NULL, result TEXT NOT NULL);
-"""
+{PORTS}"""
 CHANGES = {
     1: "ALTER TABLE commits ADD COLUMN origin TEXT NOT NULL DEFAULT ''; ALTER TABLE branches ADD COLUMN base TEXT;",
     2: """ALTER TABLE branches ADD COLUMN quiesced INTEGER NOT NULL DEFAULT 0;
@@ -49,6 +54,7 @@ UPDATE branches SET quiesced = state = 'paused' AND reason = ''
   AND NOT EXISTS (SELECT 1 FROM settings WHERE key = 'unfrozen:' || branches.id);
 DELETE FROM settings WHERE key LIKE 'unfrozen:%';
 UPDATE operations SET undoable = 0 WHERE state = 'undone';""",
+    3: PORTS,
 }  # from each format to the next
 
 
@@ -290,8 +296,10 @@ class Catalog:
         return row
 
     def delete_branch(self, branch: str) -> None:
-        """Forget a branch for good."""
-        self._write("DELETE FROM branches WHERE id = ?", branch)
+        """Forget a branch for good, and its published ports."""
+        with self.transaction():
+            self._write("DELETE FROM ports WHERE branch = ?", branch)
+            self._write("DELETE FROM branches WHERE id = ?", branch)
 
     def free_number(self, held: Iterable[int] = ()) -> int:
         """The lowest network number that is not `held` and no branch has, also none in the trash: an address never
@@ -299,6 +307,29 @@ class Catalog:
         """
         taken = {row["number"] for row in self._read("SELECT number FROM branches")} | set(held)
         return next(number for number in range(1, len(taken) + 2) if number not in taken)
+
+    # -- published ports -------------------------------------------------------------------------------------
+
+    def ports(self) -> list[PortRow]:
+        """All published ports, oldest first, also those of branches in the trash."""
+        return [_value(PortRow, row) for row in self._read("SELECT * FROM ports ORDER BY created, rowid")]
+
+    def port(self, port: str) -> PortRow:
+        """One published port by its id."""
+        rows = self._read("SELECT * FROM ports WHERE id = ?", port)
+        if not rows:
+            raise NotFound(f"no published port with id {port}")
+        return _value(PortRow, rows[0])
+
+    def put_port(self, row: PortRow) -> None:
+        """Add a published port."""
+        self._put("ports", **encode(row))
+
+    def delete_port(self, port: str) -> PortRow:
+        """Forget a published port; the row that it had."""
+        row = self.port(port)
+        self._write("DELETE FROM ports WHERE id = ?", port)
+        return row
 
     # -- operations ------------------------------------------------------------------------------------------
 

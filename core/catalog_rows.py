@@ -13,7 +13,14 @@ from typing import Generic, Protocol, TypeVar
 
 from blake3 import blake3
 
-TABLES = {"settings": "key", "images": "id", "commits": "id", "branches": "id", "operations": "id"}
+TABLES = {
+    "settings": "key",
+    "images": "id",
+    "commits": "id",
+    "branches": "id",
+    "operations": "id",
+    "ports": "id",
+}
 DIGESTS = """CREATE TABLE IF NOT EXISTS digests ("table" TEXT, id TEXT, digest TEXT NOT NULL,
   PRIMARY KEY ("table", id)) WITHOUT ROWID"""
 WRITTEN = 'CREATE TEMP TABLE written ("table", id)'

@@ -64,6 +64,13 @@ class OperationState(StrEnum):
     UNDONE = "undone"
 
 
+class PortProtocol(StrEnum):
+    """What goes through a port."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
 MIN_MEMORY, MAX_MEMORY = 128 << 20, 64 << 30  # bytes
 MAX_VCPUS = 16
 
@@ -137,6 +144,38 @@ class Branch(Struct, frozen=True):
     note: str = ""
 
 
+class PublishedPort(Struct, frozen=True):
+    """A port of a guest that is reached from the host, at `host_port` of `address`. `branch` is a branch's name; @trunk
+    means the trunk's, and @proxy any, by the name in each request. `reason` says why nobody gets in now.
+    """
+
+    branch: str
+    guest_port: int
+    protocol: PortProtocol
+    address: str
+    host_port: int
+    reason: str = ""
+
+
+class GuestPort(Struct, frozen=True):
+    """A port of a branch: the address in the guest that somebody listens on there, empty when nobody does or the guest
+    cannot tell; the program, as far as the guest tells; and where it is published.
+    """
+
+    port: int
+    protocol: PortProtocol
+    listening: str = ""
+    command: str = ""
+    published: PublishedPort | None = None
+
+
+class Published(Struct, frozen=True):
+    """Ports as they are published from now on, or were until now."""
+
+    ports: tuple[PublishedPort, ...]
+    operation: int
+
+
 class Waiting(Struct, frozen=True):
     """What is kept ready for forks: started machines, spares (loaded as well), what they take, and how many are being
     made.
@@ -150,7 +189,7 @@ class Waiting(Struct, frozen=True):
 
 class Tree(Struct, frozen=True):
     """Everything `ls` shows. `trunk` is the trunk's branch name, None before the first `up`. What events of a sequence
-    up to `sequence` tell is in it.
+    up to `sequence` tell is in it. `ports` are the published ones.
     """
 
     branches: tuple[Branch, ...]
@@ -159,11 +198,12 @@ class Tree(Struct, frozen=True):
     trunk: str | None
     waiting: Waiting = Waiting()
     sequence: int = 0
+    ports: tuple[PublishedPort, ...] = ()
 
 
 class Changed(Struct, frozen=True):
-    """What a tree shows differently: values as they are now, and the ids of what it shows no more. `images` are all of
-    them, None when none changed.
+    """What a tree shows differently: values as they are now, and the ids of what it shows no more. `images` and `ports`
+    are all of them, None when none changed.
     """
 
     branches: tuple[Branch, ...] = ()
@@ -172,10 +212,13 @@ class Changed(Struct, frozen=True):
     gone: tuple[str, ...] = ()
     trunk: str | None = None
     waiting: Waiting = Waiting()
+    ports: tuple[PublishedPort, ...] | None = None
 
 
 class Child(Struct, frozen=True):
-    """One child of a fork: running, or failed with the reason."""
+    """One child of a fork: running, or failed with the reason. `ports` are those that its parent had, on host ports of
+    its own.
+    """
 
     name: str
     ok: bool
@@ -183,6 +226,7 @@ class Child(Struct, frozen=True):
     address: str | None = None
     run_ms: float = 0.0
     fork_ms: float = 0.0
+    ports: tuple[PublishedPort, ...] = ()
 
 
 class Forked(Struct, frozen=True):

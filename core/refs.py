@@ -11,6 +11,7 @@ from core.errors import Ambiguous, Conflict, NotFound, UsageError
 from core.model import HEX, SHORTEST_PREFIX, Commit, check_name
 
 TRUNK = "@trunk"  # whichever branch that is
+PROXY = "@proxy"  # of a published port: every branch, by the name in each request
 REF = re.compile(r"(?P<name>@trunk|[a-z0-9][a-z0-9-]*)(?:~(?P<back>\d{1,6}))?")
 
 

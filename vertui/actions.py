@@ -77,6 +77,12 @@ def _one_running(selection: Selection) -> str | None:
     return _one(selection) or _running(selection)
 
 
+def _one_published(selection: Selection) -> str | None:
+    if reason := _one(selection) or _branches(selection):
+        return reason
+    return None if selection.pages else f"no port of {selection.refs[0]} is published: O publishes one"
+
+
 def _not_in(selection: Selection, states: tuple[BranchState, ...]) -> str | None:
     for branch in selection.branches:
         if branch.state not in states:
@@ -107,6 +113,7 @@ WRITTEN = (
     Action("exec", "e", "exec", "run a command in the selected branches", _all("exec", "-- CMD"), _running, True),
     Action("shell", "s", "shell", "open a shell in the branch; exit comes back", _all("shell"), _one_running, True),
     Action("diff", "d", "diff", "compare with the parent, or two marked nodes", _diff, _comparable, True),
+    Action("open", "o", "open", "open the branch's published port in the browser", _all("open"), _one_published),
     Action("images", "i", "images", "the images, and building one", _plain("vertui image ls")),
     Action("log", "l", "log", "every operation, newest first", _plain("vertui log"), footer=True),
     Action("trash", "T", "trash", "what was pruned, and bringing it back", _plain("vertui trash ls")),
@@ -127,7 +134,7 @@ WRITTEN = (
 
 ORDER = (
     "start", "fork", "commit", "exec", "shell", "diff", "promote", "prune", "undo", "redo", "pause", "resume", "score",
-    "rename", "tag", "up", "image_build",
+    "rename", "tag", "publish", "unpublish", "open", "up", "image_build",
 )  # fmt: skip
 """Of those that come first; other verbs follow, and then what else was written."""
 

@@ -3,7 +3,21 @@
 from functools import singledispatch
 
 from core.errors import GuestFailed
-from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Operation, Plan
+from core.model import (
+    Branch,
+    Child,
+    Committed,
+    Forked,
+    HandedOver,
+    Image,
+    Operation,
+    Plan,
+    PortProtocol,
+    Published,
+    PublishedPort,
+)
+from core.ports import guest_side, place, url
+from core.refs import PROXY
 from vertui.output import Cell, Row, say_table
 from vertui.text import millis, number, printable, short, size
 
@@ -77,10 +91,25 @@ def _(forked: Forked) -> None:
     """The commit, then a row a child."""
     paused = f"  parent paused {millis(forked.pause_ms)}" if forked.pause_ms else ""
     print(f"{short(forked.commit.id)}  {printable(forked.commit.message)}{paused}")
-    say_table(("BRANCH", "ADDRESS", "FORK", "RUN", ""), [_child(child) for child in forked.children])
+    say_table(("BRANCH", "ADDRESS", "FORK", "RUN", "PORTS", ""), [_child(child) for child in forked.children])
 
 
 def _child(child: Child) -> Row:
     if not child.ok:
-        return (Cell(child.name, "red"), "", "", "", Cell(f"failed: {printable(child.reason)}", "red"))
-    return (child.name, child.address or "", millis(child.fork_ms), millis(child.run_ms), "")
+        return (Cell(child.name, "red"), "", "", "", "", Cell(f"failed: {printable(child.reason)}", "red"))
+    ports = ", ".join(f"{guest_side(port)} at {place(port)}" for port in child.ports)
+    return (child.name, child.address or "", millis(child.fork_ms), millis(child.run_ms), ports, "")
+
+
+@say.register
+def _(published: Published) -> None:
+    """A line a port."""
+    for port in published.ports:
+        print(_reached(port))
+
+
+def _reached(port: PublishedPort) -> str:
+    if port.branch == PROXY:
+        return f"http://PORT.BRANCH.localhost:{port.host_port}/  (at {place(port)})"
+    at = url(port) if port.protocol is PortProtocol.TCP else place(port)
+    return f"{port.branch} {guest_side(port)}  {at}"

@@ -153,4 +153,6 @@ def _stand_in(field: Asked, shown: Shown) -> Any:
     """A value that no rule can mind, for a field that has not been asked for."""
     if _names_new(field):
         return next(name for name in (f"x{number}" for number in range(10_000)) if name not in shown.branches)
+    if field.takes_many:
+        return ()
     return field.bounds.ge or 1 if int in field.types or float in field.types else "x"

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-from core.model import Branch, BranchState, Waiting
+from core.model import Branch, BranchState, Tree, Waiting
+from core.ports import guest_side, leading_to
 from vertui.lanes import BRANCH_MARKS, NodeKind, rows
 from vertui.output import Cell, Row, clip, line_width, say_json, say_table, styled
 from vertui.session import connect
@@ -11,8 +12,21 @@ from vertui.text import age, number, printable, short, size
 
 NOTHING = "nothing yet: `vertui up` starts a machine"
 NO_IMAGE = "nothing yet: `vertui image build` builds what machines start from, `vertui up` starts one"
-BRANCH_HEADER = ("", "BRANCH", "STATE", "ADDRESS", "MEMORY", "CHANGED", "SCORE", "HEAD", "FROM", "UP", "NOTE")
-EXPENDABLE = ("UP", "FROM", "HEAD", "CHANGED", "MEMORY")  # in a narrow terminal; --json has them all
+BRANCH_HEADER = (
+    "",
+    "BRANCH",
+    "STATE",
+    "ADDRESS",
+    "MEMORY",
+    "CHANGED",
+    "SCORE",
+    "HEAD",
+    "FROM",
+    "UP",
+    "PORTS",
+    "NOTE",
+)
+EXPENDABLE = ("UP", "FROM", "HEAD", "CHANGED", "MEMORY", "PORTS")  # in a narrow terminal; --json has them all
 
 
 def list_branches(json: bool) -> None:
@@ -23,7 +37,7 @@ def list_branches(json: bool) -> None:
     elif not tree.branches:
         print(NOTHING if tree.images else NO_IMAGE)
     else:
-        say_table(BRANCH_HEADER, [_branch(branch) for branch in tree.branches], EXPENDABLE)
+        say_table(BRANCH_HEADER, [_branch(tree, branch) for branch in tree.branches], EXPENDABLE)
     if not json and (line := waits(tree.waiting)):
         print(styled(line, "dim"))
 
@@ -54,7 +68,7 @@ def draw_tree(json: bool) -> None:
         print(NOTHING if value.images else NO_IMAGE)
 
 
-def _branch(branch: Branch) -> Row:
+def _branch(tree: Tree, branch: Branch) -> Row:
     mark = BRANCH_MARKS[branch.state]
     note = branch.note if branch.state is BranchState.RUNNING else branch.reason
     return (
@@ -68,6 +82,9 @@ def _branch(branch: Branch) -> Row:
         short(branch.head),
         branch.parent_branch or "",
         age(branch.uptime_s) if branch.pid else "",
+        " ".join(
+            f"{guest_side(port)}→{port.host_port}" for port in leading_to(branch.name, tree.trunk, tree.ports)
+        ),
         printable(note),
     )
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from core.model import Branch, BranchState, Commit, Tree
+from core.model import Branch, BranchState, Commit, PortProtocol, PublishedPort, Tree
+from core.ports import leading_to
 from vertui.text import short
 
 Node = Branch | Commit
@@ -43,6 +44,14 @@ class Selection:
     def refs(self) -> tuple[str, ...]:
         """The REFs of the targets."""
         return tuple(ref_of(node) for node in self.targets)
+
+    @property
+    def pages(self) -> tuple[PublishedPort, ...]:
+        """The published ports that a browser may open, of the branch that alone is meant."""
+        if len(self.targets) != 1 or not self.branches:
+            return ()
+        found = leading_to(self.branches[0].name, self.tree.trunk, self.tree.ports)
+        return tuple(port for port in found if port.protocol is PortProtocol.TCP)
 
     @property
     def pair(self) -> tuple[str, str] | None:

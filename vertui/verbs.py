@@ -10,6 +10,7 @@ from typing import Any, cast
 from rich.text import Text
 
 from core.model import Forked, Operation, OperationState, Plan
+from core.ports import url
 from core.verbs import all_verbs
 from core.verbs.base import Entry, Planned, Verb, identifier, name_of
 from core.verbs.image.build import Build
@@ -19,6 +20,7 @@ from core.verbs.undo import Undo
 from core.verbs.up import Up
 from vertui import asking, theme
 from vertui.base import BaseApp
+from vertui.browser import open_url
 from vertui.screens.dialogs import Answer, Answers, Field, FormDialog, PlanDialog, needed, plan_dialog
 from vertui.screens.main import MainScreen
 from vertui.selection import Selection
@@ -60,6 +62,28 @@ class Verbs:
     def shell(self, selection: Selection) -> None:
         """Leave the terminal to a shell, and come back."""
         self._app.run_outside("shell", selection.refs[0])
+
+    def open(self, selection: Selection) -> None:
+        """Open a published port's URL in the browser, and say it; of several ports ask which."""
+        pages = {str(port.guest_port): url(port) for port in selection.pages}
+
+        def show(page: str) -> None:
+            told = {True: page, False: f"{page}  (no browser can be opened from here)"}
+            self._app.ask(lambda: open_url(page), lambda opened: self._main.say(told[opened]))
+
+        def go(answers: Answers | None) -> None:
+            if answers is not None:
+                show(pages[answers["port"]])
+
+        if len(pages) == 1:
+            show(next(iter(pages.values())))
+            return
+        ports = ", ".join(pages)
+        field = Field(
+            "port", "port", next(iter(pages)), f"one of {ports}",
+            lambda text: None if text in pages else f"give one of {ports}",
+        )  # fmt: skip
+        self._app.push_screen(FormDialog(f"open {selection.refs[0]}", (field,), "Open"), go)
 
     def diff(self, selection: Selection) -> None:
         """Open the diff of the selection's pair."""

@@ -19,7 +19,7 @@ from core.daemon.routes import Application, refusal, refused
 from core.daemon.store_routes import add_store
 from core.daemon.streamed import Octets
 from core.daemon.verb_routes import add_verbs
-from core.engine import capture, doctor, images, inspect, plans, trash
+from core.engine import capture, doctor, images, inspect, plans, publish, trash
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import UsageError, VertuiError
@@ -28,6 +28,7 @@ from core.model import (
     DaemonStatus,
     Event,
     Finding,
+    GuestPort,
     Operation,
     Process,
     TrashEntry,
@@ -114,6 +115,10 @@ def _add_reads(app: Application, engine: Engine) -> None:
     @app.get("/v1/branches/{branch:path}/processes")
     async def processes(branch: str) -> list[Process]:
         return await (await engine.agent(branch)).processes()
+
+    @app.get("/v1/branches/{branch:path}/ports")
+    async def ports(branch: str) -> list[GuestPort]:
+        return await publish.ports_of(engine, branch)
 
     @app.get("/v1/branches/{branch:path}/console")
     async def console(branch: str) -> Octets:

@@ -26,6 +26,7 @@ from core.model import (
     DaemonStatus,
     Event,
     Finding,
+    GuestPort,
     Imported,
     Operation,
     Plan,
@@ -81,6 +82,10 @@ class Client:
     def processes(self, branch: str) -> list[Process]:
         """All processes in a branch's guest."""
         return self._list(Process, f"/v1/branches/{quote(branch)}/processes")
+
+    def ports(self, branch: str) -> list[GuestPort]:
+        """A branch's published ports, and those that a program in it listens on."""
+        return [_told(GuestPort, port) for port in self._get(f"/v1/branches/{quote(branch)}/ports")]
 
     def trash(self) -> list[TrashEntry]:
         """What was pruned and can be restored."""

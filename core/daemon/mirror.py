@@ -71,6 +71,7 @@ def followed(tree: Tree, changed: Changed, sequence: int) -> Tree:
         changed.trunk,
         changed.waiting,
         sequence,
+        tree.ports if changed.ports is None else changed.ports,
     )
 
 

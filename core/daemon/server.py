@@ -25,6 +25,7 @@ from core.engine.context import Engine
 from core.engine.news import Announcer
 from core.engine.operations import note
 from core.engine.pool import Pool
+from core.engine.ports import Ports
 from core.engine.rebuild import rebuild_catalog
 from core.engine.recover import recover, watch
 from core.engine.sealing import Sealer
@@ -33,6 +34,7 @@ from core.engine.trash import expire
 from core.errors import Conflict, VertuiError
 from core.files import disk_error, file_bytes
 from core.holder.held import HolderLine
+from core.holder.listening import PorterPorts
 from core.holder.pulse import DUMP, Pulse
 from core.home import Home, find_home
 from core.log import log_as, shorten
@@ -67,6 +69,7 @@ def make_engine(home: Home, reserve: Reserve) -> Engine:
     machines = QemuHypervisor(home, held)
     engine = Engine(home, Catalog(home.catalog), store, held, machines, network, views, reserve)
     engine.sealer, engine.stalls = Sealer(engine), Stalls(engine)
+    engine.ports = Ports(engine, PorterPorts(held))
     return engine
 
 
@@ -117,6 +120,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
         await pool.close()
         await engine.sealer.stop()
         await engine.stalls.stop()
+        await engine.ports.stop()
         home.daemon_socket.unlink(missing_ok=True)
         await asyncio.gather(*(live.leave() for live in engine.live.values()))
         engine.catalog.close()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from core.engine.context import Engine
-from core.model import Branch, Commit, Image
+from core.model import Branch, Commit, Image, PublishedPort
 from core.verbs.shown import Shown
 
 
@@ -33,3 +33,8 @@ class EngineShown(Shown):
     def commits(self) -> Sequence[Commit]:
         """Those outside the trash, each with its nearest kept ancestors as its parents."""
         return self._engine.commits()
+
+    @cached_property
+    def ports(self) -> Sequence[PublishedPort]:
+        """The published ports, oldest first."""
+        return self._engine.ports.shown()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.model import BranchState, Plan
+from core.ports import PortRow
 
 
 class Judgement(NamedTuple):
@@ -30,6 +31,7 @@ class Change:
     get once they have started. They started from a commit that was made only to keep their state; with the head from
     before, what they had changed counts as not committed again. `keep` are commits that do not go into the trash with
     the branches of `prune` or with what `back` saved, nor does what they come from: they were outside it before.
+    `publish` are ports as they were, to be open again as far as their host ports are free; `unpublish` ports by id.
     """
 
     trunk: str | None = None
@@ -47,6 +49,8 @@ class Change:
     states: dict[str, Was] = field(default_factory=dict)
     lead: dict[str, str] = field(default_factory=dict)
     keep: tuple[str, ...] = ()
+    publish: tuple[PortRow, ...] = ()
+    unpublish: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

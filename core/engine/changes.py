@@ -14,10 +14,12 @@ from core.engine.exchange import exchange
 from core.errors import Conflict, NotFound
 from core.graph import Graph
 from core.model import BranchState, Commit
+from core.refs import PROXY, TRUNK
 from core.startable import starting
 
 WITH_MACHINE = (BranchState.RUNNING, BranchState.PAUSED)
 RUNS = Was(BranchState.RUNNING, "")
+ANY_BRANCH = (TRUNK, PROXY)
 
 
 async def apply(engine: Engine, change: Change, *, again: bool = False) -> Change:
@@ -40,6 +42,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
         inverse = replace(_apply_rows(engine, change), back=back, states=states)
         saved = back | {branch: engine.catalog.branch(branch).head for branch in change.prune}
         inverse = replace(inverse, lead={b: head for b, head in heads.items() if head != saved[b]})
+    await engine.ports.settle()
     await _end_pruned(engine, change.prune)
     if change.prune:
         engine.reach("prune.ended")
@@ -91,6 +94,11 @@ def _check(engine: Engine, change: Change) -> None:
             *change.lead.values(),
         ):  # fmt: skip
             engine.catalog.commit(commit)
+        for port in change.unpublish:
+            engine.catalog.port(port)
+        for row in change.publish:
+            if row.branch not in ANY_BRANCH:
+                engine.catalog.branch(row.branch)
     except NotFound as error:
         raise Conflict(f"{error}: it was removed for good, so this cannot be taken back") from error
     for branch in (*change.prune, *change.restore, *change.back):
@@ -194,6 +202,9 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
     tags = {commit: catalog.commit(commit).tags for commit in change.tags}
     for commit, given in change.tags.items():
         catalog.set_tags(commit, given)
+    unpublished = tuple(map(catalog.delete_port, change.unpublish))
+    for port in change.publish:
+        catalog.put_port(port)
     loose = [commit.id for commit in unreachable(engine)] if change.restore else []
     shown, hidden = _show(engine, change), _hide(engine, change, now)
     if catalog.setting("trunk") in change.prune:
@@ -201,7 +212,8 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
         catalog.set_setting("trunk", None)
     return Change(
         trunk, change.restore, change.prune, tuple(shown), tuple(hidden), heads, names, scores, tags,
-        pause=change.resume, resume=change.pause, keep=(*loose, *change.back.values()),
+        pause=change.resume, resume=change.pause, keep=(*loose, *change.back.values()), publish=unpublished,
+        unpublish=tuple(port.id for port in change.publish),
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from core.engine.live import Live
 from core.engine.members import LastFork
 from core.engine.memory import check_room
 from core.engine.operations import operation
+from core.engine.publish import inherited
 from core.engine.spares import Running, running
 from core.engine.transfer import check_trusted, trusted
 from core.errors import Conflict, VertuiError
@@ -119,8 +120,9 @@ async def fork(
         ids = tuple(row.id for row in (engine.catalog.named(child.name) for child in made.children) if row)
         keep = () if live else (point.commit,)
         record.inverse = Change(prune=ids, heads=made.heads, keep=keep)
+        children = await inherited(engine, made.children)
     pause = (made.commit.pause_ms, made.commit.felt_pause_ms) if live else (0.0, 0.0)
-    return Forked(made.commit, made.children, record.id, *pause)
+    return Forked(made.commit, children, record.id, *pause)
 
 
 @dataclass(frozen=True)

@@ -76,11 +76,12 @@ def _beyond(some: list[Process], others: list[Process]) -> tuple[Process, ...]:
 
 async def ports(before: Live, after: Live) -> PortsDiff:
     """What is listened on, and what no longer."""
-    old, new = await asyncio.gather(_listening(before), _listening(after))
+    old, new = await asyncio.gather(listening(before), listening(after))
     return PortsDiff(tuple(sorted(new - old)), tuple(sorted(old - new)))
 
 
-async def _listening(live: Live) -> set[ListeningPort]:
+async def listening(live: Live) -> set[ListeningPort]:
+    """What programs in a guest listen on, as it tells."""
     told = await output_of(live, ("ss", "-Hlntup"), ASK_DEADLINE_S)
     ports = set()
     for line in told.split(b"\n"):

@@ -23,7 +23,9 @@ async def tree(engine: Engine) -> Tree:
     branches = await asyncio.gather(*(branch(engine, row, trunk) for row in rows))
     name = next((row.name for row in rows if row.id == trunk), None)
     ready = await asyncio.to_thread(waiting, engine)
-    return Tree(tuple(branches), engine.commits(), images(engine), name, ready, sequence)
+    return Tree(
+        tuple(branches), engine.commits(), images(engine), name, ready, sequence, engine.ports.shown()
+    )
 
 
 def images(engine: Engine) -> tuple[Image, ...]:

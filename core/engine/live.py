@@ -143,6 +143,7 @@ class Live:
         self.answers = True  # whether its agent was there after that
         self.stall = asyncio.Event()  # set while the machine stands still because the host's disk is full
         self.moved = -math.inf
+        self.visits: set[asyncio.Task[None]] = set()  # of who came by a published port
         self.guests = 1  # how many it has had: one that is restored gets another
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()
@@ -269,28 +270,35 @@ class Live:
         left, self._agent, other._agent = self._agent, other._agent, None
         self.machine, self.base, self._paused, self._frozen = other.machine, other.base, None, True
         self.guests += 1
+        self._cut_off()
         await hang_up(await self.console.move(await other.console.move(None)))
         if left is not None:
             await left.close()
 
     async def close(self) -> None:
         """End the machine and remove what belongs to it; idempotent, never fails."""
-        self._close_clock()
+        self._let_go()
         for step in (self._close_agent, self.console.close, self.machine.close, self._close_network):
             with contextlib.suppress(Exception):
                 await step()
 
     async def leave(self) -> None:
         """Let go of a machine that runs on: the daemon ends, the machine does not."""
-        self._close_clock()
+        self._let_go()
         with contextlib.suppress(Exception):
             await self._close_agent()
         await self.console.close()
 
-    def _close_clock(self) -> None:
+    def _let_go(self) -> None:
         self.closing = True
+        self._cut_off()
         if self._clock is not None:
             self._clock.cancel()
+
+    def _cut_off(self) -> None:
+        """Let who came by a published port know that what they spoke to is no more."""
+        for visit in self.visits:
+            visit.cancel()
 
     async def _close_agent(self) -> None:
         if self._agent is not None:

@@ -15,7 +15,7 @@ from core.engine.inspect import branch, images
 from core.engine.pool import waiting
 from core.errors import NotFound
 from core.graph import touched
-from core.model import Branch, Changed, Commit, Image, Waiting
+from core.model import Branch, Changed, Commit, Image, PublishedPort, Waiting
 
 GATHER_S = 0.03  # what is written within this time is told together
 FIGURES_S = 2.0  # between looks at what machines take, when a look takes no time
@@ -31,6 +31,7 @@ class Announcer:
         self._wakes = asyncio.Event()
         self._figures: dict[str, tuple[float, ...]] = {}
         self._waiting = Waiting()
+        self._ports: tuple[PublishedPort, ...] | None = None
         engine.catalog.on_written = self._note
 
     async def tell(self) -> None:
@@ -66,7 +67,8 @@ class Announcer:
         rows = [row for row in self._engine.catalog.branches() if row.id in self._engine.live]
         shown = [await branch(self._engine, row) for row in rows]
         other = [one for one in shown if self._figures.get(one.id) != _figures(one)]
-        if other or _seen(await asyncio.to_thread(waiting, self._engine)) != _seen(self._waiting):
+        ready = await asyncio.to_thread(waiting, self._engine)
+        if other or _seen(ready) != _seen(self._waiting) or self._engine.ports.shown() != self._ports:
             await self._publish(other, (), None, ())
 
     async def _publish(
@@ -80,7 +82,9 @@ class Announcer:
         self._figures |= {one.id: _figures(one) for one in shown}
         self._waiting = await asyncio.to_thread(waiting, engine)
         trunk = engine.catalog.name_of(engine.catalog.setting("trunk"))
-        changed = Changed(shown, tuple(commits), images, gone, trunk, self._waiting)
+        ports = engine.ports.shown()
+        told, self._ports = None if ports == self._ports else ports, ports
+        changed = Changed(shown, tuple(commits), images, gone, trunk, self._waiting, told)
         engine.publish("tree", "", "", changed=changed)
 
     async def _branches(self, ids: set[str]) -> tuple[list[Branch], list[str]]:

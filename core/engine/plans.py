@@ -14,6 +14,8 @@ from core.engine.warm import let_go
 from core.errors import Conflict
 from core.graph import Graph
 from core.model import Commit, CommitState, Operation, Plan
+from core.ports import guest_side, place
+from core.refs import TRUNK
 
 SHOWN_FILES = 20  # of what a plan lists one by one; the rest are counted
 PLANS_KEPT = 100  # shown and neither executed nor refused
@@ -28,12 +30,26 @@ async def plan_promote(engine: Engine, name: str, prune_losers: bool) -> Plan:
         lines[0] = f"the trunk moves from {old_row.name} to {winner.name}; {old_row.name} stays a branch"
         missing, files = await _lacks(engine, winner, old_row)
         lines += missing
+    ports = [port for port in engine.ports.shown() if port.branch == TRUNK]
+    lines += [
+        f"{place(port)} leads to port {guest_side(port)} of {winner.name} from then on" for port in ports
+    ]
     losers = losers_of(engine, winner) if prune_losers else []
     lines += [f"{row.name} is pruned: {row.state}, can be undone" for row in losers]
+    lines += _closing(engine, losers)
     names = (winner.name, *(row.name for row in losers))
     plan = Plan(new_id(), "promote", names, (), 0, True, tuple(lines), tuple(files))
     change = Change(trunk=winner.id, prune=tuple(row.id for row in losers))
     return kept(engine, plan, lambda: apply(engine, change))
+
+
+def _closing(engine: Engine, branches: Sequence[BranchRow]) -> list[str]:
+    """What is said of the ports of branches that are pruned."""
+    names = {row.name for row in branches}
+    ports = [port for port in engine.ports.shown() if port.branch in names]
+    return [
+        f"{place(port)}, which leads to port {guest_side(port)} of {port.branch}, closes" for port in ports
+    ]
 
 
 async def _lacks(engine: Engine, winner: BranchRow, old: BranchRow) -> tuple[list[str], tuple[str, ...]]:
@@ -75,6 +91,7 @@ def plan_prune(engine: Engine, targets: Sequence[str], now: bool) -> Plan:
     commits = {commit.id: commit for commit in (*wanted, *orphans)}
     end = "for good: nothing brings it back" if now else "into the trash: undo brings it back"
     lines = [f"branch {row.name} ({row.state}) goes {end}" for row in branches]
+    lines += _closing(engine, branches)
     lines += [
         f"commit {c.id[:12]} of {c.branch or c.image} ({c.message or 'no message'}) goes {end}"
         for c in commits.values()
@@ -173,6 +190,7 @@ async def _prune_now(engine: Engine, plan: Plan) -> None:
             engine.catalog.delete_branch(branch)
         for commit in change.hide:
             engine.catalog.delete_commit(commit)
+    await engine.ports.settle()
     for live in machines:
         await start.end(engine, live)
     await purge(engine, change.hide)

@@ -1,7 +1,7 @@
 """The catalog made again: commits from their manifests, images from golden commits, branches from commits' labels.
 
-What no manifest says is gone: the trunk, branches that never committed, tags, scores, the operation log and settings.
-What was in the trash is outside it again.
+What no manifest says is gone: the trunk, branches that never committed, tags, scores, published ports, the operation
+log and settings. What was in the trash is outside it again.
 """
 
 import time

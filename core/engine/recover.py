@@ -12,6 +12,7 @@ from core.catalog import BranchRow
 from core.engine.bases import base_of
 from core.engine.context import Engine
 from core.engine.live import Live
+from core.engine.ports import PORT, wanted
 from core.engine.start import end
 from core.engine.warm import end_warm
 from core.errors import NoRoom, VertuiError
@@ -57,6 +58,7 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
     if unfinished:
         _remove_unborn(engine, begun)
     engine.recovered = True
+    await engine.ports.settle()
     _sweep_files(engine, holdings)
 
 
@@ -203,8 +205,8 @@ def _sweep_files(engine: Engine, holdings: Holdings) -> None:
     for path in engine.home.machines.glob("*"):
         if path.stem not in machines:
             path.unlink(missing_ok=True)
-    numbers = {str(live.network.index) for live in engine.live.values()}
+    needed = {f"net:{live.network.index}" for live in engine.live.values()}
+    needed |= {f"{PORT}{row.id}" for row in wanted(engine)}
     for key in holdings.kept:
-        kind, _, name = key.partition(":")
-        if kind == "net" and name not in numbers:
+        if key.startswith(("net:", PORT)) and key not in needed:
             engine.held.drop(key)

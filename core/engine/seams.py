@@ -1,13 +1,15 @@
-"""What the verbs ask of the two tasks that work in the background, as protocols: `Engine` has one of each."""
+"""What the verbs ask of what works in the background, as protocols: `Engine` has one of each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from core.catalog import BranchRow
 from core.engine.hot import Hot, Shot
 from core.engine.live import Live
 from core.holder.protocol import Holdings
-from core.model import Commit
+from core.model import Commit, PortProtocol, PublishedPort
+from core.ports import PortRow
 from core.store.values import Identified
 
 
@@ -62,3 +64,36 @@ class StalledBranches(Protocol):
 
     async def stop(self) -> None:
         """Look no more."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A port to publish: of a branch (by its id), @trunk or @proxy, at an address of the host. Of `host_ports` the
+    first that is free is taken; 0 is any.
+    """
+
+    branch: str
+    guest_port: int
+    protocol: PortProtocol
+    address: str
+    host_ports: tuple[int, ...]
+
+
+class OpenPorts(Protocol):
+    """The published ports, open on the host: `core.engine.ports.Ports`."""
+
+    def shown(self) -> tuple[PublishedPort, ...]:
+        """All that are published, oldest first, and why one is not open."""
+
+    async def add(self, wishes: Sequence[Wish], *, whole: bool = True) -> tuple[PortRow, ...]:
+        """Open these and write them down. If one cannot be had, none is and why is raised; unless `whole`, it alone is
+        left out and its branch's listeners are told.
+        """
+
+    async def settle(self) -> None:
+        """Open what the catalog has and close what it has no more. What cannot be opened says why, and is tried again
+        from time to time.
+        """
+
+    async def stop(self) -> None:
+        """Let nobody in any more. Who comes waits for the next daemon."""

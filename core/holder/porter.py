@@ -3,6 +3,9 @@
 It runs what must reach the host's network (downloads of an image build). One SEQPACKET message is one job: a JSON list,
 the argv, and beside it two descriptors: the job's stdout and stderr, and a pipe into which its exit status is written
 as a decimal number. A job whose status pipe loses its reader gets SIGTERM: nobody wants it, and it has to tidy up.
+
+It also opens the sockets by which the host reaches guests: a message that is a JSON object asks for one
+(`core.holder.listening`).
 """
 
 import asyncio
@@ -13,13 +16,15 @@ import select
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from core import linux
 from core.errors import DaemonUnavailable
+from core.holder.listening import KEY as KEY
+from core.holder.listening import PORTER_GONE, answer
 from core.holder.spawn import null, spawn
 
 LARGEST_JOB = 64 * 1024
-KEY = "porter"
 LONGEST_LINE = 1 << 20
 CANNOT = 127  # the exit status of a job that could not be started, as a shell has it
 
@@ -57,15 +62,26 @@ def _serve(jobs: socket.socket) -> None:
                 data, descriptors, _, _ = socket.recv_fds(jobs, LARGEST_JOB, 2)
                 if not data:
                     return
+                asked = json.loads(data)
+                if isinstance(asked, dict):
+                    _open_port(asked, descriptors)
+                    continue
                 output, status = descriptors
                 try:
-                    running[status] = _run(json.loads(data), output)
+                    running[status] = _run(asked, output)
                     poll.register(status, 0)
                 except OSError:  # no process can be had now
                     _tell(status, CANNOT)
             elif descriptor in running:
                 poll.unregister(descriptor)
                 os.kill(running[descriptor], signal.SIGTERM)
+
+
+def _open_port(asked: Any, descriptors: list[int]) -> None:
+    """Answer on the descriptor that came along; without one nobody can be told."""
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError), socket.socket(fileno=descriptor) as reply:
+            answer(asked, reply)
 
 
 def _run(argv: list[str], output: int) -> int:
@@ -109,9 +125,7 @@ async def run_job(porter: int, argv: Sequence[str]) -> AsyncIterator[str]:
     except OSError as error:
         os.close(output_read)
         os.close(status_read)
-        raise DaemonUnavailable(
-            "the porter is gone: run `vertui daemon stop --all` and start again"
-        ) from error
+        raise DaemonUnavailable(PORTER_GONE) from error
     finally:
         os.close(output_write)
         os.close(status_write)

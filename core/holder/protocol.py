@@ -1,9 +1,12 @@
-"""The seam between the daemon and whoever holds processes and descriptors for it."""
+"""The seams between the daemon and whoever holds processes and descriptors for it, and reaches the host's network."""
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from core.model import PortProtocol
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,15 @@ class Held(Protocol):
 
     def watch(self, on_exit: Callable[[str, int], None]) -> None:
         """Call `on_exit(key, status)` on the running event loop for each child that ends from now on."""
+
+
+class HostPorts(Protocol):
+    """Ports in the host's network namespace. Blocking, well under a millisecond; callable from any thread."""
+
+    def listen(self, address: str, port: int, protocol: PortProtocol) -> tuple[socket.socket, int]:
+        """A socket of the host's that listens there (of UDP one that is bound), and its port; 0 asks for any free one.
+        The port is taken until the last copy of the socket is closed.
+
+        Conflict when it is taken, UsageError when the host has no such address, Unsupported when it is not ours to
+        have, NoRoom without descriptors, DaemonUnavailable when nobody is there to ask.
+        """

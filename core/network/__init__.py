@@ -6,6 +6,8 @@
     address    10.77.x.y/32, the branch's own; inside, every guest is 10.0.2.15 with the same MAC
     link       whether frames of the guest's tap pass; down until the guest has its own identity
     guard      the ingress chain on `tap0`: only the guest's MAC with the guest's address passes
+    door       a socket that listens in the host's network, and who comes in by it led to a guest: `doors`, for UDP
+               `datagrams`, and `hosts` for one that leads to every branch by the name in an HTTP request
     message    a request to rtnetlink: `messages` has pyroute2 make it, `forms` keeps it encoded, `netlink` sends it
 
                  hub (10.77.255.254)                      namespace of branch 7

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from core.errors import NotFound, VertuiError
-from core.model import Branch, Commit, Image, Tree
+from core.model import Branch, Commit, Image, PublishedPort, Tree
 from core.refs import TRUNK, resolve
 from core.verbs.refusal import Refusal
 
@@ -41,6 +41,11 @@ class Shown:
     def commits(self) -> Sequence[Commit]:
         """Those outside the trash, each with its nearest kept ancestors as its parents."""
         return self._tree.commits
+
+    @property
+    def ports(self) -> Sequence[PublishedPort]:
+        """The published ports, oldest first."""
+        return self._tree.ports
 
     def branch(self, name: str) -> Branch | None:
         """The branch of that name, `@trunk` being the trunk's."""

@@ -16,6 +16,7 @@ import many
 import memory
 import pause
 import peers
+import ports
 import slopes
 import store
 import sustained
@@ -43,6 +44,7 @@ SUBJECTS: dict[str, Measure] = {
     "views": views.measure,
     "chain": chain.measure,
     "listening": listening.measure,
+    "ports": ports.measure,
     **SPEED,
 }
 

@@ -20,6 +20,7 @@ from core.daemon.shown import EngineShown
 from core.diff.index import PathIndex
 from core.engine import settings
 from core.engine.context import Engine
+from core.engine.ports import Ports
 from core.engine.recover import watch
 from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
@@ -27,6 +28,7 @@ from core.engine.start import end
 from core.engine.transfer import restored_row
 from core.home import Home
 from core.model import PAGE_BYTES, Image, MachineSpec
+from core.refs import PROXY, TRUNK
 from core.room import Reserve
 from core.store.values import Captured, Label
 from core.verbs import load
@@ -34,6 +36,7 @@ from core.verbs.base import Verb, name_of
 from tests.store.states import qcow2
 from tests.twins.guest import Guest
 from tests.twins.held import TwinHeld
+from tests.twins.host import TwinHost
 from tests.twins.machine import TwinHypervisor, TwinMachine
 from tests.twins.model import Branch, Commit, World
 from tests.twins.network import TwinHub
@@ -65,6 +68,7 @@ class Twins:
     hub: TwinHub
     store: TwinStore
     views: TwinViews
+    host: TwinHost
 
     def begin(self) -> None:
         """On the running loop, as the daemon does once it has recovered."""
@@ -88,9 +92,14 @@ class Twins:
     def world(self, *, deleted: bool = False) -> World:
         """What the catalog has outside the trash, or in it."""
         catalog = self.engine.catalog
+        ports: dict[str, frozenset[str]] = {}
+        for port in catalog.ports():
+            known = ports.get(port.branch, frozenset())
+            ports[port.branch] = known | {f"{port.guest_port}/{port.protocol}"}
         branches = {
             row.id: Branch(
-                row.name, row.image, row.head, row.parent, row.parent_branch, row.fork, row.state, (row.score, row.note)
+                row.name, row.image, row.head, row.parent, row.parent_branch, row.fork, row.state,
+                (row.score, row.note), ports.get(row.id, frozenset()),
             )
             for row in catalog.branches(deleted=deleted)
         }  # fmt: skip
@@ -98,7 +107,10 @@ class Twins:
             c.id: Commit(c.parents, c.branch, c.image, c.message, c.quiesced, c.tags)
             for c in catalog.commits(deleted=deleted)
         }
-        return World(branches, commits, None if deleted else catalog.setting("trunk"))
+        if deleted:
+            return World(branches, commits)
+        others = ports.get(TRUNK, frozenset()) | ports.get(PROXY, frozenset())
+        return World(branches, commits, catalog.setting("trunk"), others)
 
     def machine(self, name: str) -> TwinMachine:
         """The machine of a branch."""
@@ -116,6 +128,7 @@ class Twins:
         """End everything; what is left of the machines shows in `held` and `hub` afterwards."""
         await self.engine.sealer.stop()
         await self.engine.stalls.stop()
+        await self.engine.ports.stop()
         await asyncio.gather(*(end(self.engine, live) for live in list(self.engine.live.values())))
         await self.engine.reaping.done()
 
@@ -128,16 +141,17 @@ def twin_engine() -> Iterator[Twins]:
         home.make()
         made = template()
         shutil.copytree(made.images, home.images, copy_function=os.link, dirs_exist_ok=True)
-        held, hub, store = TwinHeld(), TwinHub(), TwinStore(home.root, made.kept)
+        held, hub, store, host = TwinHeld(), TwinHub(), TwinStore(home.root, made.kept), TwinHost()
         views, hypervisor = TwinViews(home, store), TwinHypervisor(home, held)
         catalog, reserve = Catalog(home.catalog), NoReserve(home.reserve, lambda: 0)
         engine = Engine(home, catalog, store, held, hypervisor, hub, views, reserve, indexes=made.indexes)
         engine.sealer, engine.stalls = Sealer(engine), Stalls(engine)
+        engine.ports = Ports(engine, host)
         for number, (golden, kept) in enumerate(made.kept.items()):
             catalog.put_commit(restored_row(engine, kept.manifest))
             catalog.put_image(Image(kept.manifest.image, IMAGES[number], SPEC, golden, 1.0 + number))
         try:
-            yield Twins(engine, held, hypervisor, hub, store, views)
+            yield Twins(engine, held, hypervisor, hub, store, views, host)
         finally:
             held.close()
             catalog.close()

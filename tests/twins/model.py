@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Branch:
-    """As in the catalog; `score` is with its note."""
+    """As in the catalog; `score` is with its note, `ports` are the published ones of the guest."""
 
     name: str
     image: str
@@ -23,6 +23,7 @@ class Branch:
     fork: int | None
     state: str
     score: tuple[float | None, str] = (None, "")
+    ports: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,12 @@ class Commit:
 
 @dataclass(frozen=True)
 class World:
-    """Branches and commits by id, and the trunk's id."""
+    """Branches and commits by id, the trunk's id, and the published ports that are no branch's own: @trunk's."""
 
     branches: dict[str, Branch] = field(default_factory=dict)
     commits: dict[str, Commit] = field(default_factory=dict)
     trunk: str | None = None
+    ports: frozenset[str] = frozenset()
 
     def having(self, branches: dict[str, Branch], commits: dict[str, Commit] | None = None) -> "World":
         """With these as well, or instead."""
@@ -53,7 +55,7 @@ class World:
         """Without these."""
         branches = {id: branch for id, branch in self.branches.items() if id not in ids}
         commits = {id: commit for id, commit in self.commits.items() if id not in ids}
-        return World(branches, commits, None if self.trunk in ids else self.trunk)
+        return World(branches, commits, None if self.trunk in ids else self.trunk, self.ports)
 
     def ancestors(self, commit: str, beside: dict[str, Commit]) -> set[str]:
         """The commit and all it comes from, through others `beside` those shown."""
@@ -98,7 +100,8 @@ class Model:
         left = self.world.branches.keys() - world.branches | self.world.commits.keys() - world.commits
         self.binned |= dict.fromkeys(left, now)
         all_ = self.trash.having(self.world.branches, self.world.commits)
-        self.world, self.trash = world, replace(all_.lacking({*world.branches, *world.commits}), trunk=None)
+        left_over = all_.lacking({*world.branches, *world.commits})
+        self.world, self.trash = world, replace(left_over, trunk=None, ports=frozenset())
 
     def orphans(self, without: Collection[str]) -> set[str]:
         """The commits shown that only these branches need."""
@@ -128,7 +131,8 @@ class Model:
         world = world.having({k: b.branches[k] for k in b.branches.keys() - a.branches}, shown)
         world = world.having(_turned_all(world.branches, a.branches, b.branches))
         world = world.having({}, _turned_all(world.commits, a.commits, b.commits))
-        return replace(world, trunk=b.trunk if a.trunk != b.trunk else world.trunk)
+        ports = b.ports if a.ports != b.ports else world.ports
+        return replace(world, trunk=b.trunk if a.trunk != b.trunk else world.trunk, ports=ports)
 
     def shown_parents(self, commit: str) -> tuple[str, ...]:
         """The nearest ancestors that are shown."""

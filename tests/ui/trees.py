@@ -142,7 +142,9 @@ class HandMadeFeed:
         """Show another tree."""
         old, self._tree = self._tree, tree
         gone = tuple({*_ids(old)} - {*_ids(tree)})
-        changed = Changed(tree.branches, tree.commits, tree.images, gone, tree.trunk, tree.waiting)
+        changed = Changed(
+            tree.branches, tree.commits, tree.images, gone, tree.trunk, tree.waiting, tree.ports
+        )
         told = [Event(0, "tree", "", "", NOON, changed=changed)] if tree != old else []
         for event in (*told, *events):
             self._sequence += 1

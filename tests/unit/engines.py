@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from core.catalog import BranchRow, Catalog
 from core.engine.context import Engine
+from core.engine.ports import Ports
 from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
 from core.home import find_home
@@ -28,6 +29,7 @@ def engine_of(directory: Path, reserve: type[Reserve] = Reserve) -> Iterator[Eng
     catalog, none = Catalog(home.catalog), cast(Any, None)
     engine = Engine(home, catalog, none, none, none, none, none, reserve(home.reserve, lambda: 0))
     engine.sealer, engine.stalls = Sealer(engine), Stalls(engine)
+    engine.ports = Ports(engine, none)
     golden = Commit(GOLDEN, "ef" * 20, (), "", "base-1", "golden", 1.5, CommitState.SEALED, True)
     catalog.put_commit(golden)
     head = replace(golden, id=HEAD, parents=(GOLDEN,), branch="main", state=CommitState.HOT)

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from core import catalog as module
 from core.catalog import Catalog, Intent
 from core.errors import Damaged, NotFound
-from core.model import Commit, CommitState, Origin
+from core.model import Commit, CommitState, Origin, PortProtocol
+from core.ports import PortRow
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
 COMMIT = Commit("ab" * 20, "cd" * 20, (), "main", "base-1", "words", 1.5, CommitState.SEALED, True)
@@ -56,7 +57,7 @@ def test_a_row_changed_behind_its_back_is_named(tmp_path: Path) -> None:
 
 def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    first = module.SCHEMA
+    first = module.SCHEMA.replace(module.PORTS, "")
     for later in (", origin TEXT NOT NULL DEFAULT ''", f",\n  base TEXT{QUIESCED}"):
         assert later in first
         first = first.replace(later, "")
@@ -73,7 +74,7 @@ def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
 
 def test_a_catalog_of_format_2_tells_which_paused_branches_are_quiesced(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    second = module.SCHEMA.replace(QUIESCED, "")
+    second = module.SCHEMA.replace(module.PORTS, "").replace(QUIESCED, "")
     with sqlite3.connect(path) as database:
         database.executescript(f"{second} PRAGMA user_version = 2;")
         rows = [
@@ -93,6 +94,34 @@ def test_a_catalog_of_format_2_tells_which_paused_branches_are_quiesced(tmp_path
     assert [row.id for row in catalog.branches() if row.quiesced] == ["frozen"]
     assert catalog.setting("unfrozen:not") is None and catalog.setting("pool.spares") == "1"
     assert catalog.check() == []
+    catalog.close()
+
+
+def test_a_catalog_of_format_3_gets_a_place_for_ports(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{module.SCHEMA.replace(module.PORTS, '')} PRAGMA user_version = 3;")
+    database.close()
+    port = PortRow("p1", "b1", 3000, PortProtocol.TCP, "127.0.0.1", 8080, 1.5)
+    for found in ([], [port]):
+        catalog = Catalog(path)
+        assert catalog.ports() == found and catalog.check() == []
+        if not found:
+            catalog.put_port(port)
+        catalog.close()
+
+
+def test_ports_of_a_branch_go_with_it_for_good(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.db")
+    for number, branch in enumerate(("b1", "b2", "b1")):
+        catalog.put_port(
+            PortRow(f"p{number}", branch, 3000, PortProtocol.TCP, "127.0.0.1", 8080, float(number))
+        )
+    catalog.delete_branch("b1")
+    assert [row.id for row in catalog.ports()] == ["p1"] and catalog.delete_port("p1").branch == "b2"
+    with pytest.raises(NotFound):
+        catalog.delete_port("p1")
+    assert catalog.ports() == [] and catalog.check() == []
     catalog.close()
 
 

@@ -59,6 +59,7 @@ BESIDE: dict[tuple[str, str], Any] = {
     ("resume", "branch"): "paused",
     ("score", "score"): 0.5,
     ("trash restore", "entry"): "gone",
+    ("publish", "ports"): "8000",
 }
 ASKED = [name for name in names() if name not in NOT_ASKED]
 
@@ -74,12 +75,15 @@ def request_of(name: str) -> Verb[Any]:
 
 
 async def peopled(twins: Twins) -> None:
-    """A trunk with two forks, one that is paused, a commit that is no head, and a branch in the trash."""
+    """A trunk with two forks, one that is paused and one with a published port, a commit that is no head, and a branch
+    in the trash.
+    """
     await twins.do("up")
     await twins.do("fork", "main", 2)
     await twins.do("commit", "b1", "work")
     await twins.do("rename", "b2", "paused")
     await twins.do("pause", "paused")
+    await twins.do("publish", "b1", ("3000",))
     await twins.do("fork", "main", 1, "gone")
     await twins.do("prune", ("gone",))
     await twins.engine.sealer.all_sealed()

@@ -16,8 +16,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from core.engine.ports import wanted
 from core.engine.trash import free
 from core.errors import VertuiError
+from core.refs import TRUNK
 from core.verbs import load
 from tests.conftest import full
 from tests.twins.engine import IMAGES, twin_engine
@@ -30,6 +32,7 @@ PICK = st.integers(0, 60)
 NAME = st.sampled_from(["main", "a", "b", "w1", "x"])
 RUNNING, PAUSED, LOST = "running", "paused", "lost"
 RUNS = {RUNNING, PAUSED}
+PUBLISHING = ["publish", "unpublish"]
 
 
 class AtOnce(ThreadPoolExecutor):
@@ -73,9 +76,8 @@ class Verbs(RuleBasedStateMachine):
             assert self.twins.store.commits() == sorted(rows)
             assert self.twins.store.layers() == {}, engine.layers_needed()
             assert engine.catalog.check() == [] and self.twins.hub.list() == ()
-            assert (
-                self.twins.held.holdings().children == {} and self.twins.held.holdings().kept == frozenset()
-            )
+            held = self.twins.held.holdings()
+            assert held.children == {} and held.kept == {f"port:{row.id}" for row in wanted(engine)}
         finally:
             self.runner.close()
             self.made.__exit__(None, None, None)
@@ -208,10 +210,15 @@ class Verbs(RuleBasedStateMachine):
     def add_children(
         self, world: World, operation: int, names: list[str], commit: str, parent: str | None
     ) -> None:
-        image = world.commits[commit].image
+        image, own = world.commits[commit].image, world.branches.get(parent or "")
+        ports = (own.ports if own else frozenset()) | (
+            world.ports if own and parent == world.trunk else set()
+        )
         rows = {
-            self.engine.branch(name).id: Branch(name, image, commit, commit, parent, operation, RUNNING)
-            for name in names
+            self.engine.branch(n).id: Branch(
+                n, image, commit, commit, parent, operation, RUNNING, ports=ports
+            )
+            for n in names
         }
         self.model.become(world.having(rows), "fork")
 
@@ -272,6 +279,20 @@ class Verbs(RuleBasedStateMachine):
         branch = self.model.world.branches[id]
         assert self.ask(True, "score", branch.name, score, note)
         self.model.become(self.model.world.having({id: replace(branch, score=(score, note))}), "score")
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(
+        pick=PICK, port=st.sampled_from(["80", "81"]), trunk=st.booleans(), verb=st.sampled_from(PUBLISHING)
+    )
+    def publish(self, pick: int, port: str, trunk: bool, verb: str) -> None:
+        id, world = self.one(pick), self.model.world
+        branch, key = world.branches[id], frozenset({f"{port}/tcp"})
+        had = world.ports if trunk else branch.ports
+        allowed = (key <= had) == (verb == "unpublish") and (world.trunk is not None or not trunk)
+        if self.ask(allowed, verb, TRUNK if trunk else branch.name, (port,)):
+            after = had - key if verb == "unpublish" else had | key
+            own = world.having({id: replace(branch, ports=after)})
+            self.model.become(replace(world, ports=after) if trunk else own, verb)
 
     @precondition(lambda self: len(self.model.world.branches) > 1)
     @rule(pick=PICK, prune_losers=st.booleans())
@@ -462,7 +483,7 @@ class Verbs(RuleBasedStateMachine):
 
 def differing(seen: World, expected: World) -> list[tuple[str, object, object]]:
     """Each id of which something else was expected, with both."""
-    a, b = ({**w.branches, **w.commits, "the trunk": w.trunk} for w in (seen, expected))
+    a, b = ({**w.branches, **w.commits, "the trunk": (w.trunk, w.ports)} for w in (seen, expected))
     return [(key, a.get(key), b.get(key)) for key in a.keys() | b.keys() if a.get(key) != b.get(key)]
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "cp", "diff", "watch", "patch",
-    "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause", "resume", "restore", "hand-over",
-    "score", "tag", "rename", "log", "image", "export", "import", "store", "config", "daemon", "doctor", "demo",
-    "completion",
+    "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause", "resume", "restore",
+    "hand-over", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy", "log", "image",
+    "export", "import", "store", "config", "daemon", "doctor", "demo", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 
@@ -46,6 +46,8 @@ WRITTEN = {
     "export-files": "diff",
     "apply": "diff",
     "trash": "trash",
+    "ports": "ports",
+    "open": "ports",
     "log": "tree",
     "image": "image",
     "export": "move",

@@ -25,9 +25,9 @@ OPERATION_COLOURS = {
 
 @app.command()
 def ls(json: Json = False) -> None:
-    """List branches: state, address, memory, what changed since the head, score. * marks the trunk.
+    """List branches: state, address, memory, what changed since the head, score, published ports. * marks the trunk.
 
-    --json prints everything there is: branches, commits, images and the trunk.
+    --json prints everything there is: branches, commits, images, published ports and the trunk.
     """
     list_branches(json)
 

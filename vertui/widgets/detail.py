@@ -5,7 +5,8 @@ from datetime import datetime
 
 from rich.text import Text
 
-from core.model import Branch, Command, Commit, Origin, Process, Tree
+from core.model import Branch, Command, Commit, Origin, PortProtocol, Process, PublishedPort, Tree
+from core.ports import guest_side, leading_to, place, url
 from vertui import theme
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
 from vertui.selection import Node
@@ -60,6 +61,21 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         "born": _moment(branch.created),
     }
     yield from _facts(facts, width)
+    yield from _cut(_ports([*leading_to(branch.name, tree.trunk, tree.ports)]), width)
+
+
+def _ports(ports: Sequence[PublishedPort]) -> Iterable[Text]:
+    """Where each is reached, and why one is not."""
+    if ports:
+        yield from (Text(), Text("published ports", style=f"bold {theme.MUTED}"))
+    for port in ports:
+        at = url(port) if port.protocol is PortProtocol.TCP else place(port)
+        line = Text.assemble((f"{guest_side(port):>9} ", theme.FAINT), (at, theme.TEXT))
+        if port.branch.startswith("@"):
+            line.append(f"  {port.branch}", theme.GOLD)
+        yield line
+        if port.reason:
+            yield Text(f"{'':>9} {printable(port.reason)}", style=theme.RED)
 
 
 def _commit(tree: Tree, commit: Commit, width: int) -> list[Text]:
