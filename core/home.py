@@ -1,6 +1,6 @@
 """Where state lives: one directory per home, and a short runtime directory for its sockets.
 
-VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/
+VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/ ssh/
 $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
 """
 
@@ -67,6 +67,16 @@ class Home:
     def cache(self) -> Path:
         """Downloads and root trees; may be deleted at any time."""
         return self.root / "cache"
+
+    @property
+    def ssh_key(self) -> Path:
+        """The private key by which whoever owns this home logs in to its branches."""
+        return self.root / "ssh" / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The host keys of branches, for ssh."""
+        return self.ssh_key.with_name("known_hosts")
 
     @property
     def log(self) -> Path:

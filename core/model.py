@@ -15,6 +15,7 @@ from core.errors import UsageError
 PAGE_BYTES = 4096
 MOST_GIVEN_BYTES = 64 * 1024  # what the guest's agent takes in one request
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+HOST_SUFFIX = ".vertui"  # behind the name of a branch where hosts are named
 HEX = re.compile(r"[0-9a-f]+")
 LONGEST_MESSAGE = 10_000  # characters of a commit's message, or of a note
 SHORTEST_PREFIX = (
@@ -378,6 +379,18 @@ class ExecRequest(Struct, frozen=True):
                 f"a command and its variables may take {MOST_GIVEN_BYTES} bytes, these are {given}:"
                 " what is longer goes in as input, as in `vertui exec -i BRANCH -- sh`"
             )
+
+
+class SshHost(Struct, frozen=True):
+    """A branch as ssh knows it: by which name, and with which host key."""
+
+    name: str
+    key: str
+
+
+def host_of(branch: str) -> str:
+    """The name of a branch among hosts."""
+    return f"{branch}{HOST_SUFFIX}"
 
 
 class Finding(Struct, frozen=True):

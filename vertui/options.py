@@ -1,11 +1,15 @@
 """Arguments and options that several verbs share."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from core.verbs.base import Kind
 from vertui.completion import offer_names
+
+if TYPE_CHECKING:
+    from typer._click.core import Context
 
 
 def argument(metavar: str, help: str, kind: Kind) -> Any:
@@ -24,3 +28,17 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and chang
 def new_app() -> typer.Typer:
     """A module's group of verbs, plain text throughout."""
     return typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+class AfterDashes(TyperCommand):
+    """A verb whose last part, behind `--`, is somebody else's command line: left alone, in `ctx.obj`."""
+
+    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
+        """Take the command behind `--` off before options are looked for."""
+        split = args.index("--") if "--" in args else len(args)
+        ctx.obj = tuple(args[split + 1 :])
+        return super().parse_args(ctx, args[:split])
+
+    def collect_usage_pieces(self, ctx: "Context") -> list[str]:
+        """With the part behind the dashes."""
+        return [*super().collect_usage_pieces(ctx), "-- CMD"]

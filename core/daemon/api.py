@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 import core.daemon.requests as body
 from core.codec import encode
 from core.daemon.comparisons import add_comparisons
+from core.daemon.dialling import add_dialling
 from core.daemon.request_id import RequestId
 from core.daemon.routes import Application, refusal, refused
 from core.daemon.store_routes import add_store
@@ -59,6 +60,7 @@ def make_app(engine: Engine) -> Application:
     _add_reads(app, engine)
     _add_ends(app, engine)
     add_comparisons(app, engine)
+    add_dialling(app, engine)
     add_store(app, engine)
     add_verbs(app, engine)
     return app

@@ -32,6 +32,7 @@ from core.model import (
     Plan,
     Process,
     Setting,
+    SshHost,
     StoreProblem,
     StoreSpace,
     TrashEntry,
@@ -144,6 +145,33 @@ class Client:
     def events(self) -> "EventStream":
         """Events from now on: whatever happens after this call returns is among them."""
         return EventStream(self.home)
+
+    # -- ways in ---------------------------------------------------------------------------------------------
+
+    def dial(self, branch: str, port: int) -> socket.socket:
+        """A connection to a TCP port of a branch's guest. It is the caller's: no daemon stands between its ends, and it
+        goes on when the daemon ends.
+        """
+        asked = json.dumps({"branch": sendable(branch), "port": port}).encode()
+        taken: list[int] = []
+        connection = UnixConnection(self.home, descriptors=taken)
+        try:
+            connection.request("POST", "/v1/dial", asked, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            answer = response.read()
+            if response.status >= 400 or not taken:
+                raise _failure(answer)
+            return socket.socket(fileno=taken.pop())
+        except (OSError, http.client.HTTPException) as error:
+            raise DaemonUnavailable(NO_ANSWER) from error
+        finally:
+            connection.close()
+            for descriptor in taken:
+                os.close(descriptor)
+
+    def ssh(self, branch: str) -> SshHost:
+        """Let this home's ssh key log in to a branch, and have its host key in the home's `known_hosts`."""
+        return _told(SshHost, self._post("/v1/ssh", {"branch": sendable(branch)}))
 
     # -- verbs -----------------------------------------------------------------------------------------------
 

@@ -18,6 +18,19 @@ class ChangeSetting(BaseModel):
     value: str | None = Field(None, max_length=200)
 
 
+class Dial(BaseModel):
+    """Connect to a TCP port of a branch's guest."""
+
+    branch: str = Name
+    port: int = Field(ge=1, le=65535, strict=True)
+
+
+class Admit(BaseModel):
+    """Let this home's ssh key log in to a branch."""
+
+    branch: str = Name
+
+
 class Nothing(BaseModel):
     """A verb without arguments."""
 

@@ -8,6 +8,7 @@ import http.client
 import select
 import socket
 import time
+from array import array
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from core.holder.ask import STOPPED, Silent, ask_holder, state_of
 from core.home import Home
 from core.patience import patient
 from core.sockets import connect, peer_of
+
+ONE_DESCRIPTOR = socket.CMSG_LEN(array("i").itemsize)
 
 
 @dataclass(frozen=True)
@@ -38,20 +41,29 @@ IDLE = Patience(quiet_s=patient(30.0))  # where nothing may happen for hours: to
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """HTTP to a home's daemon, for one request. With `timeout_s` each step of it may take so long, dead or alive."""
+    """HTTP to a home's daemon, for one request. With `timeout_s` each step of it may take so long, dead or alive.
+
+    Descriptors that come with the answer are put into `descriptors`, for the caller to close; without it none is taken.
+    """
 
     def __init__(
-        self, home: Home, patience: Patience = UNTIL_DEATH, *, timeout_s: float | None = None
+        self,
+        home: Home,
+        patience: Patience = UNTIL_DEATH,
+        *,
+        timeout_s: float | None = None,
+        descriptors: list[int] | None = None,
     ) -> None:
         super().__init__("vertui", timeout=timeout_s)
         self._home, self._patience, self._timeout_s = home, patience, timeout_s
+        self._descriptors = descriptors
         self.reached = False  # has it been connected, so that what was asked may have been heard?
 
     def connect(self) -> None:
         """Connect to the daemon. OSError when none listens, Impostor when it is not ours."""
         self.sock = connect(self._home.daemon_socket, timeout_s=self._timeout_s)
         if self._timeout_s is None:
-            self.sock = _Patient(self._home, self.sock, self._patience)
+            self.sock = _Patient(self._home, self.sock, self._patience, self._descriptors)
         self.reached = True
 
 
@@ -86,14 +98,22 @@ class Vigil:
 class _Patient(socket.socket):
     """A connection to a daemon that is waited for while it lives. Raises Silent."""
 
-    def __init__(self, home: Home, connection: socket.socket, patience: Patience) -> None:
+    def __init__(
+        self, home: Home, connection: socket.socket, patience: Patience, descriptors: list[int] | None
+    ) -> None:
         super().__init__(socket.AF_UNIX, socket.SOCK_STREAM, fileno=connection.detach())
-        self._vigil = Vigil(home, patience)
+        self._vigil, self._descriptors = Vigil(home, patience), descriptors
 
-    def recv_into(self, *arguments: Any) -> int:
+    def recv_into(self, buffer: Any, *sizes: Any) -> int:
         """What has come, once something has."""
         self._await(select.POLLIN)
-        return super().recv_into(*arguments)
+        if self._descriptors is None:
+            return super().recv_into(buffer, *sizes)
+        count, beside, _, _ = self.recvmsg_into([buffer], ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC)
+        for level, kind, data in beside:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                self._descriptors += array("i", data)
+        return count
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send it all, as the daemon takes it."""

@@ -190,12 +190,16 @@ class Engine:
             raise no_machine(row)
         return live
 
-    async def agent(self, name: str) -> AgentClient:
-        """The line to a branch's guest; Conflict says what lets it run."""
+    def awake(self, name: str) -> Live:
+        """The machine of a branch whose guest runs; Conflict says what lets it run."""
         row, live = self.branch(name), self.machine(name)
         if row.state is BranchState.PAUSED:
             raise Conflict(f"branch {row.name} is paused: `vertui resume {row.name}` lets it run on")
-        return await live.agent()
+        return live
+
+    async def agent(self, name: str) -> AgentClient:
+        """The line to a branch's guest; Conflict says what lets it run."""
+        return await self.awake(name).agent()
 
     def image(self, name: str | None) -> Image:
         """The image of that name or id; without a name the newest."""

@@ -103,6 +103,8 @@ async def _put_in_place(engine: Engine, live: Live, row: BranchRow, fresh: Live,
         await asyncio.to_thread(live.network.switch)
         raise
     await live.become(fresh)
+    with contextlib.suppress(VertuiError):  # they end by themselves when they are used next
+        await asyncio.to_thread(live.network.reset)
 
 
 @asynccontextmanager

@@ -70,6 +70,12 @@ class ReadBack(Struct):
     distance_ns: Number = 0
 
 
+class ShownKey(Struct):
+    """The answer to `admit`: the host key that the guest's sshd shows, as a line of known_hosts has it."""
+
+    host_key: Annotated[str, Meta(pattern=r"^ssh-ed25519 [A-Za-z0-9+/]{68}\Z")]
+
+
 class CommandStarted(Struct):
     """The answer to `exec` and `attach`; an older image's agent does not tell what was taken of the input."""
 

@@ -200,6 +200,14 @@ class AgentClient:
         """Is the agent there? Returns whether its guest is frozen."""
         return (await self._request(answers.Pong, "ping", {}, urgent=True)).frozen
 
+    async def admit(self, key: str) -> str:
+        """Let the owner of a public key log in to the guest by ssh; the host key by which its sshd is known."""
+        if self._connection.protocol < 3:
+            raise GuestFailed(
+                "its image is of an earlier version, without ssh: `vertui image build` makes a new one"
+            )
+        return (await self.request(answers.ShownKey, "admit", key=key)).host_key
+
     async def processes(self) -> list[Process]:
         """What runs, without kernel threads; at most 500."""
         told = await self.request(answers.Processes, "processes")

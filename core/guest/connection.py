@@ -17,8 +17,8 @@ from core.guest.answers import malformed
 from core.patience import patient
 
 READ_BYTES = 64 * 1024
-PROTOCOLS = (wire.PROTOCOL, 1)
-"""What is spoken here; images made by an earlier version hold an agent that knows fewer frames."""
+PROTOCOLS = (wire.PROTOCOL, 2, 1)
+"""What is spoken here; images made by an earlier version hold an agent that knows fewer frames or requests."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.3, 1.0
 """How soon a hello is repeated, at first and at most: an idle guest answers in milliseconds, under emulation a

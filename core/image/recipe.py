@@ -27,6 +27,7 @@ ESSENTIALS = (
     "openssh-server",
     "procps",
     "python3",
+    "rsync",
 )
 BASE_MAKERS = ("debian.py", "kernel.py", "modules.py", "extracted.sh", "fetch.sh")
 """Our sources that decide what a base holds: an edit makes another base, so there is no format number to forget."""

@@ -8,6 +8,7 @@
     guard      the ingress chain on `tap0`: only the guest's MAC with the guest's address passes
     door       a socket that listens in the host's network, and who comes in by it led to a guest: `doors`, for UDP
                `datagrams`, and `hosts` for one that leads to every branch by the name in an HTTP request
+    reset      what ends the hub's connections to a guest that is gone (`diag`): whoever holds one notices at once
     message    a request to rtnetlink: `messages` has pyroute2 make it, `forms` keeps it encoded, `netlink` sends it
 
                  hub (10.77.255.254)                      namespace of branch 7

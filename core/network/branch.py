@@ -18,6 +18,7 @@ from core.network.addresses import (
     address_of,
     veth_of,
 )
+from core.network.diag import reset_connections
 from core.network.faults import mapped
 from core.network.forms import Message
 from core.network.protocol import NetworkInfo
@@ -99,8 +100,13 @@ class HubBranch:
         if self._closed:
             raise OSError(errno.ENODEV, "the network is closed")
 
+    def reset(self) -> None:
+        """Reset the hub's connections to the guest: what a restored one knows of is none of these."""
+        with mapped(f"resetting connections to {self.info.address}"):
+            namespace.inside(self.hub_fd, lambda: reset_connections(self.info.address))
+
     def close(self) -> None:
-        """Remove the veth and give up the descriptors; idempotent.
+        """Remove the veth, reset the hub's connections to the guest, and give up the descriptors; idempotent.
 
         The index is free when this returns. The kernel takes the namespace and what is in it apart in the
         background, when the last copy of its descriptors (QEMU's tap, the holder's) is closed as well.
@@ -111,11 +117,15 @@ class HubBranch:
             self._closed = True
         try:
             with mapped(f"removing the network of {self.info.address}"):
-                namespace.inside(self.hub_fd, lambda: remove_veth(self.index))
+                namespace.inside(self.hub_fd, self._leave_hub)
         finally:
             for descriptor in (self.namespace_fd, self.tap_fd, self._second_fd):
                 if descriptor is not None:
                     os.close(descriptor)
+
+    def _leave_hub(self) -> None:
+        remove_veth(self.index)
+        reset_connections(self.info.address)
 
 
 def gateway(tap_name: str) -> list[Message]:

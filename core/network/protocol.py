@@ -47,8 +47,11 @@ class Network(Protocol):
     def drop_second_tap(self) -> None:
         """Remove the tap frames do not pass. Idempotent."""
 
+    def reset(self) -> None:
+        """End the hub's connections to the guest, as their other ends are gone. Idempotent."""
+
     def close(self) -> None:
-        """Cut the branch off and give up the descriptors. Idempotent, never fails half way."""
+        """Cut the branch off, end connections to it, and give up the descriptors. Idempotent, never fails half way."""
 
 
 class BranchNetwork(Protocol):

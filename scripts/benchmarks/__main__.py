@@ -18,6 +18,7 @@ import pause
 import peers
 import ports
 import slopes
+import ssh
 import store
 import sustained
 import verbs
@@ -45,6 +46,7 @@ SUBJECTS: dict[str, Measure] = {
     "chain": chain.measure,
     "listening": listening.measure,
     "ports": ports.measure,
+    "ssh": ssh.measure,
     **SPEED,
 }
 

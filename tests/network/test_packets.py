@@ -84,6 +84,26 @@ def test_a_guest_can_ping_the_hub_but_not_connect_to_it() -> None:
 
 
 @isolated
+def test_connections_end_with_the_guest_that_they_led_to_and_no_other_does() -> None:
+    hub = prepared()
+    one, two = hub.create(1), hub.create(2)
+    one.set_link(True)
+    two.set_link(True)
+    with Guest(one) as first, Guest(two) as second:
+        for guest in (first, second):
+            guest.listen(80)
+        with socket.create_connection((two.info.address, 80), 2) as other:
+            for end in (one.reset, one.close):
+                with socket.create_connection((one.info.address, 80), 2) as connection:
+                    end()
+                    with pytest.raises(ConnectionError):
+                        connection.recv(1)
+            other.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                other.recv(1)
+
+
+@isolated
 def test_branches_reach_each_other_only_when_linked() -> None:
     hub = prepared()
     one, two = hub.create(1), hub.create(2)

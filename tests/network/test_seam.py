@@ -78,6 +78,8 @@ def _switched(hub: BranchNetwork) -> None:
     network.second_tap()
     network.switch()
     assert network.info.tap == first
+    for _ in range(2):
+        network.reset()
     network.set_link(False)
     network.close()
     for use in (network.second_tap, network.switch, lambda: network.set_link(True)):

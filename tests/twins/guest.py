@@ -18,13 +18,17 @@ NO_PROGRAM = "there are no programs in this guest"
 
 @dataclass
 class Guest:
-    """What is inside. `ticks` is what its processes did; one that is `stubborn` cannot be frozen."""
+    """What is inside. `ticks` is what its processes did; one that is `stubborn` cannot be frozen. The owner of the key
+    `admitted` may log in.
+    """
 
     hostname: str = ""
     generation: str = ""
     frozen: bool = False
     stubborn: bool = False
     ticks: int = 0
+    host_key: str = ""
+    admitted: str = ""
 
     @classmethod
     def of(cls, devices: bytes) -> "Guest":
@@ -49,6 +53,9 @@ class Guest:
                 return self._become(request)
             case "clock":
                 return _clock()
+            case "admit":
+                self.admitted = request["key"]
+                return {"host_key": self.host_key}
             case "ps" | "processes":
                 return {"commands": [], "processes": [], "left_out": 0}
             case _:
@@ -56,6 +63,7 @@ class Guest:
 
     def _become(self, request: dict[str, Any]) -> dict[str, Any]:
         self.hostname, self.generation = request["hostname"], request["generation"]
+        self.host_key = " ".join(request["ssh_public_key"].split()[:2])
         same = ("hostname", "machine_id", "boot_id", "ssh_public_key", "generation")
         seen = {name: request[name] for name in same} | {"kernel_hostname": request["hostname"]}
         return seen | {"ssh_host_key": crc32(request["ssh_host_key"].encode())} | _clock()

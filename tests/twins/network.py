@@ -28,6 +28,10 @@ class TwinNetwork:
         inode = os.fstat(self.namespace_fd).st_ino
         self.info = NetworkInfo(address_of(self.index), f"net:[{inode}]", self.tap_name)
 
+    def reached_at(self, address: str) -> None:
+        """Have another address than what follows from the index: one at which a test listens."""
+        self.info = replace(self.info, address=address)
+
     def set_link(self, up: bool) -> None:
         """Of the tap that the machine has."""
         self._check()
@@ -55,6 +59,10 @@ class TwinNetwork:
         descriptor, self._second_fd = self._second_fd, None
         if descriptor is not None:
             os.close(descriptor)
+
+    def reset(self) -> None:
+        """There are no connections."""
+        self._check()
 
     def close(self) -> None:
         """Give up descriptors and index."""

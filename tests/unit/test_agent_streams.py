@@ -186,7 +186,7 @@ async def test_a_gate_nobody_waits_for_any_more_is_open(client: AgentClient, lin
 
 
 async def test_an_agent_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
-    """It knows no request that is made again."""
+    """It knows no request that is made again, and nothing of ssh."""
 
     async def earlier(end: socket.socket) -> None:
         loop, frames = asyncio.get_running_loop(), wire.Frames(strict=False)
@@ -203,4 +203,6 @@ async def test_an_agent_of_an_earlier_version_is_understood(tmp_path: Path) -> N
         async with connected(line) as client:
             assert await client.ping() is False
             assert not client.knows_keys
+            with pytest.raises(GuestFailed, match="of an earlier version, without ssh"):
+                await client.admit("ssh-ed25519 AAAA")
         guest.cancel()

@@ -1,9 +1,7 @@
 """Every verb, by way of the real client and API, on an engine of twins: what it did is taken back, and done again."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
@@ -11,9 +9,7 @@ import typer
 
 from core.daemon.api import make_app
 from core.daemon.client import Client
-from core.daemon.peers import Config, OwnUserProtocol, Server
 from core.model import Operation
-from core.sockets import Listener
 from core.verbs import all_verbs, load, names
 from core.verbs.base import (
     Absent,
@@ -30,6 +26,7 @@ from core.verbs.base import (
 )
 from tests.twins.engine import Twins, twin_engine
 from tests.twins.model import World
+from tests.twins.served import served
 from vertui.actions import BY_ID
 from vertui.commands.group import app as command_line
 
@@ -87,22 +84,6 @@ async def peopled(twins: Twins) -> None:
     await twins.do("fork", "main", 1, "gone")
     await twins.do("prune", ("gone",))
     await twins.engine.sealer.all_sealed()
-
-
-@asynccontextmanager
-async def served(twins: Twins) -> AsyncIterator[Client]:
-    """The engine behind its API, and a client of that."""
-    home = twins.engine.home
-    config = Config(
-        make_app(twins.engine), http=OwnUserProtocol, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
-    )  # fmt: skip
-    server, listener = Server(config), Listener(home.daemon_socket, socket.SOCK_STREAM, 8)
-    serving = asyncio.create_task(server.serve([listener.socket]))
-    try:
-        yield Client(home, starts=False)
-    finally:
-        server.should_exit = True
-        await serving
 
 
 def carried_out(client: Client, request: Verb[Any]) -> None:

@@ -58,7 +58,7 @@ def test_only_the_daemon_pays_for_pyroute2() -> None:
     assert done.stdout.strip() == "False"
 
 
-NETLINK = {"core/network/forms.py", "core/network/messages.py", "core/network/netlink.py"}
+NETLINK = {f"core/network/{name}.py" for name in ("diag", "forms", "messages", "netlink")}
 AGENT = (
     "core/guest/agent/sockets.py"  # in the guest, where Python's own library is all there is; no rtnetlink
 )

@@ -6,11 +6,10 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from msgspec.structs import replace
-from typer.core import TyperCommand
 
 from core.daemon.client import Client
 from core.errors import UsageError, VertuiError
@@ -18,7 +17,7 @@ from core.home import Home
 from core.model import BranchState, Command, ExecRequest
 from core.verbs.base import Kind
 from vertui import foreground
-from vertui.options import All, BranchName, Json, argument, new_app
+from vertui.options import AfterDashes, All, BranchName, Json, argument, new_app
 from vertui.outcomes import KeptOutput
 from vertui.output import Cell, Row, say_json, say_table, warn
 from vertui.session import connect
@@ -26,9 +25,6 @@ from vertui.several import check_named, distinct, each
 from vertui.streaming import AttachRequest, Follower, Note, Sink
 from vertui.terminal import Prefixed, window_size, write
 from vertui.text import age, printable, size
-
-if TYPE_CHECKING:
-    from typer._click.core import Context
 
 app = new_app()
 
@@ -38,20 +34,6 @@ LONGEST_S = 1_000_000  # eleven days; the agent takes no longer timeout
 Tell = Callable[[Sequence[foreground.End | None]], None]
 SHELL = "command -v bash >/dev/null && exec bash -l; exec sh -l"
 PS_HEADER = ("ID", "PID", "STATE", "AGE", "STDOUT", "STDERR", "COMMAND")
-
-
-class AfterDashes(TyperCommand):
-    """A verb whose last part, behind `--`, is somebody else's command line: left alone, in `ctx.obj`."""
-
-    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
-        """Take the command behind `--` off before options are looked for."""
-        split = args.index("--") if "--" in args else len(args)
-        ctx.obj = tuple(args[split + 1 :])
-        return super().parse_args(ctx, args[:split])
-
-    def collect_usage_pieces(self, ctx: "Context") -> list[str]:
-        """With the part behind the dashes."""
-        return [*super().collect_usage_pieces(ctx), "-- CMD"]
 
 
 @app.command("exec", cls=AfterDashes)

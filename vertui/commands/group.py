@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from core.verbs.image.build import Build
 
 ORDER = (
-    "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "cp", "diff", "watch", "patch",
-    "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause", "resume", "restore",
-    "hand-over", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy", "log", "image",
-    "export", "import", "store", "config", "daemon", "doctor", "demo", "completion",
+    "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
+    "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause", "resume",
+    "restore", "hand-over", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy", "log",
+    "image", "export", "import", "store", "config", "daemon", "doctor", "demo", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 
@@ -37,6 +37,9 @@ WRITTEN = {
     "exec": "exec",
     "ps": "exec",
     "shell": "exec",
+    "ssh": "ssh",
+    "ssh-config": "ssh",
+    "connect": "ssh",
     "console": "console",
     "completion": "completion",
     "cp": "files",

@@ -107,7 +107,7 @@ def _write_all(waiting: list[tuple[str, str]]) -> None:
         os.makedirs(OWN, exist_ok=True)  # noqa: PTH103
     while waiting:
         path, text = waiting.pop(0)
-        _write(path, text, 0o600 if path in PRIVATE else 0o644)
+        write(path, text, 0o600 if path in PRIVATE else 0o644)
 
 
 def _present(name: str, own: str, text: str, seen: str | None, calls: Calls) -> str | None:
@@ -175,7 +175,7 @@ def _read(name: str) -> str | None:
         os.close(fd)
 
 
-def _write(path: str, text: str, mode: int) -> None:
+def write(path: str, text: str, mode: int) -> None:
     """Write a file of ours in place; OSError when something else lies there."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(path, flags, mode)

@@ -19,7 +19,7 @@ from .loop import READ, Poller, Timers
 from .mounts import Mounts
 from .port import Port
 from .spawn import BadRequest, Exec
-from .ssh import SSHD, SshListener
+from .ssh import SSHD, SshListener, admit
 from .standing import REQUEST_S, allow, first_in_line, outlast_signals
 
 KEEP_FINISHED = 64
@@ -69,6 +69,7 @@ class Server:
             "thaw": self._thaw,
             "identity": self._identity,
             "clock": self._read_clock,
+            "admit": self._admit,
             "processes": self._processes,
             "stats": self._stats,
             "ping": self._ping,
@@ -318,6 +319,9 @@ class Server:
 
     def _read_clock(self, channel: int, request: Request) -> object:
         return self._clock.advance(int(request.get("advance_ns", 0)), int(request.get("origin_ns", 0)))
+
+    def _admit(self, channel: int, request: Request) -> object:
+        return admit(str(request["key"]), self._calls())
 
     def _processes(self, channel: int, request: Request) -> object:
         return wire.bounded("processes", processes.processes(self._bounded))

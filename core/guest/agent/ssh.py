@@ -1,7 +1,7 @@
 """sshd, started per connection by the agent.
 
 No daemon has to be told of a new host key after a fork, none lies in every child's memory, and a key that was
-never asked for costs nothing.
+never asked for costs nothing. Whom it lets in beside the guest's own lists stands where an identity does, on no disk.
 """
 
 from __future__ import annotations
@@ -9,16 +9,38 @@ from __future__ import annotations
 import os
 import socket
 
+from .bounded import Calls
 from .cgroup import WorkGroup
+from .identity import ANSWER_S, DIRECTORY, NAMES, UNANSWERED, read_all, write
 from .loop import READ, Poller
-from .spawn import PATH, CannotRun, Program, Stdio, root, start
+from .spawn import PATH, BadRequest, CannotRun, Program, Stdio, root, start
 
 SSHD = "/usr/sbin/sshd"
 RUN_DIRECTORY = "/run/sshd"
 """sshd refuses to start without it, so it is made each time, as a service manager would."""
 
+AUTHORIZED = f"{DIRECTORY}/authorized_keys"
+"""The image's sshd_config.d/vertui.conf names it, for every user."""
+
 PORT = 22
 MAX_SESSIONS = 32
+
+
+def admit(key: str, calls: Calls) -> dict[str, str]:
+    """Let the owner of a key log in as anybody; the host key that sshd shows. BadRequest without one, OSError, Late."""
+
+    def note() -> None:
+        os.makedirs(DIRECTORY, 0o755, exist_ok=True)  # noqa: PTH103
+        write(AUTHORIZED, f"{key}\n", 0o644)
+
+    name = NAMES["ssh_public_key"]
+    calls.run(f"writing {AUTHORIZED}", note, ANSWER_S)
+    shown = read_all([name], calls)[name]
+    if not shown or shown == UNANSWERED or not os.access(SSHD, os.X_OK):
+        raise BadRequest(
+            "the guest has no ssh server with a host key: its packages or files are not as they were"
+        )
+    return {"host_key": " ".join(shown.split()[:2])}
 
 
 class SshListener:

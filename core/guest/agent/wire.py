@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PROTOCOL = 2
+PROTOCOL = 3
 NONCE_BYTES = 16
 
 HELLO, HELLO_REPLY, REQUEST, REPLY, ERROR, STDIN, STDIN_ACK, STDOUT, STDERR, OUTPUT_ACK, EXIT, START = range(
