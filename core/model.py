@@ -11,11 +11,11 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from core.errors import UsageError
+from core.inward import PublishedPort
 
 PAGE_BYTES = 4096
 MOST_GIVEN_BYTES = 64 * 1024  # what the guest's agent takes in one request
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
-HOST_SUFFIX = ".vertui"  # behind the name of a branch where hosts are named
 HEX = re.compile(r"[0-9a-f]+")
 LONGEST_MESSAGE = 10_000  # characters of a commit's message, or of a note
 SHORTEST_PREFIX = (
@@ -63,13 +63,6 @@ class OperationState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     UNDONE = "undone"
-
-
-class PortProtocol(StrEnum):
-    """What goes through a port."""
-
-    TCP = "tcp"
-    UDP = "udp"
 
 
 MIN_MEMORY, MAX_MEMORY = 128 << 20, 64 << 30  # bytes
@@ -143,38 +136,6 @@ class Branch(Struct, frozen=True):
     uptime_s: float = 0.0
     score: float | None = None
     note: str = ""
-
-
-class PublishedPort(Struct, frozen=True):
-    """A port of a guest that is reached from the host, at `host_port` of `address`. `branch` is a branch's name; @trunk
-    means the trunk's, and @proxy any, by the name in each request. `reason` says why nobody gets in now.
-    """
-
-    branch: str
-    guest_port: int
-    protocol: PortProtocol
-    address: str
-    host_port: int
-    reason: str = ""
-
-
-class GuestPort(Struct, frozen=True):
-    """A port of a branch: the address in the guest that somebody listens on there, empty when nobody does or the guest
-    cannot tell; the program, as far as the guest tells; and where it is published.
-    """
-
-    port: int
-    protocol: PortProtocol
-    listening: str = ""
-    command: str = ""
-    published: PublishedPort | None = None
-
-
-class Published(Struct, frozen=True):
-    """Ports as they are published from now on, or were until now."""
-
-    ports: tuple[PublishedPort, ...]
-    operation: int
 
 
 class Waiting(Struct, frozen=True):
@@ -379,18 +340,6 @@ class ExecRequest(Struct, frozen=True):
                 f"a command and its variables may take {MOST_GIVEN_BYTES} bytes, these are {given}:"
                 " what is longer goes in as input, as in `vertui exec -i BRANCH -- sh`"
             )
-
-
-class SshHost(Struct, frozen=True):
-    """A branch as ssh knows it: by which name, and with which host key."""
-
-    name: str
-    key: str
-
-
-def host_of(branch: str) -> str:
-    """The name of a branch among hosts."""
-    return f"{branch}{HOST_SUFFIX}"
 
 
 class Finding(Struct, frozen=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from core.errors import UsageError
-from core.model import GuestPort, PortProtocol, PublishedPort
+from core.inward import GuestPort, PortProtocol, PublishedPort
 from core.refs import PROXY, TRUNK
 
 LOOPBACK = "127.0.0.1"

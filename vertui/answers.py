@@ -3,19 +3,8 @@
 from functools import singledispatch
 
 from core.errors import GuestFailed
-from core.model import (
-    Branch,
-    Child,
-    Committed,
-    Forked,
-    HandedOver,
-    Image,
-    Operation,
-    Plan,
-    PortProtocol,
-    Published,
-    PublishedPort,
-)
+from core.inward import PortProtocol, Published, PublishedPort
+from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Operation, Plan
 from core.ports import guest_side, place, url
 from core.refs import PROXY
 from vertui.output import Cell, Row, say_table

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from core.model import Branch, BranchState, Commit, PortProtocol, PublishedPort, Tree
+from core.inward import PortProtocol, PublishedPort
+from core.model import Branch, BranchState, Commit, Tree
 from core.ports import leading_to
 from vertui.text import short
 

@@ -24,17 +24,8 @@ from core.engine import capture, doctor, images, inspect, plans, publish, trash
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import UsageError, VertuiError
-from core.model import (
-    Command,
-    DaemonStatus,
-    Event,
-    Finding,
-    GuestPort,
-    Operation,
-    Process,
-    TrashEntry,
-    Tree,
-)
+from core.inward import GuestPort
+from core.model import Command, DaemonStatus, Event, Finding, Operation, Process, TrashEntry, Tree
 
 logger = logging.getLogger(__name__)
 

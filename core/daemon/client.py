@@ -21,18 +21,17 @@ from core.diff.result import Diff, Siblings
 from core.errors import DaemonUnavailable, UsageError, VertuiError, by_kind
 from core.holder.ask import Silent, ask_holder
 from core.home import Home, find_home
+from core.inward import GuestPort, SshHost
 from core.model import (
     Command,
     DaemonStatus,
     Event,
     Finding,
-    GuestPort,
     Imported,
     Operation,
     Plan,
     Process,
     Setting,
-    SshHost,
     StoreProblem,
     StoreSpace,
     TrashEntry,

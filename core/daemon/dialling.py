@@ -13,7 +13,7 @@ from core.engine.context import Engine
 from core.engine.dial import dial
 from core.engine.ssh import admit
 from core.errors import Unsupported
-from core.model import SshHost
+from core.inward import SshHost
 
 # Any client skips an answer like this (RFC 9110, 15.2.1): a descriptor needs some bytes to come with.
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from core.engine.context import Engine
-from core.model import Branch, Commit, Image, PublishedPort
+from core.inward import PublishedPort
+from core.model import Branch, Commit, Image
 from core.verbs.shown import Shown
 
 

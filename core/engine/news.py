@@ -15,7 +15,8 @@ from core.engine.inspect import branch, images
 from core.engine.pool import waiting
 from core.errors import NotFound
 from core.graph import touched
-from core.model import Branch, Changed, Commit, Image, PublishedPort, Waiting
+from core.inward import PublishedPort
+from core.model import Branch, Changed, Commit, Image, Waiting
 
 GATHER_S = 0.03  # what is written within this time is told together
 FIGURES_S = 2.0  # between looks at what machines take, when a look takes no time

@@ -16,7 +16,7 @@ from core.engine.live import Live
 from core.engine.seams import Wish
 from core.errors import VertuiError
 from core.holder.protocol import HostPorts
-from core.model import PortProtocol, PublishedPort
+from core.inward import PortProtocol, PublishedPort
 from core.network.datagrams import DatagramDoor
 from core.network.doors import Door, NoWay, Way
 from core.network.hosts import asked_for, page

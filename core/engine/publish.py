@@ -14,7 +14,8 @@ from core.engine.operations import operation
 from core.engine.ports import wanted
 from core.engine.seams import Wish
 from core.errors import VertuiError
-from core.model import Child, GuestPort, PortProtocol, Published, PublishedPort
+from core.inward import GuestPort, PortProtocol, Published, PublishedPort
+from core.model import Child
 from core.ports import INNER, PortRow, PortSpec, guest_side, leading_to, place
 from core.refs import PROXY, TRUNK
 

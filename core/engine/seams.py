@@ -8,7 +8,8 @@ from core.catalog import BranchRow
 from core.engine.hot import Hot, Shot
 from core.engine.live import Live
 from core.holder.protocol import Holdings
-from core.model import Commit, PortProtocol, PublishedPort
+from core.inward import PortProtocol, PublishedPort
+from core.model import Commit
 from core.ports import PortRow
 from core.store.values import Identified
 

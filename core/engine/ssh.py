@@ -23,7 +23,7 @@ from core.engine.context import Engine
 from core.errors import Damaged
 from core.files import disk_error, write_atomic
 from core.home import Home
-from core.model import SshHost, host_of
+from core.inward import SshHost, host_of
 from core.sockets import make_private
 
 _one_at_a_time = threading.Lock()  # of the threads that write

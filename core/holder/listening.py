@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from core.errors import Conflict, DaemonUnavailable, NoRoom, Unsupported, UsageError, VertuiError
 from core.holder.protocol import Held
-from core.model import PortProtocol
+from core.inward import PortProtocol
 from core.patience import patient
 
 KEY = "porter"

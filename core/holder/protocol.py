@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from core.model import PortProtocol
+from core.inward import PortProtocol
 
 
 @dataclass(frozen=True)

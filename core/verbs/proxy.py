@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from msgspec import Meta
 
 from core.errors import NotFound, UsageError
-from core.model import Published
+from core.inward import Published
 from core.ports import LARGEST, LOOPBACK, check_address, place, proxy_of
 from core.verbs.base import Absent, Given, Verb
 from core.verbs.fields import Short

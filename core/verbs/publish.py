@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from msgspec import Meta
 
 from core.errors import UsageError
-from core.model import Published
+from core.inward import Published
 from core.ports import LOOPBACK, PortSpec, check_address, guest_side, parse_port, place
 from core.refs import TRUNK
 from core.verbs.base import Entry, Given, Verb

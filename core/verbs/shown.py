@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from core.errors import NotFound, VertuiError
-from core.model import Branch, Commit, Image, PublishedPort, Tree
+from core.inward import PublishedPort
+from core.model import Branch, Commit, Image, Tree
 from core.refs import TRUNK, resolve
 from core.verbs.refusal import Refusal
 

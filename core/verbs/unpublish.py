@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from msgspec import Meta
 
 from core.errors import NotFound, UsageError
-from core.model import PortProtocol, Published, PublishedPort
+from core.inward import PortProtocol, Published, PublishedPort
 from core.ports import guest_side, parse_port
 from core.refs import TRUNK
 from core.verbs.base import Entry, Given, Verb

@@ -17,7 +17,7 @@ import pytest
 from core.daemon.client import Client
 from core.daemon.start import end_all, ensure_daemon
 from core.errors import Conflict
-from core.model import PublishedPort
+from core.inward import PublishedPort
 from core.patience import patient
 from tests.conftest import full
 from tests.guests import Guest, eventually

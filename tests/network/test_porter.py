@@ -13,7 +13,7 @@ import pytest
 from core import linux
 from core.holder import porter
 from core.holder.listening import KEY, PorterPorts
-from core.model import PortProtocol
+from core.inward import PortProtocol
 from core.network import HubNetwork, Network, messages, namespace, netlink
 from core.network.datagrams import DatagramDoor
 from core.network.doors import Door, Way

@@ -11,7 +11,7 @@ from itertools import count
 
 from core.errors import VertuiError
 from core.holder.listening import BACKLOG, KINDS, refused
-from core.model import PortProtocol
+from core.inward import PortProtocol
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "::1", "0.0.0.0", "::")
 FIRST_FREE = 40_000

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from core.model import PortProtocol, PublishedPort
+from core.inward import PortProtocol, PublishedPort
 from core.refs import TRUNK
 from tests.ui.conftest import Show
 from tests.ui.looks import app_of, until, until_seen

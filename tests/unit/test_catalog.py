@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from core import catalog as module
 from core.catalog import Catalog, Intent
 from core.errors import Damaged, NotFound
-from core.model import Commit, CommitState, Origin, PortProtocol
+from core.inward import PortProtocol
+from core.model import Commit, CommitState, Origin
 from core.ports import PortRow
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"

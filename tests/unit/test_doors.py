@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core.holder.listening import bound
-from core.model import PortProtocol
+from core.inward import PortProtocol
 from core.network import datagrams, doors
 from core.network.datagrams import DatagramDoor
 from core.network.doors import Door, Lead, NoWay, Way

@@ -13,7 +13,7 @@ from core.engine import ports as module
 from core.engine.ports import Ports
 from core.engine.recover import recover
 from core.errors import Conflict, NotFound, UsageError, VertuiError
-from core.model import PortProtocol, Published, PublishedPort
+from core.inward import PortProtocol, Published, PublishedPort
 from core.ports import leading_to, parse_port, place, proxy_of, url
 from core.refs import PROXY, TRUNK
 from tests.twins.engine import Twins, twin_engine

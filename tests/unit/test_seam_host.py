@@ -11,7 +11,7 @@ from core.errors import Conflict, DaemonUnavailable, UsageError
 from core.holder import porter
 from core.holder.listening import KEY, KINDS, PorterPorts
 from core.holder.protocol import HostPorts
-from core.model import PortProtocol
+from core.inward import PortProtocol
 from tests.twins.held import TwinHeld
 from tests.twins.host import TwinHost
 

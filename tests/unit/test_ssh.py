@@ -12,7 +12,7 @@ import pytest
 from core.engine.ssh import admit, own_key
 from core.errors import Conflict, Damaged, GuestFailed
 from core.home import Home
-from core.model import SshHost
+from core.inward import SshHost
 from tests.guests import SOON_S
 from tests.twins.engine import Twins, twin_engine
 from tests.twins.served import served

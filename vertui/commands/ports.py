@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import Conflict, NotFound
-from core.model import GuestPort, PortProtocol, PublishedPort
+from core.inward import GuestPort, PortProtocol, PublishedPort
 from core.ports import INNER, guest_side, parse_port, place, url
 from core.verbs.publish import Publish
 from vertui.browser import open_url

@@ -9,7 +9,7 @@ import typer
 
 from core.errors import Unsupported
 from core.home import Home, find_home
-from core.model import HOST_SUFFIX
+from core.inward import HOST_SUFFIX
 from core.python import program
 from vertui.options import AfterDashes, BranchName, new_app
 from vertui.plumbing import hand_on, join

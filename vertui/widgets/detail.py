@@ -5,7 +5,8 @@ from datetime import datetime
 
 from rich.text import Text
 
-from core.model import Branch, Command, Commit, Origin, PortProtocol, Process, PublishedPort, Tree
+from core.inward import PortProtocol, PublishedPort
+from core.model import Branch, Command, Commit, Origin, Process, Tree
 from core.ports import guest_side, leading_to, place, url
 from vertui import theme
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
