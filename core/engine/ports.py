@@ -55,6 +55,7 @@ class Ports:
         async with self._changing:
             opened, refused = await asyncio.to_thread(self._open_all, wishes, whole)
             try:
+                self._engine.reach("publish.opened")
                 with self._engine.catalog.transaction():
                     for row, _ in opened:
                         self._engine.catalog.put_port(row)

@@ -5,11 +5,13 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import pytest
 
 from core.engine import plans
 from core.engine import ports as module
+from core.engine.context import FAULT
 from core.engine.ports import Ports
 from core.engine.recover import recover
 from core.errors import Conflict, NotFound, UsageError, VertuiError
@@ -101,6 +103,20 @@ async def test_what_cannot_be_had_is_one_clear_line_and_leaves_nothing() -> None
         assert there(twins) == {}
         with pytest.raises(NotFound, match="no port of main is published"):
             await twins.do("unpublish", "main")
+
+
+async def test_a_publish_that_fails_midway_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with home() as twins:
+        fault = tmp_path / "fault"
+        fault.write_text("publish.opened=fail")
+        monkeypatch.setenv(FAULT, str(fault))
+        with pytest.raises(Conflict, match=r"stopped at publish\.opened"):
+            await twins.do("publish", "main", ("3000", "3001"))
+        assert there(twins) == {} and not any(
+            listening(twins.host, LOOPBACK, port, TCP) for port in (3000, 3001)
+        )
 
 
 async def test_children_get_host_ports_of_their_own_and_undo_takes_them_back() -> None:
