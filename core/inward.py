@@ -40,10 +40,11 @@ class GuestPort(Struct, frozen=True):
 
 
 class Published(Struct, frozen=True):
-    """Ports as they are published from now on, or were until now."""
+    """Ports as they are published from now on, or, when they are not `open` any more, were until now."""
 
     ports: tuple[PublishedPort, ...]
     operation: int
+    open: bool = True
 
 
 class SshHost(Struct, frozen=True):

@@ -94,7 +94,7 @@ def _child(child: Child) -> Row:
 def _(published: Published) -> None:
     """A line a port."""
     for port in published.ports:
-        print(_reached(port))
+        print(_reached(port) + ("" if published.open else "  closed"))
 
 
 def _reached(port: PublishedPort) -> str:

@@ -46,7 +46,7 @@ async def unpublish(engine: Engine, request_id: str, verb: str, ports: Sequence[
     ids = tuple(row.id for row, port in shown if port in ports)
     async with engine.changing, operation(engine, request_id, verb, _summary(verb, ports)) as record:
         record.inverse = await apply(engine, Change(unpublish=ids))
-    return Published(tuple(ports), record.id)
+    return Published(tuple(ports), record.id, open=False)
 
 
 async def inherited(engine: Engine, children: Iterable[Child]) -> tuple[Child, ...]:
