@@ -1,6 +1,7 @@
 """Where state lives: one directory per home, and a short runtime directory for its sockets.
 
 VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/ ssh/
+                                                     secrets.json
 $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
 """
 
@@ -42,6 +43,11 @@ class Home:
     def holder_lock(self) -> Path:
         """Held by the holder while it lives; its pid, and where its sockets lie."""
         return self.root / "holder.lock"
+
+    @property
+    def secrets(self) -> Path:
+        """Values that are handed to commands: by their names, for nobody else to read."""
+        return self.root / "secrets.json"
 
     @property
     def images(self) -> Path:

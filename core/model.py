@@ -16,8 +16,10 @@ from core.inward import PublishedPort
 PAGE_BYTES = 4096
 MOST_GIVEN_BYTES = 64 * 1024  # what the guest's agent takes in one request
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 HEX = re.compile(r"[0-9a-f]+")
 LONGEST_MESSAGE = 10_000  # characters of a commit's message, or of a note
+LONGEST_SECRET = 16 * 1024  # characters of a secret's value: some fit into a command's environment
 SHORTEST_PREFIX = (
     6  # of a commit id in a REF; a shorter name of hex digits, such as b3, cannot be mistaken for one
 )
@@ -314,7 +316,8 @@ class ExecRequest(Struct, frozen=True):
 
     `lossless` makes the command wait for its reader instead of dropping old output. A command hangs up with the client
     that started it unless it `outlives` that. An `inner` one is a verb's own doing: neither `ps` nor the operation log
-    tells of it. By its `key` a request that is sent again is known.
+    tells of it. By its `key` a request that is sent again is known. `secrets` are variables by name, each with the
+    secret whose value it gets.
     """
 
     branch: str
@@ -331,8 +334,11 @@ class ExecRequest(Struct, frozen=True):
     outlives: bool = False
     inner: bool = False
     key: str = field(default_factory=new_key)
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for variable in self.secrets:
+            check_variable(variable)
         given = sum(len(os.fsencode(word)) for pair in self.env.items() for word in pair)
         given += sum(len(os.fsencode(word)) for word in self.argv)
         if given > MOST_GIVEN_BYTES:
@@ -427,6 +433,13 @@ class Setting(Struct, frozen=True):
     meaning: str
 
 
+class Secret(Struct, frozen=True):
+    """A value that is kept and not shown: its name, and when it was set."""
+
+    name: str
+    changed: float
+
+
 class DaemonStatus(Struct, frozen=True):
     """The daemon and what it holds."""
 
@@ -447,4 +460,13 @@ def check_name(name: str) -> str:
         )
     if len(name) >= SHORTEST_PREFIX and HEX.fullmatch(name):
         raise UsageError(f"'{name}' is all hex digits and would read as a commit id: choose another name")
+    return name
+
+
+def check_variable(name: str) -> str:
+    """`name` itself when an environment variable may have it, and a secret; UsageError otherwise."""
+    if not VARIABLE.fullmatch(name):
+        raise UsageError(
+            f"'{name[:40]}' is no variable's name: use letters, digits and _, no digit first, at most 63 characters"
+        )
     return name

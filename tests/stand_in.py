@@ -17,8 +17,11 @@ Answers = Mapping[
 
 
 @contextmanager
-def standing_in(home: Home, answers: Answers) -> Iterator[list[str]]:
-    """Answer on the home's socket until the block ends, which is given what was asked for: paths with their queries."""
+def standing_in(home: Home, answers: Answers, bodies: list[bytes] | None = None) -> Iterator[list[str]]:
+    """Answer on the home's socket until the block ends, which is given what was asked for: paths with their queries.
+
+    What was sent along with them is put into `bodies`.
+    """
     home.runtime.mkdir(mode=0o700, exist_ok=True)
     asked: list[str] = []
     served: dict[str, object] = {"/v1/alive": {"alive": True}, **answers}
@@ -41,7 +44,9 @@ def standing_in(home: Home, answers: Answers) -> Iterator[list[str]]:
             self.wfile.write(data)
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if bodies is not None:
+                bodies.append(body)
             self.do_GET()
 
     home.daemon_socket.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from vertui.answers import check, say, say_done
 from vertui.completion import offer_names
 from vertui.options import All, DryRun, Json, Yes
 from vertui.output import say_json
-from vertui.session import agree, connect, show_plan
+from vertui.session import agree, connect, show_plan, unseen
 from vertui.several import Refused, check_named, distinct, each
 from vertui.sizes import parse_size
 
@@ -35,6 +35,9 @@ def command_of(name: str, carry: Carry | None = None) -> Callable[..., None]:
     verb = load(name)
 
     def run(*, json: bool, **given: Any) -> None:
+        given |= {
+            field.name: unseen(field.name) for field in fields_of(verb) if field.given.kind is Kind.UNSEEN
+        }
         if issubclass(verb, Planned):
             options = {option: given.pop(option, False) for option in ("yes", "dry_run")}
             _planned(_made(verb, **given), json=json, **options)
@@ -131,7 +134,8 @@ def _every(tree: Tree, made: Callable[[str], Verb[Any]]) -> Iterable[str]:
 
 
 def _parameters(verb: type[Verb[Any]]) -> Iterator[Parameter]:
-    for field in sorted(fields_of(verb), key=lambda field: not field.is_argument):
+    seen = (field for field in fields_of(verb) if field.given.kind is not Kind.UNSEEN)
+    for field in sorted(seen, key=lambda field: not field.is_argument):
         several = field.name == verb.each
         yield _parameter(field, several=several)
         if several and field.given.kind is Kind.BRANCH:

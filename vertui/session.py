@@ -1,9 +1,10 @@
 """How a command reaches the daemon, and how a plan is shown and asked about."""
 
 import sys
+from getpass import getpass
 from typing import TYPE_CHECKING
 
-from core.errors import Conflict, VertuiError
+from core.errors import Conflict, UsageError, VertuiError
 from core.home import Home, find_home
 from core.model import Plan
 from core.sockets import connect as connect_to
@@ -12,6 +13,8 @@ from vertui.text import printable, size
 
 if TYPE_CHECKING:
     from core.daemon.client import Client
+
+MOST_UNSEEN_BYTES = 1 << 20  # far more than any field takes: what is longer is refused by its own bounds
 
 
 def connect() -> "Client":
@@ -60,3 +63,18 @@ def agree(plan: Plan) -> None:
     print(f"{plan.verb}? [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise VertuiError("nothing changed")
+
+
+def unseen(what: str) -> str:
+    """A text that is typed without being shown; where there is no terminal, all input without one newline at its end.
+
+    UsageError when it is no text. No error tells any of it.
+    """
+    try:
+        if sys.stdin.isatty():
+            return getpass(f"{what}: ")
+        return sys.stdin.buffer.read(MOST_UNSEEN_BYTES).decode().removesuffix("\n")
+    except UnicodeDecodeError:
+        raise UsageError(f"{what}: the input is no text in UTF-8") from None
+    except EOFError:
+        return ""

@@ -20,12 +20,22 @@ from core.daemon.routes import Application, refusal, refused
 from core.daemon.store_routes import add_store
 from core.daemon.streamed import Octets
 from core.daemon.verb_routes import add_verbs
-from core.engine import capture, doctor, images, inspect, plans, publish, trash
+from core.engine import capture, doctor, images, inspect, plans, publish, secrets, trash
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import UsageError, VertuiError
 from core.inward import GuestPort
-from core.model import Command, DaemonStatus, Event, Finding, Operation, Process, TrashEntry, Tree
+from core.model import (
+    Command,
+    DaemonStatus,
+    Event,
+    Finding,
+    Operation,
+    Process,
+    Secret,
+    TrashEntry,
+    Tree,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +130,10 @@ def _add_reads(app: Application, engine: Engine) -> None:
     @app.get("/v1/trash")
     async def trash_entries() -> list[TrashEntry]:
         return trash.entries(engine)
+
+    @app.get("/v1/secrets")
+    async def secret_names() -> list[Secret]:
+        return secrets.names(engine)
 
     @app.get("/v1/doctor")
     async def findings() -> list[Finding]:

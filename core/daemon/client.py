@@ -31,6 +31,7 @@ from core.model import (
     Operation,
     Plan,
     Process,
+    Secret,
     Setting,
     StoreProblem,
     StoreSpace,
@@ -107,6 +108,10 @@ class Client:
     def settings(self) -> list[Setting]:
         """Every setting of the home."""
         return self._list(Setting, "/v1/settings")
+
+    def secrets(self) -> list[Secret]:
+        """The names of what `secret set` keeps; no value is ever told."""
+        return self._list(Secret, "/v1/secrets")
 
     def doctor(self) -> list[Finding]:
         """What the daemon finds about this machine."""

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TypeVar
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
@@ -11,10 +12,12 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from core.codec import decode
 from core.daemon.relay import follow, follow_console
 from core.daemon.wire import AttachStart, ConsoleStart, ExecStart
+from core.engine import secrets
 from core.engine.context import Engine
 from core.engine.fate import followed
 from core.engine.operations import note
 from core.errors import GuestFailed, UsageError, VertuiError
+from core.guest.sealed import exec_sealed
 from core.guest.streams import CommandStream
 from core.model import ExecRequest
 from core.patience import patient
@@ -57,7 +60,9 @@ async def _execute(engine: Engine, socket: WebSocket, request: ExecStart) -> Non
     if request.again and not agent.knows_keys:
         raise GuestFailed(f"whether the command was started is not known: `vertui ps {request.branch}`")
     line = len(request.argv) == 1 and any(blank in request.argv[0] for blank in " \t\n")
-    stream = await agent.exec(
+    variables = secrets.values(engine, request.secrets)
+    start = partial(exec_sealed, agent, variables=variables) if variables else agent.exec
+    stream = await start(
         request.argv[0] if line else request.argv,
         env=request.env,
         cwd=request.cwd,
@@ -116,5 +121,7 @@ async def _first(socket: WebSocket, kind: type[T]) -> T:
 
 
 def _summary(request: ExecRequest) -> str:
-    """The command as the log shows it; its words may be of any bytes."""
-    return " ".join(request.argv).encode("utf-8", "backslashreplace").decode()[:LONGEST_SUMMARY]
+    """The command as the log shows it, and which secrets it is given; its words may be of any bytes."""
+    given = f" (given {', '.join(sorted({*request.secrets.values()}))})" if request.secrets else ""
+    words = " ".join(request.argv).encode("utf-8", "backslashreplace").decode()
+    return words[:LONGEST_SUMMARY] + given[:LONGEST_SUMMARY]

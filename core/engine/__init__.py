@@ -11,6 +11,7 @@
     recover   what a daemon finds when it starts          inspect   tree, sizes
     points    states of disks held still, path indexes    compare   diff, siblings, patch
     guests    what only running guests can tell           export    trees as tar        apply   changes into a branch
+    secrets   values handed to commands                   scrub     files wiped before a commit
 
 A verb is a function of the Engine. Its docstring says what it requires, does on success, and leaves on failure.
 Every state-changing one runs inside `operations.operation`, which writes an intent first and the outcome last.

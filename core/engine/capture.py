@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from core.catalog import BranchRow
@@ -12,6 +13,7 @@ from core.engine.context import Engine, new_id
 from core.engine.hot import Shot
 from core.engine.live import Live
 from core.engine.operations import RunningOperation, operation, refuse
+from core.engine.scrub import wiped_first
 from core.engine.stalls import ROOM_BYTES
 from core.engine.start import end, set_paused, start_again
 from core.errors import Conflict, GuestFailed, VertuiError
@@ -105,16 +107,25 @@ async def save(engine: Engine, live: Live, message: str) -> Commit:
     return await _sealed(engine, row.id, made, row.head)
 
 
-async def commit(engine: Engine, request_id: str, name: str, message: str, *, wait: bool = True) -> Committed:
+async def commit(
+    engine: Engine,
+    request_id: str,
+    name: str,
+    message: str,
+    *,
+    wait: bool = True,
+    scrub: Sequence[str] = (),
+) -> Committed:
     """Commit a branch.
 
     Requires a running or paused machine. On success its state is the branch's head, sealed, or without `wait` at least
-    hot; the machine went on. On failure the machine goes on and nothing is added.
+    hot; the machine went on. On failure the machine goes on and nothing is added. Files to `scrub` are wiped first, for
+    which it must run; if one cannot be, that is the failure.
     """
     row, live, began = engine.branch(name), engine.machine(name), time.perf_counter()
     await engine.sealer.room(live)
     async with operation(engine, request_id, "commit", f"commit {row.name}") as record:
-        async with live.lock:
+        async with live.lock, wiped_first(live, scrub):
             head = engine.catalog.branch(row.id).head
             made = await make_hot(engine, row, await shoot(engine, live, row), message)
         if made.id == head:
@@ -122,6 +133,8 @@ async def commit(engine: Engine, request_id: str, name: str, message: str, *, wa
         else:
             record.summary = f"commit {row.name} as {made.id[:12]}"
             record.inverse = Change(heads={row.id: head}, hide=(made.id,))
+        if scrub:
+            record.summary += f", {len(scrub)} files scrubbed before"
     hot_ms = (time.perf_counter() - began) * 1000
     engine.publish("branch", row.name, record.summary)
     if wait:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from core.catalog import BranchRow
+from core.engine import secrets
 from core.engine.bases import base_of
 from core.engine.context import Engine
 from core.engine.live import Live
@@ -197,7 +198,8 @@ def _remove_unborn(engine: Engine, since: float) -> None:
 
 
 def _sweep_files(engine: Engine, holdings: Holdings) -> None:
-    """Remove half-built images, layers no machine has, sockets and networks of what is gone."""
+    """Remove half-built images, half-written secrets, layers no machine has, sockets and networks of what is gone."""
+    secrets.sweep(engine)
     for leftover in engine.home.images.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
     engine.collect_layers()

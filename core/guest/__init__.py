@@ -5,6 +5,7 @@
     connection     one virtio-serial line: greeting, frames, the gate
     streams        a command's output and input as an async iterator
     client         AgentClient: every request the agent answers; `answers` are these as values, each field checked
+    sealed         a command started with variables that the agent does not see
     identity       what makes a forked machine distinct
     clock          a guest's clock, corrected from outside
     scripts/       programs handed to a guest's python3 as text

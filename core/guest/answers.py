@@ -77,12 +77,15 @@ class ShownKey(Struct):
 
 
 class CommandStarted(Struct):
-    """The answer to `exec` and `attach`; an older image's agent does not tell what was taken of the input."""
+    """The answer to `exec` and `attach`; an older image's agent does not tell what was taken of the input, nor whether
+    the same request had started the command `again`.
+    """
 
     id: Number
     pid: Number
     stdin_offset: Number
     stdin_taken: Number | None = None
+    again: bool | None = None
 
 
 class Ended(Struct):

@@ -112,6 +112,7 @@ class AgentClient:
         owner_s: float = 0,
         key: str | None = None,
         inner: bool = False,
+        before: Sequence[str] = (),
     ) -> CommandStream:
         """Start a command (a list of words, or a line for sh) in a session of its own and follow it.
 
@@ -119,7 +120,8 @@ class AgentClient:
         killed and the exit code is 124. A program that cannot be run says so on stderr and ends with 127 or 126.
         `lossless` makes the command wait for this client instead of dropping old output. With `owner_s` it hangs up
         when the line breaks and no owner attaches again within that time. A request repeated with the same `key`
-        follows the command that the first has started. An `inner` one is not told by `ps`.
+        follows the command that the first has started. An `inner` one is not told by `ps`. The program `before` is
+        started in the command's place, as root with its words as arguments, and becomes it; `ps` does not tell of that.
         """
         fields: Fields = {
             "argv": argv if isinstance(argv, str) else list(argv),
@@ -135,6 +137,7 @@ class AgentClient:
             "owner_s": owner_s,
             "key": key,
             "inner": inner,
+            "before": list(before),
         }
         return await self._follow("exec", (0, 0), fields)
 

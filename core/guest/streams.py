@@ -65,6 +65,7 @@ class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
     def __init__(self, connection: Connection, ask: Ask, offsets: tuple[int, int]) -> None:
         self.id = 0
         self.pid = 0
+        self.again: bool | None = None
         self._connection = connection
         self._ask = ask
         self._offsets = list(offsets)
@@ -110,7 +111,12 @@ class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
 
     def _begin(self, answer: CommandStarted) -> None:
         """Take the answer in as it comes: an acknowledgement may stand right behind it."""
-        self.id, self.pid, self.stdin_sent = answer.id, answer.pid, answer.stdin_offset
+        self.id, self.pid, self.again, self.stdin_sent = (
+            answer.id,
+            answer.pid,
+            answer.again,
+            answer.stdin_offset,
+        )
         self.stdin_taken = self.stdin_sent if answer.stdin_taken is None else answer.stdin_taken
         self._started.set_result(None)
 
@@ -155,6 +161,12 @@ class CommandStream(AsyncIterator[CommandOutput | CommandExit]):
         self._over = isinstance(item, CommandExit)
         self._taken += cost
         return item
+
+    @property
+    def ended(self) -> bool:
+        """Has the command's end arrived, taken or not, or will nothing more?"""
+        arrived = bool(self._arrived) and isinstance(self._arrived[-1][1], CommandExit)
+        return arrived or self._over or self._failure is not None
 
     async def changed(self) -> None:
         """Wait until anything arrives."""

@@ -22,6 +22,7 @@ KERNEL_ARGS = " ".join(
         "panic=-1",  # a dead guest resets at once: with -no-reboot QEMU ends and the holder sees it
         "tsc=nowatchdog",  # a busy or restored host makes the TSC look unstable, and the HPET is slower to read
         "mitigations=off",  # one tenant a machine; switching page tables at each system call is what TCG is worst at
+        "init_on_free=1",  # what a process had in memory goes with it: no later commit or fork holds it
         "transparent_hugepage=never",  # a huge page would change 512 pages of a commit at once
     )
 )

@@ -39,7 +39,10 @@ MANY = 10_000  # values of one field, where no bound is given
 
 
 class Kind(Enum):
-    """What a field names: completion offers those there are, and a form of the UI takes the selection for it."""
+    """What a field names: completion offers those there are, and a form of the UI takes the selection for it.
+
+    One that is `UNSEEN` is on no command line: it is typed without being shown, or is standard input.
+    """
 
     TEXT = "text"
     NAME = "name"
@@ -50,6 +53,8 @@ class Kind(Enum):
     PRUNED = "pruned"
     SIZE = "size"
     PATH = "path"
+    SECRET = "secret"
+    UNSEEN = "unseen"
 
 
 NODES = (Kind.BRANCH, Kind.REF, Kind.COMMIT)
@@ -224,7 +229,7 @@ def fields_of(verb: type[Verb[Any]]) -> tuple[Asked, ...]:
 
 def _words(field: Asked, value: Any) -> list[str]:
     """A field's part of a command line; nothing for a default."""
-    if value is None or value == field.default:
+    if value is None or value == field.default or field.given.kind is Kind.UNSEEN:
         return []
     values = [str(one) for one in (value if isinstance(value, tuple) else (value,))]
     if field.is_argument:

@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args, get_origin
 from msgspec import ValidationError, convert
 
 from core.errors import UsageError
-from core.model import check_name
+from core.model import check_name, check_variable
 from core.verbs.base import Asked, Kind, Verb, fields_of
 
 SIZES = ((40, "T"), (30, "G"), (20, "M"), (10, "K"))
@@ -30,6 +30,8 @@ def wrong_with(field: Asked, value: Any) -> str:
         convert(value, field.hint)
         if field.given.kind is Kind.NAME and value is not None:
             check_name(value)
+        elif field.given.kind is Kind.SECRET:
+            check_variable(value)
     except ValidationError:
         return f"{field.name}: give {may_be(field)}"
     except UsageError as error:

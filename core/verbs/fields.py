@@ -20,6 +20,7 @@ Message = Meta(max_length=LONGEST_MESSAGE)
 BranchName = Annotated[str, Given("A branch name or @trunk.", "BRANCH", kind=Kind.BRANCH), Short]
 Ref = Annotated[str, Given("A branch, @trunk, a commit id, a tag, or REF~N.", "REF", kind=Kind.REF), Short]
 CommitRef = Annotated[str, Given("A commit id, or any REF.", "COMMIT", kind=Kind.COMMIT), Short]
+SecretName = Annotated[str, Given("Its name, as a variable's.", "NAME", kind=Kind.SECRET), Short]
 NewName = Annotated[str, Given("The new name.", "NAME", kind=Kind.NAME), Short]
 
 

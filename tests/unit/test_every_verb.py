@@ -34,6 +34,8 @@ T = TypeVar("T")
 NOT_TAKEN_BACK = {
     "apply": "its help says so: commit first",
     "hand-over": "nothing that is shown changes",
+    "secret rm": "its help says so",
+    "secret set": "its help says so: what it replaces is kept nowhere",
     "image rm": "its plan says that nothing brings it back",
     "store compact": "nothing that is shown changes",
     "store gc": "it frees what nobody can ask for",
@@ -55,6 +57,9 @@ BESIDE: dict[tuple[str, str], Any] = {
     ("apply", "source"): "main",
     ("resume", "branch"): "paused",
     ("score", "score"): 0.5,
+    ("secret rm", "name"): "KNOWN",
+    ("secret set", "name"): "TOKEN",
+    ("secret set", "value"): "a value",
     ("trash restore", "entry"): "gone",
     ("publish", "ports"): "8000",
 }
@@ -83,6 +88,7 @@ async def peopled(twins: Twins) -> None:
     await twins.do("publish", "b1", ("3000",))
     await twins.do("fork", "main", 1, "gone")
     await twins.do("prune", ("gone",))
+    await twins.do("secret set", "KNOWN", "a value")
     await twins.engine.sealer.all_sealed()
 
 

@@ -43,6 +43,8 @@ def value_of(field: Asked) -> st.SearchStrategy[Any]:
     """Values that a field may have."""
     if field.given.kind is Kind.NAME:
         one: st.SearchStrategy[Any] = st.sampled_from(["b1", "try", "x-1"])
+    elif field.given.kind is Kind.SECRET:
+        one = st.sampled_from(["TOKEN", "_x1"])
     else:
         one = st.one_of(*(_of_type(type_, field) for type_ in field.types))
     return st.lists(one, min_size=1, max_size=3).map(tuple) if field.takes_many else one
@@ -57,11 +59,10 @@ def _of_type(type_: Any, field: Asked) -> st.SearchStrategy[Any]:
         return st.floats(allow_nan=False, allow_infinity=False)
     if type_ is bool:
         return st.booleans()
-    return (
-        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
-        if type_ is str
-        else st.none()
-    )
+    if type_ is not str:
+        return st.none()
+    least = field.bounds.min_length or 0
+    return st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=least, max_size=20)
 
 
 def made(verb: type[Verb[Any]]) -> st.SearchStrategy[Verb[Any]]:
@@ -121,6 +122,8 @@ def test_its_command_line_asks_for_the_same(verb: type[Verb[Any]], monkeypatch: 
             return DEMO
 
     monkeypatch.setattr("vertui.derived.connect", Listening)
+    typed: dict[str, str] = {}
+    monkeypatch.setattr("vertui.derived.unseen", typed.get)
     monkeypatch.setattr("vertui.derived.say", lambda answer: None)
     monkeypatch.setattr("vertui.several.TRUNK", "")
     group = typer.Typer()
@@ -134,6 +137,7 @@ def test_its_command_line_asks_for_the_same(verb: type[Verb[Any]], monkeypatch: 
         request = _typeable(request)
         words = shlex.split(command_line(request))[1 + len(name_of(verb).split()) :]
         asked.clear()
+        typed.update({field.name: getattr(request, field.name) for field in fields_of(verb)})
         command.main(["it", *words], standalone_mode=False)
         assert asked == [request], words
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from core.daemon.client import Client
 from core.errors import UsageError, VertuiError
 from core.home import Home
-from core.model import BranchState, Command, ExecRequest
+from core.model import BranchState, Command, ExecRequest, check_variable
 from core.verbs.base import Kind
 from vertui import foreground
 from vertui.options import AfterDashes, All, BranchName, Json, argument, new_app
@@ -45,6 +45,10 @@ def execute(
     tty: Annotated[bool, typer.Option("-t", "--tty", help="Give the command a terminal.")] = False,
     env: Annotated[
         list[str] | None, typer.Option("--env", "-e", metavar="K=V", help="Set a variable; may be repeated.")
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option("--secret", metavar="NAME[=VARIABLE]", help="Give it a secret; may be repeated."),
     ] = None,
     cwd: Annotated[
         str | None, typer.Option("--cwd", "-w", help="Directory to run in.", show_default="home")
@@ -79,12 +83,19 @@ def execute(
     more, and stdout_bytes and stderr_bytes how much in all). What is no UTF-8 is U+FFFD. One branch named, one object;
     else a list.
 
+    --secret gives the command what `vertui secret set NAME` keeps, as the variable NAME or VARIABLE. The value is in no
+    argument, is not shown by ps, log or --attach, and passes through the guest's agent sealed. What the command does
+    with it is its own: it can store or print it (output is kept in the guest); so can its user's others, and root.
+    A fork or commit made while the command runs, or what it started, has a copy in memory. When all of that has ended,
+    the guest's kernel has wiped their memory (not in images that were built before there was --secret).
+
     \b
     Examples:
       vertui exec main -- python3 -m unittest
       vertui exec b1 b2 b3 --timeout 30 -- sh -c 'make && ./run'
       vertui exec --all --json -- ./test
       vertui exec -i b1 -- tar -x < files.tar
+      vertui exec --secret TOKEN=GH_TOKEN main -- ./publish
       vertui exec b1 --attach 7
     """
     what: What
@@ -93,10 +104,10 @@ def execute(
         raise UsageError("--json keeps the output for the end, and -t shows it as it comes: give one of them")
     if attach is None:
         lossless = json or not sys.stdout.isatty()
-        more = {"cwd": cwd, "user": user, "lossless": lossless}
+        more = {"cwd": cwd, "user": user, "lossless": lossless, "secrets": _secrets(secret or [])}
         what = _started(ctx.obj, from_offset, tty, interactive, env or [], timeout, **more)
     else:
-        starts = bool(ctx.obj or detach or env) or (cwd, user, timeout) != (None, None, None)
+        starts = bool(ctx.obj or detach or env or secret) or (cwd, user, timeout) != (None, None, None)
         what = _attached(attach, from_offset, starts)
     client = connect()
     names = _running(client) if everything else distinct(client, branches or ())
@@ -190,6 +201,14 @@ def _variables(pairs: list[str]) -> dict[str, str]:
         if not name or not equals:
             raise UsageError(f"'{name[:40]}' sets nothing: write --env NAME=VALUE")
     return {name: value for name, _, value in split}
+
+
+def _secrets(words: list[str]) -> dict[str, str]:
+    """By variable, the secret it gets."""
+    split = [word.partition("=") for word in words]
+    return {
+        check_variable(variable if equals else name): check_variable(name) for name, equals, variable in split
+    }
 
 
 def _offsets(text: str) -> tuple[int, int]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause", "resume",
-    "restore", "hand-over", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy", "log",
+    "restore", "hand-over", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy", "secret", "log",
     "image", "export", "import", "store", "config", "daemon", "doctor", "demo", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
@@ -52,6 +52,7 @@ WRITTEN = {
     "ports": "ports",
     "open": "ports",
     "log": "tree",
+    "secret": "secret",
     "image": "image",
     "export": "move",
     "import": "move",

@@ -12,7 +12,7 @@ from .attachment import Attachment
 from .bounded import AtOnce, Bounded, Calls, Late
 from .cgroup import WorkGroup
 from .clock import Clock
-from .command import Command
+from .command import Command, Summary
 from .disk import RootDisk
 from .freezer import FreezeFailed
 from .loop import READ, Poller, Timers
@@ -189,12 +189,12 @@ class Server:
         self._evict()
         if len(self._commands) >= MAX_COMMANDS:
             raise BadRequest(f"{MAX_COMMANDS} commands are running already")
-        command = self._started(request.get("key"))
+        command = found = self._started(request.get("key"))
         if command is None:
             self._last_number += 1
             command = Command(self._last_number, cast("Exec", request), self._work, self._inner, self._timers)
             self._commands[command.number] = command
-        return self._follow(channel, command, (0, 0), request)
+        return {**self._follow(channel, command, (0, 0), request), "again": found is not None}
 
     def _started(self, key: object) -> Command | None:
         """The command that the same request has started already, when it was made again on another line."""
@@ -204,7 +204,7 @@ class Server:
         offsets = int(request["stdout_offset"]), int(request["stderr_offset"])
         return self._follow(channel, self._command(request), offsets, request)
 
-    def _follow(self, channel: int, command: Command, offsets: tuple[int, int], request: Request) -> object:
+    def _follow(self, channel: int, command: Command, offsets: tuple[int, int], request: Request) -> Summary:
         if channel in self._attachments:
             raise BadRequest(f"channel {channel} is in use")
         attachment = Attachment(channel, command, offsets, float(request.get("owner_s") or 0))

@@ -14,9 +14,12 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Exec(TypedDict, total=False):
-    """The fields of a request to run a program: `argv` is a line for sh or a list of words."""
+    """The fields of a request to run a program: `argv` is a line for sh or a list of words. `before` are words of a
+    program that is started in its place, as root, with the rest as its arguments, and becomes it.
+    """
 
     argv: str | list[str]
+    before: list[str]
     env: dict[str, str]
     cwd: str | None
     user: str | None
@@ -70,14 +73,15 @@ class Program(NamedTuple):
     env: dict[str, str]
     cwd: str
     user: pwd.struct_passwd
+    before: list[str]
 
     @property
     def words(self) -> list[str]:
         """What is started: the program, by way of setpriv when it runs as another user."""
         if self.user.pw_uid == os.getuid():
-            return self.argv
+            return [*self.before, *self.argv]
         ids = [f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}"]
-        return ["setpriv", *ids, "--init-groups", "--", *self.argv]
+        return [*self.before, "setpriv", *ids, "--init-groups", "--", *self.argv]
 
     @property
     def paths(self) -> list[str]:
@@ -101,7 +105,7 @@ class Program(NamedTuple):
         if request.get("tty"):
             base["TERM"] = "xterm-256color"
         home = user.pw_dir if os.access(user.pw_dir, os.X_OK) else "/"
-        return cls(argv, base | env, request.get("cwd") or home, user)
+        return cls(argv, base | env, request.get("cwd") or home, user, request.get("before") or [])
 
 
 def root() -> pwd.struct_passwd:

@@ -67,7 +67,7 @@ class SshListener:
 
     def _serve(self, fd: int) -> None:
         self._count += 1
-        program = Program([SSHD, "-i"], {"PATH": PATH}, "/", root())
+        program = Program([SSHD, "-i"], {"PATH": PATH}, "/", root(), [])
         group = ""
         try:
             os.makedirs(RUN_DIRECTORY, 0o755, exist_ok=True)  # noqa: PTH103

@@ -1,0 +1,1 @@
+"""Verbs about values that are never shown."""

@@ -1,0 +1,30 @@
+"""Values that are never shown."""
+
+import time
+
+from vertui.options import Json, new_app
+from vertui.output import say_json, say_table
+from vertui.session import connect
+from vertui.text import age
+
+app = new_app()
+secret = new_app()
+app.add_typer(secret, name="secret")
+
+
+@secret.callback()
+def _secret() -> None:
+    """Keep values that commands in branches may be given."""
+
+
+@secret.command("ls")
+def list_secrets(json: Json = False) -> None:
+    """List the names of secrets. Their values are never shown."""
+    found = connect().secrets()
+    if json:
+        say_json(found)
+    elif not found:
+        print("there are no secrets")
+    else:
+        now = time.time()
+        say_table(("NAME", "SET"), [(one.name, f"{age(now - one.changed)} ago") for one in found])
