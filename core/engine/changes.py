@@ -86,7 +86,8 @@ def _check(engine: Engine, change: Change) -> None:
     """Everything named must still be there, and every name needed free."""
     try:
         for branch in (
-            *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.back, *change.lead
+            *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.back, *change.lead,
+            *filter(None, [change.trunk]),
         ):  # fmt: skip
             engine.catalog.branch(branch)
         for commit in (

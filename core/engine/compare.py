@@ -90,7 +90,7 @@ def ends(engine: Engine, a: str, b: str) -> tuple[str, str]:
 
 def merge_base(engine: Engine, refs: Sequence[str]) -> str:
     """The nearest commit that all REFs come from."""
-    graph = Graph(engine.catalog.commits())
+    graph = Graph(engine.commits())
     base = engine.resolve(refs[0]).commit
     for ref in refs[1:]:
         common = graph.merge_base(base, engine.resolve(ref).commit)

@@ -54,7 +54,7 @@ def _closing(engine: Engine, branches: Sequence[BranchRow]) -> list[str]:
 
 async def _lacks(engine: Engine, winner: BranchRow, old: BranchRow) -> tuple[list[str], tuple[str, ...]]:
     """Commits and files of the old trunk since the merge base that the winner does not have."""
-    graph = Graph(engine.catalog.commits())
+    graph = Graph(engine.commits())
     base = graph.merge_base(winner.head, old.head)
     if base is None:
         return [f"{winner.name} and {old.name} have no commit in common"], ()

@@ -26,6 +26,21 @@ WENT_WRONG: dict[str, tuple[Asked, ...]] = {
         MAIN, ("pause", {"pick": 0}), ("restore", {"pick": 0, "which": 0}), ("restore", {"pick": 0, "which": 2}),
         ("a_machine_ends", {"pick": 0}), ("undo", {}),
     ),
+    "undo of a promote whose former trunk was removed for good": (
+        ("up", {"image": "base", "name": "main"}), ("fork", {"n": 2, "name": "main", "pick": 0}),
+        ("promote", {"pick": 1, "prune_losers": False}), ("prune", {"now": True, "picks": [0]}), ("undo", {}),
+        ("promote", {"pick": 0, "prune_losers": False}),
+    ),
+    "redo of a promote whose trunk was removed for good": (
+        ("up", {"image": "base", "name": "main"}), ("up", {"image": "base", "name": "a"}),
+        ("promote", {"pick": 1, "prune_losers": False}), ("prune", {"now": True, "picks": [0, 1]}), ("undo", {}),
+        ("redo", {}),
+    ),
+    "apply between branches of one commit, reached by way of one in the trash": (
+        ("up", {"image": "base", "name": "main"}), ("up", {"image": "base", "name": "x"}),
+        ("commit", {"message": "", "pick": 0, "wait": True}), ("commit", {"message": "", "pick": 0, "wait": True}),
+        ("prune_a_commit", {"now": False, "pick": 2}), ("apply", {"pick": 0, "into": 1}),
+    ),
 }  # fmt: skip
 
 
