@@ -32,10 +32,11 @@ ln -sfT $own/hostname "$tree/etc/hostname"
 ln -sfT $own/ssh_host_key "$tree/etc/ssh/ssh_host_ed25519_key"
 ln -sfT $own/ssh_public_key "$tree/etc/ssh/ssh_host_ed25519_key.pub"
 # The only key that is a machine's own: others that a guest makes would be the same in all its forks.
-# Whom the home lets in is written when somebody asks for ssh.
+# Whom the home lets in is written when somebody asks for ssh. Emulated, on a busy host, to log in takes minutes.
 mkdir -p "$tree/etc/ssh/sshd_config.d"
 printf '%s\n' 'HostKey /etc/ssh/ssh_host_ed25519_key' \
     'AuthorizedKeysFile .ssh/authorized_keys .ssh/authorized_keys2 /run/vertui/authorized_keys' \
+    'LoginGraceTime 900' \
     > "$tree/etc/ssh/sshd_config.d/vertui.conf"
 printf '127.0.0.1 localhost\n127.0.1.1 vertui\n::1 localhost ip6-localhost\n' > "$tree/etc/hosts"
 echo 'nameserver 10.0.2.3' > "$tree/etc/resolv.conf"

@@ -179,12 +179,14 @@ def agent(clients: Clients, tmp_path: Path) -> Iterator[str]:
     """An ssh-agent with a key; the key's fingerprint."""
     path = tmp_path / "agent.sock"
     with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL) as process:
-        clients.environment["SSH_AUTH_SOCK"] = str(path)
-        clients.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key")
-        assert eventually(path.exists)
-        subprocess.run(["ssh-add", "-q", tmp_path / "key"], env=clients.environment, check=True)
-        yield clients.run("ssh-keygen", "-l", "-f", tmp_path / "key").split()[1]
-        process.terminate()
+        try:
+            clients.environment["SSH_AUTH_SOCK"] = str(path)
+            clients.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key")
+            assert eventually(path.exists)
+            subprocess.run(["ssh-add", "-q", tmp_path / "key"], env=clients.environment, check=True)
+            yield clients.run("ssh-keygen", "-l", "-f", tmp_path / "key").split()[1]
+        finally:
+            process.terminate()
 
 
 def test_a_session_forwards_and_lasts_as_long_as_its_machine(
