@@ -24,11 +24,6 @@ MADV_HUGEPAGE = 14
 MNT_FORCE, MNT_DETACH = 1, 2
 TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET = 1, 2
 NEVER_S = 1 << 40  # in Unix time
-NO_NAMESPACES = (
-    "no private network namespace can be made: run as root, or sysctl kernel.unprivileged_userns_clone=1 "
-    "kernel.apparmor_restrict_unprivileged_userns=0"
-)
-"""What to say, and what to do, where `unshare` is refused."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.process_vm_readv.restype = libc.process_vm_writev.restype = ctypes.c_ssize_t

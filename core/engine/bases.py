@@ -50,7 +50,7 @@ async def base_of(engine: Engine, commit: str) -> Base:
     """A commit's memory as a base image: nothing is read before a machine touches it. The caller closes it."""
     path = engine.views.path(commit, MEMORY)
     try:
-        return base_images.opened(await asyncio.to_thread(os.open, path, os.O_RDWR | os.O_CLOEXEC))
+        return base_images.opened(await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
         raise read_error(error, f"the memory of commit {commit[:12]}") from error
 

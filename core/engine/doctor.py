@@ -3,12 +3,14 @@
 import asyncio
 import os
 import shutil
+from pathlib import Path
 
-from core import VERSION, debian
+from core import VERSION, debian, host
 from core.engine.context import Engine
 from core.engine.images import better_accelerator
 from core.engine.memory import available_bytes
 from core.engine.pool import waiting
+from core.holder import confine
 from core.image import tools
 from core.machine.accelerator import DEVICE, KVM, kvm_trouble
 from core.model import DaemonStatus, Finding, Image
@@ -38,7 +40,7 @@ def _findings(engine: Engine, images: list[Image]) -> list[Finding]:
     findings += [
         Finding(name, ok, "works" if ok else "does not work", fix) for name, ok, fix in probe.check()
     ]
-    findings += [_fuse(), _kvm(engine, images)]
+    findings += [_fuse(), _kvm(engine, images), confinement(confine.trouble()), *host.findings()]
     free = shutil.disk_usage(engine.home.root).free
     findings.append(Finding("disk", free > LOW_DISK_BYTES, f"{free >> 20} MiB free", "free at least 2 GiB"))
     memory = available_bytes()
@@ -60,9 +62,14 @@ def _place(name: str) -> str | None:
 
 def _fuse() -> Finding:
     """Machines map their memory from a mount that /dev/fuse serves."""
-    opens = os.access("/dev/fuse", os.R_OK | os.W_OK)
-    fix = "" if opens else "modprobe fuse, and let your user read and write /dev/fuse"
-    return Finding("/dev/fuse", opens, "opens" if opens else "cannot be opened", fix)
+    fix = host.device_fix(Path("/dev/fuse"), "fuse")
+    return Finding("/dev/fuse", not fix, "cannot be opened" if fix else "opens", fix)
+
+
+def confinement(trouble: str | None) -> Finding:
+    """Machines run all the same without what a kernel lacks, and are less apart from the host."""
+    what, _, fix = (trouble or "").partition(": ")
+    return Finding("confinement of machines", trouble is None, what or "whole", fix)
 
 
 def _kvm(engine: Engine, images: list[Image]) -> Finding:

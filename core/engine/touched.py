@@ -36,7 +36,7 @@ async def learn(engine: Engine, image: Image) -> None:
     """
     try:
         path = engine.views.path(image.golden, EXACT)
-        descriptor = await asyncio.to_thread(os.open, path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             async with asyncio.timeout(LEARN_S):
                 loaded = await _play(engine, image, descriptor)

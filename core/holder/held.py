@@ -8,10 +8,12 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from core.errors import DaemonUnavailable, MachineFailed, NoRoom
 from core.holder.ask import connect_holder
+from core.holder.confine import Confinement
 from core.holder.protocol import Holdings
 from core.holder.server import LARGEST_MESSAGE, MOST_DESCRIPTORS
 from core.holder.wire import HolderAnswer, HolderRequest
@@ -40,11 +42,17 @@ class HolderLine:
                 connection.close()
 
     def spawn(
-        self, key: str, argv: Sequence[str], log: Path, descriptors: Sequence[int], nursery: str = ""
+        self,
+        key: str,
+        argv: Sequence[str],
+        log: Path,
+        descriptors: Sequence[int],
+        nursery: str = "",
+        confined: Confinement | None = None,
     ) -> int:
         """Start a child that finds `descriptors` as 3, 4, …; its pid. MachineFailed when it cannot be started.
 
-        It is forked by the `nursery` behind the socket kept under that name, if that can.
+        It is forked by the `nursery` behind the socket kept under that name, if that can; one that is `confined` never.
         """
         request: HolderRequest = {
             "do": "spawn",
@@ -53,6 +61,8 @@ class HolderLine:
             "log": str(log),
             "nursery": nursery,
         }
+        if confined is not None:
+            request["confined"] = asdict(confined)
         return self._started(request, descriptors)
 
     def serve(self, key: str, argv: Sequence[str], log: Path, kept: Sequence[str], nursery: str) -> int:

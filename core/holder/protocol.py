@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from core.holder.confine import Confinement
 from core.inward import PortProtocol
 
 
@@ -28,12 +29,19 @@ class Held(Protocol):
         """Leave the holder; idempotent."""
 
     def spawn(
-        self, key: str, argv: Sequence[str], log: Path, descriptors: Sequence[int], nursery: str = ""
+        self,
+        key: str,
+        argv: Sequence[str],
+        log: Path,
+        descriptors: Sequence[int],
+        nursery: str = "",
+        confined: Confinement | None = None,
     ) -> int:
         """Start a child that finds `descriptors` as 3, 4, …; its pid. MachineFailed when it cannot be started, as when
         one of that key runs.
 
-        It is forked by the `nursery` behind the socket kept under that name, if that can.
+        It is forked by the `nursery` behind the socket kept under that name, if that can. One that is `confined` has
+        these descriptors, and what a machine's process may have (`core.holder.confine`).
         """
 
     def serve(self, key: str, argv: Sequence[str], log: Path, kept: Sequence[str], nursery: str) -> int:

@@ -4,7 +4,8 @@ Single-threaded and small, so that it has no reason to die. One SEQPACKET messag
 `do`, descriptors beside it; one message answers it.
 
     spawn key argv log +fds   a child whose descriptors 3, 4, … are those sent; {"pid"}. With `nursery`, the name of a
-                              child and of a kept socket to it, that forks it if it can; argv is for when it cannot
+                              child and of a kept socket to it, that forks it if it can; argv is for when it cannot.
+                              With `confined`, the fields of a Confinement, it may do no more than a machine has to
     serve key argv log kept nursery   a child like that, its descriptors kept ones by name, and another whenever it
                               ends; {"pid"}, of the one that runs if one does
     kill key                  SIGKILL to a child
@@ -35,13 +36,16 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from core import linux
+from core import host, linux
 from core.errors import Unsupported, VertuiError
 from core.holder import porter
+from core.holder.confine import Confinement, Confiner, decoded
 from core.holder.limits import raise_limits
 from core.holder.nursery import ask
+from core.holder.outputs import Outputs
 from core.holder.pulse import LOOK_S
 from core.holder.services import PAUSE_S, Service, Services
 from core.holder.spawn import null, spawn
@@ -72,9 +76,11 @@ class Holder:
         self.exits: dict[str, int] = {}
         self.services = Services(self._serve_always)
         self.watchers: set[socket.socket] = set()
+        self.confiner: Confiner | None = None
         self.ending = False
         self.looked = time.monotonic()
         self.selector = selectors.DefaultSelector()
+        self.outputs = Outputs(self.selector)
         self.warden = Warden(home, self._spawn, self.selector)
         self.listener = Listener(home.holder_socket, socket.SOCK_SEQPACKET, BACKLOG)
 
@@ -93,6 +99,8 @@ class Holder:
                 elif key.fileobj == wake_read:
                     os.read(wake_read, 4096)
                     self._reap()
+                elif key.fileobj in self.outputs:
+                    self.outputs.hear(key.fd)
                 elif isinstance(key.fileobj, socket.socket):
                     self._serve(key.fileobj)
                 else:
@@ -106,7 +114,7 @@ class Holder:
         except OSError:  # no descriptor is left: there will be
             time.sleep(PAUSE_S)
             return
-        if peer_of(peer).uid != os.getuid() or len(self.selector.get_map()) > MOST_PEERS:
+        if peer_of(peer).uid != os.getuid() or len(self.selector.get_map()) - len(self.outputs) > MOST_PEERS:
             peer.close()
             return
         peer.setblocking(False)
@@ -149,8 +157,9 @@ class Holder:
                 raise ValueError("no JSON object with a key")
             REQUEST.set(str(request.get("request", "")))
             if request["do"] == "spawn":
-                pid = self._spawn(key, request["argv"], request["log"], fds, request.get("nursery", ""))
-                return {"pid": pid}, []
+                confined = decoded(request.get("confined"))
+                nursery = "" if confined else request.get("nursery", "")
+                return {"pid": self._spawn(key, request["argv"], request["log"], fds, nursery, confined)}, []
             if request["do"] == "serve":
                 service = Service(request["argv"], request["log"], request["kept"], request["nursery"])
                 return {"pid": self.services.add(key, service, self.children.get(key))}, []
@@ -192,21 +201,35 @@ class Holder:
             self.ending = True
         return {}
 
-    def _spawn(self, key: str, argv: list[str], log: str, descriptors: Sequence[int], from_: str = "") -> int:
+    def _spawn(
+        self,
+        key: str,
+        argv: list[str],
+        log: str,
+        descriptors: Sequence[int],
+        from_: str = "",
+        confined: Confinement | None = None,
+    ) -> int:
         if key in self.children:
             raise ValueError(f"{key} runs already")
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        output = os.open(log, flags, 0o600)
+        output = self.outputs.pipe_to(log) if confined else os.open(log, flags, 0o600)
         nothing = null()
         try:
             pid = self._forked(from_, [output, *descriptors])
-            pid = pid or spawn(argv, [nothing, output, output, *descriptors])
+            last = partial(self._confiner().confine, confined) if confined else None
+            pid = pid or spawn(argv, [nothing, output, output, *descriptors], last)
         finally:
             os.close(output)
             os.close(nothing)
         self.children[key] = pid
         logger.info("%s runs, pid %d", key, pid)
         return pid
+
+    def _confiner(self) -> Confiner:
+        if self.confiner is None:
+            raise ValueError("no process can be confined here")
+        return self.confiner
 
     def _serve_always(self, key: str, service: Service) -> int:
         descriptors = [self.kept[name] for name in service.kept]
@@ -279,10 +302,10 @@ class Holder:
         shutil.rmtree(self.home.runtime, ignore_errors=True)
 
 
-def enter_namespaces() -> None:
+def enter_namespaces() -> int:
     """A network and mount namespace of our own; when not root a user namespace that maps us to root, too.
 
-    Raises Unsupported.
+    A descriptor of another network namespace, in which there is nothing and nobody. Raises Unsupported.
     """
     uid, gid = os.getuid(), os.getgid()
     try:
@@ -290,8 +313,11 @@ def enter_namespaces() -> None:
         if uid:
             for name, line in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
                 Path(f"/proc/self/{name}").write_text(line)
+        nowhere = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        linux.unshare(linux.CLONE_NEWNET)
     except OSError as error:
-        raise Unsupported(linux.NO_NAMESPACES) from error
+        raise Unsupported(host.no_namespaces()) from error
+    return nowhere
 
 
 def _locked(home: Home) -> int:
@@ -335,7 +361,7 @@ def main() -> None:
     try:
         holder.children[porter.KEY], jobs = porter.start()
         holder.kept[porter.KEY] = jobs.detach()
-        enter_namespaces()
+        holder.confiner = Confiner(enter_namespaces())
     except (VertuiError, OSError) as error:
         logger.critical("%s", error)
         sys.exit(1)

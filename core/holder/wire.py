@@ -12,6 +12,7 @@ class HolderRequest(TypedDict, total=False):
     log: str
     nursery: str
     kept: list[str]
+    confined: dict[str, int]
     request: str
 
 

@@ -1,7 +1,9 @@
 """What runs a machine's processor: the host's own, by KVM, or QEMU's emulation, tcg."""
 
 import os
+from pathlib import Path
 
+from core import host
 from core.errors import Unsupported
 
 KVM, TCG = "kvm", "tcg"
@@ -16,7 +18,7 @@ def kvm_trouble(device: str = DEVICE) -> str | None:
     except FileNotFoundError:
         return f"{device} is not there: modprobe kvm_intel or kvm_amd"
     except PermissionError:
-        return f"{device} may not be opened by you: join group kvm, then log in anew"
+        return f"{device} may not be opened by you: {host.device_fix(Path(device), 'kvm_intel')}"
     except OSError as error:
         return f"{device} does not open ({error.strerror}): modprobe kvm_intel or kvm_amd"
     return None

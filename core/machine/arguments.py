@@ -10,13 +10,23 @@ each costs a load a rebuilt memory map. Source: QEMU hw/virtio/virtio-pci.c
 """
 
 import json
+from pathlib import Path
 
+from core.holder.confine import Confinement
 from core.machine import blocks
 from core.machine.protocol import Boot, Layer
 from core.model import MachineSpec
 from core.network.addresses import GUEST_MAC
 
 BASE_FD, TAP_FD, QMP_FD, AGENT_FD, CONSOLE_FD, DEVICES_FD = 3, 4, 5, 6, 7, 8
+WRITER_FD, READER_FD, ASKING_FD, KERNEL_FD, INITRD_FD = 9, 10, 11, 12, 13
+OWN_BYTES = (
+    2 << 30
+)  # beside its guest's: a stack for each of some 70 threads, translated code, what it buffers
+LAYER_ROOM, SMALL_FILE_BYTES = (
+    2,
+    64 << 20,
+)  # a layer has all of a disk and tables; the state of devices is small
 TRANSLATIONS_MIB = 32  # of emulated code; QEMU's default grows to 1 GiB a machine
 LEAN = "-lean"  # ends our machine types' names; older images have QEMU's own types, which are not lean
 MACHINE_TYPE = f"pc-q35-7.2{LEAN}"
@@ -26,9 +36,10 @@ CPU = "Nehalem-v1"
 
 def arguments(machine: str, spec: MachineSpec, layer: Layer, boot: Boot | None) -> list[str]:
     """The command line of a machine that writes `layer`. Its descriptors from 3 on are the base, the tap, the three
-    listening sockets, and the file in which it will find its device state.
+    listening sockets, the file in which it will find its device state, and what the layer is written and read
+    by, a socket to ask whoever started it, and its boot's files.
     """
-    memory = f"memory-backend-file,id=ram,size={spec.memory_bytes},mem-path=/proc/self/fd/{BASE_FD},share=off"
+    memory = f"memory-backend-file,id=ram,size={spec.memory_bytes},mem-path={base_name()},share=off"
     network = f"virtio-net-pci,netdev=net,mac={GUEST_MAC},romfile=,addr=5{_notified(spec)}{_virtio(spec)}"
     return [
         "qemu-system-x86_64",
@@ -63,6 +74,26 @@ def arguments(machine: str, spec: MachineSpec, layer: Layer, boot: Boot | None) 
         "-S",
         *_start(boot),
     ]
+
+
+def files_given(boot: Boot) -> Boot:
+    """A boot's files by the names under which QEMU opens them again."""
+    return Boot(_again(KERNEL_FD), _again(INITRD_FD), boot.arguments)
+
+
+def limits(spec: MachineSpec) -> Confinement:
+    """What QEMU may take at most."""
+    data, file = spec.memory_bytes + OWN_BYTES, LAYER_ROOM * spec.disk_bytes + SMALL_FILE_BYTES
+    return Confinement(data, file, reopened=BASE_FD, asking=ASKING_FD)
+
+
+def base_name() -> str:
+    """The name under which QEMU opens its memory's file."""
+    return str(_again(BASE_FD))
+
+
+def _again(descriptor: int) -> Path:
+    return Path(f"/proc/self/fd/{descriptor}")
 
 
 def _machine(spec: MachineSpec) -> str:

@@ -1,13 +1,13 @@
 """A machine's disk as QEMU's block nodes: a raw base, qcow2 layers over it, and the drive on the last of them.
 
 QEMU reads its commands byte by byte, at some microseconds each, so they are kept short. From its start a machine has
-the layer it writes. All that lies below is described in one command, with paths from the home. QEMU deletes a node that
-was described inside another together with that one, so only the outermost node has to be deleted. Source: QEMU
-qapi/block-core.json (blockdev-add, blockdev-snapshot, blockdev-reopen).
+the layer it writes. All that lies below is described in one command. A file is a set of descriptors (`passed`). QEMU
+deletes a node that was described inside another together with that one, so only the outermost node has to be deleted.
+Source: QEMU qapi/block-core.json (blockdev-add, blockdev-snapshot, blockdev-reopen).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,11 @@ def base_name(base: str) -> str:
 
 
 def written(layer: Layer) -> Node:
-    """A layer to write, over nothing yet. Durability is the seal's, so guest flushes need not reach the disk."""
+    """A layer to write, over nothing yet. Durability is the seal's, so guest flushes need not reach the disk. No other
+    machine ever writes it, and a lock would outlast its freezing: it stays while any copy of the descriptor does.
+    """
     node = _layer(layer, None)
-    node["file"]["cache"] = {"no-flush": True}
+    node["file"] |= {"cache": {"no-flush": True}, "locking": "off"}
     return node
 
 
@@ -58,18 +60,21 @@ def moved(layer: str, below: str, *, frozen: bool = False) -> Node:
     return node | {"read-only": True} if frozen else node
 
 
-def chain_of(described: str) -> tuple[str, tuple[str, ...]]:
-    """The ids of the base and of the layers, oldest first, in QEMU's `json:` description of a disk.
+def chain_of(described: str, ids: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """The ids of the base and of the layers, oldest first, in QEMU's `json:` description of a disk. `ids` are those of
+    its files, by QEMU's names. MachineFailed when it is none of ours.
 
-    The base is a view, COMMIT/disk. MachineFailed when it is none of ours.
+    A machine that an older vertui started has its files by their paths, and a view, COMMIT/disk, as its base.
     """
     found: list[str] = []
+
     try:
         node = json.loads(described.removeprefix("json:"))["file"]
         while node["driver"] == "qcow2":
-            found.append(Path(node["file"]["filename"]).stem)
+            file = node["file"]["filename"]
+            found.append(ids.get(file) or Path(file).stem)
             node = node["backing"]
-        base = Path(node["filename"]).parent.name
+        base = ids.get(node["filename"]) or Path(node["filename"]).parent.name
     except (ValueError, KeyError, TypeError) as error:
         raise MachineFailed("the machine's disk is not one that vertui gave it") from error
     return base, tuple(reversed(found))

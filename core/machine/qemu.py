@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +16,15 @@ from core.errors import MachineFailed, NoRoom
 from core.files import disk_error, file_bytes, memory_file
 from core.holder.protocol import Held
 from core.home import Home
-from core.machine import blocks, memory
+from core.machine import blocks, memory, passed
 from core.machine.accelerator import require
-from core.machine.arguments import DEVICES_FD, arguments
+from core.machine.arguments import DEVICES_FD, arguments, base_name, files_given, limits
 from core.machine.base import Base
 from core.machine.memory import GuestMemory
 from core.machine.monitor import Monitor, RunState
+from core.machine.passed import PassedFiles
 from core.machine.protocol import Boot, Capture, Layer, MachineState
+from core.machine.reopening import answered
 from core.machine.unlike import known_contents, read_unlike
 from core.model import PAGE_BYTES, MachineSpec
 from core.pages import Pages, Runs, Table, numbers
@@ -53,18 +55,21 @@ class QemuHypervisor:
     ) -> "QemuMachine":
         """A paused machine on `base` that will write `layer`: ready to load, or with `boot` ready to boot."""
         require(spec.accelerator)
-        devices = _memfd()
-        try:
-            pid = await asyncio.to_thread(self._spawn, machine, spec, base, tap, layer, boot, devices)
-            started = QemuMachine(self._home, self._held, self._monitor(machine), pid, devices, (layer.id,))
-        except BaseException:
-            os.close(devices)
-            raise
-        try:
-            await started.connect(base)
-        except BaseException:
-            await started.close()
-            raise
+        with answered(base_name().encode(), base.descriptor) as asking:
+            devices = _memfd()
+            try:
+                given = [base.descriptor, tap, devices, asking.fileno()]
+                pid = await asyncio.to_thread(self._spawn, machine, spec, given, layer, boot)
+                monitor = self._monitor(machine)
+                started = QemuMachine(self._home, self._held, monitor, pid, devices, (layer.id,))
+            except BaseException:
+                os.close(devices)
+                raise
+            try:
+                await started.connect(base)
+            except BaseException:
+                await started.close()
+                raise
         if boot is None:
             await started.expect_devices()
         return started
@@ -92,21 +97,27 @@ class QemuHypervisor:
         self,
         machine: str,
         spec: MachineSpec,
-        base: Base,
-        tap: int,
+        given: Sequence[int],
         layer: Layer,
         boot: Boot | None,
-        devices: int,
     ) -> int:
-        listeners = [_listen(socket_path(self._home, machine, channel)) for channel in CHANNELS]
-        try:
-            descriptors = [base.descriptor, tap, *(listener.fileno() for listener in listeners), devices]
+        """Start its process, `given` base, tap, the file of its device state and the socket it asks by; its pid."""
+        base, tap, devices, asking = given
+        with ExitStack() as opened:
+            listeners = [
+                opened.enter_context(_listen(socket_path(self._home, machine, channel)))
+                for channel in CHANNELS
+            ]
+            descriptors = [base, tap, *(listener.fileno() for listener in listeners), devices]
+            descriptors += passed.open_file(opened, self._home.root / layer.path, written=True)
+            descriptors.append(asking)
+            if boot is not None:
+                for path in (boot.kernel, boot.initrd):
+                    descriptors += passed.open_file(opened, path)
+            argv = arguments(machine, spec, passed.first(layer), boot and files_given(boot))
+            argv += passed.first_options(layer)
             log = self._home.log / "machines.log"
-            argv = arguments(machine, spec, layer, boot)
-            return self._held.spawn(f"machine:{machine}", argv, log, descriptors)
-        finally:
-            for listener in listeners:
-                listener.close()
+            return self._held.spawn(f"machine:{machine}", argv, log, descriptors, confined=limits(spec))
 
 
 class QemuMachine:
@@ -129,6 +140,7 @@ class QemuMachine:
         self._home = home
         self._held = held
         self._monitor = monitor
+        self._files = PassedFiles(home.root, monitor)
         self._memory = GuestMemory(pid, 0, 0)
         self._vcpus: list[int] = []
         self._devices = devices
@@ -159,6 +171,7 @@ class QemuMachine:
         """Connect the monitor, and find the vCPUs and the guest's memory."""
         await self._monitor.connect(socket_path(self._home, self.id, "qmp"))
         self._vcpus = [vcpu["thread-id"] for vcpu in await self._monitor.execute("query-cpus-fast")]
+        await self._files.find()
         self._stand_back()
         self._memory = await asyncio.to_thread(memory.find_memory, self.pid, base.inode, base.size_bytes)
 
@@ -172,7 +185,8 @@ class QemuMachine:
 
     async def open_disk(self, base: Layer, frozen: Sequence[Layer]) -> None:
         """Put a raw base, and frozen layers over it, oldest first, below the layer that the machine writes."""
-        below = blocks.frozen(base, frozen)
+        bottom, *above = await self._files.add([base, *frozen])
+        below = blocks.frozen(bottom, above)
         await self._lay(below, blocks.moved(self._layers[-1], below["node-name"]))
         self._layers = (*(layer.id for layer in frozen), *self._layers)
         self._disk_base = base.id
@@ -186,15 +200,19 @@ class QemuMachine:
             raise MachineFailed(f"the disk of machine {self.id} lies on {base.id[:12]} already")
         lowest, old = self._layers[len(merged)], self._disk_base
         try:
-            below = blocks.frozen(base, ())
+            [named] = await self._files.add([base])
+            below = blocks.frozen(named, ())
             frozen = lowest != self._layers[-1]
             await self._lay(below, blocks.moved(lowest, below["node-name"], frozen=frozen))
         except MachineFailed:
             await self._remove(blocks.base_name(base.id))
+            self._files.drop(base.id)
             raise
         self._layers, self._disk_base = self._layers[len(merged) :], base.id
         for node in (*map(blocks.layer_name, reversed(merged)), blocks.base_name(old)):
             await self._remove(node)
+        for file in (*merged, old):
+            self._files.drop(file)
 
     async def load(
         self, base: Layer, frozen: Sequence[Layer], pages: Pages, table: Table, devices: bytes
@@ -250,11 +268,15 @@ class QemuMachine:
                 return await self._capture(next_layer, read, descriptor, name, go_on=go_on)
 
             try:
-                await self._monitor.execute("blockdev-add", **blocks.written(next_layer))
+                [named] = await self._files.add([next_layer], written=True)
+                await self._monitor.execute("blockdev-add", **blocks.written(named))
                 yield capture
             finally:
                 if next_layer.id not in self._layers:
                     await self._remove(blocks.layer_name(next_layer.id))
+                    self._files.drop(next_layer.id)
+                elif go_on:
+                    self._files.written_is(next_layer.id)
 
     async def _capture(
         self, next_layer: Layer, read: Read, descriptor: int, name: str, *, go_on: bool
@@ -274,7 +296,7 @@ class QemuMachine:
             await asyncio.wait([snapshot, saved, reading])
         finally:
             if go_on:
-                await self.cont()
+                await self._go_on()
         pause_ms = (time.perf_counter() - began) * 1000
         await snapshot
         self._layers = (*frozen, next_layer.id)
@@ -306,6 +328,10 @@ class QemuMachine:
         Not before: a vCPU's first act is to take the lock that QEMU's answer needs, and on a busy host a vCPU of low
         priority would hold it for long.
         """
+        await self._go_on()
+        self._files.written_is(self._layers[-1])
+
+    async def _go_on(self) -> None:
         await self._monitor.execute("cont")
         self._yield()
 
@@ -364,7 +390,7 @@ class QemuMachine:
         """Ask QEMU for the disk's layers: what an adopting daemon does not know."""
         nodes = await self._monitor.execute("query-named-block-nodes", flat=True)
         described = next((node["file"] for node in nodes if node.get("node-name") == blocks.DRIVE), "")
-        self._disk_base, self._layers = blocks.chain_of(described)
+        self._disk_base, self._layers = blocks.chain_of(described, self._files.ids)
 
     @asynccontextmanager
     async def _standing_still(self) -> AsyncIterator[None]:

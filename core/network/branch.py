@@ -158,7 +158,7 @@ def _make_tap(name: str) -> int:
     descriptor = tap.open_tap(name, TAPS[name])
     try:
         netlink.send(*gateway(name))
-        nft.apply(rules.guard(name))
+        nft.apply(rules.guard(name, bounded=nft.accepts(rules.COUNTING)))
     except BaseException:
         os.close(descriptor)
         remove_link(name)

@@ -172,7 +172,8 @@ def _furnish(address: str) -> None:
         messages.neighbour(ifindex=UPLINK_IFINDEX, ip=HUB_ADDRESS, mac=VETH_MAC),
         messages.default_route(ip=HUB_ADDRESS, ifindex=UPLINK_IFINDEX),
     )
-    nft.apply(rules.branch(address) + rules.guard(TAP))
+    bounded = nft.accepts(rules.COUNTING)
+    nft.apply(rules.branch(address, bounded=bounded) + rules.guard(TAP, bounded=bounded))
     namespace.write_sysctl("netfilter/nf_conntrack_tcp_loose", 0)
 
 

@@ -62,3 +62,15 @@ def apply(ruleset: str) -> None:
         raise Unsupported(
             f"nftables refused a rule ({first}): modprobe nf_tables nft_chain_nat nft_ct nft_reject_ipv4"
         )
+
+
+@lru_cache
+def accepts(ruleset: str) -> bool:
+    """Does this kernel have what these commands need? Tried once, in the namespace the thread is in; they must leave
+    nothing there.
+    """
+    try:
+        apply(ruleset)
+    except Unsupported:
+        return False
+    return True

@@ -9,7 +9,7 @@ import os
 import subprocess
 from collections.abc import Callable
 
-from core import linux
+from core import host, linux
 from core.errors import Unsupported, VertuiError
 from core.network import nft, tap
 from core.network.hub import HubNetwork
@@ -57,14 +57,14 @@ def _isolate() -> None:
     try:
         linux.unshare(linux.CLONE_NEWNET | (linux.CLONE_NEWUSER if os.geteuid() else 0))
     except OSError as error:
-        raise Unsupported(linux.NO_NAMESPACES) from error
+        raise Unsupported(host.no_namespaces()) from error
 
 
 def _open_tun() -> None:
     try:
         os.close(os.open(tap.DEVICE, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
-        raise Unsupported(tap.MISSING) from error
+        raise Unsupported(tap.missing()) from error
 
 
 def _whole_branch() -> None:

@@ -6,17 +6,22 @@ import re
 import struct
 from pathlib import Path
 
+from core import host
 from core.errors import Conflict, Unsupported
 from core.files import want_of_means
 from core.network.faults import FULL
 
 DEVICE = "/dev/net/tun"
-MISSING = f"{DEVICE} is missing or not openable: modprobe tun, or run as root / chmod 0666 {DEVICE}"
 
 _TUNSETIFF = 0x4004_54CA
 _TUNSETPERSIST = 0x4004_54CB
 _TUNSETIFINDEX = 0x4004_54DA
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+
+
+def missing() -> str:
+    """Why taps cannot be made, where the device was refused, and what helps."""
+    return f"{DEVICE} is missing or not openable: {host.device_fix(Path(DEVICE), 'tun') or 'modprobe tun'}"
 
 
 def open_tap(name: str, ifindex: int) -> int:
@@ -30,7 +35,7 @@ def open_tap(name: str, ifindex: int) -> int:
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise Unsupported(MISSING) from error
+        raise Unsupported(missing()) from error
     try:
         fcntl.ioctl(fd, _TUNSETIFINDEX, struct.pack("=I", ifindex))
         fcntl.ioctl(

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from core.errors import MachineFailed
+from core.holder.confine import Confinement
 from core.holder.protocol import Holdings
 
 FIRST_PID = 1 << 22  # the kernel gives no process a number from here on
@@ -32,7 +33,13 @@ class TwinHeld:
         self._watchers.clear()
 
     def spawn(
-        self, key: str, argv: Sequence[str], log: Path, descriptors: Sequence[int], nursery: str = ""
+        self,
+        key: str,
+        argv: Sequence[str],
+        log: Path,
+        descriptors: Sequence[int],
+        nursery: str = "",
+        confined: Confinement | None = None,
     ) -> int:
         """A child that is a number."""
         if key in self._children:

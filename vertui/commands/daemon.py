@@ -159,9 +159,13 @@ def _findings() -> list[Finding]:
     try:
         return connect().doctor()
     except DaemonUnavailable as error:
-        from core import debian
+        from core import debian, host
 
-        return [debian.finding(), Finding("daemon", ok=False, detail=str(error), fix="vertui daemon logs")]
+        return [
+            debian.finding(),
+            *host.findings(),
+            Finding("daemon", ok=False, detail=str(error), fix="vertui daemon logs"),
+        ]
 
 
 def _say(finding: Finding) -> None:

@@ -7,6 +7,7 @@ Sources: mount(2), Linux Documentation/filesystems/fuse/fuse.rst.
 import os
 from pathlib import Path
 
+from core import host
 from core.errors import Unsupported
 from core.linux import checked, libc, unmount
 
@@ -29,7 +30,7 @@ def mount(directory: Path) -> int:
         descriptor = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise Unsupported(
-            f"views need /dev/fuse: {error.strerror}; load the module fuse, or allow it"
+            f"views need /dev/fuse: {error.strerror}: {host.device_fix(Path('/dev/fuse'), 'fuse') or 'modprobe fuse'}"
         ) from error
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
