@@ -21,10 +21,11 @@ from core.codec import decode, encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState, Plan
 from core.ports import PortRow
+from core.reach import NOWHERE, Reach
 
 R = TypeVar("R", bound=Created)
 T = TypeVar("T")
-FORMAT = 4
+FORMAT = 5
 PORTS = """
 CREATE TABLE ports (id TEXT PRIMARY KEY, branch TEXT NOT NULL, guest_port INTEGER NOT NULL, protocol TEXT NOT NULL,
   address TEXT NOT NULL, host_port INTEGER NOT NULL, created REAL NOT NULL);
@@ -40,7 +41,7 @@ CREATE TABLE commits (id TEXT PRIMARY KEY, state_id TEXT NOT NULL, parents TEXT 
 CREATE TABLE branches (id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
   image TEXT NOT NULL, head TEXT NOT NULL, parent TEXT, parent_branch TEXT, created REAL NOT NULL,
   number INTEGER NOT NULL, fork INTEGER, machine TEXT, started REAL, score REAL, note TEXT NOT NULL, deleted REAL,
-  base TEXT, quiesced INTEGER NOT NULL DEFAULT 0);
+  base TEXT, quiesced INTEGER NOT NULL DEFAULT 0, egress TEXT NOT NULL DEFAULT '{{}}');
 CREATE UNIQUE INDEX branch_names ON branches (name) WHERE deleted IS NULL;
 CREATE UNIQUE INDEX branch_numbers ON branches (number) WHERE deleted IS NULL;
 CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE NOT NULL, verb TEXT NOT NULL,
@@ -55,6 +56,7 @@ UPDATE branches SET quiesced = state = 'paused' AND reason = ''
 DELETE FROM settings WHERE key LIKE 'unfrozen:%';
 UPDATE operations SET undoable = 0 WHERE state = 'undone';""",
     3: PORTS,
+    4: "ALTER TABLE branches ADD COLUMN egress TEXT NOT NULL DEFAULT '{}';",
 }  # from each format to the next
 
 
@@ -64,7 +66,7 @@ class BranchRow:
 
     `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
     `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
-    first.
+    first; `egress` what of the outside it may reach.
     """
 
     id: str
@@ -85,6 +87,7 @@ class BranchRow:
     deleted: float | None = None
     base: str | None = None
     quiesced: bool = False
+    egress: Reach = NOWHERE
 
     def shown(self) -> Branch:
         """What the API shows of it, before anything of the machine is known."""
@@ -287,7 +290,7 @@ class Catalog:
 
     def put_branch(self, row: BranchRow) -> None:
         """Add or change a branch."""
-        self._put("branches", **encode(row))
+        self._put("branches", **encode(row) | {"egress": json.dumps(encode(row.egress))})
 
     def change_branch(self, branch: str, **changes: Any) -> BranchRow:
         """Change some columns of a branch; the new row."""
@@ -447,7 +450,7 @@ def _image(row: sqlite3.Row) -> Image:
 
 
 def _branch(row: sqlite3.Row) -> BranchRow:
-    return _value(BranchRow, row, flag="quiesced")
+    return _value(BranchRow, row, "egress", flag="quiesced")
 
 
 def _commit(row: sqlite3.Row) -> Commit:

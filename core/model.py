@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from core.errors import UsageError
 from core.inward import PublishedPort
+from core.reach import NOWHERE, Attempt, Reach, Traffic
 
 PAGE_BYTES = 4096
 MOST_GIVEN_BYTES = 64 * 1024  # what the guest's agent takes in one request
@@ -138,6 +139,17 @@ class Branch(Struct, frozen=True):
     uptime_s: float = 0.0
     score: float | None = None
     note: str = ""
+    egress: Reach = NOWHERE
+    traffic: Traffic = Traffic()
+
+
+class Outward(Struct, frozen=True):
+    """What a branch may reach, what it did, and what it was refused, the latest first."""
+
+    branch: str
+    egress: Reach
+    traffic: Traffic
+    refused: tuple[Attempt, ...] = ()
 
 
 class Waiting(Struct, frozen=True):

@@ -1,14 +1,16 @@
 """What is printed of an answer, by its type."""
 
+import time
 from functools import singledispatch
 
 from core.errors import GuestFailed
 from core.inward import PortProtocol, Published, PublishedPort
-from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Operation, Plan
+from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Operation, Outward, Plan
 from core.ports import guest_side, place, url
+from core.reach import Attempt, in_words
 from core.refs import PROXY
 from vertui.output import Cell, Row, say_table
-from vertui.text import millis, number, printable, short, size
+from vertui.text import age, millis, number, printable, short, size
 
 
 @singledispatch
@@ -73,6 +75,22 @@ def _(done: Committed) -> None:
 def _(done: HandedOver) -> None:
     paused = f"paused {millis(done.rebase_ms)}"
     print(f"{done.branch}  on {short(done.commit)}  {done.pages} pages brought along  {paused}")
+
+
+@say.register
+def _(told: Outward) -> None:
+    """The rule, what went through, then a row a destination that was refused."""
+    print(f"{told.branch}  egress {in_words(told.egress)}")
+    if told.traffic.packets or told.traffic.refused:
+        passed = f"{told.traffic.packets} packets, {size(told.traffic.bytes)} out and in"
+        print(f"{passed}, {told.traffic.refused} refused")
+    if told.refused:
+        say_table(("REFUSED", "PORT", "TIMES", "LAST"), [_refused(one) for one in told.refused])
+
+
+def _refused(one: Attempt) -> Row:
+    port = f"{one.port}/udp" if one.protocol == "udp" else str(one.port)
+    return (printable(one.host), port, str(one.times), f"{age(max(0.0, time.time() - one.last))} ago")
 
 
 @say.register

@@ -20,10 +20,11 @@ from core.daemon.api import make_app
 from core.daemon.client import LONGEST_QUERY
 from core.daemon.peers import Config, OwnUserProtocol, Server
 from core.daemon.sockets import add_streams
-from core.engine import clocks, handover, settings
+from core.engine import clocks, egress, handover, settings
 from core.engine.context import Engine
 from core.engine.news import Announcer
 from core.engine.operations import note
+from core.engine.outside import Pasta
 from core.engine.pool import Pool
 from core.engine.ports import Ports
 from core.engine.rebuild import rebuild_catalog
@@ -68,7 +69,7 @@ def make_engine(home: Home, reserve: Reserve) -> Engine:
     views = FuseViews(home, held)
     machines = QemuHypervisor(home, held)
     engine = Engine(home, Catalog(home.catalog), store, held, machines, network, views, reserve)
-    engine.sealer, engine.stalls = Sealer(engine), Stalls(engine)
+    engine.sealer, engine.stalls, engine.outside = Sealer(engine), Stalls(engine), Pasta(engine)
     engine.ports = Ports(engine, PorterPorts(held))
     return engine
 
@@ -105,7 +106,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
 
     work = (
         _tidy(engine), handover.watch(engine), clocks.watch(engine), Announcer(engine).tell(),
-        pulse.beat(look_after_socket),
+        engine.outside.watch(), egress.answer_names(engine), pulse.beat(look_after_socket),
     )  # fmt: skip
     background = [asyncio.create_task(each) for each in work]
     pool = Pool(engine)
@@ -121,6 +122,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
         await engine.sealer.stop()
         await engine.stalls.stop()
         await engine.ports.stop()
+        engine.outside.leave()
         home.daemon_socket.unlink(missing_ok=True)
         await asyncio.gather(*(live.leave() for live in engine.live.values()))
         engine.catalog.close()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from core.model import BranchState, Plan
 from core.ports import PortRow
+from core.reach import Reach
 
 
 class Judgement(NamedTuple):
@@ -43,6 +44,7 @@ class Change:
     names: dict[str, str] = field(default_factory=dict)
     scores: dict[str, Judgement] = field(default_factory=dict)
     tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    reaches: dict[str, Reach] = field(default_factory=dict)
     pause: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
     back: dict[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.catalog import BranchRow
-from core.engine import capture, start
+from core.engine import capture, egress, start
 from core.engine.change import Change, Judgement, Was
 from core.engine.context import Engine
 from core.engine.exchange import exchange
@@ -38,8 +38,9 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
         engine.reach("prune.committed")
         _check(engine, change)  # again: a branch that had no machine may have been resumed meanwhile
     back = {branch: await _take_back(engine, change, branch) for branch in change.back}
+    reaches = {branch: await egress.move(engine, branch, reach) for branch, reach in change.reaches.items()}
     with engine.catalog.transaction():
-        inverse = replace(_apply_rows(engine, change), back=back, states=states)
+        inverse = replace(_apply_rows(engine, change), back=back, states=states, reaches=reaches)
         saved = back | {branch: engine.catalog.branch(branch).head for branch in change.prune}
         inverse = replace(inverse, lead={b: head for b, head in heads.items() if head != saved[b]})
     await engine.ports.settle()
@@ -87,7 +88,7 @@ def _check(engine: Engine, change: Change) -> None:
     try:
         for branch in (
             *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.back, *change.lead,
-            *filter(None, [change.trunk]),
+            *filter(None, [change.trunk]), *change.reaches,
         ):  # fmt: skip
             engine.catalog.branch(branch)
         for commit in (
@@ -299,7 +300,9 @@ async def _start_restored(engine: Engine, change: Change) -> None:
 def _tell(engine: Engine, change: Change) -> None:
     if change.trunk is not None or change.prune:
         engine.publish("trunk", change.trunk or "", "the trunk moved")
-    for branch in (*change.prune, *change.restore, *change.heads, *change.names, *change.scores):
+    for branch in (
+        *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.reaches
+    ):  # fmt: skip
         row = engine.catalog.branch(branch)
         engine.publish("trash" if row.deleted else "branch", row.name, row.name)
     for commit in (*change.hide, *change.show, *change.tags):

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Self
 
 from core.catalog import BranchRow
-from core.engine import start
+from core.engine import settings, start
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.members import Warm
@@ -171,13 +171,14 @@ def _write_rows(
     ones.
     """
     rows, parent_id = [], parent.id if parent else None
+    reach = parent.egress if parent else settings.reach(engine)
     with engine.catalog.transaction():
         for name, warm in zip_longest(wanted.names, waiting):
             number = warm.network.index if warm else engine.free_number()
             rows.append(
                 BranchRow(
                     new_id(), name, BranchState.STARTING, "", image, commit, commit, parent_id, time.time(),
-                    number, wanted.fork, warm.machine.id if warm else new_id(), base=base,
+                    number, wanted.fork, warm.machine.id if warm else new_id(), base=base, egress=reach,
                 )
             )  # fmt: skip
             engine.catalog.put_branch(rows[-1])

@@ -18,7 +18,7 @@ from core.engine.change import Draft
 from core.engine.live import Live
 from core.engine.members import Members
 from core.engine.reaping import Reaping
-from core.engine.seams import HotCommits, OpenPorts, StalledBranches
+from core.engine.seams import HotCommits, OpenPorts, StalledBranches, WayOut
 from core.errors import Conflict, NotFound
 from core.graph import kept
 from core.guest.client import AgentClient
@@ -67,6 +67,7 @@ class Engine:
     sealer: HotCommits = field(init=False)
     stalls: StalledBranches = field(init=False)
     ports: OpenPorts = field(init=False)
+    outside: WayOut = field(init=False)
     live: dict[str, Live] = field(default_factory=dict)
     plans: dict[str, Draft] = field(default_factory=dict)
     """By their ids: shown, and neither carried out nor refused."""

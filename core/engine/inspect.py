@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
 from core.catalog import BranchRow
+from core.engine import egress
 from core.engine.context import Engine
 from core.engine.images import better_accelerator, image_bytes
 from core.engine.live import Live
@@ -14,13 +16,15 @@ from core.engine.memory import pss_bytes
 from core.engine.pool import waiting
 from core.errors import VertuiError
 from core.model import Branch, Image, Tree
+from core.reach import Traffic
 
 
 async def tree(engine: Engine) -> Tree:
     """Branches with their machines' figures, commits with their nearest kept ancestors, images, the trunk."""
     sequence, trunk = engine.sequence, engine.catalog.setting("trunk")
     rows = engine.catalog.branches()
-    branches = await asyncio.gather(*(branch(engine, row, trunk) for row in rows))
+    counted = await egress.traffic(engine)
+    branches = await asyncio.gather(*(branch(engine, row, trunk, counted) for row in rows))
     name = next((row.name for row in rows if row.id == trunk), None)
     ready = await asyncio.to_thread(waiting, engine)
     return Tree(
@@ -36,7 +40,9 @@ def images(engine: Engine) -> tuple[Image, ...]:
     )
 
 
-async def branch(engine: Engine, row: BranchRow, trunk: str | None = None) -> Branch:
+async def branch(
+    engine: Engine, row: BranchRow, trunk: str | None = None, counted: Mapping[int, Traffic] | None = None
+) -> Branch:
     """One branch as `ls` shows it."""
     parent = engine.catalog.name_of(row.parent_branch)
     shown = replace(
@@ -47,10 +53,12 @@ async def branch(engine: Engine, row: BranchRow, trunk: str | None = None) -> Br
         return shown
     info = live.network.info
     memory, changed, disk = await _figures(engine, live)
+    counted = await egress.traffic(engine) if counted is None else counted
     return replace(
         shown, address=info.address, namespace=info.namespace, tap=info.tap, pid=live.machine.pid,
         memory_bytes=memory, changed_bytes=changed, disk_bytes=disk,
         uptime_s=round(time.time() - (row.started or row.created), 1),
+        traffic=counted.get(live.network.index, Traffic()),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.async_sockets import open_line
+from core.engine.refusals import Refusals
 from core.errors import Conflict, GuestFailed, MachineFailed, VertuiError
 from core.guest.client import AgentClient
 from core.guest.clock import PROMPT_S, set_clock
@@ -136,6 +137,8 @@ class Live:
         self.network = network
         self.console = Console()
         self.lock = asyncio.Lock()
+        self.reaching = asyncio.Lock()  # what its network lets out is changed by one at a time
+        self.refused = Refusals()
         self.closing = False
         self.ended = False
         self.quiesced = False

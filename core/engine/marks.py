@@ -1,4 +1,4 @@
-"""Score, tag, rename: what people write on branches and commits."""
+"""Score, tag, rename, egress: what people write on branches and commits."""
 
 from core.catalog import BranchRow
 from core.engine.change import Change, Judgement
@@ -6,6 +6,7 @@ from core.engine.changes import apply
 from core.engine.context import Engine
 from core.engine.operations import operation
 from core.model import Operation
+from core.reach import Reach, in_words
 
 
 async def score(engine: Engine, request_id: str, name: str, value: float, note: str) -> BranchRow:
@@ -28,6 +29,13 @@ async def tag(engine: Engine, request_id: str, ref: str, name: str) -> Operation
     commit = engine.catalog.commit(engine.resolve(ref).commit)
     change = Change(tags={commit.id: (*commit.tags, name)})
     return await changed(engine, request_id, "tag", f"tag {commit.id[:12]} {name}", change)
+
+
+async def let(engine: Engine, request_id: str, name: str, reach: Reach) -> Operation:
+    """Say what of the outside a branch may reach, at once. On failure nothing changed."""
+    row = engine.branch(name)
+    summary = f"egress {row.name} {in_words(reach)}"
+    return await changed(engine, request_id, "egress", summary, Change(reaches={row.id: reach}))
 
 
 async def changed(engine: Engine, request_id: str, verb: str, summary: str, change: Change) -> Operation:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from core.engine.context import Engine
+from core.engine.egress import tell_refused, traffic
 from core.engine.inspect import branch, images
 from core.engine.pool import waiting
 from core.errors import NotFound
@@ -66,7 +67,9 @@ class Announcer:
 
     async def _tell_figures(self) -> None:
         rows = [row for row in self._engine.catalog.branches() if row.id in self._engine.live]
-        shown = [await branch(self._engine, row) for row in rows]
+        counted = await traffic(self._engine)
+        await tell_refused(self._engine, counted)
+        shown = [await branch(self._engine, row, counted=counted) for row in rows]
         other = [one for one in shown if self._figures.get(one.id) != _figures(one)]
         ready = await asyncio.to_thread(waiting, self._engine)
         if other or _seen(ready) != _seen(self._waiting) or self._engine.ports.shown() != self._ports:
@@ -93,6 +96,7 @@ class Announcer:
         for they show their parent's name.
         """
         shown, gone = [], []
+        counted = await traffic(self._engine) if ids else {}
         children = [row.id for row in self._engine.catalog.branches() if row.parent_branch in ids]
         for id in {*ids, *children}:
             try:
@@ -103,7 +107,7 @@ class Announcer:
                 gone.append(id)
                 self._figures.pop(id, None)
             else:
-                shown.append(await branch(self._engine, row))
+                shown.append(await branch(self._engine, row, counted=counted))
         return shown, gone
 
     def _commits(self, ids: set[str]) -> tuple[list[Commit], list[str]]:
@@ -117,8 +121,8 @@ class Announcer:
 
 def _figures(shown: Branch) -> tuple[float, ...]:
     """What a reader would see of them: two digits of each size, and the minutes it has been up."""
-    sizes = (shown.memory_bytes, shown.changed_bytes, shown.disk_bytes)
-    return *map(_two_digits, sizes), shown.uptime_s // 60
+    sizes = (shown.memory_bytes, shown.changed_bytes, shown.disk_bytes, shown.traffic.bytes)
+    return *map(_two_digits, sizes), shown.uptime_s // 60, shown.traffic.refused
 
 
 def _seen(told: Waiting) -> Waiting:

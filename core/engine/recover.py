@@ -60,6 +60,7 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
         _remove_unborn(engine, begun)
     engine.recovered = True
     await engine.ports.settle()
+    engine.outside.settle()
     _sweep_files(engine, holdings)
 
 
@@ -120,6 +121,7 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
         os.close(namespace)
         raise
     live = engine.live[row.id] = Live(row.id, machine, network, base_commit)
+    await asyncio.to_thread(network.set_reach, row.egress)
     await live.console.open(machine.console_socket)
     if stalled:
         engine.stalls.found(live)

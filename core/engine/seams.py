@@ -98,3 +98,19 @@ class OpenPorts(Protocol):
 
     async def stop(self) -> None:
         """Let nobody in any more. Who comes waits for the next daemon."""
+
+
+class WayOut(Protocol):
+    """What carries to the outside what branches may reach there: `core.engine.outside.Pasta`."""
+
+    async def open(self) -> None:
+        """Have it, before a branch may reach anything. Unsupported says why there is none."""
+
+    def settle(self) -> None:
+        """Branches have come or gone, or may reach something else: see whether it is needed still."""
+
+    async def watch(self) -> None:
+        """For ever: keep it while it is needed, and end it when it is not."""
+
+    def leave(self) -> None:
+        """Let go of it: the daemon ends, the way out does not."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from core.catalog import BranchRow
-from core.engine import touched
+from core.engine import egress, touched
 from core.engine.bases import check_root, disk_of
 from core.engine.context import Engine, new_id
 from core.engine.live import FREEZE_S, Live
@@ -136,7 +136,8 @@ async def make_distinct(
     and its guest's processes run, or it is `paused`. On failure the machine is ended.
     """
     try:
-        await take_identity(engine, live, row.name, quiesced=quiesced)
+        identity = take_identity(engine, live, row.name, quiesced=quiesced)
+        await asyncio.gather(identity, egress.prepare(engine, live))
         engine.reach("wake.distinct")
         if committed is not None:
             await asyncio.shield(committed)
@@ -213,6 +214,7 @@ async def end(engine: Engine, live: Live) -> None:
     Its network is taken apart afterwards, in the background.
     """
     engine.live.pop(live.branch, None)
+    engine.outside.settle()
     if live.ended:
         return
     live.ended = True

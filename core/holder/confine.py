@@ -11,7 +11,7 @@ Each of these holds by itself, where the kernel has it:
     seccomp        no sockets, no processes, no other's memory, no signals but to itself, no namespaces, and no memory
                    that the limits do not count
 
-All is set between fork and exec, and costs some 0.3 ms.
+All is set between fork and exec, and costs some 1 ms.
 """
 
 import contextlib

@@ -1,8 +1,9 @@
 """The porter: a small process that stays in the host's network namespace, where the holder's children cannot go.
 
-It runs what must reach the host's network (downloads of an image build). One SEQPACKET message is one job: a JSON list,
-the argv, and beside it two descriptors: the job's stdout and stderr, and a pipe into which its exit status is written
-as a decimal number. A job whose status pipe loses its reader gets SIGTERM: nobody wants it, and it has to tidy up.
+It runs what must reach the host's network (downloads of an image build, the way out of branches). One SEQPACKET message
+is one job: a JSON list, the argv, and beside it two descriptors: the job's stdout and stderr, and a pipe into which its
+exit status is written as a decimal number; a third is its stdin. A job whose status pipe loses its reader gets SIGTERM:
+nobody wants it, and it has to tidy up. One that is to outlive a daemon has its reader kept by the holder.
 
 It also opens the sockets by which the host reaches guests: a message that is a JSON object asks for one
 (`core.holder.listening`).
@@ -21,7 +22,7 @@ from typing import Any
 from core import linux
 from core.errors import DaemonUnavailable
 from core.holder.listening import KEY as KEY
-from core.holder.listening import PORTER_GONE, answer
+from core.holder.listening import answer
 from core.holder.spawn import null, spawn
 
 LARGEST_JOB = 64 * 1024
@@ -59,16 +60,16 @@ def _serve(jobs: socket.socket) -> None:
                 os.read(wake_read, 4096)
                 _reap(running, poll)
             elif descriptor == jobs.fileno():
-                data, descriptors, _, _ = socket.recv_fds(jobs, LARGEST_JOB, 2)
+                data, descriptors, _, _ = socket.recv_fds(jobs, LARGEST_JOB, 3)
                 if not data:
                     return
                 asked = json.loads(data)
                 if isinstance(asked, dict):
                     _open_port(asked, descriptors)
                     continue
-                output, status = descriptors
+                output, status, *given = descriptors
                 try:
-                    running[status] = _run(asked, output)
+                    running[status] = _run(asked, output, given)
                     poll.register(status, 0)
                 except OSError:  # no process can be had now
                     _tell(status, CANNOT)
@@ -84,13 +85,13 @@ def _open_port(asked: Any, descriptors: list[int]) -> None:
             answer(asked, reply)
 
 
-def _run(argv: list[str], output: int) -> int:
+def _run(argv: list[str], output: int, given: list[int]) -> int:
     try:
-        nothing = null()
+        [input] = given or [null()]
         try:
-            return spawn(argv, [nothing, output, output])
+            return spawn(argv, [input, output, output])
         finally:
-            os.close(nothing)
+            os.close(input)
     finally:
         os.close(output)
 
@@ -112,23 +113,37 @@ def _tell(status: int, code: int) -> None:
     os.close(status)
 
 
+def start_job(porter: int, argv: Sequence[str], output: int, *input: int) -> int:
+    """Start a job through the porter behind a descriptor. Its exit status can be read from the one returned, and it
+    ends when that is closed. DaemonUnavailable when the porter is gone.
+    """
+    status_read, status_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        with socket.socket(fileno=os.dup(porter)) as jobs:
+            socket.send_fds(jobs, [json.dumps(list(argv)).encode()], [output, status_write, *input])
+    except OSError as error:
+        os.close(status_read)
+        raise DaemonUnavailable(
+            "the porter is gone: run `vertui daemon stop --all` and start again"
+        ) from error
+    finally:
+        os.close(status_write)
+    return status_read
+
+
 async def run_job(porter: int, argv: Sequence[str]) -> AsyncIterator[str]:
     """Run a job through the porter behind a descriptor and yield its output's lines; ended if the reader leaves.
 
     Raises DaemonUnavailable when the porter is gone; a job's failure is for its own output to tell.
     """
     output_read, output_write = os.pipe2(os.O_CLOEXEC)
-    status_read, status_write = os.pipe2(os.O_CLOEXEC)
     try:
-        with socket.socket(fileno=os.dup(porter)) as jobs:
-            socket.send_fds(jobs, [json.dumps(list(argv)).encode()], [output_write, status_write])
-    except OSError as error:
+        status_read = start_job(porter, argv, output_write)
+    except BaseException:
         os.close(output_read)
-        os.close(status_read)
-        raise DaemonUnavailable(PORTER_GONE) from error
+        raise
     finally:
         os.close(output_write)
-        os.close(status_write)
     reader = asyncio.StreamReader(limit=LONGEST_LINE)
     pipe = os.fdopen(output_read, "rb", buffering=0)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(

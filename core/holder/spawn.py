@@ -35,6 +35,7 @@ def _become(argv: Sequence[str], descriptors: Sequence[int], last: Last | None) 
         linux.die_with_parent(signal.SIGKILL)
         linux.without_huge_pages()
         signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and an exec keeps that
         high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_HIGH) for descriptor in descriptors]
         for number, descriptor in enumerate(high):
             os.dup2(descriptor, number)

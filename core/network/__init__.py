@@ -9,10 +9,14 @@
     door       a socket that listens in the host's network, and who comes in by it led to a guest: `doors`, for UDP
                `datagrams`, and `hosts` for one that leads to every branch by the name in an HTTP request
     reset      what ends the hub's connections to a guest that is gone (`diag`): whoever holds one notices at once
+    reach      what of the outside a guest may reach: nothing, what is named, or everything (`core.reach`)
+    tie        an address that a name was answered with, by which a rule on names holds for packets
+    way out    `eg0` in the hub: a tap of `pasta`'s, which sends on from the host's network what the rules let out
     message    a request to rtnetlink: `messages` has pyroute2 make it, `forms` keeps it encoded, `netlink` sends it
 
                  hub (10.77.255.254)                      namespace of branch 7
     daemon ── route 10.77.0.7/32 ── v7 ═══════ up0 10.77.0.7 ── NAT ── tap0 10.0.2.2 ── guest 10.0.2.15
+    outside ── pasta ── eg0 ── NAT ── rules ──┘    guest asks 10.0.2.3 for names: that is the hub's resolver
 
 Life cycle: `HubNetwork()` → `prepare()` once → `create(index)` → `set_link(True)` when the guest may talk →
 `close()`. A daemon that was started again gets its networks back by `adopt(index, namespace_fd)` and removes

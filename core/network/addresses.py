@@ -1,6 +1,7 @@
 """The address plan: every name, number and MAC a branch network has follows from its index."""
 
 import re
+import socket
 
 from core.errors import NoRoom, UsageError
 
@@ -12,6 +13,9 @@ GATEWAY = "10.0.2.2"
 GATEWAY_MAC = "52:54:00:76:74:02"
 """Fixed, so that the ARP cache a guest wakes up with is right."""
 GUEST_PREFIX = 24
+GUEST_RESOLVER = "10.0.2.3"
+"""Whom every guest asks for names: led to the hub's address, where our resolver listens."""
+RESOLVER_PORT = 53
 
 HUB_ADDRESS = "10.77.255.254"
 """Where connections of the daemon to a guest come from; above every branch address."""
@@ -23,6 +27,9 @@ TAP = "tap0"
 UPLINK = "up0"
 EGRESS = "eg0"
 """The one other interface a hub may have: the way out, attached by the porter."""
+EGRESS_ADDRESS, EGRESS_GATEWAY, EGRESS_RESOLVER = "10.77.254.2", "10.77.254.1", "10.77.254.3"
+"""On it, above every branch address: ours, whom we send to, and who asks the host's own resolver."""
+EGRESS_PREFIX = 24
 
 UPLINK_MAC = "02:00:00:76:74:01"
 VETH_MAC = "02:00:00:76:74:02"
@@ -48,6 +55,11 @@ def address_of(index: int) -> str:
     if index > MAX_INDEX:
         raise NoRoom(f"network index {index}: a hub has room for {MAX_INDEX} branches; prune some")
     return f"10.77.{index >> 8}.{index & 255}"
+
+
+def index_at(address: str) -> int:
+    """The index whose address this is."""
+    return int.from_bytes(socket.inet_aton(address)[2:], "big")
 
 
 def veth_of(index: int) -> str:

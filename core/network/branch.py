@@ -3,16 +3,19 @@
 import contextlib
 import errno
 import os
+import socket
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from core.network import messages, namespace, netlink, nft, rules, tap
+from core.network import cut, messages, namespace, netlink, nft, rules, tap
 from core.network.addresses import (
     GATEWAY,
     GATEWAY_MAC,
     GUEST_ADDRESS,
     GUEST_MAC,
     GUEST_PREFIX,
+    GUEST_RESOLVER,
     TAP,
     TAPS,
     address_of,
@@ -20,8 +23,13 @@ from core.network.addresses import (
 )
 from core.network.diag import reset_connections
 from core.network.faults import mapped
+from core.network.forgetting import Forgetting
 from core.network.forms import Message
 from core.network.protocol import NetworkInfo
+from core.network.ties import Ties, admits
+from core.reach import NOWHERE, Reach, ReachMode
+
+PROTOCOLS = {socket.IPPROTO_TCP: "tcp", socket.IPPROTO_UDP: "udp"}
 
 
 @dataclass
@@ -32,10 +40,15 @@ class HubBranch:
     namespace_fd: int
     tap_fd: int | None
     hub_fd: int
-    """The hub's namespace, borrowed from the `HubNetwork` that made this."""
+    """The hub's namespace, borrowed from the `HubNetwork` that made this, as is …"""
+    forgetting: Forgetting
+    """… who removes what the hub knows of it."""
     tap_name: str = TAP
     """The tap of the branch's machine."""
     info: NetworkInfo = field(init=False)
+    reach: Reach | None = NOWHERE
+    """What the guest may reach of the outside; None of an adopted one until that is set again."""
+    ties: Ties = field(default_factory=Ties, init=False)
     _second_fd: int | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -53,6 +66,48 @@ class HubBranch:
             self._check()
             requests = _up(self.tap_name) if up else [_down(self.tap_name)]
             namespace.inside(self.namespace_fd, lambda: netlink.send(*requests))
+
+    def set_reach(self, reach: Reach) -> int:
+        """Let the guest reach this of the outside and nothing else, from now on; how many connections that ended.
+
+        What stays allowed goes on. On failure nothing has changed.
+        """
+        with self._lock, mapped(f"changing the egress of {self.info.address}"):
+            self._check()
+            if reach == self.reach:
+                return 0
+            ended = namespace.inside(self.hub_fd, lambda: self._change(reach))
+            self.reach = reach
+            return ended
+
+    def tie(self, name: str, addresses: Sequence[str], ttl_s: int) -> None:
+        """A name that the guest may ask for was answered: these addresses are it, for some time."""
+        with self._lock, mapped(f"tying a name of {self.info.address}"):
+            self._check()
+            if self.ties.add(name, addresses, ttl_s) and self.reach and self.reach.mode is ReachMode.ALLOW:
+                lines = list(rules.tied(self.index, self.ties.let_through(self.reach, name)))
+                namespace.inside(self.hub_fd, lambda: nft.apply("\n".join(lines)))
+
+    def _change(self, reach: Reach) -> int:
+        """In the hub. No connection is open where nothing could be reached before."""
+        if self.reach is None and not self._recall() and reach == NOWHERE:
+            return 0
+        ties = self.ties.let_through(reach)
+        nft.apply(rules.egress(self.index, reach, ties))
+        admitted = admits(reach, ties)
+        if self.reach == NOWHERE:
+            return 0
+        return cut.cut(self.index, lambda flow: not admitted(*flow.target, PROTOCOLS.get(flow.protocol, "")))
+
+    def _recall(self) -> bool:
+        """Learn from the rules what an earlier daemon tied; could the guest reach anything?"""
+        if not any(self.info.address in element for element in nft.elements("map", "egress")):
+            return False
+        for kind in "nh":
+            for element in nft.elements("set", f"{kind}{self.index}"):
+                address = element["val"]["concat"][0] if kind == "n" else element["val"]
+                self.ties.add(element.get("comment", ""), [address], element["expires"])
+        return True
 
     def second_tap(self) -> int:
         """Make the tap that the machine has not, link down; its descriptor, borrowed until the tap is dropped.
@@ -105,6 +160,10 @@ class HubBranch:
         with mapped(f"resetting connections to {self.info.address}"):
             namespace.inside(self.hub_fd, lambda: reset_connections(self.info.address))
 
+    def _forget(self) -> None:
+        remove_veth(self.index)
+        self.forgetting.forget(self.index)
+
     def close(self) -> None:
         """Remove the veth, reset the hub's connections to the guest, and give up the descriptors; idempotent.
 
@@ -134,6 +193,7 @@ def gateway(tap_name: str) -> list[Message]:
     return [
         messages.link_mac(ifindex=ifindex, mac=GATEWAY_MAC),
         messages.address(ifindex=ifindex, ip=GATEWAY, prefix=GUEST_PREFIX),
+        messages.address(ifindex=ifindex, ip=GUEST_RESOLVER, prefix=32),
     ]
 
 

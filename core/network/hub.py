@@ -7,6 +7,9 @@ import errno
 import os
 import socket
 import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from core.errors import Conflict, Unsupported
@@ -25,12 +28,15 @@ from core.network.addresses import (
     VETH_IFINDEX_BASE,
     VETH_MAC,
     address_of,
+    index_at,
     index_of,
     veth_of,
 )
 from core.network.branch import HubBranch, gateway, remove_veth
 from core.network.faults import mapped
+from core.network.forgetting import Forgetting, remembered
 from core.network.forms import Message
+from core.reach import Attempt, Traffic
 
 _FALLBACK_TUNNELS = {
     "tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0",
@@ -45,6 +51,7 @@ class HubNetwork:
         """Hold the namespace of this process; raises Unsupported when it is the host's."""
         # Several at once only queue on the kernel's rtnl lock, and lose a third of the time on the way.
         self._one_at_a_time = threading.Lock()
+        self._forgetting = Forgetting()
         with mapped("opening the hub's namespace"):
             self._hub_fd = namespace.open_of_process()
         try:
@@ -83,7 +90,9 @@ class HubNetwork:
                 raise Conflict(
                     f"that namespace is not the network {address}, or it has lost its link to the hub"
                 )
-            branch = HubBranch(index, namespace_fd, None, self._hub_fd, tap_name)
+            branch = HubBranch(
+                index, namespace_fd, None, self._hub_fd, self._forgetting, tap_name, reach=None
+            )
             branch.drop_second_tap()
             return branch
 
@@ -94,11 +103,47 @@ class HubNetwork:
         return tuple(sorted(index for _, name in names if (index := index_of(name)) is not None))
 
     def sweep(self, keep: set[int]) -> tuple[int, ...]:
-        """Remove the veths of all other indexes; returns those."""
-        leftover = tuple(index for index in self.list() if index not in keep)
+        """Remove what there is of all other indexes; returns those."""
         with mapped("sweeping networks"):
-            namespace.inside(self._hub_fd, lambda: _remove_veths(leftover))
+            known = {*self.list(), *namespace.inside(self._hub_fd, remembered)}
+            leftover = tuple(sorted(known - keep))
+            namespace.inside(self._hub_fd, lambda: self._forget(leftover))
         return leftover
+
+    def _forget(self, indexes: tuple[int, ...]) -> None:
+        for index in indexes:
+            remove_veth(index)
+            self._forgetting.forget(index)
+
+    def shield(self, addresses: Sequence[str]) -> None:
+        """Keep the host's own addresses from branches whose egress is open."""
+        with mapped("shielding the host"):
+            namespace.inside(self._hub_fd, lambda: nft.apply(rules.shielded(addresses)))
+
+    def traffic(self) -> dict[int, Traffic]:
+        """What each branch let out and in, and was refused, by its index."""
+        with mapped("counting what branches send"):
+            passed, refused = namespace.inside(
+                self._hub_fd, lambda: [nft.elements("set", name) for name in ("traffic", "refusals")]
+            )
+        counts = {index_at(one["val"]): one["counter"] for one in passed}
+        stopped = {index_at(one["val"]): one["counter"]["packets"] for one in refused}
+        return {
+            index: Traffic(**counts.get(index, {}), refused=stopped.get(index, 0))
+            for index in counts.keys() | stopped.keys()
+        }
+
+    def refused(self) -> dict[int, tuple[Attempt, ...]]:
+        """Where each branch tried to go and may not, of the last hour, by its index."""
+        with mapped("listing what branches were refused"):
+            found = namespace.inside(self._hub_fd, lambda: nft.elements("set", "refused"))
+        told, now = defaultdict[int, tuple[Attempt, ...]](tuple), time.time()
+        for one in found:
+            source, target, protocol, port = one["val"]["concat"]
+            ago = rules.REMEMBERED_S - one["expires"]
+            times = one["counter"]["packets"]
+            told[index_at(source)] += (Attempt(target, port, protocol, times, now - ago),)
+        return told
 
     def _create(self, index: int, address: str) -> HubBranch:
         """The work of `create`, in a thread that leaves the hub for good."""
@@ -118,7 +163,7 @@ class HubNetwork:
                 messages.neighbour(ifindex=ifindex, ip=address, mac=UPLINK_MAC),
                 messages.host_route(ip=address, ifindex=ifindex, source=HUB_ADDRESS),
             )
-            branch = HubBranch(index, namespace_fd, tap_fd, self._hub_fd)
+            branch = HubBranch(index, namespace_fd, tap_fd, self._hub_fd, self._forgetting)
             undo.pop_all()
             return branch
 
@@ -143,8 +188,10 @@ def _prepare_hub() -> None:
         messages.link_state(ifindex=messages.LOOPBACK_IFINDEX, up=True),
         messages.address(ifindex=messages.LOOPBACK_IFINDEX, ip=HUB_ADDRESS, prefix=32),
         messages.unreachable_route(ip=BRANCH_NETWORK, prefix=BRANCH_PREFIX),
+        messages.last_route(ifindex=messages.LOOPBACK_IFINDEX),
     )
     nft.apply(rules.HUB)
+    namespace.write_sysctl("netfilter/nf_conntrack_tcp_loose", 0)
 
 
 def _harden() -> None:
@@ -186,8 +233,3 @@ def _is_branch(address: str, tap_name: str) -> bool:
         except OSError:
             return False
     return True
-
-
-def _remove_veths(indexes: tuple[int, ...]) -> None:
-    for index in indexes:
-        remove_veth(index)

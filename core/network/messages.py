@@ -20,6 +20,7 @@ LOOPBACK_IFINDEX = 1
 _NEW = NLM_F_CREATE | NLM_F_EXCL
 _PUT = NLM_F_CREATE | NLM_F_REPLACE  # it may be there already
 _MAIN_TABLE = 254
+LAST = 1 << 30  # a route of this priority is taken when there is no other
 
 Attributes = list[tuple[str, Any]]
 """As pyroute2 takes them: the kernel's name of each, and its value."""
@@ -96,6 +97,13 @@ def default_route(*, ip: str, ifindex: int) -> Any:
     """Everything else goes to the gateway `ip`, which is on the link though no prefix says so."""
     attributes = [("RTA_GATEWAY", ip), ("RTA_OIF", ifindex)]
     return _route(0, "RTN_UNICAST", "RT_SCOPE_UNIVERSE", attributes, flags=RTNH_F_ONLINK)
+
+
+@encoded_once("adding the last route")
+def last_route(*, ifindex: int) -> Any:
+    """What no other route leads anywhere goes through a link: rules refuse it there, and count."""
+    attributes = [("RTA_OIF", ifindex), ("RTA_PRIORITY", LAST)]
+    return _route(0, "RTN_UNICAST", "RT_SCOPE_LINK", attributes)
 
 
 @encoded_once("refusing {ip}/{prefix}")

@@ -65,7 +65,7 @@ def inside(namespace_fd: int, work: Callable[[], T]) -> T:
     return in_thread(entered)
 
 
-def write_sysctl(path: str, value: int) -> None:
+def write_sysctl(path: str, value: int | str) -> None:
     """Set `/proc/sys/net/<path>` of the namespace the calling thread is in: procfs looks at who opens it."""
     fd = os.open(f"/proc/sys/net/{path}", os.O_WRONLY | os.O_CLOEXEC)
     try:

@@ -1,7 +1,11 @@
 """What the engine knows of networks: the seam `BranchNetwork` and the values that cross it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from core.network.ties import Ties
+from core.reach import Attempt, Reach, Traffic
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,23 @@ class Network(Protocol):
 
     def set_link(self, up: bool) -> None:
         """Let frames pass between guest and namespace, or drop all of them. Idempotent."""
+
+    @property
+    def reach(self) -> Reach | None:
+        """What the guest may reach of the outside; None after `adopt`, until it is set again."""
+
+    @property
+    def ties(self) -> Ties:
+        """What the guest's names were answered with."""
+
+    def set_reach(self, reach: Reach) -> int:
+        """Let the guest reach this of the outside and nothing else, from now on; how many connections that ended.
+
+        What stays allowed goes on. On failure nothing has changed.
+        """
+
+    def tie(self, name: str, addresses: Sequence[str], ttl_s: int) -> None:
+        """A name that the guest may ask for was answered: these addresses are it, for some time."""
 
     def second_tap(self) -> int:
         """Make a tap for a process that is to take over, link down; its descriptor, borrowed until it is dropped."""
@@ -76,6 +97,15 @@ class BranchNetwork(Protocol):
 
     def list(self) -> tuple[int, ...]:
         """Indexes of the networks that exist, ascending."""
+
+    def shield(self, addresses: Sequence[str]) -> None:
+        """Let no branch reach these, which are the host's own, but by a rule that names them or their names."""
+
+    def traffic(self) -> dict[int, Traffic]:
+        """What each branch let out and in, and was refused, by its index."""
+
+    def refused(self) -> dict[int, tuple[Attempt, ...]]:
+        """Where each branch tried to go and may not, of the last hour, by its index."""
 
     def sweep(self, keep: set[int]) -> tuple[int, ...]:
         """Remove all networks but `keep`; returns the indexes removed."""

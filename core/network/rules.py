@@ -1,10 +1,28 @@
 """The rule sets: what the hub lets through, and what a branch's namespace does to its guest's packets.
 
-A kernel may lack the modules that count; then a guest is not `bounded`.
+Egress, in the hub: `egress` leads each branch that may reach something to a chain of its own, `e<index>`, and every
+other one to `refuse`. Connections that are open pass before that: those that a new rule ends are cut (`cut.py`).
 """
 
-from core.network.addresses import GUEST_ADDRESS, GUEST_MAC, UPLINK
+from collections.abc import Iterable, Iterator, Mapping
 
+from core.network.addresses import (
+    BRANCH_NETWORK,
+    BRANCH_PREFIX,
+    EGRESS,
+    GUEST_ADDRESS,
+    GUEST_MAC,
+    GUEST_RESOLVER,
+    HUB_ADDRESS,
+    RESOLVER_PORT,
+    UPLINK,
+    address_of,
+)
+from core.network.ties import NEVER, Tie, never
+from core.reach import Destination, Reach, ReachMode, network
+
+BRANCHES = f"{BRANCH_NETWORK}/{BRANCH_PREFIX}"
+ASKED_PER_S = 100  # names that a branch may have looked up; what floods is dropped before anybody reads it
 MOST_CONNECTIONS = 4096
 """Of a guest's own making, at a time: each takes a place in tables that all branches share. Sixty-four such guests fill
 a usual table of the hub's.
@@ -12,25 +30,143 @@ a usual table of the hub's.
 MOST_FRAMES = 50_000
 """Of a guest, a second. It sends 64 KiB in a frame, where it sends much."""
 BURST_FRAMES = 20_000
+MOST_OPEN = 4096  # connections of a branch: the hub's table of them is everybody's
+MOST_REFUSED = 16_384  # destinations that are remembered as refused, of all branches
+REMEMBERED_S = 3600
 
-HUB = """
+HUB = f"""
 add table inet vertui
-add set inet vertui linked { type ipv4_addr . ipv4_addr; }
-add chain inet vertui forward { type filter hook forward priority filter; policy drop; }
-add chain inet vertui input { type filter hook input priority filter; policy drop; }
+add set inet vertui linked {{ type ipv4_addr . ipv4_addr; }}
+add map inet vertui egress {{ type ipv4_addr : verdict; }}
+add set inet vertui never {{ type ipv4_addr; flags interval; }}
+add element inet vertui never {{ {", ".join(map(str, NEVER))} }}
+add set inet vertui traffic {{ type ipv4_addr; size 65535; flags dynamic; counter; }}
+add set inet vertui refusals {{ type ipv4_addr; size 65535; flags dynamic; counter; }}
+add set inet vertui refused {{
+  type ipv4_addr . ipv4_addr . inet_proto . inet_service; size {MOST_REFUSED};
+  flags dynamic,timeout; timeout {REMEMBERED_S}s; counter;
+}}
+add set inet vertui asking {{ type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
+add set inet vertui crowd {{ type ipv4_addr; size 65535; flags dynamic; }}
+add chain inet vertui refuse
+add chain inet vertui admitted
+add chain inet vertui outward
+add chain inet vertui forward {{ type filter hook forward priority filter; policy drop; }}
+add chain inet vertui input {{ type filter hook input priority filter; policy drop; }}
+add chain inet vertui masked {{ type nat hook postrouting priority srcnat; }}
+flush chain inet vertui refuse
+flush chain inet vertui admitted
+flush chain inet vertui outward
 flush chain inet vertui forward
 flush chain inet vertui input
-add rule inet vertui forward ct state established,related accept
+flush chain inet vertui masked
+add rule inet vertui refuse update @refusals {{ ip saddr }}
+add rule inet vertui refuse meta l4proto {{ tcp, udp }} \
+  update @refused {{ ip saddr . ip daddr . meta l4proto . th dport }}
+add rule inet vertui refuse meta l4proto tcp reject with tcp reset
+add rule inet vertui refuse reject with icmp type admin-prohibited
+add rule inet vertui admitted update @traffic {{ ip saddr }} accept
+add rule inet vertui outward ct state established,related goto admitted
+add rule inet vertui outward ct state invalid meta l4proto tcp reject with tcp reset
+add rule inet vertui outward ct state invalid drop
+add rule inet vertui outward add @crowd {{ ip saddr ct count over {MOST_OPEN} }} goto refuse
+add rule inet vertui outward ip saddr vmap @egress
+add rule inet vertui outward goto refuse
+add rule inet vertui forward iifname "{EGRESS}" ct state established,related update @traffic {{ ip daddr }} accept
+add rule inet vertui forward iifname "{EGRESS}" drop
+add rule inet vertui forward ip daddr {BRANCHES} ct state established,related accept
 add rule inet vertui forward ip saddr . ip daddr @linked accept
+add rule inet vertui forward ip daddr {BRANCHES} reject with icmp type admin-prohibited
+add rule inet vertui forward ip saddr {BRANCHES} goto outward
 add rule inet vertui input iifname "lo" accept
+add rule inet vertui input iifname "v*" ip daddr {HUB_ADDRESS} meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} \
+  update @asking {{ ip saddr limit rate {ASKED_PER_S}/second burst {ASKED_PER_S} packets }} accept
+add rule inet vertui input iifname "v*" meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} drop
 add rule inet vertui input ct state established,related accept
 add rule inet vertui input icmp type echo-request accept
+add rule inet vertui masked oifname "{EGRESS}" ip saddr {BRANCHES} masquerade
 """
-"""The hub. Branches meet only as pairs in `linked`, which survives a daemon.
+"""The hub. Branches meet only as pairs in `linked`, which survives a daemon, as what `egress` leads to does.
 
-Guests cannot open connections to the hub itself: what listens there (the daemon, later an egress) is not
-theirs to talk to. Answers to connections the hub opened come back, and a guest may ping its uplink.
+Guests cannot open connections to the hub itself, but to its resolver: what else listens there is not theirs to talk to.
+Answers to connections the hub opened come back, and a guest may ping its uplink.
 """
+
+
+def shielded(addresses: Iterable[str]) -> str:
+    """What no open egress leads to from now on: what never does, and the host's own addresses."""
+    others = dict.fromkeys(address for address in addresses if not never(address))
+    elements = ", ".join((*map(str, NEVER), *others))
+    return f"flush set inet vertui never\nadd element inet vertui never {{ {elements} }}"
+
+
+def egress(index: int, reach: Reach, ties: Iterable[Tie]) -> str:
+    """Let a branch reach this and nothing else from now on, its names being what `ties` say."""
+    if reach.mode is ReachMode.OFF:
+        return no_egress(index)
+    chain, address = f"inet vertui e{index}", address_of(index)
+    lines = [
+        *_there(index),
+        f"flush chain {chain}",
+        *(f"flush set inet vertui {kind}{index}" for kind in "hn"),
+    ]
+    lines += [*tied(index, ties), f"add rule {chain} ct mark set {index}"]
+    lines += [f"add rule {chain} {match}" for match in _matches(index, reach)]
+    lines += [
+        f"add rule {chain} goto refuse",
+        f"add element inet vertui egress {{ {address} : goto e{index} }}",
+    ]
+    return "\n".join(lines)
+
+
+def tied(index: int, ties: Iterable[Tie]) -> Iterator[str]:
+    """Let a branch's chain know what its names stand for; a tie that is there already holds for longer."""
+    for tie in ties:
+        end = f"{tie.address} . {tie.protocol} . {tie.port}" if tie.port else tie.address
+        element = f"element inet vertui {'n' if tie.port else 'h'}{index} {{ {end}"
+        yield f"add {element} }}"
+        yield f"delete {element} }}"
+        yield f'add {element} timeout {tie.seconds}s comment "{tie.name[-100:]}" }}'
+
+
+def no_egress(index: int) -> str:
+    """Let a branch reach nothing from now on."""
+    element = f"element inet vertui egress {{ {address_of(index)} : goto e{index} }}"
+    gone = (f"chain inet vertui e{index}", f"set inet vertui h{index}", f"set inet vertui n{index}")
+    return "\n".join(
+        (*_there(index), f"add {element}", f"delete {element}", *(f"delete {what}" for what in gone))
+    )
+
+
+def forgotten(addresses: Mapping[int, str], attempts: Iterable[str]) -> str:
+    """No egress of these branches, nothing counted, none of these elements of `refused`: others get the addresses."""
+    counted = [(name, address) for address in addresses.values() for name in ("traffic", "refusals")]
+    known = [*counted, *(("refused", attempt) for attempt in attempts)]
+    gone = (f"{do} element inet vertui {name} {{ {key} }}" for name, key in known for do in ("add", "delete"))
+    return "\n".join((*map(no_egress, addresses), *gone))
+
+
+def _there(index: int) -> tuple[str, ...]:
+    return (
+        f"add chain inet vertui e{index}",
+        f"add set inet vertui h{index} {{ type ipv4_addr; flags timeout; }}",
+        f"add set inet vertui n{index} {{ type ipv4_addr . inet_proto . inet_service; flags timeout; }}",
+    )
+
+
+def _matches(index: int, reach: Reach) -> Iterator[str]:
+    if reach.mode is ReachMode.OPEN:
+        yield "ip daddr != @never goto admitted"
+        return
+    for to in reach.to:
+        if (net := network(to)) is not None:
+            yield f"ip daddr {net}{_at(to)} goto admitted"
+    yield f"ip daddr @h{index} goto admitted"
+    yield f"ip daddr . meta l4proto . th dport @n{index} goto admitted"
+
+
+def _at(to: Destination) -> str:
+    return f" {to.protocol} dport {to.port}" if to.port else ""
 
 
 COUNTING = """
@@ -55,6 +191,8 @@ def branch(address: str, *, bounded: bool) -> str:
 add table ip vertui
 add chain ip vertui prerouting {{ type nat hook prerouting priority dstnat; }}
 add rule ip vertui prerouting iifname "{UPLINK}" ip daddr {address} dnat to {GUEST_ADDRESS}
+add rule ip vertui prerouting iifname "tap*" ip daddr {GUEST_RESOLVER} meta l4proto {{ tcp, udp }} \
+  th dport {RESOLVER_PORT} dnat to {HUB_ADDRESS}
 add chain ip vertui postrouting {{ type nat hook postrouting priority srcnat; }}
 add rule ip vertui postrouting oifname "{UPLINK}" ip saddr {GUEST_ADDRESS} snat to {address}
 add chain ip vertui forward {{ type filter hook forward priority filter; }}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import chain
 import commits
 import diff
+import egress
 import fork
 import handover
 import listening
@@ -47,6 +48,7 @@ SUBJECTS: dict[str, Measure] = {
     "listening": listening.measure,
     "ports": ports.measure,
     "ssh": ssh.measure,
+    "egress": egress.measure,
     **SPEED,
 }
 

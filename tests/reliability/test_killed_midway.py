@@ -10,6 +10,8 @@ from core.daemon.client import Client
 from core.daemon.start import end_all
 from core.errors import VertuiError
 from core.home import Home
+from core.reach import NOWHERE
+from core.verbs.egress import Egress
 from tests.conftest import full
 from tests.guests import Guest, eventually
 
@@ -23,6 +25,7 @@ STEPS = {
     "wake.distinct": "fork",
     "prune.committed": "prune",
     "prune.ended": "prune",
+    "egress.let": "egress",
 }
 SAMPLE = ("seal.stored", "fork.loaded", "fork.running", "wake.distinct", "prune.committed")
 
@@ -36,6 +39,8 @@ def act(client: Client, verb: str) -> None:
         for child in client.fork("main" if verb == "fork" else commit, 2, "c").children:
             if not child.ok:
                 raise VertuiError(child.reason)
+    elif verb == "egress":
+        client.do(Egress("main", "open"))
     else:
         client.execute(client.plan_prune(["b1"]))
 
@@ -57,6 +62,7 @@ def test_step(main: Guest, client: Client, fault: Path, step: str, how: str) -> 
     if how == "kill":
         assert {branch.state for branch in client.tree().branches} == {"running"}
     assert main.text("echo alive") == "alive"
+    assert {branch.egress for branch in client.tree().branches} == {NOWHERE}
     if STEPS[step] != "prune" or any(branch.name == "b1" for branch in client.tree().branches):
         for name in ("c1", "c2"):
             if any(branch.name == name for branch in client.tree().branches):

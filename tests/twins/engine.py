@@ -28,6 +28,7 @@ from core.engine.start import end
 from core.engine.transfer import restored_row
 from core.home import Home
 from core.model import PAGE_BYTES, Image, MachineSpec
+from core.reach import in_words
 from core.refs import PROXY, TRUNK
 from core.room import Reserve
 from core.store.values import Captured, Label
@@ -56,6 +57,22 @@ class NoReserve(Reserve):
 
     def _make(self, size: int) -> None:
         self._path.touch()
+
+
+class TwinOutside:
+    """A way out that is there at once."""
+
+    async def open(self) -> None:
+        """It is."""
+
+    def settle(self) -> None:
+        """Nobody minds."""
+
+    async def watch(self) -> None:
+        """Nor looks."""
+
+    def leave(self) -> None:
+        """Nothing is kept."""
 
 
 @dataclass
@@ -99,7 +116,7 @@ class Twins:
         branches = {
             row.id: Branch(
                 row.name, row.image, row.head, row.parent, row.parent_branch, row.fork, row.state,
-                (row.score, row.note), ports.get(row.id, frozenset()),
+                (row.score, row.note), ports.get(row.id, frozenset()), in_words(row.egress),
             )
             for row in catalog.branches(deleted=deleted)
         }  # fmt: skip
@@ -145,7 +162,7 @@ def twin_engine() -> Iterator[Twins]:
         views, hypervisor = TwinViews(home, store), TwinHypervisor(home, held)
         catalog, reserve = Catalog(home.catalog), NoReserve(home.reserve, lambda: 0)
         engine = Engine(home, catalog, store, held, hypervisor, hub, views, reserve, indexes=made.indexes)
-        engine.sealer, engine.stalls = Sealer(engine), Stalls(engine)
+        engine.sealer, engine.stalls, engine.outside = Sealer(engine), Stalls(engine), TwinOutside()
         engine.ports = Ports(engine, host)
         for number, (golden, kept) in enumerate(made.kept.items()):
             catalog.put_commit(restored_row(engine, kept.manifest))

@@ -24,6 +24,7 @@ class Branch:
     state: str
     score: tuple[float | None, str] = (None, "")
     ports: frozenset[str] = frozenset()
+    egress: str = "off"
 
 
 @dataclass(frozen=True)

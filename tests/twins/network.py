@@ -2,12 +2,15 @@
 
 import errno
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from core.errors import Conflict
 from core.network.addresses import TAP, TAPS, address_of
 from core.network.faults import mapped
 from core.network.protocol import NetworkInfo
+from core.network.ties import Ties
+from core.reach import NOWHERE, Attempt, Reach, Traffic
 
 
 @dataclass
@@ -20,6 +23,8 @@ class TwinNetwork:
     tap_fd: int | None
     tap_name: str = TAP
     linked: str | None = None
+    reach: Reach | None = NOWHERE
+    ties: Ties = field(default_factory=Ties)
     info: NetworkInfo = field(init=False)
     _second_fd: int | None = None
     _closed: bool = False
@@ -36,6 +41,17 @@ class TwinNetwork:
         """Of the tap that the machine has."""
         self._check()
         self.linked = self.tap_name if up else None
+
+    def set_reach(self, reach: Reach) -> int:
+        """Nothing is open that could end."""
+        self._check()
+        self.reach = self.hub.reaches[self.index] = reach
+        return 0
+
+    def tie(self, name: str, addresses: Sequence[str], ttl_s: int) -> None:
+        """Remember it."""
+        self._check()
+        self.ties.add(name, addresses, ttl_s)
 
     def second_tap(self) -> int:
         """Made anew."""
@@ -70,6 +86,7 @@ class TwinNetwork:
             return
         self._closed = True
         self.hub.namespaces.pop(self.index, None)
+        self.hub.reaches.pop(self.index, None)
         for descriptor in (self.namespace_fd, self.tap_fd, self._second_fd):
             if descriptor is not None:
                 os.close(descriptor)
@@ -85,6 +102,8 @@ class TwinHub:
 
     def __init__(self) -> None:
         self.namespaces: dict[int, int] = {}
+        self.reaches: dict[int, Reach] = {}
+        self.attempts: dict[int, tuple[Attempt, ...]] = {}
 
     def prepare(self) -> None:
         """Nothing is to be made ready."""
@@ -103,11 +122,22 @@ class TwinHub:
         known = self.namespaces.get(index) == os.fstat(namespace_fd).st_ino
         if not (known and tap_name in TAPS):
             raise Conflict(f"that namespace is not the network {address_of(index)}")
-        return TwinNetwork(self, index, namespace_fd, None, tap_name)
+        return TwinNetwork(self, index, namespace_fd, None, tap_name, reach=None)
 
     def list(self) -> tuple[int, ...]:
         """Those there are."""
         return tuple(sorted(self.namespaces))
+
+    def shield(self, addresses: Sequence[str]) -> None:
+        """There is no host."""
+
+    def traffic(self) -> dict[int, Traffic]:
+        """Nobody sends anything."""
+        return {}
+
+    def refused(self) -> dict[int, tuple[Attempt, ...]]:
+        """What a test says."""
+        return self.attempts
 
     def sweep(self, keep: set[int]) -> tuple[int, ...]:
         """Forget the others."""

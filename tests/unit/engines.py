@@ -16,6 +16,7 @@ from core.engine.stalls import Stalls
 from core.home import find_home
 from core.model import BranchState, Commit, CommitState, Image, MachineSpec
 from core.room import Reserve
+from tests.twins.engine import TwinOutside
 
 SPEC = MachineSpec("pc-q35-7.2", "Nehalem-v1", "tcg", 1 << 29, 1, 1 << 30)
 GOLDEN, HEAD = "ab" * 20, "cd" * 20
@@ -28,7 +29,7 @@ def engine_of(directory: Path, reserve: type[Reserve] = Reserve) -> Iterator[Eng
     home.root.mkdir()
     catalog, none = Catalog(home.catalog), cast(Any, None)
     engine = Engine(home, catalog, none, none, none, none, none, reserve(home.reserve, lambda: 0))
-    engine.sealer, engine.stalls = Sealer(engine), Stalls(engine)
+    engine.sealer, engine.stalls, engine.outside = Sealer(engine), Stalls(engine), TwinOutside()
     engine.ports = Ports(engine, none)
     golden = Commit(GOLDEN, "ef" * 20, (), "", "base-1", "golden", 1.5, CommitState.SEALED, True)
     catalog.put_commit(golden)

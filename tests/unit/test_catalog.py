@@ -13,8 +13,10 @@ from core.errors import Damaged, NotFound
 from core.inward import PortProtocol
 from core.model import Commit, CommitState, Origin
 from core.ports import PortRow
+from core.reach import NOWHERE, of_mode
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
+EGRESS = ", egress TEXT NOT NULL DEFAULT '{}'"
 COMMIT = Commit("ab" * 20, "cd" * 20, (), "main", "base-1", "words", 1.5, CommitState.SEALED, True)
 
 
@@ -59,7 +61,7 @@ def test_a_row_changed_behind_its_back_is_named(tmp_path: Path) -> None:
 def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     first = module.SCHEMA.replace(module.PORTS, "")
-    for later in (", origin TEXT NOT NULL DEFAULT ''", f",\n  base TEXT{QUIESCED}"):
+    for later in (", origin TEXT NOT NULL DEFAULT ''", f",\n  base TEXT{QUIESCED}{EGRESS}"):
         assert later in first
         first = first.replace(later, "")
     with sqlite3.connect(path) as database:
@@ -75,7 +77,7 @@ def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
 
 def test_a_catalog_of_format_2_tells_which_paused_branches_are_quiesced(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    second = module.SCHEMA.replace(module.PORTS, "").replace(QUIESCED, "")
+    second = module.SCHEMA.replace(module.PORTS, "").replace(QUIESCED + EGRESS, "")
     with sqlite3.connect(path) as database:
         database.executescript(f"{second} PRAGMA user_version = 2;")
         rows = [
@@ -101,7 +103,8 @@ def test_a_catalog_of_format_2_tells_which_paused_branches_are_quiesced(tmp_path
 def test_a_catalog_of_format_3_gets_a_place_for_ports(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     with sqlite3.connect(path) as database:
-        database.executescript(f"{module.SCHEMA.replace(module.PORTS, '')} PRAGMA user_version = 3;")
+        third = module.SCHEMA.replace(module.PORTS, "").replace(EGRESS, "")
+        database.executescript(f"{third} PRAGMA user_version = 3;")
     database.close()
     port = PortRow("p1", "b1", 3000, PortProtocol.TCP, "127.0.0.1", 8080, 1.5)
     for found in ([], [port]):
@@ -123,6 +126,21 @@ def test_ports_of_a_branch_go_with_it_for_good(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         catalog.delete_port("p1")
     assert catalog.ports() == [] and catalog.check() == []
+    catalog.close()
+
+
+def test_branches_of_a_catalog_of_format_4_reach_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{module.SCHEMA.replace(EGRESS, '')} PRAGMA user_version = 4;")
+        values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"
+        database.execute(f"INSERT INTO branches VALUES ({values})")
+    database.close()
+    catalog = Catalog(path)
+    assert catalog.branch("b").egress == NOWHERE
+    reach = of_mode("allow", ("example.org:443",))
+    assert catalog.change_branch("b", egress=reach).egress == catalog.branches()[0].egress == reach
+    assert catalog.check() == []
     catalog.close()
 
 

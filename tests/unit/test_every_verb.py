@@ -55,6 +55,7 @@ GIVEN: dict[Kind, Any] = {
 }
 BESIDE: dict[tuple[str, str], Any] = {
     ("apply", "source"): "main",
+    ("egress", "mode"): "open",
     ("resume", "branch"): "paused",
     ("score", "score"): 0.5,
     ("secret rm", "name"): "KNOWN",

@@ -58,7 +58,7 @@ def test_only_the_daemon_pays_for_pyroute2() -> None:
     assert done.stdout.strip() == "False"
 
 
-NETLINK = {f"core/network/{name}.py" for name in ("diag", "forms", "messages", "netlink")}
+NETLINK = {f"core/network/{name}.py" for name in ("conntrack", "diag", "forms", "messages", "netlink")}
 AGENT = (
     "core/guest/agent/sockets.py"  # in the guest, where Python's own library is all there is; no rtnetlink
 )
@@ -152,7 +152,11 @@ def test_our_own_programs_are_started_in_one_place() -> None:
 
 def test_only_the_log_speaks_for_a_process() -> None:
     """What is printed in a daemon has no time, no level and no request, and fails when the disk is full."""
-    programs = {"core/image/job.py", "core/network/probe.py"}  # whoever starts these reads what they print
+    programs = {
+        "core/image/job.py",
+        "core/network/here.py",
+        "core/network/probe.py",
+    }  # whoever starts these reads what they print
     for path in (ROOT / "core").rglob("*.py"):
         where = str(path.relative_to(ROOT))
         if where not in programs and not where.startswith("core/guest/"):

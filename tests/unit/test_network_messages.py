@@ -31,6 +31,7 @@ BUILDERS = (
     messages.neighbour,
     messages.host_route,
     messages.default_route,
+    messages.last_route,
     messages.unreachable_route,
 )
 

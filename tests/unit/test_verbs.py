@@ -2,7 +2,7 @@
 
 import shlex
 from dataclasses import replace
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
@@ -155,10 +155,15 @@ def _typeable(request: Verb[Any]) -> Verb[Any]:
     return request
 
 
+def _good(field: Asked) -> Any:
+    choices = [get_args(one) for one in field.types if get_origin(one) is Literal]
+    return choices[0][0] if choices else "x" if str in field.types else 1
+
+
 @each_verb
 def test_what_is_wrong_names_the_field(verb: type[Verb[Any]]) -> None:
     good: dict[str, Any] = {
-        field.name: ["x"] if field.takes_many else "x" if str in field.types else 1
+        field.name: ["x"] if field.takes_many else _good(field)
         for field in fields_of(verb)
         if field.is_needed
     }

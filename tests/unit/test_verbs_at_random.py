@@ -214,9 +214,10 @@ class Verbs(RuleBasedStateMachine):
         ports = (own.ports if own else frozenset()) | (
             world.ports if own and parent == world.trunk else set()
         )
+        reach = own.egress if own else "off"
         rows = {
             self.engine.branch(n).id: Branch(
-                n, image, commit, commit, parent, operation, RUNNING, ports=ports
+                n, image, commit, commit, parent, operation, RUNNING, ports=ports, egress=reach
             )
             for n in names
         }
@@ -293,6 +294,19 @@ class Verbs(RuleBasedStateMachine):
             after = had - key if verb == "unpublish" else had | key
             own = world.having({id: replace(branch, ports=after)})
             self.model.become(replace(world, ports=after) if trunk else own, verb)
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(pick=PICK, words=st.sampled_from(["off", "open", "allow a.org:80", "allow 10.0.0.0/8 *.b.org"]))
+    def egress(self, pick: int, words: str) -> None:
+        id, (mode, *rules) = self.one(pick), words.split()
+        branch = self.model.world.branches[id]
+        assert self.ask(True, "egress", branch.name, mode, tuple(rules))
+        self.model.become(self.model.world.having({id: replace(branch, egress=words)}), "egress")
+
+    @invariant()
+    def machines_reach_what_their_rows_say(self) -> None:
+        for id, live in self.engine.live.items():
+            assert live.network.reach == self.engine.catalog.branch(id).egress
 
     @precondition(lambda self: len(self.model.world.branches) > 1)
     @rule(pick=PICK, prune_losers=st.booleans())

@@ -8,6 +8,7 @@ from rich.text import Text
 from core.inward import PortProtocol, PublishedPort
 from core.model import Branch, Command, Commit, Origin, Process, Tree
 from core.ports import guest_side, leading_to, place, url
+from core.reach import Reach, ReachMode, Traffic, in_words
 from vertui import theme
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
 from vertui.selection import Node
@@ -54,6 +55,8 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         "disk": f"{size(branch.disk_bytes)} written" if branch.disk_bytes else "",
         "pid": str(branch.pid) if branch.pid else "",
         "uptime": age(branch.uptime_s) if branch.uptime_s else "",
+        "egress": egress(branch.egress, branch.traffic),
+        "traffic": f"{size(branch.traffic.bytes)} out and in" if branch.traffic.bytes else "",
         "head": short(branch.head) + (f" {head.message}" if head and head.message else ""),
         "forked from": " at ".join(
             part for part in (branch.parent_branch, short(branch.parent or "")) if part
@@ -77,6 +80,14 @@ def _ports(ports: Sequence[PublishedPort]) -> Iterable[Text]:
         yield line
         if port.reason:
             yield Text(f"{'':>9} {printable(port.reason)}", style=theme.RED)
+
+
+def egress(reach: Reach, traffic: Traffic) -> str:
+    """What may be reached outside, and what was tried that may not; nothing where nobody cares."""
+    refused = f"{traffic.refused} refused" if traffic.refused else ""
+    if reach.mode is ReachMode.OFF:
+        return f"off, {refused}: E lets it" if refused else ""
+    return ", ".join(part for part in (in_words(reach), refused) if part)
 
 
 def _commit(tree: Tree, commit: Commit, width: int) -> list[Text]:

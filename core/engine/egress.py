@@ -1,0 +1,144 @@
+"""Egress: what of the outside each branch may reach, looked up and carried out."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from core.engine.context import Engine
+from core.engine.live import Live
+from core.errors import VertuiError
+from core.model import Outward
+from core.network.resolver import Resolver
+from core.reach import Attempt, Destination, Reach, ReachMode, Traffic, may_ask, spelled
+
+MOST_TOLD = 8  # refusals of a branch, at each look
+
+
+async def move(engine: Engine, branch: str, reach: Reach) -> Reach:
+    """Let a branch reach this from now on, whether it runs or not; what it could reach before. What stays allowed goes
+    on. On failure nothing has changed.
+    """
+    former, live = engine.catalog.branch(branch).egress, engine.live.get(branch)
+    if live is None:
+        engine.catalog.change_branch(branch, egress=reach)
+        return former
+    async with live.reaching:
+        await _let(engine, live, reach)
+        try:
+            engine.reach("egress.let")
+            engine.catalog.change_branch(branch, egress=reach)
+        except VertuiError:
+            await _let(engine, live, former)
+            raise
+    engine.outside.settle()
+    return former
+
+
+async def prepare(engine: Engine, live: Live) -> None:
+    """Let a machine whose frames do not pass yet reach what its branch may once they do."""
+    async with live.reaching:
+        await _let(engine, live, engine.catalog.branch(live.branch).egress)
+
+
+async def _let(engine: Engine, live: Live, reach: Reach) -> None:
+    if reach.mode is not ReachMode.OFF:
+        await engine.outside.open()
+    if reach != live.network.reach:
+        await asyncio.to_thread(live.network.set_reach, reach)
+
+
+async def outward(engine: Engine, name: str) -> Outward:
+    """What a branch may reach, what it did, and what it was refused, the latest first."""
+    row = engine.branch(name)
+    live = engine.live.get(row.id)
+    if live is None:
+        return Outward(row.name, row.egress, Traffic())
+    counted, found = await asyncio.gather(traffic(engine), asyncio.to_thread(engine.network.refused))
+    refused = sorted((*_named(live, found), *live.refused.names), key=lambda one: -one.last)
+    return Outward(row.name, row.egress, counted.get(live.network.index, Traffic()), tuple(refused))
+
+
+async def traffic(engine: Engine) -> Mapping[int, Traffic]:
+    """What went between each live branch and the outside, by the index of its network."""
+    if not engine.live:
+        return {}
+    found = dict(await asyncio.to_thread(engine.network.traffic))
+    for live in engine.live.values():
+        if names := live.refused.count:
+            index = live.network.index
+            counted = found.get(index, Traffic())
+            found[index] = replace(counted, refused=counted.refused + names)
+    return found
+
+
+class Names:
+    """A branch that asks the resolver for names."""
+
+    def __init__(self, engine: Engine, live: Live) -> None:
+        self._engine = engine
+        self._live = live
+
+    def may_ask(self, name: str) -> bool:
+        """Is the name one that its rule lets it look up? If not, that is noted.
+
+        Not that of a service (`_http._tcp.deb.debian.org`): who asks for that goes on without, to the host itself.
+        """
+        reach = self._live.network.reach
+        if reach is not None and may_ask(reach, name):
+            return True
+        if not name.startswith("_"):
+            self._note(name)
+        return False
+
+    async def tie(self, name: str, addresses: tuple[str, ...], ttl_s: int) -> None:
+        """Let it reach what its rule says of the name at these addresses."""
+        await asyncio.to_thread(self._live.network.tie, name, addresses, ttl_s)
+
+    def _note(self, name: str) -> None:
+        if self._live.refused.add(name):
+            say(self._engine, self._live.branch, name)
+
+
+async def tell_refused(engine: Engine, counted: Mapping[int, Traffic]) -> None:
+    """Tell of what branches were refused since the last look."""
+    now = {live: counted.get(live.network.index, Traffic()).refused for live in engine.live.values()}
+    other = [live for live, refused in now.items() if refused != live.refused.seen and live.branch]
+    found = await asyncio.to_thread(engine.network.refused) if other else {}
+    for live in other:
+        live.refused.seen = now[live]
+        for one in _named(live, found)[:MOST_TOLD]:
+            what = spelled(Destination(one.host, one.port, one.protocol))
+            if live.refused.is_news(what):
+                say(engine, live.branch, what)
+
+
+def _named(live: Live, found: Mapping[int, Sequence[Attempt]]) -> list[Attempt]:
+    """What was refused to a branch's packets, with names where they are known, the latest first."""
+    ties = live.network.ties
+    told = [
+        replace(one, host=ties.name_of(one.host) or one.host) for one in found.get(live.network.index, ())
+    ]
+    return sorted(told, key=lambda one: -one.last)
+
+
+def say(engine: Engine, branch: str, what: str) -> None:
+    """Tell that a branch was refused something, and how that would be let."""
+    name = engine.catalog.branch(branch).name
+    engine.publish("branch", name, f"{name} may not reach {what}: `vertui egress {name} ...` (E) lets it")
+
+
+def names_at(engine: Engine, address: str) -> Names | None:
+    """Who asks from an address of the hub's."""
+    live = next((live for live in engine.live.values() if live.network.info.address == address), None)
+    return Names(engine, live) if live is not None and live.branch else None
+
+
+async def answer_names(engine: Engine) -> None:
+    """For ever: look up for every guest what it may ask."""
+    resolver = Resolver(lambda address: names_at(engine, address))
+    await resolver.start()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await resolver.close()

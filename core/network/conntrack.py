@@ -1,0 +1,140 @@
+"""The connections that a namespace tracks (nfnetlink, ctnetlink): those of a branch listed, and forgotten.
+
+pyroute2 makes the requests. What the kernel answers is read here, since to decode a thousand connections takes pyroute2
+0.2 s, and all of a branch's are to be looked through within half of that.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
+from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_CTNETLINK
+from pyroute2.netlink.nfnetlink.nfctsocket import IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET, nfct_msg
+
+NETFILTER = 12  # linux/netlink.h: NETLINK_NETFILTER
+HEADER, FAMILY, ATTRIBUTE = 16, 4, 4  # bytes of nlmsghdr, nfgenmsg and nlattr
+KIND = 0x3FFF  # of an attribute; the other bits are flags
+ORIGINAL, REPLY = 1, 2  # CTA_TUPLE_…
+ADDRESSES, PROTOCOL = 1, 2  # CTA_TUPLE_…, in these
+SOURCE, TARGET = 1, 2  # CTA_IP_V4_…
+NUMBER, SOURCE_PORT, TARGET_PORT = 1, 2, 3  # CTA_PROTO_…
+AT_ONCE = 200  # requests in one message
+MOST_BYTES = 1 << 16  # of one answer; a dump comes in several
+
+End = tuple[str, int]
+"""An address and a port, 0 where the protocol has none."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A connection as its branch began it; `masked` is who began it for others, `tuple` its name for the kernel."""
+
+    protocol: int
+    source: End
+    target: End
+    masked: End
+    tuple: bytes
+
+
+def flows(mark: int) -> list[Flow]:
+    """The connections that the rules gave a mark, in the namespace the thread is in; OSError when it is not told."""
+    attributes = [("CTA_MARK", mark), ("CTA_MARK_MASK", 0xFFFF_FFFF)]
+    with _netfilter() as sock:
+        sock.send(_request(IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, attributes))
+        return [flow for body in _answers(sock) if (flow := _flow(body)) is not None]
+
+
+def forget(ended: Sequence[Flow]) -> None:
+    """Have the kernel drop these; one that ended by itself meanwhile is none."""
+    requests = [_forgetting(flow) for flow in ended]
+    with _netfilter() as sock:
+        for first in range(0, len(requests), AT_ONCE):
+            sock.send(b"".join(requests[first : first + AT_ONCE]))
+
+
+def _netfilter() -> socket.socket:
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETFILTER)
+
+
+def _request(kind: int, flags: int, attributes: Sequence[tuple[str, object]]) -> bytes:
+    message: Any = nfct_msg()
+    message["header"].update(type=NFNL_SUBSYS_CTNETLINK << 8 | kind, flags=flags)
+    message.update(nfgen_family=socket.AF_INET, attrs=attributes)
+    message.encode()
+    return bytes(message.data)
+
+
+@cache
+def _forget_request() -> bytes:
+    return _request(IPCTNL_MSG_CT_DELETE, NLM_F_REQUEST, ())
+
+
+def _forgetting(flow: Flow) -> bytes:
+    """A request that names a connection as the kernel named it."""
+    request = _forget_request()
+    named = _two(ATTRIBUTE + len(flow.tuple)) + _two(ORIGINAL | 0x8000) + flow.tuple
+    return (len(request) + len(named)).to_bytes(4, sys.byteorder) + request[4:] + named
+
+
+def _answers(sock: socket.socket) -> Iterator[bytes]:
+    """The bodies of a dump's messages."""
+    while True:
+        data = sock.recv(MOST_BYTES)
+        while len(data) >= HEADER:
+            length, kind = _number(data[:4]), _number(data[4:6])
+            if kind == NLMSG_DONE:
+                return
+            if kind == NLMSG_ERROR:
+                number = -int.from_bytes(data[HEADER : HEADER + 4], sys.byteorder, signed=True)
+                raise OSError(number, f"listing connections: {os.strerror(number)}")
+            yield data[HEADER + FAMILY : length]
+            data = data[_aligned(length) :]
+
+
+def _flow(body: bytes) -> Flow | None:
+    """A connection out of its attributes; None for one that is none of IPv4."""
+    told = _attributes(body)
+    try:
+        protocol, source, target = _ends(told[ORIGINAL])
+        masked = _ends(told[REPLY])[2]
+    except (KeyError, OSError):
+        return None
+    return Flow(protocol, source, target, masked, told[ORIGINAL])
+
+
+def _ends(data: bytes) -> tuple[int, End, End]:
+    parts = _attributes(data)
+    ips, proto = _attributes(parts[ADDRESSES]), _attributes(parts[PROTOCOL])
+    source_port, target_port = (
+        int.from_bytes(proto.get(kind, b""), "big") for kind in (SOURCE_PORT, TARGET_PORT)
+    )
+    source, target = socket.inet_ntoa(ips[SOURCE]), socket.inet_ntoa(ips[TARGET])
+    return proto[NUMBER][0], (source, source_port), (target, target_port)
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found = {}
+    while len(data) >= ATTRIBUTE:
+        length, kind = _number(data[:2]), _number(data[2:4])
+        if length < ATTRIBUTE:
+            break
+        found[kind & KIND] = data[ATTRIBUTE:length]
+        data = data[_aligned(length) :]
+    return found
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, sys.byteorder)
+
+
+def _two(number: int) -> bytes:
+    return number.to_bytes(2, sys.byteorder)
+
+
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3

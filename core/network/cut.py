@@ -1,0 +1,56 @@
+"""The end of a branch's connections to the outside that a rule no longer lets be.
+
+The kernel forgets a refused one, so that its next packet meets the rule. One that is idle sends no packet, so both its
+ends are told: the guest gets a segment that no connection expects, and what it answers is reset by the rules with the
+sequence number that only it knows (RFC 5961, section 4); `pasta` gets a reset, and closes its socket.
+"""
+
+import random
+import socket
+import struct
+from collections.abc import Callable, Iterable
+
+from core.network import conntrack
+from core.network.conntrack import End, Flow
+
+SYN_ACK, RST = 0x12, 0x04
+
+
+def cut(index: int, refused: Callable[[Flow], bool]) -> int:
+    """End the connections of a branch that are refused, in the hub the thread is in; how many. The rules give them the
+    branch's index as their mark.
+    """
+    ended = [flow for flow in conntrack.flows(index) if refused(flow)]
+    conntrack.forget(ended)
+    _tell(flow for flow in ended if flow.protocol == socket.IPPROTO_TCP)
+    return len(ended)
+
+
+def _tell(ended: Iterable[Flow]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW) as raw:
+        for flow in ended:
+            segments = ((flow.target, flow.source, SYN_ACK), (flow.masked, flow.target, RST))
+            for source, target, flags in segments:
+                try:
+                    raw.sendto(_segment(source, target, flags), (target[0], 0))
+                except OSError:  # the way there is gone, and the connection with it
+                    continue
+
+
+def _segment(source: End, target: End, flags: int) -> bytes:
+    """An IPv4 packet with a TCP segment that has nothing but flags."""
+    ends = socket.inet_aton(source[0]) + socket.inet_aton(target[0])
+    numbers = random.getrandbits(32), random.getrandbits(32)
+    segment = struct.pack("!HHIIBBHHH", source[1], target[1], *numbers, 5 << 4, flags, 1024, 0, 0)
+    check = checksum(ends + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(segment)) + segment)
+    segment = segment[:16] + struct.pack("!H", check) + segment[18:]
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), 0, 0, 64, socket.IPPROTO_TCP, 0)
+    return header + ends + segment  # the kernel fills in the header's own checksum
+
+
+def checksum(data: bytes) -> int:
+    """Of the Internet (RFC 1071), over an even number of bytes."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF

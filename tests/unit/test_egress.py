@@ -1,0 +1,172 @@
+"""Egress on an engine of twins: what branches inherit, what is told of refusals, and what stays when it cannot be."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from core.engine import settings
+from core.engine.context import FAULT
+from core.engine.egress import Names, names_at, tell_refused, traffic
+from core.engine.mirrors import USUAL
+from core.engine.refusals import MOST, TOLD_AGAIN_S, Refusals
+from core.errors import Conflict, Unsupported, UsageError
+from core.model import Event
+from core.reach import NOWHERE, Attempt, Reach, ReachMode, Traffic, in_words, of_mode
+from tests.twins.engine import TwinOutside, Twins, twin_engine
+from vertui.widgets.detail import egress as shown
+
+Body = Callable[[Twins], Awaitable[None]]
+RULE = of_mode("allow", ("a.org:80",))
+
+
+def on_twins(body: Body) -> None:
+    async def run(twins: Twins) -> None:
+        twins.begin()
+        try:
+            await body(twins)
+        finally:
+            await twins.close()
+
+    with twin_engine() as twins:
+        asyncio.run(run(twins))
+
+
+def reach_of(twins: Twins, name: str) -> Reach | None:
+    """What a branch's network lets out; it is what its row says."""
+    row = twins.engine.branch(name)
+    found = twins.engine.live[row.id].network.reach
+    assert found == row.egress
+    return found
+
+
+async def inherit(twins: Twins) -> None:
+    await twins.do("up")
+    assert reach_of(twins, "main") == NOWHERE
+    told = await twins.do("egress", "main", "allow", ("a.org:80",))
+    assert (told.branch, told.egress, told.refused) == ("main", RULE, ())
+    await twins.do("fork", "main", 2)
+    assert reach_of(twins, "b1") == reach_of(twins, "b2") == RULE
+    await twins.do("egress", "b1", "off")
+    assert (reach_of(twins, "b1"), reach_of(twins, "b2"), reach_of(twins, "main")) == (NOWHERE, RULE, RULE)
+    await twins.do("fork", "main~0", 1, "later")
+    assert reach_of(twins, "later") == RULE
+    settings.change(twins.engine, "egress.default", "1")
+    await twins.do("up", None, "second")
+    assert reach_of(twins, "second") == of_mode("open", ()) and reach_of(twins, "main") == RULE
+
+
+def test_children_inherit_and_what_has_no_parent_has_the_homes_default() -> None:
+    on_twins(inherit)
+
+
+async def without_a_machine(twins: Twins) -> None:
+    await twins.do("up")
+    await twins.crash("main")
+    told = await twins.do("egress", "main", "allow", ("@pip", "a.org"))
+    assert in_words(told.egress) == f"allow {' '.join(USUAL['@pip'])} a.org" and told.traffic == Traffic()
+    await twins.do("resume", "main")
+    assert reach_of(twins, "main") == told.egress
+
+
+def test_a_branch_without_a_machine_has_its_rule_when_it_runs_again() -> None:
+    on_twins(without_a_machine)
+
+
+class Broken(TwinOutside):
+    """No way out."""
+
+    async def open(self) -> None:
+        raise Unsupported("there is no way out")
+
+
+async def without_a_way_out(twins: Twins) -> None:
+    await twins.do("up")
+    await twins.do("fork", "main", 1)
+    twins.engine.outside = Broken()
+    with pytest.raises(Unsupported):
+        await twins.do("egress", "main", "open")
+    assert reach_of(twins, "main") == NOWHERE
+    assert not [one for one in twins.engine.catalog.operations() if one.verb == "egress" and one.undoable]
+    for mode, rules in (("allow", ()), ("allow", ("no destination",)), ("off", ("a.org",))):
+        with pytest.raises(UsageError):
+            await twins.do("egress", "main", mode, rules)
+    await twins.do("egress", "main", "off")
+    await twins.do("fork", "main", 1, "still")  # which needs none
+
+
+def test_without_a_way_out_nothing_has_changed() -> None:
+    on_twins(without_a_way_out)
+
+
+async def that_fails_midway(twins: Twins) -> None:
+    await twins.do("up")
+    await twins.do("egress", "main", "allow", ("a.org:80",))
+    fault = Path(os.environ[FAULT])
+    fault.write_text("egress.let=fail")
+    for verb, given in (("egress", ("main", "open")), ("undo", ())):
+        with pytest.raises(Conflict, match=r"stopped at egress\.let"):
+            await twins.do(verb, *given)
+        assert reach_of(twins, "main") == RULE
+    fault.unlink()
+    await twins.do("undo")
+    assert reach_of(twins, "main") == NOWHERE
+
+
+def test_a_change_that_fails_midway_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FAULT, str(tmp_path / "fault"))
+    on_twins(that_fails_midway)
+
+
+def told_of(queue: asyncio.Queue[Event | None]) -> list[str]:
+    events = [queue.get_nowait() for _ in range(queue.qsize())]
+    return [event.text for event in events if event and "may not reach" in event.text]
+
+
+async def refusals(twins: Twins) -> None:
+    await twins.do("up")
+    live = twins.engine.live[twins.engine.branch("main").id]
+    queue = twins.engine.subscribe()
+    asker = names_at(twins.engine, live.network.info.address)
+    assert isinstance(asker, Names) and names_at(twins.engine, "10.77.99.99") is None
+    assert [asker.may_ask("a.org") for _ in range(3)] == [False] * 3
+    assert not asker.may_ask("_http._tcp.a.org")  # as apt does first
+    [text] = told_of(queue)
+    assert text.startswith("main may not reach a.org: `vertui egress main")
+    assert (await traffic(twins.engine))[live.network.index].refused == 3
+    await twins.do("egress", "main", "allow", ("a.org:80",))
+    assert asker.may_ask("a.org") and not asker.may_ask("b.org")
+    await asker.tie("a.org", ("192.0.2.1",), 60)
+    attempts = (Attempt("192.0.2.1", 443, "tcp", 2, 5.0), Attempt("192.0.2.9", 53, "udp", 1, 6.0))
+    twins.hub.attempts[live.network.index] = attempts
+    told_of(queue)
+    for _ in range(2):
+        await tell_refused(twins.engine, {live.network.index: Traffic(refused=3)})
+    assert [text.partition(":")[0] for text in told_of(queue)] == [
+        "main may not reach 192.0.2.9",
+        "main may not reach a.org",
+    ]
+    shown = await twins.do("egress", "main", "show")
+    assert [(one.host, one.times) for one in shown.refused][-2:] == [("192.0.2.9", 1), ("a.org", 2)]
+    assert {one.host for one in shown.refused} == {"a.org", "b.org", "192.0.2.9"}
+
+
+def test_what_is_refused_is_told_once_with_its_name() -> None:
+    on_twins(refusals)
+
+
+def test_a_guest_that_is_refused_much_fills_nothing() -> None:
+    known = Refusals()
+    for number in range(MOST * 2):
+        assert known.add(f"n{number}.org")
+    assert len(known.names) == MOST and known.count == MOST
+    assert not known.add(f"n{MOST * 2 - 1}.org") and known.add("n0.org") and TOLD_AGAIN_S > 1
+
+
+def test_the_screen_says_how_a_refusal_is_let() -> None:
+    assert shown(NOWHERE, Traffic()) == ""
+    assert shown(NOWHERE, Traffic(refused=2)) == "off, 2 refused: E lets it"
+    assert shown(RULE, Traffic(refused=2)) == "allow a.org:80, 2 refused"
+    assert shown(Reach(ReachMode.OPEN), Traffic()) == "open"
