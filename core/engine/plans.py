@@ -1,6 +1,6 @@
 """What plans say exactly, and their execution, once: promote, prune, emptying the trash, removing an image."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from core.catalog import BranchRow
 from core.engine import compare, start
@@ -96,6 +96,10 @@ def plan_prune(engine: Engine, targets: Sequence[str], now: bool) -> Plan:
         f"commit {c.id[:12]} of {c.branch or c.image} ({c.message or 'no message'}) goes {end}"
         for c in commits.values()
     ]
+    lines += [
+        f"branch {row.name}, which is in the trash, goes {end}: its head does"
+        for row in _left_without(engine, commits if now else ())
+    ]
     frees = sum(commit.stored_bytes for commit in commits.values())
     names = tuple(row.name for row in branches)
     verb = "prune --now" if now else "prune"
@@ -166,6 +170,11 @@ def _summary(plan: Plan) -> str:
     return f"{plan.verb} {' '.join(names[:8])}" + (" …" if len(names) > 8 else "")
 
 
+def _left_without(engine: Engine, commits: Collection[str]) -> list[BranchRow]:
+    """The branches in the trash whose head is one of these commits: they could not come back without it."""
+    return [row for row in engine.catalog.branches(deleted=True) if row.head in commits]
+
+
 def _still(engine: Engine, plan: Plan) -> Change:
     """The plan's change, when it would be the same plan now."""
     rows = [engine.branch(name) for name in plan.branches]
@@ -186,7 +195,7 @@ async def _prune_now(engine: Engine, plan: Plan) -> None:
         if engine.catalog.setting("trunk") in change.prune:
             engine.catalog.set_setting("trunk", None)
         machines = [engine.live[branch] for branch in change.prune if branch in engine.live]
-        for branch in change.prune:
+        for branch in (*change.prune, *(row.id for row in _left_without(engine, change.hide))):
             engine.catalog.delete_branch(branch)
         for commit in change.hide:
             engine.catalog.delete_commit(commit)

@@ -346,7 +346,10 @@ class Verbs(RuleBasedStateMachine):
         if not self.ask(allowed, "prune", (*names, *commits), now):
             return
         if now:
-            self.model.remove(ids | commits | (self.model.orphans(ids) if ids else set()))
+            gone = commits | (self.model.orphans(ids) if ids else set())
+            self.model.remove(
+                ids | gone | {id for id, b in self.model.trash.branches.items() if b.head in gone}
+            )
         else:
             self.prune_into_trash("prune", ids, commits, saved)
 

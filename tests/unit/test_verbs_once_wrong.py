@@ -41,6 +41,11 @@ WENT_WRONG: dict[str, tuple[Asked, ...]] = {
         ("commit", {"message": "", "pick": 0, "wait": True}), ("commit", {"message": "", "pick": 0, "wait": True}),
         ("prune_a_commit", {"now": False, "pick": 2}), ("apply", {"pick": 0, "into": 1}),
     ),
+    "undo of a prune after the branch's head, which a tag had kept, was removed for good": (
+        MAIN, ("commit", {"message": "", "pick": 0, "wait": True}), ("tag", {"name": "good", "pick": 2}),
+        ("pause", {"pick": 0}), ("prune", {"now": False, "picks": [0]}), ("prune_a_commit", {"now": True, "pick": 2}),
+        ("undo", {}),
+    ),
 }  # fmt: skip
 
 
