@@ -42,9 +42,9 @@ WENT_WRONG: dict[str, tuple[Asked, ...]] = {
         ("prune_a_commit", {"now": False, "pick": 2}), ("apply", {"pick": 0, "into": 1}),
     ),
     "undo of a prune after the branch's head, which a tag had kept, was removed for good": (
-        MAIN, ("commit", {"message": "", "pick": 0, "wait": True}), ("tag", {"name": "good", "pick": 2}),
-        ("pause", {"pick": 0}), ("prune", {"now": False, "picks": [0]}), ("prune_a_commit", {"now": True, "pick": 2}),
-        ("undo", {}),
+        MAIN, ("pause", {"pick": 0}), ("commit", {"message": "", "pick": 0, "wait": True}),
+        ("tag", {"name": "good", "pick": 2}), ("prune", {"now": False, "picks": [0]}),
+        ("prune_a_commit", {"now": True, "pick": 2}), ("undo", {}),
     ),
 }  # fmt: skip
 
