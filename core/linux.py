@@ -1,6 +1,7 @@
 """System calls Python 3.11 has no name for, by ctypes.
 
-Sources: unshare(2), umount2(2), prctl(2), process_vm_readv(2), timerfd_create(2).
+Sources: unshare(2), umount2(2), mount_setattr(2), open_tree(2), move_mount(2), prctl(2), process_vm_readv(2),
+timerfd_create(2).
 """
 
 import contextlib
@@ -22,6 +23,9 @@ PR_SET_PDEATHSIG = 1
 PR_SET_THP_DISABLE = 41
 MADV_HUGEPAGE = 14
 MNT_FORCE, MNT_DETACH = 1, 2
+OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442  # the calls' numbers, on every architecture
+AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH, MOUNT_ATTR_RDONLY, MS_PRIVATE = 1, 4, 1, 1 << 18
 TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET = 1, 2
 NEVER_S = 1 << 40  # in Unix time
 
@@ -40,6 +44,32 @@ def checked(result: int, what: str) -> int:
 def unshare(flags: int) -> None:
     """Move this process (this thread, for the network) into new namespaces."""
     checked(libc.unshare(flags), "unshare")
+
+
+def unshare_as_ourselves(flags: int) -> None:
+    """The same for whoever is not root, too: in a user namespace, in which they are who they were."""
+    uid, gid = os.geteuid(), os.getegid()
+    unshare(flags | (CLONE_NEWUSER if uid else 0))
+    if uid:
+        lines = {"setgroups": "deny", "uid_map": f"{uid} {uid} 1", "gid_map": f"{gid} {gid} 1"}
+        for name, line in lines.items():
+            Path(f"/proc/self/{name}").write_text(line)
+
+
+def write_only_below(directory: Path) -> None:
+    """Enter a directory, outside of which this process and all that it starts can write to no file from now on.
+
+    By mounts of its own, all of which but one are read-only; whatever path or link leads there.
+    """
+    unshare_as_ourselves(CLONE_NEWNS)
+    below = os.fsencode(directory)
+    tree = checked(libc.syscall(OPEN_TREE, AT_FDCWD, below, OPEN_TREE_CLONE | AT_RECURSIVE), "open_tree")
+    attributes = struct.pack("=QQQQ", MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, 0)
+    told = (AT_FDCWD, b"/", AT_RECURSIVE, attributes, ctypes.c_size_t(len(attributes)))
+    checked(libc.syscall(MOUNT_SETATTR, *told), "mount_setattr")
+    checked(libc.syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, below, MOVE_MOUNT_F_EMPTY_PATH), "move_mount")
+    os.close(tree)
+    os.chdir(directory)
 
 
 def unmount(directory: Path) -> None:

@@ -1,6 +1,6 @@
 """The command of a verb, made of its value: arguments, options, help, and what is printed of its answer."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_origin
 
@@ -21,16 +21,17 @@ from vertui.several import Refused, check_named, distinct, each
 from vertui.sizes import parse_size
 
 if TYPE_CHECKING:
-    from core.daemon.client import Client
+    pass
 
 EVERYTHING = "everything"
-Carry = Callable[["Client", Any], Any]
+Carry = Callable[..., Any]
+"""Takes a client and a verb, and as keywords the options that are the command line's own."""
 
 
-def command_of(name: str, carry: Carry | None = None) -> Callable[..., None]:
+def command_of(name: str, carry: Carry | None = None, own: Sequence[Parameter] = ()) -> Callable[..., None]:
     """A function for typer: its parameters are the verb's fields, `--json`, and what else there is for such a verb.
 
-    `carry` has it carried out, where that is more than one request.
+    `carry` has it carried out, where that is more than one request, and takes the options that are its `own`.
     """
     verb = load(name)
 
@@ -44,11 +45,12 @@ def command_of(name: str, carry: Carry | None = None) -> Callable[..., None]:
         elif verb.each:
             _several(verb, json=json, **given)
         else:
+            more = {option.name: given.pop(option.name) for option in own}
             made = _made(verb, **given)  # before the daemon is looked for
             client = connect()
-            _tell(carry(client, made) if carry else client.do(made), json=json)
+            _tell(carry(client, made, **more) if carry else client.do(made), json=json)
 
-    parameters = list(_parameters(verb))
+    parameters = [*_parameters(verb), *own]
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__doc__ = _help(verb)
@@ -139,14 +141,15 @@ def _parameters(verb: type[Verb[Any]]) -> Iterator[Parameter]:
         several = field.name == verb.each
         yield _parameter(field, several=several)
         if several and field.given.kind is Kind.BRANCH:
-            yield _named(EVERYTHING, All)
+            yield named(EVERYTHING, All)
     if issubclass(verb, Planned):
-        yield from (_named("yes", Yes),) if verb.asks else ()
-        yield _named("dry_run", DryRun)
-    yield _named("json", Json)
+        yield from (named("yes", Yes),) if verb.asks else ()
+        yield named("dry_run", DryRun)
+    yield named("json", Json)
 
 
-def _named(name: str, annotation: Any, default: Any = False) -> Parameter:
+def named(name: str, annotation: Any, default: Any = False) -> Parameter:
+    """A keyword of a command, of a type that typer is told."""
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
@@ -168,7 +171,7 @@ def _parameter(field: Asked, *, several: bool) -> Parameter:
     made = typer.Argument(**told) if field.is_argument else typer.Option(*field.flags, **told)
     if many:
         type_ = list[type_] if needed else list[type_] | None  # type: ignore[valid-type]
-    return _named(field.name, Annotated[type_, made], default)
+    return named(field.name, Annotated[type_, made], default)
 
 
 def _taken(field: Asked) -> Any:

@@ -22,6 +22,13 @@ AnyRef = Annotated[str, argument("BRANCH", "Any REF.", Kind.REF)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 All = Annotated[bool, typer.Option("--all", help="Every one that it can be done to.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Carry the plan out without asking.")]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="DIR[:PATH]", help="Bring a directory along: to its name in root's home, or to PATH.",
+        show_default=False,
+    ),
+]  # fmt: skip
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")]
 
 

@@ -37,6 +37,7 @@ from vertui.session import revive
 ATTEMPTS = 5  # connections in a row that come to nothing before following is given up
 LASTED_S = 5.0  # so long a connection to a command that is silent was a good one
 PAUSE_S = 0.2
+MOST_CAPTURED = 64 << 20  # bytes: some hundred thousand names
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 
 T = TypeVar("T")
@@ -206,8 +207,13 @@ class Follower:
 
 
 def capture(home: Home, request: ExecRequest) -> CompletedCommand:
-    """Run a command to its end and keep what it prints."""
-    parts: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
-    follower = Follower(home, request, lambda stream, data: parts[stream].append(data), lambda _: None)
-    end = follower.follow()
-    return CompletedCommand(end.code, end.timed_out, b"".join(parts[STDOUT]), b"".join(parts[STDERR]))
+    """Run a command to its end and keep what it prints; GuestFailed when that is more than anybody asked for."""
+    parts = {STDOUT: bytearray(), STDERR: bytearray()}
+
+    def keep(stream: int, data: bytes) -> None:
+        parts[stream] += data
+        if len(parts[stream]) > MOST_CAPTURED:
+            raise GuestFailed(f"{request.branch} prints without end")
+
+    end = Follower(home, request, keep, lambda _: None).follow()
+    return CompletedCommand(end.code, end.timed_out, bytes(parts[STDOUT]), bytes(parts[STDERR]))

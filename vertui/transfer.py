@@ -143,7 +143,7 @@ class Copier:
 
     def _download(self, source: Place, final: Path, kind: PathKind) -> Unpacked:
         with _open(self._client, source, SEND_TREE if kind is PathKind.DIRECTORY else SEND_FILE) as stream:
-            outlet = _Outlet(stream, source, self._limit(source), self._progress)
+            outlet = _Outlet(stream, source, most_bytes(self._client, source), self._progress)
             pieces = Pieces(outlet.blocks())
             if kind is PathKind.FILE:
                 result = unpack_file(pieces, final.parent, os.fsencode(final.name))
@@ -161,13 +161,14 @@ class Copier:
             for block in outlet.blocks():
                 inlet.write(block)
 
-    def _limit(self, source: Place) -> int:
-        """No honest tree is larger than the guest's disk and memory together."""
-        tree = self._client.tree()
-        branch = Shown(tree).branch(source.branch or "")
-        images = {branch.image} if branch else set()
-        specs = [image.spec for image in tree.images if {image.id, image.name} & images]
-        return max((spec.disk_bytes + spec.memory_bytes for spec in specs), default=1 << 40)
+
+def most_bytes(client: Client, source: Place) -> int:
+    """What an honest tree of a branch may hold: no more than the guest's disk and memory together."""
+    tree = client.tree()
+    branch = Shown(tree).branch(source.branch or "")
+    images = {branch.image} if branch else set()
+    specs = [image.spec for image in tree.images if {image.id, image.name} & images]
+    return max((spec.disk_bytes + spec.memory_bytes for spec in specs), default=1 << 40)
 
 
 def destination(source: str, kind: PathKind, target: str, there: PathKind) -> str:

@@ -22,6 +22,7 @@ import slopes
 import ssh
 import store
 import sustained
+import sync
 import verbs
 import views
 from report import Report, as_promises, markdown_head, markdown_notes
@@ -38,6 +39,7 @@ SPEED: dict[str, Measure] = {
     "slopes": slopes.measure,
     "handover": handover.measure,
     "many": many.measure,
+    "sync": sync.measure,
     "peers": peers.measure,
 }
 SUBJECTS: dict[str, Measure] = {

@@ -12,19 +12,20 @@ from typer.core import TyperGroup
 from core import VERSION
 from core.errors import UsageError
 from core.verbs import names
-from vertui.derived import Carry, command_of
-from vertui.options import new_app
+from vertui.derived import Carry, command_of, named
+from vertui.options import From, new_app
 
 if TYPE_CHECKING:
     from typer._click.core import Command, Context
     from typer._click.shell_completion import CompletionItem
 
     from core.daemon.client import Client
-    from core.model import Image
+    from core.model import Branch, Image
     from core.verbs.image.build import Build
+    from core.verbs.up import Up
 
 ORDER = (
-    "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
+    "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp", "sync",
     "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause", "resume",
     "restore", "hand-over", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy", "egress",
     "secret", "log", "image", "export", "import", "store", "config", "daemon", "doctor", "demo", "completion",
@@ -43,6 +44,7 @@ WRITTEN = {
     "console": "console",
     "completion": "completion",
     "cp": "files",
+    "sync": "files",
     "diff": "diff",
     "watch": "watch",
     "patch": "diff",
@@ -73,8 +75,19 @@ def _build(client: "Client", verb: "Build") -> "Image":
     return build(client, verb)
 
 
-CARRIED: dict[str, Carry] = {"image build": _build}
+def _up(client: "Client", verb: "Up", source: str | None) -> "Branch":
+    if source is None:
+        return client.do(verb)
+    from vertui.sync.command import up_from
+
+    return up_from(client, verb, source)
+
+
+CARRIED: dict[str, Carry] = {"image build": _build, "up": _up}
 """How a verb is carried out where that takes more than asking the daemon for it."""
+
+OWN = {"up": (named("source", From, None),)}
+"""Options of such a verb that are not the daemon's: what a user names here is opened here."""
 
 
 class VerbGroup(TyperGroup):
@@ -112,7 +125,7 @@ def _derived(verb: str) -> "Command":
     """The command of a verb that is a value."""
     group, word = new_app(), verb.rpartition(" ")[2]
     carry = CARRIED.get(verb)
-    run = command_of(verb, carry) if carry else command_of(verb)
+    run = command_of(verb, carry, OWN.get(verb, ())) if carry else command_of(verb)
     group.command(word, context_settings={"ignore_unknown_options": True})(run)
     group.callback()(lambda: None)
     return typer.main.get_group(group).commands[word]

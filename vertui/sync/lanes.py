@@ -1,0 +1,107 @@
+"""Branches that follow a directory, each in a lane of its own: one that is slow or paused holds no other up."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from core.errors import NotFound, Unsupported, VertuiError
+from vertui.sync.hearing import Tally
+from vertui.sync.once import Sync
+from vertui.sync.tree import Edits, WatchedTree
+from vertui.transfer import Place
+
+RETRY_S = 2.0  # how soon a branch that could not follow is tried again
+HOPELESS = (NotFound, Unsupported)  # no branch, or no rsync: trying again is of no use
+
+Tell = Callable[[Place, Tally | VertuiError], None]
+
+
+class Lane(threading.Thread):
+    """Brings everything to one branch, then what changes. One that cannot follow gets everything once it can.
+
+    `tell` hears of each run, and once of each reason why there is none. The lane ends with its branch.
+    """
+
+    def __init__(self, sync: Sync, directory: Path, place: Place, tell: Tell) -> None:
+        super().__init__(daemon=True)
+        self._sync, self._directory, self._place, self._tell = sync, directory, place, tell
+        self._changed = threading.Condition()
+        self._pending = Edits()
+        self._everything = True
+        self._stopped = False
+        self.failure: VertuiError | None = None
+
+    def add(self, edits: Edits) -> None:
+        """More to bring."""
+        with self._changed:
+            self._pending = self._pending.then(edits)
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Bring no more than what is on its way."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Until it is stopped, or its branch is none any more."""
+        told = ""
+        while work := self._next():
+            try:
+                tally = self._bring(*work)
+                told = ""
+                self._tell(self._place, tally)
+            except VertuiError as error:
+                self._put_back(work[0])
+                if str(error) != told:
+                    told = str(error)
+                    self._tell(self._place, error)
+                if isinstance(error, HOPELESS):
+                    self.failure = error
+                    return
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopped, RETRY_S)
+
+    def _next(self) -> tuple[Edits, bool] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or self._everything or self._stopped)
+            work = self._pending, self._everything
+            self._pending, self._everything = Edits(), False
+            return None if self._stopped else work
+
+    def _bring(self, edits: Edits, everything: bool) -> Tally:
+        if not everything:
+            return self._sync.send(self._directory, self._place, edits.names, edits.removed)
+        tally = self._sync.push(self._directory, self._place)
+        if not edits.removed:
+            return tally
+        return tally.plus(self._sync.send(self._directory, self._place, (), edits.removed))
+
+    def _put_back(self, edits: Edits) -> None:
+        with self._changed:
+            self._pending = edits.then(self._pending)
+            self._everything = True
+
+
+def follow(sync: Sync, directory: Path, places: Sequence[Place], tell: Tell) -> VertuiError | None:
+    """Have branches follow a directory until none is left: why that is so."""
+    watcher = WatchedTree(directory, sync.rules)
+    lanes = [Lane(sync, directory, place, tell) for place in places]
+    failures: list[VertuiError] = []
+
+    def look() -> None:
+        try:
+            while True:
+                edits = watcher.next()
+                for lane in lanes:
+                    lane.add(edits)
+        except VertuiError as error:
+            failures.append(error)
+            for lane in lanes:
+                lane.stop()
+
+    for thread in (*lanes, threading.Thread(target=look, daemon=True)):
+        thread.start()
+    for lane in lanes:
+        lane.join()
+    return next((error for error in (*failures, *(lane.failure for lane in lanes)) if error), None)
