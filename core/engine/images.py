@@ -23,7 +23,7 @@ from core.files import sync_directory, write_atomic
 from core.guest.identity import make_identity
 from core.holder.porter import KEY as PORTER
 from core.image.job import run_build, run_digest
-from core.image.kernel import KERNEL_ARGS
+from core.image.kernel import command_line
 from core.image.recipe import Recipe
 from core.machine import base as base_images
 from core.machine.accelerator import ACCELERATORS, KVM, TCG, kvm_trouble, require
@@ -215,7 +215,7 @@ def better_accelerator(engine: Engine, image: Image) -> str:
 @asynccontextmanager
 async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterator[Live]:
     """A machine booted from an image's files until its agent answers; ended afterwards."""
-    boot = Boot(work / "vmlinux", work / "initrd", KERNEL_ARGS)
+    boot = Boot(work / "vmlinux", work / "initrd", command_line(spec.memory_bytes))
     layer = new_id()
     async with contextlib.AsyncExitStack() as undo:
         undo.callback(engine.collect_layers)

@@ -22,17 +22,26 @@ KERNEL_ARGS = " ".join(
         "panic=-1",  # a dead guest resets at once: with -no-reboot QEMU ends and the holder sees it
         "tsc=nowatchdog",  # a busy or restored host makes the TSC look unstable, and the HPET is slower to read
         "mitigations=off",  # one tenant a machine; switching page tables at each system call is what TCG is worst at
-        "init_on_free=1",  # what a process had in memory goes with it: no later commit or fork holds it
         "transparent_hugepage=never",  # a huge page would change 512 pages of a commit at once
     )
 )
 """The guest's command line. It names no root disk: the initrd knows only one."""
+
+WIPED_BYTES = 1 << 30
+"""The kernel of a guest with no more memory wipes what it frees: no later commit or fork holds what a process had. It
+wipes all there is at boot first, which takes of the host as much, and more memory than that is not asked of it.
+"""
 
 LZ4_LEGACY, GZIP, XZ, ZSTD = b"\x02\x21\x4c\x18", b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 SETUP_SECTORS, MAGIC, PAYLOAD = 0x1F1, 0x202, 0x248
 SIZE_TRAILER = 4  # the build appends the unpacked size to the payload
 PT_NOTE = 4
 XEN_PHYS32_ENTRY = 18
+
+
+def command_line(memory_bytes: int) -> str:
+    """The command line of a guest with this much memory."""
+    return f"{KERNEL_ARGS} init_on_free=1" if memory_bytes <= WIPED_BYTES else KERNEL_ARGS
 
 
 async def unpack_kernel(vmlinuz: Path, vmlinux: Path) -> None:

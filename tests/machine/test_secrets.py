@@ -86,10 +86,12 @@ def test_no_file_of_the_home_has_the_value_but_one(main: Guest, client: Client, 
     assert given(main, 'test -n "$GH"').code == 0
     assert given(main, "exit 3").code == 3
     client.commit("main")
-    files = [path for path in client.home.root.rglob("*") if path.is_file()]
-    small = [path for path in files if path.stat().st_size < 64 << 20]
-    assert len(small) > 5
-    assert [path.name for path in small if value.encode() in path.read_bytes()] == ["secrets.json"]
+    root, log = client.home.root, client.home.log
+    files = [
+        path for path in (*root.iterdir(), *log.iterdir(), *client.home.commits.iterdir()) if path.is_file()
+    ]
+    assert len(files) > 5
+    assert [path.name for path in files if value.encode() in path.read_bytes()] == ["secrets.json"]
     assert client.home.secrets.stat().st_mode & 0o777 == 0o600
 
 
@@ -112,7 +114,6 @@ def test_what_cannot_be_wiped_is_named_and_nothing_is_done(main: Guest, client: 
     main.text(
         "cd /root; for f in good open mapped twice; do echo text > $f; done; ln twice other; ln -s /root link"
     )
-    main.text("mkdir /root/folder")
     main.start("exec tail -f /root/open")
     main.start(f"exec python3 -c '{MAPPER}'")
     main.text(
@@ -124,11 +125,7 @@ def test_what_cannot_be_wiped_is_named_and_nothing_is_done(main: Guest, client: 
         ("/root/mapped", r"is held open by python3 \(pid \d+\)"),
         ("/root/twice", "has 2 names"),
         ("/root/link/good", "leads through a link, link"),
-        ("/root/link", "is a link"),
-        ("/root/folder", "is a directory"),
-        ("/root/none", "cannot be wiped: No such file"),
         ("/proc/version", "is on proc"),
-        ("good", "is no absolute path"),
     ):
         with pytest.raises(Conflict, match=f"nothing was wiped and no commit was made: {path} {why}"):
             client.commit("main", scrub=("/root/good", path))

@@ -87,7 +87,7 @@ def execute(
     argument, is not shown by ps, log or --attach, and passes through the guest's agent sealed. What the command does
     with it is its own: it can store or print it (output is kept in the guest); so can its user's others, and root.
     A fork or commit made while the command runs, or what it started, has a copy in memory. When all of that has ended,
-    the guest's kernel has wiped their memory (not in images that were built before there was --secret).
+    the guest's kernel has wiped their memory (not in images of more than 1 GiB, or built before there was --secret).
 
     \b
     Examples:
