@@ -37,8 +37,8 @@ def listed(top: Path) -> str:
         capture_output=True,
         text=True,
         check=True,
-        env={"LC_ALL": "C.UTF-8"} | os.environ,
-    ).stdout.strip()
+        env=os.environ | {"LC_ALL": "C.UTF-8"},
+    ).stdout.rstrip("\n")
 
 
 def test_there_and_back_again(main: Guest, tmp_path: Path) -> None:
