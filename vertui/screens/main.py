@@ -34,6 +34,7 @@ class MainScreen(VertuiScreen):
     """Shows the newest tree and takes the keys of every action."""
 
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
+    AUTO_FOCUS = ""  # whenever another screen closes, Textual would give the keys to the tree, hidden or not
     BINDINGS: ClassVar[list[BindingType]] = [
         *SCROLL_BESIDE_KEYS,
         *(Binding(action.key, f"app.act({action.id!r})", action.label, show=False) for action in ACTIONS),
@@ -76,6 +77,7 @@ class MainScreen(VertuiScreen):
         entitle(self._printed, "console")
         self.say("looking for the daemon…", theme.TEAL)
         self.add_class("-both")
+        self._focus_list()
 
     # -- what is shown ---------------------------------------------------------------------------------------
 
