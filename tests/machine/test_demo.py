@@ -1,4 +1,4 @@
-"""The demo does what it says, without a terminal, and leaves nothing but the image."""
+"""The demo does what it says, without a terminal, and leaves nothing but the image and what undo brings back."""
 
 import json
 import subprocess
@@ -43,3 +43,7 @@ def test_the_main_job_from_start_to_end(home: Home, client: Client, tmp_path: Pa
     assert len(told["tree_before"]) > len(told["tree_after"]) > 1
     assert [(branch.name, branch.trunk) for branch in client.tree().branches] == [("demo", True)]
     assert told["winner"].startswith("demo2-")
+    client.undo()
+    assert {branch.name: branch.state for branch in client.tree().branches} == dict.fromkeys(
+        ("demo", "demo2", told["winner"]), "running"
+    )
