@@ -47,7 +47,6 @@ OPENED = tuple((key, "escape") for key in ("question_mark", "y", "colon", "i", "
 """Keys that open another screen over the main one, and close it."""
 
 
-
 @pytest.mark.parametrize("name", SCREENS)
 async def test_every_screen_is_left_by_escape_and_answers_a_question_mark(show: Show, name: str) -> None:
     async with show(HandMadeFeed(DEMO), SMALL) as pilot:
@@ -105,7 +104,14 @@ async def test_the_end_of_a_long_detail_is_reached_by_key(show: Show, size: tupl
 
 async def test_the_first_screen_keeps_its_keys(show: Show) -> None:
     async with show(HandMadeFeed(EMPTY), SMALL) as pilot:
-        for keys in (("escape",), ("slash", "enter"), ("slash", "x", "escape"), ("tab",), ("p", "p"), *OPENED):
+        for keys in (
+            ("escape",),
+            ("slash", "enter"),
+            ("slash", "x", "escape"),
+            ("tab",),
+            ("p", "p"),
+            *OPENED,
+        ):
             await pilot.press(*keys)
             await pilot.press("enter")
             await until_seen(pilot, "the daemon is stopped: D starts it")
