@@ -57,7 +57,8 @@ async def apply(
                 raise Conflict(_listed(source, row.name, undecided, prefer))
             if found.steps:
                 await _put(live, found.steps)
-        record.summary = f"apply {len(found.steps)} changes of {source} to {row.name}"
+        changes = "1 change" if len(found.steps) == 1 else f"{len(found.steps)} changes"
+        record.summary = f"apply {changes} of {source} to {row.name}"
     engine.publish("branch", row.name, record.summary)
     return Applied(
         tuple(spelled(step.path) for step in found.steps),
