@@ -204,12 +204,15 @@ class Forked(Struct, frozen=True):
 
 
 class Committed(Struct, frozen=True):
-    """What a commit did; both times count from the request, the second is None while the commit is hot."""
+    """What a commit did; both times count from the request, the second is None while the commit is hot. None was `added`
+    where the branch's state was its head's already: `commit` is that head then.
+    """
 
     commit: Commit
     operation: int
     to_hot_ms: float
     to_sealed_ms: float | None
+    added: bool = True
 
 
 class HandedOver(Struct, frozen=True):

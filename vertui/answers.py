@@ -8,7 +8,7 @@ from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Oper
 from core.ports import guest_side, place, url
 from core.refs import PROXY
 from vertui.output import Cell, Row, say_table
-from vertui.text import millis, number, printable, short, size
+from vertui.text import counted, millis, number, printable, short, size
 
 
 @singledispatch
@@ -59,12 +59,15 @@ def _(done: Committed) -> None:
     taken = done.commit
     loose = "" if taken.quiesced else "  unquiesced: restorable, not forkable"
     text = f"  {printable(taken.message)}" if taken.message else ""
-    print(f"{short(taken.id)}{text}{loose}")
+    print(f"{printable(taken.branch)}  {short(taken.id)}{text}{loose}")
+    if not done.added:
+        print("nothing changed since that commit")
+        return
     sealed = "not yet sealed"
     if done.to_sealed_ms is not None:
         sealed = f"sealed in {millis(done.to_sealed_ms)}, {size(taken.stored_bytes)} added"
     print(
-        f"{taken.changed_pages} pages changed, paused {millis(taken.pause_ms)}"
+        f"{counted(taken.changed_pages, 'page')} changed, paused {millis(taken.pause_ms)}"
         f" (felt {millis(taken.felt_pause_ms)}), hot in {millis(done.to_hot_ms)}, {sealed}"
     )
 
@@ -72,7 +75,7 @@ def _(done: Committed) -> None:
 @say.register
 def _(done: HandedOver) -> None:
     paused = f"paused {millis(done.rebase_ms)}"
-    print(f"{done.branch}  on {short(done.commit)}  {done.pages} pages brought along  {paused}")
+    print(f"{done.branch}  on {short(done.commit)}  {counted(done.pages, 'page')} brought along  {paused}")
 
 
 @say.register
