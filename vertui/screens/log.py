@@ -61,7 +61,7 @@ class LogScreen(VertuiScreen):
     def _show(self, log: list[Operation]) -> None:
         if self.is_attached:
             self._list.show(log)
-            entitle(self._list, below="")
+            entitle(self._list, below="" if log else "no operation yet")
 
     def _failed(self, error: VertuiError) -> None:
         if self.is_attached:
