@@ -204,8 +204,9 @@ class Forked(Struct, frozen=True):
 
 
 class Committed(Struct, frozen=True):
-    """What a commit did; both times count from the request, the second is None while the commit is hot. None was `added`
-    where the branch's state was its head's already: `commit` is that head then.
+    """What a commit did; both times count from the request, the second is None while the commit is hot.
+
+    Where nothing was `added`, the branch's state was that of its head, which `commit` is.
     """
 
     commit: Commit

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from core.daemon.client import GOES_ON
 from core.home import Home, find_home
 from core.model import Committed, Origin, Tree
+from tests.diffs import diff_of
 from tests.stand_in import standing_in
 from tests.ui.trees import DEMO
-from tests.diffs import diff_of
 from vertui.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
