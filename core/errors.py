@@ -2,7 +2,7 @@
 
     VertuiError                 exit 1   anything below; `message` is the one line a user reads
     ├── UsageError              exit 2   the request itself is malformed (name, number, path)
-    ├── NotOnDisk               exit 3   what lies on no disk, where disks alone are read; left out by a patch, too
+    ├── NotOnDisk               exit 3   what lies on no disk, where disks alone are read; what came without a part, too
     ├── NotFound                exit 4   a branch, commit, image or operation that does not exist
     ├── Ambiguous               exit 4   a prefix that fits several commits; they are listed
     ├── Conflict                exit 5   name taken, branch in the wrong state, undo no longer possible

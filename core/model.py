@@ -216,12 +216,16 @@ class Forked(Struct, frozen=True):
 
 
 class Committed(Struct, frozen=True):
-    """What a commit did; both times count from the request, the second is None while the commit is hot."""
+    """What a commit did; both times count from the request, the second is None while the commit is hot.
+
+    Where nothing was `added`, the branch's state was that of its head, which `commit` is.
+    """
 
     commit: Commit
     operation: int
     to_hot_ms: float
     to_sealed_ms: float | None
+    added: bool = True
 
 
 class HandedOver(Struct, frozen=True):

@@ -11,6 +11,7 @@ from core.errors import Ambiguous, Conflict, NotFound, UsageError
 from core.model import HEX, SHORTEST_PREFIX, Commit, check_name
 
 TRUNK = "@trunk"  # whichever branch that is
+LONGEST = 40  # characters of a name that an error repeats
 PROXY = "@proxy"  # of a published port: every branch, by the name in each request
 REF = re.compile(r"(?P<name>@trunk|[a-z0-9][a-z0-9-]*)(?:~(?P<back>\d{1,6}))?")
 
@@ -39,7 +40,16 @@ def resolve(text: str, commits: Sequence[Commit], heads: Mapping[str, str], trun
     if name in heads:
         branch = None if match["back"] else name
         return Ref(_back(heads[name], steps, commits), branch)
-    return Ref(_back(_commit(name, commits), steps, commits))
+    return Ref(_back(_commit(name, commits, heads), steps, commits))
+
+
+def unknown(name: str, names: Iterable[str], what: str = "branch") -> str:
+    """Says that nothing has this name, and which of those there are may be meant."""
+    from difflib import get_close_matches  # seldom needed, and `ls` can do without
+
+    near = " or ".join(get_close_matches(name[:LONGEST], list(names), n=2))
+    help_ = f"did you mean {near}?" if near else "`vertui ls` lists those there are"
+    return f"no {what} '{name[:LONGEST]}': {help_}"
 
 
 def check_new(names: Iterable[str], branches: Container[str], commits: Iterable[Commit]) -> None:
@@ -53,12 +63,13 @@ def check_new(names: Iterable[str], branches: Container[str], commits: Iterable[
             raise Conflict(f"the name '{name}' is a commit's tag: choose another")
 
 
-def _commit(name: str, commits: Sequence[Commit]) -> str:
+def _commit(name: str, commits: Sequence[Commit], branches: Iterable[str]) -> str:
     tagged = [commit.id for commit in commits if name in commit.tags]
     if tagged:
         return tagged[-1]
     if not HEX.fullmatch(name):
-        raise NotFound(f"no branch or tag '{name}': `vertui ls` lists what there is")
+        tags = (tag for commit in commits for tag in commit.tags)
+        raise NotFound(unknown(name, (*branches, *tags), "branch or tag"))
     if len(name) < SHORTEST_PREFIX:
         raise UsageError(f"'{name}' is too short for a commit id: give at least {SHORTEST_PREFIX} digits")
     found = [commit.id for commit in commits if commit.id.startswith(name)]

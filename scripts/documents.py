@@ -31,6 +31,19 @@ ENVIRONMENT = {
     "VERTUI_VERBS": "Directories, separated by colons, with modules of further verbs.",
     "NO_COLOR": "When set, nothing is coloured.",
 }
+STATUSES = {
+    1: "Any other failure, or no was the answer.",
+    3: "Some of what was asked for is not in what came, and was named: what a patch or copy cannot carry, or what"
+    " only a running branch can tell. Or the path is on another filesystem of the guest than its root disk.",
+    70: "A bug.",
+    124: "exec --timeout ended the command.",
+    126: "exec found the program in the guest and cannot run it.",
+    127: "exec found no such program in the guest.",
+    130: "Interrupted by Ctrl-C. A command of exec was left running by the second; another verb goes on in the daemon,"
+    " and `vertui log` tells how it ended. Any other signal ends with 128 and its number.",
+    141: "Whoever read the output went away.",
+}
+"""What is said of exit statuses that no error has, or that mean more than their error."""
 
 
 def verbs() -> Iterator[tuple[str, Command, Context]]:
@@ -110,14 +123,14 @@ def _verb(name: str, command: Command, context: Context) -> str:
 
 def _statuses() -> Iterator[tuple[str, str]]:
     """What each exit status means: the first error that has it says so."""
-    yield "0", "Done."
-    seen = set()
+    yield "0", "Done. Of exec, shell, ssh and the like the command's own status, whatever that is."
+    told, seen = dict(STATUSES), set()
     for error in vars(errors).values():
         status = getattr(error, "exit_status", None)
         if status is not None and status not in seen:
             seen.add(status)
-            yield str(status), "Any other failure." if status == 1 else error.__doc__.partition("\n")[0]
-    yield "70", "A bug."
+            yield str(status), told.pop(status, "") or error.__doc__.partition("\n")[0]
+    yield from ((str(status), meaning) for status, meaning in told.items())
 
 
 def _items(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -21,7 +21,7 @@ Refuse = Callable[[Selection], str | None]
 
 @dataclass(frozen=True)
 class Action:
-    """One thing a user can do. `refuse` gives the reason why not now, `command` its CLI form."""
+    """One thing a user can do. `refuse` gives the reason why not now, `command` its CLI form, if any."""
 
     id: str
     key: str
@@ -35,6 +35,11 @@ class Action:
     def key_label(self) -> str:
         """The key as printed."""
         return KEY_LABELS.get(self.key, self.key)
+
+    def fits(self, words: list[str]) -> bool:
+        """Is each of these, in small letters, a part of what is said of it?"""
+        text = f"{self.label} {self.help} {self.key_label} {self.id}".lower()
+        return all(word in text for word in words)
 
 
 KEY_LABELS = {
@@ -104,6 +109,11 @@ def _plain(command: str) -> Callable[[Selection], str]:
     return lambda selection: command
 
 
+def _none(selection: Selection) -> str:
+    """What only changes how the screen looks."""
+    return ""
+
+
 def _diff(selection: Selection) -> str:
     return " ".join(("vertui diff --patch", *(selection.pair or ())))
 
@@ -117,18 +127,18 @@ WRITTEN = (
     Action("images", "i", "images", "the images, and building one", _plain("vertui image ls")),
     Action("log", "l", "log", "every operation, newest first", _plain("vertui log"), footer=True),
     Action("trash", "T", "trash", "what was pruned, and bringing it back", _plain("vertui trash ls")),
-    Action("mark", "space", "mark", "mark the node, so that verbs act on all marked", _plain("vertui ls"), _no_machine),
-    Action("unmark", "escape", "unmark", "clear marks and filter", _plain("vertui ls")),
-    Action("filter", "slash", "filter", "show only nodes with some words", _plain("vertui ls"), _no_machine),
-    Action("trunk", "at", "trunk", "go to the trunk", _plain("vertui ls"), _no_machine),
-    Action("freeze", "p", "freeze", "hold the view still while machines go on", _plain("vertui tree")),
-    Action("scroll", "J", "scroll detail", "J K by lines, ctrl+f ctrl+b by pages, ctrl+l its end", _plain("vertui ls")),
-    Action("view", "v", "view", "detail, console, or both", _plain("vertui console @trunk")),
-    Action("menu", "enter", "menu", "what can be done with the selection", _plain("vertui --help")),
-    Action("copy", "y", "copy as command", "copy an action's command line", _plain("vertui --help")),
-    Action("palette", "colon", "palette", "find an action by its name", _plain("vertui --help")),
+    Action("mark", "space", "mark", "mark the node, so that verbs act on all marked", _none, _no_machine),
+    Action("unmark", "escape", "unmark", "clear marks and filter", _none),
+    Action("filter", "slash", "filter", "show only nodes with some words", _none, _no_machine),
+    Action("trunk", "at", "trunk", "go to the trunk", _none, _no_machine),
+    Action("freeze", "p", "freeze", "hold the view still while machines go on", _none),
+    Action("scroll", "J", "scroll detail", "J K by lines, ctrl+f ctrl+b by pages, ctrl+l its end", _none),
+    Action("view", "v", "view", "detail, console, or both", _none),
+    Action("menu", "enter", "menu", "what can be done with the selection", _none),
+    Action("copy", "y", "copy as command", "copy an action's command line", _none),
+    Action("palette", "colon", "palette", "find an action by its name", _none),
     Action("help", "question_mark", "help", "all keys and actions", _plain("vertui --help"), footer=True),
-    Action("quit", "q", "quit", "leave; machines run on", _plain("vertui daemon status"), footer=True),
+    Action("quit", "q", "quit", "leave; machines run on", _none, footer=True),
 )  # fmt: skip
 """What is no verb, or one that takes a screen or a terminal of its own."""
 

@@ -10,7 +10,7 @@ from core.ports import guest_side, place, url
 from core.reach import Attempt, in_words
 from core.refs import PROXY
 from vertui.output import Cell, Row, say_table
-from vertui.text import age, millis, number, printable, short, size
+from vertui.text import age, counted, millis, number, printable, short, size
 
 
 @singledispatch
@@ -61,12 +61,15 @@ def _(done: Committed) -> None:
     taken = done.commit
     loose = "" if taken.quiesced else "  unquiesced: restorable, not forkable"
     text = f"  {printable(taken.message)}" if taken.message else ""
-    print(f"{short(taken.id)}{text}{loose}")
+    print(f"{printable(taken.branch)}  {short(taken.id)}{text}{loose}")
+    if not done.added:
+        print("nothing changed since that commit")
+        return
     sealed = "not yet sealed"
     if done.to_sealed_ms is not None:
         sealed = f"sealed in {millis(done.to_sealed_ms)}, {size(taken.stored_bytes)} added"
     print(
-        f"{taken.changed_pages} pages changed, paused {millis(taken.pause_ms)}"
+        f"{counted(taken.changed_pages, 'page')} changed, paused {millis(taken.pause_ms)}"
         f" (felt {millis(taken.felt_pause_ms)}), hot in {millis(done.to_hot_ms)}, {sealed}"
     )
 
@@ -74,7 +77,7 @@ def _(done: Committed) -> None:
 @say.register
 def _(done: HandedOver) -> None:
     paused = f"paused {millis(done.rebase_ms)}"
-    print(f"{done.branch}  on {short(done.commit)}  {done.pages} pages brought along  {paused}")
+    print(f"{done.branch}  on {short(done.commit)}  {counted(done.pages, 'page')} brought along  {paused}")
 
 
 @say.register
@@ -82,7 +85,7 @@ def _(told: Outward) -> None:
     """The rule, what went through, then a row a destination that was refused."""
     print(f"{told.branch}  egress {in_words(told.egress)}")
     if told.traffic.packets or told.traffic.refused:
-        passed = f"{told.traffic.packets} packets, {size(told.traffic.bytes)} out and in"
+        passed = f"{counted(told.traffic.packets, 'packet')}, {size(told.traffic.bytes)} out and in"
         print(f"{passed}, {told.traffic.refused} refused")
     if told.refused:
         say_table(("REFUSED", "PORT", "TIMES", "LAST"), [_refused(one) for one in told.refused])

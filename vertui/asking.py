@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import UsageError
-from core.model import Branch, Commit
+from core.model import Commit
 from core.verbs.base import NODES, Asked, Entry, Kind, Verb, command_line, fields_of
-from core.verbs.bounds import may_be, wrong_with
+from core.verbs.bounds import may_be, typed_size, wrong_with
 from core.verbs.shown import Shown
 from vertui.selection import Node, Selection, ref_of
 from vertui.sizes import parse_size
@@ -37,7 +37,7 @@ def questions(verb: type[Verb[Any]], selection: Selection) -> list[Question]:
     suggested = dict(verb.screen.suggests) if isinstance(verb.screen, Entry) else {}
     found = []
     for field in _left(verb):
-        answer = suggested.get(field.name, "" if field.is_needed else _text(field.default))
+        answer = suggested.get(field.name, "" if field.is_needed else _text(field))
         if field.given.kind is Kind.NAME and answer in Shown(selection.tree).branches:
             answer = ""
         found.append(Question(field, answer))
@@ -117,8 +117,6 @@ def _unfit(verb: type[Verb[Any]], field: Asked, selection: Selection) -> str | N
     for node in selection.targets:
         if field.given.kind is Kind.BRANCH and isinstance(node, Commit):
             return f"{short(node.id)} is a commit, not a branch"
-        if field.given.kind is Kind.COMMIT and isinstance(node, Branch):
-            return f"{node.name} is a branch: this is for commits"
     return None
 
 
@@ -138,8 +136,11 @@ def meant(field: Asked, text: str) -> Any:
     return int(text) if int in types else float(text) if float in types else text
 
 
-def _text(value: Any) -> str:
-    """A default as it is typed."""
+def _text(field: Asked) -> str:
+    """A field's default as it is typed."""
+    value = field.default
+    if field.given.kind is Kind.SIZE:
+        return typed_size(value)
     if isinstance(value, tuple):
         return " ".join(map(str, value))
     return "" if value is None or isinstance(value, bool) else str(value)

@@ -26,7 +26,8 @@ def build(client: Client, verb: Build) -> Image:
     with _stoppable(), progress(client, verb.name):
         try:
             return client.do(verb)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
+            vars(stopped).pop("__notes__", None)  # it does not go on
             with suppress(VertuiError):  # it may just have ended
                 client.cancel_build()
             warn("interrupted: nothing is left of this build but downloads")

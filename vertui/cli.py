@@ -45,6 +45,8 @@ def _status(argv: list[str]) -> int:
     except KeyboardInterrupt as stopped:
         with suppress(OSError, VertuiError):
             print(file=sys.stderr)  # what follows ^C starts a line of its own
+        for note in getattr(stopped, "__notes__", ()):
+            warn(note)
         return 128 + getattr(stopped, "number", signal.SIGINT)
     except BrokenPipeError:
         return BROKEN_PIPE

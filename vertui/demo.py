@@ -210,12 +210,15 @@ class Demo:
         self.tree_after = self._tree()
 
     def clean(self) -> None:
-        """Give the trunk back and remove what the demo made; the image stays."""
-        with step("clean up (`--keep` leaves it)"):
+        """Give the trunk back and put what the demo made into the trash; the image stays.
+
+        Removed for good, it would leave behind operations that undo is offered for and can take back no more.
+        """
+        with step("clean up (`--keep` leaves it, `vertui undo` brings it back)"):
             if self.trunk_before:
                 self._execute(self.client.plan_promote(self.trunk_before))
             assert self.forked
-            self._execute(self.client.plan_prune([self.main, self.winner, self.forked.commit.id], now=True))
+            self._execute(self.client.plan_prune([self.main, self.winner, self.forked.commit.id]))
 
     def report(self) -> Played:
         """The outcome as one JSON document; `diff` is what the winner changed."""

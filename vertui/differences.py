@@ -25,7 +25,7 @@ from core.diff.result import (
 from core.model import Process
 from vertui.output import Cell, Row, say_table, styled, warn
 from vertui.patches import LineKind, patch_lines
-from vertui.text import printable, size
+from vertui.text import counted, printable, size
 
 LETTERS = {
     DiffKind.ADDED: Cell("A", "green"),
@@ -73,12 +73,8 @@ def say_stat(found: Diff) -> None:
     say_table(("PATH", "LINES", ""), [_stat(entry, most, room) for entry in entries])
     added, removed = (sum(entry.lines[side] for entry in entries if entry.lines) for side in (0, 1))
     print(
-        f"{_count(len(entries), 'file')} changed, {_count(added, 'insertion')}(+), {_count(removed, 'deletion')}(-)"
+        f"{counted(len(entries), 'file')} changed, {counted(added, 'insertion')}(+), {counted(removed, 'deletion')}(-)"
     )
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _has_content(entry: FileDiff) -> bool:
@@ -107,7 +103,8 @@ def say_matrix(found: Siblings) -> None:
     if rows:
         say_table(("PATH", *found.refs), rows)
     alike = sum(_all_alike(row.cells) for row in found.rows)
-    print(f"{len(rows)} files differ from {found.base[:8]} in some, {alike} in all in the same way")
+    differ = "file differs" if len(rows) == 1 else "files differ"
+    print(f"{len(rows)} {differ} from {found.base[:8]} in some, {alike} in all in the same way")
     _warn(found.notes)
 
 

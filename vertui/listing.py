@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable
 
-from core.model import Branch, BranchState, Tree, Waiting
+from core.model import Branch, BranchState, Origin, Tree, Waiting
 from core.ports import guest_side, leading_to
 from vertui.lanes import BRANCH_MARKS, NodeKind, rows
 from vertui.output import Cell, Row, clip, line_width, say_json, say_table, styled
 from vertui.session import connect
-from vertui.text import age, number, printable, short, size
+from vertui.text import age, counted, number, printable, short, size
 
 NOTHING = "nothing yet: `vertui up` starts a machine"
 NO_IMAGE = "nothing yet: `vertui image build` builds what machines start from, `vertui up` starts one"
@@ -35,7 +35,7 @@ def list_branches(json: bool) -> None:
     if json:
         say_json(tree)
     elif not tree.branches:
-        print(NOTHING if tree.images else NO_IMAGE)
+        print(_nothing(tree))
     else:
         say_table(BRANCH_HEADER, [_branch(tree, branch) for branch in tree.branches], EXPENDABLE)
     if not json and (line := waits(tree.waiting)):
@@ -46,8 +46,7 @@ def waits(waiting: Waiting) -> str:
     """What is kept ready for forks and what it takes; empty when nothing is."""
     if not waiting.machines and not waiting.spares:
         return ""
-    spares = f"{waiting.spares} spare" + ("" if waiting.spares == 1 else "s")
-    machines = f"{waiting.machines} warm machine" + ("" if waiting.machines == 1 else "s")
+    spares, machines = counted(waiting.spares, "spare"), counted(waiting.machines, "warm machine")
     return f"ready for forks: {spares}, {machines}, {size(waiting.memory_bytes)}"
 
 
@@ -65,7 +64,16 @@ def draw_tree(json: bool) -> None:
         here = "bold" if isinstance(row.item, Branch) and row.item.trunk else ""
         print(f"{lanes}{styled(row.mark.glyph, row.mark.colour)} {styled(text, here)}")
     if not value.branches and not value.commits:
-        print(NOTHING if value.images else NO_IMAGE)
+        print(_nothing(value))
+
+
+def _nothing(tree: Tree) -> str:
+    """Says what there is to begin with."""
+    imported = next((commit for commit in reversed(tree.commits) if commit.origin is not Origin.HERE), None)
+    if imported:
+        trust = " --trust" if imported.origin is Origin.FOREIGN else ""
+        return f"nothing yet but what was imported: `vertui fork {short(imported.id)}{trust}` starts it"
+    return NOTHING if tree.images else NO_IMAGE
 
 
 def _branch(tree: Tree, branch: Branch) -> Row:

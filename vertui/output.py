@@ -23,6 +23,7 @@ COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cya
 STYLES = COLOURS | {"bold": 1, "dim": 2}
 GAP = "  "
 ROOMY_COLUMN = 20  # what a long column keeps while others are still shown
+LEFT_OUT = 3  # exit status: some of what was asked for is not in what came, and was named
 LEFT_OUT_SHOWN = 10  # how many there are is said below them
 LEAST_COLUMN = 6  # a column shortened further says nothing
 

@@ -21,12 +21,12 @@ class ActionProvider(Provider):
             yield DiscoveryHit(action.label, act, help=plain(words))  # type: ignore[arg-type]
 
     async def search(self, query: str) -> AsyncIterator[Hit]:
-        """The actions that fit."""
+        """The actions that have all words, those first whose label begins so. Letters far apart are no word."""
         matcher = self.matcher(query)
         for action, words in self._actions():
-            score = matcher.match(f"{action.label} {action.help}")
-            if score > 0:
+            if action.fits(query.lower().split()):
                 act = partial(self._vertui.act, action.id)
+                score = 1.0 + action.label.startswith(query.lower())
                 yield Hit(score, matcher.highlight(action.label), act, help=plain(words))  # type: ignore[arg-type]
 
     def _actions(self) -> Iterator[tuple[Action, str]]:

@@ -5,7 +5,7 @@ guest could crash them or plant a click. Here a `str` is plain text, made printa
 so whoever makes one makes its parts printable.
 """
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -36,9 +36,10 @@ def entitle(widget: Widget, title: Shown | None = None, below: Shown | None = No
         widget.border_subtitle = plain(below)
 
 
-def toast(app: App[T], text: str, seconds: float) -> None:
-    """Show an error in a corner for a while."""
-    app.notify(printable(text), severity="error", timeout=seconds, markup=False)
+def toast(app: App[T], text: str, seconds: float, *, error: bool = True) -> None:
+    """Show an error, or a word, in a corner for a while."""
+    severity: Literal["error", "information"] = "error" if error else "information"
+    app.notify(printable(text), severity=severity, timeout=seconds, markup=False)
 
 
 class Words(Static):

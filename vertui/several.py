@@ -25,7 +25,9 @@ class Refused:
 
 def check_named(verb: str, named: Sequence[str], everything: bool) -> None:
     """UsageError unless branches are named, or all are meant."""
-    if bool(named) == everything:
+    if named and everything:
+        raise UsageError(f"name the branches to {verb}, or give --all: not both")
+    if not named and not everything:
         raise UsageError(f"name the branches to {verb}, or give --all")
 
 

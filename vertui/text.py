@@ -62,6 +62,11 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 file`, `2 files`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def natural(name: str) -> list[str | int]:
     """Sort key under which b2 comes before b10."""
     return [int(part) if part.isdecimal() else part for part in NUMBERS.split(name)]

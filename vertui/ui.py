@@ -10,9 +10,10 @@ from functools import partial
 from core.home import Home
 from core.model import Event
 from vertui import theme
-from vertui.base import BaseApp, told
+from vertui.base import TOAST_S, BaseApp, told
 from vertui.feed import Feed, News
 from vertui.palette import ActionProvider
+from vertui.plain import toast
 from vertui.screens.base import VertuiScreen
 from vertui.screens.main import MainScreen
 from vertui.selection import Selection
@@ -128,6 +129,10 @@ class VertuiApp(BaseApp):
         from vertui.screens.reading import keys_dialog
 
         self.push_screen(keys_dialog(hints))
+
+    def action_help_quit(self) -> None:
+        """Ctrl-C, which is not for leaving: Textual would name a key of its own."""
+        toast(self, "q leaves; machines run on", TOAST_S, error=False)
 
     def action_act(self, action: str) -> None:
         """A key of the registry, on the main screen."""

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from rich.text import Text
 
+from core.daemon.client import GOES_ON
 from core.model import Forked, Operation, OperationState, Plan
 from core.ports import url
 from core.verbs import all_verbs
@@ -24,6 +25,7 @@ from vertui.browser import open_url
 from vertui.screens.dialogs import Answer, Answers, Field, FormDialog, PlanDialog, needed, plan_dialog
 from vertui.screens.main import MainScreen
 from vertui.selection import Selection
+from vertui.text import printable
 
 
 class Verbs:
@@ -189,8 +191,9 @@ class Verbs:
         self._main.next_view()
 
     def quit(self, selection: Selection) -> None:
-        """Leave."""
-        self._app.exit()
+        """Leave. What goes on without us is said where we were started."""
+        jobs = ", ".join(self._app.jobs)
+        self._app.exit(message=Text(printable(f"{jobs}: {GOES_ON}")) if jobs else None)
 
     # -- parts -----------------------------------------------------------------------------------------------
 

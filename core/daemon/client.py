@@ -49,6 +49,7 @@ T = TypeVar("T")
 STOP_S = patient(60.0)  # it lets requests under way end for a second, and takes its pool down
 AT_ONCE = Patience(deadline_s=patient(60.0))  # what only looks at what the daemon has at hand
 NO_ANSWER = "the daemon does not answer: run `vertui daemon status`"
+GOES_ON = "the daemon goes on with it: `vertui log` tells how it ends"
 MAYBE = "it may have been done all the same: `vertui log` tells"
 PIECE_BYTES = 256 * 1024  # of a long answer, read at a time
 LONGEST_QUERY = 512 * 1024
@@ -180,8 +181,8 @@ class Client:
     # -- verbs -----------------------------------------------------------------------------------------------
 
     def do(self, verb: Verb[A]) -> A:
-        """Have a verb carried out, once; its answer."""
-        answer: A = _told(answer_of(type(verb)), self._post(path_of(type(verb)), _request(verb)))
+        """Have a verb carried out, once; its answer. Of a KeyboardInterrupt, the notes say what becomes of the verb."""
+        answer: A = _told(answer_of(type(verb)), self._change(path_of(type(verb)), _request(verb)))
         return answer
 
     def plan(self, verb: Planned[Any]) -> Plan:
@@ -190,7 +191,7 @@ class Client:
 
     def execute(self, plan: Plan) -> Operation:
         """Carry a plan out, once; Conflict when the state it was made for is gone."""
-        return _told(Operation, self._post("/v1/execute", {"plan": plan.id}))
+        return _told(Operation, self._change("/v1/execute", {"plan": plan.id}))
 
     def __getattr__(self, name: str) -> Any:
         """Every verb as a method: `client.fork("main", n=3)` does `Fork("main", n=3)`, `client.plan_prune(["b1"])`
@@ -253,6 +254,14 @@ class Client:
     def _post(self, path: str, body: object) -> Any:
         headers = {"Content-Type": "application/json", "Request-Id": new_key()}
         return json.loads(self._ask("POST", path, json.dumps(body, ensure_ascii=False).encode(), headers))
+
+    def _change(self, path: str, body: object) -> Any:
+        """What the daemon goes on with when nobody waits for it any more."""
+        try:
+            return self._post(path, body)
+        except KeyboardInterrupt as stopped:
+            stopped.add_note(GOES_ON)
+            raise
 
     def _ask(
         self,

@@ -4,6 +4,7 @@ import asyncio
 import json
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
 from core.diff.content import Content
 from core.diff.merge import Clash, Merge, Prefer, Step, merge
@@ -56,7 +57,8 @@ async def apply(
                 raise Conflict(_listed(source, row.name, undecided, prefer))
             if found.steps:
                 await _put(live, found.steps)
-        record.summary = f"apply {len(found.steps)} changes of {source} to {row.name}"
+        changes = "1 change" if len(found.steps) == 1 else f"{len(found.steps)} changes"
+        record.summary = f"apply {changes} of {source} to {row.name}"
     engine.publish("branch", row.name, record.summary)
     return Applied(
         tuple(spelled(step.path) for step in found.steps),
@@ -74,14 +76,19 @@ def _listed(source: str, target: str, clashes: tuple[Clash, ...], prefer: Prefer
 
 
 async def _put(live: Live, steps: tuple[Step, ...]) -> None:
-    """Let the guest carry the steps out; GuestFailed when it cannot, Conflict when files changed meanwhile."""
-    stream = await (await live.agent()).exec(guest_script("put"), stdin=True, timeout_s=DEADLINE_S)
+    """Let the guest carry the steps out; GuestFailed when it cannot, Conflict when files changed meanwhile. Nothing of
+    how it does that stays in the guest, nor a line in `ps`.
+    """
+    agent = await live.agent()
+    stream = await agent.exec(guest_script("put"), stdin=True, timeout_s=DEADLINE_S, inner=True)
     async for piece in in_pieces(_frames(steps)):
         await stream.write_stdin(piece)
     await stream.eof()
     said = b""
     async for item in stream:
         if isinstance(item, CommandExit):
+            with suppress(GuestFailed):
+                await agent.release(stream.id)
             if item.code == put.CHANGED_MEANWHILE:
                 raise Conflict(f"changed while being applied to, nothing was done: {_names(said)}")
             if item.code:

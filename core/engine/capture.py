@@ -144,7 +144,7 @@ async def commit(
             refuse(engine, record, error)
             raise
     sealed_ms = (time.perf_counter() - began) * 1000 if made.state is CommitState.SEALED else None
-    return Committed(made, record.id, round(hot_ms, 2), sealed_ms and round(sealed_ms, 2))
+    return Committed(made, record.id, round(hot_ms, 2), sealed_ms and round(sealed_ms, 2), made.id != head)
 
 
 async def _sealed(engine: Engine, branch: str, made: Commit, former: str) -> Commit:

@@ -57,9 +57,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Draft:
-    """A plan as the engine keeps it: what is shown, and the function that carries it out. That function returns the
-    inverse, or None when there is none, and raises Conflict when the plan would be another one by now.
+    """A plan as the engine keeps it: what is shown, the function that carries it out, and what the log says of that.
+    That function returns the inverse, or None when there is none, and raises Conflict when the plan would be another
+    one by now.
     """
 
     plan: Plan
     carry_out: Callable[[], Awaitable[Change | None]]
+    summary: str

@@ -28,7 +28,7 @@ from core.image.recipe import Recipe
 from core.machine.protocol import Hypervisor, Layer
 from core.model import BranchState, Changed, Commit, CommitState, Event, Image
 from core.network.protocol import BranchNetwork
-from core.refs import TRUNK, Ref, resolve
+from core.refs import TRUNK, Ref, resolve, unknown
 from core.room import Reserve
 from core.startable import gone
 from core.store.protocol import PageStore
@@ -180,7 +180,7 @@ class Engine:
             name = self.resolve(name).branch or name
         row = self.catalog.named(name)
         if row is None:
-            raise NotFound(f"no branch '{name[:40]}': `vertui ls` lists those there are")
+            raise NotFound(unknown(name, (row.name for row in self.catalog.branches())))
         return row
 
     def machine(self, name: str) -> Live:

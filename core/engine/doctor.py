@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core import VERSION, debian, host
 from core.engine.context import Engine
-from core.engine.images import better_accelerator
+from core.engine.images import better_accelerator, why_emulated
 from core.engine.memory import available_bytes
 from core.engine.pool import waiting
 from core.holder import confine
@@ -73,13 +73,15 @@ def confinement(trouble: str | None) -> Finding:
 
 
 def _kvm(engine: Engine, images: list[Image]) -> Finding:
-    better = next(filter(None, (better_accelerator(engine, image) for image in images)), "")
-    return kvm_finding({image.spec.accelerator for image in images}, kvm_trouble(), better)
+    said = (told(engine, image) for told in (better_accelerator, why_emulated) for image in images)
+    return kvm_finding(
+        {image.spec.accelerator for image in images}, kvm_trouble(), next(filter(None, said), "")
+    )
 
 
-def kvm_finding(used: set[str], trouble: str | None, better: str) -> Finding:
+def kvm_finding(used: set[str], trouble: str | None, remark: str) -> Finding:
     """What the images' own boots showed. Emulation is no fault, only slower; but images made on KVM need it."""
     detail = (
-        f"images boot on {', '.join(sorted(used)) or 'nothing yet'}; {better or trouble or f'{DEVICE} opens'}"
+        f"images boot on {', '.join(sorted(used)) or 'nothing yet'}; {remark or trouble or f'{DEVICE} opens'}"
     )
     return Finding("accelerator", KVM not in used or trouble is None, detail, trouble or "")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import time
@@ -44,6 +45,8 @@ PROMPT, PROMPT_DEADLINE_S = b"# ", patient(60.0)  # what root's shell on the con
 TRIES = 2  # an emulated boot that fails once under load is tried again
 KVM_FAILED = "kvm-failed"  # in an image's directory: why it does not run on KVM though that was tried
 BUILD_NETWORK = MAX_INDEX  # the network number of the one machine being built
+
+logger = logging.getLogger(__name__)
 
 
 async def build_image(
@@ -190,8 +193,17 @@ async def _boot_and_commit(
             failure = error
             if tried == KVM:
                 progress(f"it does not boot on kvm: {error}", 0.0)
+                logger.warning("image %s does not boot on kvm, so it is to be emulated: %s", name, error)
                 write_atomic(work / KVM_FAILED, str(error).encode())
     raise MachineFailed(f"image {name} does not boot: {failure}")
+
+
+def why_emulated(engine: Engine, image: Image) -> str:
+    """Why an image does not run on KVM though that was tried; empty when it was not."""
+    with contextlib.suppress(FileNotFoundError):
+        why = (engine.home.images / image.id / KVM_FAILED).read_text(errors="replace")
+        return f"image {image.name} did not boot on KVM: {why}"
+    return ""
 
 
 def _candidates(accelerator: str | None) -> list[str]:

@@ -40,7 +40,8 @@ async def plan_promote(engine: Engine, name: str, prune_losers: bool) -> Plan:
     names = (winner.name, *(row.name for row in losers))
     plan = Plan(new_id(), "promote", names, (), 0, True, tuple(lines), tuple(files))
     change = Change(trunk=winner.id, prune=tuple(row.id for row in losers))
-    return kept(engine, plan, lambda: apply(engine, change))
+    pruned = f", prune {' '.join(names[1:])}" if losers else ""
+    return kept(engine, plan, lambda: apply(engine, change), f"promote {winner.name}{pruned}")
 
 
 def _closing(engine: Engine, branches: Sequence[BranchRow]) -> list[str]:
@@ -142,9 +143,11 @@ def _wanted(engine: Engine, targets: Sequence[str]) -> tuple[list[BranchRow], li
     return list(branches.values()), list(commits.values())
 
 
-def kept(engine: Engine, plan: Plan, carry_out: Callable[[], Awaitable[Change | None]]) -> Plan:
-    """Remember a plan, and how it is carried out, until that is done."""
-    engine.plans[plan.id] = Draft(plan, carry_out)
+def kept(
+    engine: Engine, plan: Plan, carry_out: Callable[[], Awaitable[Change | None]], summary: str = ""
+) -> Plan:
+    """Remember a plan, how it is carried out and what the log says of it, until that is done."""
+    engine.plans[plan.id] = Draft(plan, carry_out, summary or _summary(plan))
     while len(engine.plans) > PLANS_KEPT:
         engine.plans.pop(next(iter(engine.plans)))
     return plan
@@ -159,7 +162,7 @@ async def execute(engine: Engine, request_id: str, plan_id: str) -> Operation:
     with engine.reserve.lent():
         async with (
             engine.changing,
-            operation(engine, request_id, plan.verb, _summary(plan), plan=plan) as record,
+            operation(engine, request_id, plan.verb, draft.summary, plan=plan) as record,
         ):
             record.inverse = await draft.carry_out()
     return engine.catalog.operation(record.id).shown()

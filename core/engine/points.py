@@ -51,6 +51,7 @@ async def _state(engine: Engine, ref: str) -> AsyncIterator[State]:
     found = engine.resolve(ref)
     row = engine.branch(found.branch) if found.branch else None
     live = engine.live.get(row.id) if row else None
+    ref = ref[:12] if ref == found.commit else ref  # it is told to people
     if live is None:
         await engine.sealer.sealed(found.commit)
         engine.check_there(engine.catalog.commit(found.commit))

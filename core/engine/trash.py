@@ -24,7 +24,8 @@ def entries(engine: Engine) -> list[TrashEntry]:
         listed.append(TrashEntry(row.id, "branch", row.name, 0, deleted, deleted + GRACE_S))
     for commit in engine.catalog.commits(deleted=True):
         deleted = engine.catalog.deleted_at(commit.id) or 0.0
-        name = f"{commit.id[:12]} {commit.message}".strip()
+        whose = f" of {commit.branch}" if commit.branch else ""
+        name = f"{commit.id[:12]}{whose} {commit.message}".strip()
         listed.append(TrashEntry(commit.id, "commit", name, commit.stored_bytes, deleted, deleted + GRACE_S))
     return sorted(listed, key=lambda entry: -entry.deleted)
 

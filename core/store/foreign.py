@@ -8,12 +8,15 @@ import math
 import re
 from pathlib import Path
 
+import zstandard
+
 from core.errors import Damaged
 from core.model import LONGEST_MESSAGE, PAGE_BYTES, MachineSpec
 from core.store.columns import ROOM_BYTES
 from core.store.pack import Pack
 from core.store.record import DEVICES, Record, facts_of, parse_record
 from core.store.seal import FORMAT
+from core.store.seekable import SKIPPABLE
 from core.store.tables import NOTHING
 from core.store.values import DISK, MEMORY, Label, Manifest
 
@@ -34,6 +37,8 @@ WORD, BRANCH = re.compile(r"[\w.-]{1,100}", re.ASCII), re.compile(r"[a-z0-9-]{0,
 
 def opened(source: Path) -> tuple[Pack, Record]:
     """The file's pack and record, of sane shape. Damaged says what is not."""
+    if not _begins_with_a_frame(source):
+        raise Damaged("this file is no exported commit: `vertui export` writes one")
     try:
         pack = Pack(source, 0, MOST_PAGES)
         _check_shape(pack)
@@ -47,6 +52,12 @@ def opened(source: Path) -> tuple[Pack, Record]:
         text = str(error).replace(f"pack {source.name}", "it")
         raise Damaged(f"this file is no whole exported commit: {text}") from error
     return pack, record
+
+
+def _begins_with_a_frame(source: Path) -> bool:
+    with source.open("rb") as file:
+        magic = int.from_bytes(file.read(4), "little")
+    return magic == zstandard.MAGIC_NUMBER or magic & ~0xF == SKIPPABLE & ~0xF
 
 
 def _check_shape(pack: Pack) -> None:

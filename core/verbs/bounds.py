@@ -43,7 +43,7 @@ def may_be(field: Asked) -> str:
     """What a field's value may be."""
     bounds, types = field.bounds, field.types
     if field.given.kind is Kind.SIZE:
-        return f"a size from {_size(bounds.ge)} to {_size(bounds.le)}"
+        return f"a size from {typed_size(bounds.ge)} to {typed_size(bounds.le)}"
     if field.takes_many:
         return f"at most {field.most} of them"
     if choices := [get_args(one) for one in types if get_origin(one) is Literal]:
@@ -57,8 +57,8 @@ def may_be(field: Asked) -> str:
     return f"a text of at most {bounds.max_length} characters" if bounds.max_length else "a text"
 
 
-def _size(number: Any) -> str:
-    """`512M` of 2**29."""
+def typed_size(number: Any) -> str:
+    """A size as people type it: `512M` of 2**29."""
     for bits, letter in SIZES:
         if number and number % (1 << bits) == 0:
             return f"{number >> bits}{letter}"

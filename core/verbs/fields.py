@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from core.errors import NotFound, VertuiError
 from core.model import LONGEST_MESSAGE, BranchState
-from core.refs import check_new
+from core.refs import check_new, unknown
 from core.startable import runs
 from core.verbs.base import Given, Kind
 from core.verbs.refusal import Refusal
@@ -24,9 +24,9 @@ SecretName = Annotated[str, Given("Its name, as a variable's.", "NAME", kind=Kin
 NewName = Annotated[str, Given("The new name.", "NAME", kind=Kind.NAME), Short]
 
 
-def no_branch(name: str) -> Refusal:
+def no_branch(shown: Shown, name: str) -> Refusal:
     """Says that there is none."""
-    return Refusal(f"no branch '{name[:40]}': `vertui ls` lists those there are", NotFound)
+    return Refusal(unknown(name, shown.branches), NotFound)
 
 
 def no_image(name: str) -> Refusal:
@@ -38,7 +38,7 @@ def not_in(shown: Shown, name: str, *states: BranchState) -> Refusal | None:
     """Why a verb for branches in some states is not for this one."""
     branch = shown.branch(name)
     if branch is None:
-        return no_branch(name)
+        return no_branch(shown, name)
     if branch.state in states:
         return None
     if at_work := runs(branch):

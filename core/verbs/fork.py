@@ -37,7 +37,7 @@ class Fork(Verb[Forked]):
     prefix: Annotated[
         Annotated[str, Short] | None,
         Given(
-            "Children are PREFIX1 … PREFIXN; a single one is PREFIX itself.",
+            "PREFIX1 … PREFIXN are their names; PREFIX of one.",
             "PREFIX",
             ("--name",),
             Kind.NAME,

@@ -34,7 +34,7 @@ class Promote(Settled):
     def refuse(self, shown: Shown) -> Refusal | None:
         branch = shown.branch(self.branch)
         if branch is None:
-            return no_branch(self.branch)
+            return no_branch(shown, self.branch)
         return Refusal(f"{branch.name} is the trunk already") if branch.name == shown.trunk else None
 
     async def plan(self, engine: Engine) -> Plan:

@@ -37,7 +37,7 @@ class Prune(Settled):
     examples: ClassVar = ("vertui prune b1 b3", "vertui prune b1 --dry-run")
     screen: ClassVar = Entry(
         "x", "prune", "branches, commits into the trash; shows the plan", "pruning", footer=True,
-        variant=("now", "now: skip the trash, for good"),
+        variant=("now", "skip the trash, for good"),
     )  # fmt: skip
 
     def refuse(self, shown: Shown) -> Refusal | None:

@@ -48,7 +48,7 @@ class Publish(Verb[Published]):
     def refuse(self, shown: Shown) -> Refusal | None:
         branch = shown.branch(self.branch)
         if branch is None:
-            return no_branch(self.branch)
+            return no_branch(shown, self.branch)
         try:
             check_address(self.bind)
             specs = [parse_port(text) for text in self.ports]

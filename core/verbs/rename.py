@@ -26,7 +26,7 @@ class Rename(Verb[Branch]):
     screen: ClassVar = Entry("R", "rename", "rename the branch", "renaming")
 
     def refuse(self, shown: Shown) -> Refusal | None:
-        return taken(shown, self.name) if shown.branch(self.branch) else no_branch(self.branch)
+        return taken(shown, self.name) if shown.branch(self.branch) else no_branch(shown, self.branch)
 
     async def carry_out(self, engine: Engine, request_id: str) -> Branch:
         from core.engine import inspect, marks

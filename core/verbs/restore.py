@@ -33,7 +33,7 @@ class Restore(Verb[Branch]):
 
     def refuse(self, shown: Shown) -> Refusal | None:
         if shown.branch(self.branch) is None:
-            return no_branch(self.branch)
+            return no_branch(shown, self.branch)
         found = shown.commit(self.commit or self.branch)
         return found if isinstance(found, Refusal) else None
 

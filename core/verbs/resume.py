@@ -33,7 +33,7 @@ class Resume(Verb[Branch]):
     def refuse(self, shown: Shown) -> Refusal | None:
         branch = shown.branch(self.branch)
         if branch is None:
-            return no_branch(self.branch)
+            return no_branch(shown, self.branch)
         reason = resumable(branch, shown.commits)
         return Refusal(reason) if reason else None
 

@@ -31,7 +31,7 @@ class Score(Verb[Branch]):
     def refuse(self, shown: Shown) -> Refusal | None:
         if not math.isfinite(self.score):
             return Refusal(f"{self.score} is no score: give a finite number", UsageError)
-        return None if shown.branch(self.branch) else no_branch(self.branch)
+        return None if shown.branch(self.branch) else no_branch(shown, self.branch)
 
     async def carry_out(self, engine: Engine, request_id: str) -> Branch:
         from core.engine import inspect, marks

@@ -41,7 +41,7 @@ class Unpublish(Verb[Published]):
     def refuse(self, shown: Shown) -> Refusal | None:
         branch = shown.branch(self.branch)
         if branch is None:
-            return no_branch(self.branch)
+            return no_branch(shown, self.branch)
         try:
             self.meant(shown.ports)
         except (UsageError, NotFound) as error:

@@ -206,6 +206,7 @@ def test_a_winners_work_leaves_and_comes_home(tmp_path: Path, main: Guest, clien
         "cd /root/p && grep -q three both && grep -q fifteen both && grep -q fifty text && test -x kept -a ! -e gone &&"
         " test -d empty -a -L link && test $(stat -c %h deep/z2) = 2 && ! ls -a / | grep vertui-apply"
     )
+    assert {command.argv[0] for command in client.ps("main")} == {"sh"}, "apply leaves nothing in `ps`"
     assert paths(client.diff("b1", "main", path=["/root/p"])) == {"/root/p/both"}
     assert "apply" in [operation.verb for operation in client.log(3)]
 

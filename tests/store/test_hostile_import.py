@@ -14,9 +14,10 @@ import pytest
 import zstandard
 from blake3 import blake3
 
+from core.errors import Damaged
 from core.model import PAGE_BYTES
 from core.store import columns, seekable
-from core.store.foreign import RECORD
+from core.store.foreign import RECORD, opened
 from core.store.hashing import HASH_BYTES
 from core.store.pack import HASHES, OUTLINE, OUTLINE_KINDS, Pack
 from core.store.record import MAGIC, facts_of
@@ -325,6 +326,13 @@ def test_hostile_files_are_refused(good: Parts, tmp_path: Path) -> None:
     told = imported(tmp_path, hostile(good))
     assert [name for name, (_, said) in told.items() if said == "accepted"] == []
     assert {name: peak >> 20 for name, (peak, _) in told.items() if peak > MOST_BYTES} == {}
+
+
+@pytest.mark.parametrize("data", [b"", b"some text\n" * 99, b"PK\x03\x04", b"\x28"])
+def test_any_other_file_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(Damaged, match="no exported commit"):
+        opened(tmp_path / "file")
 
 
 def test_odd_values_are_refused(good: Parts, tmp_path: Path) -> None:

@@ -198,7 +198,8 @@ def test_every_action_is_whole() -> None:
         written = callable(getattr(Verbs, action.id, None))
         assert written or any(identifier(verb) == action.id for verb in names()), action.id
         assert action.label and action.help
-        assert action.command(Selection(DEMO, DEMO.branches[0])).startswith("vertui")
+        command = action.command(Selection(DEMO, DEMO.branches[0]))
+        assert command.startswith("vertui ") or (written and not command), action.id
         action.refuse(Selection())
 
 

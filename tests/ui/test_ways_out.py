@@ -43,6 +43,8 @@ SCREENS: dict[str, Callable[[], object]] = {
     "output": lambda: OutputScreen(("b1",), "true", 80),
 }
 SMALL = (80, 24)
+OPENED = tuple((key, "escape") for key in ("question_mark", "y", "colon", "i", "l", "T"))
+"""Keys that open another screen over the main one, and close it."""
 
 
 @pytest.mark.parametrize("name", SCREENS)
@@ -102,7 +104,14 @@ async def test_the_end_of_a_long_detail_is_reached_by_key(show: Show, size: tupl
 
 async def test_the_first_screen_keeps_its_keys(show: Show) -> None:
     async with show(HandMadeFeed(EMPTY), SMALL) as pilot:
-        for keys in (("escape",), ("slash", "enter"), ("slash", "x", "escape"), ("tab",), ("p", "p")):
+        for keys in (
+            ("escape",),
+            ("slash", "enter"),
+            ("slash", "x", "escape"),
+            ("tab",),
+            ("p", "p"),
+            *OPENED,
+        ):
             await pilot.press(*keys)
             await pilot.press("enter")
             await until_seen(pilot, "the daemon is stopped: D starts it")

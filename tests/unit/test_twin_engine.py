@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from core.engine import settings
+from core.engine.images import KVM_FAILED, why_emulated
 from core.engine.inspect import tree
 from core.engine.pool import Pool
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 from core.model import BranchState, CommitState
 from tests.guests import SOON_S
 from tests.twins.engine import Twins, twin_engine
@@ -111,6 +112,45 @@ def test_a_state_committed_again_after_its_undo_is_shown() -> None:
         assert twins.world().commits[again.commit.id].message == "again"
 
     played(scene)
+
+
+def test_a_commit_says_whether_it_is_new() -> None:
+    async def scene(twins: Twins) -> None:
+        await twins.do("up")
+        await twins.do("pause", "main")
+        assert [(await twins.do("commit", "main")).added for _ in range(2)] == [True, False]
+
+    played(scene)
+
+
+def test_the_log_says_what_is_pruned_with_a_promotion() -> None:
+    async def scene(twins: Twins) -> None:
+        await twins.do("up")
+        await twins.do("fork", "main", 3)
+        await twins.do("promote", "b2", prune_losers=True)
+        assert (await twins.do("undo")).summary.endswith(": promote b2, prune b1 b3")
+
+    played(scene)
+
+
+def test_a_name_that_is_none_brings_up_the_nearest() -> None:
+    async def scene(twins: Twins) -> None:
+        await twins.do("up", name="server")
+        for verb, given in (("pause", ("sever",)), ("fork", ("serve",)), ("score", ("servr", 1.0))):
+            with pytest.raises(NotFound, match=r"did you mean server\?"):
+                await twins.do(verb, *given)
+
+    played(scene)
+
+
+def test_what_kept_an_image_off_kvm_is_told() -> None:
+    with twin_engine() as twins:
+        image = twins.engine.catalog.images()[0]
+        assert not why_emulated(twins.engine, image)
+        place = twins.engine.home.images / image.id
+        place.mkdir(parents=True, exist_ok=True)
+        (place / KVM_FAILED).write_text("no answer within 15 s")
+        assert why_emulated(twins.engine, image).endswith("did not boot on KVM: no answer within 15 s")
 
 
 def test_undo_again_after_redo_shows_what_it_showed() -> None:

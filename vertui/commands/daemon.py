@@ -15,7 +15,7 @@ from vertui.listing import waits
 from vertui.options import Json, new_app
 from vertui.output import say_json, styled, warn
 from vertui.session import connect, listens
-from vertui.text import age, printable
+from vertui.text import age, counted, printable
 
 LOOK_EVERY_MS = 250  # at logs that are followed
 
@@ -36,7 +36,7 @@ def start(json: Json = False) -> None:
     if json:
         say_json(status)
     else:
-        print(f"running, pid {status.pid}, {status.machines} machines")
+        print(f"running, pid {status.pid}, {counted(status.machines, 'machine')}")
 
 
 @daemon.command()
@@ -122,7 +122,9 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on.")
     ] = False,
-    lines: Annotated[int, typer.Option("-n", min=0, help="How many of the newest lines to begin with.")] = 50,
+    lines: Annotated[
+        int, typer.Option("-n", metavar="NUMBER", min=0, help="How many of the newest lines to begin with.")
+    ] = 50,
 ) -> None:
     """Show what daemon, holder and view server logged; `config log.level` says how much that is."""
     from core.log_files import Logs

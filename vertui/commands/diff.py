@@ -19,15 +19,14 @@ from core.verbs.shown import Shown
 from vertui import differences
 from vertui.completion import offer_names
 from vertui.options import AnyRef, Json, argument, new_app
-from vertui.output import say_json, warn, warn_left_out
+from vertui.output import LEFT_OUT, say_json, warn, warn_left_out
 from vertui.session import connect
-from vertui.text import printable
+from vertui.text import counted, printable
 from vertui.transfer import Copied
 from vertui.unpack import unpack_tree
 
 app = new_app()
 
-NOT_CARRIED = 3  # exit status: something could not be carried by a patch, or was left out of a directory
 REMARK = re.compile(rb"^#.*\n", re.MULTILINE)  # no line of a patch but a remark begins so
 
 Paths = Annotated[
@@ -73,7 +72,7 @@ def diff(
     With one REF: a branch since the commit it was forked from, a commit since its parent. A...B: what B did since
     the commit both come from. With --multi equal numbers in a row are the same change. Running branches are compared
     as they are now, unsynced writes included; commits have files, packages and memory, but no list of processes or
-    ports.
+    ports: the exit status is 3 where these are asked of one.
 
     \b
     Examples:
@@ -103,9 +102,11 @@ def diff(
     say = differences.say_stat if stat else differences.say_names if name_only else differences.say_files
     if json:
         say_json(told)
-        return
-    say(told)
-    differences.say_more(told)
+    else:
+        say(told)
+        differences.say_more(told)
+    if (processes and told.processes is None) or (ports and told.ports is None):
+        raise typer.Exit(LEFT_OUT)
 
 
 @app.command()
@@ -126,7 +127,8 @@ def patch(
     """Print what a branch did as a patch that `git apply` takes, binary files included.
 
     Paths start at the root directory: below /root/project `git apply -p3` makes them relative. What a patch cannot
-    carry (owners, devices, empty directories, attributes, flags) is listed on standard error, and the exit status is 3.
+    carry (owners, modes but the owner's right to execute, devices, empty directories, attributes, flags) is listed on
+    standard error, and the exit status is 3.
 
     \b
     Examples:
@@ -148,7 +150,7 @@ def patch(
     sys.stdout.buffer.flush()
     differences.say_patch(bytes(kept))
     if remarks:
-        raise typer.Exit(NOT_CARRIED)
+        raise typer.Exit(LEFT_OUT)
 
 
 @app.command("export-files")
@@ -191,10 +193,10 @@ def export_files(
     if json:
         say_json(Copied.of(done, place))
     else:
-        print(f"{done.files} files in {place}")
+        print(f"{counted(done.files, 'file')} in {place}")
         warn_left_out(done.skipped, "; a tar stream has them")
     if done.skipped:
-        raise typer.Exit(NOT_CARRIED)
+        raise typer.Exit(LEFT_OUT)
 
 
 @app.command()
@@ -230,9 +232,10 @@ def apply(
             warn(f"{'kept' if ours else 'taken'}: {printable(clash)}")
         for path in applied.not_carried:
             warn(f"not applied: flags or project id of {path}")
-        print(f"{len(applied.changed)} changes of {source} are in {target}")
+        done = "change of {} is in {}" if len(applied.changed) == 1 else "changes of {} are in {}"
+        print(f"{len(applied.changed)} {done.format(source, target)}")
     if applied.not_carried:
-        raise typer.Exit(NOT_CARRIED)
+        raise typer.Exit(LEFT_OUT)
 
 
 def origin(client: Client, ref: str) -> str:

@@ -51,10 +51,11 @@ def execute(
         typer.Option("--secret", metavar="NAME[=VARIABLE]", help="Give it a secret; may be repeated."),
     ] = None,
     cwd: Annotated[
-        str | None, typer.Option("--cwd", "-w", help="Directory to run in.", show_default="home")
+        str | None,
+        typer.Option("--cwd", "-w", metavar="DIR", help="Directory to run in.", show_default="home"),
     ] = None,
     user: Annotated[
-        str | None, typer.Option("--user", "-u", help="User to run as.", show_default="root")
+        str | None, typer.Option("--user", "-u", metavar="NAME", help="User to run as.", show_default="root")
     ] = None,
     timeout: Annotated[
         float | None,

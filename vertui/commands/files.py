@@ -8,9 +8,9 @@ import typer
 
 from vertui.completion import offer_places
 from vertui.options import Json, new_app
-from vertui.output import draw, say_json, warn_left_out
+from vertui.output import LEFT_OUT, draw, say_json, warn_left_out
 from vertui.session import connect
-from vertui.text import size
+from vertui.text import counted, size
 from vertui.transfer import Copied, Copier, parse
 
 app = new_app()
@@ -34,7 +34,7 @@ def cp(
 
     Into a directory that exists, else to the name given; SRC/. copies what is in a directory. A relative path in a
     branch starts at root's home; `\\xNN` in it is a byte. Holes stay holes. Devices, and links that would lead out of a
-    copy to this machine, are left out and named, and the exit status is 1 then.
+    copy to this machine, are left out and named, and the exit status is 3 then.
 
     \b
     Examples:
@@ -52,10 +52,10 @@ def cp(
     elif copied is None:
         print(f"copied to {final}")
     else:
-        print(f"copied {copied.files} files, {size(copied.size_bytes)}, to {final}")
+        print(f"copied {counted(copied.files, 'file')}, {size(copied.size_bytes)}, to {final}")
         warn_left_out(copied.skipped)
     if copied and copied.skipped:
-        raise typer.Exit(1)
+        raise typer.Exit(LEFT_OUT)
 
 
 @app.command()

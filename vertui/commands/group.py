@@ -67,6 +67,7 @@ WRITTEN = {
 
 
 ALIASES = {"branch": "fork"}
+NUMBERS = {"is not a valid float": "is no number", "is not a valid int": "is no whole number"}
 
 
 def _build(client: "Client", verb: "Build") -> "Image":
@@ -190,4 +191,6 @@ def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "vertui"
     text = error.format_message().rstrip(".")
+    for theirs, ours in NUMBERS.items():
+        text = text.replace(theirs, ours)
     return f"{text[:1].lower()}{text[1:]} (see `{path} --help`)"

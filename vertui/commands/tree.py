@@ -25,7 +25,10 @@ OPERATION_COLOURS = {
 
 @app.command()
 def ls(json: Json = False) -> None:
-    """List branches: state, address, memory, what changed since the head, score, published ports. * marks the trunk.
+    """List branches: state, address, memory, score, published ports. * marks the trunk.
+
+    CHANGED is the memory that differs from the base a machine lies on: its image, or what the last hand-over made. No
+    commit lowers it.
 
     --json prints everything there is: branches, commits, images, published ports and the trunk.
     """
@@ -37,15 +40,17 @@ def tree(json: Json = False) -> None:
     """Draw commits as a graph, newest at the top, with the branches that hang on them.
 
     \b
-    ● running  ◑ paused  ◔ suspended  ■ stopped  ✗ failed  ? lost     branches
-    ◆ hot      ○ sealed  ✗ gone                                       commits
+    ◌ starting  ● running  ◑ paused  ◔ suspended  ■ stopped  ✗ failed  ? lost     branches
+    ◆ hot       ○ sealed   ✗ gone                                                 commits
     """
     draw_tree(json)
 
 
 @app.command()
 def log(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many operations.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="NUMBER", min=1, help="How many operations.")
+    ] = 20,
     json: Json = False,
 ) -> None:
     """Show the newest operations: every verb that changed something, and how it ended."""

@@ -18,6 +18,7 @@ from vertui.widgets.rows import RowList
 
 TITLES = {"help": "help", "menu": "what to do with {refs}", "copy": "copy as command"}
 KEY_WIDTH, LABEL_WIDTH = 7, 17
+NO_COMMAND = "it is of this screen alone, no command does it"
 
 
 class ActionsScreen(Dialog[str]):
@@ -75,6 +76,10 @@ class ActionsScreen(Dialog[str]):
         if (action := self._list.current) is None:
             return
         command = action.command(self._selection)
+        if not command:
+            self.vertui.say(f"{action.label}: {NO_COMMAND}")
+            self.dismiss(None)
+            return
         self.app.copy_to_clipboard(command)
         self.vertui.say(f"copied: {command}", theme.GREEN)
         self.dismiss(None)
@@ -87,7 +92,7 @@ class ActionsScreen(Dialog[str]):
 
     def _search(self, text: str) -> None:
         words = text.lower().split()
-        self._list.show([action for action in self._offered() if _fits(action, words)])
+        self._list.show([action for action in self._offered() if action.fits(words)])
 
     def _offered(self) -> list[Action]:
         if self._mode == "menu":
@@ -107,15 +112,11 @@ class ActionsScreen(Dialog[str]):
         )
         text.append(f"{action.label:<{LABEL_WIDTH}}", theme.MUTED if reason else theme.BRIGHT)
         if self._mode == "copy":
-            text.append(printable(action.command(self._selection)), theme.TEXT)
+            command = action.command(self._selection)
+            text.append(printable(command or NO_COMMAND), theme.TEXT if command else theme.FAINT)
         elif reason:
             text.append(printable(reason), theme.FAINT)
         else:
             text.append(action.help, theme.MUTED)
         text.truncate(width, overflow="ellipsis")
         return text
-
-
-def _fits(action: Action, words: list[str]) -> bool:
-    text = f"{action.label} {action.help} {action.key_label} {action.id}".lower()
-    return all(word in text for word in words)

@@ -61,7 +61,7 @@ class LogScreen(VertuiScreen):
     def _show(self, log: list[Operation]) -> None:
         if self.is_attached:
             self._list.show(log)
-            entitle(self._list, below="")
+            entitle(self._list, below="" if log else "no operation yet")
 
     def _failed(self, error: VertuiError) -> None:
         if self.is_attached:
@@ -86,7 +86,7 @@ def _draw(operation: Operation, width: int) -> Text:
     if operation.error:
         left.append(f"  {printable(operation.error)}", theme.RED)
     right = Text("" if operation.undoable else "no undo ", style=theme.FAINT)
-    if operation.finished is not None:
+    if operation.finished not in (None, operation.created):  # what has no end of its own took no time
         right.append(f"{millis((operation.finished - operation.created) * 1000):>8} ", theme.MUTED)
     clock = time.strftime("%d %b %H:%M:%S", time.localtime(operation.created))
     return columns(left, right.append(clock, theme.FAINT), width)

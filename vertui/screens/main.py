@@ -18,6 +18,7 @@ from vertui.lanes import LaneRow
 from vertui.plain import TextInput, entitle
 from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen
 from vertui.selection import ALIVE, NOTHING, Node, Selection, key_of
+from vertui.text import counted
 from vertui.widgets.console import ConsolePane
 from vertui.widgets.detail import detail
 from vertui.widgets.events import EventLine
@@ -34,6 +35,7 @@ class MainScreen(VertuiScreen):
     """Shows the newest tree and takes the keys of every action."""
 
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
+    AUTO_FOCUS = ""  # whenever another screen closes, Textual would give the keys to the tree, hidden or not
     BINDINGS: ClassVar[list[BindingType]] = [
         *SCROLL_BESIDE_KEYS,
         *(Binding(action.key, f"app.act({action.id!r})", action.label, show=False) for action in ACTIONS),
@@ -76,6 +78,7 @@ class MainScreen(VertuiScreen):
         entitle(self._printed, "console")
         self.say("looking for the daemon…", theme.TEAL)
         self.add_class("-both")
+        self._focus_list()
 
     # -- what is shown ---------------------------------------------------------------------------------------
 
@@ -146,7 +149,7 @@ class MainScreen(VertuiScreen):
     def _title(self) -> None:
         running = sum(branch.state is BranchState.RUNNING for branch in self.shown.branches)
         marks = f" · {len(self.tree_view.marked)} marked" if self.tree_view.marked else ""
-        title = f"tree · {running} of {len(self.shown.branches)} running · {len(self.shown.commits)} commits"
+        title = f"tree · {running} of {len(self.shown.branches)} running · {counted(len(self.shown.commits), 'commit')}"
         words = f"/{self.tree_view.filter}" if self.tree_view.filter else ""
         stale = "as it was before the daemon went away" if self.tree_view.stale else words
         entitle(self.tree_view, title + marks, "frozen: p goes on" if self.frozen else stale)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 COLUMN_WIDTH = 38  # narrower columns fold every other line of common output
 INTERRUPT = 2
+RUNNING_KEYS = (("j/k", "scroll"), ("ctrl+c", "interrupt"), ("esc", "back, the command runs on"))
+ENDED_KEYS = (("j/k", "scroll"), ("esc", "back"))
 
 
 class OutputScreen(VertuiScreen):
@@ -52,7 +54,7 @@ class OutputScreen(VertuiScreen):
         with Horizontal(id="outputs"):
             for index in range(len(self._branches) if self._in_columns else 1):
                 yield LineView(follow=True, id=f"output{index}")
-        yield KeyHints(("j/k", "scroll"), ("ctrl+c", "interrupt"), ("esc", "back, the command runs on"))
+        yield KeyHints(*RUNNING_KEYS)
 
     def on_mount(self) -> None:
         """Start the command everywhere."""
@@ -76,6 +78,8 @@ class OutputScreen(VertuiScreen):
                 lines.append(self._line(index, "").append_text(_end(follower)))
             rest = self._line(index, follower.rest) if follower.rest and self._in_columns else None
             self._pane(index).append(lines, rest)
+        if len(self._ended) == len(self._branches):
+            self.query_one(KeyHints).become(*ENDED_KEYS)
         self._show_titles()
 
     def action_interrupt(self) -> None:

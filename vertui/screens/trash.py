@@ -77,7 +77,7 @@ class TrashScreen(VertuiScreen):
     def _show(self, entries: list[TrashEntry]) -> None:
         if self.is_attached:
             self._list.show(entries)
-            entitle(self._list, below="")
+            entitle(self._list, below="" if entries else "the trash is empty")
 
     def _failed(self, error: VertuiError) -> None:
         if self.is_attached:

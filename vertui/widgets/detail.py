@@ -12,7 +12,7 @@ from core.reach import Reach, ReachMode, Traffic, in_words
 from vertui import theme
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
 from vertui.selection import Node
-from vertui.text import age, millis, number, printable, short, size
+from vertui.text import age, counted, millis, number, printable, short, size
 
 TWO_COLUMNS = 60  # from this width facts stand in two columns
 MOST_PROCESSES = 40
@@ -102,7 +102,7 @@ def _commit(tree: Tree, commit: Commit, width: int) -> list[Text]:
     facts = {
         "branch": commit.branch,
         "taken": _moment(commit.created),
-        "changed": f"{commit.changed_pages} pages" if commit.changed_pages else "",
+        "changed": counted(commit.changed_pages, "page") if commit.changed_pages else "",
         "stored": size(commit.stored_bytes) if commit.stored_bytes else "",
         "pause": millis(commit.pause_ms) if commit.pause_ms else "",
         "felt": millis(commit.felt_pause_ms) if commit.felt_pause_ms else "",

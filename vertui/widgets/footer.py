@@ -55,6 +55,11 @@ class KeyHints(Widget):
         super().__init__()
         self.hints = hints
 
+    def become(self, *hints: tuple[str, str]) -> None:
+        """Show these instead."""
+        self.hints = hints
+        self.refresh()
+
     def render(self) -> Text:
         """Trouble, keys and words."""
         text = Text(no_wrap=True)

@@ -62,12 +62,18 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         self._draw, self._key = draw, key
         self._items: Sequence[T] = ()
         self._drawn: dict[tuple[int, bool, bool], Strip] = {}
+        self._drawn_width = 0
         self._base = Style()  # of all of it; asking the stylesheet for every row costs a third of the drawing
 
     @property
     def items(self) -> Sequence[T]:
         """What is shown."""
         return self._items
+
+    @property
+    def _width(self) -> int:
+        """Of a row: what a scrollbar leaves."""
+        return self.scrollable_content_region.width
 
     @property
     def current(self) -> T | None:
@@ -79,7 +85,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         old = self.current
         self._drawn = {key: strip for key, strip in self._drawn.items() if self._same(key[0], items)}
         self._items = items
-        self.virtual_size = Size(self.size.width, len(items))
+        self.virtual_size = Size(self._width, len(items))
         if old is None or not self.go_to(self._key(old)):
             self.cursor = self.validate_cursor(self.cursor)
         new = self.current
@@ -152,7 +158,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
     def on_resize(self) -> None:
         """Keep the cursor in view."""
         self._drawn.clear()
-        self.virtual_size = Size(self.size.width, len(self._items))
+        self.virtual_size = Size(self._width, len(self._items))
         self._reveal(self.cursor)
 
     def on_focus(self) -> None:
@@ -166,8 +172,12 @@ class RowList(ScrollView, Generic[T], can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Draw one visible row, once: scrolling and moving show strips drawn before."""
         index = y + self.scroll_offset.y
+        width = self._width
         if index >= len(self._items):
-            return Strip.blank(self.size.width, self._base or self.rich_style)
+            return Strip.blank(width, self._base or self.rich_style)
+        if width != self._drawn_width:  # a scrollbar came or went
+            self._drawn_width = width
+            self._drawn.clear()
         if not self._drawn:
             self._base = self.rich_style
         key = (index, index == self.cursor, self.has_focus)
@@ -177,7 +187,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
 
     def _strip(self, index: int, selected: bool, focused: bool) -> Strip:
         """The cursor's bar, then the item."""
-        width, style = self.size.width, self._base
+        width, style = self._drawn_width, self._base
         text = self._draw(self._items[index], width - 1)
         text.end = ""
         bar = (BAR if focused else BLURRED_BAR) if selected else MARGIN

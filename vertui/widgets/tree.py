@@ -14,7 +14,6 @@ from vertui.widgets.rows import RowList, columns
 
 WIDE = 48  # columns from which a row also says sizes and times
 WIDER = 76  # … and addresses
-HERE = "◀ you are here"
 
 
 class TreeView(RowList[LaneRow]):
@@ -105,7 +104,7 @@ class TreeView(RowList[LaneRow]):
 def _branch(branch: Branch) -> Text:
     text = Text(printable(branch.name), style=f"bold {theme.BRIGHT}")
     if branch.trunk:
-        text.append(" ★ trunk", f"bold {theme.GOLD}").append(f"  {HERE}", theme.GOLD)
+        text.append(" ★ trunk", f"bold {theme.GOLD}")
     return text
 
 
