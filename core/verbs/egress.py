@@ -57,7 +57,7 @@ class Egress(Verb[Outward]):
 
     def refuse(self, shown: Shown) -> Refusal | None:
         if shown.branch(self.branch) is None:
-            return no_branch(self.branch)
+            return no_branch(shown, self.branch)
         if self.mode not in get_args(Mode) or self.mode == SHOW:
             return None
         try:
