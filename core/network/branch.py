@@ -160,10 +160,6 @@ class HubBranch:
         with mapped(f"resetting connections to {self.info.address}"):
             namespace.inside(self.hub_fd, lambda: reset_connections(self.info.address))
 
-    def _forget(self) -> None:
-        remove_veth(self.index)
-        self.forgetting.forget(self.index)
-
     def close(self) -> None:
         """Remove the veth, reset the hub's connections to the guest, and give up the descriptors; idempotent.
 
@@ -185,6 +181,7 @@ class HubBranch:
     def _leave_hub(self) -> None:
         remove_veth(self.index)
         reset_connections(self.info.address)
+        self.forgetting.forget(self.index)
 
 
 def gateway(tap_name: str) -> list[Message]:
