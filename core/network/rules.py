@@ -30,7 +30,6 @@ a usual table of the hub's.
 MOST_FRAMES = 50_000
 """Of a guest, a second. It sends 64 KiB in a frame, where it sends much."""
 BURST_FRAMES = 20_000
-MOST_OPEN = 4096  # connections of a branch: the hub's table of them is everybody's
 MOST_REFUSED = 16_384  # destinations that are remembered as refused, of all branches
 REMEMBERED_S = 3600
 
@@ -47,7 +46,6 @@ add set inet vertui refused {{
   flags dynamic,timeout; timeout {REMEMBERED_S}s; counter;
 }}
 add set inet vertui asking {{ type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
-add set inet vertui crowd {{ type ipv4_addr; size 65535; flags dynamic; }}
 add chain inet vertui refuse
 add chain inet vertui admitted
 add chain inet vertui outward
@@ -69,7 +67,6 @@ add rule inet vertui admitted update @traffic {{ ip saddr }} accept
 add rule inet vertui outward ct state established,related goto admitted
 add rule inet vertui outward ct state invalid meta l4proto tcp reject with tcp reset
 add rule inet vertui outward ct state invalid drop
-add rule inet vertui outward add @crowd {{ ip saddr ct count over {MOST_OPEN} }} goto refuse
 add rule inet vertui outward ip saddr vmap @egress
 add rule inet vertui outward goto refuse
 add rule inet vertui forward iifname "{EGRESS}" ct state established,related update @traffic {{ ip daddr }} accept
