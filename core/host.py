@@ -57,7 +57,7 @@ def no_namespaces() -> str:
     if values := forbidding():
         return f"private namespaces are forbidden on this host: as root, {_set(values)}"
     if user().is_root:
-        return "no private network namespace can be made: this container lacks CAP_SYS_ADMIN"
+        return "no private network namespace can be made: this container lacks CAP_SYS_ADMIN (docker run --privileged)"
     return (
         "no private network namespace can be made though no sysctl forbids it: a container's seccomp profile may"
         " (docker run --security-opt seccomp=unconfined)"
