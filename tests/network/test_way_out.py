@@ -72,6 +72,14 @@ async def becomes(there: bool, not_: frozenset[int] = frozenset()) -> None:
         await asyncio.sleep(0.02)
 
 
+async def ends(engine: Engine) -> None:
+    """Its process, and what is known of it: both a little after the way itself."""
+    end = time.monotonic() + WITHIN_S
+    while processes() or engine.held.get(KEY) is not None:
+        assert time.monotonic() < end, f"a process or its key after {WITHIN_S} s"
+        await asyncio.sleep(0.02)
+
+
 async def life(engine: Engine) -> None:
     outside = Pasta(engine)
     await asyncio.gather(outside.open(), outside.open())
@@ -90,7 +98,7 @@ async def life(engine: Engine) -> None:
         engine.catalog.change_branch("main", egress=NOWHERE)
         outside.settle()
         await becomes(False)
-        assert not processes() and engine.held.get(KEY) is None
+        await ends(engine)
         engine.catalog.change_branch("main", egress=of_mode("open", ()))
         outside.settle()
         await becomes(True)
