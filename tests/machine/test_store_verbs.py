@@ -48,7 +48,7 @@ def test_a_commit_goes_to_another_home(main: Guest, elsewhere: Client, tmp_path:
     damaged = bytearray(data)
     damaged[len(data) // 2] ^= 1
     for wrong in (bytes(damaged), data[:-1], b"", b"no commit" * 1000):
-        with pytest.raises(Damaged, match=r"no whole exported commit|not what was written"):
+        with pytest.raises(Damaged, match=r"no (whole )?exported commit|not what was written"):
             elsewhere.import_commit([wrong])
     assert elsewhere.tree().commits == ()
 
