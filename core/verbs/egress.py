@@ -37,7 +37,7 @@ class Egress(Verb[Outward]):
     rule: Annotated[
         tuple[Annotated[str, Short], ...],
         Given(
-            "HOST[:PORT[/udp]], *.HOST, CIDR, @apt @pip @npm …",
+            "HOST[:PORT[/udp]], *.HOST, CIDR, or @apt and such.",
             "RULE",
             argument=True,
             label="rules",
