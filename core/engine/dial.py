@@ -1,10 +1,10 @@
 """TCP connections from the hub to what listens in a branch's guest, for whoever is to be their other end."""
 
-import asyncio
 import socket
 
 from core.engine.context import Engine
 from core.errors import Conflict, GuestFailed
+from core.network.doors import connected
 from core.patience import patient
 
 REACH_S = patient(10.0)  # for a guest to answer: its kernel does, whatever its programs do
@@ -19,20 +19,18 @@ async def dial(engine: Engine, branch: str, port: int, within_s: float = REACH_S
     branch's network goes.
     """
     name, live = engine.branch(branch).name, engine.awake(branch)
-    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        connection.setblocking(False)
-        async with asyncio.timeout(within_s):
-            await asyncio.get_running_loop().sock_connect(connection, (live.network.info.address, port))
-        _settle(connection)
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, ConnectionRefusedError):
-            raise Conflict(f"nothing listens on port {port} of {name}") from error
-        if isinstance(error, OSError):  # a TimeoutError of asyncio's has no errno
-            why = error.strerror or f"no answer within {within_s:g} s"
-            raise GuestFailed(f"port {port} of {name} cannot be reached: {why}") from error
-        raise
+        connection = await connected(live.network.info.address, port, within_s)
+        try:
+            _settle(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except ConnectionRefusedError as error:
+        raise Conflict(f"nothing listens on port {port} of {name}") from error
+    except OSError as error:  # a TimeoutError of asyncio's has no errno
+        why = error.strerror or f"no answer within {within_s:g} s"
+        raise GuestFailed(f"port {port} of {name} cannot be reached: {why}") from error
     return connection
 
 

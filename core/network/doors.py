@@ -120,11 +120,11 @@ class Door:
             _end_at_once(visitor)
 
 
-async def connected(address: str, port: int) -> socket.socket:
+async def connected(address: str, port: int, within_s: float = CONNECT_S) -> socket.socket:
     """A connection to a guest; OSError, or TimeoutError when it says nothing."""
     guest = raised(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
     try:
-        async with asyncio.timeout(CONNECT_S):
+        async with asyncio.timeout(within_s):
             await asyncio.get_running_loop().sock_connect(guest, (address, port))
     except BaseException:
         guest.close()

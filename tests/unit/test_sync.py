@@ -404,6 +404,11 @@ def test_a_branch_that_cannot_follow_gets_everything_once_it_can(
     assert lane.failure is gone
 
 
+def once(*places: str) -> None:
+    """Bring what is at the first place to the others, without options."""
+    run(list(places), lambda _: None, watch=False, ignore_from=None, delete=False, json=False)
+
+
 @pytest.mark.parametrize(
     ("places", "reason"),
     [
@@ -416,26 +421,12 @@ def test_a_branch_that_cannot_follow_gets_everything_once_it_can(
 )
 def test_what_sync_is_not_for_is_said(places: list[str], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
-        run(places, lambda _: None, watch=False, ignore_from=None, delete=False, json=False)
+        once(*places)
 
 
 def test_a_file_is_not_for_sync_and_what_is_not_there_neither(here: Path) -> None:
     (here / "file").touch()
     with pytest.raises(UsageError, match="vertui cp"):
-        run(
-            [str(here / "file"), "b1:/x"],
-            lambda _: None,
-            watch=False,
-            ignore_from=None,
-            delete=False,
-            json=False,
-        )
+        once(str(here / "file"), "b1:/x")
     with pytest.raises(NotFound, match="there is no directory"):
-        run(
-            [str(here / "no"), "b1:/x"],
-            lambda _: None,
-            watch=False,
-            ignore_from=None,
-            delete=False,
-            json=False,
-        )
+        once(str(here / "no"), "b1:/x")
