@@ -11,7 +11,7 @@ fsync. Commits and branches are kept as values, for every verb looks through the
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -142,6 +142,8 @@ class Catalog:
         self._written: set[tuple[str, str]] = set()  # rows that may not be as they are kept
         self.on_written: Callable[[set[tuple[str, str]]], None] | None = None
         """Told of the tables and keys of the rows that a transaction wrote, once that is true."""
+        self.lent: Callable[[], AbstractContextManager[object]] = nullcontext
+        """What finds room on a full disk for all that is written but intents: only what has not begun is refused."""
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.row_factory = sqlite3.Row
@@ -179,6 +181,11 @@ class Catalog:
         if self._db.in_transaction:
             yield
             return
+        with self.lent(), self._transaction():
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -337,7 +344,9 @@ class Catalog:
     # -- operations ------------------------------------------------------------------------------------------
 
     def begin(self, request_id: str, verb: str, summary: str, intent: Intent, now: float) -> int:
-        """Write an operation's intent before it does anything; its id."""
+        """Write an operation's intent before it does anything; its id. NoRoom on a full disk, unless it is part of a
+        transaction.
+        """
         columns = "request_id, verb, summary, state, undoable, created, error, intent, inverse, result"
         values = (
             request_id,
@@ -352,7 +361,9 @@ class Catalog:
             "null",
         )
         marks = ",".join("?" * len(values))
-        return self._write(f"INSERT INTO operations ({columns}) VALUES ({marks})", *values)
+        query = f"INSERT INTO operations ({columns}) VALUES ({marks})"
+        with nullcontext() if self._db.in_transaction else self._transaction():
+            return self._write(query, *values)
 
     def change_operation(self, operation: int, **changes: Any) -> None:
         """Change some columns of an operation."""

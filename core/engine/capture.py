@@ -205,8 +205,7 @@ async def resume_live(engine: Engine, live: Live) -> BranchRow:
     async with live.lock:
         await live.resume()
         try:
-            with engine.reserve.lent():
-                return engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
+            return engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
         except BaseException:
             await live.pause()
             raise

@@ -89,6 +89,9 @@ class Engine:
     _sequence: int = 0
     _listeners: set[asyncio.Queue[Event | None]] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.catalog.lent = self.reserve.lent
+
     @contextmanager
     def needing(self, *ids: str) -> Iterator[None]:
         """Keep disk layers and commits from being collected while something is made of them that nothing names yet."""

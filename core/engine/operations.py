@@ -78,7 +78,7 @@ def refuse(engine: Engine, record: RunningOperation, error: VertuiError) -> None
 def note(engine: Engine, verb: str, summary: str) -> None:
     """Log what cannot be undone and has no outcome of its own, such as a command that was started."""
     now = time.time()
-    with engine.reserve.lent(), engine.catalog.transaction():
+    with engine.catalog.transaction():
         number = engine.catalog.begin(new_key(), verb, summary, Intent(), now)
         engine.catalog.change_operation(number, state=OperationState.DONE, finished=now)
     engine.publish("operation", str(number), f"{verb} {summary}")

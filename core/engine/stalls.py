@@ -96,11 +96,8 @@ class Stalls:
         with contextlib.suppress(VertuiError):
             row = self._engine.catalog.branch(waiting.live.branch)
             if row.state in (BranchState.RUNNING, BranchState.PAUSED) and row.reason != reason:
-                with self._engine.reserve.lent():
-                    quiesced = waiting.live.paused and waiting.live.quiesced
-                    self._engine.set_branch(
-                        row.id, state=BranchState.PAUSED, reason=reason, quiesced=quiesced
-                    )
+                quiesced = waiting.live.paused and waiting.live.quiesced
+                self._engine.set_branch(row.id, state=BranchState.PAUSED, reason=reason, quiesced=quiesced)
 
     async def _watch(self) -> None:
         while self._waiting:
@@ -148,8 +145,7 @@ class Stalls:
         await live.machine.cont()
         live.correct_clock()
         if self._engine.catalog.branch(live.branch).state is BranchState.PAUSED:
-            with self._engine.reserve.lent():
-                self._engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
+            self._engine.set_branch(live.branch, state=BranchState.RUNNING, reason="")
             with contextlib.suppress(VertuiError):
                 await live.agent()
                 await live.thaw()

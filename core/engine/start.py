@@ -173,19 +173,17 @@ def settled(engine: Engine, live: Live) -> None:
     """Write down that a branch has begun to run, or is paused before it did. MachineFailed if it has ended since."""
     if live.ended:
         raise MachineFailed("its machine ended as soon as it ran")
-    with engine.reserve.lent():
-        if live.paused:
-            engine.catalog.change_branch(live.branch, started=time.time())
-            set_paused(engine, live)
-        else:
-            engine.set_branch(live.branch, state=BranchState.RUNNING, reason="", started=time.time())
+    if live.paused:
+        engine.catalog.change_branch(live.branch, started=time.time())
+        set_paused(engine, live)
+    else:
+        engine.set_branch(live.branch, state=BranchState.RUNNING, reason="", started=time.time())
 
 
 def set_paused(engine: Engine, live: Live) -> BranchRow:
     """Write down that a branch is paused, and whether its processes are frozen: a later daemon cannot ask them."""
     reason = "" if live.quiesced else "its processes could not be frozen"
-    with engine.reserve.lent():
-        return engine.set_branch(live.branch, state=BranchState.PAUSED, reason=reason, quiesced=live.quiesced)
+    return engine.set_branch(live.branch, state=BranchState.PAUSED, reason=reason, quiesced=live.quiesced)
 
 
 async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -> BranchRow:
@@ -202,8 +200,7 @@ async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -
         await run(engine, live)
         await make_distinct(engine, live, starting, quiesced=source.quiesced, paused=paused)
     except BaseException:
-        with engine.reserve.lent():
-            engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
+        engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
         raise
     return engine.catalog.branch(row.id)
 
