@@ -147,6 +147,7 @@ class Live:
         self.stall = asyncio.Event()  # set while the machine stands still because the host's disk is full
         self.moved = -math.inf
         self.visits: set[asyncio.Task[None]] = set()  # of who came by a published port
+        self.admitting: asyncio.Task[str] | None = None  # the guest is asked once for all who come at once
         self.guests = 1  # how many it has had: one that is restored gets another
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from core.engine.context import Engine
+from core.engine.live import Live
 from core.errors import Damaged
 from core.files import disk_error, write_atomic
 from core.home import Home
@@ -31,13 +32,21 @@ _one_at_a_time = threading.Lock()  # of the threads that write
 
 async def admit(engine: Engine, branch: str) -> SshHost:
     """Let this home's key in, and write down by which host key the branch is known to ssh from now on."""
-    name = engine.branch(branch).name
-    agent = await engine.agent(branch)
-    key = await agent.admit(await asyncio.to_thread(own_key, engine.home))
-    host = SshHost(host_of(name), key)
+    name, live = engine.branch(branch).name, engine.awake(branch)
+    if live.admitting is None or live.admitting.done():
+        live.admitting = asyncio.create_task(_let_in(engine, live))
+        live.admitting.add_done_callback(
+            lambda task: task.cancelled() or task.exception()
+        )  # maybe nobody waits
+    host = SshHost(host_of(name), await asyncio.shield(live.admitting))
     others = [host_of(row.name) for row in engine.catalog.branches()]
     await asyncio.to_thread(_write_down, engine.home.known_hosts, host, others)
     return host
+
+
+async def _let_in(engine: Engine, live: Live) -> str:
+    public = await asyncio.to_thread(own_key, engine.home)
+    return await (await live.agent()).admit(public)
 
 
 def own_key(home: Home) -> str:

@@ -28,6 +28,9 @@ NEVER_TOO_LATE = ("thaw", "detach")
 SYNC_DEADLINE_S = patient(10.0)
 """What the two syncs around a freeze may add to its own deadline."""
 
+ADMIT_DEADLINE_S = patient(60.0)
+"""How long one more may wait to be let in: each session before it has the agent start an sshd."""
+
 
 class AgentClient:
     """One line to one guest's agent. Requests may overlap; all fail with GuestFailed once the line is lost.
@@ -209,7 +212,9 @@ class AgentClient:
             raise GuestFailed(
                 "its image is of an earlier version, without ssh: `vertui image build` makes a new one"
             )
-        return (await self.request(answers.ShownKey, "admit", key=key)).host_key
+        fields: Fields = {"key": key}
+        shown = await self._request(answers.ShownKey, "admit", fields, deadline_s=ADMIT_DEADLINE_S)
+        return shown.host_key
 
     async def processes(self) -> list[Process]:
         """What runs, without kernel threads; at most 500."""

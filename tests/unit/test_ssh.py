@@ -11,6 +11,7 @@ import pytest
 
 from core.engine.ssh import admit, own_key
 from core.errors import Conflict, Damaged, GuestFailed
+from core.guest.client import AgentClient
 from core.home import Home
 from core.inward import SshHost
 from tests.guests import SOON_S
@@ -74,12 +75,22 @@ def test_a_branch_that_is_another_machine_is_known_by_that_ones_key() -> None:
     on_twins(body)
 
 
-def test_who_ask_at_once_are_all_told() -> None:
+def test_who_ask_at_once_are_all_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each guest is asked once for all of them."""
+    asked, one = [], AgentClient.admit
+
+    async def counted(agent: AgentClient, key: str) -> str:
+        asked.append(key)
+        return await one(agent, key)
+
+    monkeypatch.setattr(AgentClient, "admit", counted)
+
     async def body(twins: Twins, ask: Ask) -> None:
         await twins.do("fork", "main", 8)
         names = [f"b{number}" for number in range(1, 9)]
         hosts = await asyncio.gather(*(admit(twins.engine, name) for name in names + names))
         assert known(twins.engine.home) == {host.name: host.key for host in hosts}
+        assert len(asked) == len(names)
 
     on_twins(body)
 
