@@ -4,11 +4,13 @@ import asyncio
 import gc
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from core.home import Home
 from core.model import Event
+from core.patience import patient
 from vertui import theme
 from vertui.base import TOAST_S, BaseApp, told
 from vertui.feed import Feed, News
@@ -18,6 +20,8 @@ from vertui.screens.base import VertuiScreen
 from vertui.screens.main import MainScreen
 from vertui.selection import Selection
 from vertui.widgets.footer import KeyHints
+
+LEAVE_S = 3.0  # for the terminal to be put back, after a signal
 
 
 def trouble_of(news: News) -> str:
@@ -89,10 +93,19 @@ class VertuiApp(BaseApp):
             self._exit_renderables.clear()
 
     def _end_on_signals(self) -> None:
-        """Put the terminal back before a signal ends us."""
+        """Put the terminal back before a signal ends us. One that is gone, or takes nothing more, is not waited for:
+        Textual's loop would wait for it for ever, so that the signal is not left to the loop alone.
+        """
         loop = asyncio.get_running_loop()
+
+        def end(number: int, _: object) -> None:
+            at_last = threading.Timer(patient(LEAVE_S), os._exit, [128 + number])
+            at_last.daemon = True
+            at_last.start()
+            loop.call_soon_threadsafe(partial(self.exit, return_code=128 + number))
+
         for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+            signal.signal(number, end)
 
     # -- what screens ask for ----------------------------------------------------------------------------------
 

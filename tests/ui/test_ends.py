@@ -5,6 +5,8 @@ import pty
 import signal
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,20 @@ import pytest
 from tests.guests import eventually
 
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+def started() -> tuple[int, subprocess.Popen[bytes]]:
+    """The UI in a terminal of its own; the terminal's other end."""
+    master, slave = pty.openpty()
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"TERM": "xterm-256color", "PYTHONPATH": str(root)}
+    termios.tcsetwinsize(master, (24, 80))
+    child = subprocess.Popen(
+        ["setsid", "-c", sys.executable, "-m", "tests.ui.dying"],
+        stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=root,
+    )  # fmt: skip
+    os.close(slave)
+    return master, child
 
 
 @pytest.mark.parametrize(
@@ -23,24 +39,8 @@ ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
     ],
 )
 def test_the_terminal_is_put_back(end: signal.Signals | bytes, status: int, told: bytes) -> None:
-    master, slave = pty.openpty()
+    master, child = started()
     shown = bytearray()
-    root = Path(__file__).parents[2]
-    environment = os.environ | {
-        "TERM": "xterm-256color",
-        "COLUMNS": "80",
-        "LINES": "24",
-        "PYTHONPATH": str(root),
-    }
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.ui.dying"],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=environment,
-        cwd=root,
-    )
-    os.close(slave)
 
     def read(until: bytes) -> bool:
         try:
@@ -65,3 +65,25 @@ def test_the_terminal_is_put_back(end: signal.Signals | bytes, status: int, told
         child.kill()
         child.wait()
         os.close(master)
+
+
+def test_it_ends_with_a_terminal_that_took_nothing_more() -> None:
+    master, child = started()
+    try:
+        shown = bytearray()
+
+        def drawn() -> bool:
+            shown.extend(os.read(master, 65536))
+            return b"trunk" in shown
+
+        assert eventually(drawn)
+        for number in range(300):  # each draws all anew, and nobody reads it
+            termios.tcsetwinsize(master, (24 + number % 2, 200))
+            time.sleep(0.02)
+    finally:
+        os.close(master)
+    try:
+        assert child.wait(30) == 128 + signal.SIGHUP
+    finally:
+        child.kill()
+        child.wait()
