@@ -30,7 +30,7 @@ from core.model import PAGE_BYTES, MachineSpec
 from core.pages import Pages, Runs, Table, numbers
 from core.sockets import check_directory
 
-VCPU_NICENESS = 10  # below QEMU's main loop and the daemon, so that verbs get through beside busy guests
+VCPU_NICER = 10  # than QEMU's main loop, whatever that was started with, so that verbs get through beside busy guests
 CHANNELS = ("qmp", "agent", "console")
 OWN_PAGES = 2048  # copied at once
 WARM_BYTES = 1 << 20  # read at once: frames are smaller, so that the view's server is never waited for long
@@ -344,11 +344,12 @@ class QemuMachine:
                 os.sched_setscheduler(vcpu, os.SCHED_BATCH, os.sched_param(0))
 
     def _yield(self) -> None:
-        """Give the vCPUs their low priority; once, as it stays."""
+        """Give the vCPUs their low priority; once, as it stays. An ordinary user may lower one, and never raise it."""
         vcpus, self._vcpus = self._vcpus, []
         for vcpu in vcpus:
             with contextlib.suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, vcpu, VCPU_NICENESS)
+                niceness = os.getpriority(os.PRIO_PROCESS, self.pid) + VCPU_NICER
+                os.setpriority(os.PRIO_PROCESS, vcpu, niceness)
 
     async def is_running(self) -> bool:
         """Do the vCPUs run?"""
