@@ -180,8 +180,10 @@ def branch(address: str, *, bounded: bool) -> str:
     """The namespace of the branch at `address`.
 
     A connection from before a fork is unknown here: its packets are `invalid` (with nf_conntrack_tcp_loose=0),
-    so TCP gets a reset at once instead of hanging. Nothing leaves that the NAT has not rewritten. A guest that is
-    `bounded` has no more than MOST_CONNECTIONS that it began.
+    so TCP gets a reset at once instead of hanging. Nothing leaves that the NAT has not rewritten. Nothing comes back
+    to the tap, on whose link nobody else is: each address looked for there would take one of the 1,024 places that
+    all namespaces, the host's own included, have for neighbours. A guest that is `bounded` has no more than
+    MOST_CONNECTIONS that it began.
     """
     bound = f'add rule ip vertui forward iifname "tap*" ct state new ct count over {MOST_CONNECTIONS} drop'
     return f"""
@@ -193,6 +195,7 @@ add rule ip vertui prerouting iifname "tap*" ip daddr {GUEST_RESOLVER} meta l4pr
 add chain ip vertui postrouting {{ type nat hook postrouting priority srcnat; }}
 add rule ip vertui postrouting oifname "{UPLINK}" ip saddr {GUEST_ADDRESS} snat to {address}
 add chain ip vertui forward {{ type filter hook forward priority filter; }}
+add rule ip vertui forward iifname "tap*" oifname "tap*" drop
 add rule ip vertui forward iifname "tap*" ct state invalid meta l4proto tcp reject with tcp reset
 add rule ip vertui forward ct state invalid drop
 {bound if bounded else ""}

@@ -113,6 +113,18 @@ def test_a_guest_that_connects_without_end_fills_no_table() -> None:
 
 
 @isolated
+def test_a_guest_that_sends_to_all_its_neighbours_has_none_of_them_looked_for() -> None:
+    """The kernel's table of neighbours is one for all namespaces, the host's own included, and has 1,024 places."""
+    [network] = prepared(1)
+    for number in range(1, 255):
+        send(network, udp_frame(b"", to=f"10.0.2.{number}", router=GATEWAY_MAC))
+        send(network, arp_frame(mac=GUEST_MAC, ip=GUEST_ADDRESS, to=f"10.0.2.{number}"))
+    table = namespace.inside(network.namespace_fd, Path("/proc/thread-self/net/arp").read_text)
+    known = {line.split()[0] for line in table.splitlines()[1:]}
+    assert GUEST_ADDRESS in known and not {one for one in known if one.startswith("10.0.2.")} - {GUEST_ADDRESS}
+
+
+@isolated
 def test_a_guest_that_sends_without_end_is_heard_so_often_and_no_more() -> None:
     """With smaller numbers in the rule: to send more than it allows takes an idle processor."""
     [network] = prepared(1)
