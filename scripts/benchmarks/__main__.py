@@ -10,6 +10,7 @@ import chain
 import commits
 import diff
 import egress
+import floods
 import fork
 import handover
 import listening
@@ -51,6 +52,7 @@ SUBJECTS: dict[str, Measure] = {
     "ports": ports.measure,
     "ssh": ssh.measure,
     "egress": egress.measure,
+    "floods": floods.measure,
     **SPEED,
 }
 

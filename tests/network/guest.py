@@ -1,4 +1,4 @@
-"""A guest without a machine: a second kernel network stack behind the branch's tap, and single frames."""
+"""A guest without a machine: a second kernel network stack behind the branch's tap."""
 
 import errno
 import os
@@ -15,13 +15,13 @@ from pyroute2.iproute.linux import IPRoute
 
 from core.network import GATEWAY, GUEST_ADDRESS, GUEST_MAC, Network, namespace
 from core.network.tap import open_tap
+from tests.network.frames import VNET_HEADER, checksum
 
 T = TypeVar("T")
 
 iproute: Callable[[], Any] = IPRoute
 """pyroute2's own client, which has no types: it asks the kernel what our messages did."""
 
-VNET_HEADER = bytes(10)
 NIC_IFINDEX = 2
 
 
@@ -92,7 +92,7 @@ def _copy_frame(source: int, target: int) -> None:
 def ping(address: str, timeout_s: float = 1) -> bool:
     """Whether an echo request from the thread's namespace is answered."""
     body = struct.pack("!BBHHH", 8, 0, 0, 77, 1)
-    body = body[:2] + struct.pack("!H", _checksum(body)) + body[4:]
+    body = body[:2] + struct.pack("!H", checksum(body)) + body[4:]
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
         sock.settimeout(timeout_s)
         sock.sendto(body, (address, 0))
@@ -114,28 +114,6 @@ def can_connect(address: str, port: int, timeout_s: float = 2.0) -> bool:
     return True
 
 
-def udp_frame(
-    payload: bytes, *, mac: str = GUEST_MAC, source: str = GUEST_ADDRESS, to: str, router: str
-) -> bytes:
-    """A frame as a guest would send it, with any sender."""
-    datagram = struct.pack("!HHHH", 4000, 4001, 8 + len(payload), 0) + payload
-    return _ethernet(mac, router, 0x0800, _ipv4(17, source, to, datagram))
-
-
-def tcp_frame(*, to: str, flags: int, router: str) -> bytes:
-    """One TCP segment of the guest's, out of the blue."""
-    segment = struct.pack("!HHIIBBHHH", 5000, 443, 1000, 2000, 5 << 4, flags, 65535, 0, 0)
-    pseudo = socket.inet_aton(GUEST_ADDRESS) + socket.inet_aton(to) + struct.pack("!BBH", 0, 6, len(segment))
-    segment = segment[:16] + struct.pack("!H", _checksum(pseudo + segment)) + segment[18:]
-    return _ethernet(GUEST_MAC, router, 0x0800, _ipv4(6, GUEST_ADDRESS, to, segment))
-
-
-def arp_frame(*, mac: str, ip: str, to: str) -> bytes:
-    """Who has `to`? Tell `ip` at `mac`."""
-    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + _mac(mac) + socket.inet_aton(ip)
-    return _ethernet(mac, "ff:ff:ff:ff:ff:ff", 0x0806, body + bytes(6) + socket.inet_aton(to))
-
-
 def send(network: Network, frame: bytes) -> None:
     """Send a frame as the guest would."""
     assert network.tap_fd is not None
@@ -151,24 +129,3 @@ def received(network: Network, seconds: float) -> list[bytes]:
         if select.select([network.tap_fd], [], [], left)[0]:
             found.append(os.read(network.tap_fd, 65536)[len(VNET_HEADER) :])
     return found
-
-
-def _ethernet(source: str, to: str, kind: int, body: bytes) -> bytes:
-    return VNET_HEADER + _mac(to) + _mac(source) + struct.pack("!H", kind) + body
-
-
-def _ipv4(protocol: int, source: str, to: str, body: bytes) -> bytes:
-    ends = socket.inet_aton(source) + socket.inet_aton(to)
-    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + ends
-    return header[:10] + struct.pack("!H", _checksum(header)) + header[12:] + body
-
-
-def _checksum(data: bytes) -> int:
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))

@@ -27,7 +27,8 @@ from core.network.ties import LEAST_S
 from core.reach import NOWHERE, Reach, may_ask, of_mode
 from tests.conftest import full
 from tests.guests import eventually
-from tests.network.guest import VNET_HEADER, Guest, can_connect, ping, send, udp_frame
+from tests.network.frames import VNET_HEADER, udp_frame
+from tests.network.guest import Guest, can_connect, ping, send
 from tests.network.isolation import isolated
 from tests.network.world import World, world
 from tests.outside import OTHER, RESOLVER, SERVER

@@ -1,20 +1,17 @@
 """What a guest sends that it may not, or far too much of: nobody else notices, and no table fills up."""
 
-import socket
-import struct
 import time
 from pathlib import Path
 
 from core.network import GATEWAY, GUEST_ADDRESS, GUEST_MAC, HubNetwork, Network, namespace, nft, rules
 from core.network.addresses import GATEWAY_MAC, TAP
 from core.network.rules import BURST_FRAMES, MOST_CONNECTIONS, MOST_FRAMES
-from tests.network.guest import VNET_HEADER, Guest, arp_frame, can_connect, received, send, udp_frame
+from tests.network.frames import FORGED, SIBLING, arp_frame, from_port, udp_frame
+from tests.network.guest import Guest, can_connect, received, send
 from tests.network.isolation import isolated
 
-SIBLING = "10.77.0.2"
 CONNECTIONS = 50_000
 FLOOD, FEW = 10_000, 100
-SOURCE_PORT = len(VNET_HEADER) + 14 + 20  # where it lies in a frame
 SOME_MORE = 100  # beside the guest's own: the test's
 
 
@@ -46,29 +43,6 @@ def _snmp(name: str, start: str) -> list[str]:
 def connections() -> int:
     """How many the namespace of this thread follows."""
     return int(Path("/proc/sys/net/netfilter/nf_conntrack_count").read_text())
-
-
-def from_port(frame: bytes, port: int) -> bytes:
-    return frame[:SOURCE_PORT] + struct.pack("!H", port) + frame[SOURCE_PORT + 2 :]
-
-
-def of_kind(kind: int, body: bytes) -> bytes:
-    """A frame of the guest's of any protocol."""
-    ends = bytes.fromhex((GATEWAY_MAC + GUEST_MAC).replace(":", ""))
-    return VNET_HEADER + ends + struct.pack("!H", kind) + body
-
-
-FORGED = {
-    "MAC": udp_frame(b"", to=GATEWAY, router=GATEWAY_MAC, mac="52:54:00:00:00:01"),
-    "IP": udp_frame(b"", to=GATEWAY, router=GATEWAY_MAC, source="10.0.2.99"),
-    "the gateway's IP": udp_frame(b"", to=GATEWAY, router=GATEWAY_MAC, source=GATEWAY),
-    "a sibling's IP": udp_frame(b"", to=GATEWAY, router=GATEWAY_MAC, source=SIBLING),
-    "DHCP": udp_frame(b"", to="255.255.255.255", router="ff:ff:ff:ff:ff:ff", source="0.0.0.0"),
-    "IPv6": of_kind(0x86DD, bytes([0x60, 0, 0, 0, 0, 0, 59, 64]) + socket.inet_pton(socket.AF_INET6, "fe80::1") * 2),
-    "IP in IPv6's place": of_kind(0x86DD, udp_frame(b"", to=GATEWAY, router=GATEWAY_MAC)[24:]),
-    "PPPoE": of_kind(0x8863, bytes(40)),
-    "too short": VNET_HEADER + bytes(14),
-}  # fmt: skip
 
 
 @isolated
@@ -121,7 +95,9 @@ def test_a_guest_that_sends_to_all_its_neighbours_has_none_of_them_looked_for() 
         send(network, arp_frame(mac=GUEST_MAC, ip=GUEST_ADDRESS, to=f"10.0.2.{number}"))
     table = namespace.inside(network.namespace_fd, Path("/proc/thread-self/net/arp").read_text)
     known = {line.split()[0] for line in table.splitlines()[1:]}
-    assert GUEST_ADDRESS in known and not {one for one in known if one.startswith("10.0.2.")} - {GUEST_ADDRESS}
+    assert GUEST_ADDRESS in known and not {one for one in known if one.startswith("10.0.2.")} - {
+        GUEST_ADDRESS
+    }
 
 
 @isolated

@@ -19,17 +19,8 @@ from core.network import (
     nft,
 )
 from core.network.addresses import GATEWAY_MAC
-from tests.network.guest import (
-    Guest,
-    arp_frame,
-    can_connect,
-    iproute,
-    ping,
-    received,
-    send,
-    tcp_frame,
-    udp_frame,
-)
+from tests.network.frames import arp_frame, tcp_frame, udp_frame
+from tests.network.guest import Guest, can_connect, iproute, ping, received, send
 from tests.network.isolation import descriptors, isolated, run_isolated
 
 OUTSIDE = "198.51.100.7"
