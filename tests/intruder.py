@@ -3,6 +3,7 @@
 python3 -c SOURCE '{"NAME": ["ATTEMPT", ARGUMENT …]}': prints a line of JSON, {"NAME": "done" or why not}.
 """
 
+import contextlib
 import ctypes
 import json
 import mmap
@@ -44,6 +45,15 @@ def make(path: str) -> None:
 def list_names(path: str) -> None:
     """List a directory."""
     list(Path(path).iterdir())
+
+
+def hold(part: str) -> None:
+    """Have a descriptor of something with this in its name."""
+    for number in range(256):
+        with contextlib.suppress(OSError):
+            if part in str(Path(f"/proc/self/fd/{number}").readlink()):
+                return
+    raise FileNotFoundError(part)
 
 
 def change(descriptor: int) -> None:
@@ -107,8 +117,8 @@ def make_memory_file() -> None:
 ATTEMPTS: dict[str, Callable[..., None]] = {
     each.__name__: each
     for each in (
-        read, write, update, share, make, list_names, change, reach, call, look_into, copy_from, signal, fork, enter,
-        take_memory, make_memory_file,
+        read, write, update, share, make, list_names, hold, change, reach, call, look_into, copy_from, signal, fork,
+        enter, take_memory, make_memory_file,
     )
 }  # fmt: skip
 

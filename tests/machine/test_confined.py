@@ -128,7 +128,13 @@ def others(main: Guest, client: Client) -> Wanted:
 async def test_it_gets_at_nothing_of_anybody_else(
     main: Guest, client: Client, others: Wanted, elsewhere: int
 ) -> None:
-    nowhere: Wanted = {"the host's loopback": ["call", "127.0.0.1", elsewhere]}
+    nowhere: Wanted = {
+        "the host's loopback": ["call", "127.0.0.1", elsewhere],
+        "a descriptor of a namespace": ["hold", "net:["],
+        "a descriptor of the catalog": ["hold", "catalog.db"],
+        "a descriptor of the daemon's lock": ["hold", str(client.home.lock)],
+        "a descriptor of an image's disk": ["hold", "root.raw"],
+    }
     if address := client.tree().branches[0].address:
         nowhere["a sibling's port"] = ["call", address, 22]
     reached = await told(client, others | nowhere)
@@ -149,6 +155,7 @@ async def test_it_has_what_it_was_given(client: Client) -> None:
         "its layer, to write": ["change", WRITER_FD],
         "its layer, to read again": ["read", f"/proc/self/fd/{READER_FD}"],
         "its memory, as QEMU opens it": ["update", f"/proc/self/fd/{BASE_FD}"],
+        "its layer, held": ["hold", f"{NAME}.qcow2"],
         "its own /proc": ["read", "/proc/self/maps"],
         "programs": ["list_names", "/usr/share"],
     }
