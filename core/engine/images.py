@@ -191,9 +191,9 @@ async def _boot_and_commit(
                 return await _golden(engine, name, image, work, spec, live)
         except (MachineFailed, GuestFailed) as error:
             failure = error
+            logger.warning("image %s does not boot on %s: %s", name, tried, error)
             if tried == KVM:
                 progress(f"it does not boot on kvm: {error}", 0.0)
-                logger.warning("image %s does not boot on kvm, so it is to be emulated: %s", name, error)
                 write_atomic(work / KVM_FAILED, str(error).encode())
     raise MachineFailed(f"image {name} does not boot: {failure}")
 
@@ -257,8 +257,15 @@ async def _boot(engine: Engine, live: Live, work: Path, deadline_s: float) -> No
         async with asyncio.timeout(deadline_s):
             await _answered(engine, live)
     except TimeoutError as error:
-        last = spelled(live.console.text.strip().rpartition(b"\n")[2].strip())
-        raise GuestFailed(f"it did not answer within {deadline_s:g} s; it last said: {last}") from error
+        raise GuestFailed(f"it did not answer within {deadline_s:g} s; {_last_words(live)}") from error
+    except (MachineFailed, GuestFailed) as error:
+        raise type(error)(f"{error}; {_last_words(live)}") from error
+
+
+def _last_words(live: Live) -> str:
+    """What a machine last printed on its console."""
+    lines = [line.strip() for line in live.console.text.split(b"\n")]
+    return f"it last said: {spelled(next(filter(None, reversed(lines)), b'nothing'))}"
 
 
 async def _answered(engine: Engine, live: Live) -> None:

@@ -30,7 +30,7 @@ from core.model import PAGE_BYTES, MachineSpec
 from core.pages import Pages, Runs, Table, numbers
 from core.sockets import check_directory
 
-VCPU_NICER = 10  # than QEMU's main loop, whatever that was started with, so that verbs get through beside busy guests
+VCPU_NICER = 10  # than QEMU's main loop, so that verbs get through beside busy guests
 CHANNELS = ("qmp", "agent", "console")
 OWN_PAGES = 2048  # copied at once
 WARM_BYTES = 1 << 20  # read at once: frames are smaller, so that the view's server is never waited for long
