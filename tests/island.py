@@ -5,31 +5,29 @@
 as root, and fails when the host is not as it was before.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from core.network import namespace
 from tests.outside import Servers, furnish
 
 DEVICES = {"fuse": 229, "net/tun": 200, "kvm": 232}  # major 10, and these minors
-WITH_IMAGES = (
-    "catalog.db*",
-    "commits",
-    "images",
-    "layers",
-    "store",
-)  # of a home; a build begins with its cache
+WITH_IMAGES = ("catalog.db*", "commits", "images", "layers", "store")
+"""Of a home. A build begins with its cache."""
 PREFIX = Path(sys.base_prefix)
 OTHER_THAN_BEFORE = 77
-ENDING = (
-    "trap 'vertui daemon stop --all --now > /dev/null 2>&1' EXIT\n"  # of what fails nothing is left, either
-)
+LINKS_COME_UP_S = 1.1
+ENDING = "trap 'vertui daemon stop --all --now > /dev/null 2>&1' EXIT\n"
+"""Of what fails nothing is left, either."""
 
 PREPARE = """
 set -e
@@ -85,7 +83,7 @@ def run(
     real_network: bool = False,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a line of shell as a user whose files lie in `directory`, and to whom some devices are closed; `vertui` is a
-    command there. What it needs of the real network it finds only in that.
+    command there. What it needs of the real network it finds only in that, of which nobody says how it was before.
     """
     if trouble := needed():
         pytest.skip(trouble)
@@ -164,19 +162,30 @@ def _output(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
+def _settled() -> dict[str, object]:
+    """The host's state once it stays as it is: links that were just made come up by and by."""
+    while True:
+        before = state()
+        time.sleep(LINKS_COME_UP_S)
+        if state() == before:
+            return before
+
+
 def main(stage: str, uid: str, real_network: str, line: str) -> int:
     """The exit status of the line, or OTHER_THAN_BEFORE."""
+    del os.environ["PYTHONPATH"]  # by which this module was found
     subprocess.run(["sh", "-c", PREPARE, "sh", stage], check=True)
+    before: dict[str, object] = {}
     if real_network == str(False):
+        with contextlib.suppress(FileNotFoundError):  # an address would be tentative for seconds
+            namespace.write_sysctl("ipv6/conf/default/disable_ipv6", 1)
         Servers(furnish()).serve()
-        _output(
-            "nft",
-            "add table inet the-hosts-own; add chain inet the-hosts-own input { type filter hook input priority 0; }",
-        )
-    before = state()
+        _output("nft", "add table inet own; add chain inet own input { type filter hook input priority 0; }")
+        before = _settled()
     becoming = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"] if uid != "0" else []
     status = subprocess.run([*becoming, "sh", "-c", line], check=False).returncode
-    changed = [f"{what}: {before[what]} → {now}" for what, now in state().items() if now != before[what]]
+    now = _settled() if before else {}
+    changed = [f"{what}: {before[what]} → {now[what]}" for what in now if now[what] != before[what]]
     if changed:
         print("\n".join(changed), file=sys.stderr)
     return status or (OTHER_THAN_BEFORE if changed else 0)

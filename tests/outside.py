@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
+from pathlib import Path
 
 from core import linux
 from core.daemon.start import ensure_daemon
@@ -135,6 +136,7 @@ def _resolv_conf() -> None:
     with tempfile.NamedTemporaryFile("w") as told:
         told.write(f"nameserver {RESOLVER}\n")
         told.flush()
+        Path(told.name).chmod(0o644)
         for source, target, flags in (
             (b"none", b"/", MS_REC | MS_PRIVATE),
             (told.name.encode(), b"/etc/resolv.conf", MS_BIND),

@@ -99,6 +99,13 @@ def test_roots_leave_the_host_as_it_was(built: Home, directory: Path) -> None:
     holds(is_played(IN_A_WORD, directory, island.ROOT, useless(built)))
 
 
+def test_a_host_that_was_changed_is_told_of(directory: Path) -> None:
+    """Else the tests above would show nothing."""
+    done = island.run("nft add table ip left; mount -t tmpfs left /mnt", directory, DEADLINE_S, island.ROOT)
+    assert done.returncode == island.OTHER_THAN_BEFORE
+    assert re.findall(r"^(\w+): ", done.stderr, re.MULTILINE) == ["rules", "mounts"], done.stderr
+
+
 @pytest.mark.skipif(not full(), reason="takes minutes: --all")
 def test_an_image_is_made_of_nothing_and_the_demo_plays(built: Home, directory: Path) -> None:
     done = island.run(
