@@ -17,47 +17,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.catalog_rows import Created, Digests, Kept
+from core.catalog_schema import prepare
 from core.codec import decode, encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
+from core.links import LinkRow
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState, Plan
 from core.ports import PortRow
 from core.reach import NOWHERE, Reach
 
 R = TypeVar("R", bound=Created)
 T = TypeVar("T")
-FORMAT = 5
-PORTS = """
-CREATE TABLE ports (id TEXT PRIMARY KEY, branch TEXT NOT NULL, guest_port INTEGER NOT NULL, protocol TEXT NOT NULL,
-  address TEXT NOT NULL, host_port INTEGER NOT NULL, created REAL NOT NULL);
-"""
-SCHEMA = f"""
-CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, spec TEXT NOT NULL, golden TEXT NOT NULL,
-  created REAL NOT NULL);
-CREATE TABLE commits (id TEXT PRIMARY KEY, state_id TEXT NOT NULL, parents TEXT NOT NULL, branch TEXT NOT NULL,
-  image TEXT NOT NULL, message TEXT NOT NULL, created REAL NOT NULL, state TEXT NOT NULL, quiesced INTEGER NOT NULL,
-  changed_pages INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, pause_ms REAL NOT NULL, felt_pause_ms REAL NOT NULL,
-  journal_position INTEGER NOT NULL, tags TEXT NOT NULL, deleted REAL, origin TEXT NOT NULL DEFAULT '');
-CREATE TABLE branches (id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
-  image TEXT NOT NULL, head TEXT NOT NULL, parent TEXT, parent_branch TEXT, created REAL NOT NULL,
-  number INTEGER NOT NULL, fork INTEGER, machine TEXT, started REAL, score REAL, note TEXT NOT NULL, deleted REAL,
-  base TEXT, quiesced INTEGER NOT NULL DEFAULT 0, egress TEXT NOT NULL DEFAULT '{{}}');
-CREATE UNIQUE INDEX branch_names ON branches (name) WHERE deleted IS NULL;
-CREATE UNIQUE INDEX branch_numbers ON branches (number) WHERE deleted IS NULL;
-CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE NOT NULL, verb TEXT NOT NULL,
-  summary TEXT NOT NULL, state TEXT NOT NULL, undoable INTEGER NOT NULL, created REAL NOT NULL, finished REAL,
-  error TEXT NOT NULL, intent TEXT NOT NULL, inverse TEXT NOT NULL, result TEXT NOT NULL);
-{PORTS}"""
-CHANGES = {
-    1: "ALTER TABLE commits ADD COLUMN origin TEXT NOT NULL DEFAULT ''; ALTER TABLE branches ADD COLUMN base TEXT;",
-    2: """ALTER TABLE branches ADD COLUMN quiesced INTEGER NOT NULL DEFAULT 0;
-UPDATE branches SET quiesced = state = 'paused' AND reason = ''
-  AND NOT EXISTS (SELECT 1 FROM settings WHERE key = 'unfrozen:' || branches.id);
-DELETE FROM settings WHERE key LIKE 'unfrozen:%';
-UPDATE operations SET undoable = 0 WHERE state = 'undone';""",
-    3: PORTS,
-    4: "ALTER TABLE branches ADD COLUMN egress TEXT NOT NULL DEFAULT '{}';",
-}  # from each format to the next
 
 
 @dataclass(frozen=True)
@@ -149,7 +118,7 @@ class Catalog:
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._prepare()
+            prepare(self._db)
             self._digests = Digests(self._db)
         except (
             sqlite3.Error,
@@ -306,8 +275,9 @@ class Catalog:
         return row
 
     def delete_branch(self, branch: str) -> None:
-        """Forget a branch for good, and its published ports."""
+        """Forget a branch for good, its published ports and its links."""
         with self.transaction():
+            self._write("DELETE FROM links WHERE ? IN (one, other)", branch)
             self._write("DELETE FROM ports WHERE branch = ?", branch)
             self._write("DELETE FROM branches WHERE id = ?", branch)
 
@@ -339,6 +309,29 @@ class Catalog:
         """Forget a published port; the row that it had."""
         row = self.port(port)
         self._write("DELETE FROM ports WHERE id = ?", port)
+        return row
+
+    # -- links -----------------------------------------------------------------------------------------------
+
+    def links(self) -> list[LinkRow]:
+        """All links, oldest first, also those of branches in the trash."""
+        return [_value(LinkRow, row) for row in self._read("SELECT * FROM links ORDER BY created, rowid")]
+
+    def link(self, link: str) -> LinkRow:
+        """One link by its id."""
+        rows = self._read("SELECT * FROM links WHERE id = ?", link)
+        if not rows:
+            raise NotFound(f"no link with id {link}")
+        return _value(LinkRow, rows[0])
+
+    def put_link(self, row: LinkRow) -> None:
+        """Add a link."""
+        self._put("links", **encode(row))
+
+    def delete_link(self, link: str) -> LinkRow:
+        """Forget a link; the row that it had."""
+        row = self.link(link)
+        self._write("DELETE FROM links WHERE id = ?", link)
         return row
 
     # -- operations ------------------------------------------------------------------------------------------
@@ -398,17 +391,6 @@ class Catalog:
         return [_operation(row) for row in rows]
 
     # -- sqlite ----------------------------------------------------------------------------------------------
-
-    def _prepare(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-        elif version > FORMAT:
-            raise Damaged(
-                f"the catalog has format {version}, this vertui reads {FORMAT}: use the version that wrote it"
-            )
-        for number in range(version or FORMAT, FORMAT):
-            self._db.executescript(f"BEGIN; {CHANGES[number]} PRAGMA user_version = {number + 1}; COMMIT;")
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         try:

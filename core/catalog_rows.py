@@ -20,6 +20,7 @@ TABLES = {
     "branches": "id",
     "operations": "id",
     "ports": "id",
+    "links": "id",
 }
 DIGESTS = """CREATE TABLE IF NOT EXISTS digests ("table" TEXT, id TEXT, digest TEXT NOT NULL,
   PRIMARY KEY ("table", id)) WITHOUT ROWID"""

@@ -117,7 +117,7 @@ class Commit(Struct, frozen=True):
 
 
 class Branch(Struct, frozen=True):
-    """A named line of work and what is known of its machine now."""
+    """A named line of work and what is known of its machine now. `links` are the names of those it may talk to."""
 
     id: str
     name: str
@@ -141,6 +141,7 @@ class Branch(Struct, frozen=True):
     note: str = ""
     egress: Reach = NOWHERE
     traffic: Traffic = Traffic()
+    links: tuple[str, ...] = ()
 
 
 class Outward(Struct, frozen=True):

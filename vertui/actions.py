@@ -144,7 +144,7 @@ WRITTEN = (
 
 ORDER = (
     "start", "fork", "commit", "exec", "shell", "diff", "promote", "prune", "undo", "redo", "pause", "resume", "score",
-    "rename", "tag", "publish", "unpublish", "open", "egress", "up", "image_build",
+    "rename", "tag", "publish", "unpublish", "open", "egress", "link", "unlink", "up", "image_build",
 )  # fmt: skip
 """Of those that come first; other verbs follow, and then what else was written."""
 

@@ -4,7 +4,8 @@ import time
 from functools import singledispatch
 
 from core.errors import GuestFailed
-from core.inward import PortProtocol, Published, PublishedPort
+from core.inward import PortProtocol, Published, PublishedPort, host_of
+from core.links import Linked
 from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Operation, Outward, Plan
 from core.ports import guest_side, place, url
 from core.reach import Attempt, in_words
@@ -116,6 +117,13 @@ def _(published: Published) -> None:
     """A line a port."""
     for port in published.ports:
         print(_reached(port) + ("" if published.open else "  closed"))
+
+
+@say.register
+def _(linked: Linked) -> None:
+    """A line a pair."""
+    for pair in linked.pairs:
+        print(f"{' and '.join(map(host_of, pair))} reach each other{'' if linked.open else ' no more'}")
 
 
 def _reached(port: PublishedPort) -> str:

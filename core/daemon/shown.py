@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
+from msgspec.structs import replace
+
+from core.engine import links
 from core.engine.context import Engine
 from core.inward import PublishedPort
 from core.model import Branch, Commit, Image
@@ -23,7 +26,9 @@ class EngineShown(Shown):
     @cached_property
     def branches(self) -> Mapping[str, Branch]:
         """By name, oldest first."""
-        return {row.name: row.shown() for row in self._engine.catalog.branches()}
+        linked = links.shown(self._engine)
+        rows = self._engine.catalog.branches()
+        return {row.name: replace(row.shown(), links=linked.get(row.id, ())) for row in rows}
 
     @cached_property
     def images(self) -> Sequence[Image]:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from core.links import LinkRow
 from core.model import BranchState, Plan
 from core.ports import PortRow
 from core.reach import Reach
@@ -32,7 +33,8 @@ class Change:
     get once they have started. They started from a commit that was made only to keep their state; with the head from
     before, what they had changed counts as not committed again. `keep` are commits that do not go into the trash with
     the branches of `prune` or with what `back` saved, nor does what they come from: they were outside it before.
-    `publish` are ports as they were, to be open again as far as their host ports are free; `unpublish` ports by id.
+    `publish` are ports as they were, to be open again as far as their host ports are free; `unpublish` ports by id;
+    `link` and `unlink` are links likewise.
     """
 
     trunk: str | None = None
@@ -53,6 +55,8 @@ class Change:
     keep: tuple[str, ...] = ()
     publish: tuple[PortRow, ...] = ()
     unpublish: tuple[str, ...] = ()
+    link: tuple[LinkRow, ...] = ()
+    unlink: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

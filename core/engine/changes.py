@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from core.catalog import BranchRow
-from core.engine import capture, egress, start
+from core.engine import capture, egress, links, start
 from core.engine.change import Change, Judgement, Was
 from core.engine.context import Engine
 from core.engine.exchange import exchange
 from core.errors import Conflict, NotFound
 from core.graph import Graph
+from core.links import LinkRow
 from core.model import BranchState, Commit
 from core.refs import PROXY, TRUNK
 from core.startable import starting
@@ -39,10 +40,11 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
         _check(engine, change)  # again: a branch that had no machine may have been resumed meanwhile
     back = {branch: await _take_back(engine, change, branch) for branch in change.back}
     reaches = {branch: await egress.move(engine, branch, reach) for branch, reach in change.reaches.items()}
-    with engine.catalog.transaction():
-        inverse = replace(_apply_rows(engine, change), back=back, states=states, reaches=reaches)
-        saved = back | {branch: engine.catalog.branch(branch).head for branch in change.prune}
-        inverse = replace(inverse, lead={b: head for b, head in heads.items() if head != saved[b]})
+    async with links.moved(engine, change):
+        with engine.catalog.transaction():
+            inverse = replace(_apply_rows(engine, change), back=back, states=states, reaches=reaches)
+            saved = back | {branch: engine.catalog.branch(branch).head for branch in change.prune}
+            inverse = replace(inverse, lead={b: head for b, head in heads.items() if head != saved[b]})
     await engine.ports.settle()
     await _end_pruned(engine, change.prune)
     if change.prune:
@@ -54,7 +56,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
         await capture.pause_live(engine, engine.live[branch])
     for branch in change.resume:
         await capture.resume_live(engine, engine.live[branch])
-    _tell(engine, change)
+    _tell(engine, change, inverse)
     return replace(inverse, show=(*inverse.show, *(commit for commit in left if commit not in in_trash)))
 
 
@@ -101,6 +103,10 @@ def _check(engine: Engine, change: Change) -> None:
         for row in change.publish:
             if row.branch not in ANY_BRANCH:
                 engine.catalog.branch(row.branch)
+        for link in change.unlink:
+            engine.catalog.link(link)
+        for end in _ends(change.link):
+            engine.catalog.branch(end)
     except NotFound as error:
         raise Conflict(f"{error}: it was removed for good, so this cannot be taken back") from error
     for branch in (*change.prune, *change.restore, *change.back):
@@ -207,6 +213,9 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
     unpublished = tuple(map(catalog.delete_port, change.unpublish))
     for port in change.publish:
         catalog.put_port(port)
+    unlinked = tuple(map(catalog.delete_link, change.unlink))
+    for link in change.link:
+        catalog.put_link(link)
     loose = [commit.id for commit in unreachable(engine)] if change.restore else []
     shown, hidden = _show(engine, change), _hide(engine, change, now)
     if catalog.setting("trunk") in change.prune:
@@ -215,7 +224,8 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
     return Change(
         trunk, change.restore, change.prune, tuple(shown), tuple(hidden), heads, names, scores, tags,
         pause=change.resume, resume=change.pause, keep=(*loose, *change.back.values()), publish=unpublished,
-        unpublish=tuple(port.id for port in change.publish),
+        unpublish=tuple(port.id for port in change.publish), link=unlinked,
+        unlink=tuple(link.id for link in change.link),
     )  # fmt: skip
 
 
@@ -297,11 +307,16 @@ async def _start_restored(engine: Engine, change: Change) -> None:
     await _each(one(branch, state) for branch, state in states.items() if state in WITH_MACHINE)
 
 
-def _tell(engine: Engine, change: Change) -> None:
+def _ends(linked: Iterable[LinkRow]) -> set[str]:
+    return {end for link in linked for end in link.ends}
+
+
+def _tell(engine: Engine, change: Change, inverse: Change) -> None:
     if change.trunk is not None or change.prune:
         engine.publish("trunk", change.trunk or "", "the trunk moved")
     for branch in (
-        *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.reaches
+        *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.reaches,
+        *_ends((*change.link, *inverse.link)),
     ):  # fmt: skip
         row = engine.catalog.branch(branch)
         engine.publish("trash" if row.deleted else "branch", row.name, row.name)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from core.engine import links
 from core.engine.context import Engine
 from core.engine.live import Live
 from core.errors import VertuiError
@@ -78,6 +79,14 @@ class Names:
     def __init__(self, engine: Engine, live: Live) -> None:
         self._engine = engine
         self._live = live
+
+    def address_of(self, branch: str) -> str | None:
+        """Where it reaches the branch of that name; None for one that it is not linked with."""
+        return links.where(self._engine, self._live.branch, branch)
+
+    def branch_at(self, address: str) -> str | None:
+        """The name of the branch that it reaches there; None for one that it is not linked with."""
+        return links.who(self._engine, self._live.branch, address)
 
     def may_ask(self, name: str) -> bool:
         """Is the name one that its rule lets it look up? If not, that is noted.

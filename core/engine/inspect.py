@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from core.catalog import BranchRow
-from core.engine import egress
+from core.engine import egress, links
 from core.engine.context import Engine
 from core.engine.images import better_accelerator, image_bytes
 from core.engine.live import Live
@@ -23,8 +23,8 @@ async def tree(engine: Engine) -> Tree:
     """Branches with their machines' figures, commits with their nearest kept ancestors, images, the trunk."""
     sequence, trunk = engine.sequence, engine.catalog.setting("trunk")
     rows = engine.catalog.branches()
-    counted = await egress.traffic(engine)
-    branches = await asyncio.gather(*(branch(engine, row, trunk, counted) for row in rows))
+    counted, linked = await egress.traffic(engine), links.shown(engine)
+    branches = await asyncio.gather(*(branch(engine, row, trunk, counted, linked) for row in rows))
     name = next((row.name for row in rows if row.id == trunk), None)
     ready = await asyncio.to_thread(waiting, engine)
     return Tree(
@@ -41,13 +41,18 @@ def images(engine: Engine) -> tuple[Image, ...]:
 
 
 async def branch(
-    engine: Engine, row: BranchRow, trunk: str | None = None, counted: Mapping[int, Traffic] | None = None
+    engine: Engine,
+    row: BranchRow,
+    trunk: str | None = None,
+    counted: Mapping[int, Traffic] | None = None,
+    linked: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Branch:
-    """One branch as `ls` shows it."""
-    parent = engine.catalog.name_of(row.parent_branch)
+    """One branch as `ls` shows it. What is counted, and who is linked, is asked for unless it is given."""
+    linked = links.shown(engine) if linked is None else linked
     shown = replace(
-        row.shown(), trunk=row.id == (trunk or engine.catalog.setting("trunk")), parent_branch=parent
-    )
+        row.shown(), trunk=row.id == (trunk or engine.catalog.setting("trunk")), links=linked.get(row.id, ()),
+        parent_branch=engine.catalog.name_of(row.parent_branch),
+    )  # fmt: skip
     live = engine.live.get(row.id)
     if live is None:
         return shown

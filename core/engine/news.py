@@ -6,10 +6,11 @@ time to time, and only while somebody listens.
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
+from core.engine import links
 from core.engine.context import Engine
 from core.engine.egress import tell_refused, traffic
 from core.engine.inspect import branch, images
@@ -34,6 +35,7 @@ class Announcer:
         self._figures: dict[str, tuple[float, ...]] = {}
         self._waiting = Waiting()
         self._ports: tuple[PublishedPort, ...] | None = None
+        self._linked: Mapping[str, tuple[str, ...]] = {}
         engine.catalog.on_written = self._note
 
     async def tell(self) -> None:
@@ -60,7 +62,7 @@ class Announcer:
         written, self._written = self._written, set()
         self._wakes.clear()
         keys = {table: {key for name, key in written if name == table} for table, _ in written}
-        branches, gone = await self._branches(keys.get("branches", set()))
+        branches, gone = await self._branches(keys.get("branches", set()) | self._linked_otherwise())
         commits, hidden = self._commits(keys.get("commits", set()))
         changed_images = images(self._engine) if "images" in keys else None
         await self._publish(branches, commits, changed_images, (*gone, *hidden))
@@ -69,7 +71,8 @@ class Announcer:
         rows = [row for row in self._engine.catalog.branches() if row.id in self._engine.live]
         counted = await traffic(self._engine)
         await tell_refused(self._engine, counted)
-        shown = [await branch(self._engine, row, counted=counted) for row in rows]
+        linked = links.shown(self._engine)
+        shown = [await branch(self._engine, row, counted=counted, linked=linked) for row in rows]
         other = [one for one in shown if self._figures.get(one.id) != _figures(one)]
         ready = await asyncio.to_thread(waiting, self._engine)
         if other or _seen(ready) != _seen(self._waiting) or self._engine.ports.shown() != self._ports:
@@ -91,6 +94,11 @@ class Announcer:
         changed = Changed(shown, tuple(commits), images, gone, trunk, self._waiting, told)
         engine.publish("tree", "", "", changed=changed)
 
+    def _linked_otherwise(self) -> set[str]:
+        """The branches that are linked with others than when this was asked last, or with such of other names."""
+        before, self._linked = self._linked, links.shown(self._engine)
+        return {id for id in before.keys() | self._linked if before.get(id) != self._linked.get(id)}
+
     async def _branches(self, ids: set[str]) -> tuple[list[Branch], list[str]]:
         """Of these branches, those that are shown, and the ids of those that are not. Their children are among them,
         for they show their parent's name.
@@ -107,7 +115,7 @@ class Announcer:
                 gone.append(id)
                 self._figures.pop(id, None)
             else:
-                shown.append(await branch(self._engine, row, counted=counted))
+                shown.append(await branch(self._engine, row, counted=counted, linked=self._linked))
         return shown, gone
 
     def _commits(self, ids: set[str]) -> tuple[list[Commit], list[str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from core.catalog import BranchRow
-from core.engine import compare, start
+from core.engine import compare, links, start
 from core.engine.change import Change, Draft
 from core.engine.changes import apply, check_started, only_of
 from core.engine.context import Engine, new_id
@@ -45,11 +45,16 @@ async def plan_promote(engine: Engine, name: str, prune_losers: bool) -> Plan:
 
 
 def _closing(engine: Engine, branches: Sequence[BranchRow]) -> list[str]:
-    """What is said of the ports of branches that are pruned."""
-    names = {row.name for row in branches}
+    """What is said of the ports and links of branches that are pruned."""
+    names, linked = {row.name for row in branches}, links.shown(engine)
     ports = [port for port in engine.ports.shown() if port.branch in names]
-    return [
+    lines = [
         f"{place(port)}, which leads to port {guest_side(port)} of {port.branch}, closes" for port in ports
+    ]
+    return lines + [
+        f"{row.name} and those it is linked with ({', '.join(linked[row.id])}) reach each other no more"
+        for row in branches
+        if row.id in linked
     ]
 
 
@@ -203,6 +208,7 @@ async def _prune_now(engine: Engine, plan: Plan) -> None:
         for commit in change.hide:
             engine.catalog.delete_commit(commit)
     await engine.ports.settle()
+    await links.settle(engine)
     for live in machines:
         await start.end(engine, live)
     await purge(engine, change.hide)

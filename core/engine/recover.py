@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from core.catalog import BranchRow
-from core.engine import secrets
+from core.engine import links, secrets
 from core.engine.bases import base_of
 from core.engine.context import Engine
 from core.engine.live import Live
@@ -35,6 +35,7 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
     """
     tell("recovering: what is to be read")
     holdings = engine.held.holdings()
+    await links.settle(engine)
     await asyncio.to_thread(engine.views.start, holdings)
     await engine.sealer.resume(holdings)
     rows = {f"{MACHINE}{row.machine}": row for row in engine.catalog.branches() if row.machine}

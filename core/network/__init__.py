@@ -8,6 +8,7 @@
     guard      the ingress chain on `tap0`: only the guest's MAC with the guest's address passes
     door       a socket that listens in the host's network, and who comes in by it led to a guest: `doors`, for UDP
                `datagrams`, and `hosts` for one that leads to every branch by the name in an HTTP request
+    pair       two branches that may talk to each other: each is reached by the other at its own address (`pairs`)
     reset      what ends the hub's connections to a guest that is gone (`diag`): whoever holds one notices at once
     reach      what of the outside a guest may reach: nothing, what is named, or everything (`core.reach`)
     tie        an address that a name was answered with, by which a rule on names holds for packets

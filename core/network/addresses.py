@@ -21,6 +21,8 @@ HUB_ADDRESS = "10.77.255.254"
 """Where connections of the daemon to a guest come from; above every branch address."""
 BRANCH_NETWORK = "10.77.0.0"
 BRANCH_PREFIX = 16
+BRANCHES_REVERSED = ".77.10.in-addr.arpa"
+"""How names end by which the names at branch addresses are asked for."""
 MAX_INDEX = 60_000
 
 TAP = "tap0"
@@ -41,6 +43,9 @@ TAPS = {TAP: TAP_IFINDEX, "tap1": 102}
 """A branch's machine has one of these; the other is there while a second process takes over from the first."""
 VETH_IFINDEX_BASE = 1000
 """Interface numbers are chosen by us: messages that name an interface can be sent without asking for it."""
+
+Pair = tuple[int, int]
+"""The indexes of two branches, the lower one first."""
 
 _VETH = re.compile(r"v([1-9][0-9]{0,4})")
 

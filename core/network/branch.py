@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from core.network import cut, messages, namespace, netlink, nft, rules, tap
+from core.network import cut, messages, namespace, netlink, nft, pairs, rules, tap
 from core.network.addresses import (
     GATEWAY,
     GATEWAY_MAC,
@@ -156,9 +156,13 @@ class HubBranch:
             raise OSError(errno.ENODEV, "the network is closed")
 
     def reset(self) -> None:
-        """Reset the hub's connections to the guest: what a restored one knows of is none of these."""
+        """Reset connections to the guest, of the hub and of branches: what a restored one knows of is none of these."""
         with mapped(f"resetting connections to {self.info.address}"):
-            namespace.inside(self.hub_fd, lambda: reset_connections(self.info.address))
+            namespace.inside(self.hub_fd, self._reset)
+
+    def _reset(self) -> None:
+        reset_connections(self.info.address)
+        pairs.part({self.index})
 
     def close(self) -> None:
         """Remove the veth, reset the hub's connections to the guest, and give up the descriptors; idempotent.

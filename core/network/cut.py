@@ -1,8 +1,9 @@
-"""The end of a branch's connections to the outside that a rule no longer lets be.
+"""The end of a branch's connections that a rule no longer lets be: to the outside, and to other branches.
 
 The kernel forgets a refused one, so that its next packet meets the rule. One that is idle sends no packet, so both its
 ends are told: the guest gets a segment that no connection expects, and what it answers is reset by the rules with the
-sequence number that only it knows (RFC 5961, section 4); `pasta` gets a reset, and closes its socket.
+sequence number that only it knows (RFC 5961, section 4); `pasta` gets a reset, and closes its socket. What a guest may
+be told depends on which end it is: the NAT of its namespace takes from others only what a connection's state allows.
 """
 
 import random
@@ -12,24 +13,35 @@ from collections.abc import Callable, Iterable
 
 from core.network import conntrack
 from core.network.conntrack import End, Flow
+from core.network.rules import PAIRED, TOLD
 
-SYN_ACK, RST = 0x12, 0x04
+SYN, SYN_ACK, RST = 0x02, 0x12, 0x04
 
 
 def cut(index: int, refused: Callable[[Flow], bool]) -> int:
     """End the connections of a branch that are refused, in the hub the thread is in; how many. The rules give them the
     branch's index as their mark.
     """
-    ended = [flow for flow in conntrack.flows(index) if refused(flow)]
+    return _cut(index, refused, RST)
+
+
+def part(refused: Callable[[Flow], bool]) -> None:
+    """End the connections between branches that are refused, in the hub the thread is in."""
+    _cut(PAIRED, refused, SYN)
+
+
+def _cut(mark: int, refused: Callable[[Flow], bool], to_target: int) -> int:
+    ended = [flow for flow in conntrack.flows(mark) if refused(flow)]
     conntrack.forget(ended)
-    _tell(flow for flow in ended if flow.protocol == socket.IPPROTO_TCP)
+    _tell((flow for flow in ended if flow.protocol == socket.IPPROTO_TCP), to_target)
     return len(ended)
 
 
-def _tell(ended: Iterable[Flow]) -> None:
+def _tell(ended: Iterable[Flow], to_target: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, TOLD)
         for flow in ended:
-            segments = ((flow.target, flow.source, SYN_ACK), (flow.masked, flow.target, RST))
+            segments = ((flow.target, flow.source, SYN_ACK), (flow.masked, flow.target, to_target))
             for source, target, flags in segments:
                 try:
                     raw.sendto(_segment(source, target, flags), (target[0], 0))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 HEADER = struct.Struct("!6H")
-RESPONSE, OPCODE, TRUNCATED, RECURSION_DESIRED, RECURSION_AVAILABLE = 0x8000, 0x7800, 0x0200, 0x0100, 0x0080
-A, CNAME, AAAA, OPT, IN = 1, 5, 28, 41, 1
+RESPONSE, OPCODE, AUTHORITATIVE, TRUNCATED = 0x8000, 0x7800, 0x0400, 0x0200
+RECURSION_DESIRED, RECURSION_AVAILABLE = 0x0100, 0x0080
+A, CNAME, PTR, AAAA, OPT, IN = 1, 5, 12, 28, 41, 1
 LONGEST_NAME, MOST_LABELS, MOST_JUMPS = 255, 128, 16
 MOST_RECORDS = 512
 SMALLEST, LARGEST = 512, 4096
@@ -27,6 +28,7 @@ class Code(IntEnum):
     OK = 0
     FORMAT = 1
     FAILED = 2
+    UNKNOWN_NAME = 3
     UNKNOWN_KIND = 4
     REFUSED = 5
 
@@ -118,6 +120,24 @@ def told(to: Query, code: Code) -> bytes:
     """An answer without a record: why there is none."""
     flags = RESPONSE | RECURSION_DESIRED | RECURSION_AVAILABLE | code
     return HEADER.pack(to.id, flags, 1, 0, 0, 0) + to.section
+
+
+def told_address(to: Query, address: str, ttl_s: int) -> bytes:
+    """An answer of ours: the name is at an address."""
+    return _told_record(to, A, socket.inet_aton(address), ttl_s)
+
+
+def told_name(to: Query, name: str, ttl_s: int) -> bytes:
+    """An answer of ours: the address that was asked about is that of a name."""
+    labels = (label.encode() for label in name.split("."))
+    return _told_record(to, PTR, b"".join(bytes([len(label)]) + label for label in labels) + b"\0", ttl_s)
+
+
+def _told_record(to: Query, kind: int, body: bytes, ttl_s: int) -> bytes:
+    flags = RESPONSE | AUTHORITATIVE | RECURSION_DESIRED | RECURSION_AVAILABLE
+    owner = (0xC000 | HEADER.size).to_bytes(2, "big")  # the name that was asked for, at its place
+    record = owner + struct.pack("!HHIH", kind, IN, ttl_s, len(body)) + body
+    return HEADER.pack(to.id, flags, 1, 1, 0, 0) + to.section + record
 
 
 def _header(data: bytes) -> tuple[int, ...]:

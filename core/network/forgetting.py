@@ -5,7 +5,7 @@ To take elements out of a rule set takes the kernel 20 ms, and whoever changes t
 
 import threading
 
-from core.network import cut, nft, rules
+from core.network import cut, nft, pairs, rules
 from core.network.addresses import address_of, index_at
 
 
@@ -18,7 +18,9 @@ class Forgetting:
         self._lock = threading.Lock()  # of the latter
 
     def forget(self, index: int) -> None:
-        """Remove a branch's rule and what was counted, and cut its connections, in the hub the thread is in."""
+        """Remove a branch's rule and what was counted, and cut its connections, in the hub the thread is in. Who is
+        linked with it stays: it may get a machine again.
+        """
         with self._lock:
             self._waiting.add(index)
         with self._turn:
@@ -45,3 +47,5 @@ def _forget(indexes: set[int]) -> None:
         nft.apply(rules.forgotten(addresses, attempts))
     for index in addresses:
         cut.cut(index, lambda flow: True)
+    if indexes:
+        pairs.part(indexes)

@@ -9,11 +9,11 @@ import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 
 from core.errors import Conflict, Unsupported
-from core.network import messages, namespace, netlink, nft, rules, tap
+from core.network import messages, namespace, netlink, nft, pairs, rules, tap
 from core.network.addresses import (
     BRANCH_NETWORK,
     BRANCH_PREFIX,
@@ -27,6 +27,7 @@ from core.network.addresses import (
     UPLINK_MAC,
     VETH_IFINDEX_BASE,
     VETH_MAC,
+    Pair,
     address_of,
     index_at,
     index_of,
@@ -114,6 +115,11 @@ class HubNetwork:
         for index in indexes:
             remove_veth(index)
             self._forgetting.forget(index)
+
+    def set_pairs(self, wanted: Collection[Pair]) -> None:
+        """Let exactly these pairs of branches talk to each other; connections of others are cut."""
+        with mapped("linking branches"):
+            namespace.inside(self._hub_fd, lambda: pairs.let(wanted))
 
     def shield(self, addresses: Sequence[str]) -> None:
         """Keep the host's own addresses from branches whose egress is open."""

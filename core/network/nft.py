@@ -62,7 +62,7 @@ def elements(kind: str, name: str) -> list[Any]:
     """The elements of a set or map of the hub's, as libnftables describes them (libnftables-json(5))."""
     told = json.loads(_run(f"list {kind} inet vertui {name}", JSON))
     found = next(entry[kind] for entry in told["nftables"] if kind in entry)
-    return [element["elem"] if kind == "set" else element for element in found.get("elem", [])]
+    return [element.get("elem", element) if kind == "set" else element for element in found.get("elem", [])]
 
 
 def _run(commands: str, output: int = 0) -> str:

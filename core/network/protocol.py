@@ -1,9 +1,10 @@
 """What the engine knows of networks: the seam `BranchNetwork` and the values that cross it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.network.addresses import Pair
 from core.network.ties import Ties
 from core.reach import Attempt, Reach, Traffic
 
@@ -69,7 +70,7 @@ class Network(Protocol):
         """Remove the tap frames do not pass. Idempotent."""
 
     def reset(self) -> None:
-        """End the hub's connections to the guest, as their other ends are gone. Idempotent."""
+        """End connections to the guest, the hub's and other branches', as their other ends are gone. Idempotent."""
 
     def close(self) -> None:
         """Cut the branch off, end connections to it, and give up the descriptors. Idempotent, never fails half way."""
@@ -97,6 +98,12 @@ class BranchNetwork(Protocol):
 
     def list(self) -> tuple[int, ...]:
         """Indexes of the networks that exist, ascending."""
+
+    def set_pairs(self, wanted: Collection[Pair]) -> None:
+        """Let exactly these pairs of branches talk to each other from now on, whether they have networks now or not.
+
+        Connections of pairs that may no more are ended. On failure nothing has changed.
+        """
 
     def shield(self, addresses: Sequence[str]) -> None:
         """Let no branch reach these, which are the host's own, but by a rule that names them or their names."""

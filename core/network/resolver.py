@@ -3,7 +3,8 @@
     guest 10.0.2.3:53 ── NAT of its namespace ── hub 10.77.255.254:53 (here) ── way out ── the host's own resolver
 
 Answers come by UDP and TCP. A name is answered only once its addresses are tied, so that they can be reached at once.
-IPv6 has no way out: AAAA records are none.
+IPv6 has no way out: AAAA records are none. Names of branches, as b1.vertui, and their addresses are answered here, to
+those that are linked with them, and asked nobody else.
 """
 
 import asyncio
@@ -15,8 +16,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from core.errors import VertuiError
+from core.inward import HOST_SUFFIX, host_of
 from core.network import dns
-from core.network.addresses import EGRESS_RESOLVER, HUB_ADDRESS, RESOLVER_PORT
+from core.network.addresses import BRANCHES_REVERSED, EGRESS_RESOLVER, HUB_ADDRESS, RESOLVER_PORT
 from core.network.dns import Code
 from core.patience import patient
 
@@ -25,6 +27,7 @@ MOST_AT_ONCE = 64  # questions of one client; those that come beside them are dr
 MOST_CONNECTIONS = 16  # of one client
 BACKLOG = 128
 IDLE_S = patient(10.0)
+BRANCH_TTL_S = 1  # for which a branch's name holds: it may be unlinked or renamed
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,12 @@ Place = tuple[str, int]
 
 class Asker(Protocol):
     """A branch that asks."""
+
+    def address_of(self, branch: str) -> str | None:
+        """Where it reaches the branch of that name; None for one that it is not linked with."""
+
+    def branch_at(self, address: str) -> str | None:
+        """The name of the branch that it reaches there; None for one that it is not linked with."""
 
     def may_ask(self, name: str) -> bool:
         """Is the name one that its rule lets it look up? If not, that is noted."""
@@ -80,15 +89,19 @@ class Resolver:
         except dns.Malformed:
             return None
         asker = self._asker(source)
-        if asker is None or asked.klass != dns.IN or not asker.may_ask(asked.name):
+        if asker is None or asked.klass != dns.IN:
+            return dns.told(asked, Code.REFUSED)
+        if (told := _of_branches(asker, asked)) is not None:
+            return told
+        if not asker.may_ask(asked.name):
             return dns.told(asked, Code.REFUSED)
         if asked.kind == dns.AAAA:
             return dns.told(asked, Code.OK)
         try:
             found = await self._ask(asked, large=tcp or asked.takes > dns.SMALLEST)
-            told = dns.addresses(found, asked)
-            if told.addresses:
-                await asker.tie(asked.name, told.addresses, told.ttl_s)
+            resolved = dns.addresses(found, asked)
+            if resolved.addresses:
+                await asker.tie(asked.name, resolved.addresses, resolved.ttl_s)
         except (TimeoutError, OSError, dns.Malformed, VertuiError) as error:
             logger.info("%s is not looked up for %s: %s", asked.name, source, error)
             return dns.told(asked, Code.FAILED)
@@ -161,6 +174,21 @@ class Resolver:
             writer.write(len(answer).to_bytes(2, "big") + answer)
             async with asyncio.timeout(IDLE_S):
                 await writer.drain()
+
+
+def _of_branches(asker: Asker, asked: dns.Query) -> bytes | None:
+    """What is answered to who asks for a branch's name or address; None when it is none of these."""
+    if asked.name.endswith(HOST_SUFFIX):
+        address = asker.address_of(asked.name.removesuffix(HOST_SUFFIX))
+        if address and asked.kind == dns.A:
+            return dns.told_address(asked, address, BRANCH_TTL_S)
+        return dns.told(asked, Code.OK if address else Code.UNKNOWN_NAME)
+    if asked.name.endswith(BRANCHES_REVERSED):
+        branch = asker.branch_at(".".join(reversed(asked.name.split(".")[:4])))
+        if branch and asked.kind == dns.PTR:
+            return dns.told_name(asked, host_of(branch), BRANCH_TTL_S)
+        return dns.told(asked, Code.OK if branch else Code.UNKNOWN_NAME)
+    return None
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -16,6 +16,7 @@ from core.network.addresses import (
     HUB_ADDRESS,
     RESOLVER_PORT,
     UPLINK,
+    Pair,
     address_of,
 )
 from core.network.ties import NEVER, Tie, never
@@ -32,6 +33,10 @@ MOST_FRAMES = 50_000
 BURST_FRAMES = 20_000
 MOST_REFUSED = 16_384  # destinations that are remembered as refused, of all branches
 REMEMBERED_S = 3600
+PAIRED = 1 << 16
+"""Connections between branches have this mark; those to the outside have their branch's index, which is smaller."""
+TOLD = 1
+"""The mark of packets by which the hub tells the ends of a connection that it is over: they begin no other."""
 
 HUB = f"""
 add table inet vertui
@@ -46,18 +51,24 @@ add set inet vertui refused {{
   flags dynamic,timeout; timeout {REMEMBERED_S}s; counter;
 }}
 add set inet vertui asking {{ type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
+add chain inet vertui told {{ type filter hook output priority raw; }}
+add chain inet vertui inward {{ type filter hook prerouting priority filter; }}
 add chain inet vertui refuse
 add chain inet vertui admitted
 add chain inet vertui outward
 add chain inet vertui forward {{ type filter hook forward priority filter; policy drop; }}
 add chain inet vertui input {{ type filter hook input priority filter; policy drop; }}
 add chain inet vertui masked {{ type nat hook postrouting priority srcnat; }}
+flush chain inet vertui told
+flush chain inet vertui inward
 flush chain inet vertui refuse
 flush chain inet vertui admitted
 flush chain inet vertui outward
 flush chain inet vertui forward
 flush chain inet vertui input
 flush chain inet vertui masked
+add rule inet vertui told meta mark {TOLD} notrack
+add rule inet vertui inward iifname "v*" ip daddr {BRANCHES} ct state invalid meta l4proto tcp reject with tcp reset
 add rule inet vertui refuse update @refusals {{ ip saddr }}
 add rule inet vertui refuse meta l4proto {{ tcp, udp }} \
   update @refused {{ ip saddr . ip daddr . meta l4proto . th dport }}
@@ -72,7 +83,7 @@ add rule inet vertui outward goto refuse
 add rule inet vertui forward iifname "{EGRESS}" ct state established,related update @traffic {{ ip daddr }} accept
 add rule inet vertui forward iifname "{EGRESS}" drop
 add rule inet vertui forward ip daddr {BRANCHES} ct state established,related accept
-add rule inet vertui forward ip saddr . ip daddr @linked accept
+add rule inet vertui forward ip saddr . ip daddr @linked ct state new ct mark set {PAIRED} accept
 add rule inet vertui forward ip daddr {BRANCHES} reject with icmp type admin-prohibited
 add rule inet vertui forward ip saddr {BRANCHES} goto outward
 add rule inet vertui input iifname "lo" accept
@@ -83,7 +94,8 @@ add rule inet vertui input ct state established,related accept
 add rule inet vertui input icmp type echo-request accept
 add rule inet vertui masked oifname "{EGRESS}" ip saddr {BRANCHES} masquerade
 """
-"""The hub. Branches meet only as pairs in `linked`, which survives a daemon, as what `egress` leads to does.
+"""The hub. Branches meet only as pairs in `linked`, which survives a daemon, as what `egress` leads to does. A segment
+of a connection between branches that is not known any more is reset, also where the other branch has no machine.
 
 Guests cannot open connections to the hub itself, but to its resolver: what else listens there is not theirs to talk to.
 Answers to connections the hub opened come back, and a guest may ping its uplink.
@@ -95,6 +107,19 @@ def shielded(addresses: Iterable[str]) -> str:
     others = dict.fromkeys(address for address in addresses if not never(address))
     elements = ", ".join((*map(str, NEVER), *others))
     return f"flush set inet vertui never\nadd element inet vertui never {{ {elements} }}"
+
+
+def paired(added: Iterable[Pair], removed: Iterable[Pair]) -> str:
+    """Let these pairs of branches talk to each other from now on, and those no more."""
+    changes = {"add": [*_both_ways(added)], "delete": [*_both_ways(removed)]}
+    return "\n".join(
+        f"{do} element inet vertui linked {{ {', '.join(ways)} }}" for do, ways in changes.items() if ways
+    )
+
+
+def _both_ways(pairs: Iterable[Pair]) -> Iterator[str]:
+    for one, other in (map(address_of, pair) for pair in pairs):
+        yield f"{one} . {other}, {other} . {one}"
 
 
 def egress(index: int, reach: Reach, ties: Iterable[Tie]) -> str:

@@ -2,11 +2,11 @@
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.errors import Conflict
-from core.network.addresses import TAP, TAPS, address_of
+from core.network.addresses import TAP, TAPS, Pair, address_of
 from core.network.faults import mapped
 from core.network.protocol import NetworkInfo
 from core.network.ties import Ties
@@ -104,6 +104,7 @@ class TwinHub:
         self.namespaces: dict[int, int] = {}
         self.reaches: dict[int, Reach] = {}
         self.attempts: dict[int, tuple[Attempt, ...]] = {}
+        self.pairs: frozenset[Pair] = frozenset()
 
     def prepare(self) -> None:
         """Nothing is to be made ready."""
@@ -127,6 +128,10 @@ class TwinHub:
     def list(self) -> tuple[int, ...]:
         """Those there are."""
         return tuple(sorted(self.namespaces))
+
+    def set_pairs(self, wanted: Collection[Pair]) -> None:
+        """Nothing is open that could end."""
+        self.pairs = frozenset(wanted)
 
     def shield(self, addresses: Sequence[str]) -> None:
         """There is no host."""

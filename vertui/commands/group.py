@@ -28,7 +28,8 @@ ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
     "resume", "restore", "hand-over", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy",
-    "egress", "secret", "log", "image", "export", "import", "store", "config", "daemon", "doctor", "demo", "completion",
+    "egress", "link", "unlink", "secret", "log", "image", "export", "import", "store", "config", "daemon", "doctor",
+    "demo", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 

@@ -56,6 +56,7 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         "pid": str(branch.pid) if branch.pid else "",
         "uptime": age(branch.uptime_s) if branch.uptime_s else "",
         "egress": egress(branch.egress, branch.traffic),
+        "linked with": " ".join(branch.links),
         "traffic": f"{size(branch.traffic.bytes)} out and in" if branch.traffic.bytes else "",
         "head": short(branch.head) + (f" {head.message}" if head and head.message else ""),
         "forked from": " at ".join(
