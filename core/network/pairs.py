@@ -1,7 +1,7 @@
 """Pairs of branches that may talk to each other: which they are is in the hub's rules, and outlives a daemon.
 
-Each branch has an address of its own in the hub, by which linked ones reach it though all guests believe to have one and
-the same. What comes there leads to the guest, and to nothing else of its namespace.
+Each branch has an address of its own in the hub, by which linked ones reach it, though all guests believe to have the
+same. What comes there leads to the guest, and to nothing else of its namespace.
 """
 
 from collections.abc import Collection

@@ -34,6 +34,7 @@ from tests.network.world import World, world
 from tests.outside import OTHER, RESOLVER, SERVER
 
 MANY = 1000 if full() else 200
+LINKED = {"b2": "10.77.0.2"}  # with whoever asks
 REFUSED_S = 0.1
 ALL_ETHERNET = 3
 
@@ -221,6 +222,21 @@ def test_a_name_is_the_address_that_it_was_answered_with_and_its_port() -> None:
 
 
 @isolated
+def test_names_of_branches_are_answered_to_those_linked_with_them_and_asked_nobody() -> None:
+    with world() as outside, guest_of(outside) as (network, guest), resolving(network):
+        for reach in (NOWHERE, OPEN):
+            network.set_reach(reach)
+            for tcp in (False, True):
+                assert asked(guest, "B2.vertui", tcp=tcp) == (dns.Code.OK, ("10.77.0.2",))
+            for kind in (dns.AAAA, dns.CNAME):
+                assert asked(guest, "b2.vertui", kind=kind) == (dns.Code.OK, ())
+            for name in ("b3.vertui", "x.b2.vertui", ".vertui", "a\0b.vertui", "9.0.77.10.in-addr.arpa"):
+                assert asked(guest, name) == (dns.Code.UNKNOWN_NAME, ()), name
+            assert guest.inside(lambda: named("2.0.77.10.in-addr.arpa")) == b"\2b2\6vertui\0"
+        assert outside.asked == []
+
+
+@isolated
 def test_what_was_answered_while_all_was_open_counts_for_the_rule_that_follows() -> None:
     with world() as outside, guest_of(outside) as (network, guest), resolving(network):
         network.set_reach(OPEN)
@@ -311,6 +327,12 @@ class Branch:
     def __init__(self, network: Network) -> None:
         self._network = network
 
+    def address_of(self, branch: str) -> str | None:
+        return LINKED.get(branch)
+
+    def branch_at(self, address: str) -> str | None:
+        return next((name for name, there in LINKED.items() if there == address), None)
+
     def may_ask(self, name: str) -> bool:
         return may_ask(self._network.reach or NOWHERE, name)
 
@@ -348,6 +370,16 @@ def _question(name: str, kind: int) -> bytes:
     return (
         dns.HEADER.pack(7, dns.RECURSION_DESIRED, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", kind, 1)
     )
+
+
+def named(address: str) -> bytes:
+    """The name that an address is told to have."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(5)
+        sock.connect((GUEST_RESOLVER, 53))
+        question = _question(address, dns.PTR)
+        sock.send(question)
+        return sock.recv(4096)[len(question) + 12 :]
 
 
 def asked(guest: Guest, name: str, *, kind: int = dns.A, tcp: bool = False) -> tuple[int, tuple[str, ...]]:

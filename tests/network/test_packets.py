@@ -16,7 +16,6 @@ from core.network import (
     messages,
     namespace,
     netlink,
-    nft,
 )
 from core.network.addresses import GATEWAY_MAC
 from tests.network.frames import arp_frame, tcp_frame, udp_frame
@@ -92,23 +91,6 @@ def test_connections_end_with_the_guest_that_they_led_to_and_no_other_does() -> 
             other.settimeout(0.1)
             with pytest.raises(TimeoutError):
                 other.recv(1)
-
-
-@isolated
-def test_branches_reach_each_other_only_when_linked() -> None:
-    hub = prepared()
-    one, two = hub.create(1), hub.create(2)
-    one.set_link(True)
-    two.set_link(True)
-    with Guest(one) as first, Guest(two) as second:
-        second.listen(80)
-        assert can_connect("10.77.0.2", 80)
-        assert not first.inside(lambda: can_connect("10.77.0.2", 80, 0.3))
-        assert not first.inside(lambda: ping("10.77.0.2", 0.2))
-        nft.apply("add element inet vertui linked { 10.77.0.1 . 10.77.0.2 }")
-        assert first.inside(lambda: can_connect("10.77.0.2", 80))
-        first.listen(80)
-        assert not second.inside(lambda: can_connect("10.77.0.1", 80, 0.3))
 
 
 @isolated

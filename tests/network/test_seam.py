@@ -96,7 +96,19 @@ def _swept(hub: BranchNetwork) -> None:
     assert hub.list() == ()
 
 
+def _paired(hub: BranchNetwork) -> None:
+    hub.prepare()
+    network = hub.create(1)
+    for pairs in ({(1, 2), (1, 3)}, {(1, 3), (2, 3)}, {(1, 3), (2, 3)}, frozenset[tuple[int, int]]()):
+        hub.set_pairs(pairs)
+        hub.prepare()
+    hub.set_pairs({(1, 2)})
+    network.close()
+    assert hub.list() == ()
+
+
 test_a_network_is_made_once_and_closed = on_both(_made)
 test_a_network_is_adopted_by_its_namespace = on_both(_adopted)
 test_taps_change_places = on_both(_switched)
 test_what_is_not_kept_is_swept = on_both(_swept)
+test_pairs_are_let_whether_they_have_networks_or_not = on_both(_paired)

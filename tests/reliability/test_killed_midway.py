@@ -12,6 +12,7 @@ from core.errors import VertuiError
 from core.home import Home
 from core.reach import NOWHERE
 from core.verbs.egress import Egress
+from core.verbs.link import Link
 from tests.conftest import full
 from tests.guests import Guest, eventually
 
@@ -26,6 +27,7 @@ STEPS = {
     "prune.committed": "prune",
     "prune.ended": "prune",
     "egress.let": "egress",
+    "link.let": "link",
 }
 SAMPLE = ("seal.stored", "fork.loaded", "fork.running", "wake.distinct", "prune.committed")
 
@@ -41,6 +43,8 @@ def act(client: Client, verb: str) -> None:
                 raise VertuiError(child.reason)
     elif verb == "egress":
         client.do(Egress("main", "open"))
+    elif verb == "link":
+        client.do(Link(("main", "b1")))
     else:
         client.execute(client.plan_prune(["b1"]))
 
@@ -62,7 +66,7 @@ def test_step(main: Guest, client: Client, fault: Path, step: str, how: str) -> 
     if how == "kill":
         assert {branch.state for branch in client.tree().branches} == {"running"}
     assert main.text("echo alive") == "alive"
-    assert {branch.egress for branch in client.tree().branches} == {NOWHERE}
+    assert {(branch.egress, branch.links) for branch in client.tree().branches} == {(NOWHERE, ())}
     if STEPS[step] != "prune" or any(branch.name == "b1" for branch in client.tree().branches):
         for name in ("c1", "c2"):
             if any(branch.name == name for branch in client.tree().branches):

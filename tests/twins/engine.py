@@ -127,7 +127,8 @@ class Twins:
         if deleted:
             return World(branches, commits)
         others = ports.get(TRUNK, frozenset()) | ports.get(PROXY, frozenset())
-        return World(branches, commits, catalog.setting("trunk"), others)
+        links = frozenset(link.ends for link in catalog.links())
+        return World(branches, commits, catalog.setting("trunk"), others, links)
 
     def machine(self, name: str) -> TwinMachine:
         """The machine of a branch."""

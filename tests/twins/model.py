@@ -41,12 +41,15 @@ class Commit:
 
 @dataclass(frozen=True)
 class World:
-    """Branches and commits by id, the trunk's id, and the published ports that are no branch's own: @trunk's."""
+    """Branches and commits by id, the trunk's id, the published ports that are no branch's own: @trunk's, and which
+    branches are linked, also those in the trash.
+    """
 
     branches: dict[str, Branch] = field(default_factory=dict)
     commits: dict[str, Commit] = field(default_factory=dict)
     trunk: str | None = None
     ports: frozenset[str] = frozenset()
+    links: frozenset[frozenset[str]] = frozenset()
 
     def having(self, branches: dict[str, Branch], commits: dict[str, Commit] | None = None) -> "World":
         """With these as well, or instead."""
@@ -56,7 +59,8 @@ class World:
         """Without these."""
         branches = {id: branch for id, branch in self.branches.items() if id not in ids}
         commits = {id: commit for id, commit in self.commits.items() if id not in ids}
-        return World(branches, commits, None if self.trunk in ids else self.trunk, self.ports)
+        trunk = None if self.trunk in ids else self.trunk
+        return World(branches, commits, trunk, self.ports, self.links)
 
     def ancestors(self, commit: str, beside: dict[str, Commit]) -> set[str]:
         """The commit and all it comes from, through others `beside` those shown."""
@@ -102,7 +106,8 @@ class Model:
         self.binned |= dict.fromkeys(left, now)
         all_ = self.trash.having(self.world.branches, self.world.commits)
         left_over = all_.lacking({*world.branches, *world.commits})
-        self.world, self.trash = world, replace(left_over, trunk=None, ports=frozenset())
+        self.trash = World(left_over.branches, left_over.commits)
+        self.world = world
 
     def orphans(self, without: Collection[str]) -> set[str]:
         """The commits shown that only these branches need."""
@@ -114,7 +119,8 @@ class Model:
         for world in (self.world, self.trash):
             for key, commit in world.commits.items():
                 world.commits[key] = replace(commit, parents=tuple(_beyond(commit.parents, ids, parents)))
-        self.world, self.trash = self.world.lacking(ids), self.trash.lacking(ids)
+        links = frozenset(link for link in self.world.links if link.isdisjoint(ids))
+        self.world, self.trash = replace(self.world.lacking(ids), links=links), self.trash.lacking(ids)
         self.gone |= set(ids)
         for step in (*self.done, *self.undone):
             step.may_be_gone = True
@@ -133,7 +139,9 @@ class Model:
         world = world.having(_turned_all(world.branches, a.branches, b.branches))
         world = world.having({}, _turned_all(world.commits, a.commits, b.commits))
         ports = b.ports if a.ports != b.ports else world.ports
-        return replace(world, trunk=b.trunk if a.trunk != b.trunk else world.trunk, ports=ports)
+        links = world.links - (a.links - b.links) | (b.links - a.links)
+        trunk = b.trunk if a.trunk != b.trunk else world.trunk
+        return replace(world, trunk=trunk, ports=ports, links=links)
 
     def shown_parents(self, commit: str) -> tuple[str, ...]:
         """The nearest ancestors that are shown."""

@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from core import catalog as module
+from core import catalog_schema as module
 from core.catalog import Catalog, Intent
 from core.errors import Damaged, NotFound
 from core.inward import PortProtocol
+from core.links import LinkRow
 from core.model import Commit, CommitState, Origin
 from core.ports import PortRow
 from core.reach import NOWHERE, of_mode
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
 EGRESS = ", egress TEXT NOT NULL DEFAULT '{}'"
+EARLIER = module.SCHEMA.replace(module.LINKS, "")
 COMMIT = Commit("ab" * 20, "cd" * 20, (), "main", "base-1", "words", 1.5, CommitState.SEALED, True)
 
 
@@ -60,7 +62,7 @@ def test_a_row_changed_behind_its_back_is_named(tmp_path: Path) -> None:
 
 def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    first = module.SCHEMA.replace(module.PORTS, "")
+    first = EARLIER.replace(module.PORTS, "")
     for later in (", origin TEXT NOT NULL DEFAULT ''", f",\n  base TEXT{QUIESCED}{EGRESS}"):
         assert later in first
         first = first.replace(later, "")
@@ -77,7 +79,7 @@ def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
 
 def test_a_catalog_of_format_2_tells_which_paused_branches_are_quiesced(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    second = module.SCHEMA.replace(module.PORTS, "").replace(QUIESCED + EGRESS, "")
+    second = EARLIER.replace(module.PORTS, "").replace(QUIESCED + EGRESS, "")
     with sqlite3.connect(path) as database:
         database.executescript(f"{second} PRAGMA user_version = 2;")
         rows = [
@@ -103,7 +105,7 @@ def test_a_catalog_of_format_2_tells_which_paused_branches_are_quiesced(tmp_path
 def test_a_catalog_of_format_3_gets_a_place_for_ports(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     with sqlite3.connect(path) as database:
-        third = module.SCHEMA.replace(module.PORTS, "").replace(EGRESS, "")
+        third = EARLIER.replace(module.PORTS, "").replace(EGRESS, "")
         database.executescript(f"{third} PRAGMA user_version = 3;")
     database.close()
     port = PortRow("p1", "b1", 3000, PortProtocol.TCP, "127.0.0.1", 8080, 1.5)
@@ -132,7 +134,7 @@ def test_ports_of_a_branch_go_with_it_for_good(tmp_path: Path) -> None:
 def test_branches_of_a_catalog_of_format_4_reach_nothing(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     with sqlite3.connect(path) as database:
-        database.executescript(f"{module.SCHEMA.replace(EGRESS, '')} PRAGMA user_version = 4;")
+        database.executescript(f"{EARLIER.replace(EGRESS, '')} PRAGMA user_version = 4;")
         values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"
         database.execute(f"INSERT INTO branches VALUES ({values})")
     database.close()
@@ -141,6 +143,32 @@ def test_branches_of_a_catalog_of_format_4_reach_nothing(tmp_path: Path) -> None
     reach = of_mode("allow", ("example.org:443",))
     assert catalog.change_branch("b", egress=reach).egress == catalog.branches()[0].egress == reach
     assert catalog.check() == []
+    catalog.close()
+
+
+def test_a_catalog_of_format_5_gets_a_place_for_links(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{EARLIER} PRAGMA user_version = 5;")
+    database.close()
+    link = LinkRow("l1", "b1", "b2", 1.5)
+    for found in ([], [link]):
+        catalog = Catalog(path)
+        assert catalog.links() == found and catalog.check() == []
+        if not found:
+            catalog.put_link(link)
+        catalog.close()
+
+
+def test_links_of_a_branch_go_with_it_for_good(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.db")
+    for number, (one, other) in enumerate((("b1", "b2"), ("b3", "b1"), ("b3", "b2"))):
+        catalog.put_link(LinkRow(f"l{number}", one, other, float(number)))
+    catalog.delete_branch("b1")
+    assert [row.ends for row in catalog.links()] == [{"b2", "b3"}] and catalog.link("l2").one == "b3"
+    assert catalog.delete_link("l2").other == "b2" and catalog.check() == []
+    with pytest.raises(NotFound):
+        catalog.delete_link("l2")
     catalog.close()
 
 

@@ -63,6 +63,8 @@ BESIDE: dict[tuple[str, str], Any] = {
     ("secret set", "value"): "a value",
     ("trash restore", "entry"): "gone",
     ("publish", "ports"): "8000",
+    ("link", "branches"): ("main", "b1", "paused"),
+    ("unlink", "branches"): ("b1",),
 }
 ASKED = [name for name in names() if name not in NOT_ASKED]
 
@@ -73,13 +75,13 @@ def request_of(name: str) -> Verb[Any]:
     for field in fields_of(verb):
         value = BESIDE.get((name, field.name), GIVEN.get(field.given.kind))
         if value is not None and (field.is_needed or field.given.kind is Kind.NAME):
-            fields[field.name] = (value,) if field.takes_many else value
+            fields[field.name] = (value,) if field.takes_many and isinstance(value, str) else value
     return verb(**fields)
 
 
 async def peopled(twins: Twins) -> None:
-    """A trunk with two forks, one that is paused and one with a published port, a commit that is no head, and a branch
-    in the trash.
+    """A trunk with two forks, one that is paused and one with a published port, which are linked, a commit that is no
+    head, and a branch in the trash.
     """
     await twins.do("up")
     await twins.do("fork", "main", 2)
@@ -87,6 +89,7 @@ async def peopled(twins: Twins) -> None:
     await twins.do("rename", "b2", "paused")
     await twins.do("pause", "paused")
     await twins.do("publish", "b1", ("3000",))
+    await twins.do("link", ("b1", "paused"))
     await twins.do("fork", "main", 1, "gone")
     await twins.do("prune", ("gone",))
     await twins.do("secret set", "KNOWN", "a value")

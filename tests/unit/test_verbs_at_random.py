@@ -1,6 +1,7 @@
 """Whatever verbs come in whatever order, tree, trunk, names, trash, undo and redo are what the model says."""
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -22,6 +23,7 @@ SEQUENCES, STEPS = (5000, 30) if full() else (100, 20)
 PICK = st.integers(0, 60)
 NAME = st.sampled_from(["main", "a", "b", "w1", "x"])
 PUBLISHING = ["publish", "unpublish"]
+LINKING = ["link", "unlink"]
 
 
 class Verbs(Beside):
@@ -182,6 +184,26 @@ class Verbs(Beside):
     def machines_reach_what_their_rows_say(self) -> None:
         for id, live in self.engine.live.items():
             assert live.network.reach == self.engine.catalog.branch(id).egress
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(picks=st.lists(PICK, min_size=1, max_size=3), verb=st.sampled_from(LINKING))
+    def link(self, picks: list[int], verb: str) -> None:
+        world, ids = self.model.world, list(dict.fromkeys(map(self.one, picks)))
+        pairs = frozenset(map(frozenset, combinations(ids, 2)))
+        if verb == "link":
+            allowed, after = not pairs <= world.links, world.links | pairs
+        else:
+            meant = pairs or {link for link in world.links if ids[0] in link}
+            allowed = any(link <= world.branches.keys() for link in meant & world.links)
+            after = world.links - meant
+        if self.ask(allowed, verb, tuple(world.branches[id].name for id in ids)):
+            self.model.become(replace(world, links=after), verb)
+
+    @invariant()
+    def those_that_are_linked_and_no_others_reach_each_other(self) -> None:
+        numbers = {row.id: row.number for row in self.engine.catalog.branches()}
+        there = (link for link in self.model.world.links if link <= numbers.keys())
+        assert self.twins.hub.pairs == {tuple(sorted(numbers[id] for id in link)) for link in there}
 
     @precondition(lambda self: len(self.model.world.branches) > 1)
     @rule(pick=PICK, prune_losers=st.booleans())
@@ -375,7 +397,10 @@ class Verbs(Beside):
 
 def differing(seen: World, expected: World) -> list[tuple[str, object, object]]:
     """Each id of which something else was expected, with both."""
-    a, b = ({**w.branches, **w.commits, "the trunk": (w.trunk, w.ports)} for w in (seen, expected))
+    a, b = (
+        {**w.branches, **w.commits, "the trunk": (w.trunk, w.ports), "links": w.links}
+        for w in (seen, expected)
+    )
     return [(key, a.get(key), b.get(key)) for key in a.keys() | b.keys() if a.get(key) != b.get(key)]
 
 
