@@ -6,16 +6,21 @@ from itertools import combinations
 
 from core.catalog import BranchRow
 from core.engine.change import Change
-from core.engine.changes import apply
+from core.engine.changes import apply, check_started
 from core.engine.context import Engine, new_id
 from core.engine.operations import operation
 from core.links import Linked, LinkRow
 
 
 async def link(engine: Engine, request_id: str, names: Sequence[str]) -> Linked:
-    """Let each of these branches talk to each other one from now on. On failure nothing changed."""
+    """Let each of these branches talk to each other one from now on. On failure nothing changed.
+
+    None of them may be starting: should that fail, its row goes, and the next branch gets its address.
+    """
     async with engine.changing:
         rows, linked = _rows(engine, names), {row.ends for row in engine.catalog.links()}
+        for row in rows:
+            check_started(row)
         added = tuple(
             LinkRow(new_id(), one.id, other.id, time.time())
             for one, other in combinations(rows, 2)

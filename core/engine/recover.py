@@ -35,7 +35,6 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
     """
     tell("recovering: what is to be read")
     holdings = engine.held.holdings()
-    await links.settle(engine)
     await asyncio.to_thread(engine.views.start, holdings)
     await engine.sealer.resume(holdings)
     rows = {f"{MACHINE}{row.machine}": row for row in engine.catalog.branches() if row.machine}
@@ -52,6 +51,7 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
         await step
     tell("recovering: what is left of the last one")
     await asyncio.to_thread(engine.network.sweep, {live.network.index for live in engine.live.values()})
+    await links.settle(engine)
     for operation in unfinished:
         reason = "the daemon ended while this was at work: what was not whole was removed, try again"
         engine.catalog.change_operation(

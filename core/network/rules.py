@@ -68,7 +68,8 @@ flush chain inet vertui forward
 flush chain inet vertui input
 flush chain inet vertui masked
 add rule inet vertui told meta mark {TOLD} notrack
-add rule inet vertui inward iifname "v*" ip daddr {BRANCHES} ct state invalid meta l4proto tcp reject with tcp reset
+add rule inet vertui inward iifname "v*" ip daddr {BRANCHES} ip daddr != {HUB_ADDRESS} \
+  ct state invalid meta l4proto tcp reject with tcp reset
 add rule inet vertui refuse update @refusals {{ ip saddr }}
 add rule inet vertui refuse meta l4proto {{ tcp, udp }} \
   update @refused {{ ip saddr . ip daddr . meta l4proto . th dport }}

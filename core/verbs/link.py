@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from core.errors import UsageError
 from core.links import Linked
+from core.startable import starting
 from core.verbs.base import Entry, Given, Kind, Verb
 from core.verbs.fields import Short, no_branch
 from core.verbs.refusal import Refusal
@@ -44,6 +45,8 @@ class Link(Verb[Linked]):
         names = named(shown, self.branches)
         if isinstance(names, Refusal):
             return names
+        if reason := next(filter(None, (starting(shown.branches[name]) for name in names)), None):
+            return Refusal(reason)
         if len(names) < 2:
             return Refusal(
                 "give two branches or more: each is to reach the others (in the UI, mark them)", UsageError

@@ -43,6 +43,15 @@ def test_a_question_is_read_as_it_was_asked(name: str, kind: int) -> None:
     assert told[:2] == b"\0\x4d" and told[3] & 15 == 5 and told[2] & 0x80 and told[12:] == asked.section
 
 
+def test_answers_of_ours_are_read_as_any_servers() -> None:
+    asked = dns.question(query("b1.vertui"))
+    told = dns.told_address(asked, "10.77.0.1", 1)
+    assert dns.addresses(told, asked) == dns.Resolved(("10.77.0.1",), 1)
+    assert dns.answers(told, asked.id, asked) and told[2] & 4  # authoritative
+    reverse = dns.question(query("1.0.77.10.in-addr.arpa", dns.PTR))
+    assert dns.told_name(reverse, "b1.vertui", 1).endswith(spelled("b1.vertui"))
+
+
 @pytest.mark.parametrize(("given", "takes"), [(0, 512), (511, 512), (1232, 1232), (65535, 4096)])
 def test_what_a_client_takes_is_bounded(given: int, takes: int) -> None:
     assert dns.question(query("a.org", takes=given)).takes == takes

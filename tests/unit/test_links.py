@@ -14,7 +14,7 @@ from core.engine.egress import names_at
 from core.engine.news import Announcer
 from core.engine.recover import recover
 from core.errors import Conflict, NotFound, UsageError, VertuiError
-from core.model import Branch
+from core.model import Branch, BranchState
 from core.network.addresses import GUEST_ADDRESS, Pair, address_of
 from tests.twins.engine import Twins, twin_engine
 
@@ -85,6 +85,9 @@ async def test_what_makes_no_sense_is_one_clear_line() -> None:
             with pytest.raises(error, match=said) as refusal:
                 await twins.do(verb, names)
             assert "\n" not in str(refusal.value)
+        twins.engine.set_branch(twins.engine.branch("b3").id, state=BranchState.STARTING)
+        with pytest.raises(Conflict, match="b3 is starting: wait until it runs"):
+            await twins.do("link", ("main", "b3"))
         assert await linked(twins) == {"b1 main"}
 
 
