@@ -13,7 +13,9 @@
     ├── GuestFailed             exit 10  the agent did not answer, or refused
     ├── DaemonUnavailable       exit 11  the daemon cannot be started or reached
     │   └── DaemonStopped       exit 11  somebody stopped it, or all of the home: it is not to come back by itself
-    └── Impostor                exit 12  a socket or directory that must be this user's is somebody else's
+    ├── Impostor                exit 12  a socket or directory that must be this user's is somebody else's
+    ├── Unauthorized            exit 13  the daemon's port was shown no token, or none that it knows
+    └── Forbidden               exit 14  what that port lets nobody do, whatever the token; by what it lets nobody in
 
 Foreign exceptions (OSError, QMP, Netlink, sqlite3, zstd) are mapped to these once, where they enter.
 A message says what was wrong, which thing, and what to do, in one line.
@@ -105,6 +107,18 @@ class Impostor(VertuiError):
     """What must be this user's own is somebody else's: nothing was said to it."""
 
     exit_status = 12
+
+
+class Unauthorized(VertuiError):
+    """The daemon's port was shown no token, or none that it knows."""
+
+    exit_status = 13
+
+
+class Forbidden(VertuiError):
+    """What the daemon's port lets nobody do, or by what it lets nobody in."""
+
+    exit_status = 14
 
 
 class DaemonStopped(DaemonUnavailable):

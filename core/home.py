@@ -1,7 +1,7 @@
 """Where state lives: one directory per home, and a short runtime directory for its sockets.
 
 VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/ ssh/
-                                                     secrets.json
+                                                     secrets.json tokens.json
 $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
 """
 
@@ -48,6 +48,11 @@ class Home:
     def secrets(self) -> Path:
         """Values that are handed to commands: by their names, for nobody else to read."""
         return self.root / "secrets.json"
+
+    @property
+    def tokens(self) -> Path:
+        """Digests of the tokens that let in whoever comes by the daemon's port."""
+        return self.root / "tokens.json"
 
     @property
     def images(self) -> Path:

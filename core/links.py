@@ -36,3 +36,8 @@ def peers(links: Iterable[LinkRow]) -> dict[str, set[str]]:
         found.setdefault(link.one, set()).add(link.other)
         found.setdefault(link.other, set()).add(link.one)
     return found
+
+
+def ends_of(links: Iterable[LinkRow]) -> set[str]:
+    """The ids of all branches that these links are of."""
+    return {end for link in links for end in link.ends}

@@ -458,7 +458,7 @@ class Secret(Struct, frozen=True):
 
 
 class DaemonStatus(Struct, frozen=True):
-    """The daemon and what it holds."""
+    """The daemon and what it holds. `listening` is the URL of its port, empty while it has none."""
 
     pid: int
     holder_pid: int
@@ -467,6 +467,7 @@ class DaemonStatus(Struct, frozen=True):
     machines: int
     started: float
     waiting: Waiting = Waiting()
+    listening: str = ""
 
 
 def check_name(name: str) -> str:

@@ -83,8 +83,21 @@ def guest_side(port: PublishedPort | GuestPort) -> str:
 
 def url(port: PublishedPort) -> str:
     """What a browser of this machine is given."""
-    address = EVERYWHERE.get(port.address, port.address)
-    return f"http://{f'[{address}]' if ':' in address else address}:{port.host_port}/"
+    return f"{url_of(EVERYWHERE.get(port.address, port.address), port.host_port)}/"
+
+
+def url_of(address: str, port: int) -> str:
+    """The URL of what listens there."""
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
+
+
+def parse_listener(text: str) -> tuple[str, int]:
+    """What `[ADDRESS:]PORT` means; an address with colons is in brackets. UsageError says what it may be."""
+    address, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= LARGEST):
+        raise UsageError(f"'{text[:60]}' is no place to listen: give [ADDRESS:]PORT, as {LOOPBACK}:7080")
+    bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+    return (check_address(bare) if bare else LOOPBACK), int(port)
 
 
 def leading_to(branch: str, trunk: str | None, ports: Iterable[PublishedPort]) -> Iterator[PublishedPort]:

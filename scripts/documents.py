@@ -25,6 +25,9 @@ DATE = re.compile(r'^\.TH VERTUI 1 "([^"]*)"', re.MULTILINE)
 WIDTH = 72  # of a line of the page's source, before some characters are written as several
 ENVIRONMENT = {
     "VERTUI_HOME": "Where state lives; $XDG_DATA_HOME/vertui, or ~/.local/share/vertui, without it.",
+    "VERTUI_URL": "A daemon's port, as http://127.0.0.1:7080, to which all verbs go in place of the home's socket.",
+    "VERTUI_TOKEN": "The token that lets them in there.",
+    "VERTUI_TOKEN_FILE": "A file that has it.",
     "VERTUI_ACCEL": "kvm or tcg: the accelerator that images are built for, instead of the first that boots.",
     "VERTUI_SLOW": "A factor from 1 to 1000 that makes every deadline as many times as long, for slow hosts.",
     "VERTUI_DEBUG": "With 1, a bug is told with its traceback.",

@@ -1,5 +1,6 @@
 """What is printed of an answer, by its type."""
 
+import sys
 import time
 from functools import singledispatch
 
@@ -10,7 +11,8 @@ from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Oper
 from core.ports import guest_side, place, url
 from core.reach import Attempt, in_words
 from core.refs import PROXY
-from vertui.output import Cell, Row, say_table
+from core.tokens import NewToken
+from vertui.output import Cell, Row, say_table, warn
 from vertui.text import age, counted, millis, number, printable, short, size
 
 
@@ -45,6 +47,16 @@ def _(branch: Branch) -> None:
 @say.register
 def _(image: Image) -> None:
     print(f"{image.name}  golden {short(image.golden)}")
+
+
+@say.register
+def _(made: NewToken) -> None:
+    """Itself alone, so that it can be put where it is needed."""
+    print(made.token)
+    if sys.stdout.isatty():
+        warn(
+            f"'{made.name}' is not shown again: give it as VERTUI_TOKEN, or keep it in a file that only you can read"
+        )
 
 
 @say.register

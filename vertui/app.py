@@ -2,10 +2,10 @@
 
 import gc
 
-from core.home import Home
+from core.daemon.endpoint import Endpoint
 
 
-def run(home: Home) -> int:
+def run(endpoint: Endpoint) -> int:
     """Show the UI until the user leaves it: its exit status.
 
     Importing it makes some hundred thousand objects that stay: looking for garbage among them costs a third of the
@@ -14,4 +14,4 @@ def run(home: Home) -> int:
     gc.disable()
     from vertui.ui import VertuiApp
 
-    return VertuiApp(home).live()
+    return VertuiApp(endpoint).live()

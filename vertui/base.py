@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from textual.app import App, SuspendNotSupported
 
+from core.daemon.endpoint import Endpoint, variables_of
 from core.errors import DaemonStopped, VertuiError
-from core.home import Home
 from core.model import Event
 from core.python import program
 from vertui import theme
@@ -40,19 +40,19 @@ def _ignore(result: object) -> None:
 class BaseApp(App[None]):
     """The part of the app that knows no screen. `open_feed` is called in a thread; by default it is the daemon's."""
 
-    def __init__(self, home: Home, open_feed: Callable[[], Feed] | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, open_feed: Callable[[], Feed] | None = None) -> None:
         super().__init__()
-        self.home = home
+        self.endpoint = endpoint
         self.jobs: tuple[str, ...] = ()
         self.trouble = ""  # why no news comes
-        self.watcher = Watcher(open_feed or (lambda: DaemonFeed(home)), self._notify)
+        self.watcher = Watcher(open_feed or (lambda: DaemonFeed(endpoint)), self._notify)
 
     @cached_property
     def client(self) -> "Client":
         """The daemon's client, imported when first used."""
         from core.daemon.client import Client
 
-        return Client(self.home, starts=False)  # the watcher starts it, and not one that somebody stopped
+        return Client(self.endpoint, starts=False)  # the watcher starts it, and not one that somebody stopped
 
     def start_daemon(self) -> None:
         """Start the daemon that somebody stopped."""
@@ -164,9 +164,8 @@ class BaseApp(App[None]):
         command = program("vertui", *argv)
         try:
             with self.suspend():
-                status = subprocess.run(
-                    command, env=os.environ | {"VERTUI_HOME": str(self.home.root)}, check=False
-                ).returncode
+                env = os.environ | variables_of(self.endpoint)
+                status = subprocess.run(command, env=env, check=False).returncode
         except SuspendNotSupported:
             self.fail("this terminal cannot be left: run it in another one")
             return

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from core.daemon.endpoint import find_endpoint
 from core.errors import VertuiError
-from core.home import find_home
 from core.model import Tree
 from core.refs import TRUNK
 from core.verbs.base import Kind
@@ -57,11 +57,11 @@ def names_in(tree: Tree, kind: Kind) -> list[str]:
 
 def _found(find: Find) -> list[str]:
     try:
-        home = find_home()
-        if not listens(home):
+        endpoint = find_endpoint()
+        if not listens(endpoint):
             return []
         from core.daemon.client import Client
 
-        return list(find(Client(home, starts=False)))
+        return list(find(Client(endpoint, starts=False)))
     except VertuiError:
         return []

@@ -296,11 +296,11 @@ class Demo:
 
     def _run(self, branch: str, timeout_s: float, *argv: str) -> CompletedCommand:
         request = ExecRequest(branch, argv, cwd="/root/demo/project", timeout_s=timeout_s)
-        return capture(self.client.home, request)
+        return capture(self.client.endpoint, request)
 
     def _leave_running(self, *argv: str) -> None:
         request = ExecRequest(self.main, argv, outlives=True)
-        Follower(self.client.home, request, lambda *_: None, lambda _: None).start()
+        Follower(self.client.endpoint, request, lambda *_: None, lambda _: None).start()
 
     def _call(self, branch: str) -> Call:
         return Call(**_json(self._run(branch, READY_S, "cat", STATUS).stdout, branch))

@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from core.daemon.endpoint import Endpoint
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
-from core.home import Home
 from core.model import Command, Event, Process, Tree
 from vertui.lanes import LaneRow, rows
 
@@ -72,23 +72,25 @@ class Feed(Protocol):
 class DaemonFeed:
     """The daemon's feed. Imports the client when first used, after the first frame."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         from core.daemon.client import Client
 
-        self._home = home
-        self._client = Client(home, starts=False)  # what only looks must not bring back what somebody ended
+        self._endpoint = endpoint
+        self._client = Client(
+            endpoint, starts=False
+        )  # what only looks must not bring back what somebody ended
 
     def start(self) -> None:
         """Start the daemon if need be."""
         from core.daemon.start import ensure_daemon
 
-        ensure_daemon(self._home)
+        ensure_daemon(self._endpoint)
 
     def rejoin(self) -> None:
         """Wait for a daemon that died; one that was stopped stays so."""
         from core.daemon.start import rejoin
 
-        rejoin(self._home)
+        rejoin(self._endpoint)
 
     def tree(self) -> Tree:
         """The daemon's tree."""
@@ -110,7 +112,7 @@ class DaemonFeed:
         """What a machine's console prints."""
         from core.daemon import streams
 
-        return streams.console(self._home, branch)
+        return streams.console(self._endpoint, branch)
 
     def output(
         self, branch: str, command: int, offsets: Offsets
@@ -118,7 +120,7 @@ class DaemonFeed:
         """What a command printed from these offsets of its two streams, and what follows."""
         from core.daemon import streams
 
-        return streams.attach(self._home, branch, command, *offsets)
+        return streams.attach(self._endpoint, branch, command, *offsets)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import sys
 from getpass import getpass
 from typing import TYPE_CHECKING
 
+from core.daemon.endpoint import Endpoint, Remote, connected, find_endpoint, own
 from core.errors import Conflict, UsageError, VertuiError
-from core.home import Home, find_home
+from core.home import Home
 from core.model import Plan
-from core.sockets import connect as connect_to
 from vertui.output import warn
 from vertui.text import printable, size
 
@@ -21,26 +21,31 @@ def connect() -> "Client":
     """A client of a running daemon, which is started when nobody listens. Raises DaemonUnavailable."""
     from core.daemon.client import Client  # help and completion need none
 
-    home = find_home()
-    revive(home)
-    return Client(home)
+    endpoint = find_endpoint()
+    revive(endpoint)
+    return Client(endpoint)
 
 
-def revive(home: Home) -> None:
-    """Start the daemon unless it listens."""
-    if listens(home):
+def own_home() -> Home:
+    """The home itself, for what needs its socket or files. UsageError when VERTUI_URL names a daemon's port."""
+    return own(find_endpoint())
+
+
+def revive(endpoint: Endpoint) -> None:
+    """Start the daemon unless it listens; one that is reached by its port is started by nobody here."""
+    if isinstance(endpoint, Remote) or listens(endpoint):
         return
     from core.daemon.start import ensure_daemon  # read verbs seldom need it
 
     ensure_daemon(
-        home, warn if sys.stderr and sys.stderr.isatty() else None
+        endpoint, warn if sys.stderr and sys.stderr.isatty() else None
     )  # a script wants the outcome only
 
 
-def listens(home: Home) -> bool:
-    """Does a daemon of ours accept connections? Impostor when somebody else's does."""
+def listens(endpoint: Endpoint) -> bool:
+    """Does a daemon accept connections? Impostor when a home's is somebody else's."""
     try:
-        connect_to(home.daemon_socket).close()
+        connected(endpoint).close()
     except OSError:
         return False
     return True

@@ -15,6 +15,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from core.daemon.endpoint import Endpoint
 from core.daemon.streams import (
     STDERR,
     STDOUT,
@@ -30,7 +31,6 @@ from core.daemon.streams import (
     run,
 )
 from core.errors import DaemonUnavailable, GuestFailed
-from core.home import Home
 from core.model import ExecRequest, new_key
 from vertui.session import revive
 
@@ -71,7 +71,7 @@ class Follower:
     `follow` runs in one thread; the other methods may be called from another.
     """
 
-    home: Home
+    endpoint: Endpoint
     what: ExecRequest | AttachRequest
     sink: Sink
     note: Note
@@ -121,7 +121,7 @@ class Follower:
                     raise
             again = True
             time.sleep(PAUSE_S)
-            revive(self.home)
+            revive(self.endpoint)
 
     def _progress(self) -> tuple[int, ...]:
         """How far output and input have come."""
@@ -169,9 +169,9 @@ class Follower:
         owner = isinstance(self.what, ExecRequest) and not self.what.outlives
         if self.command is None:
             assert isinstance(self.what, ExecRequest)
-            return run(self.home, self.what, self.stdin, again=again)
+            return run(self.endpoint, self.what, self.stdin, again=again)
         offsets = self.offsets[STDOUT], self.offsets[STDERR]
-        return attach(self.home, self.branch, self.command, *offsets, owner=owner, stdin=self.stdin)
+        return attach(self.endpoint, self.branch, self.command, *offsets, owner=owner, stdin=self.stdin)
 
     def _once(self, again: bool) -> Exit:
         """One connection's worth."""
@@ -206,7 +206,7 @@ class Follower:
             self.sink(message.stream, message.data[max(0, seen - message.offset) :])
 
 
-def capture(home: Home, request: ExecRequest) -> CompletedCommand:
+def capture(endpoint: Endpoint, request: ExecRequest) -> CompletedCommand:
     """Run a command to its end and keep what it prints; GuestFailed when that is more than anybody asked for."""
     parts = {STDOUT: bytearray(), STDERR: bytearray()}
 
@@ -215,5 +215,5 @@ def capture(home: Home, request: ExecRequest) -> CompletedCommand:
         if len(parts[stream]) > MOST_CAPTURED:
             raise GuestFailed(f"{request.branch} prints without end")
 
-    end = Follower(home, request, keep, lambda _: None).follow()
+    end = Follower(endpoint, request, keep, lambda _: None).follow()
     return CompletedCommand(end.code, end.timed_out, bytes(parts[STDOUT]), bytes(parts[STDERR]))

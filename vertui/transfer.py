@@ -127,7 +127,9 @@ class Copier:
             return (
                 PathKind.DIRECTORY if path.is_dir() else PathKind.FILE if path.exists() else PathKind.ABSENT
             )
-        answer = capture(self._client.home, _request(place, PROBE)).stdout.decode(errors="replace").strip()
+        answer = (
+            capture(self._client.endpoint, _request(place, PROBE)).stdout.decode(errors="replace").strip()
+        )
         if answer not in PathKind.__members__.values():
             raise GuestFailed(f"{place.branch} does not say what {place} is: has it a shell?")
         return PathKind(answer)
@@ -282,7 +284,7 @@ class _Outlet:
 
 
 def _open(client: Client, place: Place, script: str, stdin: bool = False) -> Stream:
-    return run(client.home, _request(place, script, stdin=stdin, lossless=True))
+    return run(client.endpoint, _request(place, script, stdin=stdin, lossless=True))
 
 
 def _request(place: Place, script: str, **more: Any) -> ExecRequest:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from core.home import Home
+from core.daemon.endpoint import Endpoint
 from core.model import Event
 from core.patience import patient
 from vertui import theme
@@ -38,8 +38,8 @@ class VertuiApp(BaseApp):
     TITLE = "vertui"
     COMMANDS = {ActionProvider}  # noqa: RUF012 (Textual's own shape)
 
-    def __init__(self, home: Home, open_feed: Callable[[], Feed] | None = None) -> None:
-        super().__init__(home, open_feed)
+    def __init__(self, endpoint: Endpoint, open_feed: Callable[[], Feed] | None = None) -> None:
+        super().__init__(endpoint, open_feed)
         self.register_theme(theme.THEME)  # before the stylesheet, which uses its variables, is read
         self.theme = theme.THEME.name
         self.main = MainScreen()

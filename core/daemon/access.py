@@ -9,6 +9,7 @@ from core.model import new_key
 
 HEADER = b"request-id"
 ASKED_ALL_THE_TIME = "/v1/alive"
+BEARER = "bearer"  # in a request's state, the name of the token that let it in
 LONGEST = 200  # characters of a path that are logged
 SWITCHING = 101  # the status of a request that became a stream
 
@@ -38,7 +39,8 @@ class Access:
             level = logging.DEBUG if scope["path"] == ASKED_ALL_THE_TIME else logging.INFO
             took_ms = (time.monotonic() - began) * 1000
             method, path = scope.get("method", "WS"), scope["path"][:LONGEST]
-            logger.log(level, "%s %s %d in %.1f ms", method, path, status, took_ms)
+            by = f" by {bearer}" if (bearer := scope.get("state", {}).get(BEARER)) else ""
+            logger.log(level, "%s %s %d in %.1f ms%s", method, path, status, took_ms, by)
 
 
 def _name(scope: Any) -> None:

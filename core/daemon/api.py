@@ -1,4 +1,4 @@
-"""The API: HTTP on a Unix socket. Every answer is a value, every refusal {"kind", "message"}, as `routes` has it."""
+"""The API over HTTP. Every answer is a value, every refusal {"kind", "message"}, as `routes` has it."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from core.daemon.routes import Application, refusal, refused
 from core.daemon.store_routes import add_store
 from core.daemon.streamed import Octets
 from core.daemon.verb_routes import add_verbs
-from core.engine import capture, doctor, images, inspect, plans, publish, secrets, trash
+from core.engine import capture, doctor, images, inspect, plans, publish, secrets, tokens, trash
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import UsageError, VertuiError
@@ -36,6 +36,7 @@ from core.model import (
     TrashEntry,
     Tree,
 )
+from core.tokens import Token
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +135,10 @@ def _add_reads(app: Application, engine: Engine) -> None:
     @app.get("/v1/secrets")
     async def secret_names() -> list[Secret]:
         return secrets.names(engine)
+
+    @app.get("/v1/tokens")
+    async def token_names() -> list[Token]:
+        return tokens.tokens(engine)
 
     @app.get("/v1/doctor")
     async def findings() -> list[Finding]:

@@ -1,4 +1,4 @@
-"""The typed client: one method per verb, over HTTP on the daemon's Unix socket, by the standard library alone.
+"""The typed client: one method per verb, over HTTP by the daemon's socket or port, by the standard library alone.
 
 Every state-changing request carries a request id, so that one sent again after a lost connection happens once.
 Streams (exec, attach, console) are in `core.daemon.streams`.
@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from core.codec import decode, encode
+from core.daemon.connection import IDLE, UNTIL_DEATH, DaemonConnection, Patience, failure
+from core.daemon.endpoint import Endpoint, find_endpoint, no_answer, own
 from core.daemon.start import ensure_daemon, rejoin
-from core.daemon.unix import IDLE, UNTIL_DEATH, Patience, UnixConnection
 from core.diff.result import Diff, Siblings
-from core.errors import DaemonUnavailable, UsageError, VertuiError, by_kind
+from core.errors import DaemonUnavailable, UsageError, VertuiError
 from core.holder.ask import Silent, ask_holder
-from core.home import Home, find_home
+from core.home import Home
 from core.inward import GuestPort, SshHost
 from core.model import (
     Command,
@@ -41,6 +42,7 @@ from core.model import (
 )
 from core.names import sendable
 from core.patience import patient
+from core.tokens import Token
 from core.verbs import load, names
 from core.verbs.base import Kind, Planned, Verb, answer_of, fields_of, identifier, path_of
 
@@ -48,7 +50,6 @@ A = TypeVar("A")
 T = TypeVar("T")
 STOP_S = patient(60.0)  # it lets requests under way end for a second, and takes its pool down
 AT_ONCE = Patience(deadline_s=patient(60.0))  # what only looks at what the daemon has at hand
-NO_ANSWER = "the daemon does not answer: run `vertui daemon status`"
 GOES_ON = "the daemon goes on with it: `vertui log` tells how it ends"
 MAYBE = "it may have been done all the same: `vertui log` tells"
 PIECE_BYTES = 256 * 1024  # of a long answer, read at a time
@@ -63,9 +64,14 @@ class Client:
     says when it does not, and when it cannot be known whether what was asked was done.
     """
 
-    def __init__(self, home: Home | None = None, *, starts: bool = True) -> None:
-        self.home = home or find_home()
+    def __init__(self, endpoint: Endpoint | None = None, *, starts: bool = True) -> None:
+        self.endpoint = endpoint or find_endpoint()
         self._starts = starts
+
+    @property
+    def home(self) -> Home:
+        """The daemon's home, for what needs its socket or files. UsageError where the daemon is reached by its port."""
+        return own(self.endpoint)
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -114,6 +120,10 @@ class Client:
         """The names of what `secret set` keeps; no value is ever told."""
         return self._list(Secret, "/v1/secrets")
 
+    def tokens(self) -> list[Token]:
+        """The tokens that let others in by the daemon's port; none is ever told."""
+        return self._list(Token, "/v1/tokens")
+
     def doctor(self) -> list[Finding]:
         """What the daemon finds about this machine."""
         return self._list(Finding, "/v1/doctor")
@@ -149,7 +159,7 @@ class Client:
 
     def events(self) -> "EventStream":
         """Events from now on: whatever happens after this call returns is among them."""
-        return EventStream(self.home)
+        return EventStream(self.endpoint)
 
     # -- ways in ---------------------------------------------------------------------------------------------
 
@@ -159,16 +169,16 @@ class Client:
         """
         asked = json.dumps({"branch": sendable(branch), "port": port}).encode()
         taken: list[int] = []
-        connection = UnixConnection(self.home, descriptors=taken)
+        connection = DaemonConnection(self.home, descriptors=taken)
         try:
             connection.request("POST", "/v1/dial", asked, {"Content-Type": "application/json"})
             response = connection.getresponse()
             answer = response.read()
             if response.status >= 400 or not taken:
-                raise _failure(answer)
+                raise failure(answer)
             return socket.socket(fileno=taken.pop())
         except (OSError, http.client.HTTPException) as error:
-            raise DaemonUnavailable(NO_ANSWER) from error
+            raise DaemonUnavailable(no_answer(self.endpoint)) from error
         finally:
             connection.close()
             for descriptor in taken:
@@ -225,16 +235,27 @@ class Client:
         """Give a setting a value, or with None its default again."""
         return _told(Setting, self._post("/v1/settings", {"key": key, "value": value}))
 
+    def listen(self, address: str, port: int, *, in_the_clear: bool = False) -> str:
+        """Have the daemon listen at a port, 0 for any, where only tokens let in; its URL. An address that others reach
+        goes by what is `in_the_clear`.
+        """
+        asked = {"address": address, "port": port, "in_the_clear": in_the_clear}
+        return str(self._post("/v1/listen", asked)["url"])
+
+    def listen_no_more(self) -> None:
+        """Have the daemon close its port, and hang up on whoever came by it."""
+        self._post("/v1/listen/off", {})
+
     def suspend_all(self, now: bool = False) -> None:
         """End every machine, committed first so that `resume` brings it back; `now` leaves the commits out."""
         self._post("/v1/suspend-all", {"now": now})
 
     def stop_daemon(self) -> None:
         """End the daemon and wait until it is gone; machines run on and the next verb starts it again."""
-        daemon = self.status().pid
+        home, daemon = self.home, self.status().pid
         self._raw("POST", "/v1/stop", b"{}")
         deadline = time.monotonic() + STOP_S
-        while (ask_holder(self.home, "state") or {}).get("daemon") == daemon:
+        while (ask_holder(home, "state") or {}).get("daemon") == daemon:
             if time.monotonic() > deadline:
                 raise DaemonUnavailable(f"the daemon is told to end and has not after {STOP_S:.0f} s")
             time.sleep(0.02)
@@ -276,7 +297,7 @@ class Client:
             return self._raw(method, path, body, headers, patience)
         except _Lost as lost:
             try:
-                (ensure_daemon if self._starts else rejoin)(self.home)
+                (ensure_daemon if self._starts else rejoin)(self.endpoint)
             except DaemonUnavailable as error:
                 if not lost.heard:
                     raise
@@ -285,15 +306,15 @@ class Client:
 
     def _pieces(self, path: str) -> Iterator[bytes]:
         """A long answer as it comes. A refusal is raised at once, not with the first piece."""
-        connection = UnixConnection(self.home)
+        connection = DaemonConnection(self.endpoint)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
             if response.status >= 400:
-                raise _failure(response.read())
+                raise failure(response.read())
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise DaemonUnavailable(NO_ANSWER) from error
+            raise DaemonUnavailable(no_answer(self.endpoint)) from error
         except VertuiError:
             connection.close()
             raise
@@ -307,44 +328,49 @@ class Client:
         headers: dict[str, str] | None = None,
         patience: Patience = UNTIL_DEATH,
     ) -> bytes:
-        connection = UnixConnection(self.home, patience)
+        connection = DaemonConnection(self.endpoint, patience)
         try:
-            connection.request(method, path, body, headers or {})
+            with contextlib.suppress(
+                BrokenPipeError, ConnectionResetError
+            ):  # why it took no more may be said
+                connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             data = response.read()
         except (OSError, http.client.HTTPException, Silent) as error:
             heard = method == "POST" and connection.reached
             if isinstance(error, Silent):
                 raise Silent(f"{error}; {MAYBE}" if heard else str(error)) from error
-            raise _Lost(heard=heard) from error
+            raise _Lost(no_answer(self.endpoint), heard=heard) from error
         finally:
             connection.close()
         if response.status >= 400:
-            raise _failure(data)
+            raise failure(data)
         return data
 
 
 class _Lost(DaemonUnavailable):
     """The connection ended without an answer. `heard`: a change was asked for, and may have happened."""
 
-    def __init__(self, *, heard: bool) -> None:
-        super().__init__(f"{NO_ANSWER}; {MAYBE}" if heard else NO_ANSWER)
+    def __init__(self, what: str, *, heard: bool) -> None:
+        super().__init__(f"{what}; {MAYBE}" if heard else what)
         self.heard = heard
 
 
 class EventStream:
     """Events as they happen, until `close`; DaemonUnavailable when the daemon goes away."""
 
-    def __init__(self, home: Home) -> None:
-        self._connection = UnixConnection(home, IDLE)
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._connection = DaemonConnection(endpoint, IDLE)
         self._closed = False
         try:
             self._connection.request("GET", "/v1/events")
             self._response = self._connection.getresponse()
+            if self._response.status >= 400:
+                raise failure(self._response.read())
             self._response.readline()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            raise DaemonUnavailable(NO_ANSWER) from error
+            raise DaemonUnavailable(no_answer(endpoint)) from error
         except VertuiError:
             self._connection.close()
             raise
@@ -369,7 +395,7 @@ class EventStream:
             self._connection.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _read(connection: UnixConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+def _read(connection: DaemonConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
     try:
         while data := response.read(PIECE_BYTES):
             yield data
@@ -417,12 +443,3 @@ def _sent(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_sent(item) for item in value]
     return sendable(value) if isinstance(value, str) else int(value) if isinstance(value, bool) else value
-
-
-def _failure(data: bytes) -> Exception:
-    """The error an answer carries: {"kind", "message"}."""
-    try:
-        answer = json.loads(data)
-        return by_kind(str(answer["kind"]), str(answer["message"]))
-    except (ValueError, KeyError, TypeError):
-        return DaemonUnavailable("the daemon gave an answer that cannot be read: see `vertui daemon logs`")

@@ -1,14 +1,13 @@
 """The way into a branch's guest: connections to its ports, and what ssh needs to know of it."""
 
 import socket
-from asyncio import Transport
 from contextlib import suppress
 from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
 
 import core.daemon.requests as body
-from core.daemon.peers import TRANSPORT
+from core.daemon.peers import PEER, PeerProtocol
 from core.engine.context import Engine
 from core.engine.dial import dial
 from core.engine.ssh import admit
@@ -33,7 +32,7 @@ def add_dialling(app: FastAPI, engine: Engine) -> None:
     @app.post("/v1/dial")
     async def dial_(asked: body.Dial, request: Request) -> Dialled:
         with await dial(engine, asked.branch, asked.port) as connection:
-            _hand_over(connection, getattr(request.state, TRANSPORT, None))
+            _hand_over(connection, getattr(request.state, PEER, None))
         return Dialled(asked.branch, asked.port)
 
     @app.post("/v1/ssh")
@@ -41,9 +40,9 @@ def add_dialling(app: FastAPI, engine: Engine) -> None:
         return await admit(engine, asked.branch)
 
 
-def _hand_over(connection: socket.socket, line: Transport | None) -> None:
+def _hand_over(connection: socket.socket, peer: PeerProtocol | None) -> None:
     """Send a descriptor to whoever asks, unless it has left. Nothing else is under way on its line."""
-    if line is None or line.get_extra_info("socket").family != socket.AF_UNIX:
+    if peer is None or not peer.by_socket:
         raise Unsupported("a connection is handed over by the home's own socket alone")
-    with line.get_extra_info("socket").dup() as taken, suppress(ConnectionError):
+    with peer.transport.get_extra_info("socket").dup() as taken, suppress(ConnectionError):
         socket.send_fds(taken, [CONTINUE], [connection.fileno()])

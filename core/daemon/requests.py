@@ -31,6 +31,14 @@ class Admit(BaseModel):
     branch: str = Name
 
 
+class Listen(BaseModel):
+    """Listen at a port; `in_the_clear` at an address that others reach, too."""
+
+    address: str = Name
+    port: int = Field(ge=0, le=65535, strict=True)
+    in_the_clear: bool = False
+
+
 class Nothing(BaseModel):
     """A verb without arguments."""
 

@@ -20,12 +20,14 @@ from core.errors import (
     Conflict,
     DaemonUnavailable,
     Damaged,
+    Forbidden,
     GuestFailed,
     Impostor,
     MachineFailed,
     NoRoom,
     NotFound,
     NotOnDisk,
+    Unauthorized,
     Unsupported,
     UsageError,
     VertuiError,
@@ -34,6 +36,8 @@ from core.errors import (
 REFERENCE = "#/components/{}/{}"
 STATUSES: dict[type[VertuiError], int] = {
     UsageError: 400,
+    Unauthorized: 401,
+    Forbidden: 403,
     NotFound: 404,
     Ambiguous: 409,
     Conflict: 409,

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from core.catalog import Catalog
-from core.daemon.access import Access
 from core.daemon.api import make_app
-from core.daemon.client import LONGEST_QUERY
-from core.daemon.peers import Config, OwnUserProtocol, Server
+from core.daemon.door import behind_door
+from core.daemon.listening import Listening, add_listening
+from core.daemon.peers import BACKLOG, HttpServer
 from core.daemon.sockets import add_streams
 from core.engine import clocks, egress, handover, settings
 from core.engine.context import Engine
@@ -48,7 +48,6 @@ from core.store.packs import PackStore
 from core.store.views.keeper import FuseViews
 
 EXPIRE_EVERY_S = 3600.0
-BACKLOG = 128
 
 logger = logging.getLogger("core.daemon")
 
@@ -88,13 +87,10 @@ async def serve(home: Home, pulse: Pulse) -> None:
         await recover(engine, pulse.tell)
     app = make_app(engine)
     add_streams(app, engine)
-    config = Config(
-        Access(app), http=OwnUserProtocol, ws="websockets-sansio", log_config=None, log_level="warning",
-        access_log=False, lifespan="off", backlog=BACKLOG, timeout_graceful_shutdown=1, ws_max_size=1 << 20,
-        ws_ping_interval=None, h11_max_incomplete_event_size=2 * LONGEST_QUERY,
-    )  # fmt: skip
-    server = Server(config)
-    _add_stop(app, engine, server)
+    server = behind_door(app, engine.admission)
+    listening = Listening(engine, server, PorterPorts(engine.held))
+    add_listening(app, listening)
+    _add_stop(app, engine, server, listening)
     listener = Listener(home.daemon_socket, socket.SOCK_STREAM, BACKLOG)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -113,7 +109,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
     pool.start()
     _spare_collections()
     try:
-        await server.serve([listener.socket])
+        await server.serve([listener.socket, *listening.found()])
     finally:
         for task in background:
             task.cancel()
@@ -149,10 +145,11 @@ def _find_again(engine: Engine) -> None:
             )
 
 
-def _add_stop(app: FastAPI, engine: Engine, server: Server) -> None:
+def _add_stop(app: FastAPI, engine: Engine, server: HttpServer, listening: Listening) -> None:
     @app.post("/v1/stop")
     async def stop() -> Stopping:
         await asyncio.to_thread(engine.held.rest)
+        await listening.close()
         server.should_exit = True
         engine.end_events()
         return Stopping()
@@ -167,13 +164,12 @@ async def _tidy(engine: Engine) -> None:
         await asyncio.sleep(EXPIRE_EVERY_S)
 
 
-async def _listen_again(engine: Engine, server: Server, listener: Listener) -> None:
+async def _listen_again(engine: Engine, server: HttpServer, listener: Listener) -> None:
     """Be reached again after somebody removed our socket. Machines go on; theirs went, too, if all did."""
     with contextlib.suppress(OSError, VertuiError):
-        for former in server.servers:
-            former.close()
+        server.close(listener.socket)
         listener.renew()
-        await server.startup([listener.socket])
+        await server.listen(listener.socket)
         what = f"sockets of this home were removed from {engine.home.runtime}"
         note(engine, "daemon", f"{what}: `daemon stop --all`, then `resume`, gives machines new ones")
 

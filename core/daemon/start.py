@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from core.daemon.unix import lives
+from core.daemon.connection import lives
+from core.daemon.endpoint import Endpoint, Remote, no_answer
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
 from core.files import disk_error
 from core.holder.ask import ask_holder, connect_holder
@@ -25,17 +26,23 @@ STILL_S = patient(
     60.0
 )  # without a sign of life from a daemon that starts: it gives some, however long it takes
 END_DEADLINE_S = patient(20.0)
+REMOTE_S = patient(60.0)  # for a daemon to come back whose port is there: its holder starts it again
 SAY_EVERY_S = 5.0
 AGAIN_S = 0.1  # between attempts to start a holder
 
 Tell = Callable[[str], None]
 
 
-def ensure_daemon(home: Home, tell: Tell | None = None) -> None:
+def ensure_daemon(endpoint: Endpoint, tell: Tell | None = None) -> None:
     """Return once the API answers, starting holder and daemon if need be; DaemonUnavailable says why not.
 
-    A daemon that starts is waited for as long as it gets on; `tell` hears now and then how far it is.
+    A daemon that starts is waited for as long as it gets on; `tell` hears now and then how far it is. None is started
+    by its port.
     """
+    if isinstance(endpoint, Remote):
+        _await_remote(endpoint)
+        return
+    home = endpoint
     if lives(home):
         return
     home.make()
@@ -43,10 +50,15 @@ def ensure_daemon(home: Home, tell: Tell | None = None) -> None:
     _wait(home, tell, lambda state: DaemonUnavailable(_failed(home, "daemon.log", state.get("log_from", 0))))
 
 
-def rejoin(home: Home) -> None:
+def rejoin(endpoint: Endpoint) -> None:
     """Return once the API answers again. A daemon that died is waited for: the holder starts another. One that was
     stopped, or that does not come up, is left alone: DaemonStopped.
     """
+
+    if isinstance(endpoint, Remote):
+        _await_remote(endpoint)
+        return
+    home = endpoint
 
     def ended(state: HolderAnswer) -> VertuiError:
         gave_up = state.get("gave_up")
@@ -55,6 +67,12 @@ def rejoin(home: Home) -> None:
         )
 
     _wait(home, None, ended)
+
+
+def _await_remote(remote: Remote) -> None:
+    """While its daemon is away, whoever comes to a port waits; where none is open, nobody is to be waited for."""
+    if not lives(remote, REMOTE_S):
+        raise DaemonUnavailable(no_answer(remote))
 
 
 def _wait(home: Home, tell: Tell | None, ended: Callable[[HolderAnswer], VertuiError]) -> None:

@@ -19,12 +19,12 @@ from types import TracebackType
 from typing import Self
 
 from core.codec import decode, encode
+from core.daemon.endpoint import Endpoint, no_answer
 from core.daemon.input import Input
 from core.daemon.websocket import Message, WebSocket, WebSocketException
 from core.daemon.wire import HEADER, STDERR, STDOUT, AttachStart, ConsoleStart, Order, Said
 from core.errors import DaemonUnavailable, VertuiError, by_kind
 from core.guest.agent.wire import FRAME_COST, WINDOW_BYTES
-from core.home import Home
 from core.model import ExecRequest
 from core.patience import patient
 
@@ -99,7 +99,7 @@ LEAVE_S = patient(5.0)  # for a guest to know that its command was left
 class Stream:
     """One running command or console. Iterate it for messages; it ends after Exit. Close it or use `with`."""
 
-    def __init__(self, home: Home, path: str, request: object, stdin: Input | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, path: str, request: object, stdin: Input | None = None) -> None:
         self.stdin = stdin or Input()
         self._lasts = stdin is not None
         self._sent: int | None = None
@@ -108,9 +108,9 @@ class Stream:
         self._settled = threading.Event()
         self._messages: SimpleQueue[StreamMessage | VertuiError] = SimpleQueue()
         try:
-            self._line = WebSocket(home, path, self._next_input, self._receive, self._ended)
+            self._line = WebSocket(endpoint, path, self._next_input, self._receive, self._ended)
         except (OSError, WebSocketException) as error:
-            raise DaemonUnavailable("the daemon does not answer: run `vertui daemon status`") from error
+            raise DaemonUnavailable(no_answer(endpoint)) from error
         self.stdin.on_change = self._line.wake
         self._line.send(_text(request))
         self._line.start()
@@ -215,16 +215,18 @@ class Stream:
         self._settled.set()
 
 
-def run(home: Home, request: ExecRequest, stdin: Input | None = None, *, again: bool = False) -> Stream:
+def run(
+    endpoint: Endpoint, request: ExecRequest, stdin: Input | None = None, *, again: bool = False
+) -> Stream:
     """Start a command in a branch; `again` when it may have been started by the same request already.
 
     A `stdin` that is given outlasts the connection.
     """
-    return Stream(home, "/v1/exec", encode(request) | {"again": again}, stdin)
+    return Stream(endpoint, "/v1/exec", encode(request) | {"again": again}, stdin)
 
 
 def attach(
-    home: Home,
+    endpoint: Endpoint,
     branch: str,
     command: int,
     stdout_offset: int = 0,
@@ -238,12 +240,12 @@ def attach(
     The `owner` is the client that started it: it is back after its connection broke.
     """
     request = AttachStart(branch, command, stdout_offset, stderr_offset, owner)
-    return Stream(home, "/v1/attach", request, stdin)
+    return Stream(endpoint, "/v1/attach", request, stdin)
 
 
-def console(home: Home, branch: str) -> Stream:
+def console(endpoint: Endpoint, branch: str) -> Stream:
     """The machine's console: its last 64 KiB, then what it prints; `write` types into it. Never ends by itself."""
-    return Stream(home, "/v1/console", ConsoleStart(branch))
+    return Stream(endpoint, "/v1/console", ConsoleStart(branch))
 
 
 def _text(message: object) -> str:

@@ -7,20 +7,20 @@ import os
 import select
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from core.daemon.unix import IDLE, Vigil
+from core.daemon.connection import IDLE, Vigil, failure
+from core.daemon.endpoint import Endpoint, connected, headers_of, place_of
 from core.errors import VertuiError
-from core.home import Home
 from core.patience import patient
-from core.sockets import connect
+from core.ports import url_of
 
 READ_BYTES = 128 * 1024
 HANDSHAKE_S = patient(60.0)  # a daemon that serves others first; it never takes seconds for this itself
@@ -30,7 +30,8 @@ Message = str | bytes
 
 
 class WebSocket(threading.Thread):
-    """Connected once made; OSError or WebSocketException when the daemon is not there. `start` begins the traffic.
+    """Connected once made; OSError or WebSocketException when the daemon is not there, what it says when it refuses.
+    `start` begins the traffic.
 
     `source` is asked for the next data message, None when there is none, and again after each `wake`. `received` and
     `ended` are called from the thread, `ended` once and last, with the reason where more is known than that it ended.
@@ -38,7 +39,7 @@ class WebSocket(threading.Thread):
 
     def __init__(
         self,
-        home: Home,
+        endpoint: Endpoint,
         resource: str,
         source: Callable[[], Message | None],
         received: Callable[[Message], None],
@@ -50,11 +51,12 @@ class WebSocket(threading.Thread):
         self._urgent: deque[str] = deque()
         self._pending = b""
         self._closing = self._over = False
-        self._protocol = ClientProtocol(parse_uri(f"ws://vertui{resource}"), max_size=None)
-        self._socket = connect(home.daemon_socket, timeout_s=HANDSHAKE_S)
-        self._vigil = Vigil(home, IDLE)
+        uri = url_of(*place_of(endpoint)).replace("http", "ws", 1)
+        self._protocol = ClientProtocol(parse_uri(f"{uri}{resource}"), max_size=None)
+        self._socket = connected(endpoint, HANDSHAKE_S)
+        self._vigil = Vigil(endpoint, IDLE)
         try:
-            self._greet()
+            self._greet(headers_of(endpoint))
         except BaseException:
             self._socket.close()
             raise
@@ -99,8 +101,10 @@ class WebSocket(threading.Thread):
             self._release()
             self._ended(reason)
 
-    def _greet(self) -> None:
-        self._protocol.send_request(self._protocol.connect())
+    def _greet(self, headers: Mapping[str, str]) -> None:
+        request = self._protocol.connect()
+        request.headers.update(headers)
+        self._protocol.send_request(request)
         self._socket.sendall(b"".join(self._protocol.data_to_send()))
         while self._protocol.state is not OPEN:
             data = self._socket.recv(READ_BYTES)
@@ -108,6 +112,8 @@ class WebSocket(threading.Thread):
                 raise ConnectionResetError("closed during the handshake")
             self._protocol.receive_data(data)
             self._protocol.events_received()
+            if isinstance(self._protocol.handshake_exc, InvalidStatus):
+                raise failure(bytes(self._protocol.handshake_exc.response.body))
             if self._protocol.handshake_exc:
                 raise self._protocol.handshake_exc
 

@@ -132,7 +132,7 @@ async def commit(
             record.summary = f"commit {row.name}: its state is its head's, {made.id[:12]}"
         else:
             record.summary = f"commit {row.name} as {made.id[:12]}"
-            record.inverse = Change(heads={row.id: head}, hide=(made.id,))
+            record.inverse = Change(heads={row.id: head}, hide=(made.id,), heads_from={row.id: made.id})
         if scrub:
             record.summary += f", {len(scrub)} files scrubbed before"
     hot_ms = (time.perf_counter() - began) * 1000

@@ -26,7 +26,8 @@ class Was(NamedTuple):
 
 @dataclass(frozen=True)
 class Change:
-    """What to change; branches and commits are named by id. `trunk` is None for "as it is", "" for none at all.
+    """What to change; branches and commits are named by id. `trunk` is None for "as it is", "" for none at all. Trunk
+    and heads are moved from `trunk_from` and `heads_from`, as far as these are known, and from nowhere else.
 
     `back` takes a branch's machine to a commit in place: name, network and address stay. Afterwards the branch runs, or
     is what `states` says; so does a branch that `restore` takes out of the trash. `lead` maps branches to the head they
@@ -57,6 +58,8 @@ class Change:
     unpublish: tuple[str, ...] = ()
     link: tuple[LinkRow, ...] = ()
     unlink: tuple[str, ...] = ()
+    trunk_from: str | None = None
+    heads_from: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

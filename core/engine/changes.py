@@ -11,16 +11,15 @@ from core.engine import capture, egress, links, start
 from core.engine.change import Change, Judgement, Was
 from core.engine.context import Engine
 from core.engine.exchange import exchange
-from core.errors import Conflict, NotFound
+from core.engine.lost import is_a_step, why_lost
+from core.errors import Conflict
 from core.graph import Graph
-from core.links import LinkRow
+from core.links import ends_of
 from core.model import BranchState, Commit
-from core.refs import PROXY, TRUNK
 from core.startable import starting
 
 WITH_MACHINE = (BranchState.RUNNING, BranchState.PAUSED)
 RUNS = Was(BranchState.RUNNING, "")
-ANY_BRANCH = (TRUNK, PROXY)
 
 
 async def apply(engine: Engine, change: Change, *, again: bool = False) -> Change:
@@ -86,29 +85,9 @@ def _lead(engine: Engine, change: Change, saved: list[str]) -> list[str]:
 
 
 def _check(engine: Engine, change: Change) -> None:
-    """Everything named must still be there, and every name needed free."""
-    try:
-        for branch in (
-            *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.back, *change.lead,
-            *filter(None, [change.trunk]), *change.reaches,
-        ):  # fmt: skip
-            engine.catalog.branch(branch)
-        for commit in (
-            *change.hide, *change.show, *change.heads.values(), *change.tags, *change.back.values(),
-            *change.lead.values(),
-        ):  # fmt: skip
-            engine.catalog.commit(commit)
-        for port in change.unpublish:
-            engine.catalog.port(port)
-        for row in change.publish:
-            if row.branch not in ANY_BRANCH:
-                engine.catalog.branch(row.branch)
-        for link in change.unlink:
-            engine.catalog.link(link)
-        for end in _ends(change.link):
-            engine.catalog.branch(end)
-    except NotFound as error:
-        raise Conflict(f"{error}: it was removed for good, so this cannot be taken back") from error
+    """Everything named must still be there and as it was left, and every name needed free."""
+    if reason := why_lost(engine, change):
+        raise Conflict(reason)
     for branch in (*change.prune, *change.restore, *change.back):
         check_started(engine.catalog.branch(branch))
     taken = {row.name: row.id for row in engine.catalog.branches()}
@@ -128,18 +107,10 @@ def check_started(row: BranchRow) -> None:
 
 
 def _steps(engine: Engine, change: Change) -> dict[str, str]:
-    """The heads to set: each moves by the one commit that was made or is taken back. A branch that got another commit
-    since, by something that cannot be undone such as its suspension, keeps its head: that commit's state would be lost.
+    """The heads to set. A branch that got another commit since, by something that cannot be undone such as its
+    suspension, keeps its head: that commit's state would be lost.
     """
-    steps = {}
-    for branch, head in change.heads.items():
-        row = engine.catalog.branch(branch)
-        made = engine.catalog.commit(row.head), engine.catalog.commit(head)
-        if head == row.head or head in made[0].parents or row.head in made[1].parents:
-            steps[branch] = head
-        elif not (change.prune or change.restore):
-            raise Conflict(f"branch {row.name} was committed since: {row.head[:12]} would be lost")
-    return steps
+    return {branch: head for branch, head in change.heads.items() if is_a_step(engine, change, branch)}
 
 
 async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
@@ -225,7 +196,8 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
         trunk, change.restore, change.prune, tuple(shown), tuple(hidden), heads, names, scores, tags,
         pause=change.resume, resume=change.pause, keep=(*loose, *change.back.values()), publish=unpublished,
         unpublish=tuple(port.id for port in change.publish), link=unlinked,
-        unlink=tuple(link.id for link in change.link),
+        unlink=tuple(link.id for link in change.link), heads_from=change.heads,
+        trunk_from=None if trunk is None else catalog.setting("trunk") or "",
     )  # fmt: skip
 
 
@@ -307,16 +279,12 @@ async def _start_restored(engine: Engine, change: Change) -> None:
     await _each(one(branch, state) for branch, state in states.items() if state in WITH_MACHINE)
 
 
-def _ends(linked: Iterable[LinkRow]) -> set[str]:
-    return {end for link in linked for end in link.ends}
-
-
 def _tell(engine: Engine, change: Change, inverse: Change) -> None:
     if change.trunk is not None or change.prune:
         engine.publish("trunk", change.trunk or "", "the trunk moved")
     for branch in (
         *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.reaches,
-        *_ends((*change.link, *inverse.link)),
+        *ends_of((*change.link, *inverse.link)),
     ):  # fmt: skip
         row = engine.catalog.branch(branch)
         engine.publish("trash" if row.deleted else "branch", row.name, row.name)

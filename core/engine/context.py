@@ -14,6 +14,7 @@ from pathlib import Path
 
 from core.catalog import BranchRow, Catalog
 from core.diff.index import PathIndex
+from core.engine.admission import Admission
 from core.engine.change import Draft
 from core.engine.live import Live
 from core.engine.members import Members
@@ -68,6 +69,8 @@ class Engine:
     stalls: StalledBranches = field(init=False)
     ports: OpenPorts = field(init=False)
     outside: WayOut = field(init=False)
+    admission: Admission = field(init=False)
+    listening: str = ""  # the URL of the port by which others come, while there is one
     live: dict[str, Live] = field(default_factory=dict)
     plans: dict[str, Draft] = field(default_factory=dict)
     """By their ids: shown, and neither carried out nor refused."""
@@ -91,6 +94,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.catalog.lent = self.reserve.lent
+        self.admission = Admission(self.home.tokens)
 
     @contextmanager
     def needing(self, *ids: str) -> Iterator[None]:

@@ -26,7 +26,7 @@ def status(engine: Engine) -> DaemonStatus:
     holder = engine.held.holdings().pid
     return DaemonStatus(
         os.getpid(), holder, VERSION, spelled(bytes(engine.home.root)), len(engine.live), engine.started,
-        waiting(engine),
+        waiting(engine), engine.listening,
     )  # fmt: skip
 
 

@@ -201,8 +201,9 @@ def _remove_unborn(engine: Engine, since: float) -> None:
 
 
 def _sweep_files(engine: Engine, holdings: Holdings) -> None:
-    """Remove half-built images, half-written secrets, layers no machine has, sockets and networks of what is gone."""
+    """Remove half-built images, half-written files, layers no machine has, sockets and networks of what is gone."""
     secrets.sweep(engine)
+    engine.admission.tokens.sweep()
     for leftover in engine.home.images.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
     engine.collect_layers()

@@ -3,16 +3,14 @@
 No error, log line or event here has a value in it, nor has what the catalog keeps of these verbs.
 """
 
-import json
 import time
 
 from msgspec import Struct
 
-from core.codec import decode, encode
 from core.engine.context import Engine
+from core.engine.kept_file import KeptFile
 from core.engine.operations import operation
-from core.errors import Damaged, NotFound, UsageError
-from core.files import read_error, write_atomic
+from core.errors import NotFound, UsageError
 from core.model import Operation, Secret, check_variable
 
 
@@ -25,12 +23,12 @@ class KeptSecret(Struct, frozen=True):
 
 def names(engine: Engine) -> list[Secret]:
     """Every secret's name, and when its value was set."""
-    return [Secret(name, kept.changed) for name, kept in sorted(_kept(engine).items())]
+    return [Secret(name, kept.changed) for name, kept in sorted(_file(engine).read().items())]
 
 
 def values(engine: Engine, wanted: dict[str, str]) -> dict[str, str]:
     """The values that variables are to have, of the secrets named for them. NotFound when there is none of a name."""
-    kept = _kept(engine) if wanted else {}
+    kept = _file(engine).read() if wanted else {}
     for name in wanted.values():
         if name not in kept:
             raise _none(name)
@@ -43,42 +41,28 @@ async def put(engine: Engine, request_id: str, name: str, value: str) -> Operati
     if "\0" in value or _has_halves(value):
         raise UsageError("a secret is text without zero bytes: a variable can hold nothing else")
     async with operation(engine, request_id, "secret set", f"secret set {name}") as record:
-        _write(engine, _kept(engine) | {name: KeptSecret(value, time.time())})
+        _file(engine).write(_file(engine).read() | {name: KeptSecret(value, time.time())})
     return engine.catalog.operation(record.id).shown()
 
 
 async def remove(engine: Engine, request_id: str, name: str) -> Operation:
     """Forget a secret. NotFound when there is none; on failure it stays."""
     async with operation(engine, request_id, "secret rm", f"secret rm {name}") as record:
-        kept = _kept(engine)
+        kept = _file(engine).read()
         if name not in kept:
             raise _none(name)
         del kept[name]
-        _write(engine, kept)
+        _file(engine).write(kept)
     return engine.catalog.operation(record.id).shown()
 
 
 def sweep(engine: Engine) -> None:
     """Remove what a daemon that was killed left half written."""
-    path = engine.home.secrets
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
+    _file(engine).sweep()
 
 
-def _kept(engine: Engine) -> dict[str, KeptSecret]:
-    path = engine.home.secrets
-    try:
-        return decode(dict[str, KeptSecret], json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise read_error(error, str(path)) from error
-    except ValueError:  # which quotes what it could not read
-        raise Damaged(f"{path} is not as it was written: remove it, and set the secrets again") from None
-
-
-def _write(engine: Engine, kept: dict[str, KeptSecret]) -> None:
-    write_atomic(engine.home.secrets, json.dumps(encode(kept)).encode())
+def _file(engine: Engine) -> KeptFile[KeptSecret]:
+    return KeptFile(engine.home.secrets, KeptSecret, "remove it, and set the secrets again")
 
 
 def _has_halves(value: str) -> bool:

@@ -5,13 +5,16 @@ from core.codec import decode, encode
 from core.engine.change import Change
 from core.engine.changes import apply
 from core.engine.context import Engine
+from core.engine.lost import why_lost
 from core.engine.operations import operation
 from core.errors import Conflict
 from core.model import Operation, OperationState
 
 
 async def undo(engine: Engine, request_id: str) -> Operation:
-    """Take back the newest operation that can be. Refused with the reason when what it needs is gone."""
+    """Take back the newest operation that can be. Refused with the reason when what it needs is gone, once: the next
+    undo takes an older one.
+    """
     done = [row for row in engine.catalog.operations(state=OperationState.DONE) if row.undoable]
     if not done:
         raise Conflict(
@@ -33,6 +36,10 @@ async def _turn(
 ) -> Operation:
     summary = f"{verb} {row.id}: {row.summary}"
     async with engine.changing, operation(engine, request_id, verb, summary) as record:
-        inverse = await apply(engine, decode(Change, row.inverse), again=True)
+        change = decode(Change, row.inverse)
+        if reason := why_lost(engine, change):
+            engine.catalog.change_operation(row.id, undoable=False)
+            raise Conflict(f"{reason}; the next `vertui {verb}` passes over {row.id} ({row.summary})")
+        inverse = await apply(engine, change, again=True)
         engine.catalog.change_operation(row.id, state=state, inverse=encode(inverse))
     return engine.catalog.operation(record.id).shown()

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Undo(Verb[Operation]):
-    """Take the newest operation back that can be: fork, promote, prune, rename, score and others."""
+    """Take the newest operation back that can be: fork, promote, prune, rename, score and others.
+
+    One that needs what was removed for good, as by `prune --now`, is refused once; the next undo takes an older one.
+    """
 
     examples: ClassVar = ("vertui undo",)
     screen: ClassVar = Entry(

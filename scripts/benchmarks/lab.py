@@ -14,8 +14,8 @@ from homes import copied, machines
 
 from core.daemon import streams
 from core.daemon.client import Client
+from core.daemon.connection import DaemonConnection
 from core.daemon.start import ensure_daemon
-from core.daemon.unix import UnixConnection
 from core.home import Home
 from core.model import Branch, ExecRequest, Forked
 from core.store.reader import PageReader
@@ -162,7 +162,7 @@ class Lab:
 
     def told(self, path: str, name: str) -> list[Any]:
         """Every value of a field, at any depth of an answer of the API: for fields this client need not know."""
-        connection = UnixConnection(self.home)
+        connection = DaemonConnection(self.home)
         try:
             connection.request("GET", path)
             return list(_values(json.loads(connection.getresponse().read()), name))

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 T = TypeVar("T")
+MADE_BRANCHES = (
+    "fork",
+    "up",
+)  # steps that go back with their branches, and take along what nothing else needs
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,13 @@ class Step:
     ended: set[str] = field(default_factory=set)
     may_be_gone: bool = False
 
+    def take_along(self, went: World, *, back: bool) -> None:
+        """These went with it, some made or moved since by what stays: as they are now they come back with it."""
+        if back:
+            self.after = self.after.having(went.branches, went.commits | self.after.commits)
+        else:
+            self.before = self.before.having(went.branches, went.commits | self.before.commits)
+
 
 class Model:
     """The world as it is to be shown, the trash with when each came there, and the steps."""
@@ -109,9 +120,9 @@ class Model:
         self.trash = World(left_over.branches, left_over.commits)
         self.world = world
 
-    def orphans(self, without: Collection[str]) -> set[str]:
+    def orphans(self, without: Collection[str], world: World | None = None) -> set[str]:
         """The commits shown that only these branches need."""
-        return self._needed(()) - self._needed(without)
+        return self._needed((), world or self.world) - self._needed(without, world or self.world)
 
     def remove(self, ids: Collection[str]) -> None:
         """For good: children of commits hang on what those came from."""
@@ -131,16 +142,22 @@ class Model:
             step.ended.add(branch)
 
     def turned(self, step: Step, *, back: bool) -> World:
-        """The world with a step taken back, or made again."""
+        """The world with a step taken back, or made again. Heads and trunks that moved on since stay where they are."""
         a, b = (step.after, step.before) if back else (step.before, step.after)
-        world = self.world.lacking((a.branches.keys() - b.branches) | (a.commits.keys() - b.commits))
-        shown = {k: self.trash.commits.get(k, b.commits[k]) for k in b.commits.keys() - a.commits}
+        goes = a.branches.keys() - b.branches
+        world = self.world.having(_turned_all(self.world.branches, a.branches, b.branches))
+        commits = self.orphans(goes, world) - b.commits.keys() if goes else set()
+        if step.verb not in MADE_BRANCHES:
+            commits |= a.commits.keys() - b.commits
+        world = world.lacking(goes | commits)
+        known = self.trash.commits | self.world.commits
+        shown = {k: known.get(k, b.commits[k]) for k in b.commits.keys() - a.commits}
         world = world.having({k: b.branches[k] for k in b.branches.keys() - a.branches}, shown)
-        world = world.having(_turned_all(world.branches, a.branches, b.branches))
         world = world.having({}, _turned_all(world.commits, a.commits, b.commits))
         ports = b.ports if a.ports != b.ports else world.ports
         links = world.links - (a.links - b.links) | (b.links - a.links)
-        trunk = b.trunk if a.trunk != b.trunk else world.trunk
+        moves = a.trunk != b.trunk and self.world.trunk in (a.trunk, None)
+        trunk = b.trunk if moves else world.trunk
         return replace(world, trunk=trunk, ports=ports, links=links)
 
     def shown_parents(self, commit: str) -> tuple[str, ...]:
@@ -148,11 +165,11 @@ class Model:
         parents = {i: c.parents for i, c in self.trash.commits.items()}
         return tuple(_beyond(self.world.commits[commit].parents, self.trash.commits, parents))
 
-    def _needed(self, without: Collection[str]) -> set[str]:
-        roots = {b.head for id, b in self.world.branches.items() if id not in without} | self.goldens
-        roots |= {id for id, commit in self.world.commits.items() if commit.tags}
-        found = [self.world.ancestors(root, self.trash.commits) for root in roots]
-        return set().union(*found) & self.world.commits.keys()
+    def _needed(self, without: Collection[str], world: World) -> set[str]:
+        roots = {b.head for id, b in world.branches.items() if id not in without} | self.goldens
+        roots |= {id for id, commit in world.commits.items() if commit.tags}
+        found = [world.ancestors(root, self.trash.commits) for root in roots]
+        return set().union(*found) & world.commits.keys()
 
 
 def _turned_all(now: dict[str, T], a: dict[str, T], b: dict[str, T]) -> dict[str, T]:
@@ -162,7 +179,9 @@ def _turned_all(now: dict[str, T], a: dict[str, T], b: dict[str, T]) -> dict[str
 
 def _turned(now: T, a: T, b: T) -> T:
     pairs = {f.name: (getattr(a, f.name), getattr(b, f.name)) for f in fields(b)}  # type: ignore[arg-type]
-    return replace(now, **{name: new for name, (old, new) in pairs.items() if old != new})  # type: ignore[type-var]
+    stays = {"head"} if getattr(now, "head", None) != getattr(a, "head", None) else set()
+    new = {name: new for name, (old, new) in pairs.items() if old != new and name not in stays}
+    return replace(now, **new)  # type: ignore[type-var]
 
 
 def _beyond(parents: Iterable[str], over: Collection[str], known: dict[str, tuple[str, ...]]) -> list[str]:

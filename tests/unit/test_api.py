@@ -82,7 +82,7 @@ def test_every_kind_of_refusal_has_a_status() -> None:
 
 
 def test_the_client_asks_for_what_there_is() -> None:
-    paths = [*document()["paths"], "/v1/stop"]
+    paths = [*document()["paths"], "/v1/stop", "/v1/listen/off"]
     source = Path(client.__file__).read_text()
     asked = set(re.findall(r'"(/v1/[\w/-]+)', source))
     assert len(asked) > 15

@@ -39,6 +39,8 @@ NOT_TAKEN_BACK = {
     "image rm": "its plan says that nothing brings it back",
     "store compact": "nothing that is shown changes",
     "store gc": "it frees what nobody can ask for",
+    "token new": "its help says how: `token revoke`",
+    "token revoke": "its help says so",
     "trash empty": "its plan says that nothing brings it back",
 }
 NOT_ASKED = {
@@ -61,6 +63,8 @@ BESIDE: dict[tuple[str, str], Any] = {
     ("secret rm", "name"): "KNOWN",
     ("secret set", "name"): "TOKEN",
     ("secret set", "value"): "a value",
+    ("token new", "sha256"): 64 * "0",
+    ("token revoke", "name"): "known",
     ("trash restore", "entry"): "gone",
     ("publish", "ports"): "8000",
     ("link", "branches"): ("main", "b1", "paused"),
@@ -74,7 +78,8 @@ def request_of(name: str) -> Verb[Any]:
     verb, fields = load(name), {}
     for field in fields_of(verb):
         value = BESIDE.get((name, field.name), GIVEN.get(field.given.kind))
-        if value is not None and (field.is_needed or field.given.kind is Kind.NAME):
+        wanted = field.is_needed or field.given.kind is Kind.NAME or (name, field.name) in BESIDE
+        if value is not None and wanted:
             fields[field.name] = (value,) if field.takes_many and isinstance(value, str) else value
     return verb(**fields)
 
@@ -93,6 +98,7 @@ async def peopled(twins: Twins) -> None:
     await twins.do("fork", "main", 1, "gone")
     await twins.do("prune", ("gone",))
     await twins.do("secret set", "KNOWN", "a value")
+    await twins.do("token new", "known", 64 * "1")
     await twins.engine.sealer.all_sealed()
 
 

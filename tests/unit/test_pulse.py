@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.daemon.client import Client
-from core.daemon.unix import Patience, UnixConnection
+from core.daemon.connection import DaemonConnection, Patience
 from core.errors import DaemonUnavailable
 from core.holder.ask import Silent, state_of
 from core.holder.pulse import DUMP, MOST_SILENT, MOST_SILENT_STARTING, SERVING, Pulse, Watched
@@ -168,7 +168,7 @@ def deaf(home: Home) -> Iterator[socket.socket]:
 def test_whoever_waits_for_a_daemon_that_is_silent_is_told(
     home: Home, deaf: socket.socket, size: int
 ) -> None:
-    connection = UnixConnection(home, Patience(quiet_s=0.1, silent_s=0.3))
+    connection = DaemonConnection(home, Patience(quiet_s=0.1, silent_s=0.3))
     with pytest.raises(
         Silent, match=rf"the daemon \(pid {os.getpid()}\) does not answer since \d+ s: `kill -KILL"
     ):
@@ -213,7 +213,7 @@ def alive(listener: socket.socket, answers: int) -> Iterator[None]:
 
 def test_one_that_lives_is_waited_for(home: Home, deaf: socket.socket) -> None:
     with alive(deaf, 5):
-        connection = UnixConnection(home, Patience(quiet_s=0.1, silent_s=30.0))
+        connection = DaemonConnection(home, Patience(quiet_s=0.1, silent_s=30.0))
         connection.request("GET", "/v1/diff")
         assert connection.getresponse().read() == b"late"
         connection.close()
@@ -221,7 +221,7 @@ def test_one_that_lives_is_waited_for(home: Home, deaf: socket.socket) -> None:
 
 def test_what_takes_no_time_has_a_deadline(home: Home, deaf: socket.socket) -> None:
     with alive(deaf, 1_000_000):
-        connection = UnixConnection(home, Patience(quiet_s=0.1, silent_s=30.0, deadline_s=0.3))
+        connection = DaemonConnection(home, Patience(quiet_s=0.1, silent_s=30.0, deadline_s=0.3))
         connection.request("GET", "/v1/tree")
         with pytest.raises(Silent, match="lives, but has no answer"):
             connection.getresponse()

@@ -13,6 +13,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from core.model import OperationState
 from core.refs import TRUNK
 from tests.conftest import full
 from tests.twins.beside import LOST, PAUSED, RUNNING, RUNS, Beside
@@ -320,6 +321,8 @@ class Verbs(Beside):
             self.ask(False, "undo")
         elif self.turn(self.model.done[-1], back=True):
             self.model.undone.append(self.model.done.pop())
+        else:
+            self.pass_over(self.model.done, OperationState.DONE)
 
     @rule()
     def redo(self) -> None:
@@ -327,6 +330,25 @@ class Verbs(Beside):
             self.ask(False, "redo")
         elif self.turn(self.model.undone[-1], back=False):
             self.model.done.append(self.model.undone.pop())
+        else:
+            self.pass_over(self.model.undone, OperationState.UNDONE)
+
+    def pass_over(self, steps: list[Step], state: OperationState) -> None:
+        """What needs something that was removed for good is refused once."""
+        if self.offered(state) < len(steps):
+            assert steps.pop().may_be_gone
+
+    def offered(self, state: OperationState) -> int:
+        """Of how many operations may it be asked?"""
+        return sum(row.undoable for row in self.engine.catalog.operations(state=state))
+
+    @invariant()
+    def what_is_offered_are_the_steps(self) -> None:
+        for steps, state in (
+            (self.model.done, OperationState.DONE),
+            (self.model.undone, OperationState.UNDONE),
+        ):
+            assert self.offered(state) == len(steps)
 
     def turn(self, step: Step, *, back: bool) -> bool:
         model = self.model
@@ -337,9 +359,11 @@ class Verbs(Beside):
         allowed = None if step.ended or step.may_be_gone else True
         allowed = False if appearing & model.gone else allowed
         vanishing = model.world.branches.keys() - world.branches
+        went = model.world.lacking({*world.branches, *world.commits})
         saved = self.saving(vanishing)
         if not self.ask(allowed, "undo" if back else "redo"):
             return False
+        step.take_along(went, back=back)
         seen = self.twins.world()
         for id in step.ended & world.branches.keys():  # whether it runs follows from both
             world.branches[id] = replace(world.branches[id], state=seen.branches[id].state)

@@ -9,6 +9,8 @@ from tests.unit.test_verbs_at_random import Verbs
 Asked = tuple[str, dict[str, Any]]  # a rule, and what it is given
 
 MAIN: Asked = ("fork_a_commit", {"n": 1, "name": "main", "pick": 0})
+UP: Asked = ("up", {"image": "base", "name": "main"})
+TWO: Asked = ("fork", {"n": 2, "name": "w", "pick": 0})
 WENT_WRONG: dict[str, tuple[Asked, ...]] = {
     "a machine laid on a commit whose row goes meanwhile": (
         MAIN, ("commit", {"message": "", "pick": 0, "wait": False}), ("undo", {}), ("empty_the_trash", {}),
@@ -45,6 +47,26 @@ WENT_WRONG: dict[str, tuple[Asked, ...]] = {
         MAIN, ("pause", {"pick": 0}), ("commit", {"message": "", "pick": 0, "wait": True}),
         ("tag", {"name": "good", "pick": 2}), ("prune", {"now": False, "picks": [0]}),
         ("prune_a_commit", {"now": True, "pick": 2}), ("undo", {}),
+    ),
+    "undo at a fork, a child of which was removed for good, and for ever": (
+        UP, TWO, ("prune", {"now": True, "picks": [1]}), ("undo", {}), ("undo", {}), ("redo", {}),
+    ),
+    "undo of a commit that a fork stands on which cannot be undone": (
+        UP, ("commit", {"message": "one", "pick": 0, "wait": False}), TWO, ("prune", {"now": True, "picks": [1]}),
+        ("undo", {}), ("undo", {}), ("undo", {}), ("redo", {}),
+    ),
+    "undo of a fork before another that cannot be undone": (
+        UP, ("fork", {"n": 2, "name": "b", "pick": 0}), TWO, ("prune", {"now": True, "picks": [4]}), ("undo", {}),
+        ("undo", {}), ("redo", {}), ("undo", {}), ("undo", {}),
+    ),
+    "undo of what was made of a branch that went with another, which was removed for good": (
+        UP, ("up", {"image": "base", "name": "a"}), ("rename", {"name": "x", "pick": 1}), ("pause", {"pick": 1}),
+        ("prune", {"now": False, "picks": [0, 1]}), ("empty_the_trash", {}), ("undo", {}), ("undo", {}),
+        ("undo", {}), ("undo", {}), ("undo", {}),
+    ),
+    "undo of a promote before another that cannot be undone": (
+        UP, TWO, ("promote", {"pick": 1, "prune_losers": False}), ("promote", {"pick": 2, "prune_losers": True}),
+        ("empty_the_trash", {}), ("undo", {}), ("undo", {}), ("undo", {}), ("undo", {}),
     ),
 }  # fmt: skip
 

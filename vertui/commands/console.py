@@ -22,7 +22,7 @@ LEAVE = b"\x1d"  # Ctrl-], as in telnet and virsh
 def console(branch: BranchName) -> None:
     """Show a machine's serial console and type into it; Ctrl-] leaves."""
     client = connect()
-    with streams.console(client.home, branch) as stream:
+    with streams.console(client.endpoint, branch) as stream:
         messages, left = iter(stream), threading.Event()
         next(messages)  # a refusal comes before anything is said
         try:

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from core.daemon.client import Client
+from core.daemon.endpoint import find_endpoint
 from core.errors import DaemonUnavailable, UsageError
-from core.home import Home, find_home
-from core.model import Finding
+from core.home import Home
+from core.model import DaemonStatus, Finding
+from core.ports import parse_listener
 from vertui.listing import waits
 from vertui.options import Json, new_app
 from vertui.output import say_json, styled, warn
-from vertui.session import connect, listens
+from vertui.session import connect, listens, own_home
 from vertui.text import age, counted, printable
 
 LOOK_EVERY_MS = 250  # at logs that are followed
@@ -30,13 +32,52 @@ def _daemon() -> None:
 
 
 @daemon.command()
-def start(json: Json = False) -> None:
-    """Start the daemon; machines left by an earlier one are taken over."""
-    status = connect().status()
+def start(
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="[ADDRESS:]PORT|off",
+            help="Let bearers of tokens in by this port, too; port 0 is any that is free.",
+            show_default=False,
+        ),
+    ] = None,
+    in_the_clear: Annotated[
+        bool,
+        typer.Option(
+            "--in-the-clear",
+            help="With --listen: also at an address that others reach, who can read along what is said.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Start the daemon; machines left by an earlier one are taken over.
+
+    With --listen its API is on a port as well, in plain HTTP, for whoever shows a token (`vertui token new`), and for
+    no browser's page. The port stays open while the daemon restarts, until `--listen off` or `daemon stop`. VERTUI_URL
+    and VERTUI_TOKEN, or VERTUI_TOKEN_FILE, lead vertui there.
+
+    \b
+    Examples:
+      vertui daemon start --listen 127.0.0.1:7080
+      curl -H "Authorization: Bearer $VERTUI_TOKEN" http://127.0.0.1:7080/v1/tree
+    """
+    place = None if listen in (None, "off") else parse_listener(listen)
+    if in_the_clear and not place:
+        raise UsageError("--in-the-clear says where --listen may listen: it goes with that")
+    own_home()
+    client = connect()
+    if place:
+        client.listen(*place, in_the_clear=in_the_clear)
+    elif listen:
+        client.listen_no_more()
+    status = client.status()
     if json:
         say_json(status)
-    else:
-        print(f"running, pid {status.pid}, {counted(status.machines, 'machine')}")
+        return
+    print(f"running, pid {status.pid}, {counted(status.machines, 'machine')}")
+    if status.listening:
+        print(f"listens at {status.listening} for bearers of tokens, in plain HTTP")
 
 
 @daemon.command()
@@ -56,7 +97,7 @@ def stop(
     """End the daemon. Machines run on, and the next verb starts it again."""
     if now and not everything:
         raise UsageError("--now ends machines uncommitted: it goes with --all")
-    home = find_home()
+    home = own_home()
     ended, suspended = _stop_everything(home, now) if everything else (_stop_daemon(home), [])
     if json:
         say_json({"ended": ended, "suspended": suspended})
@@ -97,10 +138,7 @@ def _stop_everything(home: Home, now: bool) -> tuple[bool, list[str]]:
 @daemon.command()
 def status(json: Json = False) -> None:
     """Show the daemon's pid, its home and how many machines run. Exit status 11 when it does not run."""
-    home = find_home()
-    if not listens(home):
-        raise DaemonUnavailable("the daemon is not running: any verb starts it")
-    facts = Client(home).status()
+    facts = _status()
     if json:
         say_json(facts)
         return
@@ -110,11 +148,20 @@ def status(json: Json = False) -> None:
         ("version", facts.version),
         ("home", printable(facts.home)),
         ("machines", str(facts.machines)),
+        ("listens", facts.listening or "by the home's socket alone"),
         ("waiting", waits(facts.waiting) or "nothing"),
         ("up", age(time.time() - facts.started)),
     ]
     for name, value in rows:
         print(f"{name:<10}{value}")
+
+
+def _status() -> DaemonStatus:
+    """Its facts; none is started for that."""
+    endpoint = find_endpoint()
+    if isinstance(endpoint, Home) and not listens(endpoint):
+        raise DaemonUnavailable("the daemon is not running: any verb starts it")
+    return Client(endpoint).status()
 
 
 @daemon.command()
@@ -129,7 +176,7 @@ def logs(
     """Show what daemon, holder and view server logged; `config log.level` says how much that is."""
     from core.log_files import Logs
 
-    logs = Logs(find_home().log)
+    logs = Logs(own_home().log)
     reader = select.poll()
     reader.register(sys.stdout, 0)  # that it left is told unasked
     said = logs.read(lines)
@@ -162,6 +209,9 @@ def _findings() -> list[Finding]:
         return connect().doctor()
     except DaemonUnavailable as error:
         from core import debian, host
+
+        if not isinstance(find_endpoint(), Home):  # what is amiss is amiss there
+            raise
 
         return [
             debian.finding(),

@@ -12,8 +12,8 @@ import typer
 from msgspec.structs import replace
 
 from core.daemon.client import Client
+from core.daemon.endpoint import Endpoint
 from core.errors import UsageError, VertuiError
-from core.home import Home
 from core.model import BranchState, Command, ExecRequest, check_variable
 from core.verbs.base import Kind
 from vertui import foreground
@@ -113,7 +113,7 @@ def execute(
     client = connect()
     names = _running(client) if everything else distinct(client, branches or ())
     kept = [KeptOutput() for _ in names] if json else []
-    followers = _followers(client.home, [replace(what, branch=name) for name in names], kept)
+    followers = _followers(client.endpoint, [replace(what, branch=name) for name in names], kept)
     if not names and not json:
         print("there is nothing to run it in")
 
@@ -151,7 +151,7 @@ def shell(branch: BranchName) -> None:
         raise UsageError(f"shell needs a terminal: use `vertui exec -i {branch} -- sh`")
     client = connect()
     request = _request(branch, ("sh", "-c", SHELL), tty=True, stdin=True)
-    raise typer.Exit(_run(_followers(client.home, [request]), stdin=True, tty=True))
+    raise typer.Exit(_run(_followers(client.endpoint, [request]), stdin=True, tty=True))
 
 
 def _request(
@@ -219,7 +219,7 @@ def _offsets(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or 0)
 
 
-def _followers(home: Home, whats: list[What], kept: Sequence[Sink] = ()) -> list[Follower]:
+def _followers(endpoint: Endpoint, whats: list[What], kept: Sequence[Sink] = ()) -> list[Follower]:
     """Of each command, its output passed on unless it is kept."""
     width = max((len(what.branch) for what in whats), default=0)
     sinks: Sequence[Sink] = kept or (
@@ -227,7 +227,9 @@ def _followers(home: Home, whats: list[What], kept: Sequence[Sink] = ()) -> list
         if len(whats) == 1
         else [Prefixed(what.branch, width, index) for index, what in enumerate(whats)]
     )
-    return [Follower(home, what, sink, _note(what.branch)) for what, sink in zip(whats, sinks, strict=True)]
+    return [
+        Follower(endpoint, what, sink, _note(what.branch)) for what, sink in zip(whats, sinks, strict=True)
+    ]
 
 
 def _note(branch: str) -> Note:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,16 +21,18 @@ if TYPE_CHECKING:
     from typer._click.shell_completion import CompletionItem
 
     from core.daemon.client import Client
-    from core.model import Branch, Image
+    from core.model import Branch, Image, Operation
+    from core.tokens import NewToken
     from core.verbs.image.build import Build
+    from core.verbs.token.new import New
     from core.verbs.up import Up
 
 ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
     "resume", "restore", "hand-over", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy",
-    "egress", "link", "unlink", "secret", "log", "image", "export", "import", "store", "config", "daemon", "doctor",
-    "demo", "completion",
+    "egress", "link", "unlink", "secret", "token", "log", "image", "export", "import", "store", "config", "daemon",
+    "doctor", "demo", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 
@@ -56,6 +59,7 @@ WRITTEN = {
     "open": "ports",
     "log": "tree",
     "secret": "secret",
+    "token": "token",
     "image": "image",
     "export": "move",
     "import": "move",
@@ -85,7 +89,18 @@ def _up(client: "Client", verb: "Up", source: str | None) -> "Branch":
     return up_from(client, verb, source)
 
 
-CARRIED: dict[str, Carry] = {"image build": _build, "up": _up}
+def _new_token(client: "Client", verb: "New") -> "NewToken | Operation":
+    """A token is made here, and the daemon told by what it is to know it."""
+    from core.tokens import NewToken, digest, new_token
+
+    if verb.sha256:
+        return client.do(verb)
+    token = new_token()
+    client.do(replace(verb, sha256=digest(token)))
+    return NewToken(verb.name, token)
+
+
+CARRIED: dict[str, Carry] = {"image build": _build, "token new": _new_token, "up": _up}
 """How a verb is carried out where that takes more than asking the daemon for it."""
 
 OWN = {"up": (named("source", From, None),)}
@@ -167,10 +182,10 @@ def _open(
     if ctx.invoked_subcommand is None:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise UsageError("the UI needs a terminal: see `vertui --help` for verbs that do without")
-        from core.home import find_home
+        from core.daemon.endpoint import find_endpoint
         from vertui.app import run  # imports textual
 
-        raise typer.Exit(run(find_home()))
+        raise typer.Exit(run(find_endpoint()))
 
 
 def invoke(argv: Sequence[str]) -> int:

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from core.errors import Unsupported
-from core.home import Home, find_home
+from core.home import Home
 from core.inward import HOST_SUFFIX
 from core.python import program
 from vertui.options import AfterDashes, BranchName, new_app
 from vertui.plumbing import hand_on, join
 from vertui.session import connect as connected
+from vertui.session import own_home
 
 app = new_app()
 
@@ -71,7 +72,7 @@ def ssh(
       vertui ssh b1 -L 8080:localhost:80 -A
       vertui ssh b1 -- tail -f /var/log/build.log
     """
-    home, host = find_home(), connected().ssh(branch.removesuffix(HOST_SUFFIX))
+    home, host = own_home(), connected().ssh(branch.removesuffix(HOST_SUFFIX))
     given = [word for name, value in settings_of(home) for word in ("-o", f"{name}={value}")]
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what it starts would
     try:
@@ -92,7 +93,7 @@ def ssh_config() -> None:
       rsync -a ./project/ b1.vertui:/srv/project
       git clone b1.vertui:/srv/app
     """
-    home = find_home()
+    home = own_home()
     print(f"Host *{HOST_SUFFIX}")
     for name, value in settings_of(home):
         print(f"    {name} {value}")

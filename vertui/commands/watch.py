@@ -50,7 +50,7 @@ def watch(
     changes = _Changes(branch, json)
     watched = dict.fromkeys(map(os.fsdecode, map(meant, paths or ())))
     request = ExecRequest(branch, guest_script("watch", *watched), inner=True)
-    follower = Follower(client.home, request, changes, lambda text: warn(f"{branch}: {text}"))
+    follower = Follower(client.endpoint, request, changes, lambda text: warn(f"{branch}: {text}"))
     ends = foreground.run([follower], stdin=False, tty=False)
     if ends is None:
         follower.close()

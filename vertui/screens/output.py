@@ -102,11 +102,11 @@ class OutputScreen(VertuiScreen):
 
         command = self._followers[branch].command
         if command is not None:
-            stream = streams.attach(self.vertui.home, branch, command, *offsets)
+            stream = streams.attach(self.vertui.endpoint, branch, command, *offsets)
         elif branch in self._streams:
             raise GuestFailed("the daemon went away as the command was started: it may have run")
         else:
-            stream = streams.run(self.vertui.home, ExecRequest(branch, (self._command,), outlives=True))
+            stream = streams.run(self.vertui.endpoint, ExecRequest(branch, (self._command,), outlives=True))
         self._streams[branch] = stream
         return stream
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from core.daemon.endpoint import Endpoint
 from core.daemon.streams import STDERR, Exit, Input
 from core.errors import GuestFailed, NotFound, Unsupported
-from core.home import Home
 from core.model import ExecRequest
 from core.names import spelled
 from vertui.streaming import Follower
@@ -34,7 +34,7 @@ class GuestSide:
     `most_bytes` may come from it; `said` is the last of what its shell and it complain of.
     """
 
-    home: Home
+    endpoint: Endpoint
     place: Place
     moved: Callable[[int], None]
     receives: bool = False
@@ -52,7 +52,7 @@ class GuestSide:
         script = (MAKE if self.receives else "") + ENTER
         words = ("sh", "-c", script, "sync", rooted(self.place.path), *command)
         request = ExecRequest(self.name, words, stdin=True, lossless=True, inner=True)
-        follower = Follower(self.home, request, partial(self._hear, outgoing), lambda _: None)
+        follower = Follower(self.endpoint, request, partial(self._hear, outgoing), lambda _: None)
         feeder = threading.Thread(target=self._feed, args=(incoming, follower.stdin), daemon=True)
         feeder.start()
         try:

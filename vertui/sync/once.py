@@ -45,7 +45,7 @@ class Sync:
 
     def pull(self, place: Place, directory: Path) -> Tally:
         """All of a branch's directory into one here, which is made where it is missing."""
-        side = GuestSide(self.client.home, place, self.moved, most_bytes=most_bytes(self.client, place))
+        side = GuestSide(self.client.endpoint, place, self.moved, most_bytes=most_bytes(self.client, place))
         try:
             directory.mkdir(exist_ok=True)
             return self._whole(side, directory, place, incoming=True)
@@ -60,7 +60,7 @@ class Sync:
         return tally.plus(run(NAMED, names)) if names else tally
 
     def _side(self, place: Place) -> GuestSide:
-        return GuestSide(self.client.home, place, self.moved, receives=True)
+        return GuestSide(self.client.endpoint, place, self.moved, receives=True)
 
     def _whole(self, side: GuestSide, directory: Path, place: Place, *, incoming: bool) -> Tally:
         run = partial(rsync.run, side, directory, incoming=incoming)
@@ -87,7 +87,7 @@ class Sync:
     def _left_out_there(self, place: Place) -> Iterator[bytes]:
         assert self.rules and place.branch
         told = capture(
-            self.client.home,
+            self.client.endpoint,
             ExecRequest(
                 place.branch,
                 guest_script("ignored", rooted(place.path), self.rules.tell()),

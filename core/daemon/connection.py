@@ -1,10 +1,11 @@
-"""HTTP to the daemon by its Unix socket. Imports little: every verb pays for it.
+"""HTTP to the daemon. Imports little: every verb pays for it.
 
 However long a verb takes, its answer is waited for as long as the daemon lives. Whenever nothing has come for a while,
 the daemon is asked over a connection of its own whether it does, which its event loop answers.
 """
 
 import http.client
+import json
 import select
 import socket
 import time
@@ -12,12 +13,14 @@ from array import array
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import DaemonUnavailable
+from core.daemon.endpoint import Endpoint, Remote, connected, headers_of, place_of
+from core.errors import DaemonUnavailable, VertuiError, by_kind
 from core.holder.ask import STOPPED, Silent, ask_holder, state_of
 from core.home import Home
 from core.patience import patient
-from core.sockets import connect, peer_of
+from core.sockets import peer_of
 
+TURNED_AWAY = (401, 403)  # the statuses of whoever is not let in at all
 ONE_DESCRIPTOR = socket.CMSG_LEN(array("i").itemsize)
 
 
@@ -40,38 +43,44 @@ UNTIL_DEATH = Patience()
 IDLE = Patience(quiet_s=patient(30.0))  # where nothing may happen for hours: to wait costs next to nothing
 
 
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP to a home's daemon, for one request. With `timeout_s` each step of it may take so long, dead or alive.
+class DaemonConnection(http.client.HTTPConnection):
+    """HTTP to a daemon, for one request. With `timeout_s` each step of it may take so long, dead or alive.
 
     Descriptors that come with the answer are put into `descriptors`, for the caller to close; without it none is taken.
     """
 
     def __init__(
         self,
-        home: Home,
+        endpoint: Endpoint,
         patience: Patience = UNTIL_DEATH,
         *,
         timeout_s: float | None = None,
         descriptors: list[int] | None = None,
     ) -> None:
-        super().__init__("vertui", timeout=timeout_s)
-        self._home, self._patience, self._timeout_s = home, patience, timeout_s
+        super().__init__(*place_of(endpoint), timeout=timeout_s)
+        self._endpoint, self._patience, self._timeout_s = endpoint, patience, timeout_s
         self._descriptors = descriptors
         self.reached = False  # has it been connected, so that what was asked may have been heard?
 
     def connect(self) -> None:
         """Connect to the daemon. OSError when none listens, Impostor when it is not ours."""
-        self.sock = connect(self._home.daemon_socket, timeout_s=self._timeout_s)
+        self.sock = connected(self._endpoint, self._timeout_s)
         if self._timeout_s is None:
-            self.sock = _Patient(self._home, self.sock, self._patience, self._descriptors)
+            self.sock = _Patient(self._endpoint, self.sock, self._patience, self._descriptors)
         self.reached = True
+
+    def putrequest(self, *given: Any, **named: Any) -> None:
+        """Begin a request, with what each of them says."""
+        super().putrequest(*given, **named)
+        for name, value in headers_of(self._endpoint).items():
+            self.putheader(name, value)
 
 
 class Vigil:
     """Over a daemon from which something is expected."""
 
-    def __init__(self, home: Home, patience: Patience) -> None:
-        self.home, self.patience = home, patience
+    def __init__(self, endpoint: Endpoint, patience: Patience) -> None:
+        self.endpoint, self.patience = endpoint, patience
         self._begun = self._heard = time.monotonic()
 
     def heard(self) -> None:
@@ -80,11 +89,12 @@ class Vigil:
 
     def check(self, connection: socket.socket) -> None:
         """Nothing came for a while. Raises Silent when it is of no use to wait any longer."""
-        pid, known = peer_of(connection).pid, self.patience
-        if lives(self.home, min(known.quiet_s, UNTIL_DEATH.quiet_s)):
+        known, at = self.patience, self.endpoint
+        pid = 0 if isinstance(at, Remote) else peer_of(connection).pid
+        if lives(at, min(known.quiet_s, UNTIL_DEATH.quiet_s)):
             self.heard()
         silent_s, waited_s = time.monotonic() - self._heard, time.monotonic() - self._begun
-        if silent_s > 2 * known.quiet_s and state_of(pid) in STOPPED:
+        if pid and silent_s > 2 * known.quiet_s and state_of(pid) in STOPPED:
             raise Silent(f"the daemon is stopped (SIGSTOP): `kill -CONT {pid}` lets it go on")
         if silent_s > known.silent_s:
             what = f"does not answer since {silent_s:.0f} s"
@@ -92,17 +102,19 @@ class Vigil:
             what = f"lives, but has no answer to this since {waited_s:.0f} s"
         else:
             return
-        raise Silent(f"the daemon (pid {pid}) {what}: {_way_out(self.home, pid)}")
+        if isinstance(at, Remote):
+            raise Silent(f"the daemon at {at.url} {what}: `vertui daemon status` there tells more")
+        raise Silent(f"the daemon (pid {pid}) {what}: {_way_out(at, pid)}")
 
 
 class _Patient(socket.socket):
     """A connection to a daemon that is waited for while it lives. Raises Silent."""
 
     def __init__(
-        self, home: Home, connection: socket.socket, patience: Patience, descriptors: list[int] | None
+        self, endpoint: Endpoint, connection: socket.socket, patience: Patience, descriptors: list[int] | None
     ) -> None:
-        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM, fileno=connection.detach())
-        self._vigil, self._descriptors = Vigil(home, patience), descriptors
+        super().__init__(connection.family, connection.type, fileno=connection.detach())
+        self._vigil, self._descriptors = Vigil(endpoint, patience), descriptors
 
     def recv_into(self, buffer: Any, *sizes: Any) -> int:
         """What has come, once something has."""
@@ -130,16 +142,30 @@ class _Patient(socket.socket):
             self._vigil.check(self)
 
 
-def lives(home: Home, timeout_s: float = UNTIL_DEATH.quiet_s) -> bool:
-    """Does the daemon's event loop go round? Impostor when it is somebody else's."""
-    connection = UnixConnection(home, timeout_s=timeout_s)
+def lives(endpoint: Endpoint, timeout_s: float = UNTIL_DEATH.quiet_s) -> bool:
+    """Does the daemon's event loop go round? Impostor when it is somebody else's, Unauthorized and Forbidden when it
+    lets us in no more.
+    """
+    connection = DaemonConnection(endpoint, timeout_s=timeout_s)
     try:
         connection.request("GET", "/v1/alive")
-        return connection.getresponse().status == 200
+        response = connection.getresponse()
+        if response.status in TURNED_AWAY:
+            raise failure(response.read())
+        return response.status == 200
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
+
+
+def failure(data: bytes) -> VertuiError:
+    """The error an answer carries: {"kind", "message"}."""
+    try:
+        answer = json.loads(data)
+        return by_kind(str(answer["kind"]), str(answer["message"]))
+    except (ValueError, KeyError, TypeError):
+        return DaemonUnavailable("the daemon gave an answer that cannot be read: see `vertui daemon logs`")
 
 
 def _way_out(home: Home, pid: int) -> str:

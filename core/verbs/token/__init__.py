@@ -1,0 +1,1 @@
+"""Verbs about who is let in by the daemon's port."""
