@@ -188,12 +188,18 @@ class Catalog:
         return [_image(row) for row in self._read("SELECT * FROM images ORDER BY created")]
 
     def put_image(self, image: Image) -> None:
-        """Add an image. One that had its name is called by its id from then on: branches may still need it."""
+        """Add an image. One that had its name is called by its id from then on: branches may still need it. What that
+        said of egress the new one says.
+        """
+        former = next((one.egress for one in self.images() if one.name == image.name), None)
         self._write("UPDATE images SET name = id WHERE name = ?", image.name)
-        spec = json.dumps(encode(image.spec))
-        self._write(
-            "INSERT INTO images VALUES (?,?,?,?,?)", image.id, image.name, spec, image.golden, image.created
-        )
+        spec, egress = (json.dumps(encode(value)) for value in (image.spec, image.egress or former))
+        values = image.id, image.name, spec, image.golden, image.created, egress
+        self._write("INSERT INTO images VALUES (?,?,?,?,?,?)", *values)
+
+    def set_image_egress(self, image: str, reach: Reach | None) -> None:
+        """What branches of an image may reach at first; None for what the home says."""
+        self._write("UPDATE images SET egress = ? WHERE id = ?", json.dumps(encode(reach)), image)
 
     def delete_image(self, image: str) -> None:
         """Forget an image."""
@@ -439,7 +445,7 @@ def _storable(value: Any) -> Any:
 
 
 def _image(row: sqlite3.Row) -> Image:
-    return _value(Image, row, "spec")
+    return _value(Image, row, "spec", "egress")
 
 
 def _branch(row: sqlite3.Row) -> BranchRow:

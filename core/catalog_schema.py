@@ -4,7 +4,7 @@ import sqlite3
 
 from core.errors import Damaged
 
-FORMAT = 6
+FORMAT = 7
 PORTS = """
 CREATE TABLE ports (id TEXT PRIMARY KEY, branch TEXT NOT NULL, guest_port INTEGER NOT NULL, protocol TEXT NOT NULL,
   address TEXT NOT NULL, host_port INTEGER NOT NULL, created REAL NOT NULL);
@@ -15,7 +15,7 @@ LINKS = (
 SCHEMA = f"""
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, spec TEXT NOT NULL, golden TEXT NOT NULL,
-  created REAL NOT NULL);
+  created REAL NOT NULL, egress TEXT NOT NULL DEFAULT 'null');
 CREATE TABLE commits (id TEXT PRIMARY KEY, state_id TEXT NOT NULL, parents TEXT NOT NULL, branch TEXT NOT NULL,
   image TEXT NOT NULL, message TEXT NOT NULL, created REAL NOT NULL, state TEXT NOT NULL, quiesced INTEGER NOT NULL,
   changed_pages INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, pause_ms REAL NOT NULL, felt_pause_ms REAL NOT NULL,
@@ -40,6 +40,7 @@ UPDATE operations SET undoable = 0 WHERE state = 'undone';""",
     3: PORTS,
     4: "ALTER TABLE branches ADD COLUMN egress TEXT NOT NULL DEFAULT '{}';",
     5: LINKS,
+    6: "ALTER TABLE images ADD COLUMN egress TEXT NOT NULL DEFAULT 'null';",
 }  # from each format to the next
 
 

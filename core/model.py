@@ -84,7 +84,9 @@ class MachineSpec(Struct, frozen=True):
 
 
 class Image(Struct, frozen=True):
-    """Kernel, initrd, root disk and spec, with the golden commit made once it had booted; `note` is advice."""
+    """Kernel, initrd, root disk and spec, with the golden commit made once it had booted; `note` is advice. `egress` is
+    what a branch that `up` starts of it may reach outside, None where the home says that.
+    """
 
     id: str
     name: str
@@ -93,6 +95,7 @@ class Image(Struct, frozen=True):
     created: float
     size_bytes: int = 0
     note: str = ""
+    egress: Reach | None = None
 
 
 class Commit(Struct, frozen=True):
@@ -117,7 +120,9 @@ class Commit(Struct, frozen=True):
 
 
 class Branch(Struct, frozen=True):
-    """A named line of work and what is known of its machine now. `links` are the names of those it may talk to."""
+    """A named line of work and what is known of its machine now. `links` are the names of those it may talk to,
+    `refused` is what it tried to reach and may not, the newest of that.
+    """
 
     id: str
     name: str
@@ -142,6 +147,7 @@ class Branch(Struct, frozen=True):
     egress: Reach = NOWHERE
     traffic: Traffic = Traffic()
     links: tuple[str, ...] = ()
+    refused: Attempt | None = None
 
 
 class Outward(Struct, frozen=True):

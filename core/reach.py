@@ -3,7 +3,7 @@
 HOST[:PORT[/udp]]     a name; without a port all of it, with one TCP unless told
 *.HOST[:PORT[/udp]]   every name below one
 CIDR[:PORT[/udp]]     an IPv4 network, or one address
-@apt, @pip, @npm, @git    servers that the guest is configured for (`core.engine.mirrors` puts them in their place)
+@apt, @pip, @npm, @git    servers that the guest is configured for (`core.engine.groups` puts them in their place)
 """
 
 import ipaddress
@@ -65,7 +65,8 @@ class Traffic(Struct, frozen=True):
 
 class Attempt(Struct, frozen=True):
     """A destination that a branch tried to reach and may not: how often in the last hour, and when last. `host` is a
-    name where that is known, else an address.
+    name where that is known, else an address; a name that was not looked up has no port. `process` is NAME[PID] of who
+    tried, as the guest tells.
     """
 
     host: str
@@ -73,6 +74,12 @@ class Attempt(Struct, frozen=True):
     protocol: str
     times: int
     last: float
+    process: str = ""
+
+    @property
+    def to(self) -> Destination:
+        """What would have to be allowed."""
+        return Destination(self.host, self.port, self.protocol)
 
 
 def destination(text: str) -> Destination:
@@ -103,6 +110,11 @@ def network(to: Destination) -> ipaddress.IPv4Network | None:
     return ipaddress.IPv4Network(to.host) if NUMERIC.fullmatch(to.host) else None
 
 
+def is_group(to: Destination) -> bool:
+    """Does it stand for servers that only a guest's configuration tells?"""
+    return to.host in GROUPS
+
+
 def names(to: Destination, name: str) -> bool:
     """Is this name, in lower case and without a last dot, of the destination?"""
     return name.endswith(to.host[1:]) if to.host.startswith("*.") else name == to.host
@@ -111,6 +123,23 @@ def names(to: Destination, name: str) -> bool:
 def is_name(text: str) -> bool:
     """Is it one as hosts have? Of what a guest asks for, only such a one goes further, and becomes part of rules."""
     return len(text) <= LONGEST_NAME and not text.startswith("*") and NAME.fullmatch(text) is not None
+
+
+def covers(reach: Reach, wanted: Destination) -> bool:
+    """Does a rule say that this may be reached? A network covers what is in it, a name what it was written for."""
+    if reach.mode is not ReachMode.ALLOW:
+        return reach.mode is ReachMode.OPEN
+    return any(_within(to, wanted) for to in reach.to)
+
+
+def added(reach: Reach, to: tuple[Destination, ...]) -> Reach:
+    """What may be reached when this may be, too; UsageError when that are too many rules."""
+    if reach.mode is ReachMode.OPEN:
+        return reach
+    every = tuple(dict.fromkeys((*reach.to, *to)))
+    if len(every) > MOST_DESTINATIONS:
+        raise UsageError(f"a branch has at most {MOST_DESTINATIONS} rules, these would be {len(every)}")
+    return Reach(ReachMode.ALLOW, every)
 
 
 def may_ask(reach: Reach, name: str) -> bool:
@@ -122,6 +151,20 @@ def may_ask(reach: Reach, name: str) -> bool:
     return reach.mode is ReachMode.OPEN
 
 
+def with_groups(mode: str, rules: tuple[str, ...]) -> Reach:
+    """What is asked for, groups left in it; UsageError when that makes no sense."""
+    if mode != ReachMode.ALLOW or not any(rule in GROUPS for rule in rules):
+        return of_mode(mode, rules)
+    to = (Destination(rule) if rule in GROUPS else destination(rule) for rule in rules)
+    return Reach(ReachMode.ALLOW, tuple(dict.fromkeys(to)))
+
+
+def without_groups(reach: Reach) -> Reach:
+    """What is known of a rule before a guest can be asked."""
+    to = tuple(one for one in reach.to if not is_group(one))
+    return NOWHERE if reach.mode is ReachMode.ALLOW and not to else Reach(reach.mode, to)
+
+
 def of_mode(mode: str, rules: tuple[str, ...]) -> Reach:
     """What is asked for; UsageError when that makes no sense."""
     if mode == ReachMode.ALLOW and not rules:
@@ -129,6 +172,15 @@ def of_mode(mode: str, rules: tuple[str, ...]) -> Reach:
     if mode != ReachMode.ALLOW and rules:
         raise UsageError(f"'{rules[0][:60]}' is for `allow`: `{mode[:20]}` takes no rule")
     return Reach(ReachMode(mode), tuple(dict.fromkeys(map(destination, rules))))
+
+
+def _within(to: Destination, wanted: Destination) -> bool:
+    if wanted.port and to.port and (to.port, to.protocol) != (wanted.port, wanted.protocol):
+        return False
+    outer, inner = network(to), network(wanted)
+    if outer is None or inner is None:
+        return names(to, wanted.host)
+    return inner.subnet_of(outer)
 
 
 def _host(text: str) -> str:

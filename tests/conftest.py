@@ -26,6 +26,7 @@ for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
 # A host that stands still for a second is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+os.environ["VERTUI_MIRRORS"] = "none"  # whatever this host is configured for is no part of a test
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "build" / "test-home"  # kept between runs: building the same image again is instant
 

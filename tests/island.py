@@ -96,6 +96,7 @@ def run(
         "ID": str(ORDINARY.uid),
         "HOME": str(directory),
         "VERTUI_HOME": str(directory / "vt"),
+        "VERTUI_MIRRORS": "none",
         "VERTUI_SLOW": os.environ.get("VERTUI_SLOW", "1"),
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HIDDEN": " ".join(_hidden()),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from tests.network.guest import iproute
 SERVER, OTHER, RESOLVER = "198.51.100.2", "198.51.100.3", "127.0.0.1"
 PORTS = (80, 443)
 ZONE = {"server.test": SERVER, "same.test": SERVER, "a.below.test": OTHER, "evil.test": "169.254.169.254"}
+HOSTS = f"127.0.0.1 localhost\n{OTHER} only.here\n{SERVER} mirror.here\n"
+MIRROR_PORT = 8080
 MS_BIND, MS_REC, MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
 
 
@@ -99,13 +102,15 @@ def furnish() -> int:
         for address in (SERVER, OTHER):
             ip.addr("add", index=index, address=address, prefixlen=24)
         ip.route("add", gateway="198.51.100.1")
-    _resolv_conf()
+    _cover({"/etc/resolv.conf": f"nameserver {RESOLVER}\nsearch below.test\n", "/etc/hosts": HOSTS})
     return namespace.open_of_process()
 
 
 @contextmanager
-def started_outside(home: Home) -> Iterator[None]:
-    """A holder and a daemon of a home, started where the servers are: in a process that ends with the body."""
+def started_outside(home: Home, files: Path | None = None) -> Iterator[None]:
+    """A holder and a daemon of a home, started where the servers are, one of them of `files`: in a process that ends
+    with the body.
+    """
     ready, tell_ready = os.pipe()
     wait, end = os.pipe()
     keeper = os.fork()
@@ -113,6 +118,8 @@ def started_outside(home: Home) -> Iterator[None]:
         try:
             linux.unshare(linux.CLONE_NEWNET)
             Servers(furnish()).serve()
+            if files is not None:
+                _serve_files(files)
             ensure_daemon(home)
             os.write(tell_ready, b"1")
             os.close(end)
@@ -131,17 +138,27 @@ def started_outside(home: Home) -> Iterator[None]:
         os.waitpid(keeper, 0)
 
 
-def _resolv_conf() -> None:
+def _cover(files: dict[str, str]) -> None:
+    """Have other texts in these files, in a mount namespace of this process's own."""
     linux.unshare(linux.CLONE_NEWNS)
-    with tempfile.NamedTemporaryFile("w") as told:
-        told.write(f"nameserver {RESOLVER}\n")
-        told.flush()
-        Path(told.name).chmod(0o644)
-        for source, target, flags in (
-            (b"none", b"/", MS_REC | MS_PRIVATE),
-            (told.name.encode(), b"/etc/resolv.conf", MS_BIND),
-        ):
-            linux.checked(linux.libc.mount(source, target, None, flags, None), f"mounting {target!r}")
+    _mount(b"none", b"/", MS_REC | MS_PRIVATE)
+    for path, text in files.items():
+        with tempfile.NamedTemporaryFile("w") as told:
+            told.write(text)
+            told.flush()
+            Path(told.name).chmod(0o644)
+            _mount(told.name.encode(), path.encode(), MS_BIND)
+
+
+def _mount(source: bytes, target: bytes, flags: int) -> None:
+    linux.checked(linux.libc.mount(source, target, None, flags, None), f"mounting {target!r}")
+
+
+def _serve_files(directory: Path) -> None:
+    """By HTTP, as a mirror does."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(directory))
+    server = ThreadingHTTPServer((SERVER, MIRROR_PORT), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
 def _tcp(place: tuple[str, int]) -> socket.socket:

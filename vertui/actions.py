@@ -88,6 +88,13 @@ def _one_published(selection: Selection) -> str | None:
     return None if selection.pages else f"no port of {selection.refs[0]} is published: O publishes one"
 
 
+def _refused(selection: Selection) -> str | None:
+    if reason := _branches(selection):
+        return reason
+    other = next((branch.name for branch in selection.branches if branch.refused is None), None)
+    return f"{other} was refused nothing outside" if other else None
+
+
 def _not_in(selection: Selection, states: tuple[BranchState, ...]) -> str | None:
     for branch in selection.branches:
         if branch.state not in states:
@@ -99,6 +106,10 @@ def _comparable(selection: Selection) -> str | None:
     if len(selection.marked) > 2:
         return f"compares two, {len(selection.marked)} are marked"
     return None if selection.pair else "nothing to compare with: mark a second node with space"
+
+
+def _each(verb: str, tail: str) -> Callable[[Selection], str]:
+    return lambda selection: " && ".join(f"vertui {verb} {ref} {tail}" for ref in selection.refs)
 
 
 def _all(verb: str, tail: str = "") -> Callable[[Selection], str]:
@@ -118,12 +129,15 @@ def _diff(selection: Selection) -> str:
     return " ".join(("vertui diff --patch", *(selection.pair or ())))
 
 
+LET, LET_ALL = _each("egress", "add"), _each("egress", "add --siblings")
 WRITTEN = (
     Action("start", "D", "start daemon", "start the daemon that was stopped", _plain("vertui daemon start"), _away),
     Action("exec", "e", "exec", "run a command in the selected branches", _all("exec", "-- CMD"), _running, True),
     Action("shell", "s", "shell", "open a shell in the branch; exit comes back", _all("shell"), _one_running, True),
     Action("diff", "d", "diff", "compare with the parent, or two marked nodes", _diff, _comparable, True),
     Action("open", "o", "open", "open the branch's published port in the browser", _all("open"), _one_published),
+    Action("let", "A", "allow refused", "let the branch reach what it was refused last", LET, _refused),
+    Action("let_siblings", "W", "allow for siblings", "the same, for all branches of its fork", LET_ALL, _refused),
     Action("images", "i", "images", "the images, and building one", _plain("vertui image ls")),
     Action("log", "l", "log", "every operation, newest first", _plain("vertui log"), footer=True),
     Action("trash", "T", "trash", "what was pruned, and bringing it back", _plain("vertui trash ls")),
@@ -144,7 +158,8 @@ WRITTEN = (
 
 ORDER = (
     "start", "fork", "commit", "exec", "shell", "diff", "promote", "prune", "undo", "redo", "pause", "resume", "score",
-    "rename", "tag", "publish", "unpublish", "open", "egress", "link", "unlink", "up", "image_build",
+    "rename", "tag", "publish", "unpublish", "open", "egress", "let", "let_siblings", "link", "unlink", "up",
+    "image_build",
 )  # fmt: skip
 """Of those that come first; other verbs follow, and then what else was written."""
 

@@ -46,7 +46,8 @@ def _(branch: Branch) -> None:
 
 @say.register
 def _(image: Image) -> None:
-    print(f"{image.name}  golden {short(image.golden)}")
+    told = f"  egress {in_words(image.egress)}" if image.egress else ""
+    print(f"{image.name}  golden {short(image.golden)}{told}")
 
 
 @say.register
@@ -101,12 +102,13 @@ def _(told: Outward) -> None:
         passed = f"{counted(told.traffic.packets, 'packet')}, {size(told.traffic.bytes)} out and in"
         print(f"{passed}, {told.traffic.refused} refused")
     if told.refused:
-        say_table(("REFUSED", "PORT", "TIMES", "LAST"), [_refused(one) for one in told.refused])
+        say_table(("REFUSED", "PORT", "TIMES", "LAST", "BY"), [_refused(one) for one in told.refused])
 
 
 def _refused(one: Attempt) -> Row:
-    port = f"{one.port}/udp" if one.protocol == "udp" else str(one.port)
-    return (printable(one.host), port, str(one.times), f"{age(max(0.0, time.time() - one.last))} ago")
+    port = f"{one.port}/udp" if one.protocol == "udp" else str(one.port or "")
+    last = f"{age(max(0.0, time.time() - one.last))} ago"
+    return (printable(one.host), port, str(one.times), last, printable(one.process))
 
 
 @say.register

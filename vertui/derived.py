@@ -9,7 +9,7 @@ import typer
 from core.errors import UsageError, VertuiError
 from core.model import Tree
 from core.verbs import load
-from core.verbs.base import NAMES, Asked, Kind, Planned, Verb, fields_of, help_of, name_of
+from core.verbs.base import NAMES, UNTYPED, Asked, Kind, Planned, Verb, fields_of, help_of, name_of
 from core.verbs.bounds import wrong_with
 from core.verbs.shown import Shown
 from vertui.answers import check, say, say_done
@@ -60,7 +60,7 @@ def command_of(name: str, carry: Carry | None = None, own: Sequence[Parameter] =
 def _made(verb: type[Verb[Any]], /, **given: Any) -> Any:
     """The verb with what was given; UsageError names a field that is not what it may be."""
     for field in fields_of(verb):
-        value = given[field.name]
+        value = given.get(field.name)
         given[field.name] = value = tuple(value) if isinstance(value, list) else value
         if field.given.kind is Kind.SIZE and isinstance(value, str):
             given[field.name] = value = parse_size(value)
@@ -136,7 +136,7 @@ def _every(tree: Tree, made: Callable[[str], Verb[Any]]) -> Iterable[str]:
 
 
 def _parameters(verb: type[Verb[Any]]) -> Iterator[Parameter]:
-    seen = (field for field in fields_of(verb) if field.given.kind is not Kind.UNSEEN)
+    seen = (field for field in fields_of(verb) if field.given.kind not in UNTYPED)
     for field in sorted(seen, key=lambda field: not field.is_argument):
         several = field.name == verb.each
         yield _parameter(field, several=several)

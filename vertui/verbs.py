@@ -5,6 +5,7 @@ Nothing here blocks: dialogs answer through callbacks, and calls through `BaseAp
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from rich.text import Text
@@ -12,8 +13,10 @@ from rich.text import Text
 from core.daemon.client import GOES_ON
 from core.model import Forked, Operation, OperationState, Plan
 from core.ports import url
+from core.reach import spelled
 from core.verbs import all_verbs
 from core.verbs.base import Entry, Planned, Verb, identifier, name_of
+from core.verbs.egress import ADD, Egress
 from core.verbs.image.build import Build
 from core.verbs.redo import Redo
 from core.verbs.shown import Shown
@@ -86,6 +89,14 @@ class Verbs:
             lambda text: None if text in pages else f"give one of {ports}",
         )  # fmt: skip
         self._app.push_screen(FormDialog(f"open {selection.refs[0]}", (field,), "Open"), go)
+
+    def let(self, selection: Selection) -> None:
+        """Let each branch reach what it was refused last."""
+        self._let(selection, siblings=False)
+
+    def let_siblings(self, selection: Selection) -> None:
+        """Let each, and all of its fork."""
+        self._let(selection, siblings=True)
 
     def diff(self, selection: Selection) -> None:
         """Open the diff of the selection's pair."""
@@ -218,6 +229,14 @@ class Verbs:
         title = f"{entry.label} {', '.join(selection.refs)}" if asking.takes_nodes(verb) else entry.label
         fields = tuple(map(_field, asked))
         self._app.push_screen(FormDialog(title, fields, entry.label.capitalize(), rule), go)
+
+    def _let(self, selection: Selection, *, siblings: bool) -> None:
+        """What is seen is let, and not what is refused meanwhile."""
+        for branch in selection.branches:
+            if branch.refused is not None:
+                verb = Egress(branch.name, ADD, (spelled(branch.refused.to),), siblings)
+                what = f"letting {branch.name} reach {spelled(branch.refused.to)}"
+                self._app.call(what, partial(self._app.client.do, verb), self._done)
 
     def _do(self, verb: Verb[Any], entry: Entry) -> None:
         what = asking.subject(verb)

@@ -415,8 +415,11 @@ def _told(cls: type[T], data: Any) -> T:
 
 
 def _request(verb: Verb[Any]) -> Any:
-    """A verb as it is sent: a variable of the environment gives what is not given, and a path may be of any bytes."""
-    return encode(verb) | dict(_changed(verb))
+    """A verb as it is sent, with what this process brings to it: a variable of the environment gives what is not given,
+    and a path may be of any bytes.
+    """
+    brought: dict[str, Any] = encode(verb.brought())
+    return encode(verb) | dict(_changed(verb)) | brought
 
 
 def _changed(verb: Verb[Any]) -> Iterator[tuple[str, Any]]:

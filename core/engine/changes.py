@@ -38,7 +38,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
         engine.reach("prune.committed")
         _check(engine, change)  # again: a branch that had no machine may have been resumed meanwhile
     back = {branch: await _take_back(engine, change, branch) for branch in change.back}
-    reaches = {branch: await egress.move(engine, branch, reach) for branch, reach in change.reaches.items()}
+    reaches = await egress.move_all(engine, change.reaches)
     async with links.moved(engine, change):
         with engine.catalog.transaction():
             inverse = replace(_apply_rows(engine, change), back=back, states=states, reaches=reaches)

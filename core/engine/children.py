@@ -171,7 +171,7 @@ def _write_rows(
     ones.
     """
     rows, parent_id = [], parent.id if parent else None
-    reach = parent.egress if parent else settings.reach(engine)
+    reach = parent.egress if parent else settings.reach(engine, image)
     with engine.catalog.transaction():
         for name, warm in zip_longest(wanted.names, waiting):
             number = warm.network.index if warm else engine.free_number()

@@ -146,6 +146,11 @@ class Engine:
             else:
                 queue.put_nowait(event)
 
+    def shows_other(self, branch: str) -> None:
+        """Tell who shows a branch that something of it has changed that is no row."""
+        if self.catalog.on_written:
+            self.catalog.on_written({("branches", branch)})
+
     def subscribe(self) -> asyncio.Queue[Event | None]:
         """A queue of events from now on; None ends it."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()

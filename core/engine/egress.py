@@ -1,19 +1,19 @@
 """Egress: what of the outside each branch may reach, looked up and carried out."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 
 from msgspec.structs import replace
 
-from core.engine import links
+from core.engine import attempts, links
 from core.engine.context import Engine
+from core.engine.host_names import HostNames
 from core.engine.live import Live
 from core.errors import VertuiError
 from core.model import Outward
 from core.network.resolver import Resolver
-from core.reach import Attempt, Destination, Reach, ReachMode, Traffic, may_ask, spelled
-
-MOST_TOLD = 8  # refusals of a branch, at each look
+from core.reach import Reach, ReachMode, Traffic, may_ask
 
 
 async def move(engine: Engine, branch: str, reach: Reach) -> Reach:
@@ -32,7 +32,22 @@ async def move(engine: Engine, branch: str, reach: Reach) -> Reach:
         except VertuiError:
             await _let(engine, live, former)
             raise
+        live.refused.settle(reach)
     engine.outside.settle()
+    return former
+
+
+async def move_all(engine: Engine, reaches: Mapping[str, Reach]) -> dict[str, Reach]:
+    """The same of several branches; on failure no branch's has changed, as far as that can be had."""
+    former: dict[str, Reach] = {}
+    try:
+        for branch, reach in reaches.items():
+            former[branch] = await move(engine, branch, reach)
+    except VertuiError:
+        for branch, reach in former.items():
+            with suppress(VertuiError):
+                await move(engine, branch, reach)
+        raise
     return former
 
 
@@ -56,7 +71,7 @@ async def outward(engine: Engine, name: str) -> Outward:
     if live is None:
         return Outward(row.name, row.egress, Traffic())
     counted, found = await asyncio.gather(traffic(engine), asyncio.to_thread(engine.network.refused))
-    refused = sorted((*_named(live, found), *live.refused.names), key=lambda one: -one.last)
+    refused = sorted((*attempts.named(live, found), *live.refused.names), key=lambda one: -one.last)
     return Outward(row.name, row.egress, counted.get(live.network.index, Traffic()), tuple(refused))
 
 
@@ -88,8 +103,8 @@ class Names:
         """The name of the branch that it reaches there; None for one that it is not linked with."""
         return links.who(self._engine, self._live.branch, address)
 
-    def may_ask(self, name: str) -> bool:
-        """Is the name one that its rule lets it look up? If not, that is noted.
+    async def may_ask(self, name: str, port: int, protocol: str) -> bool:
+        """Is the name one that its rule lets it look up? If not, that is noted, and who asks from that port.
 
         Not that of a service (`_http._tcp.deb.debian.org`): who asks for that goes on without, to the host itself.
         """
@@ -97,55 +112,23 @@ class Names:
         if reach is not None and may_ask(reach, name):
             return True
         if not name.startswith("_"):
-            self._note(name)
+            await attempts.refuse(self._engine, self._live, self._live.refused.add(name), port, protocol)
         return False
 
     async def tie(self, name: str, addresses: tuple[str, ...], ttl_s: int) -> None:
         """Let it reach what its rule says of the name at these addresses."""
         await asyncio.to_thread(self._live.network.tie, name, addresses, ttl_s)
 
-    def _note(self, name: str) -> None:
-        if self._live.refused.add(name):
-            say(self._engine, self._live.branch, name)
-
-
-async def tell_refused(engine: Engine, counted: Mapping[int, Traffic]) -> None:
-    """Tell of what branches were refused since the last look."""
-    now = {live: counted.get(live.network.index, Traffic()).refused for live in engine.live.values()}
-    other = [live for live, refused in now.items() if refused != live.refused.seen and live.branch]
-    found = await asyncio.to_thread(engine.network.refused) if other else {}
-    for live in other:
-        live.refused.seen = now[live]
-        for one in _named(live, found)[:MOST_TOLD]:
-            what = spelled(Destination(one.host, one.port, one.protocol))
-            if live.refused.is_news(what):
-                say(engine, live.branch, what)
-
-
-def _named(live: Live, found: Mapping[int, Sequence[Attempt]]) -> list[Attempt]:
-    """What was refused to a branch's packets, with names where they are known, the latest first."""
-    ties = live.network.ties
-    told = [
-        replace(one, host=ties.name_of(one.host) or one.host) for one in found.get(live.network.index, ())
-    ]
-    return sorted(told, key=lambda one: -one.last)
-
-
-def say(engine: Engine, branch: str, what: str) -> None:
-    """Tell that a branch was refused something, and how that would be let."""
-    name = engine.catalog.branch(branch).name
-    engine.publish("branch", name, f"{name} may not reach {what}: `vertui egress {name} ...` (E) lets it")
-
 
 def names_at(engine: Engine, address: str) -> Names | None:
     """Who asks from an address of the hub's."""
-    live = next((live for live in engine.live.values() if live.network.info.address == address), None)
-    return Names(engine, live) if live is not None and live.branch else None
+    live = attempts.live_at(engine, address)
+    return Names(engine, live) if live is not None else None
 
 
 async def answer_names(engine: Engine) -> None:
     """For ever: look up for every guest what it may ask."""
-    resolver = Resolver(lambda address: names_at(engine, address))
+    resolver = Resolver(lambda address: names_at(engine, address), host=HostNames(engine))
     await resolver.start()
     try:
         await asyncio.Event().wait()

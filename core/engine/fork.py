@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.catalog import BranchRow
-from core.engine import start
+from core.engine import handing, letting, start
 from core.engine.capture import make_hot, shoot
 from core.engine.change import Change
 from core.engine.children import Children, Wanted
@@ -25,6 +25,7 @@ from core.engine.publish import inherited
 from core.engine.spares import Running, running
 from core.engine.transfer import check_trusted, trusted
 from core.errors import Conflict, VertuiError
+from core.mirrors import Mirrors
 from core.model import Child, Commit, Forked
 from core.refs import Ref, check_new
 from core.startable import unquiesced
@@ -50,13 +51,16 @@ class ForkSource(Protocol):
         """Make them: all have run, or failed with a reason each. On failure as a whole nothing is left."""
 
 
-async def up(engine: Engine, request_id: str, image_name: str | None, name: str) -> BranchRow:
-    """Start a branch from an image's golden commit; it becomes the trunk if there is none.
+async def up(
+    engine: Engine, request_id: str, image_name: str | None, name: str, mirrors: Mirrors | None = None
+) -> BranchRow:
+    """Start a branch from an image's golden commit, and hand in mirrors; it becomes the trunk if there is none.
 
     Requires an image, a free and legal name, and room. On failure nothing is left.
     """
     image = engine.image(image_name)
     _check_names(engine, [name])
+    handing.check(mirrors or Mirrors())
     await check_room(engine, 1)
     async with operation(engine, request_id, "up", f"up {name} from image {image.name}") as record:
         source = start.source_of(engine, image.golden)
@@ -67,6 +71,9 @@ async def up(engine: Engine, request_id: str, image_name: str | None, name: str)
             [outcome] = await child.make_distinct(await child.run(await child.load(source)))
             if not outcome.ok:
                 raise VertuiError(outcome.reason)
+            if mirrors is not None and not mirrors.is_empty:
+                await handing.hand_in(engine.live[row.id], mirrors)
+            await letting.settle_default(engine, row)
         except VertuiError as error:
             await child.discard()
             raise type(error)(f"{name} did not start: {error}") from error
@@ -76,6 +83,8 @@ async def up(engine: Engine, request_id: str, image_name: str | None, name: str)
         if engine.catalog.setting("trunk") is None:
             engine.catalog.set_setting("trunk", row.id)
         record.inverse = Change(prune=(row.id,))
+    for line in mirrors.left_out if mirrors else ():
+        engine.publish("branch", name, f"{name}: {line}")
     return engine.catalog.branch(row.id)
 
 

@@ -63,7 +63,7 @@ async def branch(
         shown, address=info.address, namespace=info.namespace, tap=info.tap, pid=live.machine.pid,
         memory_bytes=memory, changed_bytes=changed, disk_bytes=disk,
         uptime_s=round(time.time() - (row.started or row.created), 1),
-        traffic=counted.get(live.network.index, Traffic()),
+        traffic=counted.get(live.network.index, Traffic()), refused=live.refused.newest,
     )  # fmt: skip
 
 

@@ -1,11 +1,11 @@
-"""Score, tag, rename, egress: what people write on branches and commits."""
+"""Score, tag, rename, an image's egress: what people write on branches and commits."""
 
 from core.catalog import BranchRow
 from core.engine.change import Change, Judgement
 from core.engine.changes import apply
 from core.engine.context import Engine
 from core.engine.operations import operation
-from core.model import Operation
+from core.model import Image, Operation
 from core.reach import Reach, in_words
 
 
@@ -31,11 +31,14 @@ async def tag(engine: Engine, request_id: str, ref: str, name: str) -> Operation
     return await changed(engine, request_id, "tag", f"tag {commit.id[:12]} {name}", change)
 
 
-async def let(engine: Engine, request_id: str, name: str, reach: Reach) -> Operation:
-    """Say what of the outside a branch may reach, at once. On failure nothing changed."""
-    row = engine.branch(name)
-    summary = f"egress {row.name} {in_words(reach)}"
-    return await changed(engine, request_id, "egress", summary, Change(reaches={row.id: reach}))
+async def image_egress(engine: Engine, request_id: str, name: str, reach: Reach | None) -> Image:
+    """Say what branches of an image may reach at first; None for what the home says. On failure nothing changed."""
+    image = engine.image(name)
+    said = "default" if reach is None else in_words(reach)
+    async with engine.changing, operation(engine, request_id, "image egress", f"{image.name}: egress {said}"):
+        engine.catalog.set_image_egress(image.id, reach)
+    engine.publish("image", image.name, f"image {image.name}: egress {said}")
+    return engine.image(image.id)
 
 
 async def changed(engine: Engine, request_id: str, verb: str, summary: str, change: Change) -> Operation:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from core.engine import links
+from core.engine.attempts import tell_refused
 from core.engine.context import Engine
-from core.engine.egress import tell_refused, traffic
+from core.engine.egress import traffic
 from core.engine.inspect import branch, images
 from core.engine.pool import waiting
 from core.errors import NotFound

@@ -1,52 +1,71 @@
-"""What one branch's guest was refused: names that it asked for, and of which refusals somebody was told."""
+"""What one branch's guest was refused: names that it asked for, who asked, and of which refusals somebody was told."""
 
 import time
 from collections import OrderedDict
+from typing import TypeVar
 
-from core.network.addresses import RESOLVER_PORT
-from core.reach import Attempt
+from msgspec.structs import replace
+
+from core.reach import Attempt, Destination, Reach, covers
 
 MOST = 256  # of each; the guest chooses them
 TOLD_AGAIN_S = 60.0  # until the same refusal is news once more
 
+V = TypeVar("V")
+
 
 class Refusals:
-    """Of one guest, in the order of the last attempts."""
+    """Of one guest, in the order of the last attempts. `newest` is the one that was told last, until it is let."""
 
     def __init__(self) -> None:
         self._names: OrderedDict[str, Attempt] = OrderedDict()
-        self._told: OrderedDict[str, float] = OrderedDict()
+        self._told: OrderedDict[Destination, float] = OrderedDict()
+        self._processes: OrderedDict[Destination, str] = OrderedDict()
         self.seen = 0  # packets, when they were last looked at
+        self.newest: Attempt | None = None
 
     @property
     def names(self) -> tuple[Attempt, ...]:
         """Names that were not looked up."""
-        return tuple(self._names.values())
+        return tuple(map(self.with_process, self._names.values()))
 
     @property
     def count(self) -> int:
         """How often one was asked for."""
         return sum(one.times for one in self._names.values())
 
-    def add(self, name: str) -> bool:
-        """A name was asked for; is that news?"""
+    def add(self, name: str) -> Attempt:
+        """A name was asked for."""
         former = self._names.pop(name, None)
-        self._names[name] = Attempt(
-            name, RESOLVER_PORT, "udp", former.times + 1 if former else 1, time.time()
-        )
-        _bound(self._names)
-        return self.is_news(name)
+        made = Attempt(name, 0, "", former.times + 1 if former else 1, time.time())
+        _put(self._names, name, made)
+        return made
 
-    def is_news(self, what: str) -> bool:
+    def is_news(self, to: Destination) -> bool:
         """Was nobody told of this for some time? They are now."""
         now = time.monotonic()
-        known = self._told.pop(what, -TOLD_AGAIN_S)
+        known = self._told.pop(to, -TOLD_AGAIN_S)
         told_now = now - known >= TOLD_AGAIN_S
-        self._told[what] = now if told_now else known
-        _bound(self._told)
+        _put(self._told, to, now if told_now else known)
         return told_now
 
+    def made_by(self, to: Destination, process: str) -> None:
+        """Who tried that last, where the guest knows."""
+        if process:
+            self._processes.pop(to, None)
+            _put(self._processes, to, process)
 
-def _bound(known: OrderedDict[str, Attempt] | OrderedDict[str, float]) -> None:
+    def with_process(self, one: Attempt) -> Attempt:
+        """An attempt, and who made it."""
+        return replace(one, process=self._processes.get(one.to, ""))
+
+    def settle(self, reach: Reach) -> None:
+        """The rule has changed: what it lets is refused no more."""
+        if self.newest is not None and covers(reach, self.newest.to):
+            self.newest = None
+
+
+def _put(known: OrderedDict[str, V] | OrderedDict[Destination, V], key: str | Destination, value: V) -> None:
+    known[key] = value  # type: ignore[index]
     while len(known) > MOST:
         known.popitem(last=False)

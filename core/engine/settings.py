@@ -7,7 +7,7 @@ from core.engine.members import FLOOR_MIB, MACHINES, SPARES
 from core.errors import NotFound, UsageError
 from core.log import LEVELS, ours
 from core.model import Setting
-from core.reach import Reach, ReachMode
+from core.reach import Reach, ReachMode, without_groups
 from core.store.pack_writer import FRAME_PAGES, LEVEL
 
 
@@ -40,7 +40,7 @@ SETTINGS = {
         "a branch that has changed this much over its base moves to a new process; 0: never",
     ),
     "egress.default": KnownSetting(
-        0, 0, 1, "what a branch that `up` starts may reach outside: 0 nothing, 1 everything"
+        0, 0, 1, "what a branch that `up` starts may reach outside, unless its image says: 0 nothing, 1 all"
     ),
     "log.level": KnownSetting(
         2, 0, 3, "what the daemon logs: 0 errors, 1 warnings too, 2 each request too, 3 each step of one too"
@@ -73,8 +73,11 @@ def change(engine: Engine, key: str, text: str | None) -> Setting:
     return Setting(key, value(engine, key), known.default, known.meaning)
 
 
-def reach(engine: Engine) -> Reach:
-    """What a branch may reach that has no parent."""
+def reach(engine: Engine, image: str) -> Reach:
+    """What a branch of an image may reach that has no parent."""
+    own = engine.image(image).egress
+    if own is not None:
+        return without_groups(own)
     return Reach(ReachMode.OPEN if value(engine, "egress.default") else ReachMode.OFF)
 
 

@@ -76,6 +76,13 @@ class ShownKey(Struct):
     host_key: Annotated[str, Meta(pattern=r"^ssh-ed25519 [A-Za-z0-9+/]{68}\Z")]
 
 
+class SocketOwner(Struct):
+    """The answer to `owner`: the process that has a socket; nothing where none is found."""
+
+    pid: Number = 0
+    name: Annotated[str, Meta(max_length=64)] = ""
+
+
 class CommandStarted(Struct):
     """The answer to `exec` and `attach`; an older image's agent does not tell what was taken of the input, nor whether
     the same request had started the command `again`.

@@ -16,6 +16,7 @@ from core.guest.connection import Connection, Fields, Line, request_frame
 from core.guest.identity import Identity
 from core.guest.streams import UNKNOWN, CommandStream
 from core.model import Command, Process
+from core.names import spelled
 from core.patience import patient
 
 T = TypeVar("T")
@@ -215,6 +216,13 @@ class AgentClient:
         fields: Fields = {"key": key}
         shown = await self._request(answers.ShownKey, "admit", fields, deadline_s=ADMIT_DEADLINE_S)
         return shown.host_key
+
+    async def owner(self, protocol: str, port: int, deadline_s: float) -> str:
+        """Whose the socket at a local port is, as NAME[PID]; empty where the agent finds none."""
+        fields: Fields = {"protocol": protocol, "port": port}
+        told = await self._request(answers.SocketOwner, "owner", fields, deadline_s=deadline_s)
+        name = told.name.encode(errors="backslashreplace")  # the guest may say anything
+        return f"{spelled(name)}[{told.pid}]" if told.pid > 0 else ""
 
     async def processes(self) -> list[Process]:
         """What runs, without kernel threads; at most 500."""

@@ -12,6 +12,7 @@
     reset      what ends the hub's connections to a guest that is gone (`diag`): whoever holds one notices at once
     reach      what of the outside a guest may reach: nothing, what is named, or everything (`core.reach`)
     tie        an address that a name was answered with, by which a rule on names holds for packets
+    attempt    what a rule refused; heard of as it is tried (`attempts`), while its connection waits for the answer
     way out    `eg0` in the hub: a tap of `pasta`'s, which sends on from the host's network what the rules let out
     message    a request to rtnetlink: `messages` has pyroute2 make it, `forms` keeps it encoded, `netlink` sends it
 

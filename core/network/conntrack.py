@@ -43,9 +43,9 @@ class Flow:
 
 def flows(mark: int) -> list[Flow]:
     """The connections that the rules gave a mark, in the namespace the thread is in; OSError when it is not told."""
-    attributes = [("CTA_MARK", mark), ("CTA_MARK_MASK", 0xFFFF_FFFF)]
+    marked = [("CTA_MARK", mark), ("CTA_MARK_MASK", 0xFFFF_FFFF)]
     with _netfilter() as sock:
-        sock.send(_request(IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, attributes))
+        sock.send(_request(IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, marked))
         return [flow for body in _answers(sock) if (flow := _flow(body)) is not None]
 
 
@@ -61,10 +61,10 @@ def _netfilter() -> socket.socket:
     return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETFILTER)
 
 
-def _request(kind: int, flags: int, attributes: Sequence[tuple[str, object]]) -> bytes:
+def _request(kind: int, flags: int, attrs: Sequence[tuple[str, object]]) -> bytes:
     message: Any = nfct_msg()
     message["header"].update(type=NFNL_SUBSYS_CTNETLINK << 8 | kind, flags=flags)
-    message.update(nfgen_family=socket.AF_INET, attrs=attributes)
+    message.update(nfgen_family=socket.AF_INET, attrs=attrs)
     message.encode()
     return bytes(message.data)
 
@@ -86,19 +86,19 @@ def _answers(sock: socket.socket) -> Iterator[bytes]:
     while True:
         data = sock.recv(MOST_BYTES)
         while len(data) >= HEADER:
-            length, kind = _number(data[:4]), _number(data[4:6])
+            length, kind = number(data[:4]), number(data[4:6])
             if kind == NLMSG_DONE:
                 return
             if kind == NLMSG_ERROR:
-                number = -int.from_bytes(data[HEADER : HEADER + 4], sys.byteorder, signed=True)
-                raise OSError(number, f"listing connections: {os.strerror(number)}")
+                failed = -int.from_bytes(data[HEADER : HEADER + 4], sys.byteorder, signed=True)
+                raise OSError(failed, f"listing connections: {os.strerror(failed)}")
             yield data[HEADER + FAMILY : length]
-            data = data[_aligned(length) :]
+            data = data[aligned(length) :]
 
 
 def _flow(body: bytes) -> Flow | None:
     """A connection out of its attributes; None for one that is none of IPv4."""
-    told = _attributes(body)
+    told = attributes(body)
     try:
         protocol, source, target = _ends(told[ORIGINAL])
         masked = _ends(told[REPLY])[2]
@@ -108,8 +108,8 @@ def _flow(body: bytes) -> Flow | None:
 
 
 def _ends(data: bytes) -> tuple[int, End, End]:
-    parts = _attributes(data)
-    ips, proto = _attributes(parts[ADDRESSES]), _attributes(parts[PROTOCOL])
+    parts = attributes(data)
+    ips, proto = attributes(parts[ADDRESSES]), attributes(parts[PROTOCOL])
     source_port, target_port = (
         int.from_bytes(proto.get(kind, b""), "big") for kind in (SOURCE_PORT, TARGET_PORT)
     )
@@ -117,24 +117,27 @@ def _ends(data: bytes) -> tuple[int, End, End]:
     return proto[NUMBER][0], (source, source_port), (target, target_port)
 
 
-def _attributes(data: bytes) -> dict[int, bytes]:
+def attributes(data: bytes) -> dict[int, bytes]:
+    """Those of a message, by their kinds."""
     found = {}
     while len(data) >= ATTRIBUTE:
-        length, kind = _number(data[:2]), _number(data[2:4])
+        length, kind = number(data[:2]), number(data[2:4])
         if length < ATTRIBUTE:
             break
         found[kind & KIND] = data[ATTRIBUTE:length]
-        data = data[_aligned(length) :]
+        data = data[aligned(length) :]
     return found
 
 
-def _number(data: bytes) -> int:
+def number(data: bytes) -> int:
+    """As the kernel writes one."""
     return int.from_bytes(data, sys.byteorder)
 
 
-def _two(number: int) -> bytes:
-    return number.to_bytes(2, sys.byteorder)
+def _two(value: int) -> bytes:
+    return value.to_bytes(2, sys.byteorder)
 
 
-def _aligned(length: int) -> int:
+def aligned(length: int) -> int:
+    """Where what follows begins."""
     return (length + 3) & ~3

@@ -44,20 +44,23 @@ def _tell(ended: Iterable[Flow], to_target: int) -> None:
             segments = ((flow.target, flow.source, SYN_ACK), (flow.masked, flow.target, to_target))
             for source, target, flags in segments:
                 try:
-                    raw.sendto(_segment(source, target, flags), (target[0], 0))
+                    raw.sendto(segment(source, target, flags, _any_numbers()), (target[0], 0))
                 except OSError:  # the way there is gone, and the connection with it
                     continue
 
 
-def _segment(source: End, target: End, flags: int) -> bytes:
-    """An IPv4 packet with a TCP segment that has nothing but flags."""
+def segment(source: End, target: End, flags: int, numbers: tuple[int, int]) -> bytes:
+    """An IPv4 packet with a TCP segment that has nothing but flags, and its sequence and acknowledgment numbers."""
     ends = socket.inet_aton(source[0]) + socket.inet_aton(target[0])
-    numbers = random.getrandbits(32), random.getrandbits(32)
-    segment = struct.pack("!HHIIBBHHH", source[1], target[1], *numbers, 5 << 4, flags, 1024, 0, 0)
-    check = checksum(ends + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(segment)) + segment)
-    segment = segment[:16] + struct.pack("!H", check) + segment[18:]
-    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), 0, 0, 64, socket.IPPROTO_TCP, 0)
-    return header + ends + segment  # the kernel fills in the header's own checksum
+    made = struct.pack("!HHIIBBHHH", source[1], target[1], *numbers, 5 << 4, flags, 1024, 0, 0)
+    check = checksum(ends + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(made)) + made)
+    made = made[:16] + struct.pack("!H", check) + made[18:]
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(made), 0, 0, 64, socket.IPPROTO_TCP, 0)
+    return header + ends + made  # the kernel fills in the header's own checksum
+
+
+def _any_numbers() -> tuple[int, int]:
+    return random.getrandbits(32), random.getrandbits(32)
 
 
 def checksum(data: bytes) -> int:

@@ -5,6 +5,7 @@ Whatever comes from a guest or a server may be anything: every read is bounded, 
 
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -12,6 +13,7 @@ HEADER = struct.Struct("!6H")
 RESPONSE, OPCODE, AUTHORITATIVE, TRUNCATED = 0x8000, 0x7800, 0x0400, 0x0200
 RECURSION_DESIRED, RECURSION_AVAILABLE = 0x0100, 0x0080
 A, CNAME, PTR, AAAA, OPT, IN = 1, 5, 12, 28, 41, 1
+OF_QUESTION = 0xC000 | HEADER.size  # a pointer to the name that was asked for
 LONGEST_NAME, MOST_LABELS, MOST_JUMPS = 255, 128, 16
 MOST_RECORDS = 512
 SMALLEST, LARGEST = 512, 4096
@@ -124,20 +126,25 @@ def told(to: Query, code: Code) -> bytes:
 
 def told_address(to: Query, address: str, ttl_s: int) -> bytes:
     """An answer of ours: the name is at an address."""
-    return _told_record(to, A, socket.inet_aton(address), ttl_s)
+    return _told_records(to, A, [socket.inet_aton(address)], ttl_s, AUTHORITATIVE)
 
 
 def told_name(to: Query, name: str, ttl_s: int) -> bytes:
     """An answer of ours: the address that was asked about is that of a name."""
     labels = (label.encode() for label in name.split("."))
-    return _told_record(to, PTR, b"".join(bytes([len(label)]) + label for label in labels) + b"\0", ttl_s)
+    body = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    return _told_records(to, PTR, [body], ttl_s, AUTHORITATIVE)
 
 
-def _told_record(to: Query, kind: int, body: bytes, ttl_s: int) -> bytes:
-    flags = RESPONSE | AUTHORITATIVE | RECURSION_DESIRED | RECURSION_AVAILABLE
-    owner = (0xC000 | HEADER.size).to_bytes(2, "big")  # the name that was asked for, at its place
-    record = owner + struct.pack("!HHIH", kind, IN, ttl_s, len(body)) + body
-    return HEADER.pack(to.id, flags, 1, 1, 0, 0) + to.section + record
+def made(to: Query, addresses: Sequence[str], ttl_s: int) -> bytes:
+    """An answer with these addresses."""
+    return _told_records(to, A, [socket.inet_aton(address) for address in addresses], ttl_s)
+
+
+def _told_records(to: Query, kind: int, bodies: Sequence[bytes], ttl_s: int, more_flags: int = 0) -> bytes:
+    flags = RESPONSE | RECURSION_DESIRED | RECURSION_AVAILABLE | more_flags
+    records = (struct.pack("!HHHIH", OF_QUESTION, kind, IN, ttl_s, len(body)) + body for body in bodies)
+    return HEADER.pack(to.id, flags, 1, len(bodies), 0, 0) + to.section + b"".join(records)
 
 
 def _header(data: bytes) -> tuple[int, ...]:

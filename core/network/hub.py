@@ -33,6 +33,7 @@ from core.network.addresses import (
     index_of,
     veth_of,
 )
+from core.network.attempts import Attempts
 from core.network.branch import HubBranch, gateway, remove_veth
 from core.network.faults import mapped
 from core.network.forgetting import Forgetting, remembered
@@ -150,6 +151,13 @@ class HubNetwork:
             times = one["counter"]["packets"]
             told[index_at(source)] += (Attempt(target, port, protocol, times, now - ago),)
         return told
+
+    def listen(self) -> Attempts | None:
+        """What is refused from now on, as it is tried; None where the kernel cannot tell."""
+        try:
+            return namespace.inside(self._hub_fd, Attempts)
+        except (OSError, Unsupported):
+            return None
 
     def _create(self, index: int, address: str) -> HubBranch:
         """The work of `create`, in a thread that leaves the hub for good."""

@@ -1,6 +1,6 @@
 """What the engine knows of networks: the seam `BranchNetwork` and the values that cross it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,6 +76,32 @@ class Network(Protocol):
         """Cut the branch off, end connections to it, and give up the descriptors. Idempotent, never fails half way."""
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A packet that was refused, or waits for that: its ends (address, port), tcp or udp, and a segment's number."""
+
+    source: tuple[str, int]
+    target: tuple[str, int]
+    protocol: str
+    sequence: int = 0
+
+
+class Heard(Protocol):
+    """What branches are refused, as they try it."""
+
+    def fileno(self) -> int:
+        """Readable when there is something to `read`."""
+
+    def read(self) -> Iterable[Tried]:
+        """What came."""
+
+    def reset(self, one: Tried) -> None:
+        """Refuse a connection that waits for it."""
+
+    def close(self) -> None:
+        """Listen no more: from then on nothing waits."""
+
+
 class BranchNetwork(Protocol):
     """Makes, finds and removes the networks of branches. Blocking; callable from any thread."""
 
@@ -110,6 +136,9 @@ class BranchNetwork(Protocol):
 
     def traffic(self) -> dict[int, Traffic]:
         """What each branch let out and in, and was refused, by its index."""
+
+    def listen(self) -> Heard | None:
+        """What is refused from now on, as it is tried; None where the kernel cannot tell."""
 
     def refused(self) -> dict[int, tuple[Attempt, ...]]:
         """Where each branch tried to go and may not, of the last hour, by its index."""

@@ -28,6 +28,7 @@ MOST_CONNECTIONS = 16  # of one client
 BACKLOG = 128
 IDLE_S = patient(10.0)
 BRANCH_TTL_S = 1  # for which a branch's name holds: it may be unlinked or renamed
+HOST_TTL_S = 60  # of what the host knows by itself, which says no time
 
 logger = logging.getLogger(__name__)
 
@@ -43,20 +44,46 @@ class Asker(Protocol):
     def branch_at(self, address: str) -> str | None:
         """The name of the branch that it reaches there; None for one that it is not linked with."""
 
-    def may_ask(self, name: str) -> bool:
-        """Is the name one that its rule lets it look up? If not, that is noted."""
+    async def may_ask(self, name: str, port: int, protocol: str) -> bool:
+        """Is the name one that its rule lets it look up? If not, that is noted, and whose that port is."""
 
     async def tie(self, name: str, addresses: tuple[str, ...], ttl_s: int) -> None:
         """Let it reach what its rule says of the name at these addresses."""
+
+
+class OwnNames(Protocol):
+    """What the host calls its own: names that no server need know."""
+
+    def written(self, name: str) -> tuple[str, ...]:
+        """The addresses that the host has written down for a name; they count before what a server says."""
+
+    async def known(self, name: str) -> tuple[str, ...]:
+        """Those it finds, by whatever means, of a name that no server knows."""
+
+
+class NoNames:
+    """A host that has no names of its own."""
+
+    def written(self, name: str) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    async def known(self, name: str) -> tuple[str, ...]:
+        """None."""
+        return ()
 
 
 class Resolver:
     """Answers at a place. `asker` knows who asks by an address; None is nobody's."""
 
     def __init__(
-        self, asker: Callable[[str], Asker | None], upstream: Place = (EGRESS_RESOLVER, RESOLVER_PORT)
+        self,
+        asker: Callable[[str], Asker | None],
+        upstream: Place = (EGRESS_RESOLVER, RESOLVER_PORT),
+        host: OwnNames | None = None,
     ) -> None:
         self._asker = asker
+        self._host = host or NoNames()
         self._upstream = upstream
         self._asked: set[asyncio.Task[None]] = set()
         self._at_once = Counter[str]()
@@ -82,30 +109,45 @@ class Resolver:
             task.cancel()
         await asyncio.gather(*self._asked, return_exceptions=True)
 
-    async def answer(self, source: str, data: bytes, *, tcp: bool) -> bytes | None:
+    async def answer(self, source: Place, data: bytes, *, tcp: bool) -> bytes | None:
         """What a client at `source` is answered; None for what is no question."""
         try:
             asked = dns.question(data)
         except dns.Malformed:
             return None
-        asker = self._asker(source)
+        asker = self._asker(source[0])
+        protocol = "tcp" if tcp else "udp"
         if asker is None or asked.klass != dns.IN:
             return dns.told(asked, Code.REFUSED)
-        if (told := _of_branches(asker, asked)) is not None:
-            return told
-        if not asker.may_ask(asked.name):
+        if (of_branches := _of_branches(asker, asked)) is not None:
+            return of_branches
+        if not await asker.may_ask(asked.name, source[1], protocol):
             return dns.told(asked, Code.REFUSED)
         if asked.kind == dns.AAAA:
             return dns.told(asked, Code.OK)
         try:
-            found = await self._ask(asked, large=tcp or asked.takes > dns.SMALLEST)
-            resolved = dns.addresses(found, asked)
-            if resolved.addresses:
-                await asker.tie(asked.name, resolved.addresses, resolved.ttl_s)
+            found, told = await self._found(asked, large=tcp or asked.takes > dns.SMALLEST)
+            if told.addresses:
+                await asker.tie(asked.name, told.addresses, told.ttl_s)
         except (TimeoutError, OSError, dns.Malformed, VertuiError) as error:
-            logger.info("%s is not looked up for %s: %s", asked.name, source, error)
+            logger.info("%s is not looked up for %s: %s", asked.name, source[0], error)
             return dns.told(asked, Code.FAILED)
         return dns.passed_on(found, asked, largest=len(found) if tcp else asked.takes)
+
+    async def _found(self, asked: dns.Query, *, large: bool) -> tuple[bytes, dns.Resolved]:
+        """An answer, and the addresses in it: as the host itself would find them."""
+        if asked.kind == dns.A and (own := self._host.written(asked.name)):
+            return _of_host(asked, own)
+        try:
+            found = await self._ask(asked, large=large)
+            told = dns.addresses(found, asked)
+        except (TimeoutError, OSError, dns.Malformed):
+            if asked.kind == dns.A and (own := await self._host.known(asked.name)):
+                return _of_host(asked, own)
+            raise
+        if asked.kind == dns.A and not told.addresses and (own := await self._host.known(asked.name)):
+            return _of_host(asked, own)
+        return found, told
 
     async def _ask(self, asked: dns.Query, *, large: bool) -> bytes:
         """The host's resolver's answer; TimeoutError when there is none."""
@@ -142,7 +184,7 @@ class Resolver:
 
     async def _answer_by_udp(self, data: bytes, source: Place) -> None:
         try:
-            answer = await self.answer(source[0], data, tcp=False)
+            answer = await self.answer(source, data, tcp=False)
         finally:
             self._at_once -= Counter([source[0]])
         if answer is not None and self._transport is not None:
@@ -150,18 +192,18 @@ class Resolver:
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
-        source = peer[0] if peer else ""  # it has left already
-        self._connections[source] += 1
+        source: Place = (peer[0], peer[1]) if peer else ("", 0)  # it has left already
+        self._connections[source[0]] += 1
         try:
-            if self._connections[source] <= MOST_CONNECTIONS:
+            if self._connections[source[0]] <= MOST_CONNECTIONS:
                 with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                     await self._converse(source, reader, writer)
         finally:
-            self._connections -= Counter([source])
+            self._connections -= Counter([source[0]])
             writer.close()
 
     async def _converse(
-        self, source: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, source: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Questions one after the other, each behind its length, until one is none."""
         while True:
@@ -189,6 +231,10 @@ def _of_branches(asker: Asker, asked: dns.Query) -> bytes | None:
             return dns.told_name(asked, host_of(branch), BRANCH_TTL_S)
         return dns.told(asked, Code.OK if branch else Code.UNKNOWN_NAME)
     return None
+
+
+def _of_host(asked: dns.Query, addresses: tuple[str, ...]) -> tuple[bytes, dns.Resolved]:
+    return dns.made(asked, addresses, HOST_TTL_S), dns.Resolved(addresses, HOST_TTL_S)
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -37,6 +37,9 @@ PAIRED = 1 << 16
 """Connections between branches have this mark; those to the outside have their branch's index, which is smaller."""
 TOLD = 1
 """The mark of packets by which the hub tells the ends of a connection that it is over: they begin no other."""
+GROUP, SEEN_BYTES = 7, 128  # where the log of refusals is read, and how much of a packet is in it
+HEARD_S = 60  # until the same attempt is told again
+TOLD_PER_S = 10  # attempts of a branch that are told; what is tried beyond is refused without a word
 
 HUB = f"""
 add table inet vertui
@@ -53,7 +56,13 @@ add set inet vertui refused {{
 add set inet vertui asking {{ type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
 add chain inet vertui told {{ type filter hook output priority raw; }}
 add chain inet vertui inward {{ type filter hook prerouting priority filter; }}
+add set inet vertui heard {{
+  type ipv4_addr . ipv4_addr . inet_proto . inet_service; size {MOST_REFUSED}; flags dynamic,timeout;
+  timeout {HEARD_S}s;
+}}
+add set inet vertui trying {{ type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
 add chain inet vertui refuse
+add chain inet vertui tell
 add chain inet vertui admitted
 add chain inet vertui outward
 add chain inet vertui forward {{ type filter hook forward priority filter; policy drop; }}
@@ -62,6 +71,7 @@ add chain inet vertui masked {{ type nat hook postrouting priority srcnat; }}
 flush chain inet vertui told
 flush chain inet vertui inward
 flush chain inet vertui refuse
+flush chain inet vertui tell
 flush chain inet vertui admitted
 flush chain inet vertui outward
 flush chain inet vertui forward
@@ -73,6 +83,7 @@ add rule inet vertui inward iifname "v*" ip daddr {BRANCHES} ip daddr != {HUB_AD
 add rule inet vertui refuse update @refusals {{ ip saddr }}
 add rule inet vertui refuse meta l4proto {{ tcp, udp }} \
   update @refused {{ ip saddr . ip daddr . meta l4proto . th dport }}
+add rule inet vertui refuse jump tell
 add rule inet vertui refuse meta l4proto tcp reject with tcp reset
 add rule inet vertui refuse reject with icmp type admin-prohibited
 add rule inet vertui admitted update @traffic {{ ip saddr }} accept
@@ -101,6 +112,21 @@ of a connection between branches that is not known any more is reset, also where
 Guests cannot open connections to the hub itself, but to its resolver: what else listens there is not theirs to talk to.
 Answers to connections the hub opened come back, and a guest may ping its uplink.
 """
+
+
+TELL = f"""
+flush chain inet vertui tell
+add rule inet vertui tell meta l4proto != {{ tcp, udp }} return
+add rule inet vertui tell ip saddr . ip daddr . meta l4proto . th dport @heard return
+add rule inet vertui tell update @trying {{ ip saddr limit rate over {TOLD_PER_S}/second burst {TOLD_PER_S} packets }} \
+  return
+add rule inet vertui tell add @heard {{ ip saddr . ip daddr . meta l4proto . th dport }} \
+  log group {GROUP} snaplen {SEEN_BYTES} queue-threshold 1 \
+  tcp flags & (fin | syn | rst | ack) == syn drop
+"""
+"""While somebody reads the log (`attempts.py`)."""
+
+TELL_NOBODY = "flush chain inet vertui tell"
 
 
 def shielded(addresses: Iterable[str]) -> str:

@@ -41,7 +41,8 @@ MANY = 10_000  # values of one field, where no bound is given
 class Kind(Enum):
     """What a field names: completion offers those there are, and a form of the UI takes the selection for it.
 
-    One that is `UNSEEN` is on no command line: it is typed without being shown, or is standard input.
+    One that is `UNSEEN` is on no command line: it is typed without being shown, or is standard input. One that is
+    `BROUGHT` is asked of nobody (see `Verb.brought`).
     """
 
     TEXT = "text"
@@ -55,8 +56,10 @@ class Kind(Enum):
     PATH = "path"
     SECRET = "secret"
     UNSEEN = "unseen"
+    BROUGHT = "brought"
 
 
+UNTYPED = (Kind.UNSEEN, Kind.BROUGHT)
 NODES = (Kind.BRANCH, Kind.REF, Kind.COMMIT)
 NAMES = (*NODES, Kind.IMAGE, Kind.PRUNED)
 
@@ -155,6 +158,10 @@ class Verb(Generic[A]):
         """Why this would be refused now; None when it would not. Pure, and about what `ls` shows."""
         return None
 
+    def brought(self) -> dict[str, Any]:
+        """Fields that only the process of who asks knows; they are looked up as the verb is sent."""
+        return {}
+
     async def carry_out(self, engine: Engine, request_id: str) -> A:
         """Do it. On failure nothing has changed."""
         raise NotImplementedError
@@ -229,7 +236,7 @@ def fields_of(verb: type[Verb[Any]]) -> tuple[Asked, ...]:
 
 def _words(field: Asked, value: Any) -> list[str]:
     """A field's part of a command line; nothing for a default."""
-    if value is None or value == field.default or field.given.kind is Kind.UNSEEN:
+    if value is None or value == field.default or field.given.kind in UNTYPED:
         return []
     values = [str(one) for one in (value if isinstance(value, tuple) else (value,))]
     if field.is_argument:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
-from core.errors import NotFound
+from core.errors import NotFound, UsageError
+from core.mirrors import Mirrors
 from core.model import Branch
 from core.verbs.base import Entry, Given, Kind, Verb
 from core.verbs.fields import Short, no_image, taken
@@ -15,18 +17,37 @@ from core.verbs.shown import Shown
 if TYPE_CHECKING:
     from core.engine.context import Engine
 
+FROM_HOST = "VERTUI_MIRRORS"
+Handing = Literal["host", "with-passwords", "none"]
+
 
 @dataclass(frozen=True)
 class Up(Verb[Branch]):
-    """Start a machine from an image. The first branch becomes the trunk."""
+    """Start a machine from an image. The first branch becomes the trunk.
+
+    What the host's apt, pip and npm are configured for, its proxies and the certificates it trusts are handed in, so
+    that what works here works there once `vertui egress` lets it out; with `--mirrors none` nothing is. What holds a
+    password is left out, and said, unless `--mirrors with-passwords` asks for it.
+    """
 
     image: Annotated[
         Annotated[str, Short] | None,
         Given("The image to start from.", "IMAGE", ("--image", "-i"), Kind.IMAGE, default="the newest"),
     ] = None
     name: Annotated[str, Given("The new branch's name.", "NAME", kind=Kind.NAME), Short] = "main"
+    mirrors: Annotated[
+        Handing | None,
+        Given(
+            "The host's proxies and mirrors: host hands them in, none does not.",
+            "host|with-passwords|none",
+            default="host",
+            env=FROM_HOST,
+            rare=True,
+        ),
+    ] = None
+    handed: Annotated[Mirrors | None, Given("What is handed in.", kind=Kind.BROUGHT, rare=True)] = None
 
-    examples: ClassVar = ("vertui up", "vertui up --image base --name work")
+    examples: ClassVar = ("vertui up", "vertui up --image base --name work", "vertui up --mirrors none")
     screen: ClassVar = Entry("n", "new machine", "start a machine from an image", "starting")
 
     def refuse(self, shown: Shown) -> Refusal | None:
@@ -36,7 +57,20 @@ class Up(Verb[Branch]):
             return no_image(self.image)
         return taken(shown, self.name)
 
+    def brought(self) -> dict[str, Any]:
+        if self.handed is not None:
+            return {}
+        wanted = self.mirrors or os.environ.get(FROM_HOST) or "host"
+        if wanted not in get_args(Handing):
+            raise UsageError(f"{FROM_HOST} is '{wanted[:40]}': give host, with-passwords or none")
+        if wanted == "none":
+            return {}
+        from core.host_mirrors import found
+
+        return {"handed": found(passwords=wanted == "with-passwords")}
+
     async def carry_out(self, engine: Engine, request_id: str) -> Branch:
         from core.engine import fork, inspect
 
-        return await inspect.branch(engine, await fork.up(engine, request_id, self.image, self.name))
+        row = await fork.up(engine, request_id, self.image, self.name, self.handed)
+        return await inspect.branch(engine, row)

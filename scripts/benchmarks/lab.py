@@ -1,6 +1,7 @@
 """A home to measure in, and a guest program that changes pages at a known rate: all through the public client."""
 
 import json
+import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from core.model import Branch, ExecRequest, Forked
 from core.store.reader import PageReader
 from core.store.values import MEMORY
 
+os.environ["VERTUI_MIRRORS"] = "none"  # what this host is configured for is no part of what is measured
 SETTLE_S = 1.0  # what the engine does in the background after a verb: pools, spares, reaping
 SPARE_DEADLINE_S = 10.0
 MB = 1e6

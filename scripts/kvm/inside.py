@@ -68,7 +68,7 @@ class Job:
 
     def up(self) -> None:
         """A machine runs on KVM's own clock and a second vCPU."""
-        self.client.up(None, "main")
+        self.client.up(None, "main", "none")
         clock = self.main.text("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
         assert clock == "kvm-clock", clock
         assert self.main.text("nproc") == "2"

@@ -333,7 +333,7 @@ class Branch:
     def branch_at(self, address: str) -> str | None:
         return next((name for name, there in LINKED.items() if there == address), None)
 
-    def may_ask(self, name: str) -> bool:
+    async def may_ask(self, name: str, port: int, protocol: str) -> bool:
         return may_ask(self._network.reach or NOWHERE, name)
 
     async def tie(self, name: str, addresses: tuple[str, ...], ttl_s: int) -> None:

@@ -81,7 +81,7 @@ async def play(twins: Twins, servers: Servers) -> None:
         assert await guests.asks("main", "server.test") == (dns.Code.REFUSED, ())
         assert not await guests.reaches("main", SERVER, 80) and not way_out.is_there()
         told: Outward = await twins.do("egress", "main", "show")
-        assert {(one.host, one.port) for one in told.refused} == {("server.test", 53), (SERVER, 80)}
+        assert {(one.host, one.port) for one in told.refused} == {("server.test", 0), (SERVER, 80)}
 
         await twins.do("egress", "main", "allow", ("server.test:80", "*.below.test"))
         assert await guests.asks("main", "server.test") == (dns.Code.OK, (SERVER,))
@@ -108,6 +108,10 @@ async def play(twins: Twins, servers: Servers) -> None:
         assert await guests.reaches("b1", SERVER, 80) and way_out.is_there()
         await twins.do("prune", ("b1", "b2"))
         await becomes(False)
+        await twins.do("egress", "main", "allow", ("only.here:80", "a"))
+        assert await guests.asks("main", "only.here") == (dns.Code.OK, (OTHER,))  # by the host's own file
+        assert await guests.reaches("main", OTHER, 80) and not await guests.reaches("main", OTHER, 443)
+        assert await guests.asks("main", "a") == (dns.Code.OK, (OTHER,))  # by the host's search domain
         await twins.do("egress", "main", "open")
         assert not await guests.reaches("main", SERVER, 80)  # this host's own, which no rule names
         assert "other.test" not in servers.asked and len(servers.accepted) >= 6

@@ -20,7 +20,8 @@ from core.network import (
 from core.network.addresses import GATEWAY_MAC, UPLINK, address_of
 from core.network.rules import PAIRED
 from tests.guests import eventually
-from tests.network.guest import Guest, can_connect, ping, received, send, tcp_frame, udp_frame
+from tests.network.frames import tcp_frame, udp_frame
+from tests.network.guest import Guest, can_connect, ping, received, send
 from tests.network.isolation import isolated
 
 ALL_ETHERNET = 3

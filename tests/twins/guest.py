@@ -8,7 +8,7 @@ import json
 import time
 from binascii import crc32
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.guest.agent import wire
@@ -19,7 +19,7 @@ NO_PROGRAM = "there are no programs in this guest"
 @dataclass
 class Guest:
     """What is inside. `ticks` is what its processes did; one that is `stubborn` cannot be frozen. The owner of the key
-    `admitted` may log in.
+    `admitted` may log in. `sockets` are whose, by protocol and port.
     """
 
     hostname: str = ""
@@ -29,6 +29,7 @@ class Guest:
     ticks: int = 0
     host_key: str = ""
     admitted: str = ""
+    sockets: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, devices: bytes) -> "Guest":
@@ -56,6 +57,9 @@ class Guest:
             case "admit":
                 self.admitted = request["key"]
                 return {"host_key": self.host_key}
+            case "owner":
+                pid, name = self.sockets.get(f"{request['protocol']} {request['port']}", (0, ""))
+                return {"pid": pid, "name": name}
             case "ps" | "processes":
                 return {"commands": [], "processes": [], "left_out": 0}
             case _:

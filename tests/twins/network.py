@@ -140,6 +140,9 @@ class TwinHub:
         """Nobody sends anything."""
         return {}
 
+    def listen(self) -> None:
+        """Nobody can tell."""
+
     def refused(self) -> dict[int, tuple[Attempt, ...]]:
         """What a test says."""
         return self.attempts

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from core.errors import GuestFailed
 from core.guest import answers
-from core.guest.agent import identity, wire
+from core.guest.agent import identity, spawn, wire
 from core.guest.agent.bounded import Bounded, Late
 from core.guest.agent.loop import LONGEST_SLEEP_S, Poller, Timers
 from core.guest.agent.mounts import served
+from core.guest.agent.owners import owner_of
 from core.guest.agent.ring import Ring
 from core.guest.agent.sockets import Connection, is_own, parse
 from core.guest.agent.streams import Input
@@ -245,3 +246,36 @@ assert libc.umount({str(tmp_path)!r}.encode()) == 0
 assert mounts.served() == before
 """
     subprocess.run(["unshare", "--mount", sys.executable, "-c", check], check=True)
+
+
+def test_the_owner_of_a_port_is_found_by_its_socket() -> None:
+    name = Path("/proc/self/comm").read_text().strip()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as datagrams,
+    ):
+        datagrams.bind(("::", 0))
+        for protocol, sock in (("tcp", listening), ("udp", datagrams)):
+            found = owner_of(protocol, sock.getsockname()[1])
+            assert found == {"pid": os.getpid(), "name": name}, protocol
+        assert owner_of("udp", listening.getsockname()[1]) == owner_of("icmp", 1) == {}
+        port = listening.getsockname()[1]
+    assert owner_of("tcp", port) == {}
+
+
+def test_a_command_has_the_variables_of_the_machine_as_a_login_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "environment"
+    monkeypatch.setattr(spawn, "ENVIRONMENT", str(file))
+    asked: spawn.Exec = {"argv": ["true"], "env": {"GIVEN": "1", "B": "mine"}}
+    assert "A" not in spawn.Program.from_request(asked).env
+    file.write_bytes(
+        b'# c=1\nA=1\nexport B="two words"\nC=\'3\'\nPATH=/evil\nHOME=/x\nno equals\n1x=2\nD="\nE=\xff\n'
+    )
+    env = spawn.Program.from_request(asked).env
+    assert (env["A"], env["B"], env["C"], env["D"], env["E"]) == ("1", "mine", "3", "", "\udcff")
+    assert env["PATH"] == spawn.PATH and env["HOME"] != "/x" and not env.keys() & {"c", "1x", "no equals"}
+    file.unlink()
+    os.mkfifo(file)
+    assert "A" not in spawn.Program.from_request(asked).env

@@ -18,7 +18,8 @@ from core.reach import NOWHERE, of_mode
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
 EGRESS = ", egress TEXT NOT NULL DEFAULT '{}'"
-EARLIER = module.SCHEMA.replace(module.LINKS, "")
+SIXTH = module.SCHEMA.replace(", egress TEXT NOT NULL DEFAULT 'null'", "")
+FIFTH = SIXTH.replace(module.LINKS, "")
 COMMIT = Commit("ab" * 20, "cd" * 20, (), "main", "base-1", "words", 1.5, CommitState.SEALED, True)
 
 
@@ -62,7 +63,7 @@ def test_a_row_changed_behind_its_back_is_named(tmp_path: Path) -> None:
 
 def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    first = EARLIER.replace(module.PORTS, "")
+    first = FIFTH.replace(module.PORTS, "")
     for later in (", origin TEXT NOT NULL DEFAULT ''", f",\n  base TEXT{QUIESCED}{EGRESS}"):
         assert later in first
         first = first.replace(later, "")
@@ -79,7 +80,7 @@ def test_a_catalog_of_format_1_is_taken_over(tmp_path: Path) -> None:
 
 def test_a_catalog_of_format_2_tells_which_paused_branches_are_quiesced(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    second = EARLIER.replace(module.PORTS, "").replace(QUIESCED + EGRESS, "")
+    second = FIFTH.replace(module.PORTS, "").replace(QUIESCED + EGRESS, "")
     with sqlite3.connect(path) as database:
         database.executescript(f"{second} PRAGMA user_version = 2;")
         rows = [
@@ -105,7 +106,7 @@ def test_a_catalog_of_format_2_tells_which_paused_branches_are_quiesced(tmp_path
 def test_a_catalog_of_format_3_gets_a_place_for_ports(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     with sqlite3.connect(path) as database:
-        third = EARLIER.replace(module.PORTS, "").replace(EGRESS, "")
+        third = FIFTH.replace(module.PORTS, "").replace(EGRESS, "")
         database.executescript(f"{third} PRAGMA user_version = 3;")
     database.close()
     port = PortRow("p1", "b1", 3000, PortProtocol.TCP, "127.0.0.1", 8080, 1.5)
@@ -134,7 +135,7 @@ def test_ports_of_a_branch_go_with_it_for_good(tmp_path: Path) -> None:
 def test_branches_of_a_catalog_of_format_4_reach_nothing(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     with sqlite3.connect(path) as database:
-        database.executescript(f"{EARLIER.replace(EGRESS, '')} PRAGMA user_version = 4;")
+        database.executescript(f"{FIFTH.replace(EGRESS, '')} PRAGMA user_version = 4;")
         values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"
         database.execute(f"INSERT INTO branches VALUES ({values})")
     database.close()
@@ -149,7 +150,7 @@ def test_branches_of_a_catalog_of_format_4_reach_nothing(tmp_path: Path) -> None
 def test_a_catalog_of_format_5_gets_a_place_for_links(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     with sqlite3.connect(path) as database:
-        database.executescript(f"{EARLIER} PRAGMA user_version = 5;")
+        database.executescript(f"{FIFTH} PRAGMA user_version = 5;")
     database.close()
     link = LinkRow("l1", "b1", "b2", 1.5)
     for found in ([], [link]):
@@ -169,6 +170,25 @@ def test_links_of_a_branch_go_with_it_for_good(tmp_path: Path) -> None:
     assert catalog.delete_link("l2").other == "b2" and catalog.check() == []
     with pytest.raises(NotFound):
         catalog.delete_link("l2")
+    catalog.close()
+
+
+def test_images_of_a_catalog_of_format_6_say_nothing_of_egress(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    assert SIXTH != module.SCHEMA
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{SIXTH} PRAGMA user_version = 6;")
+        spec = '{"machine": "q", "cpu": "c", "accelerator": "tcg", "memory_bytes": 1, "vcpus": 1, "disk_bytes": 1}'
+        database.execute(f"INSERT INTO images VALUES ('base-1', 'base', '{spec}', 'ab', 1.0)")
+    database.close()
+    catalog, reach = Catalog(path), of_mode("allow", ("example.org:443",))
+    assert catalog.images()[0].egress is None
+    catalog.set_image_egress("base-1", reach)
+    assert catalog.images()[0].egress == reach and catalog.check() == []
+    catalog.put_image(replace(catalog.images()[0], id="base-2", egress=None))
+    assert [one.egress for one in catalog.images()] == [reach, reach]
+    catalog.set_image_egress("base-2", None)
+    assert catalog.images()[1].egress is None
     catalog.close()
 
 

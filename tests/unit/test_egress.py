@@ -6,17 +6,20 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from core.engine import settings
+from core.engine import inspect, settings
+from core.engine.attempts import tell_refused
 from core.engine.context import FAULT
-from core.engine.egress import Names, names_at, tell_refused, traffic
-from core.engine.mirrors import USUAL
+from core.engine.egress import Names, names_at, traffic
+from core.engine.groups import USUAL
 from core.engine.refusals import MOST, TOLD_AGAIN_S, Refusals
-from core.errors import Conflict, Unsupported, UsageError
+from core.errors import Conflict, Unsupported, UsageError, VertuiError
 from core.model import Event
 from core.reach import NOWHERE, Attempt, Reach, ReachMode, Traffic, in_words, of_mode
 from tests.twins.engine import TwinOutside, Twins, twin_engine
 from vertui.widgets.detail import egress as shown
+from vertui.widgets.detail import refused
 
 Body = Callable[[Twins], Awaitable[None]]
 RULE = of_mode("allow", ("a.org:80",))
@@ -131,22 +134,27 @@ async def refusals(twins: Twins) -> None:
     queue = twins.engine.subscribe()
     asker = names_at(twins.engine, live.network.info.address)
     assert isinstance(asker, Names) and names_at(twins.engine, "10.77.99.99") is None
-    assert [asker.may_ask("a.org") for _ in range(3)] == [False] * 3
-    assert not asker.may_ask("_http._tcp.a.org")  # as apt does first
+    twins.machine("main").guest.sockets["udp 4321"] = (7, "curl\n")
+    assert [await asker.may_ask("a.org", 4321, "udp") for _ in range(3)] == [False] * 3
+    assert not await asker.may_ask("_http._tcp.a.org", 1, "udp")  # as apt does first
     [text] = told_of(queue)
-    assert text.startswith("main may not reach a.org: `vertui egress main")
+    assert text == "main may not reach a.org: A lets it (`vertui egress main add`); tried by curl\\x0a[7]"
+    [shown] = [one for one in (await inspect.tree(twins.engine)).branches if one.name == "main"]
+    assert shown.refused and (shown.refused.host, shown.refused.process) == ("a.org", "curl\\x0a[7]")
     assert (await traffic(twins.engine))[live.network.index].refused == 3
     await twins.do("egress", "main", "allow", ("a.org:80",))
-    assert asker.may_ask("a.org") and not asker.may_ask("b.org")
+    assert live.refused.newest is None
+    twins.machine("main").guest.sockets["udp 1"] = (9, "\ud800")
+    assert await asker.may_ask("a.org", 1, "udp") and not await asker.may_ask("b.org", 1, "udp")
     await asker.tie("a.org", ("192.0.2.1",), 60)
     attempts = (Attempt("192.0.2.1", 443, "tcp", 2, 5.0), Attempt("192.0.2.9", 53, "udp", 1, 6.0))
     twins.hub.attempts[live.network.index] = attempts
     told_of(queue)
     for _ in range(2):
         await tell_refused(twins.engine, {live.network.index: Traffic(refused=3)})
-    assert [text.partition(":")[0] for text in told_of(queue)] == [
-        "main may not reach 192.0.2.9",
-        "main may not reach a.org",
+    assert [text.partition(": ")[0] for text in told_of(queue)] == [
+        "main may not reach a.org:443",
+        "main may not reach 192.0.2.9:53/udp",
     ]
     shown = await twins.do("egress", "main", "show")
     assert [(one.host, one.times) for one in shown.refused][-2:] == [("192.0.2.9", 1), ("a.org", 2)]
@@ -158,15 +166,83 @@ def test_what_is_refused_is_told_once_with_its_name() -> None:
 
 
 def test_a_guest_that_is_refused_much_fills_nothing() -> None:
-    known = Refusals()
+    known, first = Refusals(), Attempt("n0.org", 0, "", 1, 0.0)
     for number in range(MOST * 2):
-        assert known.add(f"n{number}.org")
+        one = known.add(f"n{number}.org")
+        assert known.is_news(one.to)
+        known.made_by(one.to, f"p[{number}]")
     assert len(known.names) == MOST and known.count == MOST
-    assert not known.add(f"n{MOST * 2 - 1}.org") and known.add("n0.org") and TOLD_AGAIN_S > 1
+    assert known.names[-1].process == f"p[{MOST * 2 - 1}]" and known.with_process(first).process == ""
+    assert not known.is_news(one.to) and known.is_news(first.to) and TOLD_AGAIN_S > 1
 
 
 def test_the_screen_says_how_a_refusal_is_let() -> None:
     assert shown(NOWHERE, Traffic()) == ""
-    assert shown(NOWHERE, Traffic(refused=2)) == "off, 2 refused: E lets it"
+    assert shown(NOWHERE, Traffic(refused=2)) == "off, 2 refused"
     assert shown(RULE, Traffic(refused=2)) == "allow a.org:80, 2 refused"
     assert shown(Reach(ReachMode.OPEN), Traffic()) == "open"
+    one = Attempt("a.org", 0, "", 1, 0.0)
+    assert not [*refused(None)] and "A lets it" in [*refused(one)][1].plain
+    seen = [*refused(replace(one, port=53, protocol="udp", process="dig[7]"))]
+    assert seen[0].plain.split(maxsplit=1)[1] == "a.org:53/udp, tried by dig[7]"
+
+
+async def adding(twins: Twins) -> None:
+    await twins.do("up")
+    with pytest.raises(Conflict, match="was refused nothing that is still refused"):
+        await twins.do("egress", "main", "add")
+    await twins.do("fork", "main", 3)
+    await twins.do("fork", "b1", 1, "below")
+    live = twins.engine.live[twins.engine.branch("b1").id]
+    asker = names_at(twins.engine, live.network.info.address)
+    assert asker is not None and not await asker.may_ask("c.org", 1, "udp")
+    await twins.do("egress", "b2", "allow", ("a.org:80",))
+    await twins.do("egress", "b3", "open")
+    await twins.do("egress", "b1", "add", (), True)
+    assert in_words(reach_of(twins, "b1") or NOWHERE) == "allow c.org"
+    assert in_words(reach_of(twins, "b2") or NOWHERE) == "allow a.org:80 c.org"
+    assert reach_of(twins, "b3") == of_mode("open", ())
+    assert reach_of(twins, "main") == reach_of(twins, "below") == NOWHERE
+    assert live.refused.newest is None
+    await twins.do("undo")
+    assert reach_of(twins, "b1") == NOWHERE and reach_of(twins, "b2") == RULE
+    network = twins.engine.live[twins.engine.branch("b3").id].network
+    network.close()
+    with pytest.raises(VertuiError):
+        await twins.do("egress", "b1", "allow", ("e.org",), True)
+    assert reach_of(twins, "b1") == NOWHERE and reach_of(twins, "b2") == RULE
+    await twins.do("egress", "b1", "add", ("d.org", "@npm"))
+    assert in_words(reach_of(twins, "b1") or NOWHERE) == f"allow d.org {USUAL['@npm'][0]}"
+    with pytest.raises(Conflict, match="may reach everything already"):
+        await twins.do("egress", "b3", "add", ("d.org",))
+
+
+def test_what_was_refused_is_added_to_the_rules_of_a_branch_and_its_siblings() -> None:
+    on_twins(adding)
+
+
+async def of_images(twins: Twins) -> None:
+    image = await twins.do("image egress", "base", "allow", ("a.org:80", "@pip"))
+    assert image.egress and in_words(image.egress) == "allow a.org:80 @pip"
+    await twins.do("image egress", "other", "open")
+    await twins.do("up", "base")
+    assert in_words(reach_of(twins, "main") or NOWHERE) == f"allow a.org:80 {' '.join(USUAL['@pip'])}"
+    await twins.do("up", "other", "second")
+    assert reach_of(twins, "second") == of_mode("open", ())
+    await twins.do("image egress", "other", "default")
+    await twins.do("up", "other", "third")
+    assert reach_of(twins, "third") == NOWHERE
+    settings.change(twins.engine, "egress.default", "1")
+    await twins.do("image egress", "other", "off")
+    await twins.do("up", "other", "fourth")
+    assert reach_of(twins, "fourth") == NOWHERE and reach_of(twins, "second") == of_mode("open", ())
+    anew = replace(twins.engine.image("base"), id="base-2", egress=None)
+    twins.engine.catalog.put_image(anew)
+    assert twins.engine.image("base").id == "base-2" and twins.engine.image("base").egress == image.egress
+    for mode, rules in (("allow", ()), ("default", ("a.org",)), ("allow", ("no rule",)), ("off", ("@pip",))):
+        with pytest.raises(UsageError):
+            await twins.do("image egress", "base", mode, rules)
+
+
+def test_an_image_says_what_its_branches_may_reach_at_first() -> None:
+    on_twins(of_images)

@@ -36,6 +36,7 @@ NOT_TAKEN_BACK = {
     "hand-over": "nothing that is shown changes",
     "secret rm": "its help says so",
     "secret set": "its help says so: what it replaces is kept nowhere",
+    "image egress": "a default, as settings are",
     "image rm": "its plan says that nothing brings it back",
     "store compact": "nothing that is shown changes",
     "store gc": "it frees what nobody can ask for",
@@ -58,6 +59,7 @@ GIVEN: dict[Kind, Any] = {
 BESIDE: dict[tuple[str, str], Any] = {
     ("apply", "source"): "main",
     ("egress", "mode"): "open",
+    ("image egress", "mode"): "open",
     ("resume", "branch"): "paused",
     ("score", "score"): 0.5,
     ("secret rm", "name"): "KNOWN",

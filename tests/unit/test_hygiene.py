@@ -58,7 +58,9 @@ def test_only_the_daemon_pays_for_pyroute2() -> None:
     assert done.stdout.strip() == "False"
 
 
-NETLINK = {f"core/network/{name}.py" for name in ("conntrack", "diag", "forms", "messages", "netlink")}
+NETLINK = {
+    f"core/network/{name}.py" for name in ("conntrack", "diag", "forms", "messages", "netlink", "refusal_log")
+}
 AGENT = (
     "core/guest/agent/sockets.py"  # in the guest, where Python's own library is all there is; no rtnetlink
 )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.engine.mirrors import servers_in
+from core.engine.groups import servers_in
 from core.errors import UsageError
 from core.network.rules import tied
 from core.network.ties import LEAST_S, MOST_ADDRESSES, MOST_NAMES, MOST_S, Tie, Ties, admits, never

@@ -15,6 +15,7 @@ from core.errors import UsageError
 from core.verbs import names
 from vertui.derived import Carry, command_of, named
 from vertui.options import From, new_app
+from vertui.output import warn
 
 if TYPE_CHECKING:
     from typer._click.core import Command, Context
@@ -82,6 +83,9 @@ def _build(client: "Client", verb: "Build") -> "Image":
 
 
 def _up(client: "Client", verb: "Up", source: str | None) -> "Branch":
+    verb = replace(verb, **verb.brought())
+    for line in verb.handed.left_out if verb.handed else ():
+        warn(line)
     if source is None:
         return client.do(verb)
     from vertui.sync.command import up_from

@@ -3,6 +3,7 @@
 import time
 
 from core.model import Image
+from core.reach import in_words
 from vertui.options import Json, new_app
 from vertui.output import Row, say_json, say_table, styled
 from vertui.session import connect
@@ -12,7 +13,7 @@ app = new_app()
 image = new_app()
 app.add_typer(image, name="image")
 
-HEADER = ("IMAGE", "MEMORY", "VCPUS", "DISK", "ACCELERATOR", "GOLDEN", "SIZE", "AGE")
+HEADER = ("IMAGE", "MEMORY", "VCPUS", "DISK", "ACCELERATOR", "GOLDEN", "SIZE", "EGRESS", "AGE")
 
 
 @image.callback()
@@ -45,5 +46,6 @@ def _row(one: Image, now: float) -> Row:
         spec.accelerator,
         short(one.golden),
         size(one.size_bytes),
+        in_words(one.egress) if one.egress else "default",
         age(now - one.created),
     )

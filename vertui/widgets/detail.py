@@ -8,7 +8,7 @@ from rich.text import Text
 from core.inward import PortProtocol, PublishedPort
 from core.model import Branch, Command, Commit, Origin, Process, Tree
 from core.ports import guest_side, leading_to, place, url
-from core.reach import Reach, ReachMode, Traffic, in_words
+from core.reach import Attempt, Reach, ReachMode, Traffic, in_words, spelled
 from vertui import theme
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
 from vertui.selection import Node
@@ -66,6 +66,7 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         "born": _moment(branch.created),
     }
     yield from _facts(facts, width)
+    yield from _cut(refused(branch.refused), width)
     yield from _cut(_ports([*leading_to(branch.name, tree.trunk, tree.ports)]), width)
 
 
@@ -85,10 +86,18 @@ def _ports(ports: Sequence[PublishedPort]) -> Iterable[Text]:
 
 def egress(reach: Reach, traffic: Traffic) -> str:
     """What may be reached outside, and what was tried that may not; nothing where nobody cares."""
-    refused = f"{traffic.refused} refused" if traffic.refused else ""
-    if reach.mode is ReachMode.OFF:
-        return f"off, {refused}: E lets it" if refused else ""
-    return ", ".join(part for part in (in_words(reach), refused) if part)
+    tried = f"{traffic.refused} refused" if traffic.refused else ""
+    if reach.mode is ReachMode.OFF and not tried:
+        return ""
+    return ", ".join(part for part in (in_words(reach), tried) if part)
+
+
+def refused(one: Attempt | None) -> Iterable[Text]:
+    """What a branch was refused last, who tried, and the keys that let it."""
+    if one is not None:
+        by = f", tried by {one.process}" if one.process else ""
+        yield _fact("refused", spelled(one.to) + by)
+        yield Text(f"{'':<{KEY_WIDTH}} A lets it, W for all branches of its fork", style=theme.GOLD)
 
 
 def _commit(tree: Tree, commit: Commit, width: int) -> list[Text]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, cast
 
-from . import identity, processes, wire
+from . import identity, owners, processes, wire
 from .attachment import Attachment
 from .bounded import AtOnce, Bounded, Calls, Late
 from .cgroup import WorkGroup
@@ -70,6 +70,7 @@ class Server:
             "identity": self._identity,
             "clock": self._read_clock,
             "admit": self._admit,
+            "owner": self._owner,
             "processes": self._processes,
             "stats": self._stats,
             "ping": self._ping,
@@ -322,6 +323,9 @@ class Server:
 
     def _admit(self, channel: int, request: Request) -> object:
         return admit(str(request["key"]), self._calls())
+
+    def _owner(self, channel: int, request: Request) -> object:
+        return owners.owner_of(str(request["protocol"]), int(request["port"]))
 
     def _processes(self, channel: int, request: Request) -> object:
         return wire.bounded("processes", processes.processes(self._bounded))

@@ -11,6 +11,8 @@ from typing import NamedTuple, TypedDict
 from .cgroup import WorkGroup
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = "/etc/environment"
+MOST_ENVIRONMENT_BYTES = 16 * 1024
 
 
 class Exec(TypedDict, total=False):
@@ -105,7 +107,29 @@ class Program(NamedTuple):
         if request.get("tty"):
             base["TERM"] = "xterm-256color"
         home = user.pw_dir if os.access(user.pw_dir, os.X_OK) else "/"
-        return cls(argv, base | env, request.get("cwd") or home, user, request.get("before") or [])
+        return cls(
+            argv, _of_machine() | base | env, request.get("cwd") or home, user, request.get("before") or []
+        )
+
+
+def _of_machine() -> dict[str, str]:
+    """The variables that a login has from this machine's own file (pam_env(8)); none where it cannot be read."""
+    try:
+        fd = os.open(ENVIRONMENT, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    try:
+        text = os.read(fd, MOST_ENVIRONMENT_BYTES).decode(errors="surrogateescape")
+    except OSError:
+        return {}
+    finally:
+        os.close(fd)
+    found = {}
+    for line in text.split("\n"):
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and name.isidentifier() and "\0" not in value:
+            found[name] = value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
+    return found
 
 
 def root() -> pwd.struct_passwd:

@@ -16,13 +16,21 @@ FILES = {
     "@npm": "/etc/npmrc /usr/etc/npmrc /usr/local/etc/npmrc ~/.npmrc",
     "@git": "/etc/gitconfig ~/.gitconfig ~/.config/git/config",
 }
+VARIABLES = "/etc/environment"  # proxies, for all of them
+INSTEAD = {
+    "@apt": re.compile(r"^\s*(deb\s|uris:)", re.MULTILINE | re.IGNORECASE),
+    "@pip": re.compile(r"^\s*index[-_]url\s*[=:]", re.MULTILINE | re.IGNORECASE),
+    "@npm": re.compile(r"^\s*registry\s*=", re.MULTILINE),
+    "@git": re.compile(r"^\s*insteadof\s*=", re.MULTILINE | re.IGNORECASE),
+}
+"""What names servers in place of the usual ones; without it others are used beside them."""
 USUAL = {
     "@apt": ("deb.debian.org:80", "deb.debian.org:443", "security.debian.org:80", "security.debian.org:443"),
     "@pip": ("pypi.org:443", "files.pythonhosted.org:443"),
     "@npm": ("registry.npmjs.org:443",),
     "@git": ("github.com:443", "github.com:22", "gitlab.com:443", "gitlab.com:22"),
 }
-"""Where nothing is configured."""
+"""Where nothing else is configured."""
 URL = re.compile(
     r"(?P<scheme>https?|ssh|git)://(?:[^\s/@\"']*@)?(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
 )
@@ -45,8 +53,15 @@ async def _servers(engine: Engine, branch: str, group: str) -> Sequence[str]:
     told = b""
     if live is not None:
         with contextlib.suppress(VertuiError):
-            told = await output_of(live, ("sh", "-c", f"cat {FILES[group]} 2>/dev/null || :"), ASK_DEADLINE_S)
-    return tuple(dict.fromkeys(servers_in(os.fsdecode(told))))[:MOST_SERVERS] or USUAL[group]
+            line = f"cat {FILES[group]} {VARIABLES} 2>/dev/null || :"
+            told = await output_of(live, ("sh", "-c", line), ASK_DEADLINE_S)
+    return servers_of(group, os.fsdecode(told))
+
+
+def servers_of(group: str, text: str) -> tuple[str, ...]:
+    """The servers that programs use which are configured by these files."""
+    usual = () if INSTEAD[group].search(text) else USUAL[group]
+    return tuple(dict.fromkeys((*servers_in(text), *usual)))[: MOST_SERVERS + len(usual)]
 
 
 def servers_in(text: str) -> Iterator[str]:

@@ -1,0 +1,110 @@
+"""What branches try to reach and may not: heard of as they try it, and told with the guest's word on who it is."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from core.engine.context import Engine
+from core.engine.live import Live
+from core.errors import NotFound, VertuiError
+from core.network.protocol import Heard, Tried
+from core.patience import patient
+from core.reach import Attempt, Traffic, spelled
+
+MOST_TOLD = 8  # refusals of a branch, at each look
+MOST_ASKED = 64  # guests that are asked at once who tries; what comes beside these is refused at once
+OWNER_S = patient(0.5)
+"""How long a refusal may wait for the guest's word on who is refused: who has its answer may end."""
+
+
+async def hear(engine: Engine) -> None:
+    """For ever: tell of what is refused as it is tried. Connections wait for that, as long as somebody listens here."""
+    heard = await asyncio.to_thread(engine.network.listen)
+    if heard is None:  # `tell_refused` finds it all the same, later
+        return
+    loop, asked = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+
+    def arrived() -> None:
+        for one in heard.read():
+            if len(asked) >= MOST_ASKED:
+                heard.reset(one)
+                continue
+            task = asyncio.create_task(_heard(engine, heard, one))
+            asked.add(task)
+            task.add_done_callback(asked.discard)
+
+    loop.add_reader(heard.fileno(), arrived)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        loop.remove_reader(heard.fileno())
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        heard.close()
+
+
+async def _heard(engine: Engine, heard: Heard, one: Tried) -> None:
+    try:
+        if (live := live_at(engine, one.source[0])) is not None:
+            host = live.network.ties.name_of(one.target[0]) or one.target[0]
+            tried = Attempt(host, one.target[1], one.protocol, 1, time.time())
+            await refuse(engine, live, tried, one.source[1], one.protocol)
+    finally:
+        heard.reset(one)
+
+
+def live_at(engine: Engine, address: str) -> Live | None:
+    """The branch's machine at an address of the hub's."""
+    every = (live for live in engine.live.values() if live.branch)
+    return next((live for live in every if live.network.info.address == address), None)
+
+
+async def refuse(engine: Engine, live: Live, one: Attempt, port: int, protocol: str) -> None:
+    """Tell of an attempt from a port of the guest's, unless somebody was told of the like a moment ago."""
+    if live.refused.is_news(one.to):
+        live.refused.made_by(one.to, await _owner(live, protocol, port))
+        with suppress(NotFound):  # the branch is gone meanwhile
+            _say(engine, live, one)
+
+
+async def _owner(live: Live, protocol: str, port: int) -> str:
+    """Whose a port of the guest's is; empty where it does not say so soon."""
+    with suppress(VertuiError, TimeoutError):
+        async with asyncio.timeout(OWNER_S):
+            return await (await live.agent()).owner(protocol, port, OWNER_S)
+    return ""
+
+
+async def tell_refused(engine: Engine, counted: Mapping[int, Traffic]) -> None:
+    """Tell of what branches were refused since the last look."""
+    now = {live: counted.get(live.network.index, Traffic()).refused for live in engine.live.values()}
+    other = [live for live, refused in now.items() if refused != live.refused.seen and live.branch]
+    found = await asyncio.to_thread(engine.network.refused) if other else {}
+    for live in other:
+        live.refused.seen = now[live]
+        for one in reversed(named(live, found)[:MOST_TOLD]):
+            if live.refused.is_news(one.to):
+                _say(engine, live, one)
+
+
+def named(live: Live, found: Mapping[int, Sequence[Attempt]]) -> list[Attempt]:
+    """What was refused to a branch's packets, with names where they are known, the latest first."""
+    ties = live.network.ties
+    told = [
+        live.refused.with_process(replace(one, host=ties.name_of(one.host) or one.host))
+        for one in found.get(live.network.index, ())
+    ]
+    return sorted(told, key=lambda one: -one.last)
+
+
+def _say(engine: Engine, live: Live, one: Attempt) -> None:
+    """Tell that a branch was refused something, and how that would be let."""
+    one = live.refused.newest = live.refused.with_process(one)
+    name, by = engine.catalog.branch(live.branch).name, f"; tried by {one.process}" if one.process else ""
+    what = f"{name} may not reach {spelled(one.to)}: A lets it (`vertui egress {name} add`){by}"
+    engine.publish("branch", name, what)
+    engine.shows_other(live.branch)
