@@ -1,7 +1,7 @@
 """Where state lives: one directory per home, and a short runtime directory for its sockets.
 
 VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/ ssh/
-                                                     secrets.json tokens.json
+                                                     secrets.json authority.pem tokens.json
 $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
 """
 
@@ -48,6 +48,11 @@ class Home:
     def secrets(self) -> Path:
         """Values that are handed to commands: by their names, for nobody else to read."""
         return self.root / "secrets.json"
+
+    @property
+    def authority(self) -> Path:
+        """The key and certificate of whom guests take the swapper's word from."""
+        return self.root / "authority.pem"
 
     @property
     def tokens(self) -> Path:

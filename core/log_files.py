@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
-NAMES = ("holder.log", "daemon.log", "views.log")
+NAMES = ("holder.log", "daemon.log", "views.log", "swapper.log")
 OLDER = ".1"  # what is put behind the name of a log that became too large
 HEAD = re.compile(r"(?P<time>[0-9-]{10}T[0-9:.]{12}Z) (?P<level>[A-Z]+) [a-z]+: ")
 QUIET = ("DEBUG", "INFO")

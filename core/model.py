@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from core.errors import UsageError
 from core.inward import PublishedPort
 from core.reach import NOWHERE, Attempt, Reach, Traffic
+from core.sites import Site
 
 PAGE_BYTES = 4096
 MOST_GIVEN_BYTES = 64 * 1024  # what the guest's agent takes in one request
@@ -340,7 +341,7 @@ class ExecRequest(Struct, frozen=True):
     `lossless` makes the command wait for its reader instead of dropping old output. A command hangs up with the client
     that started it unless it `outlives` that. An `inner` one is a verb's own doing: neither `ps` nor the operation log
     tells of it. By its `key` a request that is sent again is known. `secrets` are variables by name, each with the
-    secret whose value it gets.
+    secret whose value it gets, or the placeholder of one that is for some sites alone.
     """
 
     branch: str
@@ -457,10 +458,16 @@ class Setting(Struct, frozen=True):
 
 
 class Secret(Struct, frozen=True):
-    """A value that is kept and not shown: its name, and when it was set."""
+    """A value that is kept and not shown: its name, and when it was set. One that is for some `sites` alone is handed
+    to commands as its placeholder, and swapped in for these: in headers, and where else it says.
+    """
 
     name: str
     changed: float
+    sites: tuple[Site, ...] = ()
+    placeholder: str = ""
+    in_url: bool = False
+    in_body: bool = False
 
 
 class DaemonStatus(Struct, frozen=True):

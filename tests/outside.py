@@ -4,8 +4,10 @@ hub ── eg0 ── pasta (of a real porter) ── outside: 198.51.100.2, .3 
 """
 
 import contextlib
+import hashlib
 import os
 import socket
+import ssl
 import struct
 import tempfile
 import threading
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from tests.network.guest import iproute
 
 SERVER, OTHER, RESOLVER = "198.51.100.2", "198.51.100.3", "127.0.0.1"
 PORTS = (80, 443)
+SITE, CLEAR_SITE = 8443, 8080
 ZONE = {"server.test": SERVER, "same.test": SERVER, "a.below.test": OTHER, "evil.test": "169.254.169.254"}
 HOSTS = f"127.0.0.1 localhost\n{OTHER} only.here\n{SERVER} mirror.here\n"
 MIRROR_PORT = 8080
@@ -48,6 +51,16 @@ class Servers:
         self._begin(self._hear, namespace.inside(self.namespace_fd, lambda: _udp((SERVER, 80))))
         self._begin(self._answer, namespace.inside(self.namespace_fd, lambda: _udp((RESOLVER, 53))))
         self._begin(self._sniff, namespace.inside(self.namespace_fd, _icmp))
+
+    def serve_sites(self, context: ssl.SSLContext) -> None:
+        """Web servers on two addresses, with TLS and without, that say what they were sent (`WebSite`)."""
+        for address, (port, tls) in product((SERVER, OTHER), ((SITE, True), (CLEAR_SITE, False))):
+            made = namespace.inside(self.namespace_fd, partial(WebServer, (address, port), WebSite))
+            if tls:
+                made.socket = context.wrap_socket(
+                    made.socket, server_side=True, do_handshake_on_connect=False
+                )
+            threading.Thread(target=made.serve_forever, daemon=True).start()
 
     def _begin(self, work: Callable[[socket.socket], None], sock: socket.socket) -> None:
         threading.Thread(target=work, args=(sock,), daemon=True).start()
@@ -79,6 +92,31 @@ class Servers:
             sock.sendto(answer_to(asked, ZONE.get(asked.name)), sender)
 
 
+class WebServer(ThreadingHTTPServer):
+    """Whose clients may be as they are."""
+
+    def handle_error(self, *_: object) -> None:
+        """Nor is it said."""
+
+
+class WebSite(BaseHTTPRequestHandler):
+    """Answers with the digest of the credentials that it got, and with these themselves."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Any request of a browser."""
+        told = self.headers["Authorization"] or ""
+        body = f"{hashlib.sha256(told.encode()).hexdigest()} {told}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nowhere."""
+
+
 def answer_to(asked: dns.Query, address: str | None, ttl_s: int = 5) -> bytes:
     """A record for the question's name, if there is an address; by way of another name."""
     other = b"\x05other\x04test\x00"
@@ -107,9 +145,9 @@ def furnish() -> int:
 
 
 @contextmanager
-def started_outside(home: Home, files: Path | None = None) -> Iterator[None]:
-    """A holder and a daemon of a home, started where the servers are, one of them of `files`: in a process that ends
-    with the body.
+def started_outside(home: Home, also: Callable[[Servers], None] = lambda _: None) -> Iterator[None]:
+    """A holder and a daemon of a home, started where the servers are, and `also` something before: in a process that
+    ends with the body.
     """
     ready, tell_ready = os.pipe()
     wait, end = os.pipe()
@@ -117,9 +155,9 @@ def started_outside(home: Home, files: Path | None = None) -> Iterator[None]:
     if keeper == 0:
         try:
             linux.unshare(linux.CLONE_NEWNET)
-            Servers(furnish()).serve()
-            if files is not None:
-                _serve_files(files)
+            servers = Servers(furnish())
+            servers.serve()
+            also(servers)
             ensure_daemon(home)
             os.write(tell_ready, b"1")
             os.close(end)
@@ -154,7 +192,7 @@ def _mount(source: bytes, target: bytes, flags: int) -> None:
     linux.checked(linux.libc.mount(source, target, None, flags, None), f"mounting {target!r}")
 
 
-def _serve_files(directory: Path) -> None:
+def serve_files(_: Servers, directory: Path) -> None:
     """By HTTP, as a mirror does."""
     handler = partial(SimpleHTTPRequestHandler, directory=str(directory))
     server = ThreadingHTTPServer((SERVER, MIRROR_PORT), handler)

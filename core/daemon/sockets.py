@@ -12,7 +12,7 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from core.codec import decode
 from core.daemon.relay import follow, follow_console
 from core.daemon.wire import AttachStart, ConsoleStart, ExecStart
-from core.engine import secrets
+from core.engine import authority, secrets
 from core.engine.context import Engine
 from core.engine.fate import followed
 from core.engine.operations import note
@@ -60,11 +60,17 @@ async def _execute(engine: Engine, socket: WebSocket, request: ExecStart) -> Non
     if request.again and not agent.knows_keys:
         raise GuestFailed(f"whether the command was started is not known: `vertui ps {request.branch}`")
     line = len(request.argv) == 1 and any(blank in request.argv[0] for blank in " \t\n")
-    variables = secrets.values(engine, request.secrets)
-    start = partial(exec_sealed, agent, variables=variables) if variables else agent.exec
+    handed, env = secrets.handed(engine, request.secrets), request.env
+    if handed.placeholders:
+        env = {
+            **await authority.introduce(engine, engine.awake(request.branch)),
+            **handed.placeholders,
+            **env,
+        }
+    start = partial(exec_sealed, agent, variables=handed.values) if handed.values else agent.exec
     stream = await start(
         request.argv[0] if line else request.argv,
-        env=request.env,
+        env=env,
         cwd=request.cwd,
         user=request.user,
         terminal=(request.rows, request.columns) if request.tty else None,

@@ -19,7 +19,7 @@ from core.engine.change import Draft
 from core.engine.live import Live
 from core.engine.members import Members
 from core.engine.reaping import Reaping
-from core.engine.seams import HotCommits, OpenPorts, StalledBranches, WayOut
+from core.engine.seams import HotCommits, OpenPorts, SecretSwapper, StalledBranches, WayOut
 from core.errors import Conflict, NotFound
 from core.graph import kept
 from core.guest.client import AgentClient
@@ -71,6 +71,7 @@ class Engine:
     outside: WayOut = field(init=False)
     admission: Admission = field(init=False)
     listening: str = ""  # the URL of the port by which others come, while there is one
+    swapper: SecretSwapper = field(init=False)
     live: dict[str, Live] = field(default_factory=dict)
     plans: dict[str, Draft] = field(default_factory=dict)
     """By their ids: shown, and neither carried out nor refused."""

@@ -93,31 +93,31 @@ class Names:
 
     def __init__(self, engine: Engine, live: Live) -> None:
         self._engine = engine
-        self._live = live
+        self.live = live
 
     def address_of(self, branch: str) -> str | None:
         """Where it reaches the branch of that name; None for one that it is not linked with."""
-        return links.where(self._engine, self._live.branch, branch)
+        return links.where(self._engine, self.live.branch, branch)
 
     def branch_at(self, address: str) -> str | None:
         """The name of the branch that it reaches there; None for one that it is not linked with."""
-        return links.who(self._engine, self._live.branch, address)
+        return links.who(self._engine, self.live.branch, address)
 
     async def may_ask(self, name: str, port: int, protocol: str) -> bool:
         """Is the name one that its rule lets it look up? If not, that is noted, and who asks from that port.
 
         Not that of a service (`_http._tcp.deb.debian.org`): who asks for that goes on without, to the host itself.
         """
-        reach = self._live.network.reach
+        reach = self.live.network.reach
         if reach is not None and may_ask(reach, name):
             return True
         if not name.startswith("_"):
-            await attempts.refuse(self._engine, self._live, self._live.refused.add(name), port, protocol)
+            await attempts.refuse(self._engine, self.live, self.live.refused.add(name), port, protocol)
         return False
 
     async def tie(self, name: str, addresses: tuple[str, ...], ttl_s: int) -> None:
         """Let it reach what its rule says of the name at these addresses."""
-        await asyncio.to_thread(self._live.network.tie, name, addresses, ttl_s)
+        await asyncio.to_thread(self.live.network.tie, name, addresses, ttl_s)
 
 
 def names_at(engine: Engine, address: str) -> Names | None:

@@ -114,3 +114,13 @@ class WayOut(Protocol):
 
     def leave(self) -> None:
         """Let go of it: the daemon ends, the way out does not."""
+
+
+class SecretSwapper(Protocol):
+    """Who takes placeholders out of what goes to a secret's sites: `core.engine.swapper.Swappers`."""
+
+    def settle(self) -> None:
+        """Secrets have changed: what is swapped from now on is what there is."""
+
+    async def serve(self) -> None:
+        """For ever: be there for guests."""

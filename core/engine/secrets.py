@@ -1,47 +1,105 @@
 """Secrets of a home: named values in one file, handed to commands and told to nobody.
 
-No error, log line or event here has a value in it, nor has what the catalog keeps of these verbs.
+A command is handed the value itself, or, of a secret that is for some sites alone, a placeholder that the swapper takes
+out of what goes there (`core.swap`). No error, log line or event here has a value in it, nor has what the catalog keeps
+of these verbs.
 """
 
+import os
 import time
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from core.engine.context import Engine
 from core.engine.kept_file import KeptFile
 from core.engine.operations import operation
 from core.errors import NotFound, UsageError
 from core.model import Operation, Secret, check_variable
+from core.sites import Site, spelled
+from core.swap.wire import Swap
+
+SHORTEST = 8  # bytes of a value that is looked for in answers: a shorter one is in many by chance
 
 
 class KeptSecret(Struct, frozen=True):
-    """A value, and when it was set."""
+    """A value, when it was set, and if it is for some sites alone which these are, what commands are handed in its
+    place, and where it is swapped in besides headers.
+    """
 
     value: str
     changed: float
+    sites: tuple[Site, ...] = ()
+    placeholder: str = ""
+    in_url: bool = False
+    in_body: bool = False
+
+
+class Handed(Struct, frozen=True):
+    """What variables of a command are to have: values, which only it may see on their way, and placeholders."""
+
+    values: dict[str, str]
+    placeholders: dict[str, str]
 
 
 def names(engine: Engine) -> list[Secret]:
-    """Every secret's name, and when its value was set."""
-    return [Secret(name, kept.changed) for name, kept in sorted(_file(engine).read().items())]
+    """Every secret's name, when its value was set, and for which sites it is."""
+    return [
+        Secret(name, kept.changed, kept.sites, kept.placeholder, kept.in_url, kept.in_body)
+        for name, kept in sorted(_file(engine).read().items())
+    ]
 
 
-def values(engine: Engine, wanted: dict[str, str]) -> dict[str, str]:
-    """The values that variables are to have, of the secrets named for them. NotFound when there is none of a name."""
+def swaps(engine: Engine) -> tuple[Swap, ...]:
+    """Those that are swapped in."""
+    return tuple(
+        Swap(name, kept.placeholder, kept.value, kept.sites, kept.in_url, kept.in_body)
+        for name, kept in _file(engine).read().items()
+        if kept.sites
+    )
+
+
+def handed(engine: Engine, wanted: dict[str, str]) -> Handed:
+    """What variables get of the secrets named for them. NotFound when there is none of a name."""
     kept = _file(engine).read() if wanted else {}
     for name in wanted.values():
         if name not in kept:
             raise _none(name)
-    return {variable: kept[name].value for variable, name in wanted.items()}
+    found = {variable: kept[name] for variable, name in wanted.items()}
+    return Handed(
+        {variable: one.value for variable, one in found.items() if not one.sites},
+        {variable: one.placeholder for variable, one in found.items() if one.sites},
+    )
 
 
-async def put(engine: Engine, request_id: str, name: str, value: str) -> Operation:
-    """Keep a value under a name. On failure what was there before stays."""
+async def put(
+    engine: Engine,
+    request_id: str,
+    name: str,
+    value: str,
+    sites: tuple[Site, ...] = (),
+    *,
+    in_url: bool = False,
+    in_body: bool = False,
+) -> Operation:
+    """Keep a value under a name, for some sites alone if there are any. One that is for some stays so, and without
+    others given for the same; its placeholder stays in any case. On failure what was there before stays.
+    """
     check_variable(name)
     if "\0" in value or _has_halves(value):
         raise UsageError("a secret is text without zero bytes: a variable can hold nothing else")
-    async with operation(engine, request_id, "secret set", f"secret set {name}") as record:
-        _file(engine).write(_file(engine).read() | {name: KeptSecret(value, time.time())})
+    all_ = _file(engine).read()
+    now, former = KeptSecret(value, time.time(), sites, "", in_url, in_body), all_.get(name)
+    if former is not None and former.sites and not sites:
+        now = replace(former, value=value, changed=now.changed)
+    if now.sites:
+        _check_header(value)
+        placeholder = former.placeholder if former else ""
+        now = replace(now, placeholder=placeholder or f"vertui-{name}-{os.urandom(16).hex()}")
+    whom = f" for {' '.join(map(spelled, now.sites))}" if now.sites else ""
+    async with operation(engine, request_id, "secret set", f"secret set {name}{whom}") as record:
+        _file(engine).write(_file(engine).read() | {name: now})
+    engine.swapper.settle()
     return engine.catalog.operation(record.id).shown()
 
 
@@ -53,16 +111,27 @@ async def remove(engine: Engine, request_id: str, name: str) -> Operation:
             raise _none(name)
         del kept[name]
         _file(engine).write(kept)
+    engine.swapper.settle()
     return engine.catalog.operation(record.id).shown()
 
 
 def sweep(engine: Engine) -> None:
     """Remove what a daemon that was killed left half written."""
     _file(engine).sweep()
+    for leftover in engine.home.root.glob(f".{engine.home.authority.name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def _file(engine: Engine) -> KeptFile[KeptSecret]:
     return KeptFile(engine.home.secrets, KeptSecret, "remove it, and set the secrets again")
+
+
+def _check_header(value: str) -> None:
+    """UsageError for what a header cannot hold, or what is too short to be found again in an answer."""
+    if len(value.encode()) < SHORTEST or not value.isprintable() or value != value.strip():
+        raise UsageError(
+            f"a secret for a site is one line of at least {SHORTEST} bytes: it stands in a header of a request"
+        )
 
 
 def _has_halves(value: str) -> bool:

@@ -1,4 +1,5 @@
 """What a machine's process may do: compute, and use what it was given. Code that took over QEMU has that and no more.
+A process of ours that listens to strangers confines itself in the same way (`confine_server`).
 
 Each of these holds by itself, where the kernel has it:
 
@@ -24,6 +25,7 @@ import resource
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,7 @@ CLONE_THREAD = 0x10000
 SHARED_ANONYMOUS = 0x21  # MAP_SHARED | MAP_ANONYMOUS
 STAND_IN = 0x7EED_FACE  # in the filter, for the process's own number
 INSTRUCTION_BYTES = 8
+SERVER_BYTES, SERVER_FILE_BYTES = 2 << 30, 64 << 20  # of memory; of a file, which is its log
 FIRST_HIGH = 128  # above the places that a child's descriptors take, and above where they are moved first
 
 SYSTEM: tuple[Grant, ...] = (
@@ -106,11 +109,8 @@ class Confiner:
     def confine(self, limits: Confinement, given: Sequence[int]) -> None:
         """Confine this process, a fork that is about to execute a program, which is `given` these descriptors."""
         linux.checked(linux.libc.setns(self._nowhere, linux.CLONE_NEWNET), "setns")
-        _limit(limits)
-        with contextlib.suppress(OSError):  # a container may lack the right to
-            _prctl(PR_SET_SECUREBITS, ROOT_IS_NOBODY)
-        linux.checked(linux.libc.capset(THIS_PROCESS, NO_CAPABILITIES), "capset")
-        _prctl(PR_SET_NO_NEW_PRIVS, 1)
+        _limit(limits.data_bytes, limits.file_bytes, limits.descriptors)
+        _disarm()
         read = [each for each in given if _is_read(each)]
         asks = self._filter_calls(limits.asking)
         if self._landlock:
@@ -136,6 +136,24 @@ class Confiner:
             return True
 
 
+def confine_server(readable: Sequence[str]) -> None:
+    """Confine this process, a program of ours that is given all its connections: it is in no network, and makes no
+    socket and no process; of files it may open these, programs and libraries, to read. What a kernel lacks is left out.
+    """
+    with contextlib.suppress(OSError):  # only a holder's child has the right to
+        linux.unshare(linux.CLONE_NEWNET)
+    version, program = landlock.version(), _filter()
+    _limit(SERVER_BYTES, SERVER_FILE_BYTES, Confinement.descriptors)
+    _disarm()
+    if version:
+        own = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[1]), *readable)
+        granted = [(path, rights & READ) for path, rights in SYSTEM if rights & READ_FILE]
+        landlock.restrict(version, [*granted, *((path, READ) for path in own)])
+    if program:
+        with contextlib.suppress(OSError):  # a container has one already, which forbids that
+            _load(program)
+
+
 def trouble() -> str | None:
     """What of it this kernel lacks, and the fix; None when it has all."""
     if not landlock.version():
@@ -152,11 +170,19 @@ def decoded(fields: Mapping[str, Any] | None) -> Confinement | None:
     return Confinement(**fields) if fields else None
 
 
-def _limit(limits: Confinement) -> None:
+def _disarm() -> None:
+    """Give up every capability, also root's, and every way to have one."""
+    with contextlib.suppress(OSError):  # a container may lack the right to
+        _prctl(PR_SET_SECUREBITS, ROOT_IS_NOBODY)
+    linux.checked(linux.libc.capset(THIS_PROCESS, NO_CAPABILITIES), "capset")
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _limit(data_bytes: int, file_bytes: int, descriptors: int) -> None:
     for limit, most in (
-        (resource.RLIMIT_DATA, limits.data_bytes),
-        (resource.RLIMIT_FSIZE, limits.file_bytes),
-        (resource.RLIMIT_NOFILE, limits.descriptors),
+        (resource.RLIMIT_DATA, data_bytes),
+        (resource.RLIMIT_FSIZE, file_bytes),
+        (resource.RLIMIT_NOFILE, descriptors),
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(limit)[1]

@@ -16,6 +16,8 @@ GUEST_PREFIX = 24
 GUEST_RESOLVER = "10.0.2.3"
 """Whom every guest asks for names: led to the hub's address, where our resolver listens."""
 RESOLVER_PORT = 53
+SWAPPER_PORT = 3128
+"""Of the same address: the HTTP proxy by which secrets leave (`core.swap`)."""
 
 HUB_ADDRESS = "10.77.255.254"
 """Where connections of the daemon to a guest come from; above every branch address."""

@@ -109,6 +109,14 @@ class HubBranch:
                 self.ties.add(element.get("comment", ""), [address], element["expires"])
         return True
 
+    def outward_socket(self) -> socket.socket:
+        """A TCP socket that leaves as what the guest sends does: by its rules, counted as its, and cut with it."""
+        with self._lock, mapped(f"opening a socket of {self.info.address}"):
+            self._check()
+            return namespace.inside(
+                self.namespace_fd, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            )
+
     def second_tap(self) -> int:
         """Make the tap that the machine has not, link down; its descriptor, borrowed until the tap is dropped.
 

@@ -70,6 +70,12 @@ def question(data: bytes) -> Query:
     return Query(id, name, kind, klass, data[HEADER.size : place + 4], takes)
 
 
+def addresses_of(name: str) -> Query:
+    """The question for a name's addresses, of a name that hosts have."""
+    labels = b"".join(bytes([len(label)]) + label for label in name.encode("ascii").split(b"."))
+    return Query(0, name, A, IN, labels + b"\0" + struct.pack("!2H", A, IN), SMALLEST)
+
+
 def ask(of: Query, id: int, *, large: bool) -> bytes:
     """The same question to a server, maybe as one that takes large answers."""
     opt = b"\0" + struct.pack("!HHIH", OPT, LARGEST, 0, 0) if large else b""

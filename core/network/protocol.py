@@ -1,5 +1,6 @@
 """What the engine knows of networks: the seam `BranchNetwork` and the values that cross it."""
 
+import socket
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,6 +60,9 @@ class Network(Protocol):
 
     def tie(self, name: str, addresses: Sequence[str], ttl_s: int) -> None:
         """A name that the guest may ask for was answered: these addresses are it, for some time."""
+
+    def outward_socket(self) -> socket.socket:
+        """A TCP socket that leaves as what the guest sends does: by its rules, counted as its, and cut with it."""
 
     def second_tap(self) -> int:
         """Make a tap for a process that is to take over, link down; its descriptor, borrowed until it is dropped."""

@@ -9,6 +9,7 @@ those that are linked with them, and asked nobody else.
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 from collections import Counter
@@ -133,6 +134,18 @@ class Resolver:
             logger.info("%s is not looked up for %s: %s", asked.name, source[0], error)
             return dns.told(asked, Code.FAILED)
         return dns.passed_on(found, asked, largest=len(found) if tcp else asked.takes)
+
+    async def look_up(self, asker: Asker, name: str) -> tuple[str, ...]:
+        """The addresses of a name that `asker` may ask for, tied. OSError, TimeoutError, VertuiError."""
+        try:
+            _, told = await self._found(dns.addresses_of(name), large=True)
+        except dns.Malformed as error:
+            raise OSError(
+                errno.EBADMSG, f"the answer of the host's resolver makes no sense: {error}"
+            ) from error
+        if told.addresses:
+            await asker.tie(name, told.addresses, told.ttl_s)
+        return told.addresses
 
     async def _found(self, asked: dns.Query, *, large: bool) -> tuple[bytes, dns.Resolved]:
         """An answer, and the addresses in it: as the host itself would find them."""

@@ -15,6 +15,7 @@ from core.network.addresses import (
     GUEST_RESOLVER,
     HUB_ADDRESS,
     RESOLVER_PORT,
+    SWAPPER_PORT,
     UPLINK,
     Pair,
     address_of,
@@ -24,6 +25,7 @@ from core.reach import Destination, Reach, ReachMode, network
 
 BRANCHES = f"{BRANCH_NETWORK}/{BRANCH_PREFIX}"
 ASKED_PER_S = 100  # names that a branch may have looked up; what floods is dropped before anybody reads it
+VISITS_PER_S, BURST_VISITS = 50, 200  # connections to the swapper that a branch may begin
 MOST_CONNECTIONS = 4096
 """Of a guest's own making, at a time: each takes a place in tables that all branches share. Sixty-four such guests fill
 a usual table of the hub's.
@@ -61,6 +63,7 @@ add set inet vertui heard {{
   timeout {HEARD_S}s;
 }}
 add set inet vertui trying {{ type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
+add set inet vertui visiting {{ type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
 add chain inet vertui refuse
 add chain inet vertui tell
 add chain inet vertui admitted
@@ -102,6 +105,8 @@ add rule inet vertui input iifname "lo" accept
 add rule inet vertui input iifname "v*" ip daddr {HUB_ADDRESS} meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} \
   update @asking {{ ip saddr limit rate {ASKED_PER_S}/second burst {ASKED_PER_S} packets }} accept
 add rule inet vertui input iifname "v*" meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} drop
+add rule inet vertui input iifname "v*" ip daddr {HUB_ADDRESS} tcp dport {SWAPPER_PORT} ct state new \
+  update @visiting {{ ip saddr limit rate {VISITS_PER_S}/second burst {BURST_VISITS} packets }} accept
 add rule inet vertui input ct state established,related accept
 add rule inet vertui input icmp type echo-request accept
 add rule inet vertui masked oifname "{EGRESS}" ip saddr {BRANCHES} masquerade
@@ -109,7 +114,8 @@ add rule inet vertui masked oifname "{EGRESS}" ip saddr {BRANCHES} masquerade
 """The hub. Branches meet only as pairs in `linked`, which survives a daemon, as what `egress` leads to does. A segment
 of a connection between branches that is not known any more is reset, also where the other branch has no machine.
 
-Guests cannot open connections to the hub itself, but to its resolver: what else listens there is not theirs to talk to.
+Guests cannot open connections to the hub itself, but to its resolver and for the swapper: what else listens there is
+not theirs to talk to.
 Answers to connections the hub opened come back, and a guest may ping its uplink.
 """
 
@@ -243,7 +249,7 @@ add table ip vertui
 add chain ip vertui prerouting {{ type nat hook prerouting priority dstnat; }}
 add rule ip vertui prerouting iifname "{UPLINK}" ip daddr {address} dnat to {GUEST_ADDRESS}
 add rule ip vertui prerouting iifname "tap*" ip daddr {GUEST_RESOLVER} meta l4proto {{ tcp, udp }} \
-  th dport {RESOLVER_PORT} dnat to {HUB_ADDRESS}
+  th dport {{ {RESOLVER_PORT}, {SWAPPER_PORT} }} dnat to {HUB_ADDRESS}
 add chain ip vertui postrouting {{ type nat hook postrouting priority srcnat; }}
 add rule ip vertui postrouting oifname "{UPLINK}" ip saddr {GUEST_ADDRESS} snat to {address}
 add chain ip vertui forward {{ type filter hook forward priority filter; }}

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pip
@@ -14,7 +15,7 @@ from core.home import Home
 from core.verbs.egress import Egress
 from tests.conftest import full, keep_nothing_waiting
 from tests.guests import Guest, eventually
-from tests.outside import MIRROR_PORT, OTHER, SERVER, started_outside
+from tests.outside import MIRROR_PORT, OTHER, SERVER, serve_files, started_outside
 
 AT = f"http://mirror.here:{MIRROR_PORT}"  # a name that the host's own file has, and no server
 CONTROL = "Package: hello-here\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: says it\n"
@@ -96,7 +97,7 @@ def client(idle_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "https_proxy": "http://me:pass@mirror.here:1",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, str(value))
-    with started_outside(idle_home, files):
+    with started_outside(idle_home, partial(serve_files, directory=files)):
         client = Client(idle_home, starts=False)
         keep_nothing_waiting(client)
         yield client

@@ -1,6 +1,7 @@
 """`BranchNetwork` and `Network`: what the kernel's networks and their twins both do."""
 
 import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -59,8 +60,12 @@ def _adopted(hub: BranchNetwork) -> None:
         hub.adopt(8, kept)
     found = hub.adopt(7, kept)
     assert found.info == made.info and found.tap_fd is None
+    with found.outward_socket() as way:
+        assert way.type is socket.SOCK_STREAM
     found.set_link(True)
     found.close()
+    with pytest.raises(VertuiError):
+        found.outward_socket()
     assert hub.list() == (8,)
     made.close()
     other.close()

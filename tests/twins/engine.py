@@ -75,6 +75,16 @@ class TwinOutside:
         """Nothing is kept."""
 
 
+class TwinSwapper:
+    """Whoever comes is not there."""
+
+    def settle(self) -> None:
+        """Nothing is swapped."""
+
+    async def serve(self) -> None:
+        """Nor is anybody let in."""
+
+
 @dataclass
 class Twins:
     """An engine and what it stands on."""
@@ -164,7 +174,7 @@ def twin_engine() -> Iterator[Twins]:
         catalog, reserve = Catalog(home.catalog), NoReserve(home.reserve, lambda: 0)
         engine = Engine(home, catalog, store, held, hypervisor, hub, views, reserve, indexes=made.indexes)
         engine.sealer, engine.stalls, engine.outside = Sealer(engine), Stalls(engine), TwinOutside()
-        engine.ports = Ports(engine, host)
+        engine.ports, engine.swapper = Ports(engine, host), TwinSwapper()
         for number, (golden, kept) in enumerate(made.kept.items()):
             catalog.put_commit(restored_row(engine, kept.manifest))
             catalog.put_image(Image(kept.manifest.image, IMAGES[number], SPEC, golden, 1.0 + number))

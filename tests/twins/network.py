@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -52,6 +53,11 @@ class TwinNetwork:
         """Remember it."""
         self._check()
         self.ties.add(name, addresses, ttl_s)
+
+    def outward_socket(self) -> socket.socket:
+        """As any of this host's."""
+        self._check()
+        return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 
     def second_tap(self) -> int:
         """Made anew."""

@@ -16,7 +16,7 @@ from core.engine.stalls import Stalls
 from core.home import find_home
 from core.model import BranchState, Commit, CommitState, Image, MachineSpec
 from core.room import Reserve
-from tests.twins.engine import TwinOutside
+from tests.twins.engine import TwinOutside, TwinSwapper
 
 SPEC = MachineSpec("pc-q35-7.2", "Nehalem-v1", "tcg", 1 << 29, 1, 1 << 30)
 GOLDEN, HEAD = "ab" * 20, "cd" * 20
@@ -30,7 +30,7 @@ def engine_of(directory: Path, reserve: type[Reserve] = Reserve) -> Iterator[Eng
     catalog, none = Catalog(home.catalog), cast(Any, None)
     engine = Engine(home, catalog, none, none, none, none, none, reserve(home.reserve, lambda: 0))
     engine.sealer, engine.stalls, engine.outside = Sealer(engine), Stalls(engine), TwinOutside()
-    engine.ports = Ports(engine, none)
+    engine.ports, engine.swapper = Ports(engine, none), TwinSwapper()
     golden = Commit(GOLDEN, "ef" * 20, (), "", "base-1", "golden", 1.5, CommitState.SEALED, True)
     catalog.put_commit(golden)
     head = replace(golden, id=HEAD, parents=(GOLDEN,), branch="main", state=CommitState.HOT)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.daemon.start import end_all
-from core.holder.confine import Confinement
+from core.holder.confine import Confinement, trouble
 from core.holder.held import HolderLine
 from core.home import Home
 from core.machine.reopening import answered
@@ -36,6 +36,30 @@ if sys.argv[1] == "listener":
     rules.add_rule(pyseccomp.ERRNO(errno.EBUSY), "seccomp", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 8, 8))
 rules.load()
 os.execv(sys.executable, [sys.executable, "-m", "core.holder.server", sys.argv[2]])
+"""
+
+SERVER = """
+import json, os, socket, sys
+from core.holder.confine import confine_server
+given = socket.socketpair()
+confine_server([sys.argv[1]])
+def tried(what):
+    try:
+        what()
+        return "done"
+    except OSError as error:
+        return type(error).__name__
+print(json.dumps({
+    "its file": tried(lambda: open(sys.argv[1]).close()),
+    "its library": tried(lambda: open(json.__file__).close()),
+    "what it was given": tried(lambda: (given[0].send(b"x"), given[1].recv(1))),
+    "another's file": tried(lambda: open(sys.argv[2]).close()),
+    "to write": tried(lambda: open(sys.argv[1], "a").close()),
+    "a socket": tried(lambda: socket.socket(socket.AF_INET).connect(("127.0.0.1", 22))),
+    "a process": tried(os.fork),
+    "a program": tried(lambda: os.execv("/bin/true", ["true"])),
+    "a signal": tried(lambda: os.kill(os.getppid(), 0)),
+}))
 """
 
 
@@ -167,3 +191,19 @@ def test_where_its_calls_have_a_listener_already_it_opens_again_to_write_what_qe
 def test_a_process_that_is_not_confined_may_all_of_it(home: Home) -> None:
     """Else the tests above would show nothing."""
     assert done({name: intruder.tried(*what) for name, what in of_others(home).items()}) >= {"a directory"}
+
+
+@pytest.mark.skipif(trouble() is not None, reason="the kernel lacks some of it")
+def test_a_server_has_its_connections_and_files_to_read_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("own", "other"):
+        (tmp_path / name).write_text("text")
+    argv = [sys.executable, "-c", SERVER, str(tmp_path / "own"), str(tmp_path / "other")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment)
+    told: dict[str, str] = json.loads(done.stdout)
+    assert [what for what, became in told.items() if became == "done"] == [
+        "its file",
+        "its library",
+        "what it was given",
+    ]
+    assert {became for became in told.values() if became != "done"} == {"PermissionError"}

@@ -134,3 +134,8 @@ def test_whatever_comes_is_read_or_malformed(head: bytes, tail: bytes) -> None:
                 read()
             except Malformed:
                 continue
+
+
+def test_a_question_of_our_own_is_one() -> None:
+    asked = dns.question(dns.ask(dns.addresses_of("a.server.test"), 7, large=True))
+    assert (asked.id, asked.name, asked.kind, asked.klass) == (7, "a.server.test", dns.A, dns.IN)

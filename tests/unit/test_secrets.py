@@ -12,14 +12,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
-from core.engine import secrets
+from core.engine import authority, secrets
+from core.engine.secrets import Handed
 from core.errors import Damaged, GuestFailed, NotFound, UsageError
 from core.guest.client import AgentClient
 from core.guest.scripts import unseal
 from core.guest.sealed import MOST_BYTES, exec_sealed
 from core.home import Home
 from core.model import LONGEST_SECRET, Operation, OperationState
+from core.sites import spelled
 from core.verbs.base import command_line
 from core.verbs.secret.set import Set
 from tests.stand_in import standing_in
@@ -43,7 +46,7 @@ async def test_values_are_kept_for_this_user_alone_and_told_nowhere(twins: Twins
     await twins.do("secret rm", "OTHER")
     home, log = twins.engine.home, twins.engine.catalog.operations(10)
     assert home.secrets.stat().st_mode & 0o777 == 0o600
-    assert secrets.values(twins.engine, {"GH": "TOKEN"}) == {"GH": VALUE}
+    assert secrets.handed(twins.engine, {"GH": "TOKEN"}) == Handed({"GH": VALUE}, {})
     assert [secret.name for secret in secrets.names(twins.engine)] == ["TOKEN"]
     assert {row.summary for row in log} == {"secret set TOKEN", "secret set OTHER", "secret rm OTHER"}
     assert not any(row.undoable for row in log)
@@ -58,7 +61,7 @@ async def test_what_no_variable_can_hold_is_refused_untold(twins: Twins, value: 
     with pytest.raises(UsageError, match="zero bytes") as refused:
         await twins.do("secret set", "TOKEN", value)
     assert "s3cr3t" not in str(refused.value)
-    assert secrets.values(twins.engine, {"TOKEN": "TOKEN"}) == {"TOKEN": VALUE}
+    assert secrets.handed(twins.engine, {"TOKEN": "TOKEN"}).values == {"TOKEN": VALUE}
 
 
 async def test_a_name_is_one_of_a_variable(twins: Twins) -> None:
@@ -70,9 +73,56 @@ async def test_a_name_is_one_of_a_variable(twins: Twins) -> None:
 
 async def test_there_is_none_of_that_name(twins: Twins) -> None:
     with pytest.raises(NotFound, match="no secret 'TOKEN': `vertui secret ls`"):
-        secrets.values(twins.engine, {"GH": "TOKEN"})
+        secrets.handed(twins.engine, {"GH": "TOKEN"})
     with pytest.raises(NotFound):
         await twins.do("secret rm", "TOKEN")
+
+
+async def test_one_for_some_sites_is_handed_as_its_placeholder_which_stays(twins: Twins) -> None:
+    await twins.do("secret set", "PLAIN", VALUE)
+    await twins.do("secret set", "TOKEN", "s3cr3t-value", ("api.test", "http://*.test:8080", "api.test"))
+    [_, shown] = secrets.names(twins.engine)
+    assert [*map(spelled, shown.sites)] == ["api.test", "http://*.test:8080"]
+    assert re.fullmatch("vertui-TOKEN-[0-9a-f]{32}", shown.placeholder)
+    handed = secrets.handed(twins.engine, {"A": "TOKEN", "B": "PLAIN"})
+    assert handed == Handed({"B": VALUE}, {"A": shown.placeholder})
+    await twins.do("secret set", "TOKEN", "s3cr3t-value-2")
+    assert secrets.names(twins.engine)[1].sites == shown.sites
+    await twins.do("secret set", "TOKEN", "s3cr3t-value-3", ("other.test",), in_body=True)
+    [swap] = secrets.swaps(twins.engine)
+    assert (swap.value, swap.placeholder) == ("s3cr3t-value-3", shown.placeholder)
+    assert ([*map(spelled, swap.sites)], swap.in_url, swap.in_body) == (["other.test"], False, True)
+    log = [row.summary for row in twins.engine.catalog.operations(10)]
+    assert log[0] == "secret set TOKEN for other.test" and "s3cr3t" not in str(log)
+    await twins.do("secret rm", "TOKEN")
+    await twins.do("secret set", "TOKEN", "s3cr3t-value", ("api.test",))
+    assert secrets.names(twins.engine)[1].placeholder != shown.placeholder
+
+
+@pytest.mark.parametrize("value", ["short", "two\nlines-of-it", " blanks around it ", "a\tb-and-more"])
+async def test_one_for_a_site_is_what_a_header_can_hold(twins: Twins, value: str) -> None:
+    with pytest.raises(UsageError, match="is one line of at least 8 bytes") as refused:
+        await twins.do("secret set", "TOKEN", value, ("api.test",))
+    assert value not in str(refused.value) and not twins.engine.home.secrets.exists()
+
+
+async def test_what_is_no_site_is_refused(twins: Twins) -> None:
+    for sites, says in ((("10.0.0.0/8",), "is no site"), (("a/b",), "is no site"), ((), "give --for SITE")):
+        with pytest.raises(UsageError, match=says):
+            await twins.do("secret set", "TOKEN", "s3cr3t-value", sites, in_url=True)
+
+
+def test_a_home_has_one_authority_for_itself_alone(twins: Twins) -> None:
+    home = twins.engine.home
+    own = authority.certificate(home)
+    assert own == authority.certificate(home) and home.authority.stat().st_mode & 0o777 == 0o600
+    found = x509.load_pem_x509_certificate(own.encode())
+    for host in ("api.test", "10.1.2.3", f"{'a' * 63}.{'b' * 63}.test"):
+        made = x509.load_pem_x509_certificate(authority.signed(home, host).encode())
+        made.verify_directly_issued_by(found)
+    home.authority.write_text("s3cr3t")
+    with pytest.raises(Damaged, match=r"authority\.pem is no authority of ours: remove it"):
+        authority.certificate(home)
 
 
 @pytest.mark.parametrize("data", [b'{"TOKEN": "s3cr3t"}', b"s3cr3t", b'{"TOKEN": {"value": "s3cr3t'])
@@ -97,7 +147,7 @@ def test_what_a_killed_daemon_left_half_written_goes(twins: Twins) -> None:
 def test_the_command_line_takes_the_value_from_its_input(home: Home, given: bytes, sent: str) -> None:
     done, asked = ask(home, ["secret", "set", "TOKEN"], given)
     assert (done.returncode, done.stdout) == (0, b"secret set TOKEN\n")
-    assert asked == [{"name": "TOKEN", "value": sent}]
+    assert asked == [{"name": "TOKEN", "value": sent, "sites": [], "in_url": False, "in_body": False}]
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def logs(
         int, typer.Option("-n", metavar="NUMBER", min=0, help="How many of the newest lines to begin with.")
     ] = 50,
 ) -> None:
-    """Show what daemon, holder and view server logged; `config log.level` says how much that is."""
+    """Show what daemon, holder, view server and swapper logged; `config log.level` says how much that is."""
     from core.log_files import Logs
 
     logs = Logs(own_home().log)

@@ -90,6 +90,10 @@ def execute(
     A fork or commit made while the command runs, or what it started, has a copy in memory. When all of that has ended,
     the guest's kernel has wiped their memory (not in images of more than 1 GiB, or built before there was --secret).
 
+    Of a secret that is for some sites alone (`secret set --for`) the command has a placeholder, and variables by which
+    most programs go through the proxy that puts the value in its place: http_proxy, https_proxy, SSL_CERT_FILE and
+    such. So neither the machine nor a fork or commit of it ever has the value.
+
     \b
     Examples:
       vertui exec main -- python3 -m unittest

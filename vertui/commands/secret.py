@@ -2,6 +2,7 @@
 
 import time
 
+from core.sites import spelled
 from vertui.options import Json, new_app
 from vertui.output import say_json, say_table
 from vertui.session import connect
@@ -19,7 +20,10 @@ def _secret() -> None:
 
 @secret.command("ls")
 def list_secrets(json: Json = False) -> None:
-    """List the names of secrets. Their values are never shown."""
+    """List the names of secrets, and which sites they are for. Their values are never shown.
+
+    With --json also the placeholder of each that is for some sites, for a file of a guest where a program looks for it.
+    """
     found = connect().secrets()
     if json:
         say_json(found)
@@ -27,4 +31,7 @@ def list_secrets(json: Json = False) -> None:
         print("there are no secrets")
     else:
         now = time.time()
-        say_table(("NAME", "SET"), [(one.name, f"{age(now - one.changed)} ago") for one in found])
+        rows = [
+            (one.name, f"{age(now - one.changed)} ago", " ".join(map(spelled, one.sites))) for one in found
+        ]
+        say_table(("NAME", "SET", "FOR"), rows)
