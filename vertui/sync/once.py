@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -17,7 +17,8 @@ from core.model import ExecRequest
 from core.names import spelled
 from vertui.streaming import capture
 from vertui.sync import rsync
-from vertui.sync.guest import GuestSide, rooted
+from vertui.sync.first import bring
+from vertui.sync.guest import GuestSide, NothingThere, rooted
 from vertui.sync.hearing import Tally
 from vertui.transfer import Place, most_bytes
 
@@ -41,7 +42,11 @@ class Sync:
 
     def push(self, directory: Path, place: Place) -> Tally:
         """All of a directory into one of a branch, which is made where it is missing."""
-        return self._whole(self._side(place), directory, place, incoming=False)
+        try:
+            side = replace(self._side(place), unless_empty=True)
+            return self._whole(side, directory, place, incoming=False)
+        except NothingThere:
+            return bring(self._side(place), directory, self.rules or Rules())
 
     def pull(self, place: Place, directory: Path) -> Tally:
         """All of a branch's directory into one here, which is made where it is missing."""
