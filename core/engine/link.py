@@ -54,7 +54,7 @@ async def _changed(
         record.inverse = await apply(engine, change)
     names = {row.id: row.name for row in engine.catalog.branches()}
     told = [(names[row.one], names[row.other]) for row in pairs if row.ends <= names.keys()]
-    return Linked(tuple(told), record.id, open=verb == "link")
+    return Linked(tuple(told), record.id, open=bool(change.link))
 
 
 def _rows(engine: Engine, names: Sequence[str]) -> list[BranchRow]:
