@@ -13,7 +13,6 @@ from msgspec import Struct, field
 from core.errors import UsageError
 from core.inward import PublishedPort
 from core.reach import NOWHERE, Attempt, Reach, Traffic
-from core.sites import Site
 
 PAGE_BYTES = 4096
 MOST_GIVEN_BYTES = 64 * 1024  # what the guest's agent takes in one request
@@ -455,19 +454,6 @@ class Setting(Struct, frozen=True):
     value: int
     default: int
     meaning: str
-
-
-class Secret(Struct, frozen=True):
-    """A value that is kept and not shown: its name, and when it was set. One that is for some `sites` alone is handed
-    to commands as its placeholder, and swapped in for these: in headers, and where else it says.
-    """
-
-    name: str
-    changed: float
-    sites: tuple[Site, ...] = ()
-    placeholder: str = ""
-    in_url: bool = False
-    in_body: bool = False
 
 
 class DaemonStatus(Struct, frozen=True):

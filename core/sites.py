@@ -1,4 +1,4 @@
-"""Sites: the servers that a secret may be sent to, and how people write them.
+"""Secrets as others may know of them, and sites: the servers that one may be sent to, and how people write them.
 
 HOST[:PORT]           over TLS, at port 443 unless told
 *.HOST[:PORT]         every name below one, the same way
@@ -21,6 +21,19 @@ class Site(Struct, frozen=True):
     host: str
     port: int
     tls: bool = True
+
+
+class Secret(Struct, frozen=True):
+    """A value that is kept and not shown: its name, and when it was set. One that is for some `sites` alone is handed
+    to commands as its placeholder, and swapped in for these: in headers, and where else it says.
+    """
+
+    name: str
+    changed: float
+    sites: tuple[Site, ...] = ()
+    placeholder: str = ""
+    in_url: bool = False
+    in_body: bool = False
 
 
 def site(text: str) -> Site:

@@ -32,10 +32,10 @@ from core.model import (
     Finding,
     Operation,
     Process,
-    Secret,
     TrashEntry,
     Tree,
 )
+from core.sites import Secret
 from core.tokens import Token
 
 logger = logging.getLogger(__name__)

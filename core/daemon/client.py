@@ -32,7 +32,6 @@ from core.model import (
     Operation,
     Plan,
     Process,
-    Secret,
     Setting,
     StoreProblem,
     StoreSpace,
@@ -42,6 +41,7 @@ from core.model import (
 )
 from core.names import sendable
 from core.patience import patient
+from core.sites import Secret
 from core.tokens import Token
 from core.verbs import load, names
 from core.verbs.base import Kind, Planned, Verb, answer_of, fields_of, identifier, path_of

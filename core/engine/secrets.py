@@ -15,8 +15,8 @@ from core.engine.context import Engine
 from core.engine.kept_file import KeptFile
 from core.engine.operations import operation
 from core.errors import NotFound, UsageError
-from core.model import Operation, Secret, check_variable
-from core.sites import Site, spelled
+from core.model import Operation, check_variable
+from core.sites import Secret, Site, spelled
 from core.swap.wire import Swap
 
 SHORTEST = 8  # bytes of a value that is looked for in answers: a shorter one is in many by chance

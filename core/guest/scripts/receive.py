@@ -24,12 +24,12 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 Entry = tuple[bytes, int, int]  # a directory that is yet to get its mode and time
 
 
-class Ended(Exception):
+class CutShort(Exception):
     """The stream has, before its last entry."""
 
 
 def receive(source: BinaryIO) -> None:
-    """Make what comes. OSError for what cannot be made, Ended."""
+    """Make what comes. OSError for what cannot be made, CutShort."""
     hidden = b".vertui-sync-%d" % os.getpid()
     os.mkdir(hidden, 0o700)
     try:
@@ -88,10 +88,10 @@ def dress(path: bytes, mode: int, time_ns: int) -> None:
 
 
 def exactly(source: BinaryIO, size: int) -> bytes:
-    """The next bytes of the stream; Ended when there are fewer."""
+    """The next bytes of the stream; CutShort when there are fewer."""
     data = source.read(size)
     if len(data) < size:
-        raise Ended
+        raise CutShort
     return data
 
 
@@ -121,7 +121,7 @@ def main() -> int:
     try:
         with open(0, "rb", buffering=PIECE_BYTES) as source:
             receive(source)
-    except Ended:
+    except CutShort:
         return 1
     except OSError as error:
         where = error.filename if isinstance(error.filename, bytes) else b"."
