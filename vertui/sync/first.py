@@ -1,7 +1,7 @@
 """A directory brought where there is nothing yet: in one stream, of which a program in the guest makes files.
 
-rsync asks for each file by itself, and makes it under another name first. Under emulation that takes a guest four times
-as long as to make it; where nothing stands there is nothing to ask for.
+rsync asks for each file by itself, and makes it under another name first; where nothing stands there is nothing to ask
+for.
 """
 
 # The paths are bytes that pathlib cannot hold.
