@@ -15,6 +15,8 @@ from pathlib import Path
 from core.model import Finding
 
 LEAST_IDS = 65536  # of a Debian tree: `nobody` is 65534
+FUSE, TUN = (Path("/dev/fuse"), "fuse"), (Path("/dev/net/tun"), "tun")
+"""By which machines map their memory, and what their network cards are attached to; each with its kernel module."""
 NEEDED_SYSCTLS = {
     "kernel.unprivileged_userns_clone": (0, 1),
     "kernel.apparmor_restrict_unprivileged_userns": (1, 0),
@@ -88,6 +90,12 @@ def device_fix(device: Path, module: str, of: User | None = None) -> str:
     return (
         f"chmod 0666 {device}, and for good: echo '{rule}' > /etc/udev/rules.d/60-vertui-{device.name}.rules"
     )
+
+
+def device(path: Path, module: str) -> Finding:
+    """What `doctor` says of a device that machines need."""
+    fix = device_fix(path, module)
+    return Finding(str(path), not fix, "cannot be opened" if fix else "opens", fix)
 
 
 def findings(

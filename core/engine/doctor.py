@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-from pathlib import Path
 
 from core import VERSION, debian, host
 from core.engine.context import Engine
@@ -40,7 +39,12 @@ def _findings(engine: Engine, images: list[Image]) -> list[Finding]:
     findings += [
         Finding(name, ok, "works" if ok else "does not work", fix) for name, ok, fix in probe.check()
     ]
-    findings += [_fuse(), _kvm(engine, images), confinement(confine.trouble()), *host.findings()]
+    findings += [
+        host.device(*host.FUSE),
+        _kvm(engine, images),
+        confinement(confine.trouble()),
+        *host.findings(),
+    ]
     free = shutil.disk_usage(engine.home.root).free
     findings.append(Finding("disk", free > LOW_DISK_BYTES, f"{free >> 20} MiB free", "free at least 2 GiB"))
     memory = available_bytes()
@@ -58,12 +62,6 @@ def _tool(name: str) -> Finding:
 def _place(name: str) -> str | None:
     """Where a program is looked for by whoever runs it."""
     return shutil.which(name, path=tools.PATH if name in tools.PACKAGES else None)
-
-
-def _fuse() -> Finding:
-    """Machines map their memory from a mount that /dev/fuse serves."""
-    fix = host.device_fix(Path("/dev/fuse"), "fuse")
-    return Finding("/dev/fuse", not fix, "cannot be opened" if fix else "opens", fix)
 
 
 def confinement(trouble: str | None) -> Finding:

@@ -215,6 +215,8 @@ def _findings() -> list[Finding]:
 
         return [
             debian.finding(),
+            host.device(*host.FUSE),
+            host.device(*host.TUN),
             *host.findings(),
             Finding("daemon", ok=False, detail=str(error), fix="vertui daemon logs"),
         ]
