@@ -43,6 +43,9 @@ HEAD_S = patient(60.0)  # for a request to come, and for its head to be whole
 ANSWER_S = patient(900.0)  # for a server to answer: some compute meanwhile
 LAST_WORDS_S = patient(5.0)  # for the answer of a server that does not take the request to its end
 IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")
+LONGEST_REASON = (
+    200  # of the reason beside a status, which is all that clients show of a tunnel that they do not get
+)
 FAREWELL_S = 1.0  # to take what it is told, for who is still sending
 
 
@@ -323,7 +326,8 @@ async def _turn_down(side: Side, refused: TurnedDown) -> None:
         (b"connection", b"close"),
     ]
     try:
-        await side.send(h11.Response(status_code=refused.status, headers=headers))
+        reason = refused.reason.encode("ascii", errors="replace")[:LONGEST_REASON]
+        await side.send(h11.Response(status_code=refused.status, headers=headers, reason=reason))
         await side.send(h11.Data(data=said))
         await side.send(h11.EndOfMessage())
     except h11.LocalProtocolError as error:
