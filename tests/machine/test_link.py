@@ -45,6 +45,7 @@ def test_siblings_reach_each_other_by_name_while_they_are_linked(main: Guest, cl
     assert next(branch.traffic.refused for branch in client.tree().branches if branch.name == "b2") < 9
 
     os.kill(client.status().pid, signal.SIGKILL)
+    ensure_daemon(client.home)
     assert eventually(lambda: b2.run(ASK.format("b1.vertui")).text == "b1")
     client.suspend_all()
     end_all(client.home)
