@@ -24,7 +24,8 @@ from vertui.ui import VertuiApp
 
 BULK = os.urandom(3 << 20)
 LONGEST_S = patient(120.0)
-LEFT = "trap 'echo hung up > /root/left' HUP; echo ready; sleep 1000"
+# A long sleep would lose a signal that comes while it is forked, and keep the shell from its trap.
+LEFT = "trap 'echo hung up > /root/left; exit' HUP; echo ready; while :; do sleep 0.2; done"
 
 
 @dataclass(frozen=True)
