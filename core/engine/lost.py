@@ -55,7 +55,9 @@ def _without_content(engine: Engine, change: Change) -> Iterator[str]:
 
 
 def _in_the_trash(engine: Engine, change: Change) -> Iterator[str]:
-    """What is to be changed must be shown, and what is to be shown again must not be."""
+    """What is to be changed must be shown. What is to be shown again may be, as when its machine did not start: that is
+    tried again.
+    """
     for branch in (
         *change.prune, *change.heads, *change.names, *change.scores, *change.back, *change.reaches, *change.pause,
         *change.resume, *filter(None, [change.trunk]),
@@ -63,10 +65,6 @@ def _in_the_trash(engine: Engine, change: Change) -> Iterator[str]:
         row = engine.catalog.branch(branch)
         if row.deleted and branch not in change.restore:
             yield f"branch {row.name} is in the trash"
-    for branch in change.restore:
-        row = engine.catalog.branch(branch)
-        if not row.deleted:
-            yield f"branch {row.name} is back from the trash already"
 
 
 def _built_upon(engine: Engine, change: Change) -> Iterator[str]:
