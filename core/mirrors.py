@@ -12,7 +12,7 @@ class DebianArchive(Struct, frozen=True):
     line: str
 
 
-class Mirrors(Struct, frozen=True):
+class Mirrors(Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of a host, each as its own program has it: lines of apt.conf; keys of pip and npm; variables, such as
     http_proxy; certificates (PEM) that the host trusts and Debian does not bring along. `left_out` says in a line each
     what a guest is not to have.

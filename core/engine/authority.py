@@ -35,7 +35,7 @@ from core.home import Home
 from core.network.addresses import GUEST_ADDRESS, GUEST_RESOLVER, SWAPPER_PORT
 from core.network.ties import is_address
 
-NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vertui secrets")])
+NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "secrets of vertui")])
 """`image/disk.sh` has its hash."""
 YEARS, DAYS = 20, 90  # an authority is good for, and a certificate of a site
 CERTIFICATE, BUNDLE = "/run/vertui/authority.crt", "/run/vertui/authorities.crt"

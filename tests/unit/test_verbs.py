@@ -121,6 +121,7 @@ def test_its_command_line_asks_for_the_same(verb: type[Verb[Any]], monkeypatch: 
         def tree(self) -> Tree:
             return DEMO
 
+    monkeypatch.delenv("VERTUI_MIRRORS")
     monkeypatch.setattr("vertui.derived.connect", Listening)
     typed: dict[str, str] = {}
     monkeypatch.setattr("vertui.derived.unseen", typed.get)

@@ -33,7 +33,7 @@ class New(Verb[Operation]):
         Meta(max_length=64),
     ] = ""
 
-    examples: ClassVar = ("vertui token new laptop", "(umask 077; vertui token new ci > ci.token)")
+    examples: ClassVar = ("vertui token new laptop", "umask 077 && vertui token new ci > ci.token")
     screen: ClassVar = Absent("a token is printed once, at a shell")
 
     def refuse(self, shown: Shown) -> Refusal | None:
