@@ -1,6 +1,9 @@
 """What a branch was refused outside: the screen says it at once, with the keys that let it, for it or its siblings."""
 
+import asyncio
+
 from core.engine.egress import names_at
+from core.engine.news import Announcer
 from core.reach import in_words
 from tests.twins.engine import Twins, twin_engine
 from tests.twins.served import served
@@ -27,6 +30,7 @@ async def test_one_key_lets_what_was_refused_and_another_for_all_of_the_fork() -
         twins.begin()
         await twins.do("up")
         await twins.do("fork", "main", 2)
+        telling = asyncio.create_task(Announcer(twins.engine).tell())
         try:
             async with served(twins) as client, VertuiApp(client.home).run_test(size=SIZE) as pilot:
                 await until_seen(pilot, "main", "b1", "b2")
@@ -46,4 +50,5 @@ async def test_one_key_lets_what_was_refused_and_another_for_all_of_the_fork() -
                 await until(pilot, lambda: reach_of(twins, "b1") == reach_of(twins, "b2") == "allow pypi.org")
                 assert reach_of(twins, "main") == "allow deb.debian.org"
         finally:
+            telling.cancel()
             await twins.close()
