@@ -43,7 +43,7 @@ echo 'nameserver 10.0.2.3' > "$tree/etc/resolv.conf"
 # Whom a home's secrets are swapped in by: its certificate is written when a command is given a placeholder, for programs
 # that look authorities up by the hash of their name (openssl x509 -hash), which is the same in all homes.
 ln -sfT /run/vertui/authority.crt "$tree/etc/ssl/certs/vertui.pem"
-ln -sfT vertui.pem "$tree/etc/ssl/certs/670f3335.0"
+ln -sfT vertui.pem "$tree/etc/ssl/certs/ffac74b3.0"
 chown -R 0:0 "$ours" "$tree/usr/lib/modules"
 find "$tree" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
