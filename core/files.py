@@ -149,4 +149,10 @@ def write_atomic(path: Path, data: Buffer) -> None:
     os_files.replace(path, data)
 
 
+def remove_unfinished(path: Path) -> None:
+    """Remove what a process that was killed left half written of a file (see `Files.replace`)."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
 os_files = Files()

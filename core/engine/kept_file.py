@@ -32,8 +32,3 @@ class KeptFile(Generic[T]):
     def write(self, values: dict[str, T]) -> None:
         """These and no others, from now on. On failure what was there before stays."""
         write_atomic(self._path, json.dumps(encode(values)).encode())
-
-    def sweep(self) -> None:
-        """Remove what a daemon that was killed left half written."""
-        for leftover in self._path.parent.glob(f".{self._path.name}.*.tmp"):
-            leftover.unlink(missing_ok=True)

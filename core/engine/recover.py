@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from core.catalog import BranchRow
-from core.engine import links, secrets
+from core.engine import links
 from core.engine.bases import base_of
 from core.engine.context import Engine
 from core.engine.live import Live
@@ -17,6 +17,7 @@ from core.engine.ports import PORT, wanted
 from core.engine.start import end
 from core.engine.warm import end_warm
 from core.errors import NoRoom, VertuiError
+from core.files import remove_unfinished
 from core.holder.protocol import Holdings
 from core.machine.arguments import TAP_FD
 from core.model import BranchState, OperationState
@@ -202,8 +203,8 @@ def _remove_unborn(engine: Engine, since: float) -> None:
 
 def _sweep_files(engine: Engine, holdings: Holdings) -> None:
     """Remove half-built images, half-written files, layers no machine has, sockets and networks of what is gone."""
-    secrets.sweep(engine)
-    engine.admission.tokens.sweep()
+    for path in (engine.home.secrets, engine.home.authority, engine.home.tokens):
+        remove_unfinished(path)
     for leftover in engine.home.images.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
     engine.collect_layers()

@@ -88,8 +88,8 @@ async def put(
     check_variable(name)
     if "\0" in value or _has_halves(value):
         raise UsageError("a secret is text without zero bytes: a variable can hold nothing else")
-    all_ = _file(engine).read()
-    now, former = KeptSecret(value, time.time(), sites, "", in_url, in_body), all_.get(name)
+    kept = _file(engine).read()
+    now, former = KeptSecret(value, time.time(), sites, "", in_url, in_body), kept.get(name)
     if former is not None and former.sites and not sites:
         now = replace(former, value=value, changed=now.changed)
     if now.sites:
@@ -98,7 +98,7 @@ async def put(
         now = replace(now, placeholder=placeholder or f"vertui-{name}-{os.urandom(16).hex()}")
     whom = f" for {' '.join(map(spelled, now.sites))}" if now.sites else ""
     async with operation(engine, request_id, "secret set", f"secret set {name}{whom}") as record:
-        _file(engine).write(_file(engine).read() | {name: now})
+        _file(engine).write(kept | {name: now})
     engine.swapper.settle()
     return engine.catalog.operation(record.id).shown()
 
@@ -113,13 +113,6 @@ async def remove(engine: Engine, request_id: str, name: str) -> Operation:
         _file(engine).write(kept)
     engine.swapper.settle()
     return engine.catalog.operation(record.id).shown()
-
-
-def sweep(engine: Engine) -> None:
-    """Remove what a daemon that was killed left half written."""
-    _file(engine).sweep()
-    for leftover in engine.home.root.glob(f".{engine.home.authority.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
 
 
 def _file(engine: Engine) -> KeptFile[KeptSecret]:

@@ -17,6 +17,7 @@ from cryptography import x509
 from core.engine import authority, secrets
 from core.engine.secrets import Handed
 from core.errors import Damaged, GuestFailed, NotFound, UsageError
+from core.files import remove_unfinished
 from core.guest.client import AgentClient
 from core.guest.scripts import unseal
 from core.guest.sealed import MOST_BYTES, exec_sealed
@@ -137,7 +138,7 @@ async def test_a_damaged_file_is_named_and_not_quoted(twins: Twins, data: bytes)
 def test_what_a_killed_daemon_left_half_written_goes(twins: Twins) -> None:
     half = twins.engine.home.root / ".secrets.json.4711.tmp"
     half.write_text(VALUE)
-    secrets.sweep(twins.engine)
+    remove_unfinished(twins.engine.home.secrets)
     assert not half.exists()
 
 
