@@ -8,7 +8,6 @@ certificate when a command of its is given a placeholder, on no disk of its: `en
 import asyncio
 import datetime
 import ipaddress
-import threading
 from pathlib import Path
 
 from cryptography import x509
@@ -29,8 +28,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from core.engine.context import Engine
 from core.engine.guests import ASK_DEADLINE_S, output_of
 from core.engine.live import Live
-from core.errors import Damaged
-from core.files import disk_error, write_atomic
+from core.engine.own_key import own_key
 from core.home import Home
 from core.network.addresses import GUEST_ADDRESS, GUEST_RESOLVER, SWAPPER_PORT
 from core.network.ties import is_address
@@ -54,8 +52,6 @@ ENVIRONMENT = {
     "NODE_USE_ENV_PROXY": "1",
 }  # fmt: skip
 """What programs go by: OpenSSL's, and those that have lists of their own."""
-
-_one_at_a_time = threading.Lock()  # of the threads that write
 
 
 async def introduce(engine: Engine, live: Live) -> dict[str, str]:
@@ -91,20 +87,15 @@ def signed(home: Home, host: str) -> str:
 
 
 def _own(home: Home) -> tuple[EllipticCurvePrivateKey, x509.Certificate]:
-    path = home.authority
-    try:
-        with _one_at_a_time:
-            if not path.exists():
-                write_atomic(path, _made())
-        told = path.read_bytes()
-        key, own = load_pem_private_key(told, None), x509.load_pem_x509_certificate(told)
-    except OSError as error:
-        raise disk_error(error, path) from error
-    except ValueError as error:
-        raise _damaged(path) from error
+    damaged = "no authority of ours: remove it, and the next placeholder makes another"
+    return own_key(home.authority, _made, _read, damaged)
+
+
+def _read(told: bytes) -> tuple[EllipticCurvePrivateKey, x509.Certificate]:
+    key = load_pem_private_key(told, None)
     if not isinstance(key, EllipticCurvePrivateKey):
-        raise _damaged(path)
-    return key, own
+        raise ValueError("a key of another kind")
+    return key, x509.load_pem_x509_certificate(told)
 
 
 def _made() -> bytes:
@@ -143,7 +134,3 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
 
 def _pem(key: EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _damaged(path: Path) -> Damaged:
-    return Damaged(f"{path} is no authority of ours: remove it, and the next placeholder makes another")

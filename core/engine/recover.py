@@ -203,7 +203,8 @@ def _remove_unborn(engine: Engine, since: float) -> None:
 
 def _sweep_files(engine: Engine, holdings: Holdings) -> None:
     """Remove half-built images, half-written files, layers no machine has, sockets and networks of what is gone."""
-    for path in (engine.home.secrets, engine.home.authority, engine.home.tokens):
+    home = engine.home
+    for path in (home.secrets, home.authority, home.tokens, home.ssh_key, home.known_hosts):
         remove_unfinished(path)
     for leftover in engine.home.images.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)

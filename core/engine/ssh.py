@@ -21,11 +21,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from core.engine.context import Engine
 from core.engine.live import Live
-from core.errors import Damaged
-from core.files import disk_error, write_atomic
+from core.engine.own_key import own_key
+from core.files import write_atomic
 from core.home import Home
 from core.inward import SshHost, host_of
-from core.sockets import make_private
 
 _one_at_a_time = threading.Lock()  # of the threads that write
 
@@ -45,24 +44,15 @@ async def admit(engine: Engine, branch: str) -> SshHost:
 
 
 async def _let_in(engine: Engine, live: Live) -> str:
-    public = await asyncio.to_thread(own_key, engine.home)
+    public = await asyncio.to_thread(public_key, engine.home)
     return await (await live.agent()).admit(public)
 
 
-def own_key(home: Home) -> str:
+def public_key(home: Home) -> str:
     """The public half of the home's key, which is made if there is none. Damaged, NoRoom, VertuiError."""
-    path = home.ssh_key
-    try:
-        with _one_at_a_time:
-            make_private(path.parent)
-            if not path.exists():
-                write_atomic(path, _new_key())
-        public = load_ssh_private_key(path.read_bytes(), None).public_key()
-    except OSError as error:
-        raise disk_error(error, path) from error
-    except ValueError as error:
-        raise Damaged(f"{path} is no key of ours: remove it, and the next ssh makes another") from error
-    return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    damaged = "no key of ours: remove it, and the next ssh makes another"
+    key = own_key(home.ssh_key, _new_key, lambda told: load_ssh_private_key(told, None), damaged)
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
 def _new_key() -> bytes:

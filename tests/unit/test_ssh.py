@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.engine.ssh import admit, own_key
+from core.engine.ssh import admit, public_key
 from core.errors import Conflict, Damaged, GuestFailed
 from core.guest.client import AgentClient
 from core.home import Home
@@ -52,7 +52,7 @@ def test_one_key_of_the_home_gets_in_and_each_branch_has_its_own() -> None:
         home = twins.engine.home
         assert known(home) == {host.name: host.key for host in hosts}
         for name in ("main", "b1", "b2"):
-            assert twins.machine(name).guest.admitted == own_key(home)
+            assert twins.machine(name).guest.admitted == public_key(home)
         modes = [
             path.stat().st_mode & 0o777 for path in (home.ssh_key.parent, home.ssh_key, home.known_hosts)
         ]
@@ -119,10 +119,10 @@ def test_a_branch_that_is_paused_is_not_asked() -> None:
 
 
 def test_a_key_that_is_none_is_not_replaced(home: Home) -> None:
-    own_key(home)
+    public_key(home)
     home.ssh_key.write_text("my own notes\n")
     with pytest.raises(Damaged, match="is no key of ours"):
-        own_key(home)
+        public_key(home)
     assert home.ssh_key.read_text() == "my own notes\n"
 
 
