@@ -2,15 +2,13 @@
 
 import time
 
-from core.daemon import streams
 from core.daemon.client import Client
 from core.daemon.start import ensure_daemon
 from core.home import Home
-from core.model import ExecRequest
 from tests.conftest import full
-from tests.guests import Guest, eventually
+from tests.guest_clocks import is_right
+from tests.guests import Guest
 
-TOLERANCE_S = 0.05
 STOPPED_S = 3.0
 COMMITS = 25 if full() else 8
 STEP = """
@@ -19,37 +17,11 @@ def ahead(): return max(time.time() - time.monotonic() for _ in range(20))
 wanted = ahead() + {}
 while abs(ahead() - wanted) > 0.005: time.clock_settime(time.CLOCK_REALTIME, time.monotonic() + wanted)
 """
-STAMPS = "for n in {1..20}; do echo $EPOCHREALTIME; sleep 0.02; done"
-
-
-def behind(guest: Guest) -> float:
-    """How far a guest's clock is behind ours in seconds, the way of its quickest stamp to us included."""
-    least, text = float("inf"), b""
-    request = ExecRequest(guest.name, ("bash", "-c", STAMPS))
-    with streams.run(guest.client.home, request) as stream:
-        for message in stream:
-            if isinstance(message, streams.Output):
-                text += message.data
-                least = min([least, *(time.time() - float(stamp) for stamp in text.split(b"\n")[:-1])])
-                text = text.rpartition(b"\n")[2]
-    return least
 
 
 def step(guest: Guest, seconds: float) -> None:
     """Set a guest's clock by this much, however long the guest is kept waiting meanwhile: `date -s` is late by that."""
     guest.text(f"python3 -c '{STEP.format(seconds)}'")
-
-
-def is_right(guest: Guest, ahead_s: float = 0.0) -> bool:
-    """Soon, for a guest that was slow to answer: its clock is then set again. Fails with how far it was each time."""
-    seen: list[float] = []
-
-    def right() -> bool:
-        seen.append(behind(guest) + ahead_s)
-        return abs(seen[-1]) <= TOLERANCE_S
-
-    assert eventually(right), f"{guest.name} was behind by {seen} s"
-    return True
 
 
 def test_a_stopped_clock_is_set(main: Guest, client: Client, home: Home) -> None:

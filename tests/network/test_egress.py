@@ -30,7 +30,7 @@ from tests.guests import eventually
 from tests.network.frames import VNET_HEADER, udp_frame
 from tests.network.guest import Guest, can_connect, ping, send
 from tests.network.isolation import isolated
-from tests.network.world import World, world
+from tests.network.world import guest_of, world
 from tests.outside import OTHER, RESOLVER, SERVER
 
 MANY = 1000 if full() else 200
@@ -44,17 +44,6 @@ def allow(*rules: str) -> Reach:
 
 
 OPEN = of_mode("open", ())
-
-
-@contextmanager
-def guest_of(world: World, index: int = 1) -> Iterator[tuple[Network, Guest]]:
-    network = world.hub.create(index)
-    network.set_link(True)
-    try:
-        with Guest(network) as guest:
-            yield network, guest
-    finally:
-        network.close()
 
 
 def reaches(guest: Guest, address: str, port: int) -> bool:

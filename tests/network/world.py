@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from core import linux
 from core.holder import porter
-from core.network import HubNetwork, namespace, way_out
+from core.network import HubNetwork, Network, namespace, way_out
 from core.network.addresses import EGRESS_ADDRESS
+from tests.network.guest import Guest
 from tests.outside import Servers, furnish
 
 
@@ -49,3 +50,15 @@ def attach(jobs: socket.socket) -> int:
         assert time.monotonic() < end, f"{EGRESS_ADDRESS} does not come"
         time.sleep(0.01)
     return status
+
+
+@contextmanager
+def guest_of(world: World, index: int = 1) -> Iterator[tuple[Network, Guest]]:
+    """A branch's network there, with a guest in it."""
+    network = world.hub.create(index)
+    network.set_link(True)
+    try:
+        with Guest(network) as guest:
+            yield network, guest
+    finally:
+        network.close()
