@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from core.model import Branch, BranchState, Origin, Tree, Waiting
 from core.ports import guest_side, leading_to
+from core.reach import ReachMode
 from vertui.lanes import BRANCH_MARKS, NodeKind, rows
 from vertui.output import Cell, Row, clip, line_width, say_json, say_table, styled
 from vertui.session import connect
@@ -23,10 +24,13 @@ BRANCH_HEADER = (
     "HEAD",
     "FROM",
     "UP",
+    "EGRESS",
+    "LINKS",
     "PORTS",
     "NOTE",
 )
-EXPENDABLE = ("UP", "FROM", "HEAD", "CHANGED", "MEMORY", "PORTS")  # in a narrow terminal; --json has them all
+EXPENDABLE = ("UP", "FROM", "HEAD", "CHANGED", "MEMORY", "LINKS", "EGRESS", "PORTS")
+"""What goes in turn from a narrow terminal; --json has them all."""
 
 
 def list_branches(json: bool) -> None:
@@ -90,6 +94,8 @@ def _branch(tree: Tree, branch: Branch) -> Row:
         short(branch.head),
         branch.parent_branch or "",
         age(branch.uptime_s) if branch.pid else "",
+        "" if branch.egress.mode is ReachMode.OFF else branch.egress.mode,
+        " ".join(branch.links),
         " ".join(
             f"{guest_side(port)}→{port.host_port}" for port in leading_to(branch.name, tree.trunk, tree.ports)
         ),

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from core.daemon.client import GOES_ON
 from core.home import Home, find_home
 from core.model import Committed, Origin, Tree
+from core.reach import of_mode
 from tests.diffs import diff_of
 from tests.stand_in import standing_in
 from tests.ui.trees import DEMO
@@ -78,6 +79,14 @@ def test_a_commit_says_of_which_branch_it_is_and_whether_it_is_new(run: Run) -> 
     assert said.startswith("main  3fa9c1d2  m\n1 page changed, paused ")
     _, said, _ = run("commit", "main", commit=replace(made, added=False))
     assert said == "main  3fa9c1d2  m\nnothing changed since that commit\n"
+
+
+def test_ls_tells_what_branches_reach_where_any_of_them_does(run: Run) -> None:
+    main, other, *_ = DEMO.branches
+    assert not {"EGRESS", "LINKS"} & set(run("ls", tree=DEMO)[1].split())
+    reaching = replace(main, egress=of_mode("allow", ("pypi.org",)), links=(other.name,))
+    head, line, *_ = run("ls", tree=replace(DEMO, branches=(reaching, other)))[1].split("\n")
+    assert line[head.index("EGRESS") :].split()[:2] == ["allow", other.name], line
 
 
 @pytest.mark.parametrize(("origin", "way"), [(Origin.FOREIGN, " --trust"), (Origin.TRUSTED, "")])
