@@ -9,9 +9,8 @@ from pathlib import Path
 
 from core.errors import NoRoom
 
-RESERVE_BYTES = (
-    16 << 20
-)  # the catalog's log, records written again and a few names: far more than gc ever takes
+RESERVE_BYTES = 16 << 20
+"""For the catalog's log, records written again and a few names: far more than gc ever takes."""
 MARGIN_BYTES = 16 << 20  # left free when the reserve is made again: it must not be what makes the disk full
 
 

@@ -8,7 +8,6 @@ certificate when a command of its is given a placeholder, on no disk of its: `en
 import asyncio
 import datetime
 import ipaddress
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import (

@@ -14,8 +14,8 @@ _one_at_a_time = threading.Lock()  # of the threads that find none
 
 
 def own_key(path: Path, make: Callable[[], bytes], read: Callable[[bytes], T], damaged: str) -> T:
-    """What `read` makes of the file, which has what `make` returned when there was none. Damaged with the reason when it
-    raises ValueError; NoRoom, VertuiError.
+    """What `read` makes of the file, which `make` gives its bytes when there is none. Damaged, for this reason, when
+    `read` raises ValueError; NoRoom, VertuiError.
     """
     try:
         with _one_at_a_time:

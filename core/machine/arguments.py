@@ -20,13 +20,10 @@ from core.network.addresses import GUEST_MAC
 
 BASE_FD, TAP_FD, QMP_FD, AGENT_FD, CONSOLE_FD, DEVICES_FD = 3, 4, 5, 6, 7, 8
 WRITER_FD, READER_FD, ASKING_FD, KERNEL_FD, INITRD_FD = 9, 10, 11, 12, 13
-OWN_BYTES = (
-    2 << 30
-)  # beside its guest's: a stack for each of some 70 threads, translated code, what it buffers
-LAYER_ROOM, SMALL_FILE_BYTES = (
-    2,
-    64 << 20,
-)  # a layer has all of a disk and tables; the state of devices is small
+OWN_BYTES = 2 << 30
+"""QEMU's own memory, beside its guest's: a stack for each of some 70 threads, translated code, what it buffers."""
+LAYER_ROOM = 2  # times a disk: a layer may have all of it, and its tables
+SMALL_FILE_BYTES = 64 << 20  # the state of devices is small
 TRANSLATIONS_MIB = 32  # of emulated code; QEMU's default grows to 1 GiB a machine
 LEAN = "-lean"  # ends our machine types' names; older images have QEMU's own types, which are not lean
 MACHINE_TYPE = f"pc-q35-7.2{LEAN}"

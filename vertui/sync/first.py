@@ -24,9 +24,8 @@ from vertui.sync.guest import GuestSide
 from vertui.sync.hearing import Tally
 
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-AT_ONCE_BYTES = (
-    1 << 20
-)  # of a file: so much is read before its size is told, and no change of it can be in the way
+AT_ONCE_BYTES = 1 << 20
+"""Of a file: so much is read before its size is told, and no change of it can be in the way."""
 
 
 def bring(side: GuestSide, directory: Path, rules: Rules) -> Tally:

@@ -14,9 +14,8 @@ from pathlib import Path
 from core.codec import decode, encode
 from core.log import shorten
 
-LARGEST_BYTES = (
-    8 << 20
-)  # a store that is all damaged does not fill a disk; the daemon shortens it long before
+LARGEST_BYTES = 8 << 20
+"""Of a log: a store that is all damaged does not fill a disk; the daemon shortens it long before."""
 NEWEST_BYTES = 1 << 16  # of it, in which the daemon looks
 
 

@@ -39,12 +39,10 @@ FUSE_FD, NODES_FD, QUESTIONS_FD = 3, 4, 5
 WORKERS = max(
     2, min(SLOTS, os.cpu_count() or 1)
 )  # two, so that one slow read holds up nobody; each decompresses on its own
-READAHEAD_BYTES = (
-    32 * 1024
-)  # read around a fault: 64 KiB reads a fifth more of a commit and starts it no faster
-LARGEST_READ_BYTES = (
-    128 * 1024
-)  # the kernel's own limit for reading ahead; only O_DIRECT would ask for more at once
+READAHEAD_BYTES = 32 * 1024
+"""Read around a fault: 64 KiB reads a fifth more of a commit and starts it no faster."""
+LARGEST_READ_BYTES = 128 * 1024
+"""The kernel's own limit for reading ahead; only O_DIRECT would ask for more at once."""
 BACKGROUND = 12  # reads ahead of need that may wait at once
 AGAIN_S = 0.25  # until a source that lacked means is asked again
 Answer = TypeVar("Answer")
