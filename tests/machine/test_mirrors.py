@@ -77,8 +77,9 @@ def make_index(root: Path) -> None:
         wheel.writestr(f"{about}/RECORD", "")
     (root / "simple/hello-there/index.html").write_text(f'<a href="{name}">{name}</a>')
     with zipfile.ZipFile(root / "pip.zip", "w") as whole:
-        for path in Path(pip.__file__).parent.rglob("*.py"):
-            whole.write(path, path.relative_to(Path(pip.__file__).parent.parent))
+        for path in Path(pip.__file__).parent.rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                whole.write(path, path.relative_to(Path(pip.__file__).parent.parent))
 
 
 @pytest.fixture
