@@ -29,6 +29,7 @@ KINDS = {kind: bits for bits, kind in FILE_TYPES.items()}
 BLOCK_BYTES = 64 * 1024
 STDERR_BYTES = 4000
 DEADLINE_S = patient(600.0)
+LOST_S = 1.0  # after which a guest that hears of its daemon no more takes away what was to be put
 
 
 async def apply(
@@ -80,7 +81,9 @@ async def _put(live: Live, steps: tuple[Step, ...]) -> None:
     how it does that stays in the guest, nor a line in `ps`.
     """
     agent = await live.agent()
-    stream = await agent.exec(guest_script("put"), stdin=True, timeout_s=DEADLINE_S, inner=True)
+    stream = await agent.exec(
+        guest_script("put"), stdin=True, timeout_s=DEADLINE_S, owner_s=LOST_S, inner=True
+    )
     async for piece in in_pieces(_frames(steps)):
         await stream.write_stdin(piece)
     await stream.eof()

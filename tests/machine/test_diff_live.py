@@ -1,8 +1,10 @@
 """Diffs of running machines: at points that leave nothing, against what the guests themselves see, and beyond files."""
 
 import io
+import os
 import pickle
 import random
+import signal
 import subprocess
 import tarfile
 import time
@@ -14,11 +16,11 @@ import pytest
 from core.daemon import streams
 from core.daemon.client import Client
 from core.diff.result import Diff
-from core.errors import Conflict, Unsupported, UsageError
+from core.errors import Conflict, Unsupported, UsageError, VertuiError
 from core.home import Home
 from core.model import ExecRequest
 from tests.conftest import full
-from tests.guests import Guest, collect, one_layer_each
+from tests.guests import Guest, collect, eventually, one_layer_each
 from tests.machine.test_cli import vertui
 from tests.unit import diff_images
 from tests.unit.diff_images import Seen
@@ -283,3 +285,15 @@ def test_a_tar_has_everything(main: Guest, client: Client) -> None:
     assert members["./b"].islnk() and members["./null"].ischr() and members["./pipe"].isfifo()
     assert abs(first.mtime - time.time()) < 1000
     assert members["./out"].linkname == "/"
+
+
+def test_of_an_apply_that_loses_its_daemon_nothing_stays(main: Guest, client: Client, home: Home) -> None:
+    client.fork("main", 1)
+    main.other("b1").text("head -c 40000000 /dev/urandom > /root/large")
+    with ThreadPoolExecutor(1) as threads:
+        applying = threads.submit(client.apply, "b1", "main")
+        main.text("until test -d /.vertui-apply-*; do sleep 0.02; done")
+        os.kill(Client(home).status().pid, signal.SIGKILL)
+        assert isinstance(applying.exception(), VertuiError)
+    assert eventually(lambda: main.text("ls -a / /root | grep -E 'vertui-apply|large' || true") == "")
+    assert client.apply("b1", "main").changed == ("/root/large",)

@@ -15,7 +15,7 @@ from core.daemon.streams import Input
 from core.errors import GuestFailed, VertuiError
 from core.guest.scripts import guest_script
 from core.guest.scripts.ignored import Rules
-from core.guest.scripts.receive import DIRECTORY, FILE, HEAD
+from core.guest.scripts.receive import FILE, HEAD
 from tests.guests import eventually
 from tests.unit.test_sync import Beside, fill, seen
 from vertui.sync import rsync
@@ -132,25 +132,21 @@ def test_of_what_cannot_be_read_or_made_nothing_stays(here: Path, there: Path, t
     assert not list(there.iterdir())
 
 
-@pytest.mark.parametrize("ended", ["early", "by a signal"])
-def test_a_stream_that_does_not_end_leaves_nothing(there: Path, ended: str) -> None:
-    parts = (
-        HEAD.pack(DIRECTORY, 0o755, MOMENT_NS, 1, 0), b"d",
-        HEAD.pack(FILE, 0o644, MOMENT_NS, 3, 4), b"d/f", b"data",
-        HEAD.pack(FILE, 0o644, MOMENT_NS, 1, 1 << 40), b"g", b"begun",
-    )  # fmt: skip
+@pytest.mark.parametrize("after_ms", [None, *range(0, 40, 4)])
+def test_a_stream_that_does_not_end_leaves_nothing(there: Path, after_ms: int | None) -> None:
+    """Also of one that is told to end while it takes away what it had made: who hangs up ends its input and says so."""
+    entries = [HEAD.pack(FILE, 0o644, MOMENT_NS, 4, 4) + b"%04ddata" % number for number in range(1000)]
+    entries.append(HEAD.pack(FILE, 0o644, MOMENT_NS, 1, 1 << 40) + b"gbegun")
     command = guest_script("receive")
     with subprocess.Popen(command, cwd=there, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdin and running.stderr
-        running.stdin.write(b"".join(parts))
+        running.stdin.write(b"".join(entries))
         running.stdin.flush()
         assert eventually(lambda: any(there.glob(".vertui-sync-*/g")))
-        if ended == "early":
-            running.stdin.close()
-        else:
-            for _ in range(2):
-                running.send_signal(signal.SIGHUP)
-                time.sleep(0.05)
+        running.stdin.close()
+        if after_ms is not None:
+            time.sleep(after_ms / 1000)
+            running.send_signal(signal.SIGHUP)
         assert running.wait(60) == 1
         assert running.stderr.read() == b""
     assert not list(there.iterdir())

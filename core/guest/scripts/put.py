@@ -3,7 +3,8 @@
 Input: one line of JSON, a list of steps; then, for each regular file in their order, frames of (offset, length,
 bytes), the last of length 0. A step: {path, expect, remove, kind, mode, uid, gid, mtime_ns, size, target, device,
 xattrs, same_as, renew}; paths and attributes in hexadecimal. Everything new is first made in a directory beside,
-then moved into place; what was there waits in that directory until the end.
+then moved into place; what was there waits in that directory until the end. It ends with its input, and by no signal
+that is said beside that: none comes between what it does and what it takes away.
 """
 
 # The paths are bytes that pathlib cannot hold.
@@ -12,6 +13,7 @@ then moved into place; what was there waits in that directory until the end.
 import json
 import os
 import shutil
+import signal
 import stat
 import struct
 import sys
@@ -20,6 +22,7 @@ from collections.abc import Callable
 from typing import BinaryIO, TypedDict
 
 FRAME = struct.Struct("<QI")
+ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 CHANGED_MEANWHILE = 3  # exit status
 
 
@@ -173,6 +176,8 @@ def _path(step: PutStep) -> bytes:
 
 def main() -> int:
     """Exit status: 0 done, 3 with the paths in hexadecimal on standard error when something changed meanwhile."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
     source = sys.stdin.buffer
     stage = os.fsencode(tempfile.mkdtemp(prefix=".vertui-apply-", dir="/"))
     try:
@@ -184,7 +189,7 @@ def main() -> int:
             return CHANGED_MEANWHILE
         putter.put()
         return 0
-    except OSError as error:
+    except (OSError, ValueError, struct.error) as error:  # the latter two: its input ends before it is whole
         print(error, file=sys.stderr)
         return 1
     finally:
