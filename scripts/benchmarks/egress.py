@@ -41,10 +41,14 @@ def measure(quick: bool) -> Report:
 
 def _reset_ms() -> float:
     reading, writing = os.pipe()
-    run_isolated(lambda: os.write(writing, b"%f" % _changed_ms()), user=os.geteuid() != 0)
+    run_isolated(partial(_tell_ms, writing), user=os.geteuid() != 0)
     with os.fdopen(reading, "rb") as told:
         os.close(writing)
         return float(told.read())
+
+
+def _tell_ms(writing: int) -> None:
+    os.write(writing, b"%f" % _changed_ms())
 
 
 def _changed_ms() -> float:
