@@ -103,6 +103,7 @@ class Application(FastAPI):
         taken = document.get("components", {}).get("schemas", {})
         asked = {name: shape for name, shape in taken.items() if "ValidationError" not in name}
         document["components"] = {"schemas": asked | shapes, "responses": REFUSALS}
+        _simplify(document)
         return document
 
 
@@ -143,6 +144,17 @@ def _describe(operation: Schema, route: Route, schemas: dict[Any, Schema]) -> No
         good = _content(schemas[route.answer])
     refusals = {status: {"$ref": REFERENCE.format("responses", status)} for status in REFUSALS}
     operation["responses"] = {"200": {"description": "done", **good}, **refusals}
+
+
+def _simplify(part: Any) -> None:
+    """Say of arrays that are all of one kind just that, and their length: few programs that read schemas know more."""
+    if isinstance(part, dict):
+        match part.get("prefixItems"):
+            case [first, *others] if all(other == first for other in others):
+                del part["prefixItems"]
+                part["items"] = first
+    for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _simplify(below)
 
 
 def _content(schema: Schema, media_type: str = "application/json") -> Schema:
