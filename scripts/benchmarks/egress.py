@@ -19,6 +19,7 @@ from tests.outside import SERVER
 
 CHANGES, CONNECTIONS = 20, 1000
 RESET_MS = 100.0
+LOW = 50  # descriptors that a change needs below 1024: both ends of all connections are in this process
 
 
 def measure(quick: bool) -> Report:
@@ -53,12 +54,16 @@ def _tell_ms(writing: int) -> None:
 
 def _changed_ms() -> float:
     with world() as outside, guest_of(outside) as (network, guest):
-        network.set_reach(of_mode("open", ()))
+        for rules in ((f"{SERVER}:443",), None):  # as a daemon that has changed some before
+            network.set_reach(of_mode("open", ()) if rules is None else of_mode("allow", rules))
+        low = [os.open("/dev/null", os.O_RDONLY) for _ in range(LOW)]
         opened = guest.inside(
             lambda: [socket.create_connection((SERVER, (80, 443)[n % 2]), 9) for n in range(CONNECTIONS)]
         )
         if not eventually(lambda: len(outside.accepted) == CONNECTIONS):
             raise SystemExit("not all of the connections were accepted")
+        for descriptor in low:
+            os.close(descriptor)
         began = time.perf_counter()
         network.set_reach(of_mode("allow", (f"{SERVER}:80",)))
         waiting = {connection.fileno() for connection in opened[1::2]}

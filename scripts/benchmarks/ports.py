@@ -14,19 +14,17 @@ CHILDREN, REQUESTS, SAMPLES = 8, 1000, 100
 ALL_ANSWER_S = 1.0
 BODY_BYTES = 32 << 20
 SERVER = """
-import http.server, socket
-class Named(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        size = int(self.path[1:] or 0)
-        body = bytes(size) if size else socket.gethostname().encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-http.server.ThreadingHTTPServer(("", 8000), Named).serve_forever()
+import socket
+listening = socket.create_server(("", 8000))
+while True:
+    peer, _ = listening.accept()
+    size = int(peer.recv(4096).split()[1][1:] or 0)
+    body = bytes(size) if size else socket.gethostname().encode()
+    peer.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body) + body)
+    peer.close()
 """
+"""As little as can be: what a program in an emulated child does for the first time is translated anew."""
+
 SERVES = "until ss -ltn | grep -q :8000; do sleep 0.1; done"
 
 
