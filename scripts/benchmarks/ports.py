@@ -18,9 +18,12 @@ import socket
 listening = socket.create_server(("", 8000))
 while True:
     peer, _ = listening.accept()
-    size = int(peer.recv(4096).split()[1][1:] or 0)
-    body = bytes(size) if size else socket.gethostname().encode()
-    peer.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body) + body)
+    try:  # what was open in the parent is reset in a child
+        size = int(peer.recv(4096).split()[1][1:] or 0)
+        body = bytes(size) if size else socket.gethostname().encode()
+        peer.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body) + body)
+    except (OSError, IndexError):
+        pass
     peer.close()
 """
 """As little as can be: what a program in an emulated child does for the first time is translated anew."""
