@@ -255,7 +255,11 @@ def test_the_side_that_failed_is_named(here: Path, there: Path, tmp_path: Path) 
         subprocess.run(["umount", small], check=True)
 
 
-def test_what_fails_on_the_far_side_is_raised_and_leaves_no_process(here: Path) -> None:
+def test_what_fails_on_the_far_side_is_raised_at_once_and_leaves_no_process(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rsync, "ENDS_S", 600.0)  # rsync goes by itself, and is not waited for so long
+
     class Refusing(Silent):
         def serve(self, command: Sequence[str], incoming: int, outgoing: int) -> int:
             super().serve(command, incoming, outgoing)
