@@ -250,7 +250,8 @@ class Plan(Struct, frozen=True):
     """What a destructive verb would do, exactly: dry run, dialog and log print this same value.
 
     `branches`, `commits` and `images` are what it is done to; `files` what the old trunk changed and the branch to
-    promote lacks. `lines` are for people, one thing each; `frees_bytes` is what comes back once nothing can undo it.
+    promote lacks. `lines` are for people, one thing each, `head` is all of it in one, `sections` are titles,
+    each of so many lines in a row; `frees_bytes` is what comes back once nothing can undo it.
     """
 
     id: str
@@ -262,6 +263,8 @@ class Plan(Struct, frozen=True):
     lines: tuple[str, ...]
     files: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
+    head: str = ""
+    sections: tuple[tuple[str, int], ...] = ()
 
 
 class Operation(Struct, frozen=True):
@@ -312,7 +315,9 @@ class Event(Struct, frozen=True):
 
 
 class Command(Struct, frozen=True):
-    """A command in a guest, running or finished. `exit_code` is None while it runs."""
+    """A command in a guest, running or finished. `exit_code` is None while it runs; so is `lasted_ms`, and where an
+    older image's agent does not tell it.
+    """
 
     id: int
     argv: tuple[str, ...]
@@ -322,6 +327,7 @@ class Command(Struct, frozen=True):
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     dropped_bytes: int = 0
+    lasted_ms: float | None = None
 
 
 class Process(Struct, frozen=True):

@@ -129,10 +129,13 @@ def _diff(selection: Selection) -> str:
     return " ".join(("vertui diff --patch", *(selection.pair or ())))
 
 
+WATCH = _each("exec", "--attach ID")
 LET, LET_ALL = _each("egress", "add"), _each("egress", "add --siblings")
 WRITTEN = (
     Action("start", "D", "start daemon", "start the daemon that was stopped", _plain("vertui daemon start"), _away),
     Action("exec", "e", "exec", "run a command in the selected branches", _all("exec", "-- CMD"), _running, True),
+    Action("watch", "w", "watch", "live output of the selected branches, side by side", WATCH, _branches, True),
+    Action("board", "B", "scoreboard", "branches ranked by score, time and exit", _plain("vertui ls"), _no_machine),
     Action("shell", "s", "shell", "open a shell in the branch; exit comes back", _all("shell"), _one_running, True),
     Action("diff", "d", "diff", "compare with the parent, or two marked nodes", _diff, _comparable, True),
     Action("open", "o", "open", "open the branch's published port in the browser", _all("open"), _one_published),
@@ -157,9 +160,9 @@ WRITTEN = (
 """What is no verb, or one that takes a screen or a terminal of its own."""
 
 ORDER = (
-    "start", "fork", "commit", "exec", "shell", "diff", "promote", "prune", "undo", "redo", "pause", "resume", "score",
-    "rename", "tag", "publish", "unpublish", "open", "egress", "let", "let_siblings", "link", "unlink", "up",
-    "image_build",
+    "start", "fork", "commit", "exec", "watch", "board", "shell", "diff", "promote", "prune", "undo", "redo", "pause",
+    "resume", "score", "rename", "tag", "publish", "unpublish", "open", "egress", "let", "let_siblings", "link",
+    "unlink", "up", "image_build",
 )  # fmt: skip
 """Of those that come first; other verbs follow, and then what else was written."""
 
@@ -180,4 +183,6 @@ def _derived(verb: type[Verb[Any]], entry: Entry) -> Action:
 
 
 ACTIONS = _actions()
+DERIVED = tuple(identifier(name_of(verb)) for verb in all_verbs() if isinstance(verb.screen, Entry))
+"""The ids of those that are verbs."""
 BY_ID = {action.id: action for action in ACTIONS}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
@@ -12,6 +13,7 @@ from core.verbs.shown import Shown
 from vertui.selection import Node, Selection, ref_of
 from vertui.sizes import parse_size
 from vertui.text import short
+from vertui.variants import lines_of
 
 YES, NO = ("y", "yes"), ("", "n", "no")
 
@@ -27,7 +29,9 @@ class Question:
         """Why an answer is none; empty when it is one."""
         try:
             value = meant(self.field, text)
-        except (UsageError, ValueError):
+        except UsageError as error:
+            return str(error) if self.field.given.kind is Kind.LINES else may_be(self.field)
+        except ValueError:
             return may_be(self.field)
         return wrong_with(self.field, value).partition(": ")[2]
 
@@ -123,6 +127,8 @@ def _unfit(verb: type[Verb[Any]], field: Asked, selection: Selection) -> str | N
 def meant(field: Asked, text: str) -> Any:
     """The value that a typed text is; UsageError or ValueError for one that is none."""
     text, types = text.strip(), field.types
+    if field.given.kind is Kind.LINES:
+        return lines_of(Path(text.removeprefix("@"))) if text else ()
     if field.takes_many:
         return tuple(text.split())
     if bool in types:

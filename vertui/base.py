@@ -45,6 +45,9 @@ class BaseApp(App[None]):
         self.endpoint = endpoint
         self.jobs: tuple[str, ...] = ()
         self.trouble = ""  # why no news comes
+        self.kept: dict[
+            str, object
+        ] = {}  # what screens want to find when they are opened again, by a name of theirs
         self.watcher = Watcher(open_feed or (lambda: DaemonFeed(endpoint)), self._notify)
 
     @cached_property

@@ -19,6 +19,7 @@ from vertui.output import say_json
 from vertui.session import agree, connect, show_plan, unseen
 from vertui.several import Refused, check_named, distinct, each
 from vertui.sizes import parse_size
+from vertui.variants import values_of
 
 if TYPE_CHECKING:
     pass
@@ -62,6 +63,8 @@ def _made(verb: type[Verb[Any]], /, **given: Any) -> Any:
     for field in fields_of(verb):
         value = given.get(field.name)
         given[field.name] = value = tuple(value) if isinstance(value, list) else value
+        if field.given.kind is Kind.LINES and value:
+            given[field.name] = value = values_of(value)
         if field.given.kind is Kind.SIZE and isinstance(value, str):
             given[field.name] = value = parse_size(value)
         if value is None:

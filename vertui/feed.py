@@ -9,13 +9,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from core.daemon.endpoint import Endpoint
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
-from core.model import Command, Event, Process, Tree
+from core.model import Command, Event, ExecRequest, Process, Tree
 from vertui.lanes import LaneRow, rows
 
 if TYPE_CHECKING:
@@ -39,6 +38,21 @@ class Events(Protocol):
         """End it, from any thread."""
 
 
+class Printing(Protocol):
+    """What a command prints, as it comes. Each method may block and raise VertuiError."""
+
+    def __iter__(self) -> "Iterator[StreamMessage]": ...
+
+    def write(self, data: bytes) -> bool:
+        """Type into it; False when it takes nothing."""
+
+    def signal(self, number: int) -> None:
+        """Send its process group a signal."""
+
+    def close(self) -> None:
+        """Follow no more."""
+
+
 class Feed(Protocol):
     """Where the screens' data comes from. Every method may block and raise VertuiError."""
 
@@ -60,13 +74,14 @@ class Feed(Protocol):
     def processes(self, branch: str) -> list[Process]:
         """Processes in a branch's guest."""
 
-    def console(self, branch: str) -> "AbstractContextManager[Iterable[StreamMessage]]":
+    def console(self, branch: str) -> Printing:
         """What a machine's console prints."""
 
-    def output(
-        self, branch: str, command: int, offsets: Offsets
-    ) -> "AbstractContextManager[Iterable[StreamMessage]]":
+    def output(self, branch: str, command: int, offsets: Offsets) -> Printing:
         """What a command printed from these offsets of its two streams, and what follows."""
+
+    def run(self, request: ExecRequest) -> Printing:
+        """Start a command, and what it prints."""
 
 
 class DaemonFeed:
@@ -108,19 +123,23 @@ class DaemonFeed:
         """Processes in a branch's guest."""
         return self._client.processes(branch)
 
-    def console(self, branch: str) -> "AbstractContextManager[Iterable[StreamMessage]]":
+    def console(self, branch: str) -> Printing:
         """What a machine's console prints."""
         from core.daemon import streams
 
         return streams.console(self._endpoint, branch)
 
-    def output(
-        self, branch: str, command: int, offsets: Offsets
-    ) -> "AbstractContextManager[Iterable[StreamMessage]]":
+    def output(self, branch: str, command: int, offsets: Offsets) -> Printing:
         """What a command printed from these offsets of its two streams, and what follows."""
         from core.daemon import streams
 
         return streams.attach(self._endpoint, branch, command, *offsets)
+
+    def run(self, request: ExecRequest) -> Printing:
+        """Start a command, and what it prints."""
+        from core.daemon import streams
+
+        return streams.run(self._endpoint, request)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,10 @@ class TextInput(Input):
     def __init__(self, value: str = "", *, hint: str = "", id: str | None = None) -> None:
         super().__init__(value, placeholder=printable(hint), id=id, compact=True)
 
+    def begin(self, value: str, hint: str) -> None:
+        """Be about something else."""
+        self.value, self.placeholder = value, printable(hint)
+
     @property
     def _value(self) -> Text:
         """What Textual draws. No highlighter could make it: a rich Text drops bells and backspaces at once."""

@@ -16,7 +16,7 @@ from vertui.base import TOAST_S, BaseApp, told
 from vertui.feed import Feed, News
 from vertui.palette import ActionProvider
 from vertui.plain import toast
-from vertui.screens.base import VertuiScreen
+from vertui.screens.base import Dialog, VertuiScreen
 from vertui.screens.main import MainScreen
 from vertui.selection import Selection
 from vertui.widgets.footer import KeyHints
@@ -71,7 +71,7 @@ class VertuiApp(BaseApp):
         news = self.watcher.take()
         self.trouble = trouble_of(news)
         for screen in self.screen_stack:
-            if isinstance(screen, VertuiScreen):
+            if isinstance(screen, VertuiScreen | Dialog):
                 screen.hear(news)
             for hints in screen.query(KeyHints):
                 hints.trouble = self.trouble

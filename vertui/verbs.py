@@ -11,7 +11,7 @@ from typing import Any, cast
 from rich.text import Text
 
 from core.daemon.client import GOES_ON
-from core.model import Forked, Operation, OperationState, Plan
+from core.model import Operation, OperationState, Plan
 from core.ports import url
 from core.reach import spelled
 from core.verbs import all_verbs
@@ -19,14 +19,15 @@ from core.verbs.base import Entry, Planned, Verb, identifier, name_of
 from core.verbs.egress import ADD, Egress
 from core.verbs.image.build import Build
 from core.verbs.redo import Redo
-from core.verbs.shown import Shown
 from core.verbs.undo import Undo
 from core.verbs.up import Up
 from vertui import asking, theme
 from vertui.base import BaseApp
 from vertui.browser import open_url
-from vertui.screens.dialogs import Answer, Answers, Field, FormDialog, PlanDialog, needed, plan_dialog
+from vertui.screens.dialogs import Answers, Field, FormDialog
 from vertui.screens.main import MainScreen
+from vertui.screens.plan import Answer, PlanDialog, plan_dialog
+from vertui.screens.verb_form import VerbForm
 from vertui.selection import Selection
 from vertui.text import printable
 
@@ -55,14 +56,26 @@ class Verbs:
     def exec(self, selection: Selection) -> None:
         """Ask for the command, then show its output."""
 
+        from vertui.screens.exec import exec_form, exec_of
+        from vertui.screens.watch import WatchScreen
+
         def go(answers: Answers | None) -> None:
             if answers is not None:
-                from vertui.screens.output import OutputScreen
+                self._app.push_screen(WatchScreen(selection.refs, exec_of(answers)))
 
-                self._app.push_screen(OutputScreen(selection.refs, answers["command"], self._app.size.width))
+        self._app.push_screen(exec_form(selection.refs), go)
 
-        field = Field("command", "command", hint="run by sh in each", check=needed)
-        self._app.push_screen(FormDialog(f"exec in {', '.join(selection.refs)}", (field,), "Run"), go)
+    def watch(self, selection: Selection) -> None:
+        """Open the output of each."""
+        from vertui.screens.watch import WatchScreen
+
+        self._app.push_screen(WatchScreen(selection.refs))
+
+    def board(self, selection: Selection) -> None:
+        """Open the scoreboard, of the marked branches where several are."""
+        from vertui.screens.board import BoardScreen
+
+        self._app.push_screen(BoardScreen(selection.refs if len(selection.marked) > 1 else ()))
 
     def shell(self, selection: Selection) -> None:
         """Leave the terminal to a shell, and come back."""
@@ -209,26 +222,13 @@ class Verbs:
     # -- parts -----------------------------------------------------------------------------------------------
 
     def _ask(self, verb: type[Verb[Any]], entry: Entry, selection: Selection) -> None:
-        """Ask for what the selection does not tell, then do it."""
-        asked = asking.questions(verb, selection)
-
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                for made in asking.made(verb, selection, answers):
-                    self._do(made, entry)
-
-        def rule(answers: Answers) -> str | None:
-            shown = Shown(self._main.shown)
-            return next(
-                filter(None, (one.refuse(shown) for one in asking.made(verb, selection, answers))), None
-            )
-
-        if not asked:
-            go({})
+        """Ask for what the selection does not tell, where there is any, and do it."""
+        if asking.questions(verb, selection):
+            self._app.push_screen(VerbForm(verb, selection))
             return
-        title = f"{entry.label} {', '.join(selection.refs)}" if asking.takes_nodes(verb) else entry.label
-        fields = tuple(map(_field, asked))
-        self._app.push_screen(FormDialog(title, fields, entry.label.capitalize(), rule), go)
+        for made in asking.made(verb, selection, {}):
+            what = f"{entry.doing} {asking.subject(made)}".rstrip()
+            self._app.call(what, partial(self._app.client.do, made))
 
     def _let(self, selection: Selection, *, siblings: bool) -> None:
         """What is seen is let, and not what is refused meanwhile."""
@@ -236,19 +236,7 @@ class Verbs:
             if branch.refused is not None:
                 verb = Egress(branch.name, ADD, (spelled(branch.refused.to),), siblings)
                 what = f"letting {branch.name} reach {spelled(branch.refused.to)}"
-                self._app.call(what, partial(self._app.client.do, verb), self._done)
-
-    def _do(self, verb: Verb[Any], entry: Entry) -> None:
-        what = asking.subject(verb)
-        self._app.call(f"{entry.doing} {what}".rstrip(), lambda: self._app.client.do(verb), self._done)
-
-    def _done(self, answer: object) -> None:
-        if isinstance(answer, Forked):
-            failed = [f"{child.name}: {child.reason}" for child in answer.children if not child.ok]
-            if failed:
-                self._app.fail(
-                    f"{len(failed)} of {len(answer.children)} children failed: {'; '.join(failed)}"
-                )
+                self._app.call(what, partial(self._app.client.do, verb))
 
     def _plan(self, verb: Planned[Any], entry: Entry) -> None:
         """Show what it would do; `n` shows its variant."""
@@ -258,35 +246,51 @@ class Verbs:
 
         def answer(plan: Plan, said: Answer | None) -> None:
             if said is Answer.OTHER:
-                self._plan(replace(verb, **{flag: True}), entry)  # type: ignore[type-var]
+                self._plan(replace(verb, **{flag: not varied}), entry)  # type: ignore[type-var]
             elif said is Answer.DO:
                 self._app.call(f"{entry.doing} {what}", lambda: self._app.client.execute(plan))
 
         def show(plan: Plan) -> None:
-            dialog = plan_dialog(plan, entry.label.capitalize(), "" if varied else variant)
+            dialog = plan_dialog(
+                plan, entry.label.capitalize(), "back to the gentle plan" if varied else variant
+            )
             self._app.push_screen(dialog, lambda said: answer(plan, said))
 
         self._app.call(f"planning to {entry.label} {what}", lambda: self._app.client.plan(verb), show)
 
     def _look_back(self, verb: str, state: OperationState) -> None:
-        def show(log: list[Operation]) -> None:
-            able = [one for one in log if one.undoable and one.state is state]
+        """Show what would be done to what, by name, and do it."""
+
+        def find() -> tuple[Operation, list[str]] | None:
+            able = [one for one in self._app.client.log() if one.undoable and one.state is state]
             if verb == "redo":  # of what was undone the oldest was undone last
                 able.reverse()
-            found = next(iter(able), None)
+            return (able[0], self._app.client.turned(able[0].id)) if able else None
+
+        def show(found: tuple[Operation, list[str]] | None) -> None:
             if found is None:
                 self._main.say(f"{verb}: there is nothing to {verb}")
                 return
+            operation, lines = found
             footing = Text("U does it again" if verb == "undo" else "u takes it back", style=theme.GREEN)
-            lines = (f"{verb} #{found.id}: {found.summary or found.verb}",)
-            self._app.push_screen(PlanDialog(verb, lines, footing, verb.capitalize()), act)
+            head = f"{verb} #{operation.id}: {operation.summary or operation.verb}"
+            sections = (("what it does", len(lines)),)
+            dialog = PlanDialog(
+                verb,
+                tuple(lines) or (head,),
+                footing,
+                verb.capitalize(),
+                head=head if lines else "",
+                sections=sections,
+            )
+            self._app.push_screen(dialog, act)
 
         def act(said: Answer | None) -> None:
             if said is Answer.DO:
                 made = Undo() if verb == "undo" else Redo()
                 self._app.call(f"{verb}ing", lambda: self._app.client.do(made))
 
-        self._app.call(f"looking for what to {verb}", self._app.client.log, show)
+        self._app.call(f"looking for what to {verb}", find, show)
 
     def _open_actions(self, mode: str, selection: Selection) -> None:
         from vertui.screens.actions import ActionsScreen
@@ -296,11 +300,3 @@ class Verbs:
     def _chosen(self, action: str | None) -> None:
         if action is not None:
             self._main.act(action)
-
-
-def _field(question: asking.Question) -> Field:
-    given = question.field.given
-    return Field(
-        question.field.name, given.label or question.field.name, question.answer, given.help,
-        lambda text: question.wrong(text) or None,
-    )  # fmt: skip

@@ -20,7 +20,19 @@ from core.daemon.routes import Application, refusal, refused
 from core.daemon.store_routes import add_store
 from core.daemon.streamed import Octets
 from core.daemon.verb_routes import add_verbs
-from core.engine import capture, doctor, images, inspect, plans, publish, secrets, tokens, trash
+from core.engine import (
+    capture,
+    doctor,
+    images,
+    inspect,
+    memory,
+    plans,
+    publish,
+    secrets,
+    tokens,
+    told_change,
+    trash,
+)
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import UsageError, VertuiError
@@ -35,6 +47,7 @@ from core.model import (
     TrashEntry,
     Tree,
 )
+from core.naming import MemoryRoom
 from core.sites import Secret
 from core.tokens import Token
 
@@ -127,6 +140,14 @@ def _add_reads(app: Application, engine: Engine) -> None:
     @app.get("/v1/branches/{branch:path}/console")
     async def console(branch: str) -> Octets:
         return Octets(engine.machine(branch).console.text)
+
+    @app.get("/v1/room")
+    async def room(ref: str) -> MemoryRoom:
+        return await memory.room(engine, ref)
+
+    @app.get("/v1/turned")
+    async def turned(operation: int) -> list[str]:
+        return told_change.lines_of(engine, operation)
 
     @app.get("/v1/trash")
     async def trash_entries() -> list[TrashEntry]:

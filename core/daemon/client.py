@@ -40,6 +40,7 @@ from core.model import (
     new_key,
 )
 from core.names import sendable
+from core.naming import MemoryRoom
 from core.patience import patient
 from core.sites import Secret
 from core.tokens import Token
@@ -94,6 +95,14 @@ class Client:
     def ports(self, branch: str) -> list[GuestPort]:
         """A branch's published ports, and those that a program in it listens on."""
         return [_told(GuestPort, port) for port in self._get(f"/v1/branches/{quote(branch)}/ports")]
+
+    def room(self, ref: str) -> MemoryRoom:
+        """What memory a child of this REF would take, and what there is."""
+        return _told(MemoryRoom, self._get(f"/v1/room?{_query(ref=ref)}"))
+
+    def turned(self, operation: int) -> list[str]:
+        """What taking an operation back would do, or doing it again; a line each thing."""
+        return [str(line) for line in self._get(f"/v1/turned?operation={operation}")]
 
     def trash(self) -> list[TrashEntry]:
         """What was pruned and can be restored."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Self
@@ -21,12 +21,12 @@ from core.model import BranchState, Child, Commit
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for: names, the command that each child starts with, the operation that makes them (None for what
-    is no fork), and since when time is counted (`time.perf_counter`).
+    """What is asked for: names, the commands that children start with, by name, the operation that makes them (None for
+    what is no fork), and since when time is counted (`time.perf_counter`).
     """
 
     names: list[str]
-    command: str | None
+    commands: Mapping[str, str]
     fork: int | None
     began: float
 
@@ -148,8 +148,8 @@ class Children:
         try:
             await start.make_distinct(self.engine, live, row, committing, quiesced=True)
             fork_ms = self._since_ms()
-            if self.wanted.command:
-                await (await (await live.agent()).exec(self.wanted.command)).detach()
+            if command := self.wanted.commands.get(row.name):
+                await (await (await live.agent()).exec(command)).detach()
         except VertuiError as error:
             damage = self.engine.damage((live.base or "", live.machine.disk_base))
             return self._failed(row, damage or str(error))

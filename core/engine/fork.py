@@ -6,6 +6,7 @@ and a commit in the store.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,11 +28,11 @@ from core.engine.transfer import check_trusted, trusted
 from core.errors import Conflict, VertuiError
 from core.mirrors import Mirrors
 from core.model import Child, Commit, Forked
+from core.naming import children_commands, children_names
 from core.refs import Ref, check_new
 from core.startable import unquiesced
 from core.store.values import MEMORY
 
-LONGEST_NAME = 31
 NOT_YET = ""  # the commit of children that are loaded before theirs is made; a crash removes them
 
 
@@ -64,7 +65,7 @@ async def up(
     await check_room(engine, 1)
     async with operation(engine, request_id, "up", f"up {name} from image {image.name}") as record:
         source = start.source_of(engine, image.golden)
-        wanted = Wanted([name], None, None, time.perf_counter())
+        wanted = Wanted([name], {}, None, time.perf_counter())
         child = Children.to_load(engine, wanted, source, image.golden, None)
         [row] = child.rows
         try:
@@ -95,11 +96,13 @@ async def fork(
     n: int,
     prefix: str | None,
     command: str | None,
+    variants: Sequence[str] = (),
     *,
     trust: bool = False,
     eager: bool = False,
 ) -> Forked:
     """Start N branches from one commit: a branch is committed first and runs on. `trust` lets a foreign one start.
+    `variants` are a command a child, where they are not all to start the same one.
     `eager` reads all memory of a stored commit before its children run, so that none of them waits for it later.
 
     Requires free and legal names, a quiesced state, and memory for N × (delta + 60 MB). On success all children have
@@ -109,6 +112,7 @@ async def fork(
     began = time.perf_counter()
     point = engine.resolve(ref)
     names = _names(engine, point.branch, n, prefix)
+    commands = children_commands(names, command, variants)
     live = engine.live.get(engine.branch(point.branch).id) if point.branch else None
     summary = f"fork {ref} into {_listed(names)}"
     async with AsyncExitStack() as stack:
@@ -124,7 +128,7 @@ async def fork(
             source = OfMachine(live)
         elif ready:
             source = OfSpares(point, ready)
-        made = await source.children(engine, Wanted(names, command, record.id, began))
+        made = await source.children(engine, Wanted(names, commands, record.id, began))
         engine.members.last_fork = LastFork(live.branch if live else None, made.commit.id)
         ids = tuple(row.id for row in (engine.catalog.named(child.name) for child in made.children) if row)
         keep = () if live else (point.commit,)
@@ -253,19 +257,9 @@ def _listed(names: list[str]) -> str:
 
 
 def _names(engine: Engine, branch: str | None, n: int, prefix: str | None) -> list[str]:
-    """The children's names: PREFIX1 … PREFIXn, or PREFIX itself for a single one, all legal and free. Without a prefix
-    it is the first of b, BRANCH-, c, d … whose names are.
-    """
-    if prefix is not None and n == 1:
-        return _check_names(engine, [prefix])
-    if prefix is not None:
-        return _check_names(engine, [f"{prefix}{number}" for number in range(1, n + 1)])
-    candidates = ["b", *([f"{branch}-"] if branch else []), *"cdefghijklmnopqrstuvwxyz"]
-    for candidate in candidates:
-        names = [f"{candidate}{number}" for number in range(1, n + 1)]
-        if len(names[-1]) <= LONGEST_NAME and not any(engine.catalog.named(name) for name in names):
-            return _check_names(engine, names)
-    raise Conflict("no short prefix is free: give one with --name")
+    """The children's names, as `core.naming` makes them of what is free."""
+    taken = {row.name for row in engine.catalog.branches()}
+    return children_names(branch, n, prefix, taken, engine.catalog.commits())
 
 
 def _check_names(engine: Engine, names: list[str]) -> list[str]:

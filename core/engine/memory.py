@@ -9,6 +9,7 @@ from core.engine.context import Engine
 from core.engine.live import Live
 from core.engine.warm import end_warm
 from core.errors import NoRoom
+from core.naming import MemoryRoom
 
 CHILD_BYTES = 60 * 1000 * 1000  # what a child takes besides its delta, after its first exec under emulation
 BUDGET_SHARE = 0.9  # of the memory the kernel calls available; the rest is for page cache and everybody else
@@ -24,6 +25,14 @@ def pss_bytes(pid: int) -> int:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).memory_full_info().pss
     return 0
+
+
+async def room(engine: Engine, ref: str) -> MemoryRoom:
+    """What a child of this REF would take, and what there is."""
+    branch = engine.resolve(ref).branch
+    live = engine.live.get(engine.branch(branch).id) if branch else None
+    changed = await live.machine.changed_bytes() if live else 0
+    return MemoryRoom(CHILD_BYTES + changed, int(available_bytes() * BUDGET_SHARE))
 
 
 async def check_room(engine: Engine, n: int, live: Live | None = None) -> None:

@@ -21,27 +21,51 @@ SHOWN_FILES = 20  # of what a plan lists one by one; the rest are counted
 PLANS_KEPT = 100  # shown and neither executed nor refused
 
 
+Parts = Sequence[tuple[str, Sequence[str]]]  # titles and the lines under each
+
+
 async def plan_promote(engine: Engine, name: str, prune_losers: bool) -> Plan:
     """What promoting a branch changes: the trunk, and what the old trunk did since the fork that the winner lacks."""
     winner, old = engine.branch(name), engine.catalog.setting("trunk")
-    lines, files = [f"the trunk moves to {winner.name}"], tuple[str, ...]()
+    head, moves = f"the trunk: {winner.name}", [f"the trunk moves to {winner.name}"]
+    missing, files = list[str](), tuple[str, ...]()
     if old:
         old_row = engine.catalog.branch(old)
-        lines[0] = f"the trunk moves from {old_row.name} to {winner.name}; {old_row.name} stays a branch"
+        head = f"the trunk: {old_row.name} → {winner.name}"
+        moves = [f"the trunk moves from {old_row.name} to {winner.name}; {old_row.name} stays a branch"]
         missing, files = await _lacks(engine, winner, old_row)
-        lines += missing
     ports = [port for port in engine.ports.shown() if port.branch == TRUNK]
-    lines += [
+    moves += [
         f"{place(port)} leads to port {guest_side(port)} of {winner.name} from then on" for port in ports
     ]
     losers = losers_of(engine, winner) if prune_losers else []
-    lines += [f"{row.name} is pruned: {row.state}, can be undone" for row in losers]
-    lines += _closing(engine, losers)
+    gone = [f"{row.name} is pruned: {row.state}, can be undone" for row in losers]
+    lines, sections = _in_parts(
+        [
+            ("the trunk", moves),
+            ("what it lacks of the old one", missing),
+            ("losers, into the trash", gone),
+            ("ports and links", _closing(engine, losers)),
+        ]
+    )
+    if losers:
+        head += f", {_counted(len(losers), 'loser', 'losers')} pruned"
     names = (winner.name, *(row.name for row in losers))
-    plan = Plan(new_id(), "promote", names, (), 0, True, tuple(lines), tuple(files))
+    plan = Plan(new_id(), "promote", names, (), 0, True, lines, tuple(files), (), head, sections)
     change = Change(trunk=winner.id, prune=tuple(row.id for row in losers))
     pruned = f", prune {' '.join(names[1:])}" if losers else ""
     return kept(engine, plan, lambda: apply(engine, change), f"promote {winner.name}{pruned}")
+
+
+def _in_parts(parts: Parts) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...]]:
+    """All lines, and how many of them stand under which title."""
+    there = [(title, lines) for title, lines in parts if lines]
+    sections = tuple((title, len(lines)) for title, lines in there)
+    return tuple(line for _, lines in there for line in lines), sections
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _closing(engine: Engine, branches: Sequence[BranchRow]) -> list[str]:
@@ -96,20 +120,34 @@ def plan_prune(engine: Engine, targets: Sequence[str], now: bool) -> Plan:
     orphans = only_of(engine, {row.id for row in branches})
     commits = {commit.id: commit for commit in (*wanted, *orphans)}
     end = "for good: nothing brings it back" if now else "into the trash: undo brings it back"
-    lines = [f"branch {row.name} ({row.state}) goes {end}" for row in branches]
-    lines += _closing(engine, branches)
-    lines += [
-        f"commit {c.id[:12]} of {c.branch or c.image} ({c.message or 'no message'}) goes {end}"
-        for c in commits.values()
-    ]
-    lines += [
-        f"branch {row.name}, which is in the trash, goes {end}: its head does"
-        for row in _left_without(engine, commits if now else ())
-    ]
+    lines, sections = _in_parts(
+        [
+            ("branches", [f"branch {row.name} ({row.state}) goes {end}" for row in branches]),
+            ("ports and links", _closing(engine, branches)),
+            ("commits", [
+                f"commit {c.id[:12]} of {c.branch or c.image} ({c.message or 'no message'}) goes {end}"
+                for c in commits.values()
+            ]),
+            ("in the trash", [
+                f"branch {row.name}, which is in the trash, goes {end}: its head does"
+                for row in _left_without(engine, commits if now else ())
+            ]),
+        ]
+    )  # fmt: skip
+    machines = sum(row.id in engine.live for row in branches)
+    head = ", ".join(
+        _counted(count, one, many)
+        for count, one, many in (
+            (len(branches), "branch", "branches"),
+            (machines, "machine", "machines"),
+            (len(commits), "commit", "commits"),
+        )
+        if count
+    )  # fmt: skip
     frees = sum(commit.stored_bytes for commit in commits.values())
     names = tuple(row.name for row in branches)
     verb = "prune --now" if now else "prune"
-    plan = Plan(new_id(), verb, names, tuple(commits), frees, not now, tuple(lines))
+    plan = Plan(new_id(), verb, names, tuple(commits), frees, not now, lines, (), (), head, sections)
 
     async def prune() -> Change:
         return await apply(engine, _still(engine, plan))

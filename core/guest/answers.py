@@ -102,6 +102,7 @@ class Ended(Struct):
     bytes: Pair
     signal: Number | None = None
     timed_out: bool = False
+    lasted_ms: Number | None = None
 
 
 class Summary(Struct):
@@ -127,6 +128,7 @@ class Summary(Struct):
             stdout_bytes=self.offsets[0],
             stderr_bytes=self.offsets[1],
             dropped_bytes=sum(self.dropped),
+            lasted_ms=float(self.end.lasted_ms) if self.end and self.end.lasted_ms is not None else None,
         )
 
 

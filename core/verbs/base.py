@@ -28,6 +28,7 @@ from typing import (
 from msgspec import Meta, Struct
 
 from core.model import Operation, Plan
+from core.naming import MemoryRoom
 
 if TYPE_CHECKING:
     from core.engine.context import Engine
@@ -42,7 +43,8 @@ class Kind(Enum):
     """What a field names: completion offers those there are, and a form of the UI takes the selection for it.
 
     One that is `UNSEEN` is on no command line: it is typed without being shown, or is standard input. One that is
-    `BROUGHT` is asked of nobody (see `Verb.brought`).
+    `BROUGHT` is asked of nobody (see `Verb.brought`). Of one that has `LINES`, `@FILE` among its values stands for the
+    lines of a file, which whoever asks people reads (`vertui.variants`), and `@@` for `@`; a form asks for that file.
     """
 
     TEXT = "text"
@@ -57,6 +59,7 @@ class Kind(Enum):
     SECRET = "secret"
     UNSEEN = "unseen"
     BROUGHT = "brought"
+    LINES = "lines"
 
 
 UNTYPED = (Kind.UNSEEN, Kind.BROUGHT)
@@ -153,10 +156,18 @@ class Verb(Generic[A]):
     each: ClassVar[str] = ""
     """The field that people may give several of, of branches also `--all`: the verb is done to one after the other."""
     screen: ClassVar[Entry | Absent]
+    starts: ClassVar[bool] = False
+    """Does it start machines, so that whoever asks for it wants to know whether there is room?"""
+    lasts: ClassVar[bool] = False
+    """Does it take minutes, so that nobody waits for it?"""
 
     def refuse(self, shown: Shown) -> Refusal | None:
         """Why this would be refused now; None when it would not. Pure, and about what `ls` shows."""
         return None
+
+    def foretell(self, shown: Shown, room: MemoryRoom | None) -> str:
+        """What it will make and take, in a line, for a form to show while it is filled in; empty for nothing to say."""
+        return ""
 
     def brought(self) -> dict[str, Any]:
         """Fields that only the process of who asks knows; they are looked up as the verb is sent."""
@@ -239,6 +250,8 @@ def _words(field: Asked, value: Any) -> list[str]:
     if value is None or value == field.default or field.given.kind in UNTYPED:
         return []
     values = [str(one) for one in (value if isinstance(value, tuple) else (value,))]
+    if field.given.kind is Kind.LINES:
+        values = [f"@{one}" if one.startswith("@") else one for one in values]
     if field.is_argument:
         return values
     on, _, off = field.flags[-1].partition("/")

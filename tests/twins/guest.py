@@ -62,6 +62,8 @@ class Guest:
                 return {"pid": pid, "name": name}
             case "ps" | "processes":
                 return {"commands": [], "processes": [], "left_out": 0}
+            case "exec":
+                raise ValueError(f"{NO_PROGRAM}: {request['argv']}")
             case _:
                 raise ValueError(NO_PROGRAM)
 

@@ -1,14 +1,11 @@
 """What somebody new meets in the UI: nothing is cut, nothing is empty without a word, no key says what is not so."""
 
 import threading
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from core.daemon.client import GOES_ON
-from core.daemon.streams import Exit, Started
 from core.home import Home
 from core.model import Operation, OperationState
 from core.verbs import all_verbs
@@ -19,8 +16,6 @@ from tests.ui.looks import app_of, text_of, until, until_seen
 from tests.ui.trees import DEMO, HandMadeFeed
 from vertui.actions import ACTIONS
 from vertui.asking import questions
-from vertui.feed import Offsets
-from vertui.screens.output import OutputScreen
 from vertui.selection import NOTHING, Selection
 from vertui.ui import VertuiApp
 
@@ -101,17 +96,3 @@ async def test_leaving_says_what_goes_on(show: Show) -> None:
         await until(pilot, lambda: bool(app._exit_renderables))
         release.set()
         assert [str(one) for one in app._exit_renderables] == [f"building base: {GOES_ON}"]
-
-
-class Ended(OutputScreen):
-    """Of a command that has ended when it is looked at."""
-
-    def _open(self, branch: str, offsets: Offsets) -> Any:
-        return nullcontext((Started(1), Exit(0, False)))
-
-
-async def test_a_command_that_ended_does_not_run_on(show: Show) -> None:
-    async with show(HandMadeFeed(DEMO), SMALL) as pilot:
-        app_of(pilot).push_screen(Ended(("b1",), "true", SMALL[0]))
-        await until_seen(pilot, "exit 0", "esc back")
-        assert "runs on" not in text_of(app_of(pilot))

@@ -17,6 +17,7 @@ from core.diff.result import FileDiff
 from core.errors import VertuiError
 from core.home import Home
 from core.model import (
+    ExecRequest,
     Operation,
     OperationState,
     Plan,
@@ -31,8 +32,9 @@ from tests.stand_in import standing_in
 from tests.ui.looks import app_of, text_of, until
 from tests.ui.trees import COMMANDS, DEMO, IMAGE, NOON, PROCESSES, HandMadeFeed, event
 from vertui.plain import TextInput
-from vertui.screens.dialogs import Field, FormDialog, plan_dialog
-from vertui.screens.output import OutputScreen
+from vertui.screens.dialogs import Field, FormDialog
+from vertui.screens.plan import plan_dialog
+from vertui.screens.watch import WatchScreen
 from vertui.selection import NOTHING
 from vertui.text import printable
 from vertui.ui import VertuiApp
@@ -196,9 +198,9 @@ async def dialogs(tour: Tour) -> None:
 
 
 async def outputs(tour: Tour) -> None:
-    for text in tour.texts:
+    for text in (text for text in tour.texts if not set(text) & {"\ud800"}):  # which no terminal can send
         for branches in ((text,), (text, "b1", "b2", "b3", "b4", "b5")):
-            tour.app.push_screen(OutputScreen(branches, text, 170))
+            tour.app.push_screen(WatchScreen(branches, ExecRequest("", (text,))))
             await tour.seen(f"$ {printable(text)}".strip(), text)
             await tour.back()
 

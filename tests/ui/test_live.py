@@ -14,7 +14,7 @@ from tests.guests import Guest
 from tests.ui.looks import app_of, text_of, until, until_seen
 from vertui.plain import TextInput
 from vertui.ui import VertuiApp
-from vertui.widgets.lines import LineView
+from vertui.widgets.pane import OutputPane
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ async def test_the_main_job_by_keys(main: Guest, pilot: Pilot[None]) -> None:
             == ["main", "t1", "t2"]
         ),
     )
+    await until(pilot, lambda: app.screen is app.main)
     await pilot.press(
         "j", "space", "space", "e", *"echo $((40+2)) > /root/answer; cat /root/answer; exit 3", "enter"
     )
@@ -94,5 +95,5 @@ async def test_what_is_followed_goes_on_when_the_daemon_dies(
     main.run("touch /root/go")
     await until_seen(pilot, "over", "exit 0")
     told = [f"count {number}" for number in range(1, 10)]
-    shown = app_of(pilot).screen.query_one("#output0", LineView).text.split("\n")
+    shown = app_of(pilot).screen.query_one(OutputPane).text.split("\n")
     assert [line.strip() for line in shown][:10] == [*told, "over"], "each line once"

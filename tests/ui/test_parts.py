@@ -15,7 +15,7 @@ from core.diff.entry import DiffKind
 from core.errors import DaemonUnavailable
 from core.holder.ask import Silent
 from core.home import Home
-from core.model import Plan, Tree
+from core.model import Operation, OperationState, Plan, Tree
 from core.verbs.fork import Fork
 from core.verbs.score import Score
 from core.verbs.up import Up
@@ -23,16 +23,17 @@ from tests.diffs import diff_of, file_diff, state
 from tests.stand_in import standing_in
 from tests.ui.conftest import Show
 from tests.ui.looks import PATIENCE_S, app_of, until, until_seen
-from tests.ui.trees import DEMO, HandMadeFeed
+from tests.ui.trees import DEMO, NOON, HandMadeFeed
 from vertui.asking import questions
 from vertui.feed import News, Watcher
 from vertui.plain import TextInput
-from vertui.screens.dialogs import Answer, PlanDialog, plan_dialog
 from vertui.screens.diff import SETTLE_S, DiffScreen
 from vertui.screens.images import ImagesScreen
+from vertui.screens.plan import Answer, PlanDialog, plan_dialog
 from vertui.selection import NOTHING, Selection
 from vertui.ui import VertuiApp
-from vertui.widgets.guest_text import LONGEST_LINE, GuestText, clean
+from vertui.widgets.follower import LastLines
+from vertui.widgets.guest_text import LONGEST_LINE, clean
 from vertui.widgets.lines import segments
 
 
@@ -58,24 +59,26 @@ def test_clean(raw: str, shown: str) -> None:
 
 
 def test_an_unfinished_escape_swallows_no_later_line() -> None:
-    assert GuestText().feed(b"\x1b]0;evil\nnext\n") == ["", "next"]
+    lines = LastLines()
+    lines.add(1, b"\x1b]0;evil\nnext\n")
+    assert [line.plain for line in lines.take()] == ["", "next"]
 
 
 def test_sequences_and_characters_cut_between_chunks() -> None:
-    text, lines = GuestText(), []
+    lines = LastLines()
     for byte in "\x1b[31mé漢\x1b[0m\r\nnext\n".encode():
-        lines += text.feed(bytes([byte]))
-    assert lines == ["é漢", "next"]
+        lines.add(1, bytes([byte]))
+    assert [line.plain for line in lines.take()] == ["é漢", "next"]
 
 
 @pytest.mark.parametrize(
     "hostile", [b"\x1b]" * 500_000, b"\x1b" * 1_000_000, b"\x1b[0" * 300_000, b"\r" * 1_000_000]
 )
 def test_hostile_bytes_cost_little(hostile: bytes) -> None:
-    text, started = GuestText(), time.process_time()
+    text, started = LastLines(), time.process_time()
     for at in range(0, len(hostile), 65536):
-        text.feed(hostile[at : at + 65536])
-    text.feed(b"\n")
+        text.add(1, hostile[at : at + 65536])
+    text.add(1, b"\n")
     assert time.process_time() - started < 1.0
     assert len(text.rest) <= 4 * LONGEST_LINE
 
@@ -105,6 +108,67 @@ async def test_a_plan_is_cancelled_by_habit(show: Show, keys: str, said: Answer 
         await until_seen(pilot, "• branch b1", "frees 21M", "u takes it back")
         await pilot.press(*keys.split())
         await until(pilot, lambda: answers == [said])
+
+
+MANY = tuple(f"commit {number} goes" for number in range(150))
+LONG = replace(
+    PLAN, lines=("branch b1 goes", *MANY), head="1 branch, 150 commits",
+    sections=(("branches", 1), ("commits", 150)),
+)  # fmt: skip
+
+
+async def test_a_long_plan_is_folded_and_all_of_it_can_be_seen(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        app_of(pilot).push_screen(plan_dialog(LONG, "Prune", "now"))
+        await until_seen(
+            pilot, "1 branch, 150 commits", "branches · 1", "commits · 150", "• commit 2 goes", "… 147 more"
+        )
+        await pilot.press("z", "G")
+        await until_seen(pilot, "• commit 149 goes")
+        await pilot.press("z")
+        await until_seen(pilot, "… 147 more")
+
+
+async def test_what_nothing_brings_back_is_named_first(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        answers: list[Answer | None] = []
+        app_of(pilot).push_screen(plan_dialog(replace(PLAN, undoable=False), "Prune"), answers.append)
+        await until_seen(pilot, "nothing brings it back", "type b1")
+        await pilot.press("left", "enter")
+        await until_seen(pilot, "nothing brings it back: type b1 first")
+        await pilot.press(*"b2", "enter")
+        assert answers == []
+        await pilot.press("backspace", "1", "enter")
+        await until(pilot, lambda: answers == [Answer.DO])
+
+
+async def test_undo_says_what_comes_back_by_name(tmp_path: Path) -> None:
+    log = [Operation(3, "r", "prune", "prune b1", OperationState.DONE, True, NOON)]
+    answers = {
+        "/v1/log": log,
+        "/v1/turned": ["branch b1 comes back", "commit 5ab3c05a comes back: half of it"],
+    }
+    home = Home(tmp_path, tmp_path / "r")
+    with standing_in(home, answers) as asked:
+        async with VertuiApp(home, lambda: HandMadeFeed(DEMO)).run_test(size=(120, 36)) as pilot:
+            await until(pilot, lambda: app_of(pilot).main.shown is not NOTHING)
+            await pilot.press("u")
+            await until_seen(pilot, "undo #3: prune b1", "• branch b1 comes back", "U does it again")
+    assert "/v1/turned?operation=3" in asked
+
+
+async def test_one_key_leads_to_the_other_plan_and_back(tmp_path: Path) -> None:
+    home, bodies = Home(tmp_path, tmp_path / "r"), list[bytes]()
+    with standing_in(home, {"/v1/plan/prune": PLAN}, bodies):
+        async with VertuiApp(home, lambda: HandMadeFeed(DEMO)).run_test(size=(120, 36)) as pilot:
+            await until(pilot, lambda: app_of(pilot).main.shown is not NOTHING)
+            await pilot.press("j", "j", "x")
+            await until_seen(pilot, "n skip the trash, for good")
+            await pilot.press("n")
+            await until_seen(pilot, "n back to the gentle plan")
+            await pilot.press("n")
+            await until_seen(pilot, "n skip the trash, for good")
+    assert [b'"now":true' in body.replace(b" ", b"") for body in bodies] == [False, True, False]
 
 
 async def test_a_plan_without_variant_has_none(show: Show) -> None:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 from rich.text import Text
@@ -14,18 +13,19 @@ from tests.conftest import full
 from tests.guests import eventually
 from tests.ui.conftest import Show
 from tests.ui.looks import app_of, text_of, until, until_seen
-from tests.ui.trees import DEMO, EMPTY, HandMadeFeed
-from vertui.feed import Offsets
+from tests.ui.trees import DEMO, EMPTY, HandMadeFeed, Told
+from vertui.feed import Offsets, Printing
 from vertui.screens.actions import ActionsScreen
-from vertui.screens.dialogs import Field, FormDialog, plan_dialog
+from vertui.screens.dialogs import Field, FormDialog
 from vertui.screens.diff import DiffScreen
 from vertui.screens.images import ImagesScreen
 from vertui.screens.log import LogScreen
-from vertui.screens.output import OutputScreen
+from vertui.screens.plan import plan_dialog
 from vertui.screens.reading import ReadDialog
 from vertui.screens.trash import TrashScreen
+from vertui.screens.watch import WatchScreen
 from vertui.selection import Selection
-from vertui.widgets.follower import Tail
+from vertui.widgets.follower import LineTail
 from vertui.widgets.lines import LineView
 
 MANY = tuple(f"line {number}." for number in range(500))
@@ -40,7 +40,7 @@ SCREENS: dict[str, Callable[[], object]] = {
     "trash": TrashScreen,
     "images": ImagesScreen,
     "diff": lambda: DiffScreen("a", "b"),
-    "output": lambda: OutputScreen(("b1",), "true", 80),
+    "output": lambda: WatchScreen(("b1",)),
 }
 SMALL = (80, 24)
 OPENED = tuple((key, "escape") for key in ("question_mark", "y", "colon", "i", "l", "T"))
@@ -171,27 +171,27 @@ class Broken:
 
 def follow(
     *streams: Iterable[StreamMessage] | VertuiError, replays: bool = False
-) -> tuple[Tail, list[str], list[Offsets]]:
+) -> tuple[LineTail, list[str], list[Offsets]]:
     """Follow these connections, one after the other, to the end: what was taken, and from where each went on."""
     waiting, asked, lines = list(streams), list[Offsets](), list[str]()
     told = threading.Event()
 
-    def open_stream(offsets: Offsets) -> AbstractContextManager[Iterable[StreamMessage]]:
+    def open_stream(offsets: Offsets) -> Printing:
         asked.append(offsets)
         found = waiting.pop(0)
         if isinstance(found, Exception):
             raise found
-        return nullcontext(found)
+        return Told(found)
 
-    follower = Tail(open_stream, told.set, replays=replays)
+    follower = LineTail(open_stream, told.set, replays=replays)
     follower.start()
 
     def done() -> bool:
-        lines.extend(follower.take())
+        lines.extend(line.plain for line in follower.take())
         return follower.ended
 
     assert eventually(done)
-    lines.extend(follower.take())
+    lines.extend(line.plain for line in follower.take())
     return follower, lines, asked
 
 

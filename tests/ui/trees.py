@@ -3,11 +3,10 @@
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 
 from msgspec.structs import replace
 
-from core.daemon.streams import Output, StreamMessage
+from core.daemon.streams import Exit, Output, Started, StreamMessage
 from core.errors import VertuiError
 from core.model import (
     Branch,
@@ -17,12 +16,13 @@ from core.model import (
     Commit,
     CommitState,
     Event,
+    ExecRequest,
     Image,
     MachineSpec,
     Process,
     Tree,
 )
-from vertui.feed import Offsets
+from vertui.feed import Offsets, Printing
 
 Queue = queue.SimpleQueue[Event | VertuiError | None]
 NOON = 1_750_000_000.0
@@ -110,6 +110,30 @@ def many(count: int) -> Tree:
     return Tree((*branches, branch("main", ids[-1], trunk=True)), tuple(commits), (IMAGE,), "main")
 
 
+class Told:
+    """What a command prints: these messages, then silence or whatever they end with. Keeps what is typed into it."""
+
+    def __init__(self, messages: Iterable[StreamMessage], *, takes: bool = True) -> None:
+        self._messages, self._takes = messages, takes
+        self.typed, self.signals = list[bytes](), list[int]()
+
+    def __iter__(self) -> Iterator[StreamMessage]:
+        yield from self._messages
+
+    def write(self, data: bytes) -> bool:
+        """Taken, if it takes any."""
+        if self._takes:
+            self.typed.append(data)
+        return self._takes
+
+    def signal(self, number: int) -> None:
+        """Remembered."""
+        self.signals.append(number)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
 class HandMadeEvents:
     """Takes events off a queue; an error there is raised, None is the end."""
 
@@ -178,15 +202,17 @@ class HandMadeFeed:
         """The same in every branch."""
         return self.listed
 
-    def console(self, branch: str) -> AbstractContextManager[Iterable[StreamMessage]]:
+    def console(self, branch: str) -> Printing:
         """What the console printed, then silence."""
-        return nullcontext([Output(1, 0, self._console)])
+        return Told([Output(1, 0, self._console)])
 
-    def output(
-        self, branch: str, command: int, offsets: Offsets
-    ) -> AbstractContextManager[Iterable[StreamMessage]]:
+    def output(self, branch: str, command: int, offsets: Offsets) -> Printing:
         """A line of output."""
-        return nullcontext([Output(1, 0, b"served 41\nserved 42\n")])
+        return Told([Output(1, 0, b"served 41\nserved 42\n")])
+
+    def run(self, request: ExecRequest) -> Printing:
+        """A line of output, and the end."""
+        return Told([Started(9), Output(1, 0, b"ran it\n"), Exit(0, False)])
 
 
 def event(kind: str, subject: str, text: str, sequence: int = 1, fraction: float = 0.0) -> Event:

@@ -39,6 +39,9 @@ class _Shared:
         """The app, as what it is to a screen."""
         return cast(BaseApp, cast(Widget, self).app)
 
+    def hear(self, news: News) -> None:
+        """Take notice of what happened, also while another screen covers this one."""
+
     def scrolled(self) -> Iterable[Widget]:
         """What the scroll keys move."""
         return ()
@@ -71,9 +74,6 @@ class VertuiScreen(_Shared, Screen[None]):
         Binding("question_mark", "help", show=False),
         Binding("D", "start_daemon", show=False),
     ]
-
-    def hear(self, news: News) -> None:
-        """Take notice of what happened, also while another screen covers this one."""
 
     def action_start_daemon(self) -> None:
         """Start the daemon that somebody stopped."""

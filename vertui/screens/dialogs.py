@@ -1,25 +1,23 @@
-"""The two dialogs: a form that asks, and a plan that is shown before it is carried out."""
+"""The form that asks; of a plan that is shown first see `plan`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widget import Widget
+from textual.containers import Horizontal, Vertical
 
-from core.model import Plan
 from vertui import theme
 from vertui.plain import Caption, Choice, TextInput, Words, entitle
-from vertui.screens.base import SCROLL_KEYS, Dialog
-from vertui.text import printable, size
+from vertui.screens.base import Dialog
+from vertui.text import printable
 from vertui.widgets.footer import KeyHints
 
 Check = Callable[[str], str | None]
 Answers = dict[str, str]
+Told = Callable[[Answers], str]
 Rule = Callable[[Answers], str | None]  # why answers that are good one by one are not together
 
 
@@ -40,13 +38,29 @@ def needed(text: str) -> str | None:
 
 
 class FormDialog(Dialog[Answers]):
-    """Asks for some values; enter in any field submits. Answers None when left."""
+    """Asks for some values; enter in any field submits. Answers None when left.
+
+    `tell` says in a line what good answers would come to, while they are typed; `command` is the command line that does
+    the same. With `do` the form is not left when it is submitted: `do` has it `end`, or `resume` with what was typed.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+y", "copy", show=False, priority=True)]
 
     def __init__(
-        self, title: str, fields: tuple[Field, ...], submit: str, rule: Rule = lambda answers: None
+        self,
+        title: str,
+        fields: tuple[Field, ...],
+        submit: str,
+        rule: Rule = lambda answers: None,
+        *,
+        tell: Told = lambda answers: "",
+        command: Told | None = None,
+        do: Callable[[Answers], object] | None = None,
     ) -> None:
         super().__init__()
         self._title, self._fields, self._submit, self._rule = title, fields, submit, rule
+        self._tell, self._as_command, self._carry_out = tell, command, do
+        self.busy = False
 
     def compose(self) -> ComposeResult:
         """A line a field, the reason line, two buttons."""
@@ -60,6 +74,12 @@ class FormDialog(Dialog[Answers]):
             with Horizontal(classes="buttons"):
                 yield Choice("Cancel", id="cancel")
                 yield Choice(self._submit, id="submit", main=True)
+            if self._as_command:
+                yield KeyHints(("tab", "next"), ("ctrl+y", "copy as command"), ("esc", "leave"))
+
+    def on_input_changed(self) -> None:
+        """Say what is typed comes to."""
+        self.retell()
 
     def on_input_submitted(self) -> None:
         """Enter."""
@@ -72,89 +92,67 @@ class FormDialog(Dialog[Answers]):
         else:
             self.dismiss(None)
 
-    def _try_submit(self) -> None:
-        answers = {
-            field.id: self.query_one(f"#{field.id}", TextInput).value.strip() for field in self._fields
-        }
-        for field in self._fields:
-            if reason := field.check(answers[field.id]):
-                said = Text(printable(f"{field.label}: {reason}"), style=theme.RED)
-                self.query_one("#reason", Words).say(said)
-                self.query_one(f"#{field.id}", TextInput).focus()
-                return
-        if reason := self._rule(answers):
-            self.query_one("#reason", Words).say(Text(printable(reason), style=theme.RED))
+    def action_copy(self) -> None:
+        """Copy the command line that does what is filled in."""
+        if self._as_command is None:
             return
-        self.dismiss(answers)
+        answers = self._answers
+        reason = self._fault(answers)
+        if reason is None:
+            self.app.copy_to_clipboard(self._as_command(answers))
+        self._say_reason(reason or "copied", theme.RED if reason else theme.GREEN)
 
+    # -- while it is filled in, and carried out ----------------------------------------------------------------
 
-class Answer(Enum):
-    """What was said to a plan; OTHER is the plan's variant."""
+    def retell(self) -> None:
+        """Say anew what the answers come to; nothing while one is no good: that is told when they are submitted."""
+        if not self.busy:
+            answers = self._answers
+            wrong = any(field.check(answers[field.id]) for field in self._fields)
+            self._say_reason("" if wrong else self._rule(answers) or self._tell(answers), theme.MUTED)
 
-    DO = "do"
-    OTHER = "other"
+    def begin(self, text: Text) -> None:
+        """Wait for what was asked for, and say so."""
+        self.busy = True
+        self.say(text)
 
+    def resume(self, reason: str) -> None:
+        """It was not done: say why, and let what was typed be changed."""
+        self.busy = False
+        self._say_reason(reason, theme.RED)
 
-class PlanDialog(Dialog[Answer]):
-    """Shows exactly what will happen; Cancel has the focus. Answers None when it is not to be."""
+    def end(self) -> None:
+        """It was done. What covers the form meanwhile is left first, and then the form by its own keys."""
+        self.busy = False
+        if self.is_current:
+            self.dismiss(None)
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *SCROLL_KEYS,
-        Binding("left,right,h,l", "other_button", show=False),
-        Binding("n", "variant", show=False),
-    ]
-
-    def __init__(self, title: str, lines: tuple[str, ...], footing: Text, do: str, variant: str = "") -> None:
-        super().__init__()
-        self._title, self._lines, self._footing = title, lines, footing
-        self._do, self._variant = do, variant
-
-    def compose(self) -> ComposeResult:
-        """The lines, what it means for undo, two buttons."""
-        with Vertical(classes="box plan") as box:
-            entitle(box, self._title)
-            with VerticalScroll(can_focus=False):
-                yield Words(Text("\n".join(f"• {printable(line)}" for line in self._lines), style=theme.TEXT))
-            yield Words(self._footing, classes="note")
-            with Horizontal(classes="buttons"):
-                yield Choice("Cancel", id="cancel")
-                yield Choice(self._do, id="do", dangerous=True)
-            yield KeyHints(*self._hints)
-
-    def on_mount(self) -> None:
-        """Enter by habit must destroy nothing."""
-        self.query_one("#cancel", Choice).focus()
-
-    def scrolled(self) -> Iterable[Widget]:
-        """The lines."""
-        return self.query(VerticalScroll)
+    def say(self, text: Text) -> None:
+        """Show this in the reason's place."""
+        self.query_one("#reason", Words).say(text)
 
     @property
-    def _hints(self) -> list[tuple[str, str]]:
-        variant = [("n", self._variant)] if self._variant else []
-        return [*variant, ("j/k", "scroll"), ("←/→", "choose"), ("esc", "leave")]
+    def _answers(self) -> Answers:
+        return {field.id: self.query_one(f"#{field.id}", TextInput).value.strip() for field in self._fields}
 
-    def on_button_pressed(self, event: Choice.Pressed) -> None:
-        """Either button."""
-        self.dismiss(Answer.DO if event.button.id == "do" else None)
+    def _fault(self, answers: Answers) -> str | None:
+        """What is wrong with them; the field that it is gets the focus."""
+        for field in self._fields:
+            if reason := field.check(answers[field.id]):
+                self.query_one(f"#{field.id}", TextInput).focus()
+                return f"{field.label}: {reason}"
+        return self._rule(answers)
 
-    def action_other_button(self) -> None:
-        """Go to the other button."""
-        self.focus_next("Choice")
+    def _say_reason(self, reason: str, colour: str) -> None:
+        self.say(Text(printable(reason), style=colour))
 
-    def action_variant(self) -> None:
-        """Ask for the plan's variant."""
-        if self._variant:
-            self.dismiss(Answer.OTHER)
-
-
-def plan_dialog(plan: Plan, do: str, variant: str = "") -> PlanDialog:
-    """The dialog of a plan made by the daemon."""
-    footing = Text()
-    if plan.frees_bytes:
-        footing.append(f"frees {size(plan.frees_bytes)}  ", theme.MUTED)
-    if plan.undoable:
-        footing.append("u takes it back", theme.GREEN)
-    else:
-        footing.append("nothing brings it back", f"bold {theme.RED}")
-    return PlanDialog(plan.verb, plan.lines or ("nothing",), footing, do, variant)
+    def _try_submit(self) -> None:
+        if self.busy:
+            return
+        answers = self._answers
+        if reason := self._fault(answers):
+            self._say_reason(reason, theme.RED)
+        elif self._carry_out is not None:
+            self._carry_out(answers)
+        else:
+            self.dismiss(answers)

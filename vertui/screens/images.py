@@ -13,7 +13,7 @@ from vertui.actions import BY_ID
 from vertui.feed import News
 from vertui.plain import Words, entitle
 from vertui.screens.base import VertuiScreen
-from vertui.screens.dialogs import Answer, plan_dialog
+from vertui.screens.plan import Answer, plan_dialog
 from vertui.text import printable, short, size
 from vertui.widgets.events import progress_bar
 from vertui.widgets.footer import KeyHints

@@ -15,7 +15,7 @@ from vertui import theme
 from vertui.feed import News
 from vertui.plain import entitle
 from vertui.screens.base import VertuiScreen
-from vertui.screens.dialogs import Answer, plan_dialog
+from vertui.screens.plan import Answer, plan_dialog
 from vertui.text import age, printable, size
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList, columns

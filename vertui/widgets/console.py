@@ -9,7 +9,7 @@ from vertui.messages import Printed
 from vertui.plain import entitle
 from vertui.selection import ALIVE, Node
 from vertui.text import printable
-from vertui.widgets.follower import Tail
+from vertui.widgets.follower import LineTail
 from vertui.widgets.lines import LineView
 
 TAIL_BYTES = 16 * 1024  # of a command's output so far
@@ -22,7 +22,7 @@ class ConsolePane(LineView):
         super().__init__(follow=True, id=id)
         self._branch: Branch | None = None
         self._command: Command | None = None
-        self._followers: dict[str, Tail] = {}
+        self._followers: dict[str, LineTail] = {}
 
     def look_at(self, feed: Feed | None, node: Node | None) -> None:
         """Follow this branch; a commit or a branch without a machine has nothing to follow."""
@@ -37,7 +37,7 @@ class ConsolePane(LineView):
         self.clear()
         self._branch = branch
         name = branch.name
-        self._start("", Tail(lambda _: feed.console(name), self._notify, replays=True))
+        self._start("", LineTail(lambda _: feed.console(name), self._notify, replays=True))
 
     def look_at_command(self, feed: Feed, commands: list[Command]) -> None:
         """Follow a command too: the newest that runs, or else the newest."""
@@ -48,7 +48,7 @@ class ConsolePane(LineView):
         if old := self._followers.pop("command", None):
             old.close()
         start = max(0, newest.stdout_bytes - TAIL_BYTES), max(0, newest.stderr_bytes - TAIL_BYTES)
-        self._start("command", Tail(lambda at: feed.output(name, id, at), self._notify, start))
+        self._start("command", LineTail(lambda at: feed.output(name, id, at), self._notify, start))
 
     def leave(self) -> None:
         """Follow nothing."""
@@ -62,11 +62,11 @@ class ConsolePane(LineView):
         rest = Text(style=theme.TEXT)
         for source, follower in list(self._followers.items()):
             gutter = f"{self._command.id}│ " if source and self._command else ""
-            lines = [Text.assemble((gutter, theme.TEAL), (line, theme.TEXT)) for line in follower.take()]
+            lines = [Text(gutter, theme.TEAL).append_text(line) for line in follower.take()]
             if follower.error:
                 lines.append(Text(printable(str(follower.error)), style=theme.MUTED))
                 del self._followers[source]
-            rest = Text(follower.rest, style=theme.TEXT) if follower.rest else rest
+            rest = follower.rest or rest
             self.append(lines, rest)
         self._entitle(self._branch)
 
@@ -84,7 +84,7 @@ class ConsolePane(LineView):
         name = f"console · {branch.name}" if branch else "console"
         entitle(self, f"{name} · not connected" if away else name)
 
-    def _start(self, source: str, follower: Tail) -> None:
+    def _start(self, source: str, follower: LineTail) -> None:
         self._followers[source] = follower
         follower.start()
 

@@ -1,52 +1,69 @@
-"""Follows a guest's output in a thread, over as many connections as that takes; keeps its last lines until taken."""
+"""Follows a guest's output in a thread, over as many connections as that takes, into whatever keeps it."""
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING, Protocol
+
+from rich.text import Text
 
 from core.errors import DaemonUnavailable, VertuiError
-from vertui.feed import Offsets
+from vertui import theme
+from vertui.feed import Offsets, Printing
 from vertui.text import printable
-from vertui.widgets.guest_text import GuestText, clean
+from vertui.widgets.guest_text import GuestText
+from vertui.widgets.sgr import styled
 
 if TYPE_CHECKING:
     from core.daemon.streams import Output, StreamMessage
 
 KEPT_LINES = 5000  # as many as a screen scrolls back to: what is pushed out would be out of sight there too
 PAUSES_S = (0.1, 0.3, 1.0)  # before another connection, while the daemon is away
+BREATH_BYTES, BREATH_S = 32 * 1024, 0.001  # after so much, so long: many that flood leave others their time
 TAIL_BYTES = 1024  # by which a console that tells its past again is told from a new one
 
 
+class Sink(Protocol):
+    """What keeps the output. Called from the thread that follows."""
+
+    def add(self, stream: int, data: bytes) -> None:
+        """Take what a stream printed."""
+
+    def remark(self, text: str) -> None:
+        """Take a line that the guest did not print."""
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+
+
 class Tail:
-    """One stream. `open_stream` gets the offsets to go on from; `notify` is called from a thread, once until `take`.
+    """One stream. `open_stream` gets the offsets to go on from; `notify` is called from a thread, once until `seen`.
 
     `replays`: each connection tells the past again, under offsets of its own, as a console does.
     """
 
     def __init__(
         self,
-        open_stream: "Callable[[Offsets], AbstractContextManager[Iterable[StreamMessage]]]",
+        open_stream: Callable[[Offsets], Printing],
         notify: Callable[[], object],
+        into: Sink,
         offsets: Offsets = (0, 0),
         *,
         replays: bool = False,
     ) -> None:
-        self._open, self._notify = open_stream, notify
+        self._open, self._notify, self._into = open_stream, notify, into
         self._lock = threading.Lock()
-        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._told, self._closed = False, threading.Event()
-        self._stream: AbstractContextManager[Iterable[StreamMessage]] | None = None
-        self._texts = {1: GuestText(), 2: GuestText()}
+        self._stream: Printing | None = None
         self._offsets = dict(zip((1, 2), offsets, strict=True))
         self._replays, self._tail, self._again = replays, b"", False
         self.command: int | None = None  # once it has started
         self.exit_code: int | None = None
         self.error: VertuiError | None = None
         self.away = False  # waiting for the daemon
-        self.rest = ""
         self.lost_bytes = 0
+        self._run = 0  # bytes since others had their turn
 
     def start(self) -> None:
         """Begin to follow."""
@@ -56,20 +73,36 @@ class Tail:
         """Follow no more; what is followed runs on. Returns at once: closing a socket may wait for its peer."""
         self._closed.set()
         if (stream := self._stream) is not None:
-            threading.Thread(target=stream.__exit__, args=(None, None, None), daemon=True).start()
+            threading.Thread(target=stream.close, daemon=True).start()
 
     @property
     def ended(self) -> bool:
         """Will nothing more come?"""
         return self.exit_code is not None or self.error is not None
 
-    def take(self) -> list[str]:
-        """The lines completed since the last call."""
+    @property
+    def offsets(self) -> Offsets:
+        """How far each of the two streams was followed."""
+        return self._offsets[1], self._offsets[2]
+
+    def seen(self) -> None:
+        """What came so far is known: tell of more."""
         with self._lock:
             self._told = False
-            lines = list(self._lines)
-            self._lines.clear()
-            return lines
+
+    @property
+    def closed(self) -> bool:
+        """Was it closed?"""
+        return self._closed.is_set()
+
+    def signal(self, number: int) -> None:
+        """Send what is followed a signal."""
+        if self._stream is not None:
+            self._stream.signal(number)
+
+    def write(self, data: bytes) -> bool:
+        """Type into what is followed; False when it takes nothing. Waits where it takes no more for now."""
+        return self._stream is not None and not self.ended and not self.away and self._stream.write(data)
 
     def _follow(self) -> None:
         failures = 0
@@ -93,8 +126,8 @@ class Tail:
 
     def _once(self) -> None:
         """One connection's worth."""
-        self._stream = self._open((self._offsets[1], self._offsets[2]))
-        with self._stream as messages:
+        self._stream = self._open(self.offsets)
+        with closing(self._stream) as messages:
             if self.away:
                 self.away = False
                 self._tell()
@@ -107,19 +140,26 @@ class Tail:
         from core.daemon.streams import Dropped, Exit, Notice, Output, Started
 
         if isinstance(message, Output):
-            text = self._texts[message.stream]
-            lines = text.feed(self._unseen(message))
-            self.rest = clean(text.rest)
-            self._tell(lines)
+            self._into.add(message.stream, self._unseen(message))
+            self._tell()
+            self._breathe(len(message.data))
         elif isinstance(message, Started):
             self.command = message.id
         elif isinstance(message, Notice):
-            self._tell([printable(message.text)])
+            self._into.remark(message.text)
+            self._tell()
         elif isinstance(message, Dropped):
             self.lost_bytes += message.count
         elif isinstance(message, Exit):
-            self._tell([clean(text.rest) for text in self._texts.values() if text.rest])
-            self.rest, self.exit_code = "", message.code
+            self._into.finish()
+            self.exit_code = message.code
+            self._tell()
+
+    def _breathe(self, count: int) -> None:
+        self._run += count
+        if self._run >= BREATH_BYTES:
+            self._run = 0
+            self._closed.wait(BREATH_S)
 
     def _unseen(self, message: "Output") -> bytes:
         """The part of a message that no connection before has brought."""
@@ -133,9 +173,69 @@ class Tail:
         self._again, self._tail = False, (self._tail + data)[-TAIL_BYTES:]
         return data
 
-    def _tell(self, lines: list[str] | None = None) -> None:
+    def _tell(self) -> None:
         with self._lock:
-            self._lines.extend(lines or ())
             told, self._told = self._told, True
         if not told and not self._closed.is_set():
             self._notify()
+
+
+class LastLines:
+    """Keeps the last lines until they are taken, and `rest`, the line being printed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lines: deque[Text] = deque(maxlen=KEPT_LINES)
+        self._texts = {1: GuestText(), 2: GuestText()}
+        self.rest = Text()
+
+    def add(self, stream: int, data: bytes) -> None:
+        """Take what a stream printed."""
+        text = self._texts[stream]
+        self._keep([styled(line) for line in text.feed(data)])
+        self.rest = styled(text.rest)
+
+    def remark(self, text: str) -> None:
+        """Take a line that the guest did not print."""
+        self._keep([Text(printable(text), style=theme.TEXT)])
+
+    def finish(self) -> None:
+        """Nothing more will come: what was begun is a line."""
+        self._keep([styled(text.rest) for text in self._texts.values() if text.rest])
+        self.rest = Text()
+
+    def take(self) -> list[Text]:
+        """The lines completed since the last call."""
+        with self._lock:
+            lines = list(self._lines)
+            self._lines.clear()
+            return lines
+
+    def _keep(self, lines: list[Text]) -> None:
+        with self._lock:
+            self._lines.extend(lines)
+
+
+class LineTail(Tail):
+    """Follows one stream and keeps its last lines."""
+
+    def __init__(
+        self,
+        open_stream: Callable[[Offsets], Printing],
+        notify: Callable[[], object],
+        offsets: Offsets = (0, 0),
+        *,
+        replays: bool = False,
+    ) -> None:
+        self._kept = LastLines()
+        super().__init__(open_stream, notify, self._kept, offsets, replays=replays)
+
+    def take(self) -> list[Text]:
+        """The lines completed since the last call."""
+        self.seen()
+        return self._kept.take()
+
+    @property
+    def rest(self) -> Text:
+        """The line being printed."""
+        return self._kept.rest

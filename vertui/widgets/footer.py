@@ -47,7 +47,10 @@ def _part(action: Action, reason: str | None) -> Text:
 
 
 class KeyHints(Widget):
-    """The footer of a dialog or a screen of its own: keys and what they do there, and that the daemon is away."""
+    """The footer of a dialog or a screen of its own: keys and what they do there, and that the daemon is away.
+
+    Keys that do not fit are left out, the last never: ? tells of all.
+    """
 
     trouble: reactive[str] = reactive("", layout=False)
 
@@ -65,6 +68,10 @@ class KeyHints(Widget):
         text = Text(no_wrap=True)
         if self.trouble:
             text.append(f" ✗ {printable(self.trouble)} ", theme.RED)
-        for key, label in self.hints:
-            text.append(f" {key} ", f"bold {theme.TEAL}").append(f"{label} ", theme.MUTED)
-        return text
+        parts = [
+            Text.assemble((f" {key} ", f"bold {theme.TEAL}"), (f"{label} ", theme.MUTED))
+            for key, label in self.hints
+        ]
+        while len(parts) > 2 and text.cell_len + sum(part.cell_len for part in parts) > self.size.width:
+            del parts[-2]
+        return Text.assemble(text, *parts, no_wrap=True)

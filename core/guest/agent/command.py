@@ -34,6 +34,7 @@ class End(TypedDict):
     code: int
     signal: int | None
     timed_out: bool
+    lasted_ms: int
     bytes: list[int]
 
 
@@ -69,6 +70,7 @@ class Command:
         self.key = request.get("key")
         self.inner = request.get("inner") is True
         self.started = time.time()
+        self._began = time.monotonic()  # which a restored machine's clock, set anew, does not touch
         self.end: End | None = None
         self.attachments: list[Attachment] = []
         self._lossless = bool(request.get("lossless"))
@@ -147,6 +149,7 @@ class Command:
             "code": TIMED_OUT if self._timed_out else code if code >= 0 else 128 - code,
             "signal": -code if code < 0 else None,
             "timed_out": self._timed_out,
+            "lasted_ms": int((time.monotonic() - self._began) * 1000),
             "bytes": [stream.ring.end for stream in self.streams],
         }
         self.stdin.close()

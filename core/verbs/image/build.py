@@ -54,6 +54,7 @@ class Build(Verb[Image]):
         "vertui image build",
         "vertui image build big --memory 1G --package gcc --package make",
     )
+    lasts: ClassVar = True
     screen: ClassVar = Entry("b", "build image", "build an image: kernel, root disk, first boot", "building")
 
     async def carry_out(self, engine: Engine, request_id: str) -> Image:

@@ -1,0 +1,112 @@
+"""The scoreboard: branches in order, marks, and the verbs that act on them."""
+
+from typing import cast
+
+import pytest
+from msgspec.structs import replace
+from textual.pilot import Pilot
+
+from core.model import Command
+from tests.ui.conftest import Show
+from tests.ui.looks import app_of, until, until_looks, until_seen
+from tests.ui.trees import DEMO, NOON, HandMadeFeed, branch, event
+from vertui.screens.board import BoardScreen
+from vertui.screens.dialogs import FormDialog
+from vertui.screens.watch import WatchScreen
+
+
+class Commands(HandMadeFeed):
+    """Each branch ran something else."""
+
+    def __init__(self) -> None:
+        super().__init__(DEMO)
+        self.by_branch = {
+            "main": [Command(1, ("serve",), 300, NOON, exit_code=143, lasted_ms=754_000)],
+            "b1": [Command(1, ("make",), 300, NOON, exit_code=1, lasted_ms=2_400)],
+            "b2": [Command(1, ("old",), 300, NOON, exit_code=9),
+                   Command(2, ("make",), 301, NOON, exit_code=0, lasted_ms=810)],
+        }  # fmt: skip
+
+    def commands(self, branch: str) -> list[Command]:
+        """What it ran."""
+        return self.by_branch.get(branch, [])
+
+
+def board(pilot: Pilot[None]) -> BoardScreen:
+    return cast(BoardScreen, app_of(pilot).screen)
+
+
+def order(pilot: Pilot[None]) -> list[str]:
+    return [entry.branch.name for entry in board(pilot)._list.items]
+
+
+async def opened(pilot: Pilot[None]) -> None:
+    await pilot.press("B")
+    await until_seen(pilot, "scoreboard", "810 ms", "✗ 1")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_scoreboard_looks(show: Show, size: tuple[int, int]) -> None:
+    async with show(Commands(), size) as pilot:
+        await opened(pilot)
+        await until_looks(pilot, f"board-{size[0]}x{size[1]}")
+
+
+async def test_every_column_sorts_both_ways_and_the_cursor_stays(show: Show) -> None:
+    async with show(Commands()) as pilot:
+        await opened(pilot)
+        assert order(pilot)[:2] == ["b2", "b1"]
+        orders = {}
+        for title in ("took", "exit", "changed", "memory", "name"):
+            await pilot.press("right")
+            await until_seen(pilot, f"{title} ▾")
+            orders[title] = order(pilot)
+            assert board(pilot)._list.current.branch.name == "b2"  # type: ignore[union-attr]
+        assert orders["took"][:3] == ["b2", "b1", "main"] and orders["exit"][:3] == ["b2", "b1", "main"]
+        assert orders["name"] == sorted(orders["name"])
+        await pilot.press("tilde")
+        assert order(pilot) == orders["name"][::-1]
+
+
+async def test_what_comes_is_ranked(show: Show) -> None:
+    feed = Commands()
+    async with show(feed) as pilot:
+        await opened(pilot)
+        feed.by_branch["b9"] = [Command(1, ("make",), 300, NOON, exit_code=0, lasted_ms=77)]
+        feed.put(
+            replace(DEMO, branches=(*DEMO.branches, branch("b9", "3f2a11", score=1.5))),
+            event("branch", "b9", "up"),
+        )
+        await until_seen(pilot, "77 ms", "1.5")
+        assert order(pilot)[:2] == ["b9", "b2"]
+
+
+async def test_marks_ranges_and_the_others(show: Show) -> None:
+    async with show(Commands()) as pilot:
+        await opened(pilot)
+        await pilot.press("v", "j", "j", "v")
+        assert board(pilot).selection.refs == tuple(order(pilot)[:3])
+        await pilot.press("k", "space")
+        assert board(pilot).selection.refs == (order(pilot)[0], order(pilot)[2])
+        await pilot.press("escape", "g", "space", "asterisk")
+        assert set(board(pilot).selection.refs) == set(order(pilot)[1:])
+        await pilot.press("v", "j", "escape")
+        assert len(board(pilot).selection.refs) == len(order(pilot)) - 1
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: pilot.app.screen is app_of(pilot).main)
+
+
+async def test_verbs_act_on_what_is_marked(show: Show) -> None:
+    async with show(Commands()) as pilot:
+        await opened(pilot)
+        await pilot.press("space", "space", "S")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FormDialog))
+        await until_seen(pilot, "score b2, b1")
+        await pilot.press("escape", "P")
+        await until_seen(pilot, "promote: takes one, 2 are marked")
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WatchScreen))
+        await until_seen(pilot, "$ make")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, BoardScreen))
+        assert board(pilot).selection.refs == ("b2", "b1")

@@ -1,0 +1,264 @@
+"""The scoreboard: branches ranked by what they scored, took and left behind; verbs act on those that are marked."""
+
+import time
+from collections.abc import Iterable
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.events import Click, Resize
+from textual.message import Message
+from textual.widget import Widget
+
+from core.model import Branch, Command, Tree
+from vertui.actions import BY_ID, DERIVED
+from vertui.feed import News
+from vertui.plain import Words, entitle
+from vertui.screens.base import VertuiScreen
+from vertui.screens.ranking import COLUMNS, Ranked, draw, heading, place_of, ranked
+from vertui.selection import ALIVE, Selection
+from vertui.widgets.footer import KeyHints
+from vertui.widgets.rows import RowList
+
+AT_A_TIME = 8  # branches asked for their commands by one thread, before what it learnt is shown
+ASK_AGAIN_S = 2.0  # between questions about one command that runs, however often its machine's figures change
+DONE_HERE = (*DERIVED, "exec", "watch", "shell", "diff", "log", "trash")
+KEYS = (
+    ("space", "mark"), ("v", "range"), ("*", "invert"), ("←/→", "sort by"), ("~", "turn over"), ("S", "score"),
+    ("P", "promote"), ("x", "prune"), ("w", "watch"), ("d", "diff"), ("u", "undo"), ("esc", "back"),
+)  # fmt: skip
+
+
+class Heading(Widget):
+    """The columns' names; a click on one sorts by it."""
+
+    class Clicked(Message):
+        """On this place of the line."""
+
+        def __init__(self, x: int) -> None:
+            super().__init__()
+            self.x = x
+
+    def __init__(self) -> None:
+        super().__init__(id="heading")
+        self.line = Text()
+
+    def render(self) -> Text:
+        """One line."""
+        return self.line
+
+    def on_click(self, event: Click) -> None:
+        """Say where."""
+        self.post_message(self.Clicked(event.x))
+
+
+class BoardScreen(VertuiScreen):
+    """Of all branches, or of those that are named."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(BY_ID[action].key, f"do({action!r})", show=False) for action in DONE_HERE),
+        Binding("escape", "back", show=False),
+        Binding("q,B", "app.pop_screen", show=False),
+        Binding("space", "mark", show=False),
+        Binding("v", "range", show=False),
+        Binding("asterisk", "invert", show=False),
+        Binding("left", "sort(-1)", show=False, priority=True),
+        Binding("right", "sort(1)", show=False, priority=True),
+        Binding("tilde", "turn", show=False),
+    ]
+
+    def __init__(self, only: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self._only = only
+        self._list = RowList[Ranked](self._draw, lambda entry: entry.branch.id, id="board")
+        self._heading = Heading()
+        self._sorted, self._turned = 0, False
+        self._commands: dict[str, Command | None] = {}
+        self._asked: dict[str, float] = {}
+        self._marked: set[str] = set()
+        self._from: str | None = None  # where a range begins
+
+    def compose(self) -> ComposeResult:
+        """The columns' names, the list and its keys."""
+        yield self._heading
+        yield self._list
+        yield Words(id="said")
+        yield KeyHints(*KEYS)
+
+    def on_mount(self) -> None:
+        """What is known already; then ask."""
+        self._list.focus()
+        self._show()
+        self._ask(branch.name for branch in self._branches)
+
+    def on_resize(self, event: Resize) -> None:
+        """Another width has other columns."""
+        self.call_after_refresh(self._show)
+
+    # -- what is shown ---------------------------------------------------------------------------------------
+
+    def hear(self, news: News) -> None:
+        """Follow the tree; what runs is asked about when its machine changed."""
+        if not self.is_mounted:
+            return
+        told = {event.subject for event in news.events if event.kind == "branch"}
+        if news.tree is not None:
+            self._show()
+        asked = time.monotonic() - ASK_AGAIN_S
+        self._ask(
+            branch.name
+            for branch in self._branches
+            if news.fresh
+            or branch.name in told
+            or (_runs(self._commands.get(branch.name)) and self._asked.get(branch.name, 0) < asked)
+        )
+
+    @property
+    def _tree(self) -> Tree:
+        return self.vertui.selection.tree
+
+    @property
+    def _branches(self) -> list[Branch]:
+        return [branch for branch in self._tree.branches if not self._only or branch.name in self._only]
+
+    def _show(self) -> None:
+        entries = [Ranked(branch, self._commands.get(branch.name)) for branch in self._branches]
+        self._marked &= {entry.branch.id for entry in entries}
+        self._list.show(ranked(entries, COLUMNS[self._sorted], self._turned))
+        self._list.draw_anew()
+        self._heading.line = heading(self._list.items, self._list.size.width - 1, self._sorted, self._turned)
+        self._heading.refresh(layout=True)
+        self._title()
+
+    def _title(self) -> None:
+        marks = f" · {len(self._chosen)} marked" if self._chosen else ""
+        entitle(self._list, f"scoreboard · {_branches(len(self._list.items))}{marks}")
+        entitle(self._list, below="a range: v ends it, esc forgets it" if self._from else "")
+
+    def _draw(self, entry: Ranked, width: int) -> Text:
+        return draw(entry, self._list.items, width, marked=entry.branch.id in self._chosen, now=time.time())
+
+    # -- what is asked ---------------------------------------------------------------------------------------
+
+    def _ask(self, names: Iterable[str]) -> None:
+        """Ask what the newest command of each is, some at a time."""
+        alive = {branch.name for branch in self._tree.branches if branch.state in ALIVE}
+        waiting, feed = [name for name in names if name in alive], self.vertui.watcher.feed
+        if not waiting or feed is None:
+            return
+        some, rest = waiting[:AT_A_TIME], waiting[AT_A_TIME:]
+        self._asked |= dict.fromkeys(some, time.monotonic())
+
+        def work() -> dict[str, Command | None]:
+            return {name: max(feed.commands(name), key=lambda one: one.id, default=None) for name in some}
+
+        def told(found: dict[str, Command | None]) -> None:
+            self._commands |= found
+            if self.is_attached:
+                self._show()
+                self._ask(rest)
+
+        self.vertui.ask(work, told, lambda error: self._ask(rest))
+
+    # -- marks -----------------------------------------------------------------------------------------------
+
+    @property
+    def _chosen(self) -> set[str]:
+        """The marked ones, with the range that is being made."""
+        return self._marked | self._range
+
+    @property
+    def _range(self) -> set[str]:
+        ids = [entry.branch.id for entry in self._list.items]
+        if self._from is None or self._from not in ids:
+            return set()
+        first, last = sorted((ids.index(self._from), self._list.cursor))
+        return {*ids[first : last + 1]}
+
+    @property
+    def selection(self) -> Selection:
+        """What verbs act on."""
+        entries = {entry.branch.id: entry.branch for entry in self._list.items}
+        marked = tuple(branch for id, branch in entries.items() if id in self._chosen)
+        current = self._list.current
+        return Selection(
+            self._tree, current.branch if current else None, marked, self.vertui.selection.connected
+        )
+
+    def on_row_list_moved(self) -> None:
+        """A range grows with the cursor."""
+        if self._from is not None:
+            self._list.draw_anew()
+            self._title()
+
+    def action_mark(self) -> None:
+        """Mark the current one, or no longer, and go on."""
+        if (current := self._list.current) is not None:
+            self._mark(self._marked ^ {current.branch.id})
+            self._list.action_move(1)
+
+    def action_range(self) -> None:
+        """Begin a range here, or mark what is in it."""
+        current = self._list.current
+        if self._from is not None:
+            self._mark(self._chosen)
+        elif current is not None:
+            self._from = current.branch.id
+            self._list.draw_anew()
+            self._title()
+
+    def action_invert(self) -> None:
+        """Mark the others: with the winner marked, the losers."""
+        self._mark({entry.branch.id for entry in self._list.items} - self._chosen)
+
+    def _mark(self, marked: set[str]) -> None:
+        self._marked, self._from = marked, None
+        self._list.draw_anew()
+        self._title()
+
+    def action_back(self) -> None:
+        """Forget the range, then the marks, then leave."""
+        if self._from is not None or self._marked:
+            self._mark(set() if self._from is None else self._marked)
+        else:
+            self.app.pop_screen()
+
+    # -- keys ------------------------------------------------------------------------------------------------
+
+    def action_sort(self, by: int) -> None:
+        """Sort by another column."""
+        self._sorted, self._turned = (self._sorted + by) % len(COLUMNS), False
+        self._show()
+
+    def action_turn(self) -> None:
+        """The last one first."""
+        self._turned = not self._turned
+        self._show()
+
+    def on_heading_clicked(self, message: Heading.Clicked) -> None:
+        """Sort by the column under the mouse, the second time turned over."""
+        place = place_of(self._list.items, self._list.size.width - 1, message.x)
+        if place == self._sorted:
+            self.action_turn()
+        elif place is not None:
+            self.action_sort(place - self._sorted)
+
+    def on_row_list_chosen(self) -> None:
+        """Enter, or a double click: watch it."""
+        self.action_do("watch")
+
+    def action_do(self, action: str) -> None:
+        """An action of the registry, on what is marked here."""
+        reason = BY_ID[action].refuse(self.selection)
+        self.query_one("#said", Words).say(f"{BY_ID[action].label}: {reason}" if reason else "")
+        if not reason:
+            self.vertui.perform(action, self.selection)
+
+
+def _branches(count: int) -> str:
+    return "1 branch" if count == 1 else f"{count} branches"
+
+
+def _runs(command: Command | None) -> bool:
+    return command is not None and command.exit_code is None

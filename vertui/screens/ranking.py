@@ -1,0 +1,153 @@
+"""Branches in order: the scoreboard's columns, and how a row of them looks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from core.model import Branch, Command
+from vertui import theme
+from vertui.lanes import BRANCH_MARKS
+from vertui.text import age, millis, natural, number, printable, size
+
+MARGIN = 6  # columns of the mark, the best's sign and the state's glyph
+LEAST_NOTE = 12  # columns: where less is left for notes, other columns go
+LEAST_NAME = 8
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A branch and its newest command, None where none is known."""
+
+    branch: Branch
+    command: Command | None
+
+    def took_s(self, now: float) -> float | None:
+        """How long the command ran, or runs by now; None where nobody knows."""
+        if self.command is None:
+            return None
+        if self.command.lasted_ms is not None:
+            return self.command.lasted_ms / 1000
+        return max(0.0, now - self.command.started) if self.command.exit_code is None else None
+
+
+@dataclass(frozen=True)
+class Column:
+    """`key` sorts, those first that are good; `text` is what is shown. `expendable` columns go where room is short."""
+
+    title: str
+    width: int
+    key: Callable[[Ranked], tuple[object, ...]]
+    text: Callable[[Ranked, float], tuple[str, str]]
+    expendable: bool = False
+
+
+def _score(entry: Ranked, now: float) -> tuple[str, str]:
+    return number(entry.branch.score), f"bold {theme.BRIGHT}"
+
+
+def _took(entry: Ranked, now: float) -> tuple[str, str]:
+    seconds = entry.took_s(now)
+    if seconds is None:
+        return "", theme.MUTED
+    shown = millis(seconds * 1000) if seconds < 60 else age(seconds)
+    runs = entry.command is not None and entry.command.exit_code is None
+    return (f"{shown}…", theme.GREEN) if runs else (shown, theme.TEXT)
+
+
+def _exit(entry: Ranked, now: float) -> tuple[str, str]:
+    code = entry.command.exit_code if entry.command else None
+    if code is None:
+        return ("●", theme.GREEN) if entry.command else ("", theme.MUTED)
+    return ("✓", theme.GREEN) if code == 0 else (f"✗ {code}", theme.RED)
+
+
+def _outcome(entry: Ranked) -> int:
+    """0 for what ended well, then what runs, what ended badly, what never was."""
+    if entry.command is None:
+        return 3
+    return {0: 0, None: 1}.get(entry.command.exit_code, 2)
+
+
+def _known(value: float | None) -> tuple[bool, float]:
+    return value is None, value or 0.0
+
+
+COLUMNS = (
+    Column("score", 8, lambda one: _known(None if one.branch.score is None else -one.branch.score), _score),
+    Column("took", 9, lambda one: _known(one.took_s(0.0) if one.command else None), _took),
+    Column("exit", 6, lambda one: (_outcome(one), one.command.exit_code or 0 if one.command else 0), _exit),
+    Column("changed", 9, lambda one: (one.branch.changed_bytes,),
+           lambda one, now: (size(one.branch.changed_bytes) if one.branch.changed_bytes else "", theme.MUTED), True),
+    Column("memory", 8, lambda one: (one.branch.memory_bytes,),
+           lambda one, now: (size(one.branch.memory_bytes) if one.branch.memory_bytes else "", theme.MUTED), True),
+    Column("name", 0, lambda one: (natural(one.branch.name),), lambda one, now: (one.branch.name, theme.BRIGHT)),
+)  # fmt: skip
+"""What can be sorted by. The name stands first on the screen, and the note, which has no order, last."""
+
+
+def ranked(entries: Sequence[Ranked], by: Column, turned: bool) -> list[Ranked]:
+    """In order of a column; those that are alike in it by what they scored, how they ended, and their names."""
+    rest = (COLUMNS[0], COLUMNS[2], COLUMNS[1], COLUMNS[-1])
+    ordered = sorted(entries, key=lambda one: tuple(column.key(one) for column in (by, *rest)))
+    return ordered[::-1] if turned else ordered
+
+
+def heading(entries: Sequence[Ranked], width: int, by: int, turned: bool) -> Text:
+    """The columns' names over their columns, the one that is sorted by marked."""
+    text = Text(" " * (MARGIN + 1), style=theme.MUTED, no_wrap=True)
+    name = _name_width(entries)
+    for column, wide in [(COLUMNS[-1], name), *_shown(entries, width)]:
+        chosen = column is COLUMNS[by]
+        title = f"{column.title} {'▴' if turned else '▾'}" if chosen else column.title
+        shown = f"{title:<{wide}}" if column is COLUMNS[-1] else f"{title:>{wide}}"
+        text.append(shown, f"bold {theme.TEAL}" if chosen else theme.MUTED)
+    return text.append("  note")
+
+
+def place_of(entries: Sequence[Ranked], width: int, x: int) -> int | None:
+    """Which column is at this place of the heading."""
+    at = MARGIN + 1
+    for column, wide in [(COLUMNS[-1], _name_width(entries)), *_shown(entries, width)]:
+        if at <= x < at + wide:
+            return COLUMNS.index(column)
+        at += wide
+    return None
+
+
+def draw(entry: Ranked, entries: Sequence[Ranked], width: int, *, marked: bool, now: float) -> Text:
+    """One row."""
+    branch, best = entry.branch, is_best(entry, entries)
+    text = Text("✓ " if marked else "  ", style=theme.GOLD, no_wrap=True)
+    text.append("▲ " if best else "★ " if branch.trunk else "  ", f"bold {theme.GOLD}")
+    text.append(f"{BRANCH_MARKS[branch.state].glyph} ", theme.colour_of(branch))
+    name = printable(branch.name)
+    text.append(name, f"bold {theme.GOLD}" if best else f"bold {theme.BRIGHT}")
+    text.append(" " * (_name_width(entries) - cell_len(name)))
+    for column, wide in _shown(entries, width):
+        shown, style = column.text(entry, now)
+        text.append(f"{shown:>{wide}}", style)
+    text.append(f"  {printable(branch.note)}", theme.TEXT)
+    text.truncate(width, overflow="ellipsis")
+    return text
+
+
+def is_best(entry: Ranked, entries: Sequence[Ranked]) -> bool:
+    """Has none a higher score?"""
+    scores = [one.branch.score for one in entries if one.branch.score is not None]
+    return entry.branch.score is not None and entry.branch.score == max(scores)
+
+
+def _name_width(entries: Sequence[Ranked]) -> int:
+    return max((cell_len(printable(entry.branch.name)) for entry in entries), default=LEAST_NAME) + 1
+
+
+def _shown(entries: Sequence[Ranked], width: int) -> list[tuple[Column, int]]:
+    """The columns behind the name that there is room for."""
+    shown = [column for column in COLUMNS if column.width]
+    while MARGIN + _name_width(entries) + sum(column.width for column in shown) + LEAST_NOTE > width:
+        if not (expendable := [column for column in shown if column.expendable]):
+            break
+        shown.remove(expendable[-1])
+    return [(column, column.width) for column in shown]

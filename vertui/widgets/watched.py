@@ -1,0 +1,153 @@
+"""One branch's newest command as it is watched: what it printed, how far it was followed, where somebody looks.
+
+It outlasts the screen that shows it: a screen that opens again goes on from where this one was.
+"""
+
+from collections.abc import Callable
+
+from core.errors import GuestFailed, VertuiError
+from core.model import Command, ExecRequest
+from vertui.feed import Feed, Offsets, Printing
+from vertui.text import printable, size
+from vertui.widgets.follower import Tail
+from vertui.widgets.scrollback import Scrollback
+
+FIRST_BYTES = 128 * 1024  # of what each stream printed before anybody watched
+
+Notify = Callable[[], object]
+
+
+class WatchedCommand:
+    """`held` is the line before which the view stands still, None while it follows."""
+
+    def __init__(self, branch: str) -> None:
+        self.branch = branch
+        self.kept = Scrollback()
+        self.command = ""  # as people read it
+        self.held: int | None = None
+        self.trouble = ""  # why there is nothing to see
+        self._id: int | None = None
+        self._tail: Tail | None = None
+        self._ended = False  # and said so
+        self._begun = False  # somebody asked for a command to be started
+        self._shown: tuple[object, ...] = ()  # what `take` knew last
+
+    # -- what it is ------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> int | None:
+        """The command's, once it has started."""
+        return self._tail.command or self._id if self._tail else self._id
+
+    @property
+    def runs(self) -> bool:
+        """May more come?"""
+        return self._tail is not None and not self._tail.ended
+
+    @property
+    def away(self) -> bool:
+        """Is the daemon being waited for?"""
+        return self._tail is not None and self._tail.away
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, None where it did not, or nobody knows."""
+        return self._tail.exit_code if self._tail else None
+
+    # -- following -------------------------------------------------------------------------------------------
+
+    def run(self, feed: Feed, request: ExecRequest, notify: Notify) -> None:
+        """Start a command, and watch it."""
+        self._begin(None, " ".join(request.argv))
+        self._begun = False
+
+        def opened(offsets: Offsets) -> Printing:
+            """Run it, or go on with it: never run it twice."""
+            if self.id is not None:
+                return feed.output(self.branch, self.id, offsets)
+            if self._begun:
+                raise GuestFailed("the daemon went away as the command was started: it may have run")
+            self._begun = True
+            return feed.run(request)
+
+        self._follow(Tail(opened, notify, self.kept))
+
+    def look(self, feed: Feed, commands: list[Command], notify: Notify) -> None:
+        """Watch the newest command that runs, or else the newest; the one that is watched while it runs."""
+        newest = max(commands, key=lambda one: (one.exit_code is None, one.id), default=None)
+        self.trouble = "" if newest else "no command was started here: e runs one"
+        if newest is None or self.follows:
+            return
+        offsets = self._tail.offsets if self._tail else (0, 0)
+        if newest.id != self.id:
+            self._begin(newest.id, " ".join(newest.argv))
+            offsets = max(0, newest.stdout_bytes - FIRST_BYTES), max(0, newest.stderr_bytes - FIRST_BYTES)
+            if any(offsets):
+                self.kept.remark(f"… {size(sum(offsets))} before this")
+        elif self._ended:
+            return
+        self._follow(Tail(lambda at: feed.output(self.branch, newest.id, at), notify, self.kept, offsets))
+
+    @property
+    def follows(self) -> bool:
+        """Is it being followed?"""
+        return self.runs and not (self._tail and self._tail.closed)
+
+    def take(self) -> bool:
+        """Know what came so far; say how it ended. Is there anything new?"""
+        if self._tail is None:
+            return False
+        self._tail.seen()
+        if self._tail.ended and not self._ended:
+            self._ended = True
+            self.kept.remark(_end(self._tail))
+        before, self._shown = self._shown, (self.kept.came_bytes, self.runs, self.away, self.command)
+        return self._shown != before
+
+    def fail(self, error: VertuiError) -> None:
+        """What its commands are could not be asked."""
+        self.trouble = str(error)
+
+    def leave(self) -> None:
+        """Follow no more; the command runs on, and what was seen stays."""
+        if self._tail is not None:
+            self._tail.close()
+
+    def write(self, data: bytes) -> bool:
+        """Type into it; False when it takes nothing. Blocks."""
+        return self._tail is not None and self._tail.write(data)
+
+    def signal(self, number: int) -> None:
+        """Send its process group a signal. Blocks."""
+        if self._tail is not None and not self._tail.ended:
+            self._tail.signal(number)
+
+    # -- looking back ----------------------------------------------------------------------------------------
+
+    def move(self, by: int) -> None:
+        """Look further up, or down; at the end it follows again."""
+        last = self.kept.end if self.held is None else self.held
+        last = max(self.kept.start + 1, last + by)
+        self.held = None if last >= self.kept.end else last
+
+    def hold(self, line: int | None) -> None:
+        """Stand still with this line at the bottom, or follow."""
+        self.held = line if line is None else line + 1
+
+    def _begin(self, id: int | None, command: str) -> None:
+        self.leave()
+        if self.kept.end:
+            self.kept.remark("")
+        self._id, self.command, self._tail, self._ended = id, printable(command), None, False
+        self.held, self.trouble = None, ""
+
+    def _follow(self, tail: Tail) -> None:
+        self._tail = tail
+        tail.start()
+
+
+def _end(tail: Tail) -> str:
+    if tail.error is not None:
+        return str(tail.error)
+    lost = f", {tail.lost_bytes} bytes of output were dropped" if tail.lost_bytes else ""
+    return f"exit {tail.exit_code}{lost}"
