@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 from core.codec import encode
 from core.home import Home
 
-Answers = Mapping[
-    str, object
-]  # by the beginning of a path, the first that fits; bytes go as they are, values as JSON
+Answers = Mapping[str, object]
+"""By the beginning of a path, the first that fits: bytes go as they are, values as JSON, and what can be called
+is asked for either with the path and its query.
+"""
 
 
 @contextmanager
@@ -37,6 +38,7 @@ def standing_in(home: Home, answers: Answers, bodies: list[bytes] | None = None)
             asked.append(self.path)
             path = urlsplit(self.path).path
             found = next((served[start] for start in served if path.startswith(start)), None)
+            found = found(self.path) if callable(found) else found
             data = found if isinstance(found, bytes) else json.dumps(encode(found)).encode()
             self.send_response(404 if found is None else 200)
             self.send_header("Content-Length", str(len(data)))

@@ -16,6 +16,7 @@ from vertui import asking
 from vertui.selection import Selection
 from vertui.text import short
 
+MOST_COMPARED = 8  # columns of a matrix that a terminal has room for
 Refuse = Callable[[Selection], str | None]
 
 
@@ -103,8 +104,10 @@ def _not_in(selection: Selection, states: tuple[BranchState, ...]) -> str | None
 
 
 def _comparable(selection: Selection) -> str | None:
+    if len(selection.marked) > MOST_COMPARED:
+        return f"compares {MOST_COMPARED} at most, {len(selection.marked)} are marked"
     if len(selection.marked) > 2:
-        return f"compares two, {len(selection.marked)} are marked"
+        return None
     return None if selection.pair else "nothing to compare with: mark a second node with space"
 
 
@@ -126,6 +129,8 @@ def _none(selection: Selection) -> str:
 
 
 def _diff(selection: Selection) -> str:
+    if len(selection.marked) > 2:
+        return " ".join(("vertui diff --multi", *selection.refs))
     return " ".join(("vertui diff --patch", *(selection.pair or ())))
 
 
@@ -137,7 +142,7 @@ WRITTEN = (
     Action("watch", "w", "watch", "live output of the selected branches, side by side", WATCH, _branches, True),
     Action("board", "B", "scoreboard", "branches ranked by score, time and exit", _plain("vertui ls"), _no_machine),
     Action("shell", "s", "shell", "open a shell in the branch; exit comes back", _all("shell"), _one_running, True),
-    Action("diff", "d", "diff", "compare with the parent, or two marked nodes", _diff, _comparable, True),
+    Action("diff", "d", "diff", "compare with the parent, or up to eight marked nodes", _diff, _comparable, True),
     Action("open", "o", "open", "open the branch's published port in the browser", _all("open"), _one_published),
     Action("let", "A", "allow refused", "let the branch reach what it was refused last", LET, _refused),
     Action("let_siblings", "W", "allow for siblings", "the same, for all branches of its fork", LET_ALL, _refused),

@@ -4,7 +4,7 @@ import os
 import subprocess
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +15,7 @@ from core.errors import DaemonStopped, VertuiError
 from core.model import Event
 from core.python import program
 from vertui import theme
+from vertui.compare.arrangement import Arrangement
 from vertui.feed import DaemonFeed, Feed, Watcher
 from vertui.messages import Arrived, Finished
 from vertui.plain import toast
@@ -48,6 +49,7 @@ class BaseApp(App[None]):
         self.kept: dict[
             str, object
         ] = {}  # what screens want to find when they are opened again, by a name of theirs
+        self.arrangement = Arrangement()  # of comparisons
         self.watcher = Watcher(open_feed or (lambda: DaemonFeed(endpoint)), self._notify)
 
     @cached_property
@@ -164,7 +166,10 @@ class BaseApp(App[None]):
 
     def run_outside(self, *argv: str) -> None:
         """Leave the terminal to a `vertui` command and come back when it ends."""
-        command = program("vertui", *argv)
+        self.leave_to(program("vertui", *argv), argv[0])
+
+    def leave_to(self, command: Sequence[str], name: str) -> None:
+        """Leave the terminal to a program and come back when it ends."""
         try:
             with self.suspend():
                 env = os.environ | variables_of(self.endpoint)
@@ -172,6 +177,9 @@ class BaseApp(App[None]):
         except SuspendNotSupported:
             self.fail("this terminal cannot be left: run it in another one")
             return
+        except OSError as error:
+            self.fail(f"{name} cannot be started: {error.strerror}")
+            return
         self.refresh()
         if status:
-            self.say(f"{argv[0]} ended with status {status}")
+            self.say(f"{name} ended with status {status}")

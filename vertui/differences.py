@@ -23,9 +23,10 @@ from core.diff.result import (
     Siblings,
 )
 from core.model import Process
+from vertui.compare import heat
 from vertui.output import Cell, Row, say_table, styled, warn
 from vertui.patches import LineKind, patch_lines
-from vertui.text import counted, printable, size
+from vertui.text import counted, printable, short, size
 
 LETTERS = {
     DiffKind.ADDED: Cell("A", "green"),
@@ -47,7 +48,6 @@ SHOWN_CHANGES = (
     Aspect.FLAGS,
     Aspect.PROJECT,
 )  # from → to
-HEAT = " ░▒▓█"  # from no page of a region changed to most
 STAT_BAR = 40
 
 
@@ -97,14 +97,14 @@ def _stat(entry: FileDiff, most: int, room: int) -> Row:
     )
 
 
-def say_matrix(found: Siblings) -> None:
+def say_matrix(found: Siblings, base: str = "") -> None:
     """A row a path, a column a sibling; equal letters in a row are the same change. Then what limits it."""
     rows: list[Row] = [(printable(row.path), *map(_cell, row.cells)) for row in found.rows]
     if rows:
         say_table(("PATH", *found.refs), rows)
     alike = sum(_all_alike(row.cells) for row in found.rows)
     differ = "file differs" if len(rows) == 1 else "files differ"
-    print(f"{len(rows)} {differ} from {found.base[:8]} in some, {alike} in all in the same way")
+    print(f"{len(rows)} {differ} from {base or short(found.base)} in some, {alike} in all in the same way")
     _warn(found.notes)
 
 
@@ -188,13 +188,9 @@ def _say(header: tuple[str, ...], rows: Iterable[Row], nothing: str) -> None:
 @_say_part.register
 def _(found: HeatMap) -> None:
     """The heat map: one character a region, addresses rising from left to right."""
-    page, region = found.page_bytes, found.cell_pages * found.page_bytes
-    changed, whole = found.changed_pages * page, found.pages * page
-    print(f"memory: {size(changed)} of {size(whole)} differ; a character is {size(region)}")
-    for start in range(0, len(found.cells), found.columns):
-        row = found.cells[start : start + found.columns]
-        heat = "".join(HEAT[-(-count * (len(HEAT) - 1) // found.cell_pages)] for count in row)
-        print(f"{start * region:#012x} |{heat}|")
+    print(f"memory: {heat.said(found)}")
+    for address, row in heat.rows(found):
+        print(f"{address:#012x} |{row}|")
 
 
 def say_patch(data: bytes) -> None:

@@ -9,7 +9,8 @@ from enum import StrEnum
 from vertui.text import printable
 
 TAB = 8
-HUNK = re.compile(rb"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+REMARK = re.compile(rb"^#.*\n", re.MULTILINE)  # no line of a patch but a remark begins so
 
 
 class LineKind(StrEnum):
@@ -35,7 +36,7 @@ def patch_lines(data: bytes) -> Iterator[tuple[LineKind, str]]:
             part = LineKind.REMARK
         elif part is None:
             found = HUNK.match(line)
-            before, after = (int(count or 1) for count in found.groups()) if found else (0, 0)
+            before, after = (int(count or 1) for count in found.group(2, 4)) if found else (0, 0)
             part = LineKind.HUNK if found else LineKind.HEAD
         else:
             before -= part is not LineKind.ADDED
@@ -43,10 +44,25 @@ def patch_lines(data: bytes) -> Iterator[tuple[LineKind, str]]:
         yield part, shown(line)
 
 
+def without_remarks(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, list[str]]]:
+    """A patch to apply as it comes, and what each part of it leaves out, which is told in lines that are no patch."""
+    for lines in _whole_lines(pieces):
+        told = [remark[2:].decode(errors="backslashreplace").strip() for remark in REMARK.findall(lines)]
+        yield REMARK.sub(b"", lines), told
+
+
 def shown(line: bytes) -> str:
     """One line of a file as text: tabs as spaces, all else that is not seen escaped."""
     fields = line.decode(errors="backslashreplace").split("\t")
     return "\t".join(printable(field) for field in fields).expandtabs(TAB)
+
+
+def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        whole, newline, rest = (rest + piece).rpartition(b"\n")
+        yield whole + newline
+    yield rest
 
 
 def _lines(data: bytes) -> Iterable[bytes]:

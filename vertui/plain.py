@@ -84,6 +84,10 @@ class TextInput(Input):
         """Be about something else."""
         self.value, self.placeholder = value, printable(hint)
 
+    def hint(self, text: str) -> None:
+        """Say what is to be typed."""
+        self.placeholder = printable(text)
+
     @property
     def _value(self) -> Text:
         """What Textual draws. No highlighter could make it: a rich Text drops bells and backspaces at once."""

@@ -19,6 +19,14 @@ RED = "#e07f7a"
 VIOLET = "#ab99dc"
 BLUE = "#82a8e0"
 
+ADDED_GROUND, ADDED_WORDS = "#15231a", "#25502f"
+REMOVED_GROUND, REMOVED_WORDS = "#2a1819", "#632a2b"
+FOUND = "#5a4a1c"
+SYNTAX = {  # kinds of `vertui.compare.colourist`
+    "Keyword": VIOLET, "String": GREEN, "Comment": MUTED, "Number": GOLD, "Name.Function": BLUE, "Name.Class": BLUE,
+    "Name.Builtin": TEAL, "Operator": TEAL, "Name.Tag": BLUE,
+}  # fmt: skip
+
 LANES = ("#5b8f98", "#8a7fb5", "#a98c56", "#6f9a6d", "#a5706d", "#6787b3")
 PREFIXES = (TEAL, GOLD, VIOLET, GREEN, BLUE, RED)
 

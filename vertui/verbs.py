@@ -112,10 +112,13 @@ class Verbs:
         self._let(selection, siblings=True)
 
     def diff(self, selection: Selection) -> None:
-        """Open the diff of the selection's pair."""
+        """Open the diff of the selection's pair, or the matrix of more."""
         from vertui.screens.diff import DiffScreen
+        from vertui.screens.matrix import MatrixScreen
 
-        if selection.pair:
+        if len(selection.marked) > 2:
+            self._app.push_screen(MatrixScreen(selection.refs))
+        elif selection.pair:
             self._app.push_screen(DiffScreen(*selection.pair))
 
     def undo(self, selection: Selection) -> None:

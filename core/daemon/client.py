@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from core.codec import decode, encode
+from core.codec import decode, decode_long, encode
 from core.daemon.connection import IDLE, UNTIL_DEATH, DaemonConnection, Patience, failure
 from core.daemon.endpoint import Endpoint, find_endpoint, no_answer, own
 from core.daemon.start import ensure_daemon, rejoin
-from core.diff.result import Diff, Siblings
+from core.diff.result import Diff, FileDiff, SiblingRow, Siblings
 from core.errors import DaemonUnavailable, UsageError, VertuiError
 from core.holder.ask import Silent, ask_holder
 from core.home import Home
@@ -144,11 +144,14 @@ class Client:
     def diff(self, a: str, b: str = "", **asked: Any) -> Diff:
         """What changed from REF a to REF b, or `x...y` for both. `asked`: path and ignore (lists), mtime, lines,
         processes, ports, packages, memory, fallback (flags)."""
-        return _told(Diff, self._get(f"/v1/diff?{_query(a=a, b=b, **asked)}"))
+        return _told_long(
+            Diff, self._ask("GET", f"/v1/diff?{_query(a=a, b=b, **asked)}"), "entries", FileDiff
+        )
 
     def diff_siblings(self, refs: Sequence[str], **asked: Any) -> Siblings:
-        """Which files differ among several REFs. `asked`: path and ignore (lists), mtime."""
-        return _told(Siblings, self._get(f"/v1/siblings?{_query(ref=list(refs), **asked)}"))
+        """Which files differ among several REFs. `asked`: path and ignore (lists), mtime, base (a REF)."""
+        path = f"/v1/siblings?{_query(ref=list(refs), **asked)}"
+        return _told_long(Siblings, self._ask("GET", path), "rows", SiblingRow)
 
     def patch(self, a: str, b: str = "", **asked: Any) -> bytes:
         """The unified text diff from REF a to REF b. `asked`: path and ignore (lists), whole (for `git apply`)."""
@@ -417,8 +420,20 @@ def _read(connection: DaemonConnection, response: http.client.HTTPResponse) -> I
 
 def _told(cls: type[T], data: Any) -> T:
     """An answer's value."""
-    try:
+    with _readable():
         return decode(cls, data)
+
+
+def _told_long(cls: type[T], data: bytes, many: str, item: type) -> T:
+    """The value of an answer with very many of something."""
+    with _readable():
+        return decode_long(cls, data, many, item)
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise DaemonUnavailable(f"the daemon gave an answer that cannot be read: {error}") from error
 

@@ -30,9 +30,11 @@ def add_comparisons(app: FastAPI, engine: Engine) -> None:
         return await compare.diff(engine, a, b, asked)
 
     @app.get("/v1/siblings")
-    async def siblings(ref: Texts, path: Texts, ignore: Texts, mtime: bool = False) -> Siblings:
+    async def siblings(
+        ref: Texts, path: Texts, ignore: Texts, mtime: bool = False, base: str = ""
+    ) -> Siblings:
         asked = DiffOptions(PathFilter.typed(path, ignore), mtime)
-        return await compare.diff_siblings(engine, ref, asked)
+        return await compare.diff_siblings(engine, ref, asked, base)
 
     @app.get("/v1/patch")
     async def patch(a: str, path: Texts, ignore: Texts, b: str = "", whole: bool = False) -> OctetStream:

@@ -17,6 +17,8 @@ from core.disk.blocks import Disk
 DiskT = TypeVar("DiskT", bound=Disk)
 Outcome = tuple[object, ...]
 """What a path is after a change, equal for equal changes."""
+Cell = tuple[DiffKind, Outcome, int]
+"""What one sibling did to a path, and how many bytes larger it is for that."""
 
 
 def matrix(
@@ -29,17 +31,24 @@ def matrix(
 ) -> tuple[SiblingRow, ...]:
     """The paths in which any sibling differs from `base`, ordered; equal numbers in a row are equal outcomes."""
     known = index_of(base, index)
-    columns = [_outcomes(base, sibling, known, wanted, times) for sibling in siblings]
+    columns: list[dict[bytes, Cell]] = [
+        _outcomes(base, sibling, known, wanted, times) for sibling in siblings
+    ]
     paths = sorted({path for column in columns for path in column})
     return tuple(_row(path, [column.get(path) for column in columns]) for path in paths)
 
 
 def _outcomes(
     base: DiskT, sibling: DiskT, index: PathIndex, wanted: PathFilter, times: bool
-) -> dict[bytes, tuple[DiffKind, Outcome]]:
+) -> dict[bytes, Cell]:
     diff: FilesystemDiff = wanted.of(diff_disks(base, sibling, index, times=times, renames=False))
     loaded = Loaded.of(Volume(sibling), [entry.after.inode for entry in diff.entries if entry.after])
-    return {entry.path: (entry.kind, _outcome(entry, loaded, times)) for entry in diff.entries}
+    return {entry.path: (entry.kind, _outcome(entry, loaded, times), _grown(entry)) for entry in diff.entries}
+
+
+def _grown(entry: DiffEntry) -> int:
+    before, after = (meta.size if meta else 0 for meta in (entry.before, entry.after))
+    return after - before
 
 
 def _outcome(entry: DiffEntry, loaded: Loaded, times: bool) -> Outcome:
@@ -52,10 +61,11 @@ def _outcome(entry: DiffEntry, loaded: Loaded, times: bool) -> Outcome:
     return meta.type, rights, meta.target, meta.device, content, when
 
 
-def _row(path: bytes, cells: Sequence[tuple[DiffKind, Outcome] | None]) -> SiblingRow:
+def _row(path: bytes, cells: Sequence[Cell | None]) -> SiblingRow:
     text, exact = text_and_hex(path)
     numbers: dict[Outcome, int] = {}
     changes = (
-        cell and SiblingChange(cell[0], numbers.setdefault(cell[1], len(numbers) + 1)) for cell in cells
+        cell and SiblingChange(cell[0], numbers.setdefault(cell[1], len(numbers) + 1), cell[2])
+        for cell in cells
     )
     return SiblingRow(path=text, path_hex=exact, cells=tuple(changes))

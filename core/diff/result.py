@@ -2,6 +2,9 @@
 
 A path, target or attribute name is text as `core.names` spells it; where that is not the name itself, the field of
 the same name and `_hex` has the exact bytes. What is None or UNSET by default is left out of the object then.
+
+There may be very many of those that are made without `gc`: nothing of them leads back to them, so that the collector
+has nothing to look for there.
 """
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -11,7 +14,7 @@ from core.diff.meta import FileType
 from core.model import Process
 
 
-class FileState(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class FileState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One side of a file: `mode` is octal text, attribute values are hexadecimal, flags the letters of lsattr(1),
     `device` the major and minor number.
     """
@@ -37,7 +40,7 @@ class FileState(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return f"{self.uid}:{self.gid}"
 
 
-class FileDiff(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class FileDiff(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One path that differs. `source`, called `from` in JSON, is where a renamed file was; `lines` are those added and
     removed, null where that has no meaning, left out where nobody asked.
     """
@@ -136,14 +139,17 @@ class Diff(Struct, frozen=True, omit_defaults=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-class SiblingChange(Struct, frozen=True):
-    """What one sibling did to a path; equal `change` numbers in a row are the same change."""
+class SiblingChange(Struct, frozen=True, gc=False):
+    """What one sibling did to a path; equal `change` numbers in a row are the same change. `grown` is by how
+    many bytes the file is larger than before, negative where it is smaller.
+    """
 
     kind: DiffKind
     change: int
+    grown: int
 
 
-class SiblingRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class SiblingRow(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One path, and what each sibling did to it, in the order of the REFs: null for nothing."""
 
     path: str
@@ -152,7 +158,7 @@ class SiblingRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Siblings(Struct, frozen=True):
-    """Which files differ among REFs, each against the commit that all come from."""
+    """Which files differ among REFs, each against the commit that all come from, or the REF named as `base`."""
 
     base: str
     refs: tuple[str, ...]

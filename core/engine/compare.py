@@ -229,15 +229,15 @@ async def _hashes(engine: Engine, state: State) -> Hashes:
     return below
 
 
-async def diff_siblings(engine: Engine, refs: Sequence[str], asked: DiffOptions) -> Siblings:
-    """Which files differ among REFs, each against the commit all come from."""
+async def diff_siblings(engine: Engine, refs: Sequence[str], asked: DiffOptions, base: str = "") -> Siblings:
+    """Which files differ among REFs, each against the commit all come from, or against the REF `base`."""
     named: dict[Ref, str] = {}
     for ref in refs:
         named.setdefault(engine.resolve(ref), ref)
     refs = list(named.values())
-    if len(refs) < 2:
+    if len(refs) < 2 and not base:
         raise UsageError("name at least two different REFs to compare with each other")
-    base = merge_base(engine, refs)
+    base = base or merge_base(engine, refs)
     async with states_of(engine, (base, *refs)) as (root, *siblings):
         await mounts.require_disk((root, *siblings), asked.files.paths)
 

@@ -37,7 +37,7 @@ class Apply(Verb[Applied]):
     prefer: Annotated[Literal["ours", "theirs"] | None, Given("Whose side wins.", "ours|theirs")] = None
 
     examples: ClassVar = ("vertui apply b2 main", "vertui apply b2 main /srv --theirs")
-    screen: ClassVar = Absent("it comes with the screens for diffs")
+    screen: ClassVar = Absent("a key of the screen that compares does it")
 
     def refuse(self, shown: Shown) -> Refusal | None:
         return not_in(shown, self.target, BranchState.RUNNING)

@@ -31,6 +31,7 @@ from tests.hostile import TEXTS, soiled, texts
 from tests.stand_in import standing_in
 from tests.ui.looks import app_of, text_of, until
 from tests.ui.trees import COMMANDS, DEMO, IMAGE, NOON, PROCESSES, HandMadeFeed, event
+from vertui.compare.change import heading
 from vertui.plain import TextInput
 from vertui.screens.dialogs import Field, FormDialog
 from vertui.screens.plan import plan_dialog
@@ -38,9 +39,12 @@ from vertui.screens.watch import WatchScreen
 from vertui.selection import NOTHING
 from vertui.text import printable
 from vertui.ui import VertuiApp
+from vertui.widgets.folder_list import FolderList
 
 ROUNDS = 8 if full() else 1
-PATHS = [spelled(text.encode(errors="surrogateescape")) for text in TEXTS if not set(text) & {"\0", "\ud800"}]
+PATHS = [
+    spelled(f"/{text}".encode(errors="surrogateescape")) for text in TEXTS if not set(text) & {"\0", "\ud800"}
+]
 SAMPLE = 6  # of the texts, where each costs a dialog
 SIZE = (170, 45)
 
@@ -56,18 +60,21 @@ def answers(rng: random.Random) -> dict[str, object]:
     source = texts(rng)
     operation = Operation(3, "r", "exec", "sum", OperationState.FAILED, True, NOON, NOON + 1, "error")
     plan = Plan("p1", "prune", ("b1",), (), 1, True, tuple(TEXTS), ("f",))
-    patch = b"".join(b"+" + text.encode(errors="surrogatepass") + b"\n" for text in TEXTS)
-    head = b"--- a/x\n+++ b/x\n@@ -0,0 +1,99 @@\n"
+    entries = [entry(*paths, next(source)) for paths in zip(PATHS, PATHS[::-1], strict=True)]
     return {
         "/v1/log": [replace(soiled(operation, source), id=number, verb="v", summary=text)
                     for number, text in enumerate(TEXTS)],
         "/v1/trash": [TrashEntry(f"t{number}", "branch", text, 5, NOON, NOON + 1e9)
                       for number, text in enumerate(TEXTS)],
         "/v1/plan": soiled(plan, source),
-        "/v1/diff": diff_of(*(entry(*paths, next(source)) for paths in zip(PATHS, PATHS[::-1], strict=True)),
-                            notes=tuple(TEXTS)),
-        "/v1/patch": head + patch,
+        "/v1/diff": diff_of(*entries, notes=tuple(TEXTS)),
+        "/v1/patch": b"".join(heading(one) + b"\n@@ -0,0 +1,99 @@\n" + patch() for one in entries),
     }  # fmt: skip
+
+
+def patch() -> bytes:
+    """Lines of a file that are all there is to fear."""
+    return b"".join(b"+" + text.encode(errors="surrogatepass") + b"\n" for text in TEXTS if "\n" not in text)
 
 
 def bad_characters(app: VertuiApp) -> str:
@@ -165,13 +172,17 @@ async def lists(tour: Tour) -> None:
 
 async def differences(tour: Tour) -> None:
     await tour.pilot.press("g", "d")
-    for index, text in enumerate(PATHS):
-        await until(tour.pilot, lambda text=text: f"─ {printable(text)}".rstrip() in text_of(tour.app))  # type: ignore[misc]
-        await tour.seen(text, "was ")
+    await tour.seen("all files")
+    tree = tour.app.screen.query_one("#files", FolderList).tree_of
+    files = [node.path for node in tree.nodes if node.item is not None and not node.noise]
+    assert set(files) == set(PATHS)
+    for index, path in enumerate(files):
+        await tour.pilot.press("right_square_bracket")
+        await until(tour.pilot, lambda path=path: f"─ {printable(path)}".rstrip() in text_of(tour.app))  # type: ignore[misc]
+        await tour.seen(path, "was ")
         if index == 0:
             await tour.pilot.press("ctrl+l")
-            await tour.seen(f"+{TEXTS[-1]}", f"+{TEXTS[-5]}")
-        await tour.pilot.press("j")
+            await tour.seen(f"+ {TEXTS[-1]}", f"+ {TEXTS[-5]}")
     await tour.back()
 
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from core.diff.entry import DiffKind
 from core.errors import DaemonUnavailable
 from core.holder.ask import Silent
 from core.home import Home
@@ -19,7 +18,6 @@ from core.model import Operation, OperationState, Plan, Tree
 from core.verbs.fork import Fork
 from core.verbs.score import Score
 from core.verbs.up import Up
-from tests.diffs import diff_of, file_diff, state
 from tests.stand_in import standing_in
 from tests.ui.conftest import Show
 from tests.ui.looks import PATIENCE_S, app_of, until, until_seen
@@ -27,7 +25,6 @@ from tests.ui.trees import DEMO, NOON, HandMadeFeed
 from vertui.asking import questions
 from vertui.feed import News, Watcher
 from vertui.plain import TextInput
-from vertui.screens.diff import SETTLE_S, DiffScreen
 from vertui.screens.images import ImagesScreen
 from vertui.screens.plan import Answer, PlanDialog, plan_dialog
 from vertui.selection import NOTHING, Selection
@@ -201,23 +198,6 @@ async def test_what_is_not_seen_takes_a_column_in_a_field(show: Show) -> None:
         await until_seen(pilot, "a␇␈␉b")
         await pilot.press("end")
         assert entry._cursor_offset == 6 and entry.value == "a\x07\x08\tb"
-
-
-async def test_notes_of_a_diff_stay_and_a_file_that_moved_is_asked_for_by_both_names(tmp_path: Path) -> None:
-    entry = file_diff("/new", state(), state(), kind=DiffKind.RENAMED, source="/old")
-    answers = {
-        "/v1/diff": diff_of(entry, notes=("not on the disks",)),
-        "/v1/patch": b"rename from old\n",
-    }
-    home = Home(tmp_path, tmp_path / "r")
-    with standing_in(home, answers) as asked:
-        async with VertuiApp(home, lambda: HandMadeFeed(DEMO)).run_test(size=(120, 36)) as pilot:
-            await until(pilot, lambda: app_of(pilot).main.shown is not NOTHING)
-            app_of(pilot).push_screen(DiffScreen("main", "b1"))
-            await until_seen(pilot, "rename from old", "not on the disks")
-            await pilot.pause(2 * SETTLE_S)
-    (patch,) = (path for path in asked if path.startswith("/v1/patch"))
-    assert "path=%2Fnew&path=%2Fold" in patch
 
 
 def test_checks() -> None:

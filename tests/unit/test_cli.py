@@ -174,6 +174,7 @@ def test_the_version_is_the_packages() -> None:
         ("diff", "a", "b", "--patch", "--mtime"),
         ("diff", "a", "b", "--patch", "--no-fallback"),
         ("diff", "a", "b", "--multi", "--no-fallback"),
+        ("diff", "a", "b", "--base", "c"),
         ("diff", "a", "b", "--stat", "--name-only"),
         ("export-files", "b1", "/", ""),
         ("daemon", "stop", "--now"),

@@ -1,9 +1,7 @@
 """What differs between states, and carrying files out of them and between them."""
 
 import os
-import re
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,14 +18,13 @@ from vertui import differences
 from vertui.completion import offer_names
 from vertui.options import AnyRef, Json, argument, new_app
 from vertui.output import LEFT_OUT, say_json, warn, warn_left_out
+from vertui.patches import without_remarks
 from vertui.session import connect
 from vertui.text import counted, printable
 from vertui.transfer import Copied
 from vertui.unpack import unpack_tree
 
 app = new_app()
-
-REMARK = re.compile(rb"^#.*\n", re.MULTILINE)  # no line of a patch but a remark begins so
 
 Paths = Annotated[
     list[str] | None, typer.Argument(metavar="[PATH...]", help="Only these files, or what is below them.")
@@ -50,6 +47,16 @@ def diff(
     multi: Annotated[
         bool, typer.Option("--multi", help="Compare all REFs with the commit they come from: a matrix.")
     ] = False,
+    base: Annotated[
+        str,
+        typer.Option(
+            "--base",
+            metavar="REF",
+            help="With --multi: compare with this state.",
+            show_default=False,
+            autocompletion=offer_names(Kind.REF),
+        ),
+    ] = "",
     ignore: Ignore = None,
     mtime: Annotated[bool, typer.Option("--mtime", help="Also files that differ in time alone.")] = False,
     processes: Annotated[
@@ -80,9 +87,12 @@ def diff(
       vertui diff main b2 /root/project --patch
       vertui diff main...b2 --stat --ignore '*.pyc'
       vertui diff --multi b1 b2 b3 b4
+      vertui diff --multi b2 b3 b4 --base b1
     """
     forms = {"stat": stat, "patch": patch, "name-only": name_only, "multi": multi}
     more = {"processes": processes, "ports": ports, "packages": packages, "memory": memory}
+    if base and not multi:
+        raise UsageError("--base goes with --multi: to compare two states name both")
     _check_asked(forms, json=json, mtime=mtime, fallback=fallback, more=any(more.values()))
     named, paths = ([ref for ref in refs if ref.startswith("/") is is_path] for is_path in (False, True))
     client = connect()
@@ -90,11 +100,11 @@ def diff(
         differences.say_patch(client.patch(*_ends(client, named), path=paths, ignore=ignore or ()))
         return
     if multi:
-        siblings = client.diff_siblings(named, path=paths, ignore=ignore or (), mtime=mtime)
+        siblings = client.diff_siblings(named, path=paths, ignore=ignore or (), mtime=mtime, base=base)
         if json:
             say_json(siblings)
         else:
-            differences.say_matrix(siblings)
+            differences.say_matrix(siblings, base)
         return
     a, b = _ends(client, named)
     asked = {"mtime": mtime, "lines": stat, "fallback": fallback, **more}
@@ -139,14 +149,14 @@ def patch(
     pieces = client.patch_pieces(base or origin(client, branch), branch, path=paths or [], whole=True)
     remarks, kept = 0, bytearray()
     sys.stdout.flush()
-    for lines in _whole_lines(pieces):
-        for remark in REMARK.findall(lines):
+    for lines, left_out in without_remarks(pieces):
+        for remark in left_out:
             remarks += 1
-            warn(f"not in the patch: {printable(remark[2:].decode(errors='backslashreplace').strip())}")
+            warn(f"not in the patch: {printable(remark)}")
         if sys.stdout.isatty():  # made safe there, which needs each file whole; anywhere else it is exact
-            kept += REMARK.sub(b"", lines)
+            kept += lines
         else:
-            sys.stdout.buffer.write(REMARK.sub(b"", lines))
+            sys.stdout.buffer.write(lines)
     sys.stdout.buffer.flush()
     differences.say_patch(bytes(kept))
     if remarks:
@@ -269,11 +279,3 @@ def _ends(client: Client, refs: list[str]) -> tuple[str, str]:
     if len(refs) == 2:
         return refs[0], refs[1]
     return (refs[0], "") if "..." in refs[0] else (origin(client, refs[0]), refs[0])
-
-
-def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in pieces:
-        whole, newline, rest = (rest + piece).rpartition(b"\n")
-        yield whole + newline
-    yield rest

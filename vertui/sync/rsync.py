@@ -72,7 +72,10 @@ def run(
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C is ours: it ends by us
             )
-        with _followed(process) as said, ours:  # rsync waits for its far side, which waits for the other end of this
+        with (
+            _followed(process) as said,
+            ours,
+        ):  # rsync waits for its far side, which waits for the other end of this
             _carry(ours, far)
     if process.returncode in (0, VANISHED):
         return said.tally()

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
@@ -31,6 +32,12 @@ class LineView(ScrollView, can_focus=False):
         self._lines: list[Text] = []
         self._rows: list[Text] = []
         self._rest: list[Text] = []
+        self._style: Style | None = None  # of all of it; asking the stylesheet for every row takes long
+
+    def notify_style_update(self) -> None:
+        """Textual's hook for another look."""
+        super().notify_style_update()
+        self._style = None
 
     def show(self, lines: Iterable[Text]) -> None:
         """Show these lines instead, keeping the place."""
@@ -64,7 +71,9 @@ class LineView(ScrollView, can_focus=False):
     def render_line(self, y: int) -> Strip:
         """Draw one visible row."""
         index, width = y + self.scroll_offset.y, self.size.width
-        style = self.rich_style
+        if self._style is None:
+            self._style = self.rich_style
+        style = self._style
         row = self._row(index)
         if row is None:
             return Strip.blank(width, style)
