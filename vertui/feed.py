@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from core.daemon.endpoint import Endpoint
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
 from core.model import Command, Event, ExecRequest, Process, Tree
-from vertui.lanes import LaneRow, rows
+from vertui.strands import Strands
 
 if TYPE_CHECKING:
     from core.daemon.mirror import Mirror
@@ -144,13 +144,13 @@ class DaemonFeed:
 
 @dataclass(frozen=True)
 class News:
-    """What came since the last look. `rows` belong to `tree`; `error` says why nothing comes, None while it does.
+    """What came since the last look. `strands` are those of `tree`; `error` says why nothing comes, None while it does.
 
     `fresh`: the feed is connected anew, so whatever was asked before may have changed without an event.
     """
 
     tree: Tree | None
-    rows: list[LaneRow]
+    strands: Strands | None
     events: tuple[Event, ...]
     error: VertuiError | None
     fresh: bool = False
@@ -168,7 +168,7 @@ class Watcher:
         self._open_feed, self._on_news = open_feed, on_news
         self._wakes: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._news = News(None, [], (), None)
+        self._news = News(None, None, (), None)
         self._stopped = threading.Event()
         self._hurried = threading.Event()
         self._fresh = False
@@ -201,7 +201,7 @@ class Watcher:
     def take(self) -> News:
         """What came since the last call."""
         with self._lock:
-            news, self._news = self._news, News(None, [], (), self._news.error)
+            news, self._news = self._news, News(None, None, (), self._news.error)
             return news
 
     def _connect(self) -> None:
@@ -245,7 +245,7 @@ class Watcher:
             started = time.monotonic()
             try:
                 tree = mirror.tree if _followed(mirror, events) else None
-                self._tell(tree, rows(tree) if tree else [], tuple(event for event in events if event))
+                self._tell(tree, Strands(tree) if tree else None, tuple(event for event in events if event))
             except VertuiError as error:
                 from core.holder.ask import Silent
 
@@ -268,13 +268,13 @@ class Watcher:
     def _tell(
         self,
         tree: Tree | None = None,
-        lanes: list[LaneRow] | None = None,
+        strands: Strands | None = None,
         events: tuple[Event, ...] = (),
         error: VertuiError | None = None,
     ) -> None:
         with self._lock:
             old = self._news
-            kept = (tree, lanes or []) if tree else (old.tree, old.rows)
+            kept = (tree, strands) if tree else (old.tree, old.strands)
             fresh, self._fresh = old.fresh or self._fresh, False
             self._news = News(*kept, (old.events + events)[-200:], self._lost or error, fresh)
         if not self._stopped.is_set():

@@ -7,18 +7,17 @@
     ○ 3f2a…    fork of main
     ○ 77d0…    golden
 
-Each subtree is drawn whole before its neighbour, the trunk's line first and then the largest, so the lanes open at
-any row are a stack: lines never cross, and n nodes need at most 2 + log2(n) lanes. Structure follows first parents.
-A pure function over `Tree`: no clock, no terminal, no recursion.
+Each subtree is drawn whole before its neighbour, so the lanes open at any row are a stack: lines never cross. The
+line that goes on is on top, then newer work above older (`vertui.strands`). Pure functions: no clock, no terminal.
 """
 
 from enum import StrEnum
-from functools import cache
 
 from msgspec import Struct
 
 from core.model import Branch, BranchState, Commit, CommitState, Origin, Tree
-from vertui.text import natural, number, printable, short
+from vertui.strands import Placed, Strands
+from vertui.text import number, printable, short
 
 
 class NodeKind(StrEnum):
@@ -51,17 +50,28 @@ COMMIT_MARKS = {
 }
 
 
-class LanePiece(Struct, frozen=True):
+class LanePiece(Struct, frozen=True, gc=False):
     """A piece of the graph: two characters that belong to one lane, so that a lane can have its colour."""
 
     text: str
     lane: int
 
 
-class LaneRow(Struct, frozen=True):
+class GraphRow(Struct, frozen=True, gc=False):  # ten thousand a drawing: the collector need not look at each
+    """Where a row of the graph is: right of `depth` lanes, the last of which it may join."""
+
+    depth: int
+    joins: bool
+
+    @property
+    def lanes(self) -> tuple[LanePiece, ...]:
+        """The lanes left of its mark."""
+        return lanes(0, self.depth, self.joins)
+
+
+class LaneRow(GraphRow, frozen=True, gc=False):
     """One node, with the lanes left of its mark."""
 
-    lanes: tuple[LanePiece, ...]
     item: Commit | Branch
 
     @property
@@ -83,12 +93,12 @@ class LaneRow(Struct, frozen=True):
     @property
     def text(self) -> str:
         """What is to be said of it, in words."""
-        return _commit_text(self.item) if isinstance(self.item, Commit) else _branch_text(self.item)
+        return text_of(self.item)
 
     @property
     def lane(self) -> int:
         """The lane the node itself is in."""
-        return len(self.lanes)
+        return self.depth
 
     @property
     def graph(self) -> str:
@@ -98,79 +108,43 @@ class LaneRow(Struct, frozen=True):
 
 def rows(tree: Tree) -> list[LaneRow]:
     """Every commit and branch of `tree`, children above their parents."""
-    nodes: dict[str, Commit | Branch] = {commit.id: commit for commit in tree.commits}
-    parents = {commit.id: commit.parents[0] if commit.parents else "" for commit in tree.commits}
-    for branch in tree.branches:
-        key = f"branch {branch.id}"  # no commit's id
-        nodes[key], parents[key] = branch, branch.head
-    children: dict[str, list[str]] = {}
-    for key, parent in parents.items():
-        parents[key] = parent = parent if parent in nodes else ""
-        children.setdefault(parent, []).append(key)
-    trunk = next((f"branch {branch.id}" for branch in tree.branches if branch.name == tree.trunk), "")
-    _sort(children, nodes, parents, trunk)
-    return _rows(_parents_first(children)[::-1], nodes, parents)
+    strands = Strands(tree)
+    return [row for place in strands.placed() for row in drawn(strands, place)]
 
 
-def _sort(
-    children: dict[str, list[str]], nodes: dict[str, Commit | Branch], parents: dict[str, str], trunk: str
-) -> None:
-    """Put the child that shares its parent's lane first: that of the trunk, or else the largest."""
-    line = set()
-    while trunk and trunk not in line:
-        line.add(trunk)
-        trunk = parents[trunk]
-    sizes = dict.fromkeys((*nodes, ""), 1)
-    for key in reversed(_parents_first(children)):
-        sizes[parents[key]] += sizes[key]
-    for siblings in children.values():
-        if len(siblings) > 1:
-            siblings.sort(key=lambda key: _order(nodes[key]))
-            first = max(siblings, key=lambda key: (key in line, sizes[key]))
-            siblings.remove(first)
-            siblings.insert(0, first)
+def drawn(strands: Strands, place: Placed) -> list[LaneRow]:
+    """A strand's nodes; the last of them joins the lane of what it hangs on, if that is another one."""
+    nodes = [strands.nodes[key] for key in place.strand.keys]
+    found = [LaneRow(place.depth, False, node) for node in nodes[:-1]]
+    return [*found, LaneRow(place.depth, place.joins, nodes[-1])]
 
 
-def _order(item: Commit | Branch) -> tuple[object, ...]:
-    """Among siblings: commits, newest first, then branches by name."""
-    return (0, -item.created, item.id) if isinstance(item, Commit) else (1, *natural(item.name))
+def lanes(first: int, depth: int, joins: bool) -> tuple[LanePiece, ...]:
+    """Lanes from the `first` on, left of a node that `depth` lanes pass, the last of which it may join."""
+    return tuple(
+        LanePiece("├─" if joins and lane == depth - 1 else "│ ", lane) for lane in range(first, depth)
+    )
 
 
-def _parents_first(children: dict[str, list[str]]) -> list[str]:
-    """Every node before its children, and its last child's subtree before the others'."""
-    order, stack = [], list(children.get("", ()))
-    while stack:
-        order.append(key := stack.pop())
-        stack += children.get(key, ())
-    return order
-
-
-def _rows(order: list[str], nodes: dict[str, Commit | Branch], parents: dict[str, str]) -> list[LaneRow]:
-    """Draw the nodes. The lanes open at a row are a stack, each named by the parent it leads to."""
-    drawn, lanes = [], [""]  # the lowest, for what leads nowhere, is not drawn
-    for key in order:
-        if lanes[-1] == key:
-            lanes.pop()
-        depth, joins = len(lanes) - 1, lanes[-1] == parents[key]
-        if parents[key] and not joins:
-            lanes.append(parents[key])
-        drawn.append(LaneRow(_lanes(depth, joins and depth > 0), nodes[key]))
-    return drawn
-
-
-@cache
-def _lanes(depth: int, joins: bool) -> tuple[LanePiece, ...]:
-    """What stands left of a node that `depth` lanes pass, the last of which it may join."""
-    return tuple(LanePiece("├─" if joins and lane == depth - 1 else "│ ", lane) for lane in range(depth))
+def text_of(node: Commit | Branch) -> str:
+    """What is to be said of a node, in words."""
+    return _commit_text(node) if isinstance(node, Commit) else _branch_text(node)
 
 
 def _commit_text(commit: Commit) -> str:
-    tags = f"[{', '.join(commit.tags)}]" if commit.tags else ""
-    merged = " ".join(f"+{short(parent)}" for parent in commit.parents[1:])
-    odd = "" if commit.state is CommitState.SEALED else str(commit.state)
-    loose = "" if commit.quiesced else "unquiesced"
-    origin = "foreign" if commit.origin is Origin.FOREIGN else ""
-    return _joined(short(commit.id), tags, commit.message, merged, odd, loose, origin)
+    parts = [short(commit.id)]
+    if commit.tags:
+        parts.append(f"[{', '.join(commit.tags)}]")
+    parts.append(commit.message)
+    if len(commit.parents) > 1:
+        parts.append(" ".join(f"+{short(parent)}" for parent in commit.parents[1:]))
+    if commit.state is not CommitState.SEALED:
+        parts.append(str(commit.state))
+    if not commit.quiesced:
+        parts.append("unquiesced")
+    if commit.origin is Origin.FOREIGN:
+        parts.append("foreign")
+    return _joined(*parts)
 
 
 def _branch_text(branch: Branch) -> str:

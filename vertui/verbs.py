@@ -4,6 +4,7 @@ An action that is a verb is done as its value says (`core.verbs`); what is speci
 Nothing here blocks: dialogs answer through callbacks, and calls through `BaseApp.call`.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -24,15 +25,16 @@ from core.verbs.up import Up
 from vertui import asking, theme
 from vertui.base import BaseApp
 from vertui.browser import open_url
+from vertui.moves import Moves
 from vertui.screens.dialogs import Answers, Field, FormDialog
 from vertui.screens.main import MainScreen
 from vertui.screens.plan import Answer, PlanDialog, plan_dialog
 from vertui.screens.verb_form import VerbForm
-from vertui.selection import Selection
+from vertui.selection import Node, Selection, key_of
 from vertui.text import printable
 
 
-class Verbs:
+class Verbs(Moves):
     """The actions of the main screen."""
 
     def __init__(self, app: BaseApp, main: MainScreen) -> None:
@@ -197,10 +199,6 @@ class Verbs:
         """Ask for the filter."""
         self._main.ask_filter()
 
-    def trunk(self, selection: Selection) -> None:
-        """Go to the trunk."""
-        self._main.go_to_trunk()
-
     def freeze(self, selection: Selection) -> None:
         """Hold the view, or go on."""
         self._main.toggle_frozen()
@@ -227,7 +225,13 @@ class Verbs:
     def _ask(self, verb: type[Verb[Any]], entry: Entry, selection: Selection) -> None:
         """Ask for what the selection does not tell, where there is any, and do it."""
         if asking.questions(verb, selection):
-            self._app.push_screen(VerbForm(verb, selection))
+            here = self._main.tree_view.node
+
+            def follow(children: Iterable[str]) -> None:
+                if _same(here, self._main.tree_view.node):
+                    self._main.follow(children)
+
+            self._app.push_screen(VerbForm(verb, selection, follow))
             return
         for made in asking.made(verb, selection, {}):
             what = f"{entry.doing} {asking.subject(made)}".rstrip()
@@ -303,3 +307,8 @@ class Verbs:
     def _chosen(self, action: str | None) -> None:
         if action is not None:
             self._main.act(action)
+
+
+def _same(one: Node | None, other: Node | None) -> bool:
+    """Is the cursor still where it was?"""
+    return (one and key_of(one)) == (other and key_of(other))

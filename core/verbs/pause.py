@@ -23,7 +23,7 @@ class Pause(Verb[Branch]):
 
     examples: ClassVar = ("vertui pause main",)
     each: ClassVar = "branch"
-    screen: ClassVar = Entry("z", "pause", "quiesce and stop the selected machines", "pausing")
+    screen: ClassVar = Entry("H", "pause", "quiesce and stop the selected machines", "pausing")
 
     def refuse(self, shown: Shown) -> Refusal | None:
         return not_in(shown, self.branch, BranchState.RUNNING)

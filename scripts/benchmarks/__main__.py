@@ -24,6 +24,7 @@ import ssh
 import store
 import sustained
 import sync
+import tree
 import verbs
 import views
 from report import Report, as_promises, markdown_head, markdown_notes
@@ -53,6 +54,7 @@ SUBJECTS: dict[str, Measure] = {
     "ssh": ssh.measure,
     "egress": egress.measure,
     "floods": floods.measure,
+    "tree": tree.measure,
     **SPEED,
 }
 

@@ -41,8 +41,9 @@ async def test_the_main_job_by_keys(main: Guest, pilot: Pilot[None]) -> None:
         ),
     )
     await until(pilot, lambda: app.screen is app.main)
+    await until(pilot, lambda: app.main.selection.refs == ("t1",))  # one's own fork is gone to
     await pilot.press(
-        "j", "space", "space", "e", *"echo $((40+2)) > /root/answer; cat /root/answer; exit 3", "enter"
+        "space", "space", "e", *"echo $((40+2)) > /root/answer; cat /root/answer; exit 3", "enter"
     )
     await until(pilot, lambda: text_of(app).count("│ exit 3") == 2 and text_of(app).count("│ 42 ") == 2)
     await pilot.press("escape", "escape", "at", "j", "d")

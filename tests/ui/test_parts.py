@@ -185,7 +185,7 @@ def test_a_plans_files_are_in_its_lines_already() -> None:
 async def test_news_may_come_before_a_screen_stands(show: Show) -> None:
     async with show(HandMadeFeed(DEMO)) as pilot:
         screen = ImagesScreen()
-        screen.hear(News(None, [], (), None))
+        screen.hear(News(None, None, (), None))
         app_of(pilot).push_screen(screen)
         await until_seen(pilot, "images", "start a machine")
 

@@ -85,7 +85,7 @@ DEMO = Tree(
         GOLDEN,
         commit("3f2a11", "77d05a", "fork of main", tags=("works",)),
         commit("9c01be", "3f2a11", "ran the tests", "b2", state=CommitState.HOT),
-        commit("5ab3c0", "3f2a11", "half of it, \x1b[31mred\u202e", "b1", quiesced=False),
+        commit("5ab3c0", "3f2a11", "half of it, \x1b[31mred\u202e", "b1", quiesced=False, created=NOON + 600),
     ),
     images=(IMAGE,),
     trunk="main",

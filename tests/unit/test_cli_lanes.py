@@ -56,6 +56,17 @@ def test_a_side_line_is_drawn_whole_and_joins_the_lane_of_its_parent() -> None:
     assert drawn(value) == ["● main", "○ c1", "│ ● b1", "│ ○ c3", "├─○ c2", "├─● b2", "○ c0"]
 
 
+def test_newer_work_stands_above_older_and_the_children_of_a_fork_together() -> None:
+    old = [replace(branch(f"old{number}", "c1"), created=10.0) for number in (1, 2)]
+    new = [replace(branch(f"try{number}", "c1"), created=20.0 + number) for number in (1, 2, 10)]
+    newest = replace(branch("x", "c2"), created=99.0)
+    commits = [commit("c0"), commit("c1", "c0"), commit("c2", "c1", created=5)]
+    value = tree(commits, [branch("main", "c1", trunk=True), *old, *new, newest])
+    assert [row.id for row in rows(value)] == [
+        "main", "x", "c2", "try1", "try2", "try10", "old1", "old2", "c1", "c0",
+    ]  # fmt: skip
+
+
 def test_two_images_are_two_graphs() -> None:
     value = tree([commit("a0"), commit("z0")], [branch("main", "z0", trunk=True)])
     assert drawn(value) == ["● main", "○ z0", "○ a0"]

@@ -1,6 +1,6 @@
 """The main screen: the tree at the left, detail and console at the right, the event line and the keys below."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,15 +13,19 @@ from textual.widget import Widget
 from core.model import Branch, BranchState, Command, Event, Process, Tree
 from vertui import theme
 from vertui.actions import ACTIONS, BY_ID
+from vertui.columns import Sorting
 from vertui.feed import News
-from vertui.lanes import LaneRow
+from vertui.jumps import Jump
 from vertui.plain import TextInput, entitle
 from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen
+from vertui.screens.letters import LettersScreen, labels
 from vertui.selection import ALIVE, NOTHING, Node, Selection, key_of
+from vertui.strands import Strands
 from vertui.text import counted
 from vertui.widgets.console import ConsolePane
 from vertui.widgets.detail import detail
 from vertui.widgets.events import EventLine
+from vertui.widgets.fold_detail import fold_detail
 from vertui.widgets.footer import ActionFooter
 from vertui.widgets.lines import LineView
 from vertui.widgets.tree import TreeView
@@ -46,7 +50,9 @@ class MainScreen(VertuiScreen):
         self.tree_view = TreeView(id="tree")
         self.event_line = EventLine(id="events")
         self._welcome = Welcome(id="welcome")
-        self._filter = TextInput(hint="words that a node must contain", id="filter")
+        self._filter = TextInput(
+            hint="words  !not  re:^b  state:run  score>0.5  age<10m  changed>10M", id="filter"
+        )
         self._detail = LineView(id="detail")
         self._printed = ConsolePane(id="console")
         self._keys = ActionFooter(id="keys")
@@ -55,6 +61,7 @@ class MainScreen(VertuiScreen):
         self._held: News | None = None
         self._stopped = False  # somebody stopped the daemon
         self._described = ""  # the key of the node in the detail
+        self._children: tuple[str, ...] = ()  # of a fork, to go to when they are shown
         self._asked: dict[str, tuple[list[Command], list[Process]]] = {}
         self._settling: Timer | None = None
 
@@ -106,8 +113,8 @@ class MainScreen(VertuiScreen):
             return
         self.event_line.add(news.events)
         self._welcome.progress(self.event_line.progress)
-        if news.tree is not None:
-            self._show_tree(news.tree, news.rows)
+        if news.tree is not None and news.strands is not None:
+            self._show_tree(news.tree, news.strands)
         self._title()
         if news.fresh or any(event.kind in ("branch", "operation") for event in news.events):
             self._settle()
@@ -121,14 +128,15 @@ class MainScreen(VertuiScreen):
         self.event_line.jobs(jobs)
         self._welcome.jobs(jobs)
 
-    def _show_tree(self, tree: Tree, rows: Sequence[LaneRow]) -> None:
+    def _show_tree(self, tree: Tree, strands: Strands) -> None:
         first, had_trunk = not self.shown.branches, bool(self.shown.trunk)
         before, self.shown = self.tree_view.node, tree
         if first:
             self.say("")
-        self.tree_view.show_tree(rows)
+        self.tree_view.show_tree(strands)
         if tree.trunk and not had_trunk:  # a first machine is there before it is the trunk
-            self.tree_view.go_home()
+            self.tree_view.jump(Jump.TRUNK)
+        self._go_to_children()
         self._welcome.offer(tree)
         self._offer(self.welcoming)
         self._title()
@@ -150,8 +158,7 @@ class MainScreen(VertuiScreen):
         running = sum(branch.state is BranchState.RUNNING for branch in self.shown.branches)
         marks = f" · {len(self.tree_view.marked)} marked" if self.tree_view.marked else ""
         title = f"tree · {running} of {len(self.shown.branches)} running · {counted(len(self.shown.commits), 'commit')}"
-        words = f"/{self.tree_view.filter}" if self.tree_view.filter else ""
-        stale = "as it was before the daemon went away" if self.tree_view.stale else words
+        stale = "as it was before the daemon went away" if self.tree_view.stale else self.tree_view.told
         entitle(self.tree_view, title + marks, "frozen: p goes on" if self.frozen else stale)
 
     def _show_selection(self) -> None:
@@ -160,7 +167,10 @@ class MainScreen(VertuiScreen):
         self._keys.selection = self.selection
         commands, processes = self._asked.get(key_of(node), ([], [])) if node else ([], [])
         width = self._detail.container_size.width - 1
-        self._detail.show(detail(self.shown, node, commands, processes, width))
+        fold = self.tree_view.fold
+        self._detail.show(
+            fold_detail(fold, width) if fold else detail(self.shown, node, commands, processes, width)
+        )
         if self._described != (described := key_of(node) if node else ""):
             self._described = described
             self._detail.scroll_home(animate=False)
@@ -172,8 +182,8 @@ class MainScreen(VertuiScreen):
         self._settle()
 
     def on_row_list_chosen(self) -> None:
-        """Enter on a node."""
-        self.act("menu")
+        """Enter on a node, or on a fold, which it opens."""
+        self.act("fold" if self.tree_view.fold else "menu")
 
     def on_resize(self, event: Resize) -> None:
         """Facts stand in one column or two."""
@@ -237,6 +247,7 @@ class MainScreen(VertuiScreen):
         """Open the filter's line."""
         self.add_class("-filtering")
         self._filter.focus()
+        self.vertui.ask(self.tree_view.prepare_filter)
 
     def on_input_changed(self, event: TextInput.Changed) -> None:
         """Filter as it is typed."""
@@ -254,9 +265,46 @@ class MainScreen(VertuiScreen):
             return (self._welcome,)
         return (self._printed if self.has_class("-console") else self._detail,)
 
-    def go_to_trunk(self) -> None:
-        """Put the cursor on the trunk."""
-        self.tree_view.go_home()
+    def jump(self, jump: Jump) -> None:
+        """Put the cursor where a jump leads, or say why it leads nowhere."""
+        self.say(self.tree_view.jump(jump))
+
+    def jump_by_letters(self) -> None:
+        """Show letters before the rows in view, and go to the row whose letters are typed."""
+        letters = labels(min(self.tree_view.size.height, len(self.tree_view.items)))
+        rows = self.tree_view.label(letters)
+
+        def go(label: str | None) -> None:
+            self.tree_view.label(())
+            if label is not None:
+                self.tree_view.go_to(rows[label])
+
+        self.vertui.push_screen(LettersScreen(rows), go)
+
+    def follow(self, children: Iterable[str]) -> None:
+        """Go to the first of the children of a fork as soon as it is shown."""
+        self._children = tuple(children)
+        self._go_to_children()
+
+    def _go_to_children(self) -> None:
+        child = next((one for one in self.shown.branches if one.name in self._children), None)
+        if child is not None:
+            self._children = ()
+            self.tree_view.open_fan(child)
+
+    def fold(self) -> None:
+        """Fold or unfold what the cursor is on."""
+        if not self.tree_view.toggle_fold():
+            self.say("nothing folds here")
+
+    def fold_all(self) -> None:
+        """Unfold everything, fold everything, or only what is long."""
+        self.say(self.tree_view.toggle_all_folds(), theme.TEAL)
+
+    def sort(self, sorting: Sorting) -> None:
+        """Put siblings in another order."""
+        self.tree_view.sort(sorting)
+        self._title()
 
     def toggle_frozen(self) -> None:
         """Hold the view, or show what came meanwhile. The feed goes on either way."""
@@ -283,5 +331,5 @@ def _newer(old: News | None, new: News) -> News:
     """Both as one."""
     events: tuple[Event, ...] = (*(old.events if old else ()), *new.events)[-200:]
     if new.tree is not None or old is None:
-        return News(new.tree, new.rows, events, new.error, new.fresh)
-    return News(old.tree, old.rows, events, new.error, old.fresh or new.fresh)
+        return News(new.tree, new.strands, events, new.error, new.fresh)
+    return News(old.tree, old.strands, events, new.error, old.fresh or new.fresh)

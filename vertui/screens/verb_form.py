@@ -1,6 +1,6 @@
 """The form of a verb, made of its value: it stays until the verb is done, so that no error loses what was typed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -24,10 +24,16 @@ MOST_SHOWN = 40  # of those that a verb makes: where there are more, they are co
 
 
 class VerbForm(FormDialog):
-    """Asks for what the selection does not tell; says meanwhile what that would make, and then how far it is."""
+    """Asks for what the selection does not tell; says meanwhile what that would make, and then how far it is.
 
-    def __init__(self, verb: type[Verb[Any]], selection: Selection) -> None:
+    `follow` is told the children of a fork, to go there.
+    """
+
+    def __init__(
+        self, verb: type[Verb[Any]], selection: Selection, follow: Callable[[Iterable[str]], None]
+    ) -> None:
         assert isinstance(verb.screen, Entry)
+        self._follow = follow
         self._verb, self._entry, self._selection = verb, verb.screen, selection
         label = self._entry.label
         title = f"{label} {', '.join(selection.refs)}" if asking.takes_nodes(verb) else label
@@ -103,12 +109,10 @@ class VerbForm(FormDialog):
         self._left -= 1
         if not self._left and self.is_attached and self.busy:
             self.end()
-        if (
-            isinstance(verb, Fork)
-            and isinstance(answer, Forked)
-            and not all(one.ok for one in answer.children)
-        ):
-            self.vertui.push_screen(ChildrenDialog(verb, answer))
+        if isinstance(verb, Fork) and isinstance(answer, Forked):
+            self._follow(child.name for child in answer.children if child.ok)
+            if not all(child.ok for child in answer.children):
+                self.vertui.push_screen(ChildrenDialog(verb, answer))
 
     def _failed(self, error: VertuiError) -> None:
         """It is still there to be changed, unless it was left."""

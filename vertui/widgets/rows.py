@@ -22,6 +22,7 @@ CURSOR_STYLE = Style(bgcolor=theme.SELECTED)
 BAR = Segment("▌", Style(color=theme.TEAL, bgcolor=theme.SELECTED))
 BLURRED_BAR = Segment("▌", Style(color=theme.FAINT, bgcolor=theme.SELECTED))
 MARGIN = Segment(" ")
+NEAR = 3  # rows that what changes moves the cursor by, mostly
 
 
 class RowList(ScrollView, Generic[T], can_focus=True):
@@ -83,23 +84,29 @@ class RowList(ScrollView, Generic[T], can_focus=True):
     def show(self, items: Sequence[T]) -> None:
         """Show these items; the cursor stays on its own if it is still there, else where it was."""
         old = self.current
-        self._drawn = {key: strip for key, strip in self._drawn.items() if self._same(key[0], items)}
+        self._drawn = self._still_right(items)
         self._items = items
         self.virtual_size = Size(self._width, len(items))
-        if old is None or not self.go_to(self._key(old)):
-            self.cursor = self.validate_cursor(self.cursor)
+        place = None if old is None else self.find(old)
+        with self.prevent(RowList.Moved):  # of an item that another one pushed on
+            self.cursor = self.validate_cursor(self.cursor if place is None else place)
         new = self.current
         if (old is None) != (new is None) or (old and new and self._key(old) != self._key(new)):
             self.post_message(self.Moved())
         self.refresh()
 
-    def go_to(self, key: Hashable) -> bool:
-        """Put the cursor on the item with this key; False when there is none."""
-        for index, item in enumerate(self._items):
-            if self._key(item) == key:
-                self.cursor = index
-                return True
-        return False
+    def find(self, item: T) -> int | None:
+        """Where an item stands now that was shown before; None when it is there no more."""
+        key, items, near = self._key(item), self._items, self.cursor
+        order = (range(max(0, near - NEAR), min(near + NEAR, len(items))), range(len(items)))
+        return next((place for part in order for place in part if self._key(items[place]) == key), None)
+
+    def go_to(self, item: T) -> bool:
+        """Put the cursor on an item; False when it is not there."""
+        if (place := self.find(item)) is None:
+            return False
+        self.cursor = place
+        return True
 
     def validate_cursor(self, cursor: int) -> int:
         """Within the items."""
@@ -146,9 +153,15 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         """Rows taken by the border above the first line."""
         return self.gutter.top
 
-    def _same(self, index: int, items: Sequence[T]) -> bool:
-        """Will this row look as it does now?"""
-        return index < len(items) and items[index] == self._items[index]
+    def _still_right(self, items: Sequence[T]) -> dict[tuple[int, bool, bool], Strip]:
+        """The strips of rows that will look as they do now, where they are or where what came above pushes them."""
+        grown, found = len(items) - len(self._items), {}
+        for (index, *how), strip in self._drawn.items():
+            for place in (index, index + grown):
+                if 0 <= place < len(items) and items[place] == self._items[index]:
+                    found[place, how[0], how[1]] = strip
+                    break
+        return found
 
     def draw_anew(self) -> None:
         """What `draw` makes of the items has changed."""
@@ -198,7 +211,8 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         top, height = self.scroll_offset.y, self.size.height
         if height and not top <= index < top + height:
             target = index if index < top else index - height + 1
-            self.scroll_to(y=target, animate=False, immediate=True)
+            # by force: the scrollbar that new rows bring is not there yet, and without one nothing scrolls
+            self.scroll_to(y=target, animate=False, immediate=True, force=True)
 
 
 def columns(left: Text, right: Text, width: int) -> Text:

@@ -1,29 +1,39 @@
-"""The live tree: the lane graph of commits with the branches on it, one row a node."""
+"""The live tree: the lane graph of commits with the branches on it, one row a node or a fold."""
 
+import time
 from collections.abc import Sequence
-from datetime import datetime
 
 from rich.text import Text
 
-from core.model import Branch, Commit, CommitState, Origin
+from core.model import Tree
 from vertui import theme
+from vertui.columns import Sorting
+from vertui.filters import Filter, Searched, Texts, parse, select
+from vertui.folds import FoldRow, Folds, Row, fold_at, lay_out
+from vertui.jumps import NOWHERE, Jump, target
 from vertui.lanes import LaneRow
 from vertui.selection import Node, key_of
-from vertui.text import number, printable, short, size
-from vertui.widgets.rows import RowList, columns
+from vertui.strands import Strands, node_key
+from vertui.text import counted, printable
+from vertui.widgets.rows import RowList
+from vertui.widgets.tree_rows import draw_row, name_room
 
-WIDE = 48  # columns from which a row also says sizes and times
-WIDER = 76  # … and addresses
+EMPTY = Strands(Tree((), (), (), None))
 
 
-class TreeView(RowList[LaneRow]):
+class TreeView(RowList[Row]):
     """The tree. `marked` holds the keys of the nodes that verbs act on together."""
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(self._draw_row, lambda row: key_of(row.item), id=id)
+        super().__init__(self._draw_row, _row_key, id=id)
         self.marked: set[str] = set()
-        self._all: Sequence[LaneRow] = ()
-        self._filter = ""
+        self.sorting = Sorting()
+        self._strands = EMPTY
+        self._folds = Folds()
+        self._filter, self._wrong = Filter(), ""
+        self._texts, self._told = Texts(), list[Searched]()
+        self._labels: dict[str, str] = {}
+        self._name_room = 0
         self._stale = False
 
     @property
@@ -37,37 +47,42 @@ class TreeView(RowList[LaneRow]):
             self._stale = stale
             self.draw_anew()
 
-    def show_tree(self, rows: Sequence[LaneRow]) -> None:
+    def show_tree(self, strands: Strands) -> None:
         """Show another version of the tree; marks of nodes that went are dropped."""
-        self._all = rows
-        self.marked &= {key_of(row.item) for row in rows}
-        self._show_filtered()
+        self._strands, self._told = strands, []
+        if self.marked:
+            self.marked &= {key_of(node) for node in strands.nodes.values()}
+        if self.sorting.by:
+            self.sorting.arrange(strands)
+        self._show()
 
-    @property
-    def filter(self) -> str:
-        """What rows must contain to be shown."""
-        return self._filter
-
-    @filter.setter
-    def filter(self, text: str) -> None:
-        self._filter = text
-        self._show_filtered()
+    # -- what is under the cursor ------------------------------------------------------------------------------
 
     @property
     def node(self) -> Node | None:
         """The node under the cursor."""
-        return self.current.item if self.current else None
+        row = self.current
+        return row.item if isinstance(row, LaneRow) else None
+
+    @property
+    def fold(self) -> FoldRow | None:
+        """The fold under the cursor."""
+        row = self.current
+        return row if isinstance(row, FoldRow) else None
 
     @property
     def marked_nodes(self) -> tuple[Node, ...]:
         """The marked nodes from the top of the tree down."""
-        return tuple(row.item for row in self._all if key_of(row.item) in self.marked)
+        if not self.marked:
+            return ()
+        return tuple(node for node in self._strands.all_nodes() if key_of(node) in self.marked)
 
     def toggle_mark(self) -> None:
-        """Mark the node under the cursor, or no longer, and go on to the next."""
-        if self.node is None:
-            return
-        self.marked ^= {key_of(self.node)}
+        """Mark the node under the cursor, or no longer, and go on to the next; of a fold all its branches."""
+        found = {key_of(branch) for branch in self.fold.branches} if self.fold else set()
+        if self.node is not None:
+            found = {key_of(self.node)}
+        self.marked = self.marked - found if found <= self.marked else self.marked | found
         self.draw_anew()
         self.action_move(1)
 
@@ -76,73 +91,146 @@ class TreeView(RowList[LaneRow]):
         self.marked.clear()
         self.draw_anew()
 
-    def go_home(self) -> None:
-        """Put the cursor on the trunk."""
-        for row in self._items:
-            if isinstance(row.item, Branch) and row.item.trunk:
-                self.go_to(key_of(row.item))
+    # -- filter and order --------------------------------------------------------------------------------------
 
-    def _show_filtered(self) -> None:
-        words = self._filter.lower().split()
-        self.show([row for row in self._all if all(word in row.text.lower() for word in words)])
+    @property
+    def filter(self) -> str:
+        """What says which nodes are shown."""
+        return self._filter.text
 
-    def _draw_row(self, row: LaneRow, width: int) -> Text:
-        left = Text("✓ " if key_of(row.item) in self.marked else "  ", style=theme.GOLD, no_wrap=True)
-        if not self._filter:  # the rows that lanes lead to may be hidden
-            for segment in row.lanes:
-                left.append(segment.text, theme.LANES[segment.lane % len(theme.LANES)])
-        left.append(row.mark.glyph, theme.colour_of(row.item)).append(" ")
-        if isinstance(row.item, Branch):
-            line = columns(left.append_text(_branch(row.item)), _branch_facts(row.item, width), width)
+    @filter.setter
+    def filter(self, text: str) -> None:
+        self._filter = parse(text)
+        self._show()
+
+    def prepare_filter(self) -> None:
+        """Make the texts of all nodes, in a thread, so that the first letter need not."""
+        self._texts.of(self._strands.all_nodes())
+
+    @property
+    def told(self) -> Text:
+        """The filter, what is wrong with it or how many nodes it shows, and the order; empty for neither."""
+        parts = [Text(self._wrong, style=theme.RED)] if self._wrong else []
+        if self._filter.text:
+            parts.append(Text(printable(f"/{self._filter.text}")))
+        if parts and not self._wrong:
+            parts.append(Text(f"{len(self._items)} of {counted(len(self._strands.nodes), 'node')}"))
+        if self.sorting.by:
+            parts.append(Text(str(self.sorting)))
+        return Text(" · ").join(parts)
+
+    def sort(self, sorting: Sorting) -> None:
+        """Put siblings in another order."""
+        self.sorting, self._told = sorting, []
+        sorting.arrange(self._strands)
+        self._show()
+
+    # -- folds -------------------------------------------------------------------------------------------------
+
+    def toggle_fold(self) -> bool:
+        """Open the fold under the cursor, or fold what is around its node; False where nothing folds."""
+        row = self.current
+        if row is None or self.filter:
+            return False
+        fold = row.fold if isinstance(row, FoldRow) else fold_at(self._strands, node_key(row.item))
+        if fold is None:
+            return False
+        self._folds.said[fold] = isinstance(row, FoldRow)
+        self._show()
+        return True
+
+    def toggle_all_folds(self) -> str:
+        """Open all folds, fold all that can be, or leave it to how long they are; says which."""
+        said = self._folds.say_all()
+        self._show()
+        return said
+
+    def go_to_node(self, node: Node) -> bool:
+        """Put the cursor on a node, opening what hides it; False when a filter does, or it is gone."""
+        wanted = LaneRow(0, False, node)
+        while True:
+            place = self.find(wanted)
+            if place is None:
+                return False
+            self.cursor = place
+            row = self._items[place]
+            if isinstance(row, LaneRow):
+                return True
+            self._folds.said[row.fold] = True
+            self._show()
+
+    def open_fan(self, node: Node) -> None:
+        """Go to a node, so that its siblings are seen with it."""
+        if self.go_to_node(node):
+            strand = self._strands.holding(node_key(node))
+            siblings = self._strands.siblings(strand) if strand else []
+            last = self._strands.nodes[siblings[-1].keys[0]] if siblings else node
+            if (place := self.find(LaneRow(0, False, last))) is not None:
+                self._reveal(min(place, self.cursor + self.size.height - 1))
+                self._reveal(self.cursor)
+
+    def jump(self, jump: Jump) -> str:
+        """Go where a jump leads; why not, if it leads nowhere."""
+        node = target(self._strands, self.current, jump)
+        if node is None:
+            return NOWHERE[jump]
+        return "" if self.go_to_node(node) else "the filter hides it: esc clears the filter"
+
+    # -- letters to jump by ------------------------------------------------------------------------------------
+
+    def label(self, labels: Sequence[str]) -> dict[str, Row]:
+        """Show these before the rows in view; which row each stands for. None of them takes them away."""
+        top = self.scroll_offset.y
+        found = dict(zip(labels, self._items[top : top + self.size.height], strict=False))
+        self._labels = {_row_key(row): label for label, row in found.items()}
+        self.draw_anew()
+        return found
+
+    # -- drawing -----------------------------------------------------------------------------------------------
+
+    def find(self, item: Row) -> int | None:
+        """Where a row is now: itself, what it is folded into, or the first of what was folded into it."""
+        if (place := super().find(item)) is not None:
+            return place
+        wanted = set(map(node_key, _nodes(item)))
+        held = (
+            place
+            for place, row in enumerate(self._items)
+            if not wanted.isdisjoint(map(node_key, _nodes(row)))
+        )
+        return next(held, None)
+
+    def _show(self) -> None:
+        rows: list[Row]
+        if self._filter.terms or self._filter.error:
+            self._told = self._told or self._texts.of(self._strands.all_nodes())
+            found, self._wrong = select(self._filter, self._told, time.time())
+            if self.sorting.by:
+                found = self.sorting.sort(found, lambda node: node)
+            rows = [LaneRow(0, False, node) for node in found]
         else:
-            line = columns(left.append_text(_commit(row.item)), _commit_facts(row.item, width), width)
+            self._wrong = ""
+            rows = lay_out(self._strands, self._folds)
+        room = name_room(rows)
+        if room != self._name_room:
+            self._name_room = room
+            self._drawn.clear()
+        self.show(rows)
+
+    def _draw_row(self, row: Row, width: int) -> Text:
+        marked = isinstance(row, LaneRow) and key_of(row.item) in self.marked
+        label = self._labels.get(_row_key(row)) if self._labels else None
+        prefix = Text(f"{label:<2}" if label else "✓ " if marked else "  ", no_wrap=True)
+        prefix.stylize(f"bold {theme.GROUND} on {theme.GOLD}" if label else theme.GOLD)
+        line = draw_row(row, width, self._name_room, prefix)
         if self._stale:
             line.stylize(theme.FAINT)
         return line
 
 
-def _branch(branch: Branch) -> Text:
-    text = Text(printable(branch.name), style=f"bold {theme.BRIGHT}")
-    if branch.trunk:
-        text.append(" ★ trunk", f"bold {theme.GOLD}")
-    return text
+def _nodes(row: Row) -> tuple[Node, ...]:
+    return row.nodes if isinstance(row, FoldRow) else (row.item,)
 
 
-def _branch_facts(branch: Branch, width: int) -> Text:
-    """Right-aligned columns, so that states, sizes and scores stand below each other."""
-    colour = theme.colour_of(branch)
-    text = Text.assemble((number(branch.score), f"bold {theme.BRIGHT}"))
-    if width >= WIDER and branch.address:
-        text.append(f"  {printable(branch.address):<15}", theme.FAINT)
-    if width >= WIDE and branch.changed_bytes:
-        text.append(f" {'+' + size(branch.changed_bytes):>6}", theme.MUTED)
-    return text.append(f"  {branch.state:<9}", colour)
-
-
-def _commit(commit: Commit) -> Text:
-    text = Text(short(commit.id), style=theme.MUTED)
-    for tag in commit.tags:
-        text.append(f" {printable(tag)} ", f"{theme.GROUND} on {theme.GOLD}")
-    text.append(f" {printable(commit.message)}", theme.TEXT)
-    return text
-
-
-def _commit_facts(commit: Commit, width: int) -> Text:
-    text = Text(style=theme.FAINT)
-    if commit.origin is Origin.FOREIGN:
-        text.append("foreign ", theme.GOLD)
-    if not commit.quiesced:
-        text.append("unquiesced ", theme.GOLD)
-    if commit.state is not CommitState.SEALED:
-        text.append(f"{commit.state} ", theme.colour_of(commit))
-    if width >= WIDE:
-        text.append(f"{size(commit.stored_bytes):>5}  " if commit.stored_bytes else "")
-        text.append(f"{_when(commit.created):<9}")
-    return text
-
-
-def _when(created: float) -> str:
-    """The clock today, the day before that: neither goes stale on an idle screen."""
-    moment = datetime.fromtimestamp(created)
-    today = moment.date() == datetime.now().date()
-    return moment.strftime("%H:%M:%S" if today else "%d %b")
+def _row_key(row: Row) -> str:
+    return key_of(row.item) if isinstance(row, LaneRow) else row.key

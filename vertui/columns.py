@@ -1,0 +1,97 @@
+"""The columns of the tree: which of them a row has room for, and the order of siblings by each."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeVar
+
+from core.model import Branch, BranchState, CommitState
+from vertui.strands import Node, Strand, Strands
+from vertui.text import natural, short
+
+T = TypeVar("T")
+Value = float | int | list[str | int]
+
+STATE_WIDTH = 10  # "unquiesced"; a branch's longest is "suspended"
+BESIDES = (("score", 7, 20), ("changed", 7, 20), ("when", 10, 26), ("address", 16, 26), ("memory", 7, 26))
+"""What comes beside name and state, the most wanted first: its cells, and those that it leaves to what a row says."""
+DRAWN = ("score", "address", "memory", "changed", "when")
+
+
+class Column(StrEnum):
+    """What siblings can be sorted by."""
+
+    SCORE = "score"
+    NAME = "name"
+    STATE = "state"
+    CHANGED = "changed"
+    MEMORY = "memory"
+    AGE = "age"
+
+
+STATES = [state for kind in (BranchState, CommitState) for state in kind]
+HIGHEST_FIRST = (Column.SCORE, Column.CHANGED, Column.MEMORY)
+VALUES: dict[Column, Callable[[Node], Value | None]] = {
+    Column.SCORE: lambda node: node.score if isinstance(node, Branch) else None,
+    Column.NAME: lambda node: natural(node.name if isinstance(node, Branch) else short(node.id)),
+    Column.STATE: lambda node: STATES.index(node.state),
+    Column.CHANGED: lambda node: (
+        (node.changed_bytes if isinstance(node, Branch) else node.stored_bytes) or None
+    ),
+    Column.MEMORY: lambda node: (node.memory_bytes or None) if isinstance(node, Branch) else None,
+    Column.AGE: lambda node: -node.created,
+}
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """How siblings are sorted: by no column, newest work first; by one, its best first unless `reverse`."""
+
+    by: Column | None = None
+    reverse: bool = False
+
+    def next(self) -> "Sorting":
+        """By the next column; after the last by none."""
+        columns: list[Column | None] = [None, *Column]
+        return Sorting(columns[(columns.index(self.by) + 1) % len(columns)])
+
+    def turned(self) -> "Sorting":
+        """The other way round."""
+        return replace(self, reverse=not self.reverse)
+
+    def __str__(self) -> str:
+        """As it is said at the tree's border."""
+        return f"by {self.by}{', backwards' if self.reverse else ''}" if self.by else ""
+
+    def sort(self, items: Iterable[T], node_of: Callable[[T], Node]) -> list[T]:
+        """Sort by the column; what has no value in it comes last either way."""
+        assert self.by is not None
+        value = VALUES[self.by]
+        told: list[tuple[Value, T]] = []
+        silent: list[T] = []
+        for item in items:
+            found = value(node_of(item))
+            if found is None:
+                silent.append(item)
+            else:
+                told.append((found, item))
+        told.sort(key=lambda pair: pair[0], reverse=(self.by in HIGHEST_FIRST) != self.reverse)
+        return [*(item for _, item in told), *silent]
+
+    def arrange(self, strands: Strands) -> None:
+        """Put siblings in this order."""
+
+        def sort(siblings: Iterable[Strand]) -> list[Strand]:
+            return self.sort(siblings, strands.of)
+
+        strands.arrange(sort if self.by else None)
+
+
+def fitting(width: int, name: int) -> tuple[str, ...]:
+    """The columns beside a name of so many cells and the state, in the order they are drawn."""
+    room, found = width - STATE_WIDTH, []
+    for column, cells, left in BESIDES:
+        if room - cells >= max(name, left):
+            found.append(column)
+            room -= cells
+    return tuple(column for column in DRAWN if column in found)

@@ -1,0 +1,174 @@
+"""How a row of the tree looks: lanes, mark and name at the left, columns that stand below each other at the right.
+
+Name and state are never cut. Where there is no room for all, first columns go, then lanes, from the left on.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from core.model import Branch, BranchState, Commit, CommitState, Origin
+from vertui import theme
+from vertui.actions import BY_ID
+from vertui.columns import STATE_WIDTH, fitting
+from vertui.folds import FoldRow, Row
+from vertui.lanes import LaneRow, lanes
+from vertui.strands import Node
+from vertui.text import number, printable, short, size
+
+SIDE = 4  # cells of mark and glyph
+LONGEST_NAME = 31
+MOST_LANES = 6  # for which columns give way
+TRUNK = " ★ trunk"
+LEFT_OUT = "‹ "  # in place of the lanes that there is no room for
+
+
+def draw_row(row: Row, width: int, name: int, prefix: Text) -> Text:
+    """One row; `name` is the room that `name_room` gives, `prefix` the two cells of its mark."""
+    columns = fitting(width - SIDE, name)
+    what = _what(row)
+    right = Text() if isinstance(row, FoldRow) else _columns(row.item, columns)
+    needed = cell_len(_name(row)) if isinstance(row, LaneRow) else 0
+    if width - SIDE - right.cell_len - 1 < needed:  # no state in words: its glyph says it
+        right = Text()
+    room = width - right.cell_len - bool(right)
+    left = prefix
+    _draw_lanes(left, row, room - SIDE - max(needed, min(what.cell_len, room // 2)))
+    if isinstance(row, LaneRow):
+        left.append(row.mark.glyph, theme.colour_of(row.item)).append(" ")
+    else:
+        left.append("… ", theme.TEAL)
+    left.append_text(what).truncate(room, overflow="ellipsis", pad=bool(right))
+    return left.append(" ").append_text(right) if right else left
+
+
+def _what(row: Row) -> Text:
+    if isinstance(row, FoldRow):
+        return _fold(row)
+    return _branch(row.item) if isinstance(row.item, Branch) else _commit(row.item)
+
+
+def name_room(rows: Iterable[Row]) -> int:
+    """Cells that the longest name takes, with its lanes."""
+    branches = ((row, row.item) for row in rows if isinstance(row, LaneRow) and isinstance(row.item, Branch))
+    return max((_cells(row.depth, branch) for row, branch in branches), default=0)
+
+
+def _cells(depth: int, branch: Branch) -> int:
+    name = min(cell_len(printable(branch.name)), LONGEST_NAME)
+    return 2 * min(depth, MOST_LANES) + name + branch.trunk * len(TRUNK)
+
+
+def _name(row: LaneRow) -> str:
+    return printable(row.item.name) if isinstance(row.item, Branch) else short(row.item.id)
+
+
+def _draw_lanes(left: Text, row: Row, room: int) -> None:
+    """As many lanes as there is room for, the right ones rather."""
+    kept = min(row.depth, max(1, room // 2))
+    first = row.depth - kept
+    if first:
+        left.append(LEFT_OUT, theme.FAINT)
+        first += 1
+    for piece in lanes(first, row.depth, row.joins):
+        left.append(piece.text, theme.LANES[piece.lane % len(theme.LANES)])
+
+
+def _fold(row: FoldRow) -> Text:
+    text = Text(row.text, style=theme.MUTED)
+    return text.append(f"  {BY_ID['fold'].key_label}", f"bold {theme.TEAL}")
+
+
+def _branch(branch: Branch) -> Text:
+    """What it is, and what is known of it."""
+    text = Text.assemble((printable(branch.name), f"bold {theme.BRIGHT}"))
+    if branch.trunk:
+        text.append(TRUNK, f"bold {theme.GOLD}")
+    why = branch.reason if branch.state is not BranchState.RUNNING else branch.note
+    if why and why != branch.state:
+        text.append(f"  {printable(why)}", theme.FAINT)
+    return text
+
+
+def _commit(commit: Commit) -> Text:
+    text = Text.assemble((short(commit.id), theme.MUTED))
+    for tag in commit.tags:
+        text.append(f" {printable(tag)} ", f"{theme.GROUND} on {theme.GOLD}")
+    return text.append(f" {printable(commit.message)}", theme.TEXT)
+
+
+def _columns(node: Node, columns: tuple[str, ...]) -> Text:
+    """All columns and the state."""
+    text = Text()
+    for column in columns:
+        text.append_text(CELLS[column](node))
+    word = str(node.state) if isinstance(node, Branch) else _state(node)
+    if not word and "when" not in columns:
+        return text.append(f"{_when(node.created):<{STATE_WIDTH}}", theme.FAINT)
+    return text.append(f"{word:<{STATE_WIDTH}}", theme.GOLD if word in WARNINGS else theme.colour_of(node))
+
+
+WARNINGS = ("foreign", "unquiesced")
+
+
+def _state(commit: Commit) -> str:
+    """What is not as it mostly is, the weightiest; nothing for a sealed commit."""
+    if commit.state is CommitState.GONE:
+        return str(commit.state)
+    if commit.origin is Origin.FOREIGN:
+        return WARNINGS[0]
+    if not commit.quiesced:
+        return WARNINGS[1]
+    return "" if commit.state is CommitState.SEALED else str(commit.state)
+
+
+def score_cell(score: float | None) -> str:
+    """A score in at most six characters, seven for what is next to nothing or everything."""
+    if score is None:
+        return ""
+    forms = (number(score), *(f"{score:.{digits}g}" for digits in (4, 3, 2, 1)))
+    return next((form for form in forms if len(form) <= 6), forms[-1])
+
+
+def _score(node: Node) -> Text:
+    return Text(
+        f"{score_cell(node.score) if isinstance(node, Branch) else '':>6} ", style=f"bold {theme.BRIGHT}"
+    )
+
+
+def _address(node: Node) -> Text:
+    address = printable(node.address) if isinstance(node, Branch) and node.address else ""
+    return Text(f"{address:<15} ", style=theme.FAINT)
+
+
+def _memory(node: Node) -> Text:
+    memory = size(node.memory_bytes) if isinstance(node, Branch) and node.memory_bytes else ""
+    return Text(f"{memory:>6} ", style=theme.MUTED)
+
+
+def _changed(node: Node) -> Text:
+    changed = node.changed_bytes if isinstance(node, Branch) else node.stored_bytes
+    sign = "+" if isinstance(node, Branch) else ""
+    return Text(f"{sign + size(changed) if changed else '':>6} ", style=theme.MUTED)
+
+
+def _time(node: Node) -> Text:
+    return Text(f"{_when(node.created):>9} ", style=theme.FAINT)
+
+
+CELLS: dict[str, Callable[[Node], Text]] = {
+    "score": _score,
+    "address": _address,
+    "memory": _memory,
+    "changed": _changed,
+    "when": _time,
+}
+
+
+def _when(created: float) -> str:
+    """The clock today, the day before that: neither goes stale on an idle screen."""
+    moment = datetime.fromtimestamp(created)
+    today = moment.date() == datetime.now().date()
+    return moment.strftime("%H:%M:%S" if today else "%d %b")
