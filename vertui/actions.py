@@ -149,7 +149,7 @@ WRITTEN = (
     Action("exec", "e", "exec", "run a command in the selected branches", _all("exec", "-- CMD"), _running, True),
     Action("watch", "w", "watch", "live output of the selected branches, side by side", WATCH, _branches, True),
     Action("board", "B", "scoreboard", "branches ranked by score, time and exit", _plain("vertui ls"), _no_machine),
-    Action("shell", "s", "shell", "open a shell in the branch; exit comes back", _all("shell"), _one_running, True),
+    Action("shell", "s", "shell", "a shell in the branch; ctrl+] leaves it open", _all("shell"), _one_running, True),
     Action("diff", "d", "diff", "compare with the parent, or up to eight marked nodes", _diff, _comparable, True),
     Action("open", "o", "open", "open the branch's published port in the browser", _all("open"), _one_published),
     Action("let", "A", "allow refused", "let the branch reach what it was refused last", LET, _refused),

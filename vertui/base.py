@@ -13,7 +13,6 @@ from textual.app import App, SuspendNotSupported
 from core.daemon.endpoint import Endpoint, variables_of
 from core.errors import DaemonStopped, VertuiError
 from core.model import Event
-from core.python import program
 from vertui import theme
 from vertui.compare.arrangement import Arrangement
 from vertui.feed import DaemonFeed, Feed, Watcher
@@ -163,10 +162,6 @@ class BaseApp(App[None]):
         self.show_jobs(jobs)
 
     # -- the terminal -----------------------------------------------------------------------------------------
-
-    def run_outside(self, *argv: str) -> None:
-        """Leave the terminal to a `vertui` command and come back when it ends."""
-        self.leave_to(program("vertui", *argv), argv[0])
 
     def leave_to(self, command: Sequence[str], name: str) -> None:
         """Leave the terminal to a program and come back when it ends."""

@@ -21,6 +21,7 @@ from vertui.screens.main import MainScreen
 from vertui.selection import Selection
 from vertui.widgets.footer import KeyHints
 
+OWN = ("quit", "command_palette")
 LEAVE_S = 3.0  # for the terminal to be put back, after a signal
 
 
@@ -142,6 +143,11 @@ class VertuiApp(BaseApp):
         from vertui.screens.reading import keys_dialog
 
         self.push_screen(keys_dialog(hints))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Textual's own keys, ctrl+q and ctrl+p, are a program's where a program gets the keys."""
+        taken = isinstance(self.screen, VertuiScreen) and self.screen.takes_keys
+        return not (taken and action in OWN) and super().check_action(action, parameters)
 
     def action_help_quit(self) -> None:
         """Ctrl-C, which is not for leaving: Textual would name a key of its own."""

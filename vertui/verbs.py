@@ -80,8 +80,10 @@ class Verbs(Moves):
         self._app.push_screen(BoardScreen(selection.refs if len(selection.marked) > 1 else ()))
 
     def shell(self, selection: Selection) -> None:
-        """Leave the terminal to a shell, and come back."""
-        self._app.run_outside("shell", selection.refs[0])
+        """Open a shell in a terminal of its own, or show the one that is open."""
+        from vertui.screens.terminals import open_shell
+
+        open_shell(self._app, selection.refs[0])
 
     def open(self, selection: Selection) -> None:
         """Open a published port's URL in the browser, and say it; of several ports ask which."""

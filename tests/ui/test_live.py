@@ -98,3 +98,27 @@ async def test_what_is_followed_goes_on_when_the_daemon_dies(
     told = [f"count {number}" for number in range(1, 10)]
     shown = app_of(pilot).screen.query_one(OutputPane).text.split("\n")
     assert [line.strip() for line in shown][:10] == [*told, "over"], "each line once"
+
+
+async def test_a_shell_outlives_the_daemon_and_tells_of_its_machines_end(
+    main: Guest, pilot: Pilot[None], client: Client
+) -> None:
+    await until_seen(pilot, "★ trunk")
+    await pilot.press("s")
+    await until_seen(pilot, "● main", "#")
+    await pilot.press(*"stty size; x=$((6 * 7))", "enter")
+    await until_seen(pilot, "43 160")
+    os.kill(client.status().pid, signal.SIGKILL)
+    await until_seen(pilot, "◌ main", "not connected")
+    await pilot.press(*"echo =$x=", "enter")
+    await until_seen(pilot, "● main", "=42=")
+    await pilot.press(*"busybox=/usr/lib/vertui/busybox; printf 'a\\nb\\n' > f; $busybox vi f", "enter")
+    await until_seen(pilot, "- f 1/2")
+    await pilot.press(*"xivi", "escape", *":wq", "enter", *"echo [$(head -1 f)]", "enter")
+    await until_seen(pilot, "[vi]")
+    machine = next(branch.pid for branch in client.tree().branches)
+    assert machine is not None
+    os.kill(machine, signal.SIGKILL)
+    await until_seen(pilot, "the shell in main is gone: ", "⏎ close this tab")
+    await pilot.press("enter")
+    await until(pilot, lambda: app_of(pilot).screen is app_of(pilot).main)

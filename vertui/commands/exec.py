@@ -17,6 +17,7 @@ from core.errors import UsageError, VertuiError
 from core.model import BranchState, Command, ExecRequest, check_variable
 from core.verbs.base import Kind
 from vertui import foreground
+from vertui.login import shell_request
 from vertui.options import AfterDashes, All, BranchName, Json, argument, new_app
 from vertui.outcomes import KeptOutput
 from vertui.output import Cell, Row, say_json, say_table, warn
@@ -32,7 +33,6 @@ What = ExecRequest | AttachRequest
 OFFSETS = re.compile(r"([0-9]{1,18})(?:,([0-9]{1,18}))?")
 LONGEST_S = 1_000_000  # eleven days; the agent takes no longer timeout
 Tell = Callable[[Sequence[foreground.End | None]], None]
-SHELL = "command -v bash >/dev/null && exec bash -l; exec sh -l"
 PS_HEADER = ("ID", "PID", "STATE", "AGE", "STDOUT", "STDERR", "COMMAND")
 
 
@@ -154,7 +154,7 @@ def shell(branch: BranchName) -> None:
     if not sys.stdin.isatty():
         raise UsageError(f"shell needs a terminal: use `vertui exec -i {branch} -- sh`")
     client = connect()
-    request = _request(branch, ("sh", "-c", SHELL), tty=True, stdin=True)
+    request = shell_request(branch, {"TERM": os.environ.get("TERM", "xterm")}, *window_size())
     raise typer.Exit(_run(_followers(client.endpoint, [request]), stdin=True, tty=True))
 
 

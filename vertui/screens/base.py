@@ -68,8 +68,9 @@ class _Shared:
 
 
 class VertuiScreen(_Shared, Screen[None]):
-    """A full screen."""
+    """A full screen. `takes_keys`: programs in it get all keys but its own."""
 
+    takes_keys = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", show=False),
         Binding("D", "start_daemon", show=False),
