@@ -84,6 +84,7 @@ class WatchScreen(VertuiScreen):
         self._at = 0
         self._drawn = 0.0  # when output was drawn last
         self._drawing: Timer | None = None  # it will be again
+        self._page = ""  # what is said of the page that is shown
         self._next = 0  # the pane that is looked at first then
         self._typed: Typed | None = None  # what is done with the line that is typed
 
@@ -207,8 +208,14 @@ class WatchScreen(VertuiScreen):
         if not self._typing:
             self._pane.focus()
         pages = -(-len(self._panes) // (columns * rows))
-        paged = pages > 1 and not self.zoomed
-        self._say(f"{len(self._panes)} branches, page {page + 1} of {pages}" if paged else "")
+        told = (
+            f"{len(self._panes)} branches, page {page + 1} of {pages}"
+            if pages > 1 and not self.zoomed
+            else ""
+        )
+        if told != self._page:  # a line that opens changes the room too, and what was said of it stays
+            self._page = told
+            self._say(told)
 
     def action_turn(self, by: int) -> None:
         """Choose the next pane, or the one before."""
