@@ -31,7 +31,7 @@ class ParserState(Enum):
     STRING = auto()
 
 
-class Sink(Protocol):
+class Performer(Protocol):
     """Who is told what came."""
 
     def print(self, text: str) -> None:
@@ -53,7 +53,7 @@ class Sink(Protocol):
 class Parser:
     """Feeds a sink."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Performer) -> None:
         self._sink = sink
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._state = ParserState.GROUND

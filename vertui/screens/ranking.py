@@ -33,7 +33,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Column:
+class RankColumn:
     """`key` sorts, those first that are good; `text` is what is shown. `expendable` columns go where room is short."""
 
     title: str
@@ -75,19 +75,19 @@ def _known(value: float | None) -> tuple[bool, float]:
 
 
 COLUMNS = (
-    Column("score", 8, lambda one: _known(None if one.branch.score is None else -one.branch.score), _score),
-    Column("took", 9, lambda one: _known(one.took_s(0.0) if one.command else None), _took),
-    Column("exit", 6, lambda one: (_outcome(one), one.command.exit_code or 0 if one.command else 0), _exit),
-    Column("changed", 9, lambda one: (one.branch.changed_bytes,),
+    RankColumn("score", 8, lambda one: _known(None if one.branch.score is None else -one.branch.score), _score),
+    RankColumn("took", 9, lambda one: _known(one.took_s(0.0) if one.command else None), _took),
+    RankColumn("exit", 6, lambda one: (_outcome(one), one.command.exit_code or 0 if one.command else 0), _exit),
+    RankColumn("changed", 9, lambda one: (one.branch.changed_bytes,),
            lambda one, now: (size(one.branch.changed_bytes) if one.branch.changed_bytes else "", theme.MUTED), True),
-    Column("memory", 8, lambda one: (one.branch.memory_bytes,),
+    RankColumn("memory", 8, lambda one: (one.branch.memory_bytes,),
            lambda one, now: (size(one.branch.memory_bytes) if one.branch.memory_bytes else "", theme.MUTED), True),
-    Column("name", 0, lambda one: (natural(one.branch.name),), lambda one, now: (one.branch.name, theme.BRIGHT)),
+    RankColumn("name", 0, lambda one: (natural(one.branch.name),), lambda one, now: (one.branch.name, theme.BRIGHT)),
 )  # fmt: skip
 """What can be sorted by. The name stands first on the screen, and the note, which has no order, last."""
 
 
-def ranked(entries: Sequence[Ranked], by: Column, turned: bool) -> list[Ranked]:
+def ranked(entries: Sequence[Ranked], by: RankColumn, turned: bool) -> list[Ranked]:
     """In order of a column; those that are alike in it by what they scored, how they ended, and their names."""
     rest = (COLUMNS[0], COLUMNS[2], COLUMNS[1], COLUMNS[-1])
     ordered = sorted(entries, key=lambda one: tuple(column.key(one) for column in (by, *rest)))
@@ -143,7 +143,7 @@ def _name_width(entries: Sequence[Ranked]) -> int:
     return max((cell_len(printable(entry.branch.name)) for entry in entries), default=LEAST_NAME) + 1
 
 
-def _shown(entries: Sequence[Ranked], width: int) -> list[tuple[Column, int]]:
+def _shown(entries: Sequence[Ranked], width: int) -> list[tuple[RankColumn, int]]:
     """The columns behind the name that there is room for."""
     shown = [column for column in COLUMNS if column.width]
     while MARGIN + _name_width(entries) + sum(column.width for column in shown) + LEAST_NOTE > width:

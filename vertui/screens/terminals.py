@@ -237,7 +237,7 @@ class TerminalsScreen(VertuiScreen):
 
     def on_terminal_pane_not_taken(self) -> None:
         """Too much was pasted."""
-        self._say("not taken: too much waits to be read. Use `vertui push` for files")
+        self._say("not taken: too much waits to be read. Use `vertui cp` for files")
 
     # -- keys --------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ BREATH_BYTES, BREATH_S = 32 * 1024, 0.001  # after so much, so long: many that f
 TAIL_BYTES = 1024  # by which a console that tells its past again is told from a new one
 
 
-class Sink(Protocol):
+class Keeps(Protocol):
     """What keeps the output. Called from the thread that follows."""
 
     def add(self, stream: int, data: bytes) -> None:
@@ -47,7 +47,7 @@ class Tail:
         self,
         open_stream: Callable[[Offsets], Printing],
         notify: Callable[[], object],
-        into: Sink,
+        into: Keeps,
         offsets: Offsets = (0, 0),
         *,
         replays: bool = False,

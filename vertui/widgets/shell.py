@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PAUSES_S = (0.1, 0.3, 1.0)  # before another connection, while the daemon is away
 MOST_WAITING = 64 * 1024  # bytes of output: what is behind an interrupt is soon through
-MOST_TYPED = 4 << 20  # bytes not yet taken: more is no paste but a file, which `vertui push` copies
+MOST_TYPED = 4 << 20  # bytes not yet taken: more is no paste but a file, which `vertui cp` copies
 PIECE_BYTES = 256  # fed at once: whatever it says, it takes some milliseconds
 
 
