@@ -246,12 +246,19 @@ class HandedOver(Struct, frozen=True):
     felt_pause_ms: float
 
 
+class PlanSection(Struct, frozen=True):
+    """So many lines of a plan, one after the other, that are about one thing."""
+
+    title: str
+    lines: int
+
+
 class Plan(Struct, frozen=True):
     """What a destructive verb would do, exactly: dry run, dialog and log print this same value.
 
     `branches`, `commits` and `images` are what it is done to; `files` what the old trunk changed and the branch to
-    promote lacks. `lines` are for people, one thing each, `head` is all of it in one, `sections` are titles,
-    each of so many lines in a row; `frees_bytes` is what comes back once nothing can undo it.
+    promote lacks. `lines` are for people, one thing each, `head` is all of it in one, `sections` say in their
+    order what the lines are about; `frees_bytes` is what comes back once nothing can undo it.
     """
 
     id: str
@@ -264,7 +271,7 @@ class Plan(Struct, frozen=True):
     files: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     head: str = ""
-    sections: tuple[tuple[str, int], ...] = ()
+    sections: tuple[PlanSection, ...] = ()
 
 
 class Operation(Struct, frozen=True):

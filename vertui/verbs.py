@@ -12,7 +12,7 @@ from typing import Any, cast
 from rich.text import Text
 
 from core.daemon.client import GOES_ON
-from core.model import Operation, OperationState, Plan
+from core.model import Operation, OperationState, Plan, PlanSection
 from core.ports import url
 from core.reach import spelled
 from core.verbs import all_verbs
@@ -283,7 +283,7 @@ class Verbs(Moves):
             operation, lines = found
             footing = Text("U does it again" if verb == "undo" else "u takes it back", style=theme.GREEN)
             head = f"{verb} #{operation.id}: {operation.summary or operation.verb}"
-            sections = (("what it does", len(lines)),)
+            sections = (PlanSection("what it does", len(lines)),)
             dialog = PlanDialog(
                 verb,
                 tuple(lines) or (head,),

@@ -13,7 +13,7 @@ from core.engine.trash import empty, plan_empty, purge
 from core.engine.warm import let_go
 from core.errors import Conflict
 from core.graph import Graph
-from core.model import Commit, CommitState, Operation, Plan
+from core.model import Commit, CommitState, Operation, Plan, PlanSection
 from core.ports import guest_side, place
 from core.refs import TRUNK
 
@@ -57,10 +57,10 @@ async def plan_promote(engine: Engine, name: str, prune_losers: bool) -> Plan:
     return kept(engine, plan, lambda: apply(engine, change), f"promote {winner.name}{pruned}")
 
 
-def _in_parts(parts: Parts) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...]]:
+def _in_parts(parts: Parts) -> tuple[tuple[str, ...], tuple[PlanSection, ...]]:
     """All lines, and how many of them stand under which title."""
     there = [(title, lines) for title, lines in parts if lines]
-    sections = tuple((title, len(lines)) for title, lines in there)
+    sections = tuple(PlanSection(title, len(lines)) for title, lines in there)
     return tuple(line for _, lines in there for line in lines), sections
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from core.errors import DaemonUnavailable
 from core.holder.ask import Silent
 from core.home import Home
-from core.model import Operation, OperationState, Plan, Tree
+from core.model import Operation, OperationState, Plan, PlanSection, Tree
 from core.verbs.fork import Fork
 from core.verbs.score import Score
 from core.verbs.up import Up
@@ -110,7 +110,7 @@ async def test_a_plan_is_cancelled_by_habit(show: Show, keys: str, said: Answer 
 MANY = tuple(f"commit {number} goes" for number in range(150))
 LONG = replace(
     PLAN, lines=("branch b1 goes", *MANY), head="1 branch, 150 commits",
-    sections=(("branches", 1), ("commits", 150)),
+    sections=(PlanSection("branches", 1), PlanSection("commits", 150)),
 )  # fmt: skip
 
 

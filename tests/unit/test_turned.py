@@ -17,8 +17,8 @@ def test_what_is_told_is_what_comes_back() -> None:
             await twins.do("commit", "b2", "more")
             plan = plans.plan_prune(twins.engine, ["b1", "b2"], now=False)
             assert plan.head == f"2 branches, 2 machines, {len(plan.commits)} commits"
-            assert sum(count for _, count in plan.sections) == len(plan.lines)
-            assert [title for title, _ in plan.sections] == ["branches", "commits"]
+            assert sum(section.lines for section in plan.sections) == len(plan.lines)
+            assert [section.title for section in plan.sections] == ["branches", "commits"]
             pruned = await plans.execute(twins.engine, "r1", plan.id)
             async with served(twins) as client:
                 told = await asyncio.to_thread(client.turned, pruned.id)
@@ -41,7 +41,7 @@ def test_a_promote_says_from_where_to_where() -> None:
             await twins.do("fork", "main", 3)
             plan = await plans.plan_promote(twins.engine, "b2", prune_losers=True)
             assert plan.head == "the trunk: main → b2, 2 losers pruned"
-            assert sum(count for _, count in plan.sections) == len(plan.lines)
+            assert sum(section.lines for section in plan.sections) == len(plan.lines)
         finally:
             await twins.close()
 

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widget import Widget
 
-from core.model import Plan
+from core.model import Plan, PlanSection
 from vertui import theme
 from vertui.plain import Caption, Choice, TextInput, Words, entitle
 from vertui.screens.base import SCROLL_KEYS, Dialog
@@ -50,14 +50,14 @@ class PlanDialog(Dialog[Answer]):
         variant: str = "",
         *,
         head: str = "",
-        sections: Sequence[tuple[str, int]] = (),
+        sections: Sequence[PlanSection] = (),
         word: str = "",
     ) -> None:
         super().__init__()
         self._title, self._lines, self._footing = title, lines, footing
         self._do, self._variant = do, variant
         self._head, self._sections, self._word = head, sections, word
-        self._foldable = any(count >= FOLDED_FROM for _, count in sections)
+        self._foldable = any(section.lines >= FOLDED_FROM for section in sections)
         self._folded = self._foldable
 
     def compose(self) -> ComposeResult:
@@ -103,11 +103,11 @@ class PlanDialog(Dialog[Answer]):
     def _told(self) -> Iterator[tuple[str, str]]:
         """Lines and how they look, those of a long section folded away."""
         at = 0
-        for title, count in self._sections if len(self._sections) > 1 or self._foldable else ():
-            lines = self._lines[at : at + count]
-            at += count
+        for section in self._sections if len(self._sections) > 1 or self._foldable else ():
+            lines = self._lines[at : at + section.lines]
+            at += section.lines
             hidden = len(lines) - FOLDED_TO if self._folded and len(lines) >= FOLDED_FROM else 0
-            yield f"{printable(title)} · {len(lines)}", theme.MUTED
+            yield f"{printable(section.title)} · {len(lines)}", theme.MUTED
             for line in lines[: len(lines) - hidden]:
                 yield f"• {printable(line)}", theme.TEXT
             if hidden:
