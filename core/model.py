@@ -21,9 +21,7 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 HEX = re.compile(r"[0-9a-f]+")
 LONGEST_MESSAGE = 10_000  # characters of a commit's message, or of a note
 LONGEST_SECRET = 16 * 1024  # characters of a secret's value: some fit into a command's environment
-SHORTEST_PREFIX = (
-    6  # of a commit id in a REF; a shorter name of hex digits, such as b3, cannot be mistaken for one
-)
+SHORTEST_PREFIX = 6  # of a commit id in a REF: a shorter name of hex digits, such as b3, is none
 
 
 def new_key() -> str:
