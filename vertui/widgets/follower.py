@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.text import Text
 
-from core.errors import DaemonUnavailable, VertuiError
 from vertui import theme
 from vertui.feed import Offsets, Printing
 from vertui.text import printable
 from vertui.widgets.guest_text import GuestText
+from vertui.widgets.persisting import Persisting
 from vertui.widgets.sgr import styled
 
 if TYPE_CHECKING:
     from core.daemon.streams import Output, StreamMessage
 
 KEPT_LINES = 5000  # as many as a screen scrolls back to: what is pushed out would be out of sight there too
-PAUSES_S = (0.1, 0.3, 1.0)  # before another connection, while the daemon is away
 BREATH_BYTES, BREATH_S = 32 * 1024, 0.001  # after so much, so long: many that flood leave others their time
 TAIL_BYTES = 1024  # by which a console that tells its past again is told from a new one
 
@@ -37,7 +36,7 @@ class Keeps(Protocol):
         """Nothing more will come."""
 
 
-class Tail:
+class Tail(Persisting):
     """One stream. `open_stream` gets the offsets to go on from; `notify` is called from a thread, once until `seen`.
 
     `replays`: each connection tells the past again, under offsets of its own, as a console does.
@@ -52,16 +51,15 @@ class Tail:
         *,
         replays: bool = False,
     ) -> None:
+        super().__init__()
         self._open, self._notify, self._into = open_stream, notify, into
         self._lock = threading.Lock()
-        self._told, self._closed = False, threading.Event()
+        self._told = False
         self._stream: Printing | None = None
         self._offsets = dict(zip((1, 2), offsets, strict=True))
         self._replays, self._tail, self._again = replays, b"", False
         self.command: int | None = None  # once it has started
         self.exit_code: int | None = None
-        self.error: VertuiError | None = None
-        self.away = False  # waiting for the daemon
         self.lost_bytes = 0
         self._run = 0  # bytes since others had their turn
 
@@ -105,32 +103,15 @@ class Tail:
         return self._stream is not None and not self.ended and not self.away and self._stream.write(data)
 
     def _follow(self) -> None:
-        failures = 0
-        while not self._closed.is_set():
-            try:
-                self._once()
-                break
-            except DaemonUnavailable:
-                failures = 0 if not self.away else failures + 1
-                self.away, self._again = True, True
-            except VertuiError as error:
-                self.error = error
-                break
-            except Exception as bug:  # a thread that dies unheard would leave a dead pane
-                self.error = VertuiError(f"a bug: {bug!r}")
-                break
-            self._tell()
-            self._closed.wait(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
-        self.away = False
+        self._persist()
         self._tell()
 
-    def _once(self) -> None:
+    def _once(self, again: bool) -> None:
         """One connection's worth."""
+        self._again = again
         self._stream = self._open(self.offsets)
         with closing(self._stream) as messages:
-            if self.away:
-                self.away = False
-                self._tell()
+            self._came_back()
             for message in messages:
                 if self._closed.is_set():
                     return

@@ -12,15 +12,15 @@ from contextlib import closing, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
-from core.errors import DaemonUnavailable, VertuiError
+from core.errors import DaemonUnavailable
 from vertui import theme
 from vertui.emulator.emulator import Emulator
 from vertui.text import printable
+from vertui.widgets.persisting import Persisting
 
 if TYPE_CHECKING:
     from core.daemon.streams import StreamMessage
 
-PAUSES_S = (0.1, 0.3, 1.0)  # before another connection, while the daemon is away
 MOST_WAITING = 64 * 1024  # bytes of output: what is behind an interrupt is soon through
 MOST_TYPED = 4 << 20  # bytes not yet taken: more is no paste but a file, which `vertui cp` copies
 PIECE_BYTES = 256  # fed at once: whatever it says, it takes some milliseconds
@@ -42,20 +42,19 @@ Open = Callable[["Shell", bool], ShellStream]
 """Opens a connection, `again` when one before may have started the shell. Raises VertuiError."""
 
 
-class Shell:
+class Shell(Persisting):
     """One shell. `on_news` is called from its threads when something is new, once until `take_in` has taken all."""
 
     def __init__(self, branch: str, open_stream: Open, rows: int, columns: int) -> None:
         from core.daemon.streams import Input
 
+        super().__init__()
         self.branch = branch
         self.emulator = Emulator(rows, columns, (theme.TEXT, theme.GROUND))
         self.stdin: Input = Input()
         self.command: int | None = None  # once it has started
         self.offset = 0  # of its output, up to which it has been read
         self.exit_code: int | None = None
-        self.error: VertuiError | None = None
-        self.away = False  # waiting for the daemon
         self.unread = False
         self.on_news: Callable[[], object] = lambda: None
         self._open = open_stream
@@ -63,7 +62,6 @@ class Shell:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._told = False
-        self._closed = threading.Event()
         self._typed: SimpleQueue[bytes] = SimpleQueue()
         self._typed_bytes = 0
         self._stream: ShellStream | None = None
@@ -145,24 +143,7 @@ class Shell:
                 return
 
     def _follow(self) -> None:
-        failures, again = 0, False
-        while not self._closed.is_set():
-            try:
-                self._once(again)
-                break
-            except DaemonUnavailable:
-                failures = 0 if not self.away else failures + 1
-                self.away = True
-            except VertuiError as error:
-                self.error = error
-                break
-            except Exception as bug:  # a thread that dies unheard would leave a dead pane
-                self.error = VertuiError(f"a bug: {bug!r}")
-                break
-            again = True
-            self._tell()
-            self._closed.wait(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
-        self.away = False
+        self._persist()
         self.stdin.shut()
         self._tell()
 
@@ -171,9 +152,7 @@ class Shell:
         with closing(self._open(self, again)) as stream:
             self._stream = stream
             self._tell_size()
-            if self.away:
-                self.away = False
-                self._tell()
+            self._came_back()
             for message in stream:
                 if self._closed.is_set() or self._take(message):
                     return
