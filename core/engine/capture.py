@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from typing import TypeVar
 
 from core.catalog import BranchRow
 from core.engine.bases import make_layer
@@ -22,6 +24,9 @@ from core.room import no_room
 from core.startable import nearest_kept, resumable
 from core.store.values import Captured
 
+A = TypeVar("A")
+B = TypeVar("B")
+
 
 async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineSpec) -> Shot:
     """Capture a machine, quiesced if its guest can be frozen. On failure it goes on as it was.
@@ -37,8 +42,8 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
         try:
             await asyncio.to_thread(make_layer, engine, directory, layer)
             async with contextlib.AsyncExitStack() as stack:
-                capture = await stack.enter_async_context(live.machine.prepared(engine.layer(layer)))
-                quiesced = await stack.enter_async_context(live.held())
+                prepared = live.machine.prepared(engine.layer(layer))
+                capture, quiesced = await stack.enter_async_context(_both(prepared, live.held()))
                 if not quiesced and not live.answers:
                     raise GuestFailed(
                         f"a commit of it could not be started again: {live.unfrozen}{_ways_out(engine, live)}"
@@ -56,6 +61,23 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
         state.pages, state.table, state.devices, state.layers, quiesced,
     )  # fmt: skip
     return Shot(captured, state.pause_ms, felt_ms, "" if quiesced else live.unfrozen)
+
+
+@contextlib.asynccontextmanager
+async def _both(
+    first: AbstractAsyncContextManager[A], second: AbstractAsyncContextManager[B]
+) -> AsyncIterator[tuple[A, B]]:
+    """Enter two contexts at once: the host's part and the guest's part of the same wait. The second is left first."""
+    async with contextlib.AsyncExitStack() as outer, contextlib.AsyncExitStack() as inner:
+        entering = asyncio.gather(
+            outer.enter_async_context(first), inner.enter_async_context(second), return_exceptions=True
+        )
+        one, other = await entering
+        if isinstance(one, BaseException):
+            raise one
+        if isinstance(other, BaseException):
+            raise other
+        yield one, other
 
 
 def _ways_out(engine: Engine, live: Live) -> str:

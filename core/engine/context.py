@@ -92,6 +92,7 @@ class Engine:
     recovered: bool = False
     _sequence: int = 0
     _listeners: set[asyncio.Queue[Event | None]] = field(default_factory=set)
+    _own_listeners: set[asyncio.Queue[Event | None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.catalog.lent = self.reserve.lent
@@ -131,8 +132,8 @@ class Engine:
 
     @property
     def listened(self) -> bool:
-        """Is there anybody to tell?"""
-        return bool(self._listeners)
+        """Is there anybody to tell, outside the engine?"""
+        return len(self._listeners) > len(self._own_listeners)
 
     def publish(
         self, kind: str, subject: str, text: str, fraction: float = 0.0, changed: Changed | None = None
@@ -152,15 +153,20 @@ class Engine:
         if self.catalog.on_written:
             self.catalog.on_written({("branches", branch)})
 
-    def subscribe(self) -> asyncio.Queue[Event | None]:
-        """A queue of events from now on; None ends it."""
+    def subscribe(self, *, own: bool = False) -> asyncio.Queue[Event | None]:
+        """A queue of events from now on; None ends it. For the engine's `own` tasks nothing is looked at that only a
+        reader wants to know.
+        """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._listeners.add(queue)
+        if own:
+            self._own_listeners.add(queue)
         return queue
 
     def unsubscribe(self, queue: asyncio.Queue[Event | None]) -> None:
         """Stop feeding a queue; idempotent."""
         self._listeners.discard(queue)
+        self._own_listeners.discard(queue)
 
     def end_events(self) -> None:
         """Let every listener's stream end: the daemon is about to."""

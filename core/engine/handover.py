@@ -208,7 +208,7 @@ async def watch(engine: Engine) -> None:
 
 async def _watch(engine: Engine, waiting: dict[str, asyncio.Task[None]]) -> None:
     """Follow events until the queue ends, as it does when this task falls behind."""
-    queue = engine.subscribe()
+    queue = engine.subscribe(own=True)
     try:
         while (event := await queue.get()) is not None:
             for branch in _headed(engine, event.subject) if event.kind == "commit" else ():

@@ -15,8 +15,11 @@ from core.engine.live import Live
 from core.engine.memory import pss_bytes
 from core.engine.pool import waiting
 from core.errors import VertuiError
-from core.model import Branch, Image, Tree
+from core.model import Branch, BranchState, Image, Tree
 from core.reach import Traffic
+
+Looks = dict[str, tuple[int, int, int]]
+"""Memory, changed memory and written disk of machines, in bytes, by their ids."""
 
 
 async def tree(engine: Engine) -> Tree:
@@ -46,8 +49,11 @@ async def branch(
     trunk: str | None = None,
     counted: Mapping[int, Traffic] | None = None,
     linked: Mapping[str, tuple[str, ...]] | None = None,
+    looked: Looks | None = None,
 ) -> Branch:
-    """One branch as `ls` shows it. What is counted, and who is linked, is asked for unless it is given."""
+    """One branch as `ls` shows it. What is counted, and who is linked, is asked for unless it is given; what a machine
+    takes unless `looked` has it, where it is added.
+    """
     linked = links.shown(engine) if linked is None else linked
     shown = replace(
         row.shown(), trunk=row.id == (trunk or engine.catalog.setting("trunk")), links=linked.get(row.id, ()),
@@ -57,7 +63,7 @@ async def branch(
     if live is None:
         return shown
     info = live.network.info
-    memory, changed, disk = await _figures(engine, live)
+    memory, changed, disk = await _figures(engine, row, live, {} if looked is None else looked)
     counted = await egress.traffic(engine) if counted is None else counted
     return replace(
         shown, address=info.address, namespace=info.namespace, tap=info.tap, pid=live.machine.pid,
@@ -67,12 +73,18 @@ async def branch(
     )  # fmt: skip
 
 
-async def _figures(engine: Engine, live: Live) -> tuple[int, int, int]:
-    """PSS, changed memory and the written disk layer, in bytes; zero for what just ended."""
-    changed = disk = 0
-    memory = await asyncio.to_thread(pss_bytes, live.machine.pid)
-    with contextlib.suppress(VertuiError):
-        changed = await live.machine.changed_bytes()
-    with contextlib.suppress(OSError, IndexError):
-        disk = engine.store.layer_path(live.machine.layers[-1]).stat().st_blocks * 512
-    return memory, changed, disk
+async def _figures(engine: Engine, row: BranchRow, live: Live, looked: Looks) -> tuple[int, int, int]:
+    """PSS, changed memory and the written disk layer, in bytes; zero for what just ended, or is being loaded: to look
+    would take the processor from that.
+    """
+    if row.state is BranchState.STARTING:
+        return 0, 0, 0
+    if live.machine.id not in looked:
+        changed = disk = 0
+        memory = await asyncio.to_thread(pss_bytes, live.machine.pid)
+        with contextlib.suppress(VertuiError):
+            changed = await live.machine.changed_bytes()
+        with contextlib.suppress(OSError, IndexError):
+            disk = engine.store.layer_path(live.machine.layers[-1]).stat().st_blocks * 512
+        looked[live.machine.id] = memory, changed, disk
+    return looked[live.machine.id]

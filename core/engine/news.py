@@ -1,7 +1,7 @@
 """What listeners are told of the tree: the values, as they are now, of all that was written since they were told last.
 
 The catalog reports every row that a transaction writes, so that no verb has to. What machines take is looked at from
-time to time, and only while somebody listens.
+time to time, and only while somebody listens; what is told in between is what was seen then.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from core.engine import links
 from core.engine.attempts import tell_refused
 from core.engine.context import Engine
 from core.engine.egress import traffic
-from core.engine.inspect import branch, images
+from core.engine.inspect import Looks, branch, images
 from core.engine.pool import waiting
 from core.errors import NotFound
 from core.graph import touched
@@ -34,6 +34,8 @@ class Announcer:
         self._written: set[tuple[str, str]] = set()
         self._wakes = asyncio.Event()
         self._figures: dict[str, tuple[float, ...]] = {}
+        self._looked: Looks = {}
+        self._looked_waiting: dict[str, int] = {}
         self._waiting = Waiting()
         self._ports: tuple[PublishedPort, ...] | None = None
         self._linked: Mapping[str, tuple[str, ...]] = {}
@@ -41,18 +43,20 @@ class Announcer:
 
     async def tell(self) -> None:
         """For ever: tell what was written, and now and then what machines take."""
-        pause = FIGURES_S
+        pause, looked = FIGURES_S, time.monotonic()
         while True:
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(max(looked + pause - time.monotonic(), 0)):
                     await self._wakes.wait()
                 await asyncio.sleep(GATHER_S)
                 await self._tell_written()
             except TimeoutError:
+                self._looked, self._looked_waiting = {}, {}
                 if self._engine.listened:
                     began = time.process_time()
                     await self._tell_figures()
                     pause = max(FIGURES_S, (time.process_time() - began) / FIGURES_SHARE)
+                looked = time.monotonic()
 
     def _note(self, written: set[tuple[str, str]]) -> None:
         if self._engine.listened and any(table != "operations" for table, _ in written):
@@ -73,9 +77,12 @@ class Announcer:
         counted = await traffic(self._engine)
         await tell_refused(self._engine, counted)
         linked = links.shown(self._engine)
-        shown = [await branch(self._engine, row, counted=counted, linked=linked) for row in rows]
+        shown = [
+            await branch(self._engine, row, counted=counted, linked=linked, looked=self._looked)
+            for row in rows
+        ]
         other = [one for one in shown if self._figures.get(one.id) != _figures(one)]
-        ready = await asyncio.to_thread(waiting, self._engine)
+        ready = await asyncio.to_thread(waiting, self._engine, self._looked_waiting)
         if other or _seen(ready) != _seen(self._waiting) or self._engine.ports.shown() != self._ports:
             await self._publish(other, (), None, ())
 
@@ -88,7 +95,7 @@ class Announcer:
     ) -> None:
         engine, shown = self._engine, tuple(branches)
         self._figures |= {one.id: _figures(one) for one in shown}
-        self._waiting = await asyncio.to_thread(waiting, engine)
+        self._waiting = await asyncio.to_thread(waiting, engine, self._looked_waiting)
         trunk = engine.catalog.name_of(engine.catalog.setting("trunk"))
         ports = engine.ports.shown()
         told, self._ports = None if ports == self._ports else ports, ports
@@ -116,7 +123,8 @@ class Announcer:
                 gone.append(id)
                 self._figures.pop(id, None)
             else:
-                shown.append(await branch(self._engine, row, counted=counted, linked=self._linked))
+                told = branch(self._engine, row, counted=counted, linked=self._linked, looked=self._looked)
+                shown.append(await told)
         return shown, gone
 
     def _commits(self, ids: set[str]) -> tuple[list[Commit], list[str]]:
