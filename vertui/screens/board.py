@@ -16,7 +16,7 @@ from vertui.actions import BY_ID, DERIVED
 from vertui.feed import News
 from vertui.plain import Words, entitle
 from vertui.screens.base import VertuiScreen
-from vertui.screens.ranking import COLUMNS, Ranked, draw, heading, place_of, ranked
+from vertui.screens.ranking import COLUMNS, Board, Ranked, ranked
 from vertui.selection import ALIVE, Selection
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList
@@ -73,6 +73,7 @@ class BoardScreen(VertuiScreen):
         self._only = only
         self._list = RowList[Ranked](self._draw, lambda entry: entry.branch.id, id="board")
         self._heading = Heading()
+        self._board = Board.of((), 0)
         self._sorted, self._turned = 0, False
         self._commands: dict[str, Command | None] = {}
         self._asked: dict[str, float] = {}
@@ -125,9 +126,10 @@ class BoardScreen(VertuiScreen):
     def _show(self) -> None:
         entries = [Ranked(branch, self._commands.get(branch.name)) for branch in self._branches]
         self._marked &= {entry.branch.id for entry in entries}
+        self._board = Board.of(entries, self._list.size.width - 1)
         self._list.show(ranked(entries, COLUMNS[self._sorted], self._turned))
         self._list.draw_anew()
-        self._heading.line = heading(self._list.items, self._list.size.width - 1, self._sorted, self._turned)
+        self._heading.line = self._board.heading(self._sorted, self._turned)
         self._heading.refresh(layout=True)
         self._title()
 
@@ -137,7 +139,7 @@ class BoardScreen(VertuiScreen):
         entitle(self._list, below="a range: v ends it, esc forgets it" if self._from else "")
 
     def _draw(self, entry: Ranked, width: int) -> Text:
-        return draw(entry, self._list.items, width, marked=entry.branch.id in self._chosen, now=time.time())
+        return self._board.draw(entry, width, marked=entry.branch.id in self._chosen, now=time.time())
 
     # -- what is asked ---------------------------------------------------------------------------------------
 
@@ -238,7 +240,7 @@ class BoardScreen(VertuiScreen):
 
     def on_heading_clicked(self, message: Heading.Clicked) -> None:
         """Sort by the column under the mouse, the second time turned over."""
-        place = place_of(self._list.items, self._list.size.width - 1, message.x)
+        place = self._board.place_of(message.x)
         if place == self._sorted:
             self.action_turn()
         elif place is not None:

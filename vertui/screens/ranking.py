@@ -94,60 +94,61 @@ def ranked(entries: Sequence[Ranked], by: RankColumn, turned: bool) -> list[Rank
     return ordered[::-1] if turned else ordered
 
 
-def heading(entries: Sequence[Ranked], width: int, by: int, turned: bool) -> Text:
-    """The columns' names over their columns, the one that is sorted by marked."""
-    text = Text(" " * (MARGIN + 1), style=theme.MUTED, no_wrap=True)
-    name = _name_width(entries)
-    for column, wide in [(COLUMNS[-1], name), *_shown(entries, width)]:
-        chosen = column is COLUMNS[by]
-        title = f"{column.title} {'▴' if turned else '▾'}" if chosen else column.title
-        shown = f"{title:<{wide}}" if column is COLUMNS[-1] else f"{title:>{wide}}"
-        text.append(shown, f"bold {theme.TEAL}" if chosen else theme.MUTED)
-    return text.append("  note")
+@dataclass(frozen=True)
+class Board:
+    """How wide the columns are that there is room for, the name's first, and the best score of all. It is found once
+    for all rows.
+    """
 
+    columns: tuple[tuple[RankColumn, int], ...]
+    best: float | None
 
-def place_of(entries: Sequence[Ranked], width: int, x: int) -> int | None:
-    """Which column is at this place of the heading."""
-    at = MARGIN + 1
-    for column, wide in [(COLUMNS[-1], _name_width(entries)), *_shown(entries, width)]:
-        if at <= x < at + wide:
-            return COLUMNS.index(column)
-        at += wide
-    return None
+    @classmethod
+    def of(cls, entries: Sequence[Ranked], width: int) -> "Board":
+        """For these entries in lines of this width."""
+        name = max((cell_len(printable(entry.branch.name)) for entry in entries), default=LEAST_NAME) + 1
+        shown = [column for column in COLUMNS if column.width]
+        while MARGIN + name + sum(column.width for column in shown) + LEAST_NOTE > width:
+            if not (expendable := [column for column in shown if column.expendable]):
+                break
+            shown.remove(expendable[-1])
+        scores = (entry.branch.score for entry in entries if entry.branch.score is not None)
+        columns = ((COLUMNS[-1], name), *((column, column.width) for column in shown))
+        return cls(columns, max(scores, default=None))
 
+    def heading(self, by: int, turned: bool) -> Text:
+        """The columns' names over their columns, the one that is sorted by marked."""
+        text = Text(" " * (MARGIN + 1), style=theme.MUTED, no_wrap=True)
+        for column, wide in self.columns:
+            chosen = column is COLUMNS[by]
+            title = f"{column.title} {'▴' if turned else '▾'}" if chosen else column.title
+            shown = f"{title:<{wide}}" if column is COLUMNS[-1] else f"{title:>{wide}}"
+            text.append(shown, f"bold {theme.TEAL}" if chosen else theme.MUTED)
+        return text.append("  note")
 
-def draw(entry: Ranked, entries: Sequence[Ranked], width: int, *, marked: bool, now: float) -> Text:
-    """One row."""
-    branch, best = entry.branch, is_best(entry, entries)
-    text = Text("✓ " if marked else "  ", style=theme.GOLD, no_wrap=True)
-    text.append("▲ " if best else "★ " if branch.trunk else "  ", f"bold {theme.GOLD}")
-    text.append(f"{BRANCH_MARKS[branch.state].glyph} ", theme.colour_of(branch))
-    name = printable(branch.name)
-    text.append(name, f"bold {theme.GOLD}" if best else f"bold {theme.BRIGHT}")
-    text.append(" " * (_name_width(entries) - cell_len(name)))
-    for column, wide in _shown(entries, width):
-        shown, style = column.text(entry, now)
-        text.append(f"{shown:>{wide}}", style)
-    text.append(f"  {printable(branch.note)}", theme.TEXT)
-    text.truncate(width, overflow="ellipsis")
-    return text
+    def place_of(self, x: int) -> int | None:
+        """Which column is at this place of the heading."""
+        at = MARGIN + 1
+        for column, wide in self.columns:
+            if at <= x < at + wide:
+                return COLUMNS.index(column)
+            at += wide
+        return None
 
-
-def is_best(entry: Ranked, entries: Sequence[Ranked]) -> bool:
-    """Has none a higher score?"""
-    scores = [one.branch.score for one in entries if one.branch.score is not None]
-    return entry.branch.score is not None and entry.branch.score == max(scores)
-
-
-def _name_width(entries: Sequence[Ranked]) -> int:
-    return max((cell_len(printable(entry.branch.name)) for entry in entries), default=LEAST_NAME) + 1
-
-
-def _shown(entries: Sequence[Ranked], width: int) -> list[tuple[RankColumn, int]]:
-    """The columns behind the name that there is room for."""
-    shown = [column for column in COLUMNS if column.width]
-    while MARGIN + _name_width(entries) + sum(column.width for column in shown) + LEAST_NOTE > width:
-        if not (expendable := [column for column in shown if column.expendable]):
-            break
-        shown.remove(expendable[-1])
-    return [(column, column.width) for column in shown]
+    def draw(self, entry: Ranked, width: int, *, marked: bool, now: float) -> Text:
+        """One row."""
+        branch = entry.branch
+        best = branch.score is not None and branch.score == self.best
+        text = Text("✓ " if marked else "  ", style=theme.GOLD, no_wrap=True)
+        text.append("▲ " if best else "★ " if branch.trunk else "  ", f"bold {theme.GOLD}")
+        text.append(f"{BRANCH_MARKS[branch.state].glyph} ", theme.colour_of(branch))
+        (_, name_width), *columns = self.columns
+        name = printable(branch.name)
+        text.append(name, f"bold {theme.GOLD}" if best else f"bold {theme.BRIGHT}")
+        text.append(" " * (name_width - cell_len(name)))
+        for column, wide in columns:
+            shown, style = column.text(entry, now)
+            text.append(f"{shown:>{wide}}", style)
+        text.append(f"  {printable(branch.note)}", theme.TEXT)
+        text.truncate(width, overflow="ellipsis")
+        return text
