@@ -2,7 +2,7 @@
 
 Signals are passed on as `docker` does: the command ends by them or it does not, and its end is this process's.
 
-Only the main thread receives signals, and it holds no lock while it waits: handlers just put an event in its inbox.
+A signal is an event in the main thread's inbox, as the end of a command is.
 """
 
 import os
@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from queue import SimpleQueue
-from types import FrameType
 
 from core.daemon.streams import Exit
+from vertui.heeding import heeded
 from vertui.output import warn
 from vertui.streaming import Follower
 from vertui.terminal import raw, window_size
@@ -113,18 +113,9 @@ def _thread(target: Callable[..., None], *arguments: object) -> None:
 def _signals(inbox: "SimpleQueue[Event]", tty: bool) -> Iterator[None]:
     """Ctrl-C, TERM and their like and, with a terminal, changes of its size, as events; not what is to be ignored."""
 
-    def handler(number: int, frame: FrameType | None) -> None:
-        inbox.put(signal.Signals(number))
-
     wanted = [number for number in PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN]
-    saved = {
-        number: signal.signal(number, handler) for number in [*wanted, *([signal.SIGWINCH] if tty else [])]
-    }
-    try:
+    with heeded([*wanted, *([signal.SIGWINCH] if tty else [])], inbox.put):
         yield
-    finally:
-        for number, old in saved.items():
-            signal.signal(number, old)
 
 
 def status(followers: Sequence[Follower], ends: list[End]) -> int:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 
 from core.daemon.endpoint import Endpoint
@@ -14,6 +15,7 @@ from core.patience import patient
 from vertui import theme
 from vertui.base import TOAST_S, BaseApp, told
 from vertui.feed import Feed, News
+from vertui.heeding import heeded
 from vertui.palette import ActionProvider
 from vertui.plain import toast
 from vertui.screens.base import Dialog, VertuiScreen
@@ -45,6 +47,7 @@ class VertuiApp(BaseApp):
         self.theme = theme.THEME.name
         self.main = MainScreen()
         self.died: Exception | None = None
+        self._heeding = ExitStack()
 
     def get_default_screen(self) -> MainScreen:
         """The main screen."""
@@ -64,6 +67,7 @@ class VertuiApp(BaseApp):
     def on_unmount(self) -> None:
         """Follow no more."""
         self.watcher.stop()
+        self._heeding.close()
 
     # -- news ------------------------------------------------------------------------------------------------
 
@@ -95,18 +99,17 @@ class VertuiApp(BaseApp):
 
     def _end_on_signals(self) -> None:
         """Put the terminal back before a signal ends us. One that is gone, or takes nothing more, is not waited for:
-        Textual's loop would wait for it for ever, so that the signal is not left to the loop alone.
+        Textual's loop would wait for it for ever.
         """
         loop = asyncio.get_running_loop()
 
-        def end(number: int, _: object) -> None:
+        def end(number: signal.Signals) -> None:
             at_last = threading.Timer(patient(LEAVE_S), os._exit, [128 + number])
             at_last.daemon = True
             at_last.start()
             loop.call_soon_threadsafe(partial(self.exit, return_code=128 + number))
 
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, end)
+        self._heeding.enter_context(heeded((signal.SIGTERM, signal.SIGHUP), end))
 
     # -- what screens ask for ----------------------------------------------------------------------------------
 
