@@ -238,6 +238,7 @@ class Watcher:
         from core.daemon.mirror import Mirror
 
         mirror = Mirror(feed.tree)
+        strands: Strands | None = None
         while not self._stopped.is_set():
             events = self._next_events()
             if self._stopped.is_set():
@@ -245,7 +246,8 @@ class Watcher:
             started = time.monotonic()
             try:
                 tree = mirror.tree if _followed(mirror, events) else None
-                self._tell(tree, Strands(tree) if tree else None, tuple(event for event in events if event))
+                strands = Strands(tree, strands) if tree else strands
+                self._tell(tree, strands if tree else None, tuple(event for event in events if event))
             except VertuiError as error:
                 from core.holder.ask import Silent
 

@@ -1,17 +1,22 @@
-"""What of the tree is drawn as one line: long runs of plain commits, and wide fans of siblings."""
+"""What of the tree is drawn as one line: long runs of plain commits, and wide fans of siblings.
 
+The rows of a tree are made one by one when they are looked at, so ten thousand that are unfolded cost what some fifty
+in view cost.
+"""
+
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import repeat
+from typing import overload
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from core.model import Branch, BranchState
 from vertui.lanes import GraphRow, LaneRow
-from vertui.strands import Node, Placed, Strand, Strands
+from vertui.strands import Node, Strand, Strands, node_key
 from vertui.text import counted, printable
 
 WIDEST_FAN = 12  # siblings beside the line that goes on: more are not looked at one by one
@@ -96,42 +101,114 @@ class Folds:
         ]
 
 
-def lay_out(strands: Strands, folds: Folds) -> list[Row]:
+class Stretch(Struct, frozen=True, gc=False):
+    """Rows that come one after the other in one lane, `first` the place of the first of them: a row for each of `keys`,
+    or the one line that they are folded into. The last joins the lane of what it hangs on if it `joins`.
+    """
+
+    first: int
+    depth: int
+    joins: bool
+    keys: Sequence[str]
+    fold: Fold | None = None
+
+    @property
+    def end(self) -> int:
+        """The place behind its last row."""
+        return self.first + (1 if self.fold else len(self.keys))
+
+
+class Rows(Sequence[Row]):
+    """The rows of a tree from the top down, over the nodes by their keys."""
+
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
+        self._nodes = nodes
+        self._stretches: list[Stretch] = []
+        self._length = 0
+        self._folded: dict[int, FoldRow] = {}  # by their places: one may hold thousands of nodes
+
+    def put(self, depth: int, keys: Sequence[str], fold: Fold | None = None, *, joins: bool = False) -> None:
+        """Add rows below all others."""
+        if keys:
+            self._stretches.append(Stretch(self._length, depth, joins, keys, fold))
+            self._length += 1 if fold else len(keys)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Row]: ...
+
+    def __getitem__(self, place: int | slice) -> Row | list[Row]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        if not -len(self) <= place < len(self):
+            raise IndexError(place)
+        place %= len(self)
+        one = self._stretches[bisect_right(self._stretches, place, key=lambda one: one.first) - 1]
+        return self._row(one, place - one.first)
+
+    def __iter__(self) -> Iterator[Row]:
+        for one in self._stretches:
+            for at in range(one.end - one.first):
+                yield self._row(one, at)
+
+    def find(self, keys: AbstractSet[str], fold: Fold | None = None) -> int | None:
+        """The place of a fold, or else of the first row that is, or holds, one of these nodes."""
+        if (
+            fold
+            and (found := next((one.first for one in self._stretches if one.fold == fold), None)) is not None
+        ):
+            return found
+        for one in self._stretches:
+            if not keys.isdisjoint(one.keys):
+                at = 0 if one.fold else next(at for at, key in enumerate(one.keys) if key in keys)
+                return one.first + at
+        return None
+
+    def branches(self) -> Iterator[tuple[int, Branch]]:
+        """Those at the top of a stretch, as all are that hang in lanes, with how many lanes are left of them."""
+        for one in self._stretches:
+            node = self._nodes[one.keys[0]]
+            if isinstance(node, Branch) and one.fold is None:
+                yield one.depth, node
+
+    def _row(self, one: Stretch, at: int) -> Row:
+        joins = one.joins and one.first + at == one.end - 1
+        if not one.fold:
+            return LaneRow(one.depth, joins, self._nodes[one.keys[at]])
+        if (row := self._folded.get(one.first)) is None:
+            nodes = tuple(map(self._nodes.__getitem__, one.keys))
+            row = self._folded[one.first] = FoldRow(one.depth, joins, one.fold, nodes)
+        return row
+
+
+def lay_out(strands: Strands, folds: Folds) -> Rows:
     """The rows, from the top down."""
 
     def folded(strand: Strand) -> bool:
         fold = fan(strand)
         return fold is not None and not folds.opens(fold, len(strand.above) - 1 <= WIDEST_FAN)
 
-    rows: list[Row] = []
+    rows = Rows(strands.nodes)
     for place in strands.placed(folded):
+        strand, depth = place.strand, place.depth
         if place.fan:
-            nodes = tuple(strands.held(place.strand.above[1:]))
-            rows.append(FoldRow(place.depth, True, Fold(FoldKind.FAN, place.strand.keys[0]), nodes))
-        else:
-            rows += _drawn(strands, folds, place)
+            keys = [node_key(node) for node in strands.held(strand.above[1:])]
+            rows.put(depth, keys, Fold(FoldKind.FAN, strand.keys[0]), joins=True)
+            continue
+        at = 0
+        for begin, end in strand.runs:
+            fold = run(strand, end)
+            if not folds.opens(fold, False):
+                rows.put(depth, strand.keys[at:begin])
+                rows.put(depth, strand.keys[begin:end], fold, joins=place.joins and end == len(strand.keys))
+                at = end
+        rows.put(depth, strand.keys[at:], joins=place.joins)
     return rows
-
-
-def _drawn(strands: Strands, folds: Folds, place: Placed) -> list[Row]:
-    """A strand's rows; the last of them joins the lane of what it hangs on."""
-    rows: list[Row] = []
-    nodes, keys, depth, at = strands.nodes, place.strand.keys, place.depth, 0
-    for begin, end in place.strand.runs:
-        fold = run(place.strand, end)
-        if not folds.opens(fold, False):
-            rows += _alone(depth, map(nodes.__getitem__, keys[at:begin]))
-            rows.append(FoldRow(depth, False, fold, tuple(map(nodes.__getitem__, keys[begin:end]))))
-            at = end
-    rows += _alone(depth, map(nodes.__getitem__, keys[at:]))
-    if place.joins:
-        rows[-1] = replace(rows[-1], joins=True)
-    return rows
-
-
-def _alone(depth: int, nodes: Iterable[Node]) -> Iterable[LaneRow]:
-    """A row each, that joins nothing. There may be ten thousand: no loop of Python's own."""
-    return map(LaneRow, repeat(depth), repeat(False), nodes)
 
 
 def fan(strand: Strand) -> Fold | None:

@@ -3,14 +3,15 @@
 A strand is a line of nodes from top to bottom: each but the first has one child, the one above it. So all that forks,
 forks at the top of a strand, and the strands are a tree of their own, some hundred where there are ten thousand
 commits. A branch hangs on its head. Structure follows first parents. Pure: no clock, no terminal, no recursion.
+
+Most strands of a tree are as they were in the tree before it, and are not taken apart again.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import filterfalse
 
 from core.model import Branch, Commit, Tree
+from vertui.ancestry import Ancestry
 from vertui.text import natural
 
 SHORTEST_RUN = 4  # plain commits in a row from which one line instead is worth a key press
@@ -50,20 +51,22 @@ class Placed:
 
 
 class Strands:
-    """The strands of a tree, each parent before its children, in the order `arrange` gave last."""
+    """The strands of a tree, each parent before its children, in the order `arrange` gave last. Of those of the tree
+    `before` it is taken what did not change.
+    """
 
-    def __init__(self, tree: Tree) -> None:
-        self.nodes: dict[str, Node] = {commit.id: commit for commit in tree.commits}
-        parents = {commit.id: commit.parents[0] if commit.parents else "" for commit in tree.commits}
+    def __init__(self, tree: Tree, before: "Strands | None" = None) -> None:
+        commits = Ancestry(tree.commits, before._commits if before else None)
+        self._commits: Ancestry = commits
+        self.nodes: dict[str, Node] = {**commits.nodes}
+        self.parents, uses = commits.parents.copy(), commits.uses.copy()
+        self._heads: dict[str, str] = {}  # of the branches by their keys
         for branch in tree.branches:
-            key = node_key(branch)
-            self.nodes[key], parents[key] = branch, branch.head
-        if missing := set(filterfalse(self.nodes.__contains__, parents.values())) - {""}:
-            parents = {key: "" if parent in missing else parent for key, parent in parents.items()}
-        self.parents = parents
+            key, head = node_key(branch), branch.head if branch.head in commits.nodes else ""
+            self.nodes[key], self.parents[key], self._heads[key] = branch, head, head
+            uses[head] = uses.get(head, 0) + 1
         self.branches = {branch.name: branch for branch in tree.branches}
-        self._firm = {commit.id for commit in tree.commits if commit.tags or len(commit.parents) != 1}
-        self._by_top = self._taken_apart()
+        self._by_top = self._taken_apart(uses, before)
         self.roots = [strand for strand in self._by_top.values() if not strand.below]
         for strand in self._by_top.values():
             if strand.below:
@@ -71,27 +74,41 @@ class Strands:
         self._measure(tree.trunk)
         self.arrange()
 
-    def _taken_apart(self) -> dict[str, Strand]:
-        """Every strand by the key of its first node."""
-        parents, found = self.parents, {}
-        uses = Counter(parents.values())
-        tips = [key for key in parents if key not in uses]
-        forks = [key for key, count in uses.items() if count > 1 and key]
-        ends = {*forks, ""}
-        for top in (*tips, *forks):
-            keys, below = [top], parents[top]
-            while below not in ends:
+    def _taken_apart(self, uses: Mapping[str, int], before: "Strands | None") -> dict[str, Strand]:
+        """Every strand by the key of its first node, which is a tip, or forks."""
+        found, others = self._kept(before)
+        for top in others:
+            if uses.get(top, 0) == 1:
+                continue
+            keys, below = [top], self.parents[top]
+            while below and uses[below] == 1:
                 keys.append(below)
-                below = parents[below]
+                below = self.parents[below]
             found[top] = Strand(keys, below, self._runs(keys))
         return found
+
+    def _kept(self, before: "Strands | None") -> tuple[dict[str, Strand], Iterable[str]]:
+        """The strands that are as they were, for nothing in them or right below is linked otherwise; and all keys that
+        are in no such strand.
+        """
+        touched = self._commits.touched
+        if before is None or touched is None:
+            return {}, self.parents
+        touched = touched.union(*(before._heads.items() ^ self._heads.items())) - {""}
+        kept, others = dict[str, Strand](), touched.copy()
+        for strand in before._by_top.values():
+            if strand.below not in touched and touched.isdisjoint(strand.keys):
+                kept[strand.keys[0]] = Strand(strand.keys, strand.below, strand.runs)
+            else:
+                others.update(strand.keys)
+        return kept, others & self.parents.keys()
 
     def _runs(self, keys: list[str]) -> list[tuple[int, int]]:
         """A tip, what forks and a branch's head are firm, as is what has a tag, two parents or none."""
         start = 2 if isinstance(self.nodes[keys[0]], Branch) else 1
         if len(keys) - start < SHORTEST_RUN:
             return []
-        firm = self._firm.intersection(keys)
+        firm = self._commits.firm.intersection(keys)
         stops = [at for at, key in enumerate(keys) if at >= start and key in firm] if firm else []
         bounds = zip([start, *(at + 1 for at in stops)], [*stops, len(keys)], strict=True)
         return [(begin, end) for begin, end in bounds if end - begin >= SHORTEST_RUN]

@@ -87,7 +87,12 @@ def _with(rows: tuple[T, ...], new: tuple[T, ...], gone: frozenset[str]) -> tupl
     if not new and not gone:
         return rows
     told = {row.id: row for row in new}
-    kept = [told.pop(row.id, row) for row in rows if row.id not in gone]
-    if told:
-        kept = sorted([*kept, *told.values()], key=lambda row: row.created)
+    kept = [told.pop(row.id, row) for row in rows if not gone or row.id not in gone]
+    if added := sorted(told.values(), key=_created):
+        stays = not kept or kept[-1].created <= added[0].created  # mostly: to sort ten thousand takes long
+        kept = [*kept, *added] if stays else sorted([*kept, *added], key=_created)
     return tuple(kept)
+
+
+def _created(row: TreeItem) -> float:
+    return row.created

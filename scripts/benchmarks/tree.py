@@ -81,7 +81,7 @@ async def _measured(samples: int) -> Figures:
 
 
 def _update(view: TreeView, tree: Tree) -> None:
-    strands = Strands(tree)
+    strands = Strands(tree, view._strands)
     _drawn(view, lambda: view.show_tree(strands))
 
 

@@ -1,13 +1,14 @@
 """What of the tree is one line, in which order siblings stand, and where jumps go: pure functions over a tree."""
 
 import random
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
 
 from core.model import Branch, BranchState, Commit, Tree
-from tests.ui.trees import DEMO, branch, commit, full, many
+from tests.ui.trees import DEMO, NOON, branch, commit, full, many
 from vertui.columns import Column, Sorting, fitting
 from vertui.folds import WIDEST_FAN, Fold, FoldKind, FoldRow, Folds, Row, fold_at, lay_out
 from vertui.jumps import Jump, target
@@ -36,7 +37,7 @@ def fanned(count: int) -> Tree:
     return line(2, *kids)
 
 
-def said(found: list[Row]) -> list[str]:
+def said(found: Iterable[Row]) -> list[str]:
     return [row.text if isinstance(row, FoldRow) else row.id[:6] for row in found]
 
 
@@ -93,12 +94,79 @@ def test_what_is_open_is_drawn_as_the_command_line_draws_it() -> None:
         ]
         tree = Tree(tuple(branches), tuple(commits), (), "b0")
         strands = Strands(tree)
-        assert lay_out(strands, Folds(every=True)) == rows(tree)
+        assert list(lay_out(strands, Folds(every=True))) == rows(tree)
         for folds in (Folds(), Folds(every=False)):
-            found = lay_out(strands, folds)
+            found = list(lay_out(strands, folds))
             held = [one for row in found for one in (row.nodes if isinstance(row, FoldRow) else (row.item,))]
             assert {node_key(one) for one in held} == set(strands.nodes) and len(held) == len(strands.nodes)
             assert all(below.depth >= above.depth - 1 for above, below in pairwise(found)), "lanes meet"
+
+
+def shape(strands: Strands) -> list[tuple[object, ...]]:
+    """All that is drawn of them."""
+    return [
+        (place.depth, place.joins, one.below, one.keys, one.runs, one.size, one.newest, one.trunks)
+        for place in strands.placed()
+        for one in (place.strand,)
+    ]
+
+
+def changed(chance: random.Random, tree: Tree) -> Tree:
+    """A tree as it may be after an event: mostly a commit more, or a branch that is told anew."""
+    commits, branches = list(tree.commits), list(tree.branches)
+    at, head = chance.randrange(len(commits)), chance.randrange(len(branches))
+    match chance.randrange(8):
+        case 0:
+            commits[at] = replace(commits[at], tags=("v",) * chance.randrange(2))
+        case 1 if at:
+            commits[at] = replace(commits[at], parents=(commits[chance.randrange(at)].id,))
+        case 2 if at:
+            del commits[at]
+        case 3:
+            branches.append(branch(f"n{chance.getrandbits(60)}", commits[at].id[:6]))
+        case 4 if head:
+            del branches[head]
+        case 5:
+            branches[head] = replace(branches[head], score=chance.random())
+        case _:
+            new = commit(f"{chance.randrange(1 << 24):06x}", chance.choice(commits).id[:6], "")
+            commits.append(replace(new, created=NOON + len(commits)))
+            if chance.random() < 0.7:
+                branches[head] = replace(branches[head], head=new.id)
+    return replace(tree, commits=tuple(commits), branches=tuple(branches))
+
+
+def test_what_did_not_change_is_kept_and_what_did_is_drawn_as_if_nothing_was() -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    tree = line(30)
+    strands = Strands(tree)
+    for _ in range(400):
+        tree = changed(chance, tree)
+        strands = Strands(tree, strands)
+        assert shape(strands) == shape(Strands(tree))
+        assert list(lay_out(strands, Folds())) == list(lay_out(Strands(tree), Folds()))
+    long = many(2000)
+    old = Strands(long)
+    new = Strands(replace(long, branches=(*long.branches, branch("x", "000064"))), old)
+    kept = {id(strand.keys) for strand in old._by_top.values()} & {
+        id(strand.keys) for strand in new._by_top.values()
+    }
+    assert len(kept) > len(old._by_top) - 5, "few strands are taken apart again"
+
+
+def test_rows_are_made_where_they_are_looked_at() -> None:
+    found = lay_out(Strands(many(300)), Folds(every=True))
+    assert found[0] == next(iter(found)) and found[-1] == list(found)[-1] and found[3:5] == list(found)[3:5]
+    for place, row in enumerate(found):
+        assert isinstance(row, LaneRow) and found.find({node_key(row.item)}) == place
+    assert found.find({"nobody"}) is None
+    folded = lay_out(Strands(line(40)), Folds())
+    (place,) = (at for at, row in enumerate(folded) if isinstance(row, FoldRow))
+    row = folded[place]
+    assert isinstance(row, FoldRow) and folded.find(set(), row.fold) == place
+    assert folded.find({node_key(row.nodes[7])}) == place
 
 
 def sorted_names(sorting: Sorting) -> list[str]:

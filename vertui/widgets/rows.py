@@ -83,7 +83,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
 
     def show(self, items: Sequence[T]) -> None:
         """Show these items; the cursor stays on its own if it is still there, else where it was."""
-        old = self.current
+        old, stale = self.current, self._stale_rows(items)
         self._drawn = self._still_right(items)
         self._items = items
         self.virtual_size = Size(self._width, len(items))
@@ -93,13 +93,21 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         new = self.current
         if (old is None) != (new is None) or (old and new and self._key(old) != self._key(new)):
             self.post_message(self.Moved())
-        self.refresh()
+        if stale is None or stale:
+            self.refresh(*stale or ())
 
     def find(self, item: T) -> int | None:
         """Where an item stands now that was shown before; None when it is there no more."""
-        key, items, near = self._key(item), self._items, self.cursor
-        order = (range(max(0, near - NEAR), min(near + NEAR, len(items))), range(len(items)))
-        return next((place for part in order for place in part if self._key(items[place]) == key), None)
+        if (place := self.find_near(item)) is not None:
+            return place
+        key = self._key(item)
+        return next((place for place, one in enumerate(self._items) if self._key(one) == key), None)
+
+    def find_near(self, item: T) -> int | None:
+        """The same, of an item that is not far from the cursor."""
+        key, items = self._key(item), self._items
+        near = range(max(0, self.cursor - NEAR), min(self.cursor + NEAR, len(items)))
+        return next((place for place in near if self._key(items[place]) == key), None)
 
     def go_to(self, item: T) -> bool:
         """Put the cursor on an item; False when it is not there."""
@@ -162,6 +170,14 @@ class RowList(ScrollView, Generic[T], can_focus=True):
                     found[place, how[0], how[1]] = strip
                     break
         return found
+
+    def _stale_rows(self, items: Sequence[T]) -> list[Region] | None:
+        """The rows in view that will look different, where nothing else does; None for all."""
+        if len(items) != len(self._items) or not self._drawn:
+            return None
+        top, width = self.scroll_offset.y, self.size.width
+        places = range(top, min(top + self.size.height, len(items)))
+        return [Region(0, place - top, width, 1) for place in places if items[place] != self._items[place]]
 
     def draw_anew(self) -> None:
         """What `draw` makes of the items has changed."""

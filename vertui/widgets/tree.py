@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from core.model import Tree
+from core.model import Branch, Tree
 from vertui import theme
 from vertui.columns import Sorting
 from vertui.filters import Filter, Searched, Texts, parse, select
-from vertui.folds import FoldRow, Folds, Row, fold_at, lay_out
+from vertui.folds import FoldRow, Folds, Row, Rows, fold_at, lay_out
 from vertui.jumps import NOWHERE, Jump, target
 from vertui.lanes import LaneRow
 from vertui.selection import Node, key_of
@@ -29,6 +29,7 @@ class TreeView(RowList[Row]):
         self.marked: set[str] = set()
         self.sorting = Sorting()
         self._strands = EMPTY
+        self._rows = Rows({})
         self._folds = Folds()
         self._filter, self._wrong = Filter(), ""
         self._texts, self._told = Texts(), list[Searched]()
@@ -190,32 +191,29 @@ class TreeView(RowList[Row]):
 
     def find(self, item: Row) -> int | None:
         """Where a row is now: itself, what it is folded into, or the first of what was folded into it."""
-        if (place := super().find(item)) is not None:
+        if (place := self.find_near(item)) is not None:
             return place
-        wanted = set(map(node_key, _nodes(item)))
-        held = (
-            place
-            for place, row in enumerate(self._items)
-            if not wanted.isdisjoint(map(node_key, _nodes(row)))
+        return self._rows.find(
+            set(map(node_key, _nodes(item))), item.fold if isinstance(item, FoldRow) else None
         )
-        return next(held, None)
 
     def _show(self) -> None:
-        rows: list[Row]
         if self._filter.terms or self._filter.error:
             self._told = self._told or self._texts.of(self._strands.all_nodes())
             found, self._wrong = select(self._filter, self._told, time.time())
             if self.sorting.by:
                 found = self.sorting.sort(found, lambda node: node)
-            rows = [LaneRow(0, False, node) for node in found]
+            self._rows = Rows(self._strands.nodes)
+            self._rows.put(0, list(map(node_key, found)))
+            room = name_room((0, node) for node in found if isinstance(node, Branch))
         else:
             self._wrong = ""
-            rows = lay_out(self._strands, self._folds)
-        room = name_room(rows)
+            self._rows = lay_out(self._strands, self._folds)
+            room = name_room(self._rows.branches())
         if room != self._name_room:
             self._name_room = room
             self._drawn.clear()
-        self.show(rows)
+        self.show(self._rows)
 
     def _draw_row(self, row: Row, width: int) -> Text:
         marked = isinstance(row, LaneRow) and key_of(row.item) in self.marked

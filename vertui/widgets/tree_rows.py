@@ -50,10 +50,9 @@ def _what(row: Row) -> Text:
     return _branch(row.item) if isinstance(row.item, Branch) else _commit(row.item)
 
 
-def name_room(rows: Iterable[Row]) -> int:
-    """Cells that the longest name takes, with its lanes."""
-    branches = ((row, row.item) for row in rows if isinstance(row, LaneRow) and isinstance(row.item, Branch))
-    return max((_cells(row.depth, branch) for row, branch in branches), default=0)
+def name_room(branches: Iterable[tuple[int, Branch]]) -> int:
+    """Cells that the longest name takes, of branches right of so many lanes."""
+    return max((_cells(depth, branch) for depth, branch in branches), default=0)
 
 
 def _cells(depth: int, branch: Branch) -> int:
