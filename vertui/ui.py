@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from vertui.selection import Selection
 from vertui.widgets.footer import KeyHints
 
 OWN = ("quit", "command_palette")
+SWITCH_S = 0.001  # that a thread keeps the others waiting: a key's way to the screen may wait some ten times
 LEAVE_S = 3.0  # for the terminal to be put back, after a signal
 
 
@@ -60,6 +62,7 @@ class VertuiApp(BaseApp):
         self.call_after_refresh(self._start_watching)
 
     def _start_watching(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
         gc.freeze()  # what was made so far lives as long as the app: no collection need look at it again
         gc.enable()
         self.watcher.start()

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import cast
 
 import pytest
 from rich.style import Style
@@ -23,6 +23,7 @@ from core.model import Command
 from tests.conftest import full
 from tests.hostile import TEXTS
 from tests.ui.conftest import Show
+from tests.ui.floods import NINE, Flood
 from tests.ui.looks import app_of, text_of, until, until_looks, until_seen
 from tests.ui.trees import DEMO, NOON, HandMadeFeed, Told, event
 from vertui.feed import Offsets, Printing
@@ -282,31 +283,8 @@ LINES = 200_000 if full() else 20_000
 KEY_S = 0.03  # between keys, as one that is held repeats
 
 
-class Flood(HandMadeFeed):
-    """Every branch prints as fast as anybody takes it."""
-
-    pieces: ClassVar = [
-        b"".join(
-            b"\x1b[3%dmline\x1b[0m %d of what a test prints\n" % (at % 8, at)
-            for at in range(begin, begin + 500)
-        )
-        for begin in range(0, LINES, 500)
-    ]
-
-    def output(self, branch: str, command: int, offsets: Offsets) -> Printing:
-        """Coloured lines, in pieces as the daemon sends them."""
-        return Told(self._printed())
-
-    def _printed(self) -> Iterator[StreamMessage]:
-        offset = 0
-        for data in self.pieces:
-            yield Output(STDOUT, offset, data)
-            offset += len(data)
-        yield Exit(0, False)
-
-
 async def test_nine_floods_take_bounded_memory_while_keys_are_answered(show: Show) -> None:
-    async with show(Flood(DEMO), (200, 50)) as pilot:
+    async with show(Flood(NINE, LINES), (200, 50)) as pilot:
         gc.collect()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         await watch_four(pilot, *(f"x{number}" for number in range(9)))

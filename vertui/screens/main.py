@@ -185,6 +185,10 @@ class MainScreen(VertuiScreen):
         """Enter on a node, or on a fold, which it opens."""
         self.act("fold" if self.tree_view.fold else "menu")
 
+    def on_screen_resume(self) -> None:
+        """What the console printed meanwhile."""
+        self._printed.on_printed()
+
     def on_resize(self, event: Resize) -> None:
         """Facts stand in one column or two."""
         self.call_after_refresh(self._show_selection)

@@ -3,7 +3,6 @@
 What is watched outlasts the screen: opened again, each pane goes on from where it was.
 """
 
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Grid
 from textual.events import DescendantFocus
 from textual.message import Message
-from textual.timer import Timer
 
 from core.errors import UsageError, VertuiError
 from core.files import disk_error, write_atomic
@@ -29,6 +27,7 @@ from vertui.screens.grid import arrange
 from vertui.text import counted
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.guest_text import clean
+from vertui.widgets.pace import Pace
 from vertui.widgets.pane import OutputPane
 from vertui.widgets.watched import WatchedCommand
 
@@ -82,8 +81,7 @@ class WatchScreen(VertuiScreen):
         self._branches, self._start = branches, start
         self._panes: list[OutputPane] = []
         self._at = 0
-        self._drawn = 0.0  # when output was drawn last
-        self._drawing: Timer | None = None  # it will be again
+        self._pace = Pace(self, self._draw, FRAME_S)
         self._page = ""  # what is said of the page that is shown
         self._next = 0  # the pane that is looked at first then
         self._typed: Typed | None = None  # what is done with the line that is typed
@@ -123,21 +121,16 @@ class WatchScreen(VertuiScreen):
         self._look([branch for branch in self._branches if news.fresh or branch in told])
 
     def on_printed(self) -> None:
-        """Look at what came, at once where nothing was drawn just now."""
-        if self._drawing is None:
-            pause = self._drawn + FRAME_S - time.monotonic()
-            if pause <= 0:
-                self._draw()
-            else:
-                self._drawing = self.set_timer(pause, self._draw)
+        """Look at what came."""
+        self._pace.ask()
 
     def _draw(self) -> None:
         """Show what came to panes in view, some at a time: a key is answered before the others."""
-        self._drawing, self._drawn, left = None, time.monotonic(), AT_ONCE
+        left = AT_ONCE
         for pane in (*self._panes[self._next :], *self._panes[: self._next]):
             if not left:
                 self._next = self._panes.index(pane)
-                self._drawing = self.set_timer(FRAME_S, self._draw)
+                self._pace.ask()
                 return
             if pane.watched.take() and pane.display:
                 pane.update()

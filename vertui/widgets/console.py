@@ -11,8 +11,10 @@ from vertui.selection import ALIVE, Node
 from vertui.text import printable
 from vertui.widgets.follower import LineTail
 from vertui.widgets.lines import LineView
+from vertui.widgets.pace import Pace
 
 TAIL_BYTES = 16 * 1024  # of a command's output so far
+FRAME_S = 0.05  # between two looks at what comes
 
 
 class ConsolePane(LineView):
@@ -23,6 +25,7 @@ class ConsolePane(LineView):
         self._branch: Branch | None = None
         self._command: Command | None = None
         self._followers: dict[str, LineTail] = {}
+        self._pace = Pace(self, self._take, FRAME_S)
 
     def look_at(self, feed: Feed | None, node: Node | None) -> None:
         """Follow this branch; a commit or a branch without a machine has nothing to follow."""
@@ -59,6 +62,15 @@ class ConsolePane(LineView):
 
     def on_printed(self) -> None:
         """Take what came."""
+        self._pace.ask()
+
+    def on_show(self) -> None:
+        """What came while nobody could see it was not taken."""
+        self._pace.ask()
+
+    def _take(self) -> None:
+        if not self.display or not self.screen.is_current:
+            return
         rest = Text(style=theme.TEXT)
         for source, follower in list(self._followers.items()):
             gutter = f"{self._command.id}│ " if source and self._command else ""

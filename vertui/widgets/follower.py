@@ -1,4 +1,8 @@
-"""Follows a guest's output in a thread, over as many connections as that takes, into whatever keeps it."""
+"""Follows a guest's output in a thread, over as many connections as that takes, into whatever keeps it.
+
+What comes faster than it is looked at is not read: some waits here, a window of it in the daemon, and the rest in the
+guest. A flood costs what is drawn of it, and keys are answered.
+"""
 
 import threading
 from collections import deque
@@ -19,7 +23,10 @@ if TYPE_CHECKING:
     from core.daemon.streams import Output, StreamMessage
 
 KEPT_LINES = 5000  # as many as a screen scrolls back to: what is pushed out would be out of sight there too
-BREATH_BYTES, BREATH_S = 32 * 1024, 0.001  # after so much, so long: many that flood leave others their time
+MOST_UNSEEN = 256 * 1024  # bytes: what a daemon sends before it hears that they were read
+MOST_LINES_UNSEEN = (
+    8 * 1024
+)  # bytes that are made into lines as they come: folding the worst takes some milliseconds
 TAIL_BYTES = 1024  # by which a console that tells its past again is told from a new one
 
 
@@ -37,7 +44,8 @@ class Keeps(Protocol):
 
 
 class Tail(Persisting):
-    """One stream. `open_stream` gets the offsets to go on from; `notify` is called from a thread, once until `seen`.
+    """One stream. `open_stream` gets the offsets to go on from; `notify` is called from a thread, once until `seen`,
+    and little more than `most_unseen` bytes are read until then.
 
     `replays`: each connection tells the past again, under offsets of its own, as a console does.
     """
@@ -50,18 +58,19 @@ class Tail(Persisting):
         offsets: Offsets = (0, 0),
         *,
         replays: bool = False,
+        most_unseen: int = MOST_UNSEEN,
     ) -> None:
         super().__init__()
         self._open, self._notify, self._into = open_stream, notify, into
-        self._lock = threading.Lock()
+        self._looked = threading.Condition()
         self._told = False
+        self._unseen_bytes, self._most_unseen = 0, most_unseen
         self._stream: Printing | None = None
         self._offsets = dict(zip((1, 2), offsets, strict=True))
         self._replays, self._tail, self._again = replays, b"", False
         self.command: int | None = None  # once it has started
         self.exit_code: int | None = None
         self.lost_bytes = 0
-        self._run = 0  # bytes since others had their turn
 
     def start(self) -> None:
         """Begin to follow."""
@@ -70,6 +79,8 @@ class Tail(Persisting):
     def close(self) -> None:
         """Follow no more; what is followed runs on. Returns at once: closing a socket may wait for its peer."""
         self._closed.set()
+        with self._looked:
+            self._looked.notify_all()
         if (stream := self._stream) is not None:
             threading.Thread(target=stream.close, daemon=True).start()
 
@@ -85,8 +96,9 @@ class Tail(Persisting):
 
     def seen(self) -> None:
         """What came so far is known: tell of more."""
-        with self._lock:
-            self._told = False
+        with self._looked:
+            self._told, self._unseen_bytes = False, 0
+            self._looked.notify_all()
 
     @property
     def closed(self) -> bool:
@@ -123,7 +135,7 @@ class Tail(Persisting):
         if isinstance(message, Output):
             self._into.add(message.stream, self._unseen(message))
             self._tell()
-            self._breathe(len(message.data))
+            self._let_look(len(message.data))
         elif isinstance(message, Started):
             self.command = message.id
         elif isinstance(message, Notice):
@@ -136,11 +148,11 @@ class Tail(Persisting):
             self.exit_code = message.code
             self._tell()
 
-    def _breathe(self, count: int) -> None:
-        self._run += count
-        if self._run >= BREATH_BYTES:
-            self._run = 0
-            self._closed.wait(BREATH_S)
+    def _let_look(self, count: int) -> None:
+        """Wait while much is there that nobody has looked at."""
+        with self._looked:
+            self._unseen_bytes += count
+            self._looked.wait_for(lambda: self._unseen_bytes < self._most_unseen or self._closed.is_set())
 
     def _unseen(self, message: "Output") -> bytes:
         """The part of a message that no connection before has brought."""
@@ -155,7 +167,7 @@ class Tail(Persisting):
         return data
 
     def _tell(self) -> None:
-        with self._lock:
+        with self._looked:
             told, self._told = self._told, True
         if not told and not self._closed.is_set():
             self._notify()
@@ -209,7 +221,9 @@ class LineTail(Tail):
         replays: bool = False,
     ) -> None:
         self._kept = LastLines()
-        super().__init__(open_stream, notify, self._kept, offsets, replays=replays)
+        super().__init__(
+            open_stream, notify, self._kept, offsets, replays=replays, most_unseen=MOST_LINES_UNSEEN
+        )
 
     def take(self) -> list[Text]:
         """The lines completed since the last call."""
