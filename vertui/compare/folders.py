@@ -40,7 +40,9 @@ class Totals(Struct, frozen=True, gc=False):
 
 
 class Node(Struct, Generic[T], eq=False, gc=False):
-    """A file or a folder. `place` is its index in the whole tree, `end` that after the last of what is below it."""
+    """A file or a folder. `place` is its index in the whole tree, `end` that after the last of what is below it, and
+    `above` that of the row it is below, -1 for the first.
+    """
 
     name: str
     path: str
@@ -48,6 +50,7 @@ class Node(Struct, Generic[T], eq=False, gc=False):
     place: int
     item: T | None
     noise: bool = False
+    above: int = -1
     end: int = 0
     folded: bool = False
     totals: Totals = Totals()
@@ -62,6 +65,11 @@ class Node(Struct, Generic[T], eq=False, gc=False):
         """What stays the same when the tree is made anew."""
         return self.noise, self.path
 
+    @property
+    def names(self) -> list[str]:
+        """What rows are in the order of: all that is in a folder comes behind it."""
+        return self.path.split("/")
+
 
 ROOT, NOISE = "", "\0noise"  # paths of no file
 
@@ -72,6 +80,7 @@ class Folders(Generic[T]):
     def __init__(self, nodes: list[Node[T]], rules: Mapping[str, int]) -> None:
         self.nodes = nodes
         self.folders = [node for node in nodes if node.is_folder]
+        self.noise = next((node for node in self.folders if node.path == NOISE), None)
         self.rules = rules  # how many files are noise by which glob
 
     def visible(self, top: int = 0, end: int | None = None) -> list[Node[T]]:
@@ -94,8 +103,7 @@ class Folders(Generic[T]):
 
     def parent(self, node: Node[T]) -> Node[T] | None:
         """The folder it is in."""
-        places = range(node.place - 1, -1, -1)
-        return next((self.nodes[place] for place in places if self.nodes[place].depth < node.depth), None)
+        return self.nodes[node.above] if node.above >= 0 else None
 
     def fold_all(self, folded: bool) -> None:
         """Fold every folder below the root, or none; the noise stays as it is."""
@@ -105,9 +113,8 @@ class Folders(Generic[T]):
 
     def unfold_noise(self) -> None:
         """Show it."""
-        for node in self.folders:
-            if node.path == NOISE:
-                node.folded = False
+        if self.noise is not None:
+            self.noise.folded = False
 
     def forget(self) -> None:
         """Let go of the rows, some at a time: all of them at once would hold up every other thread."""
@@ -119,8 +126,25 @@ class Folders(Generic[T]):
         return (one for one in self.nodes[node.place : node.end] if one.item is not None)
 
     def find(self, path: str) -> Node[T] | None:
-        """The row of a path."""
-        return next((node for node in self.nodes if node.path == path and node.item is not None), None)
+        """The row of a file."""
+        found = (self.find_row(path, noise=noise) for noise in (False, True))
+        return next((node for node in found if node is not None and node.item is not None), None)
+
+    def find_row(self, path: str, *, noise: bool) -> Node[T] | None:
+        """The row of a file or a folder, in the noise or out of it."""
+        if path in (ROOT, NOISE):
+            return self.nodes[0] if path == ROOT and self.nodes else self.noise
+        begin, end = 1, len(self.nodes)
+        if self.noise is not None:
+            begin, end = (self.noise.place + 1, end) if noise else (begin, self.noise.place)
+        elif noise:
+            return None
+        at = (
+            bisect_left(self.nodes, path.split("/"), begin, end, key=lambda node: node.names)
+            if begin < end
+            else end
+        )
+        return self.nodes[at] if at < end and self.nodes[at].path == path else None
 
     def hiding(self, node: Node[T]) -> Iterator[Node[T]]:
         """The folded folders that it is in."""
@@ -211,11 +235,14 @@ class _Branch(Generic[T]):
 
 
 def _measure(nodes: list[Node[T]], count: Callable[[T], Totals]) -> None:
-    """Where each row's part ends, and what is in it: from the last to the first, each is added to the one above it."""
+    """What each row is below, where its own part ends, and what is in that: from the last to the first, each is added
+    to the one above it.
+    """
     above: list[Node[T]] = []
     for node in nodes:
         while above and above[-1].depth >= node.depth:
             _close(above, node.place)
+        node.above = above[-1].place if above else -1
         above.append(node)
         if node.item is not None:
             node.totals = count(node.item)

@@ -1,8 +1,8 @@
 """What the screens that compare share: a tree of files, a view of changes, and the keys by which both are walked."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -11,7 +11,7 @@ from textual.timer import Timer
 from vertui import theme
 from vertui.base import TOAST_S
 from vertui.compare.change import FilePatch, Spans
-from vertui.compare.folders import Folders
+from vertui.compare.folders import Folders, HasPath, Totals, grow
 from vertui.compare.noise import Noise, Rule, count
 from vertui.compare.syntax import Syntax
 from vertui.feed import News
@@ -32,8 +32,13 @@ WALKING = (
 )  # fmt: skip
 
 
-class ComparingScreen(VertuiScreen):
-    """Compares when it opens, and shows the change of what the cursor rests on."""
+F = TypeVar("F")
+
+
+class ComparingScreen(VertuiScreen, Generic[F]):
+    """Compares when it opens, and shows the change of what the cursor rests on. `found` is what a comparison found, an
+    F, once it is shown.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", show=False),
@@ -57,6 +62,7 @@ class ComparingScreen(VertuiScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.found: F | None = None
         self.round = 0  # of comparing: an answer to an older question is none
         self.comparing = False  # what is shown is of the comparison before, and is asked about no more
         self.unread = False  # a comparison failed
@@ -88,18 +94,21 @@ class ComparingScreen(VertuiScreen):
     def command(self) -> str:
         """The command that prints what is shown."""
 
-    @property
     @abstractmethod
-    def paths(self) -> Sequence[str]:
+    def items_of(self, found: F) -> Sequence[HasPath]:
         """All that differ."""
+
+    def count(self, item: Any) -> Totals:
+        """What one of them adds to the folders it is in."""
+        return Totals(1)
+
+    @abstractmethod
+    def show_found(self, tree: Folders[Any]) -> None:
+        """What was found is known, and has this tree."""
 
     @abstractmethod
     def read(self) -> None:
         """Compare."""
-
-    @abstractmethod
-    def grow(self) -> None:
-        """Make the tree anew: other words are asked for, or other rules are on."""
 
     @abstractmethod
     def look(self) -> None:
@@ -145,20 +154,26 @@ class ComparingScreen(VertuiScreen):
         self.notes.display = bool(told)
         self.notes.say(Text(told, style=theme.GOLD))
 
-    def start_growing(self) -> tuple[Noise, Callable[[str], bool], Callable[[], bool]]:
-        """What a tree is made by now: the noise, which paths are wanted, and whether another was asked for since."""
+    def grow(self) -> None:
+        """Make the tree anew: other words are asked for, or other rules are on."""
+        if self.found is not None and not self.comparing:
+            self.take(self.found)
+
+    def take(self, found: F) -> None:
+        """Make the tree of what was found, in a thread, as there may be many files; then show it."""
         self._growth += 1
-        asked, words = self._growth, self.words.lower().split()
+        asked, words, noise = self._growth, self.words.lower().split(), Noise(self.vertui.arrangement.rules)
 
         def wanted(path: str) -> bool:
             small = path.lower()
             return all(word in small for word in words)
 
-        return (
-            Noise(self.vertui.arrangement.rules),
-            wanted,
-            lambda: not self.is_attached or asked != self._growth,
-        )
+        def grown(tree: Folders[Any]) -> None:
+            if self.is_attached and asked == self._growth:
+                self.found = found
+                self.show_found(tree)
+
+        self.vertui.ask(lambda: grow(self.items_of(found), noise, self.count, wanted), grown)
 
     def show_tree(self, tree: Folders[Any]) -> None:
         """Show another tree, and let go of the one before where that holds up nothing."""
@@ -216,7 +231,8 @@ class ComparingScreen(VertuiScreen):
 
     def action_noise(self) -> None:
         """Show the list of what is noise."""
-        paths, liked = self.paths, self.vertui.arrangement
+        items = self.items_of(self.found) if self.found is not None else ()
+        liked = self.vertui.arrangement
 
         def changed(rules: tuple[Rule, ...] | None) -> None:
             if rules is not None and rules != liked.rules:
@@ -227,7 +243,7 @@ class ComparingScreen(VertuiScreen):
             if self.is_current:
                 self.app.push_screen(NoiseDialog(liked.rules, counts), changed)
 
-        self.vertui.ask(lambda: count(paths), show)
+        self.vertui.ask(lambda: count(item.path for item in items), show)
 
     def action_search(self) -> None:
         """Ask for words: of a path while the files have the focus, else of the text."""

@@ -17,7 +17,7 @@ from core.errors import VertuiError
 from core.model import BranchState
 from vertui import theme
 from vertui.compare.change import FilePatch, change_of, names_of
-from vertui.compare.folders import NOISE, ROOT, Folders, Node, grow
+from vertui.compare.folders import NOISE, ROOT, Folders, Node, Totals
 from vertui.plain import entitle
 from vertui.screens import summary
 from vertui.screens.carry import Carry, lines_of
@@ -34,7 +34,7 @@ AT_ONCE = 1000  # files of a summary that is made on the loop
 ALIVE = (BranchState.RUNNING, BranchState.PAUSED)
 
 
-class DiffScreen(ComparingScreen):
+class DiffScreen(ComparingScreen[Diff]):
     """Compares two states. `at` is a path to begin with."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -50,7 +50,6 @@ class DiffScreen(ComparingScreen):
     def __init__(self, a: str, b: str, at: str = "") -> None:
         super().__init__()
         self._a, self._b, self._at = a, b, at
-        self._diff: Diff | None = None
         self._most = 0  # lines changed in one file
         self._seen: dict[str, FilePatch] = {}
         self._many = False  # too many files for their lines to be counted
@@ -106,7 +105,7 @@ class DiffScreen(ComparingScreen):
         self._many = len(diff.entries) > MOST_COUNTED
         many = f"lines are not counted in more than {MOST_COUNTED} files"
         self._uncounted = many if self._many else "counting lines…"
-        self._grow(diff)
+        self.take(diff)
         if not self._many:
             self._count(asked)
 
@@ -118,7 +117,7 @@ class DiffScreen(ComparingScreen):
         def counted(diff: Diff) -> None:
             if not self.is_late(asked):
                 self._uncounted = "" if lines else self._uncounted
-                self._grow(diff)
+                self.take(diff)
 
         def failed(error: VertuiError) -> None:
             if not self.is_late(asked):
@@ -128,23 +127,16 @@ class DiffScreen(ComparingScreen):
         more = self._comparing(lines=lines, packages=True, processes=both, ports=both, memory=memory)
         self.vertui.ask(more, counted, failed)
 
-    def grow(self) -> None:
-        """Make the tree anew."""
-        if self._diff is not None and not self.comparing:
-            self._grow(self._diff)
+    def items_of(self, found: Diff) -> Sequence[FileDiff]:
+        """All files that differ."""
+        return found.entries
 
-    def _grow(self, diff: Diff) -> None:
-        """In a thread, as there may be many files."""
-        noise, wanted, is_late = self.start_growing()
+    def count(self, item: FileDiff) -> Totals:
+        """Its lines and its size."""
+        return summary.count(item)
 
-        def grown(tree: Folders[FileDiff]) -> None:
-            if not is_late():
-                self._diff = diff
-                self._show_tree(tree)
-
-        self.vertui.ask(lambda: grow(diff.entries, noise, summary.count, wanted), grown)
-
-    def _show_tree(self, tree: Folders[FileDiff]) -> None:
+    def show_found(self, tree: Folders[FileDiff]) -> None:
+        """Show the tree, and what is under the cursor."""
         files = [node.totals for node in tree.files(tree.nodes[0])] if len(tree.nodes) <= MOST_COUNTED else []
         self._most = max((totals.added + totals.removed for totals in files), default=0)
         self.show_tree(tree)
@@ -155,16 +147,11 @@ class DiffScreen(ComparingScreen):
             self._at = ""
         self.look()
 
-    @property
-    def paths(self) -> Sequence[str]:
-        """All that differ."""
-        return [entry.path for entry in self._diff.entries] if self._diff else []
-
     # -- what is under the cursor ----------------------------------------------------------------------------
 
     def look(self) -> None:
         """Show what is under the cursor: a summary, a change that is known, or that one is asked for."""
-        node, diff = self.files.current, self._diff
+        node, diff = self.files.current, self.found
         if node is None or diff is None or self.comparing:
             return
         key, entry = (self.round, node.key), node.item
@@ -275,7 +262,7 @@ class DiffScreen(ComparingScreen):
 
     def action_memory(self) -> None:
         """Compare memory too, which takes a while: every page of both is looked at."""
-        if self._diff is not None:
+        if self.found is not None:
             self.files.cursor = 0
             entitle(self.files, below="comparing memory…")
             self._count(self.round, memory=True)

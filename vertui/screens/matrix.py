@@ -17,7 +17,7 @@ from core.diff.result import SiblingRow, Siblings
 from core.errors import VertuiError
 from vertui import theme
 from vertui.compare.change import FilePatch, gathered, names_of
-from vertui.compare.folders import ROOT, Folders, Node, Totals, grow
+from vertui.compare.folders import ROOT, Folders, Node
 from vertui.plain import Words, entitle
 from vertui.screens.comparing import SETTLE_S, WALKING, ComparingScreen
 from vertui.screens.diff import DiffScreen
@@ -51,7 +51,7 @@ class MatrixList(FolderList[SiblingRow]):
         self.post_message(self.Sideways(1))
 
 
-class MatrixScreen(ComparingScreen):
+class MatrixScreen(ComparingScreen[Siblings]):
     """A row a file, a column a state; equal numbers in a row are the same change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,8 +64,8 @@ class MatrixScreen(ComparingScreen):
         super().__init__()
         self._marked = refs
         self._from_first = False
-        self._found: Siblings | None = None
         self._column = 0
+        self._alike = 0  # files that are changed in all in the same way
         self._changes: dict[str, FilePatch] = {}
         self._names = Words(id="columns")
         self._list = MatrixList(lambda row: Text("  "), self._cells, id="matrix")
@@ -103,54 +103,41 @@ class MatrixScreen(ComparingScreen):
                 self.unread = True
                 entitle(self.files, below=Text(printable(f"{error}: ctrl+r tries again"), style=theme.RED))
 
-        def compared(found: Siblings) -> None:
+        def work() -> tuple[Siblings, int]:
+            found = client.diff_siblings(refs, base=base)
+            return found, sum(len({cell and cell.change for cell in row.cells}) == 1 for row in found.rows)
+
+        def compared(told: tuple[Siblings, int]) -> None:
             if not self.is_late(asked):
+                found, self._alike = told
                 self.tell_notes(found.notes)
-                self._grow(found)
+                self.take(found)
 
-        self.vertui.call(
-            f"comparing {', '.join(refs)}", lambda: client.diff_siblings(refs, base=base), compared, failed
-        )
+        self.vertui.call(f"comparing {', '.join(refs)}", work, compared, failed)
 
-    def grow(self) -> None:
-        """Make the tree anew."""
-        if self._found is not None and not self.comparing:
-            self._grow(self._found)
+    def items_of(self, found: Siblings) -> Sequence[SiblingRow]:
+        """All files that differ."""
+        return found.rows
 
-    def _grow(self, found: Siblings) -> None:
-        """In a thread, as there may be many files."""
-        noise, wanted, is_late = self.start_growing()
-
-        def grown(tree: Folders[SiblingRow]) -> None:
-            if not is_late():
-                self._found = found
-                self._show_tree(found, tree)
-
-        self.vertui.ask(lambda: grow(found.rows, noise, lambda row: Totals(1), wanted), grown)
-
-    def _show_tree(self, found: Siblings, tree: Folders[SiblingRow]) -> None:
-        alike = sum(len({cell and cell.change for cell in row.cells}) == 1 for row in found.rows)
-        differ = f"{counted(len(found.rows), 'file')} differ in some, {alike} in all in the same way"
+    def show_found(self, tree: Folders[SiblingRow]) -> None:
+        """Show the tree, the columns and what is under the cursor."""
+        rows = self.found.rows if self.found else ()
+        differ = f"{counted(len(rows), 'file')} differ in some, {self._alike} in all in the same way"
         entitle(self.files, below=f"/{self.words} · {differ}" if self.words else differ)
         self.show_tree(tree)
         self.action_column(self._column)
         self.look()
 
     @property
-    def paths(self) -> Sequence[str]:
-        """All that differ."""
-        return [row.path for row in self._found.rows] if self._found else []
-
-    @property
     def _base(self) -> str:
         """The REF that all are compared with, as it is said."""
-        if self._found is None:
+        if self.found is None:
             return ""
-        return self._found.base if self._found.base in self._marked else short(self._found.base)
+        return self.found.base if self.found.base in self._marked else short(self.found.base)
 
     @property
     def _refs(self) -> tuple[str, ...]:
-        return self._found.refs if self._found else ()
+        return self.found.refs if self.found else ()
 
     @property
     def command(self) -> str:

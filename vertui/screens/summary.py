@@ -84,9 +84,10 @@ def summary(diff: Diff, tree: Folders[FileDiff], uncounted: str) -> list[Text]:
     lines += totals(tree.nodes[0])
     if uncounted:
         lines.append(Text(printable(uncounted), style=theme.MUTED))
-    if tree.rules:
-        quiet = next(node for node in tree.nodes if node.path == NOISE)
-        told = f"{counted(quiet.totals.files, 'file')} of these are noise, folded at the end: ! is the list"
+    if tree.noise is not None:
+        told = (
+            f"{counted(tree.noise.totals.files, 'file')} of these are noise, folded at the end: ! is the list"
+        )
         lines.append(Text(told, style=theme.GOLD))
     lines += _most_changed(tree, tree.nodes[0])
     for part in (diff.packages, diff.ports, diff.processes):

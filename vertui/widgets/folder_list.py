@@ -46,8 +46,8 @@ class FolderList(RowList[Node[T]]):
         for folder in tree.folders if self.folds and not found else ():
             folder.folded = self.folds.get(folder.key, folder.folded)
         old = self.current
-        same = (one for one in tree.nodes if old and one.path == old.path and one.noise == old.noise)
-        if (node := next(same, None)) is not None:
+        node = tree.find_row(old.path, noise=old.noise) if old else None
+        if node is not None:
             self._unhide(node)
         self._items = tree.visible()
         self._reshape(self.validate_cursor(self.cursor) if node is None else place_in(self.items, node.place))
