@@ -6,6 +6,7 @@ so whoever makes one makes its parts printable.
 """
 
 from typing import Literal, TypeVar
+from weakref import WeakKeyDictionary
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -18,6 +19,7 @@ from vertui.text import printable
 
 Shown = str | Text
 T = TypeVar("T")
+_TITLES: WeakKeyDictionary[Widget, dict[str, object]] = WeakKeyDictionary()  # as they were given last
 CONTROL_PICTURES = 0x2400  # U+2400 … U+241F are pictures of the control characters 0 … 31
 
 
@@ -30,10 +32,17 @@ def plain(text: Shown, style: str = "") -> Content:
 
 def entitle(widget: Widget, title: Shown | None = None, below: Shown | None = None) -> None:
     """Give a widget a title in its upper border, in its lower one, or both; what is None stays."""
-    if title is not None:
-        widget.border_title = plain(title)
-    if below is not None:
-        widget.border_subtitle = plain(below)
+    said = _TITLES.setdefault(widget, {})
+    for place, text in (("border_title", title), ("border_subtitle", below)):
+        if text is not None and said.get(place) != (
+            look := _look(text)
+        ):  # else all of the widget is drawn again
+            said[place] = look
+            setattr(widget, place, plain(text))
+
+
+def _look(text: Shown) -> object:
+    return text if isinstance(text, str) else (text.plain, text.style, tuple(text.spans))
 
 
 def toast(app: App[T], text: str, seconds: float, *, error: bool = True) -> None:

@@ -239,10 +239,18 @@ def command_line(verb: Verb[Any]) -> str:
     return shlex.join(words)
 
 
+_FIELDS: dict[
+    type[Any], tuple[Asked, ...]
+] = {}  # to read types takes a millisecond, and each drawing asks for them
+
+
 def fields_of(verb: type[Verb[Any]]) -> tuple[Asked, ...]:
     """A verb's fields, in order."""
-    hints = get_type_hints(verb, include_extras=True)
-    return tuple(_field(hints[field.name], field) for field in fields(verb))  # type: ignore[arg-type]
+    if (found := _FIELDS.get(verb)) is None:
+        hints = get_type_hints(verb, include_extras=True)
+        found = tuple(_field(hints[field.name], field) for field in fields(verb))  # type: ignore[arg-type]
+        _FIELDS[verb] = found
+    return found
 
 
 def _words(field: Asked, value: Any) -> list[str]:

@@ -41,8 +41,14 @@ class LineView(ScrollView, can_focus=False):
 
     def show(self, lines: Iterable[Text]) -> None:
         """Show these lines instead, keeping the place."""
-        self._lines, self._rest = list(lines)[:MOST_LINES], []
-        self._fold_all()
+        new = list(lines)[:MOST_LINES]
+        if (
+            self._rest
+            or new != self._lines
+            or [line.style for line in new] != [line.style for line in self._lines]
+        ):
+            self._lines, self._rest = new, []
+            self._fold_all()
 
     def append(self, lines: Iterable[Text], rest: Text | None = None) -> None:
         """Add lines, then the unfinished one, which the next call replaces."""
