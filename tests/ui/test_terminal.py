@@ -3,6 +3,7 @@
 import asyncio
 import random
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from tests.ui.looks import app_of, text_of, until, until_looks, until_seen
 from tests.ui.shells import Line, programs
 from tests.ui.trees import DEMO, HandMadeFeed
 from vertui.emulator.emulator import Emulator
-from vertui.screens.terminals import NAME, TerminalsScreen
+from vertui.screens.terminals import NAME, WHOLE_S, TerminalsScreen
 from vertui.widgets.cells import strip_of
 from vertui.widgets.shell import Open, Shell
 
@@ -165,6 +166,20 @@ async def test_mouse_and_paste_go_to_a_program_that_asks_for_them(show: Show) ->
         await until(pilot, lambda: line.typed.endswith(b"\x1b[200~a\rb\x1b[201~"))
 
 
+async def test_what_is_to_be_seen_whole_is_not_seen_before_but_for_a_program_that_stops_midway(
+    show: Show,
+) -> None:
+    line = Line()
+    async with opened(show, line) as pilot:
+        line.say(Started(1), Output(1, 0, b"old\x1b[?2026h\x1b[2J\x1b[Hhalf"))
+        while shell_of(pilot).emulator.screen.rows[0].text != "half":
+            await asyncio.sleep(0.001)
+        begun = time.monotonic()
+        assert "half" not in text_of(app_of(pilot))
+        await until_seen(pilot, "half")
+        assert time.monotonic() - begun > WHOLE_S / 2
+
+
 async def test_a_program_gets_every_key_but_those_that_lead_back(show: Show) -> None:
     line = Line()
     async with opened(show, line) as pilot:
@@ -295,7 +310,23 @@ PROGRAMS = [
     (("vim", "-u", "NONE", "-N"), [*"ihello", "escape", *"yyp"], ("hello\nhello", "~"), [*":q!", "enter"]),
     (("less", "/etc/services"), ["G", "slash", *"tcp", "enter"], ("tcp",), ["q"]),
     (("top",), [], ("load average", "PID"), ["q"]),
+    (("htop",), ["f5"], ("Load average", "PID"), ["q"]),
 ]
+
+
+async def test_a_textual_app_by_keys_and_mouse(show: Show, running: Callable[..., Open]) -> None:
+    async with opened(show, running(sys.executable, "-m", "tests.ui.living")) as pilot:
+        await until_seen(pilot, "★ trunk", "all green")
+        await pilot.press("j", "j")
+        await until_seen(pilot, "● b2  running")
+        await pilot.click("#terminal", offset=(20, 6))
+        await until_seen(pilot, "● b1  running")
+        await pilot.press("B")
+        await until_seen(pilot, "scoreboard", "▲ ● b2")
+        await pilot.press("escape")
+        await until_seen(pilot, "● b1  running")
+        await pilot.press("q")
+        await until_seen(pilot, "ended: exit 0")
 
 
 @pytest.mark.parametrize(

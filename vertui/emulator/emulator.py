@@ -18,6 +18,7 @@ from vertui.emulator.widths import shown
 GRAPHICS = str.maketrans(
     "`abcdefghijklmnopqrstuvwxyz{|}~_", "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£· "
 )  # fmt: skip
+CHARSETS = {"0": GRAPHICS, "A": str.maketrans("#", "£")}  # what is not as in ASCII
 LONGEST_TITLE = 200
 
 Order = Callable[["Emulator", Sequence[int]], object]
@@ -94,8 +95,8 @@ class Emulator:
 
     def print(self, text: str) -> None:
         """Characters."""
-        if self._charsets[self._shifted] == "0":
-            text = text.translate(GRAPHICS)
+        if table := CHARSETS.get(self._charsets[self._shifted]):
+            text = text.translate(table)
         if text.isascii():
             self.screen.print_narrow(text)
             self._last = text[-1]

@@ -28,6 +28,7 @@ class Private(IntEnum):
     SAVED_CURSOR = 1048
     OTHER_SCREEN_SAVED = 1049
     PASTE = 2004
+    SYNCHRONIZED = 2026
 
 
 SET_AT_FIRST = frozenset({Private.WRAP, Private.CURSOR, Private.WHEEL_ARROWS})

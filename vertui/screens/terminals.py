@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from core.errors import GuestFailed
 from vertui import theme
 from vertui.base import BaseApp
+from vertui.emulator.modes import Private
 from vertui.login import shell_request
 from vertui.messages import Printed
 from vertui.plain import TextInput, Words
@@ -34,6 +35,7 @@ MOST_SHELLS = 16  # each may keep 40 MB of what it printed
 SLICE_S = 0.006  # taken in at once
 PAUSE_S = 0.002  # for everything else, before the next slice
 FRAME_S = 0.05  # between two drawings, while more comes
+WHOLE_S = 0.1  # that a program may draw unseen: one that died meanwhile is seen as far as it came
 BELL_S = 1.0  # between two bells: what rings without end is heard once a second
 AROUND = 2  # rows of this screen beside the pane
 
@@ -83,6 +85,7 @@ class TerminalsScreen(VertuiScreen):
         self._shown: tuple[object, ...] = ()
         self._again: asyncio.TimerHandle | None = None
         self._painted = self._rang = 0.0
+        self._whole_since: float | None = None  # a screen is being drawn that is to be seen whole
 
     def compose(self) -> ComposeResult:
         """Tabs, the pane, and the keys."""
@@ -155,7 +158,7 @@ class TerminalsScreen(VertuiScreen):
         for shell in self.shells:
             more = shell.take_in(time.monotonic() + share) or more
         now = time.monotonic()
-        if self.is_current and (not more or now - self._painted >= FRAME_S):
+        if self.is_current and not self._waits(now) and (not more or now - self._painted >= FRAME_S):
             self._painted = now
             more = self.pane.paint() or more
         self._ring(now)
@@ -163,6 +166,20 @@ class TerminalsScreen(VertuiScreen):
         self._show_state()
         if more:
             self._again = asyncio.get_running_loop().call_later(PAUSE_S, self._go_on)
+
+    def _waits(self, now: float) -> bool:
+        """Is the program drawing what it wants to be seen whole, and has not drawn for too long?"""
+        if (
+            self.current is None
+            or self.current.ended
+            or not self.current.emulator.modes.on(Private.SYNCHRONIZED)
+        ):
+            self._whole_since = None
+            return False
+        if self._whole_since is None:
+            self._whole_since = now
+            asyncio.get_running_loop().call_later(WHOLE_S, self._notify)
+        return now - self._whole_since < WHOLE_S
 
     def _go_on(self) -> None:
         self._again = None
