@@ -1,5 +1,6 @@
 """The UI over a real daemon and real machines, by keys alone; what other clients do shows by itself."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -8,11 +9,14 @@ import pytest
 from textual.pilot import Pilot
 
 from core.daemon.client import Client
+from core.holder.warden import MOST_QUICK_DEATHS, QUICK_DEATH_S
 from core.home import Home
 from core.model import BranchState
+from tests.conftest import full
 from tests.guests import Guest
 from tests.ui.looks import app_of, text_of, until, until_seen
 from vertui.plain import TextInput
+from vertui.screens.diff import DiffScreen
 from vertui.ui import VertuiApp
 from vertui.widgets.pane import OutputPane
 
@@ -82,24 +86,57 @@ async def test_what_others_do_shows_and_the_daemon_may_go(
     await until_seen(pilot, "0.5")
 
 
-async def test_what_is_followed_goes_on_when_the_daemon_dies(
+COUNT = "i=0; while ! test -e /root/go; do i=$((i+1)); echo count $i; sleep 0.3; done; echo over"
+DEATHS = 20 if full() else 3  # of the daemon
+
+
+async def test_what_is_followed_goes_on_however_often_the_daemon_dies(
     main: Guest, pilot: Pilot[None], client: Client
 ) -> None:
     await until_seen(pilot, "★ trunk")
-    count = "for i in 1 2 3 4 5 6 7 8 9; do echo count $i; sleep 1; done; while ! test -e /root/go; do sleep 0.2; done"
-    await pilot.press("e")
+    await pilot.press("s")
+    await until_seen(pilot, "● main", "#")
+    await pilot.press(*"x=$((6 * 7))", "enter", "ctrl+right_square_bracket", "e")
     await until_seen(pilot, "exec in main")
-    app_of(pilot).screen.query_one("#command", TextInput).value = f"{count}; echo over"
+    app_of(pilot).screen.query_one("#command", TextInput).value = COUNT
     await pilot.press("enter")
     await until_seen(pilot, "count 2")
-    os.kill(client.status().pid, signal.SIGKILL)
-    await until_seen(pilot, "not connected")
-    await until_seen(pilot, "count 9")
+    kept = app_of(pilot).screen.query_one(OutputPane).watched.kept
+    for death in range(1, DEATHS + 1):
+        told, pid = kept.end, client.status().pid
+        os.kill(pid, signal.SIGKILL)
+        await until(pilot, lambda told=told: kept.end > told + 1)  # type: ignore[misc]
+        client.score("main", death / 100)
+        await until(pilot, lambda death=death: app_of(pilot).main.shown.branches[0].score == death / 100)  # type: ignore[misc]
+        if death % MOST_QUICK_DEATHS == 0:
+            await asyncio.sleep(QUICK_DEATH_S)
     main.run("touch /root/go")
     await until_seen(pilot, "over", "exit 0")
-    told = [f"count {number}" for number in range(1, 10)]
-    shown = app_of(pilot).screen.query_one(OutputPane).text.split("\n")
-    assert [line.strip() for line in shown][:10] == [*told, "over"], "each line once"
+    lines = [line.data.decode() for line in kept.lines(kept.start, kept.end)]
+    last = len(lines) - 2
+    assert lines == [*(f"count {number}" for number in range(1, last + 1)), "over", "exit 0"], (
+        "each line once"
+    )
+    await pilot.press("escape", "s", *"echo =$x=", "enter")
+    await until_seen(pilot, "=42=")
+
+
+async def test_a_branch_is_pruned_by_another_while_its_diff_is_open(
+    main: Guest, pilot: Pilot[None], client: Client
+) -> None:
+    await until_seen(pilot, "★ trunk")
+    client.fork("main", 1, "t")
+    main.other("t1").run("echo new > /root/new")
+    app = app_of(pilot)
+    app.push_screen(DiffScreen("main", "t1"))
+    await until_seen(pilot, "all files", "new")
+    client.execute(client.plan_prune(["t1"], True))
+    await until(pilot, lambda: all(branch.name != "t1" for branch in app.main.shown.branches))
+    await pilot.press("j", "j", "ctrl+r")
+    await until_seen(pilot, "not compared", "t1")
+    await pilot.press("j", "enter", "escape")
+    await until(pilot, lambda: app.screen is app.main)
+    await until_seen(pilot, "★ trunk")
 
 
 async def test_a_shell_outlives_the_daemon_and_tells_of_its_machines_end(
