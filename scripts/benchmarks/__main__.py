@@ -25,6 +25,7 @@ import store
 import sustained
 import sync
 import tree
+import ui
 import verbs
 import views
 from report import Report, as_promises, markdown_head, markdown_notes
@@ -55,6 +56,7 @@ SUBJECTS: dict[str, Measure] = {
     "egress": egress.measure,
     "floods": floods.measure,
     "tree": tree.measure,
+    "ui": ui.measure,
     **SPEED,
 }
 
