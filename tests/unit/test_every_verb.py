@@ -46,6 +46,7 @@ NOT_TAKEN_BACK = {
 }
 NOT_ASKED = {
     "image build": "it boots a machine of its own; what takes it back is `image rm`",
+    "mirrors": "it writes files in a guest, and twins have no programs; what takes it back is asked for by its own name",
     "redo": "each is asked for with every other verb",
     "undo": "each is asked for with every other verb",
 }
