@@ -70,6 +70,7 @@ BESIDE: dict[tuple[str, str], Any] = {
     ("token revoke", "name"): "known",
     ("trash restore", "entry"): "gone",
     ("publish", "ports"): "8000",
+    ("weigh", "weight"): 300,
     ("link", "branches"): ("main", "b1", "paused"),
     ("unlink", "branches"): ("b1",),
 }

@@ -34,7 +34,7 @@ V = TypeVar("V", "Mirrors", "Up")
 ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
-    "resume", "restore", "hand-over", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy",
+    "resume", "restore", "hand-over", "weigh", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy",
     "egress", "mirrors", "link", "unlink", "secret", "token", "log", "image", "export", "import", "store", "config", "daemon",
     "doctor", "demo", "completion",
 )  # fmt: skip
