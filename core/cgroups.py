@@ -12,6 +12,7 @@ from pathlib import Path
 
 USUAL_WEIGHT, LEAST_WEIGHT, MOST_WEIGHT = 100, 1, 10_000  # the kernel's own
 HOW = "start the daemon by `systemd-run --user --scope vertui daemon start`"
+BOOT = "boot it with systemd.unified_cgroup_hierarchy=1"
 KIND = "cgroup2"
 
 
@@ -25,12 +26,9 @@ class Cgroups:
         """What this host lacks, and what helps, in a line; empty where processes can be weighed."""
         mounted = self._mounted()
         if mounted is None:
-            return "weights need cgroup v2, which this host does not have: boot it with systemd.unified_cgroup_hierarchy=1"
+            return f"weights need cgroup v2, which this host does not have: {BOOT}"
         if "cpu" not in _words(mounted / "cgroup.controllers"):
-            return (
-                "weights need the processor controller of cgroup v2, and this host has it in cgroup v1: boot it with"
-                " systemd.unified_cgroup_hierarchy=1"
-            )
+            return f"weights need the processor controller of cgroup v2, and this host has it in v1: {BOOT}"
         return "" if self._base() else f"weights need a cgroup that is yours to divide, and you have none: {HOW}"
 
     def weigh(self, name: str, pid: int, weight: int) -> None:

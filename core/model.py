@@ -160,7 +160,7 @@ class Outward(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """What is kept ready for forks: started machines, spares (loaded as well), what they take, and how many are made."""
+    """Ready for forks: started machines, spares (loaded as well), what they take, and how many are being made."""
 
     machines: int = 0
     spares: int = 0

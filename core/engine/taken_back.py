@@ -41,7 +41,7 @@ def without(text: bytes) -> bytes | None:
 
 
 def without_all(present: Mapping[str, bytes], longest: int) -> tuple[dict[str, str], list[str], list[str]]:
-    """Of a guest's files: those to write and their texts, those to remove, and those that stay though they are marked."""
+    """Of a guest's files: those to write and their texts, those to remove, those that stay though they are marked."""
     written: dict[str, str] = {}
     removed: list[str] = []
     stay: list[str] = []

@@ -62,8 +62,8 @@ def _add_fork(report: Report, found: Lab, children: int) -> None:
     with ThreadPoolExecutor(children) as threads:
         answers = list(threads.map(_get, ports.values()))
     report.add(
-        f"all {children} children answer on their ports", time.perf_counter() - began, "s", must=ALL_ANSWER_S, promise=2,
-        timed="return of fork to the last answer",
+        f"all {children} children answer on their ports", time.perf_counter() - began, "s", must=ALL_ANSWER_S,
+        promise=2, timed="return of fork to the last answer",
     )  # fmt: skip
     wrong = sum(answer != name.encode() for answer, name in zip(answers, ports, strict=True))
     report.add("of them answer as another", wrong, "", must=0, promise=2)

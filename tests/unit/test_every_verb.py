@@ -46,7 +46,7 @@ NOT_TAKEN_BACK = {
 }
 NOT_ASKED = {
     "image build": "it boots a machine of its own; what takes it back is `image rm`",
-    "mirrors": "it writes files in a guest, and twins have no programs; what takes it back is asked for by its own name",
+    "mirrors": "it writes files in a guest, and twins have no programs; asked the other way it takes that back",
     "redo": "each is asked for with every other verb",
     "undo": "each is asked for with every other verb",
 }

@@ -1,4 +1,5 @@
-"""A few small edits as one batch of steps, which a program in a branch (`core/guest/scripts/receive.py`) puts in place."""
+"""A few small edits as one batch of steps, which a program in a branch puts in place (`core/guest/scripts/receive.py`).
+"""
 
 # The paths are bytes that pathlib cannot hold.
 # ruff: noqa: PTH115, PTH118

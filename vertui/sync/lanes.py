@@ -31,7 +31,7 @@ class Lane(threading.Thread):
         self._everything = True
         self._stopped = False
         self._told = ""
-        self._receiver = sync.receiver(place, self._tell_why)
+        self._receiver = sync.receiver(place, self._stalls)
         self.failure: VertuiError | None = None
 
     def add(self, edits: Edits) -> None:
@@ -67,6 +67,12 @@ class Lane(threading.Thread):
         if str(error) != self._told:
             self._told = str(error)
             self._tell(self._place, error)
+
+    def _stalls(self, error: VertuiError) -> None:
+        """A branch does not answer: that is waited for, unless all is to stop."""
+        self._tell_why(error)
+        if self._stopped:
+            raise error
 
     def _next(self) -> tuple[Edits, bool] | None:
         with self._changed:

@@ -29,9 +29,9 @@ Answer = bytes | VertuiError | None  # a line, why there will be none, the progr
 
 
 class Receiver:
-    """The program in one branch. `stalled` hears why a branch does not answer, as often as it is asked.
+    """The program in one branch. `stalled` hears why a branch does not answer, as often as it is asked; it may raise it.
 
-    An edit that it has not answered is waited for: nobody else writes meanwhile.
+    An edit that is not answered is waited for: nobody else writes meanwhile.
     """
 
     def __init__(self, client: Client, place: Place, stalled: Callable[[VertuiError], None]) -> None:
