@@ -1,8 +1,8 @@
 """Control groups of this host, so far as they weigh processes against each other (Linux, admin-guide/cgroup-v2).
 
-    BASE          the nearest group around ours that is ours to divide, and has a processor controller
-      HOME        one for a home
-        NAME      one for each process that is weighed: cpu.weight, and io.weight where the host has it
+BASE          the nearest group around ours that is ours to divide, and has a processor controller
+  HOME        one for a home
+    NAME      one for each process that is weighed: cpu.weight, and io.weight where the host has it
 """
 
 import os
@@ -29,7 +29,9 @@ class Cgroups:
             return f"weights need cgroup v2, which this host does not have: {BOOT}"
         if "cpu" not in _words(mounted / "cgroup.controllers"):
             return f"weights need the processor controller of cgroup v2, and this host has it in v1: {BOOT}"
-        return "" if self._base() else f"weights need a cgroup that is yours to divide, and you have none: {HOW}"
+        return (
+            "" if self._base() else f"weights need a cgroup that is yours to divide, and you have none: {HOW}"
+        )
 
     def weigh(self, name: str, pid: int, weight: int) -> None:
         """Have a process weigh so much against the others. OSError, also when it has ended."""
@@ -63,7 +65,9 @@ class Cgroups:
 
     def _base(self) -> Path | None:
         mounted = self._mounted()
-        own = next((line[3:] for line in _text(self._proc / "cgroup").split("\n") if line.startswith("0::")), None)
+        own = next(
+            (line[3:] for line in _text(self._proc / "cgroup").split("\n") if line.startswith("0::")), None
+        )
         if mounted is None or own is None:
             return None
         parts = [part for part in own.split("/") if part not in ("", "..")]

@@ -32,8 +32,8 @@ from core.engine.recover import recover, watch
 from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
 from core.engine.swapper import Swappers
-from core.engine.weights import MachineWeights
 from core.engine.trash import expire
+from core.engine.weights import MachineWeights
 from core.errors import Conflict, VertuiError
 from core.files import disk_error, file_bytes
 from core.holder.held import HolderLine

@@ -247,5 +247,6 @@ class Swappers:
     def _forbidden(self, live: Live, host: str, port: int) -> NoWayThere:
         name = self._engine.catalog.name_of(live.branch)
         return NoWayThere(
-            HTTPStatus.FORBIDDEN, f"{name} may not reach {host}:{port}: `vertui egress {name} allow ...` lets it"
+            HTTPStatus.FORBIDDEN,
+            f"{name} may not reach {host}:{port}: `vertui egress {name} allow ...` lets it",
         )

@@ -28,7 +28,9 @@ class Mirrors(Verb[mirrors.HandedMirrors]):
 
     branch: BranchName
     which: Annotated[Handing, Given("host hands them in, none takes them back.", "host|with-passwords|none")]
-    handed: Annotated[mirrors.Mirrors | None, Given("What is handed in.", kind=Kind.BROUGHT, rare=True)] = None
+    handed: Annotated[mirrors.Mirrors | None, Given("What is handed in.", kind=Kind.BROUGHT, rare=True)] = (
+        None
+    )
 
     examples: ClassVar = ("vertui mirrors main none", "vertui mirrors b1 host")
     screen: ClassVar = Absent("asked for once, at a shell")

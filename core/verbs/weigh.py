@@ -27,9 +27,7 @@ class Weigh(Verb[Operation]):
     """
 
     branch: BranchName
-    weight: Annotated[
-        int, Given("From 1 to 10000.", "WEIGHT"), Meta(ge=LEAST_WEIGHT, le=MOST_WEIGHT)
-    ]
+    weight: Annotated[int, Given("From 1 to 10000.", "WEIGHT"), Meta(ge=LEAST_WEIGHT, le=MOST_WEIGHT)]
 
     examples: ClassVar = ("vertui weigh b1 300", "vertui weigh b1 100")
     screen: ClassVar = Absent("said once, at a shell")

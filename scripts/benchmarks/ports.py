@@ -42,7 +42,9 @@ def measure(quick: bool) -> Report:
         own, trunk = (found.client.publish(name, ("8000",)).ports[0].host_port for name in ("main", "@trunk"))
         with _asked(own, requests) as failed:
             _add_fork(report, found, children)
-        report.add(f"failed of {requests} requests to the parent meanwhile", len(failed), "", must=0, promise=2)
+        report.add(
+            f"failed of {requests} requests to the parent meanwhile", len(failed), "", must=0, promise=2
+        )
         with _asked(trunk, requests) as failed:
             found.client.execute(found.client.plan_promote("f1"))
         report.add(f"failed of {requests} to @trunk while it is promoted", len(failed), "", must=0, promise=2)

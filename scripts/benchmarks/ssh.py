@@ -16,7 +16,9 @@ PORT = 9000
 NC = f"/usr/lib/vertui/busybox nc -l -p {PORT} -e"
 LISTENS = f"until ss -Hltn 'sport = :{PORT}' | grep -q .; do sleep 0.05; done"
 VERTUI = f"{sys.executable} -m vertui"
-OF_NC = 0.5  # that `vertui connect` carries at least: the guest's stack is what costs, not what stands before it
+OF_NC = (
+    0.5  # that `vertui connect` carries at least: the guest's stack is what costs, not what stands before it
+)
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ HELD = (
     " sha256sum < /etc/ssl/certs/ca-certificates.crt"
 )
 
+
 def test_what_was_handed_in_is_taken_back(client: Client, tmp_path: Path) -> None:
     """Nothing of it is left in a branch that runs; asked for once more it is there again."""
     other = Home(tmp_path / "other", tmp_path / "run")

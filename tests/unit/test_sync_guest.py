@@ -80,7 +80,6 @@ class Daemon(threading.Thread):
             self.ready.set()
             await self.server.serve()
 
-
     def _commands(self, branch: str) -> Response:
         """What is asked for why a branch does not answer."""
         refused = self.engine.refused == branch
@@ -166,9 +165,11 @@ def followed(*words: object) -> Iterator[Callable[[], dict[str, object]]]:
     ) as running:
         assert running.stdout
         said = running.stdout
-        yield lambda: json.loads(said.readline())
-        running.send_signal(signal.SIGINT)
-        assert running.wait(WAIT_S) == 130
+        try:
+            yield lambda: json.loads(said.readline())
+        finally:
+            running.send_signal(signal.SIGINT)
+            assert running.wait(WAIT_S) == 130
 
 
 def receivers(place: Path) -> list[int]:
@@ -230,7 +231,7 @@ def test_a_branch_that_does_not_answer_is_told_of_and_follows_once_it_does(
 
 def last_command(daemon: Daemon) -> int:
     """The number of the last that was started there, which is started for that."""
-    with streams.run(daemon.home, ExecRequest("b1", ("true",))) as stream:
+    with streams.run(daemon.home, ExecRequest("b1", ("true",), inner=True)) as stream:
         return next(message.id for message in stream if isinstance(message, streams.Started))
 
 

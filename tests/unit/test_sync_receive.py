@@ -90,10 +90,24 @@ def test_nothing_is_written_elsewhere_and_what_is_in_the_way_stays(there: Path, 
     (there / "full" / "of").mkdir(parents=True)
     (there / "file").write_text("theirs")
     before, beside = seen(there), seen(tmp_path / "outside")
-    for path in (b"../outside/x", b"/etc/x", os.fsencode(outside) + b"/x", b"out/x", b"full/../../x", b"a//x", b"./x"):
+    for path in (
+        b"../outside/x",
+        b"/etc/x",
+        os.fsencode(outside) + b"/x",
+        b"out/x",
+        b"full/../../x",
+        b"a//x",
+        b"./x",
+    ):
         for kind in (REMOVE, DIRECTORY, FILE, LINK):
             assert put(str(there), step(kind, path, b"x")) == IN_THE_WAY, (kind, path)
-    for kind, path in ((FILE, b"full"), (LINK, b"full"), (DIRECTORY, b"file"), (FILE, b"file/x"), (DIRECTORY, b"out")):
+    for kind, path in (
+        (FILE, b"full"),
+        (LINK, b"full"),
+        (DIRECTORY, b"file"),
+        (FILE, b"file/x"),
+        (DIRECTORY, b"out"),
+    ):
         assert put(str(there), step(kind, path, b"x")) == IN_THE_WAY, (kind, path)
     assert put(str(there), step(REMOVE, b"out/kept")) == IN_THE_WAY
     assert (seen(there), seen(outside)) == (before, beside)

@@ -309,7 +309,15 @@ async def test_a_client_that_prefers_http_2_goes_on_with_http_1_1(here: Here) ->
     sites = {"https://api.test/": await here.add(Server(), "api.test")}
     sites["http://clear.test/"] = await here.add(Server(), "clear.test", 80)
     (here.home.root / "trusted").write_text(authority.certificate(here.home))
-    given = ("--http2", "--noproxy", "", "--cacert", str(here.home.root / "trusted"), "-H", f"X-Key: {PLACEHOLDER}")
+    given = (
+        "--http2",
+        "--noproxy",
+        "",
+        "--cacert",
+        str(here.home.root / "trusted"),
+        "-H",
+        f"X-Key: {PLACEHOLDER}",
+    )
     for url, server in sites.items():
         curl = await asyncio.create_subprocess_exec(
             "curl", "-sS", "-o", "/dev/null", "-w", "%{http_version}", "--proxy", f"http://127.0.0.1:{here.proxy}",

@@ -1,8 +1,7 @@
-"""A few small edits as one batch of steps, which a program in a branch puts in place (`core/guest/scripts/receive.py`).
-"""
+"""A few small edits as one batch of steps, which `core/guest/scripts/receive.py` puts in place in a branch."""
 
 # The paths are bytes that pathlib cannot hold.
-# ruff: noqa: PTH115, PTH118
+# ruff: noqa: PTH115, PTH116, PTH118
 
 import os
 import stat
@@ -100,9 +99,7 @@ class Batch:
                 raise TooMuch
             return info, file.read(MOST_BYTES + 1)
 
-    def _add(
-        self, kind: bytes, name: bytes, info: os.stat_result | None = None, data: bytes = b""
-    ) -> None:
+    def _add(self, kind: bytes, name: bytes, info: os.stat_result | None = None, data: bytes = b"") -> None:
         mode, mtime_ns = (stat.S_IMODE(info.st_mode), info.st_mtime_ns) if info else (0, 0)
         step = STEP.pack(kind, mode, mtime_ns, len(name), len(data)) + name + data
         self._steps.append(step)

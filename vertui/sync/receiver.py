@@ -29,7 +29,8 @@ Answer = bytes | VertuiError | None  # a line, why there will be none, the progr
 
 
 class Receiver:
-    """The program in one branch. `stalled` hears why a branch does not answer, as often as it is asked; it may raise it.
+    """The program in one branch. `stalled` hears why a branch does not answer, as often as it is asked; it may raise
+    that.
 
     An edit that is not answered is waited for: nobody else writes meanwhile.
     """

@@ -10,7 +10,7 @@ input, and by no signal that is said beside that: nothing half written stays.
 """
 
 # The paths are bytes that pathlib cannot hold.
-# ruff: noqa: PTH103, PTH108, PTH110
+# ruff: noqa: PTH208
 
 import os
 import signal

@@ -4,7 +4,7 @@ Arguments: the files to remove, by absolute paths; those that are not there are 
 """
 
 # The paths are strings, as for a shell.
-# ruff: noqa: PTH108, PTH115, PTH118, PTH123, PTH207
+# ruff: noqa: PTH101, PTH105, PTH108, PTH114, PTH115, PTH116, PTH118, PTH123, PTH207, PTH208
 
 import os
 import sys
