@@ -75,7 +75,10 @@ class Receiver:
         write = self._follower.stdin.write  # waits while a guest does not read
         threading.Thread(target=write, args=(batch.message(),), daemon=True).start()
         figures = ANSWER.fullmatch(self._answer())
-        return Tally(*map(int, figures.groups()), tuple(batch.left_out)) if figures else None
+        if figures is None:
+            return None
+        files, size_bytes, removed = map(int, figures.groups())
+        return Tally(files, size_bytes, removed, tuple(batch.left_out))
 
     def _answer(self) -> bytes:
         """A line, none at all when the program has ended."""
