@@ -3,50 +3,40 @@
 Arguments: the files to remove, by absolute paths; those that are not there are no matter.
 """
 
-# The paths are strings, as for a shell.
-# ruff: noqa: PTH101, PTH105, PTH108, PTH114, PTH115, PTH116, PTH118, PTH123, PTH207, PTH208
-
-import os
+import stat
 import sys
-from contextlib import suppress
-from glob import glob
+from pathlib import Path
 
-HANDED_IN = "/usr/local/share/ca-certificates/vertui-host-*.crt"
-TRUSTED = "/etc/ssl/certs"
-BUNDLE = f"{TRUSTED}/ca-certificates.crt"
+HANDED_IN = Path("/usr/local/share/ca-certificates")
+TRUSTED = Path("/etc/ssl/certs")
+BUNDLE = TRUSTED / "ca-certificates.crt"
 
 
-def untrust(path: str) -> None:
+def untrust(path: Path) -> None:
     """Take one certificate out of the bundle, remove the links to it, and itself."""
-    with open(path, "rb") as file:
-        certificate = file.read()
-    with suppress(FileNotFoundError):
-        with open(BUNDLE, "rb") as file:
-            before = file.read()
-        if certificate in before:
-            replace(BUNDLE, before.replace(certificate, b""))
-        for name in os.listdir(TRUSTED):
-            link = os.path.join(TRUSTED, name)
-            if os.path.islink(link) and os.readlink(link) == path:
-                os.unlink(link)
-    os.unlink(path)
+    certificate = path.read_bytes()
+    before = BUNDLE.read_bytes() if BUNDLE.exists() else b""
+    if certificate in before:
+        replace(BUNDLE, before.replace(certificate, b""))
+    for link in TRUSTED.glob("*"):
+        if link.is_symlink() and link.readlink() == path:
+            link.unlink()
+    path.unlink()
 
 
-def replace(path: str, data: bytes) -> None:
+def replace(path: Path, data: bytes) -> None:
     """Have other bytes in a file, at once, with the mode that it has."""
-    new = f"{path}.vertui"
-    with open(new, "wb") as file:
-        file.write(data)
-    os.chmod(new, os.stat(path).st_mode & 0o7777)
-    os.replace(new, path)
+    new = path.with_name(f"{path.name}.vertui")
+    new.write_bytes(data)
+    new.chmod(stat.S_IMODE(path.stat().st_mode))
+    new.replace(path)
 
 
 def main() -> None:
     """All of it."""
-    for path in sys.argv[1:]:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-    for path in glob(HANDED_IN):
+    for path in map(Path, sys.argv[1:]):
+        path.unlink(missing_ok=True)
+    for path in HANDED_IN.glob("vertui-host-*.crt"):
         untrust(path)
 
 
