@@ -36,7 +36,9 @@ READ_ALL = 'for file; do head -c {0} "$file" 2>/dev/null || :; printf "\\0"; don
 TRUST = (
     " && for one in /usr/local/share/ca-certificates/vertui-host-*.crt; do"
     ' cat "$one" >> /etc/ssl/certs/ca-certificates.crt'
-    ' && ln -sf "$one" "/etc/ssl/certs/$(openssl x509 -noout -hash -in "$one").0" || exit 1; done'
+    ' && link="/etc/ssl/certs/$(openssl x509 -noout -hash -in "$one")" && n=0'
+    ' && while [ -e "$link.$n" ] || [ -L "$link.$n" ]; do n=$((n + 1)); done'
+    ' && ln -s "$one" "$link.$n" || exit 1; done'
 )
 """What `update-ca-certificates` comes to, which takes ten times as long."""
 
