@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from core.catalog_rows import Created, Digests, Kept
 from core.catalog_schema import prepare
+from core.cgroups import USUAL_WEIGHT
 from core.codec import decode, encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
 from core.links import LinkRow
@@ -35,7 +36,7 @@ class BranchRow:
 
     `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
     `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
-    first; `egress` what of the outside it may reach.
+    first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others.
     """
 
     id: str
@@ -57,6 +58,7 @@ class BranchRow:
     base: str | None = None
     quiesced: bool = False
     egress: Reach = NOWHERE
+    weight: int = USUAL_WEIGHT
 
     def shown(self) -> Branch:
         """What the API shows of it, before anything of the machine is known."""

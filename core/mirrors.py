@@ -42,3 +42,13 @@ class Mirrors(Struct, frozen=True, forbid_unknown_fields=True):
             *self.left_out,
             *(text for each in named for pair in each.items() for text in pair),
         )
+
+
+class HandedMirrors(Struct, frozen=True):
+    """What came of handing a host's mirrors in to a branch, or of taking them back. `stay` are files that somebody has
+    changed since they were written.
+    """
+
+    branch: str
+    handed_in: bool
+    stay: tuple[str, ...] = ()

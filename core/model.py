@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from core.cgroups import USUAL_WEIGHT
 from core.errors import UsageError
 from core.inward import PublishedPort
 from core.reach import NOWHERE, Attempt, Reach, Traffic
@@ -143,6 +144,7 @@ class Branch(Struct, frozen=True):
     score: float | None = None
     note: str = ""
     egress: Reach = NOWHERE
+    weight: int = USUAL_WEIGHT
     traffic: Traffic = Traffic()
     links: tuple[str, ...] = ()
     refused: Attempt | None = None
@@ -158,9 +160,7 @@ class Outward(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """What is kept ready for forks: started machines, spares (loaded as well), what they take, and how many are being
-    made.
-    """
+    """Ready for forks: started machines, spares (loaded as well), what they take, and how many are being made."""
 
     machines: int = 0
     spares: int = 0

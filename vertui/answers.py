@@ -7,6 +7,7 @@ from functools import singledispatch
 from core.errors import GuestFailed
 from core.inward import PortProtocol, Published, PublishedPort, host_of
 from core.links import Linked
+from core.mirrors import HandedMirrors
 from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Operation, Outward, Plan
 from core.ports import guest_side, place, url
 from core.reach import Attempt, in_words
@@ -138,6 +139,14 @@ def _(linked: Linked) -> None:
     """A line a pair."""
     for pair in linked.pairs:
         print(f"{' and '.join(map(host_of, pair))} reach each other{'' if linked.open else ' no more'}")
+
+
+@say.register
+def _(done: HandedMirrors) -> None:
+    """And what stays, a line a file."""
+    print(f"{done.branch}  mirrors of this host {'handed in' if done.handed_in else 'taken back'}")
+    for path in done.stay:
+        warn(f"{path} was changed since it was handed in: it stays")
 
 
 def _reached(port: PublishedPort) -> str:

@@ -33,6 +33,7 @@ from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
 from core.engine.swapper import Swappers
 from core.engine.trash import expire
+from core.engine.weights import MachineWeights
 from core.errors import Conflict, VertuiError
 from core.files import disk_error, file_bytes
 from core.holder.held import HolderLine
@@ -71,6 +72,7 @@ def make_engine(home: Home, reserve: Reserve) -> Engine:
     engine = Engine(home, Catalog(home.catalog), store, held, machines, network, views, reserve)
     engine.sealer, engine.stalls, engine.outside = Sealer(engine), Stalls(engine), Pasta(engine)
     engine.ports, engine.swapper = Ports(engine, PorterPorts(held)), Swappers(engine)
+    engine.weights = MachineWeights(engine)
     return engine
 
 
@@ -104,7 +106,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
     work = (
         _tidy(engine), handover.watch(engine), clocks.watch(engine), Announcer(engine).tell(),
         engine.outside.watch(), egress.answer_names(engine), attempts.hear(engine), engine.swapper.serve(),
-        pulse.beat(look_after_socket),
+        engine.weights.watch(), pulse.beat(look_after_socket),
     )  # fmt: skip
     background = [asyncio.create_task(each) for each in work]
     pool = Pool(engine)

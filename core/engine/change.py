@@ -48,6 +48,7 @@ class Change:
     scores: dict[str, Judgement] = field(default_factory=dict)
     tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reaches: dict[str, Reach] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
     pause: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
     back: dict[str, str] = field(default_factory=dict)

@@ -45,6 +45,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
             saved = back | {branch: engine.catalog.branch(branch).head for branch in change.prune}
             inverse = replace(inverse, lead={b: head for b, head in heads.items() if head != saved[b]})
     await engine.ports.settle()
+    engine.weights.settle()
     await _end_pruned(engine, change.prune)
     if change.prune:
         engine.reach("prune.ended")
@@ -178,6 +179,9 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
     scores = {row.id: Judgement(row.score, row.note) for row in map(catalog.branch, change.scores)}
     for branch, told in change.scores.items():
         catalog.change_branch(branch, score=told.score, note=told.note)
+    weights = {branch: catalog.branch(branch).weight for branch in change.weights}
+    for branch, weight in change.weights.items():
+        catalog.change_branch(branch, weight=weight)
     tags = {commit: catalog.commit(commit).tags for commit in change.tags}
     for commit, given in change.tags.items():
         catalog.set_tags(commit, given)
@@ -194,8 +198,8 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
         catalog.set_setting("trunk", None)
     return Change(
         trunk, change.restore, change.prune, tuple(shown), tuple(hidden), heads, names, scores, tags,
-        pause=change.resume, resume=change.pause, keep=(*loose, *change.back.values()), publish=unpublished,
-        unpublish=tuple(port.id for port in change.publish), link=unlinked,
+        weights=weights, pause=change.resume, resume=change.pause, keep=(*loose, *change.back.values()),
+        publish=unpublished, unpublish=tuple(port.id for port in change.publish), link=unlinked,
         unlink=tuple(link.id for link in change.link), heads_from=change.heads,
         trunk_from=None if trunk is None else catalog.setting("trunk") or "",
     )  # fmt: skip
@@ -283,7 +287,7 @@ def _tell(engine: Engine, change: Change, inverse: Change) -> None:
     if change.trunk is not None or change.prune:
         engine.publish("trunk", change.trunk or "", "the trunk moved")
     for branch in (
-        *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.reaches,
+        *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.reaches, *change.weights,
         *ends_of((*change.link, *inverse.link)),
     ):  # fmt: skip
         row = engine.catalog.branch(branch)

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Self
 
 from core.catalog import BranchRow
+from core.cgroups import USUAL_WEIGHT
 from core.engine import settings, start
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
@@ -179,6 +180,7 @@ def _write_rows(
                 BranchRow(
                     new_id(), name, BranchState.STARTING, "", image, commit, commit, parent_id, time.time(),
                     number, wanted.fork, warm.machine.id if warm else new_id(), base=base, egress=reach,
+                    weight=parent.weight if parent else USUAL_WEIGHT,
                 )
             )  # fmt: skip
             engine.catalog.put_branch(rows[-1])

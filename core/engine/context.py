@@ -19,7 +19,7 @@ from core.engine.change import Draft
 from core.engine.live import Live
 from core.engine.members import Members
 from core.engine.reaping import Reaping
-from core.engine.seams import HotCommits, OpenPorts, SecretSwapper, StalledBranches, WayOut
+from core.engine.seams import HotCommits, OpenPorts, SecretSwapper, StalledBranches, WayOut, Weights
 from core.errors import Conflict, NotFound
 from core.graph import kept
 from core.guest.client import AgentClient
@@ -69,6 +69,7 @@ class Engine:
     stalls: StalledBranches = field(init=False)
     ports: OpenPorts = field(init=False)
     outside: WayOut = field(init=False)
+    weights: Weights = field(init=False)
     admission: Admission = field(init=False)
     listening: str = ""  # the URL of the port by which others come, while there is one
     swapper: SecretSwapper = field(init=False)

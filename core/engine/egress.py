@@ -1,6 +1,7 @@
 """Egress: what of the outside each branch may reach, looked up and carried out."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -8,12 +9,15 @@ from msgspec.structs import replace
 
 from core.engine import attempts, links
 from core.engine.context import Engine
+from core.engine.groups import PORTS
 from core.engine.host_names import HostNames
 from core.engine.live import Live
 from core.errors import VertuiError
 from core.model import Outward
 from core.network.resolver import Resolver
 from core.reach import Reach, ReachMode, Traffic, may_ask
+
+SERVICE = re.compile(rf"_({'|'.join(PORTS)})\._tcp\.")
 
 
 async def move(engine: Engine, branch: str, reach: Reach) -> Reach:
@@ -103,16 +107,20 @@ class Names:
         """The name of the branch that it reaches there; None for one that it is not linked with."""
         return links.who(self._engine, self.live.branch, address)
 
-    async def may_ask(self, name: str, port: int, protocol: str) -> bool:
-        """Is the name one that its rule lets it look up? If not, that is noted, and who asks from that port.
+    async def may_ask(self, name: str, port: int, protocol: str, wanted: int = 0) -> bool:
+        """Is the name one that its rule lets it look up? If not, that is noted, who asks from that port, and which TCP
+        port is `wanted`.
 
-        Not that of a service (`_http._tcp.deb.debian.org`): who asks for that goes on without, to the host itself.
+        Not that of a service (`_http._tcp.deb.debian.org`): who asks for that goes on without, to the host itself. It
+        tells the port.
         """
-        reach = self.live.network.reach
+        reach, refused = self.live.network.reach, self.live.refused
         if reach is not None and may_ask(reach, name):
             return True
-        if not name.startswith("_"):
-            await attempts.refuse(self._engine, self.live, self.live.refused.add(name), port, protocol)
+        if service := SERVICE.match(name):
+            refused.expect(name[service.end() :], PORTS[service[1]])
+        elif not name.startswith("_"):
+            await attempts.refuse(self._engine, self.live, refused.add(name, wanted), port, protocol)
         return False
 
     async def tie(self, name: str, addresses: tuple[str, ...], ttl_s: int) -> None:

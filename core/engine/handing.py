@@ -1,6 +1,7 @@
 """A host's mirrors handed in to a guest, as files that its own programs read: what works on the host works there.
 
-It is done once, when a machine is started from its image; forks have these files as they have any other.
+It is done when a machine is started from its image, and whenever somebody asks; forks have these files as they have any
+other. `core.engine.taken_back` is how they go again.
 """
 
 import os
@@ -9,22 +10,25 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from core.engine.context import Engine
 from core.engine.guests import ASK_DEADLINE_S, output_of
 from core.engine.live import Live
+from core.engine.operations import operation
+from core.engine.taken_back import marked, without_all
 from core.errors import GuestFailed, UsageError
+from core.guest.scripts import guest_script
 from core.guest.streams import CommandExit
-from core.mirrors import MOST_BYTES, Mirrors
+from core.mirrors import MOST_BYTES, HandedMirrors, Mirrors
 from core.names import spelled
 from core.tar import END, gnu_header, padding
 
-MARK = "of the host that this machine was started on (vertui up --mirrors)"
 SOURCES = ("/etc/apt/sources.list.d/0000sources.list", "/etc/apt/sources.list")
 """Where an image has its own: the first is mmdebstrap's."""
 
 OPTIONS = "/etc/apt/apt.conf.d/90vertui-host"
 PIP, NPM, ENVIRONMENT = "/etc/pip.conf", ("/etc/npmrc", "/root/.npmrc"), "/etc/environment"
 RELEASE = "/etc/os-release"
-READ = (RELEASE, *SOURCES, PIP, *NPM, ENVIRONMENT)
+READ = (RELEASE, *SOURCES, OPTIONS, PIP, *NPM, ENVIRONMENT)
 CERTIFICATES = "/usr/local/share/ca-certificates/vertui-host-{0}.crt"
 CODENAME = re.compile(rb"^VERSION_CODENAME=([a-z]+)$", re.MULTILINE)
 LARGEST = 64 * 1024  # of a guest's file that is read
@@ -32,7 +36,9 @@ READ_ALL = 'for file; do head -c {0} "$file" 2>/dev/null || :; printf "\\0"; don
 TRUST = (
     " && for one in /usr/local/share/ca-certificates/vertui-host-*.crt; do"
     ' cat "$one" >> /etc/ssl/certs/ca-certificates.crt'
-    ' && ln -sf "$one" "/etc/ssl/certs/$(openssl x509 -noout -hash -in "$one").0" || exit 1; done'
+    ' && link="/etc/ssl/certs/$(openssl x509 -noout -hash -in "$one")" && n=0'
+    ' && while [ -e "$link.$n" ] || [ -L "$link.$n" ]; do n=$((n + 1)); done'
+    ' && ln -s "$one" "$link.$n" || exit 1; done'
 )
 """What `update-ca-certificates` comes to, which takes ten times as long."""
 
@@ -56,6 +62,30 @@ async def hand_in(live: Live, mirrors: Mirrors) -> None:
         await _write(live, files)
 
 
+async def take_back(live: Live) -> tuple[str, ...]:
+    """Have a guest that runs without any host's mirrors: the files that were changed since, which stay as they are.
+    GuestFailed says why it cannot be; done again it goes on.
+    """
+    written, removed, stay = without_all(await _read(live), LARGEST)
+    if written:
+        await _write(live, written)
+    await output_of(live, guest_script("untrust", *removed), ASK_DEADLINE_S)
+    return tuple(stay)
+
+
+async def change(engine: Engine, request_id: str, name: str, mirrors: Mirrors | None) -> HandedMirrors:
+    """Hand a host's mirrors in to a branch in the place of those it has, or without any take those back."""
+    check(mirrors or Mirrors())
+    row, live = engine.branch(name), engine.machine(name)
+    what = "taken back" if mirrors is None else "handed in"
+    async with operation(engine, request_id, "mirrors", f"mirrors {what}: {row.name}"):
+        stay = await take_back(live)
+        if mirrors is not None and not mirrors.is_empty:
+            await hand_in(live, mirrors)
+    engine.publish("branch", row.name, f"{row.name}: mirrors {what}")
+    return HandedMirrors(row.name, mirrors is not None, stay)
+
+
 def wanted(mirrors: Mirrors, present: Mapping[str, bytes]) -> dict[str, str]:
     """The files to write, by what those are that a guest has."""
     found = CODENAME.search(present.get(RELEASE, b""))
@@ -67,17 +97,17 @@ def wanted(mirrors: Mirrors, present: Mapping[str, bytes]) -> dict[str, str]:
     if any(one.suite == suite for one in mirrors.archives) and set(lines) != _lines(
         present.get(sources, b"")
     ):
-        files[sources] = _file("#", lines)
+        files[sources] = marked("#", lines, os.fsdecode(present.get(sources, b"")))
     if mirrors.apt:
-        files[OPTIONS] = _file("//", mirrors.apt)
+        files[OPTIONS] = marked("//", mirrors.apt)
     if mirrors.pip and not present.get(PIP):
-        files[PIP] = _file("#", ("[global]", *_keys(mirrors.pip, " = ")))
+        files[PIP] = marked("#", ("[global]", *_keys(mirrors.pip, " = ")))
     for path in NPM if mirrors.npm else ():
         if not present.get(path):
-            files[path] = _file(";", _keys(mirrors.npm, "="))
+            files[path] = marked(";", _keys(mirrors.npm, "="))
     if mirrors.variables:
         own = os.fsdecode(present.get(ENVIRONMENT, b""))
-        files[ENVIRONMENT] = own + _file("#", _keys(mirrors.variables, "="))
+        files[ENVIRONMENT] = own + marked("#", _keys(mirrors.variables, "="))
     numbered = enumerate(mirrors.certificates)
     return files | {CERTIFICATES.format(number): f"{text}\n" for number, text in numbered}
 
@@ -86,10 +116,6 @@ def _lines(text: bytes) -> set[str]:
     """Of a list of sources, but for what is commented out."""
     lines = map(str.strip, os.fsdecode(text).split("\n"))
     return {line for line in lines if line and not line.startswith("#")}
-
-
-def _file(comment: str, lines: Iterator[str] | tuple[str, ...] | list[str]) -> str:
-    return "".join(f"{line}\n" for line in (f"{comment} {MARK}", *lines))
 
 
 def _keys(told: Mapping[str, str], equals: str) -> Iterator[str]:

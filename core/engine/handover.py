@@ -62,6 +62,7 @@ async def hand_over(engine: Engine, request_id: str, name: str) -> HandedOver:
         rebase_ms, felt_ms, pages = await _hand_over(engine, live, row)
         record.summary = f"{summary}: {pages} pages were unlike it, {rebase_ms:.0f} ms"
         done = HandedOver(row.name, row.head, record.id, pages, round(rebase_ms, 2), round(felt_ms, 2))
+    engine.weights.settle()
     engine.catalog.change_operation(record.id, result=encode(done))
     engine.publish("branch", row.name, record.summary)
     return done

@@ -28,7 +28,7 @@ def _look_up(engine: Engine, change: Change) -> None:
     """NotFound unless everything named is there, in the trash maybe."""
     for branch in (
         *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.back, *change.lead,
-        *filter(None, [change.trunk]), *change.reaches, *change.pause, *change.resume,
+        *filter(None, [change.trunk]), *change.reaches, *change.weights, *change.pause, *change.resume,
     ):  # fmt: skip
         engine.catalog.branch(branch)
     for commit in (

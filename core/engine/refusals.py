@@ -2,6 +2,7 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -10,7 +11,9 @@ from core.reach import Attempt, Destination, Reach, covers
 
 MOST = 256  # of each; the guest chooses them
 TOLD_AGAIN_S = 60.0  # until the same refusal is news once more
+EXPECTED_S = 10.0  # from a question for a service until the host itself is asked for
 
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
@@ -18,7 +21,8 @@ class Refusals:
     """Of one guest, in the order of the last attempts. `newest` is the one that was told last, until it is let."""
 
     def __init__(self) -> None:
-        self._names: OrderedDict[str, Attempt] = OrderedDict()
+        self._names: OrderedDict[Destination, Attempt] = OrderedDict()
+        self._expected: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._told: OrderedDict[Destination, float] = OrderedDict()
         self._processes: OrderedDict[Destination, str] = OrderedDict()
         self.seen = 0  # packets, when they were last looked at
@@ -34,11 +38,20 @@ class Refusals:
         """How often one was asked for."""
         return sum(one.times for one in self._names.values())
 
-    def add(self, name: str) -> Attempt:
-        """A name was asked for."""
-        former = self._names.pop(name, None)
-        made = Attempt(name, 0, "", former.times + 1 if former else 1, time.time())
-        _put(self._names, name, made)
+    def expect(self, host: str, port: int) -> None:
+        """A service was asked for by name: when its host is next, it is for this TCP port."""
+        self._expected.pop(host, None)
+        _put(self._expected, host, (port, time.monotonic()))
+
+    def add(self, name: str, port: int = 0) -> Attempt:
+        """A name was asked for, for a TCP port where that is known."""
+        expected, since = self._expected.get(name, (0, 0.0))
+        if not port and time.monotonic() - since < EXPECTED_S:
+            port = expected
+        made = Attempt(name, port, "tcp" if port else "", 1, time.time())
+        if former := self._names.pop(made.to, None):
+            made = replace(made, times=former.times + 1)
+        _put(self._names, made.to, made)
         return made
 
     def is_news(self, to: Destination) -> bool:
@@ -65,7 +78,7 @@ class Refusals:
             self.newest = None
 
 
-def _put(known: OrderedDict[str, V] | OrderedDict[Destination, V], key: str | Destination, value: V) -> None:
-    known[key] = value  # type: ignore[index]
+def _put(known: OrderedDict[K, V], key: K, value: V) -> None:
+    known[key] = value
     while len(known) > MOST:
         known.popitem(last=False)

@@ -124,3 +124,16 @@ class SecretSwapper(Protocol):
 
     async def serve(self) -> None:
         """For ever: be there for guests."""
+
+
+class Weights(Protocol):
+    """How much machines weigh against each other: `core.engine.weights.MachineWeights`."""
+
+    def check(self) -> None:
+        """Unsupported says what this host lacks."""
+
+    def settle(self) -> None:
+        """Weights have changed, or machines come or gone: see to it."""
+
+    async def watch(self) -> None:
+        """For ever: as that is so."""

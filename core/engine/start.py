@@ -173,6 +173,7 @@ def settled(engine: Engine, live: Live) -> None:
     """Write down that a branch has begun to run, or is paused before it did. MachineFailed if it has ended since."""
     if live.ended:
         raise MachineFailed("its machine ended as soon as it ran")
+    engine.weights.settle()
     if live.paused:
         engine.catalog.change_branch(live.branch, started=time.time())
         set_paused(engine, live)
@@ -212,6 +213,7 @@ async def end(engine: Engine, live: Live) -> None:
     """
     engine.live.pop(live.branch, None)
     engine.outside.settle()
+    engine.weights.settle()
     if live.ended:
         return
     live.ended = True

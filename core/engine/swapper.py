@@ -199,7 +199,7 @@ class Swappers:
 
     async def _connected(self, who: _Visitor, host: str, port: int) -> socket.socket:
         """A connection as the branch's guest would have it."""
-        addresses = (host,) if is_address(host) else await self._found(who, host)
+        addresses = (host,) if is_address(host) else await self._found(who, host, port)
         error: OSError | None = None
         for address in addresses:
             if any(ipaddress.IPv4Address(address) in network for network in INSIDE):
@@ -215,10 +215,10 @@ class Swappers:
         why = error.strerror or f"no answer within {CONNECT_S:g} s"
         raise NoWayThere(HTTPStatus.BAD_GATEWAY, f"{host}:{port} cannot be reached: {why}")
 
-    async def _found(self, who: _Visitor, host: str) -> tuple[str, ...]:
+    async def _found(self, who: _Visitor, host: str, port: int) -> tuple[str, ...]:
         names = Names(self._engine, who.live)
-        if not await names.may_ask(host, who.port, "tcp"):
-            raise self._forbidden(who.live, host, 0)
+        if not await names.may_ask(host, who.port, "tcp", wanted=port):
+            raise self._forbidden(who.live, host, port)
         try:
             addresses = await self._resolver.look_up(names, host)
         except (TimeoutError, OSError) as error:
@@ -246,7 +246,7 @@ class Swappers:
 
     def _forbidden(self, live: Live, host: str, port: int) -> NoWayThere:
         name = self._engine.catalog.name_of(live.branch)
-        rule = f"{host}:{port}" if port else host
         return NoWayThere(
-            HTTPStatus.FORBIDDEN, f"{name} may not reach {rule}: `vertui egress {name} allow ...` lets it"
+            HTTPStatus.FORBIDDEN,
+            f"{name} may not reach {host}:{port}: `vertui egress {name} allow ...` lets it",
         )

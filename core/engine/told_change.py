@@ -38,6 +38,8 @@ def _lines(engine: Engine, change: Change) -> Iterator[str]:
         yield f"{_name(engine, branch)} runs on"
     for branch, reach in change.reaches.items():
         yield f"{_name(engine, branch)} may reach: {in_words(reach)}"
+    for branch, weight in change.weights.items():
+        yield f"{_name(engine, branch)} has the weight {weight}"
     for commit, tags in change.tags.items():
         yield f"commit {commit[:12]} has {'the tags ' + ' '.join(tags) if tags else 'no tag'}"
     for count, what in (

@@ -37,7 +37,7 @@ from core.swap.wire import (
 )
 
 CHANNEL_FD = 3
-PROTOCOLS = ["http/1.1"]  # of ALPN
+PROTOCOLS = ["http/1.1"]  # of ALPN: who prefers HTTP/2 goes on with this
 KEPT_CERTIFICATES = 256
 LEAVE_S = patient(900.0)  # to finish what is being said, when no daemon is there any more
 BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
@@ -90,7 +90,7 @@ class Swapper:
         if host not in self._contexts:
             number = next(self._numbers)
             pem = await self._ask(number, CertificateWanted(number, host))
-            self._contexts[host] = self._context(str(pem))
+            self._contexts[host] = site_context(str(pem), self._certificate_fd)
         self._contexts.move_to_end(host)
         while len(self._contexts) > KEPT_CERTIFICATES:
             self._contexts.popitem(last=False)
@@ -111,15 +111,6 @@ class Swapper:
         finally:
             if self._asked.pop(number, None) is not None:
                 answer.cancel()
-
-    def _context(self, pem: str) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(PROTOCOLS)
-        os.truncate(self._certificate_fd, 0)
-        os.pwrite(self._certificate_fd, pem.encode(), 0)
-        context.load_cert_chain(f"/proc/self/fd/{self._certificate_fd}")
-        return context
 
     # -- the daemon ------------------------------------------------------------------------------------------
 
@@ -163,6 +154,17 @@ class Swapper:
             if visit.waits:
                 task.cancel()
         self._over.set()
+
+
+def site_context(pem: str, certificate_fd: int) -> ssl.SSLContext:
+    """What makes us a site to guests, of a certificate and its key: by a file in memory, as only files are read."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(PROTOCOLS)
+    os.truncate(certificate_fd, 0)
+    os.pwrite(certificate_fd, pem.encode(), 0)
+    context.load_cert_chain(f"/proc/self/fd/{certificate_fd}")
+    return context
 
 
 def trusting() -> ssl.SSLContext:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FROM_HOST = "VERTUI_MIRRORS"
 Handing = Literal["host", "with-passwords", "none"]
+NONE: Handing = "none"
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,19 @@ class Up(Verb[Branch]):
         wanted = self.mirrors or os.environ.get(FROM_HOST) or "host"
         if wanted not in get_args(Handing):
             raise UsageError(f"{FROM_HOST} is '{wanted[:40]}': give host, with-passwords or none")
-        if wanted == "none":
-            return {}
-        from core.host_mirrors import found
-
-        return {"handed": found(passwords=wanted == "with-passwords")}
+        return looked_up(wanted)
 
     async def carry_out(self, engine: Engine, request_id: str) -> Branch:
         from core.engine import fork, inspect
 
         row = await fork.up(engine, request_id, self.image, self.name, self.handed)
         return await inspect.branch(engine, row)
+
+
+def looked_up(wanted: str) -> dict[str, Any]:
+    """What a host hands in, as a field `handed`; none where nothing is to be."""
+    if wanted == NONE:
+        return {}
+    from core.host_mirrors import found
+
+    return {"handed": found(passwords=wanted == "with-passwords")}

@@ -42,10 +42,12 @@ def measure(quick: bool) -> Report:
         own, trunk = (found.client.publish(name, ("8000",)).ports[0].host_port for name in ("main", "@trunk"))
         with _asked(own, requests) as failed:
             _add_fork(report, found, children)
-        report.add(f"failed of {requests} requests to the parent meanwhile", len(failed), "", must=0)
+        report.add(
+            f"failed of {requests} requests to the parent meanwhile", len(failed), "", must=0, promise=2
+        )
         with _asked(trunk, requests) as failed:
             found.client.execute(found.client.plan_promote("f1"))
-        report.add(f"failed of {requests} to @trunk while it is promoted", len(failed), "", must=0)
+        report.add(f"failed of {requests} to @trunk while it is promoted", len(failed), "", must=0, promise=2)
         samples = [timed_ms(lambda: _get(own)) for _ in range(10 if quick else SAMPLES)]
         report.add_samples(
             "a request by a published port", samples, timed="connect to the answer's last byte"
@@ -63,10 +65,10 @@ def _add_fork(report: Report, found: Lab, children: int) -> None:
         answers = list(threads.map(_get, ports.values()))
     report.add(
         f"all {children} children answer on their ports", time.perf_counter() - began, "s", must=ALL_ANSWER_S,
-        timed="return of fork to the last answer",
+        promise=2, timed="return of fork to the last answer",
     )  # fmt: skip
     wrong = sum(answer != name.encode() for answer, name in zip(answers, ports, strict=True))
-    report.add("of them answer as another", wrong, "", must=0)
+    report.add("of them answer as another", wrong, "", must=0, promise=2)
     report.add("fork with published ports", max(child.fork_ms for child in forked.children), "ms")
 
 

@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pip
 import pytest
+from msgspec.structs import replace
 
 from core.daemon.client import Client
+from core.engine import authority
 from core.home import Home
+from core.host_mirrors import found
+from core.mirrors import HandedMirrors
 from core.verbs.egress import Egress
+from core.verbs.mirrors import Mirrors
+from core.verbs.up import Up
 from tests.conftest import full, keep_nothing_waiting
 from tests.guests import Guest, eventually
 from tests.outside import MIRROR_PORT, OTHER, SERVER, serve_files, started_outside
@@ -102,6 +108,30 @@ def client(idle_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         client = Client(idle_home, starts=False)
         keep_nothing_waiting(client)
         yield client
+
+
+HELD = (
+    "cat /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/environment; ls /etc/apt/apt.conf.d /etc/pip.conf"
+    " /etc/npmrc /root/.npmrc /usr/local/share/ca-certificates 2>&1; ls /etc/ssl/certs | sha256sum;"
+    " sha256sum < /etc/ssl/certs/ca-certificates.crt"
+)
+
+
+def test_what_was_handed_in_is_taken_back(client: Client, tmp_path: Path) -> None:
+    """Nothing of it is left in a branch that runs; asked for once more it is there again."""
+    other = Home(tmp_path / "other", tmp_path / "run")
+    other.make()
+    pem = authority.certificate(other).strip()
+    client.do(Up(name="main", mirrors="none"))
+    main = Guest(client, "main")
+    before = main.text(HELD)
+    for _ in range(2):
+        handed = replace(found(), certificates=(pem,))
+        assert client.do(Mirrors("main", "host", handed)) == HandedMirrors("main", handed_in=True)
+        assert AT in main.text(f"{HELD}; cat /etc/pip.conf /etc/npmrc")
+        assert main.text("ls /usr/local/share/ca-certificates") == "vertui-host-0.crt"
+    assert client.do(Mirrors("main", "none")) == HandedMirrors("main", handed_in=False)
+    assert main.text(HELD) == before
 
 
 def test_what_works_here_works_in_a_branch(client: Client) -> None:

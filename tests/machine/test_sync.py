@@ -17,6 +17,7 @@ from tests.conftest import full
 from tests.guests import Guest, eventually
 from tests.machine.test_cli import VERTUI, WAIT_S, succeeded, vertui
 
+RECEIVES = "pgrep -fc '[p]uts what it is sent' || true"  # in a branch that follows
 SHOWN = "cd {} && find . -mindepth 1 -printf '%P %y %m %T@ %l\\n' | sort"
 
 
@@ -106,7 +107,7 @@ def told(running: "subprocess.Popen[bytes]", runs: int) -> list[dict[str, object
 
 
 def test_branches_follow_edits(main: Guest, client: Client, work: Path) -> None:
-    """Also one that was paused meanwhile, and is told of once."""
+    """Also one that was paused meanwhile, and is told of once. What a child inherits of that has ended."""
     names = ["b1", "b2", "b3", "b4"] if full() else ["b1", "b2"]
     client.fork("main", len(names))
     fill(work, 50)
@@ -127,6 +128,8 @@ def test_branches_follow_edits(main: Guest, client: Client, work: Path) -> None:
         (work / "new").mkdir()
         (work / "new" / "file").write_text("x")
         assert eventually(lambda: main.other("b1").run("cat /srv/new/file").stdout == b"x")
+        client.fork("b1", 1, "child")
+        assert (main.other("b1").text(RECEIVES), main.other("child").text(RECEIVES)) == ("1", "0")
 
 
 def test_what_goes_wrong_is_one_line(main: Guest, client: Client, work: Path) -> None:

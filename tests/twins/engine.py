@@ -59,6 +59,19 @@ class NoReserve(Reserve):
         self._path.touch()
 
 
+class TwinWeights:
+    """A host that can weigh machines."""
+
+    def check(self) -> None:
+        """It lacks nothing."""
+
+    def settle(self) -> None:
+        """Nobody minds."""
+
+    async def watch(self) -> None:
+        """Nor looks."""
+
+
 class TwinOutside:
     """A way out that is there at once."""
 
@@ -127,6 +140,7 @@ class Twins:
             row.id: Branch(
                 row.name, row.image, row.head, row.parent, row.parent_branch, row.fork, row.state,
                 (row.score, row.note), ports.get(row.id, frozenset()), in_words(row.egress),
+                row.weight,
             )
             for row in catalog.branches(deleted=deleted)
         }  # fmt: skip
@@ -175,6 +189,7 @@ def twin_engine() -> Iterator[Twins]:
         engine = Engine(home, catalog, store, held, hypervisor, hub, views, reserve, indexes=made.indexes)
         engine.sealer, engine.stalls, engine.outside = Sealer(engine), Stalls(engine), TwinOutside()
         engine.ports, engine.swapper = Ports(engine, host), TwinSwapper()
+        engine.weights = TwinWeights()
         for number, (golden, kept) in enumerate(made.kept.items()):
             catalog.put_commit(restored_row(engine, kept.manifest))
             catalog.put_image(Image(kept.manifest.image, IMAGES[number], SPEC, golden, 1.0 + number))

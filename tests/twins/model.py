@@ -29,6 +29,7 @@ class Branch:
     score: tuple[float | None, str] = (None, "")
     ports: frozenset[str] = frozenset()
     egress: str = "off"
+    weight: int = 100
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from core.reach import NOWHERE, of_mode
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
 EGRESS = ", egress TEXT NOT NULL DEFAULT '{}'"
-SIXTH = module.SCHEMA.replace(", egress TEXT NOT NULL DEFAULT 'null'", "")
+SEVENTH = module.SCHEMA.replace(",\n  weight INTEGER NOT NULL DEFAULT 100", "")
+SIXTH = SEVENTH.replace(", egress TEXT NOT NULL DEFAULT 'null'", "")
 FIFTH = SIXTH.replace(module.LINKS, "")
 COMMIT = Commit("ab" * 20, "cd" * 20, (), "main", "base-1", "words", 1.5, CommitState.SEALED, True)
 
@@ -175,7 +176,7 @@ def test_links_of_a_branch_go_with_it_for_good(tmp_path: Path) -> None:
 
 def test_images_of_a_catalog_of_format_6_say_nothing_of_egress(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    assert SIXTH != module.SCHEMA
+    assert SIXTH != SEVENTH
     with sqlite3.connect(path) as database:
         database.executescript(f"{SIXTH} PRAGMA user_version = 6;")
         spec = '{"machine": "q", "cpu": "c", "accelerator": "tcg", "memory_bytes": 1, "vcpus": 1, "disk_bytes": 1}'
@@ -189,6 +190,20 @@ def test_images_of_a_catalog_of_format_6_say_nothing_of_egress(tmp_path: Path) -
     assert [one.egress for one in catalog.images()] == [reach, reach]
     catalog.set_image_egress("base-2", None)
     assert catalog.images()[1].egress is None
+    catalog.close()
+
+
+def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    assert SEVENTH != module.SCHEMA
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{SEVENTH} PRAGMA user_version = 7;")
+        values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"
+        database.execute(f"INSERT INTO branches VALUES ({values}, '{{}}')")
+    database.close()
+    catalog = Catalog(path)
+    assert catalog.branch("b").weight == 100 and catalog.change_branch("b", weight=300).weight == 300
+    assert catalog.branches()[0].weight == 300 and catalog.check() == []
     catalog.close()
 
 

@@ -16,7 +16,7 @@ from core.engine.groups import USUAL
 from core.engine.refusals import MOST, TOLD_AGAIN_S, Refusals
 from core.errors import Conflict, Unsupported, UsageError, VertuiError
 from core.model import Event
-from core.reach import NOWHERE, Attempt, Reach, ReachMode, Traffic, in_words, of_mode
+from core.reach import NOWHERE, Attempt, Destination, Reach, ReachMode, Traffic, in_words, of_mode
 from tests.twins.engine import TwinOutside, Twins, twin_engine
 from vertui.widgets.detail import egress as shown
 from vertui.widgets.detail import refused
@@ -136,7 +136,7 @@ async def refusals(twins: Twins) -> None:
     assert isinstance(asker, Names) and names_at(twins.engine, "10.77.99.99") is None
     twins.machine("main").guest.sockets["udp 4321"] = (7, "curl\n")
     assert [await asker.may_ask("a.org", 4321, "udp") for _ in range(3)] == [False] * 3
-    assert not await asker.may_ask("_http._tcp.a.org", 1, "udp")  # as apt does first
+    assert not await asker.may_ask("_http._tcp.b.org", 1, "udp")  # as apt does first
     [text] = told_of(queue)
     assert text == "main may not reach a.org: A lets it (`vertui egress main add`); tried by curl\\x0a[7]"
     [shown] = [one for one in (await inspect.tree(twins.engine)).branches if one.name == "main"]
@@ -149,7 +149,7 @@ async def refusals(twins: Twins) -> None:
     await asker.tie("a.org", ("192.0.2.1",), 60)
     attempts = (Attempt("192.0.2.1", 443, "tcp", 2, 5.0), Attempt("192.0.2.9", 53, "udp", 1, 6.0))
     twins.hub.attempts[live.network.index] = attempts
-    told_of(queue)
+    assert told_of(queue)[-1].startswith("main may not reach b.org:80: A lets it")
     for _ in range(2):
         await tell_refused(twins.engine, {live.network.index: Traffic(refused=3)})
     assert [text.partition(": ")[0] for text in told_of(queue)] == [
@@ -185,6 +185,15 @@ def test_the_screen_says_how_a_refusal_is_let() -> None:
     assert not [*refused(None)] and "A lets it" in [*refused(one)][1].plain
     seen = [*refused(replace(one, port=53, protocol="udp", process="dig[7]"))]
     assert seen[0].plain.split(maxsplit=1)[1] == "a.org:53/udp, tried by dig[7]"
+
+
+def test_the_port_that_was_wanted_is_known_from_who_asked_for_a_service_or_a_proxy() -> None:
+    known = Refusals()
+    known.expect("a.org", 80)
+    assert (known.add("a.org").to, known.add("b.org").to, known.add("a.org", 443).to) == (
+        Destination("a.org", 80, "tcp"), Destination("b.org"), Destination("a.org", 443, "tcp")
+    )  # fmt: skip
+    assert (known.add("a.org", 443).times, known.count) == (2, 4)
 
 
 async def adding(twins: Twins) -> None:

@@ -46,6 +46,7 @@ NOT_TAKEN_BACK = {
 }
 NOT_ASKED = {
     "image build": "it boots a machine of its own; what takes it back is `image rm`",
+    "mirrors": "it writes files in a guest, and twins have no programs; asked the other way it takes that back",
     "redo": "each is asked for with every other verb",
     "undo": "each is asked for with every other verb",
 }
@@ -69,6 +70,7 @@ BESIDE: dict[tuple[str, str], Any] = {
     ("token revoke", "name"): "known",
     ("trash restore", "entry"): "gone",
     ("publish", "ports"): "8000",
+    ("weigh", "weight"): 300,
     ("link", "branches"): ("main", "b1", "paused"),
     ("unlink", "branches"): ("b1",),
 }

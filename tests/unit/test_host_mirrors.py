@@ -8,6 +8,7 @@ import pytest
 
 from core.engine.groups import USUAL, servers_of
 from core.engine.handing import check, wanted
+from core.engine.taken_back import MARK, without, without_all
 from core.errors import UsageError
 from core.host_mirrors import found
 from core.host_mirrors.sieve import BUNDLE
@@ -183,6 +184,42 @@ def test_a_guest_gets_the_archives_of_its_own_suite_and_keeps_its_own_files() ->
     made = "/etc/apt/sources.list.d/0000sources.list"
     assert made in wanted(ALL, RELEASE | {made: b"deb http://other/ bookworm main\n"})
     assert not wanted(Mirrors(ALL.archives), RELEASE | {made: same})
+
+
+def handed_in(present: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A guest's files afterwards."""
+    return {**present, **{path: text.encode() for path, text in wanted(ALL, present).items()}}
+
+
+def test_what_was_handed_in_is_taken_back_and_what_was_changed_since_stays() -> None:
+    sources = b"deb http://other/ bookworm main\n\n# a word\n"
+    before = RELEASE | {
+        "/etc/apt/sources.list": sources,
+        "/etc/environment": b"A=1\n",
+        "/root/.npmrc": b"x=y\n",
+    }
+    after = handed_in(before)
+    certificate = (
+        "/usr/local/share/ca-certificates/vertui-host-0.crt"  # which a program in the guest takes back
+    )
+    written, removed, stay = without_all(after, 1 << 16)
+    assert {path: text.encode() for path, text in written.items()} == {
+        path: before[path] for path in ("/etc/apt/sources.list", "/etc/environment")
+    }
+    assert {*removed, certificate} == after.keys() - before.keys() and stay == []
+    assert without_all(before, 1 << 16) == ({}, [], [])
+    after["/etc/pip.conf"] = after["/etc/pip.conf"].replace(b"http://p/", b"http://q/")
+    after["/etc/npmrc"] += b"fund=false\n"
+    written, removed, stay = without_all(after, 1 << 16)
+    assert stay == ["/etc/pip.conf"] and written["/etc/npmrc"] == "fund=false\n"
+    too_long = {"/etc/apt/sources.list", "/etc/environment", "/etc/npmrc"}
+    assert {*without_all(after, 100)[2]} == {"/etc/pip.conf", *too_long}
+
+
+def test_of_an_earlier_vertui_what_replaced_nothing_is_taken_back() -> None:
+    mark = f"# {MARK}\n".encode()
+    assert without(b"A=1\n" + mark + b"http_proxy=x\n") == b"A=1\n"
+    assert without(mark + b"deb http://m/ bookworm main\n") is None
 
 
 def test_what_no_file_can_hold_is_refused() -> None:

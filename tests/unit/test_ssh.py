@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.engine.recover import recover
 from core.engine.ssh import admit, public_key
 from core.errors import Conflict, Damaged, GuestFailed
 from core.guest.client import AgentClient
@@ -105,6 +106,19 @@ def test_what_a_guest_tells_is_a_host_key_or_nothing(key: str) -> None:
         with pytest.raises(GuestFailed, match="what no agent sends"):
             await ask("main")
         assert not twins.engine.home.known_hosts.exists()
+
+    on_twins(body)
+
+
+def test_what_a_killed_daemon_left_half_written_goes_at_the_next_start() -> None:
+    async def body(twins: Twins, ask: Ask) -> None:
+        host, home = await ask("main"), twins.engine.home
+        halves = [path.with_name(f".{path.name}.4711.tmp") for path in (home.ssh_key, home.known_hosts)]
+        for half in halves:
+            half.write_bytes(b"half")
+        await recover(twins.engine, lambda _: None)
+        assert not any(half.exists() for half in halves)
+        assert home.known_hosts.read_text() == f"{host.name} {host.key}\n" and home.ssh_key.exists()
 
     on_twins(body)
 

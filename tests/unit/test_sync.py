@@ -18,6 +18,7 @@ from vertui.sync import lanes, rsync
 from vertui.sync.command import run
 from vertui.sync.hearing import Tally
 from vertui.sync.once import NAMED, REMOVED, WITHOUT, Sync, literally, on_the_way
+from vertui.sync.receiver import Receiver
 from vertui.sync.tree import Edits, WatchedTree
 from vertui.transfer import Place
 
@@ -364,6 +365,16 @@ def test_what_was_done_twice_is_told_as_it_ended() -> None:
     assert Edits(none, one).then(Edits(one)) == Edits(one)
 
 
+class NoReceiver(Receiver):
+    """All is for rsync."""
+
+    def start(self) -> None:
+        """There is nothing to start."""
+
+    def bring(self, directory: Path, edits: Edits) -> Tally | None:
+        return None
+
+
 class Scripted(Sync):
     """Brings nothing, and does so or fails as it was told; `asked` is what it was asked for."""
 
@@ -375,6 +386,9 @@ class Scripted(Sync):
 
     def send(self, directory: Path, place: Place, names: Iterable[bytes], removed: Iterable[bytes]) -> Tally:
         return self._next((set(names), set(removed)))
+
+    def receiver(self, place: Place, stalled: Callable[[VertuiError], None]) -> Receiver:
+        return NoReceiver(self.client, place, stalled)
 
     def _next(self, what: object) -> Tally:
         self.asked.append(what)

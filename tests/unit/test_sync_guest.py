@@ -7,25 +7,30 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import psutil
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
 
 from core.codec import encode
+from core.daemon import streams
 from core.daemon.sockets import add_streams
 from core.engine.context import Engine
 from core.errors import Conflict
 from core.guest.client import AgentClient
 from core.home import Home
-from core.model import Tree
+from core.model import ExecRequest, Tree
 from tests.guests import eventually
 from tests.unit.agents import connected, started
+from vertui.sync.batch import MOST_BYTES
 
 VERTUI = (sys.executable, "-m", "vertui")
 WAIT_S = 120.0
@@ -55,7 +60,7 @@ class Daemon(threading.Thread):
 
     def __init__(self, home: Home, work: Path, line: Path) -> None:
         super().__init__()
-        self._home, self._work, self._line = home, work, line
+        self.home, self._work, self._line = home, work, line
         self.ready = threading.Event()
 
     def run(self) -> None:
@@ -66,13 +71,20 @@ class Daemon(threading.Thread):
             self.engine = OneGuest(agent)
             app = FastAPI()
             app.get("/v1/tree")(lambda: encode(Tree((), (), (), None)))
+            app.get("/v1/branches/{branch}/commands")(self._commands)
             add_streams(app, cast(Engine, self.engine))
             config = uvicorn.Config(
-                app, uds=str(self._home.daemon_socket), log_level="error", ws="websockets-sansio"
+                app, uds=str(self.home.daemon_socket), log_level="error", ws="websockets-sansio"
             )
             self.server = uvicorn.Server(config)
             self.ready.set()
             await self.server.serve()
+
+    def _commands(self, branch: str) -> Response:
+        """What is asked for why a branch does not answer."""
+        refused = self.engine.refused == branch
+        told = {"kind": "Conflict", "message": f"branch {branch} is paused"} if refused else []
+        return JSONResponse(told, 409 if refused else 200)
 
 
 @pytest.fixture
@@ -143,26 +155,84 @@ def test_rules_are_looked_up_on_both_sides(here: Path, tmp_path: Path) -> None:
     assert names(tmp_path / "back") == {".gitignore", "link", "out", "out/built", "b.o"}
 
 
-def test_branches_follow_edits_until_they_are_left(here: Path, tmp_path: Path, daemon: Daemon) -> None:
-    words = ["sync", here, f"b1:{tmp_path}/b1", f"b2:{tmp_path}/b2", "--watch", "--json"]
+@contextmanager
+def followed(*words: object) -> Iterator[Callable[[], dict[str, object]]]:
+    """`sync --watch`, and what it says next; ended by Ctrl-C."""
     with subprocess.Popen(
-        [*VERTUI, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [*VERTUI, "sync", *map(str, words), "--watch", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as running:
         assert running.stdout
-        first = [json.loads(running.stdout.readline()) for _ in range(2)]
-        assert {one["to"] for one in first} == {f"b1:{tmp_path}/b1", f"b2:{tmp_path}/b2"}
-        daemon.engine.refused = "b1"
+        said = running.stdout
+        try:
+            yield lambda: json.loads(said.readline())
+        finally:
+            running.send_signal(signal.SIGINT)
+            assert running.wait(WAIT_S) == 130
+
+
+def receivers(place: Path) -> list[int]:
+    """The programs that put edits in place there."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if (words := process.info["cmdline"]) and words[0] == "python3" and words[-1] == str(place)
+    ]
+
+
+def test_branches_follow_edits_until_they_are_left(here: Path, tmp_path: Path, daemon: Daemon) -> None:
+    """Whatever is small starts no program there; what is large, and what is in the way, comes as well."""
+    b1, b2 = tmp_path / "b1", tmp_path / "b2"
+    with followed(here, f"b1:{b1}", f"b2:{b2}") as told:
+        assert {told()["to"] for _ in range(2)} == {f"b1:{b1}", f"b2:{b2}"}
+        assert eventually(lambda: bool(receivers(b1) and receivers(b2)))
+        began = last_command(daemon)
         (here / "new").mkdir()
         (here / "new" / "file").write_text("edited")
         (here / "sub" / "file").unlink()
-        assert eventually(lambda: names(tmp_path / "b2") == {"sub", "link", "new", "new/file"})
-        assert "sub/file" in names(tmp_path / "b1")
+        for place in (b1, b2):
+            assert eventually(lambda: names(place) == {"sub", "link", "new", "new/file"})  # noqa: B023
+        assert last_command(daemon) == began + 1  # which is the one that asks
+        (b1 / "way").mkdir()
+        (b1 / "way" / "theirs").touch()
+        (here / "way").write_text("a file")
+        (here / "large").write_bytes(os.urandom(MOST_BYTES + 1))
+        for place in (b1, b2):
+            assert eventually(lambda: (place / "way").is_file() and (place / "large").is_file())  # noqa: B023
+    assert eventually(lambda: not receivers(b1) and not receivers(b2))
+
+
+def test_a_branch_that_does_not_answer_is_told_of_and_follows_once_it_does(
+    here: Path, tmp_path: Path, daemon: Daemon
+) -> None:
+    """Also one whose program was killed."""
+    b1 = tmp_path / "b1"
+    with followed(here, f"b1:{b1}") as told:
+        assert told()["files"] == 1
+        assert eventually(lambda: bool(receivers(b1)))
+        [process] = receivers(b1)
+        (here / "one").write_text("1")
+        assert told()["files"] == 1
+        daemon.engine.refused = "b1"
+        os.kill(process, signal.SIGSTOP)
+        (here / "two").write_text("2")
+        assert told()["error"] == "branch b1 is paused"
+        assert not (b1 / "two").exists()
         daemon.engine.refused = ""
-        assert eventually(lambda: names(tmp_path / "b1") == {"sub", "link", "new", "new/file"})
-        running.send_signal(signal.SIGINT)
-        assert running.wait(WAIT_S) == 130
-        errors = [json.loads(line)["error"] for line in running.stdout]
-        assert [error for error in errors if error] == ["branch b1 is paused"]
+        os.kill(process, signal.SIGCONT)
+        assert (told()["files"], (b1 / "two").read_text()) == (1, "2")
+        os.kill(process, signal.SIGKILL)
+        for number in range(3):
+            (here / "three").write_text(f"{number}")
+            assert (told()["error"], (b1 / "three").read_text()) == ("", f"{number}")
+        assert receivers(b1) not in ([], [process])
+
+
+def last_command(daemon: Daemon) -> int:
+    """The number of the last that was started there, which is started for that."""
+    with streams.run(daemon.home, ExecRequest("b1", ("true",), inner=True)) as stream:
+        return next(message.id for message in stream if isinstance(message, streams.Started))
 
 
 @pytest.mark.usefixtures("daemon")

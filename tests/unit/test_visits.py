@@ -23,6 +23,7 @@ from core.home import Home
 from core.sites import Site, covers, site
 from core.swap import visit
 from core.swap.requests import TurnedDown
+from core.swap.server import site_context
 from core.swap.streams import LARGEST_HEAD, ByteStream, Side
 from core.swap.swapping import LARGEST_BODY
 from core.swap.visit import Visit
@@ -119,7 +120,8 @@ class Here:
         return await ByteStream.over(made.detach())
 
     async def as_site(self, host: str) -> ssl.SSLContext:
-        return server_context(self.home, host)
+        with os.fdopen(os.memfd_create("certificate"), "wb") as file:
+            return site_context(authority.signed(self.home, host), file.fileno())
 
     def trusting(self) -> ssl.SSLContext:
         return trusting(self.outside)
@@ -300,6 +302,29 @@ async def test_a_websocket_passes(here: Here) -> None:
     writer.write(b"ping")
     assert await reader.read() == b"ping" and server.sent[0]["headers"]["x-key"] == VALUE
     writer.close()
+
+
+async def test_a_client_that_prefers_http_2_goes_on_with_http_1_1(here: Here) -> None:
+    """By TLS, where both say what they speak, and in the clear, where it asks for another protocol."""
+    sites = {"https://api.test/": await here.add(Server(), "api.test")}
+    sites["http://clear.test/"] = await here.add(Server(), "clear.test", 80)
+    (here.home.root / "trusted").write_text(authority.certificate(here.home))
+    given = (
+        "--http2",
+        "--noproxy",
+        "",
+        "--cacert",
+        str(here.home.root / "trusted"),
+        "-H",
+        f"X-Key: {PLACEHOLDER}",
+    )
+    for url, server in sites.items():
+        curl = await asyncio.create_subprocess_exec(
+            "curl", "-sS", "-o", "/dev/null", "-w", "%{http_version}", "--proxy", f"http://127.0.0.1:{here.proxy}",
+            *given, url, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert (await curl.communicate())[0] == b"1.1" and curl.returncode == 0
+        assert server.sent[0]["headers"]["x-key"] == VALUE
 
 
 async def test_a_connection_that_was_kept_and_is_gone_is_made_anew(here: Here) -> None:

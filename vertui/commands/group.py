@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -22,18 +22,21 @@ if TYPE_CHECKING:
     from typer._click.shell_completion import CompletionItem
 
     from core.daemon.client import Client
+    from core.mirrors import HandedMirrors
     from core.model import Branch, Image, Operation
     from core.tokens import NewToken
     from core.verbs.image.build import Build
+    from core.verbs.mirrors import Mirrors
     from core.verbs.token.new import New
     from core.verbs.up import Up
 
+V = TypeVar("V", "Mirrors", "Up")
 ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
-    "resume", "restore", "hand-over", "score", "tag", "rename", "ports", "publish", "unpublish", "open", "proxy",
-    "egress", "link", "unlink", "secret", "token", "log", "image", "export", "import", "store", "config", "daemon",
-    "doctor", "demo", "completion",
+    "resume", "restore", "hand-over", "weigh", "score", "tag", "rename", "ports", "publish", "unpublish", "open",
+    "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "image", "export", "import", "store",
+    "config", "daemon", "doctor", "demo", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 
@@ -82,10 +85,20 @@ def _build(client: "Client", verb: "Build") -> "Image":
     return build(client, verb)
 
 
-def _up(client: "Client", verb: "Up", source: str | None) -> "Branch":
+def _with_mirrors(verb: V) -> V:
+    """With what this host hands in; what it leaves out is said."""
     verb = replace(verb, **verb.brought())
     for line in verb.handed.left_out if verb.handed else ():
         warn(line)
+    return verb
+
+
+def _mirrors(client: "Client", verb: "Mirrors") -> "HandedMirrors":
+    return client.do(_with_mirrors(verb))
+
+
+def _up(client: "Client", verb: "Up", source: str | None) -> "Branch":
+    verb = _with_mirrors(verb)
     if source is None:
         return client.do(verb)
     from vertui.sync.command import up_from
@@ -104,7 +117,7 @@ def _new_token(client: "Client", verb: "New") -> "NewToken | Operation":
     return NewToken(verb.name, token)
 
 
-CARRIED: dict[str, Carry] = {"image build": _build, "token new": _new_token, "up": _up}
+CARRIED: dict[str, Carry] = {"image build": _build, "mirrors": _mirrors, "token new": _new_token, "up": _up}
 """How a verb is carried out where that takes more than asking the daemon for it."""
 
 OWN = {"up": (named("source", From, None),)}

@@ -27,7 +27,7 @@ f=; for e in * .[!.]* ..?*; do if [ -e "$e" ] || [ -L "$e" ]; then f=1; break; f
 [ "$f" ] || exit {EMPTY}
 """
 START = 'shift\nexec "$@"\n'
-MAKE = f'mkdir -p -- "$1" || exit {NOT_MADE}\n'
+MAKE = f'[ -d "$1" ] || mkdir -p -- "$1" || exit {NOT_MADE}\n'
 ENDED = 255  # the rsync here has left, and knows why
 
 

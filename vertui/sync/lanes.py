@@ -19,7 +19,8 @@ Tell = Callable[[Place, Tally | VertuiError], None]
 class Lane(threading.Thread):
     """Brings everything to one branch, then what changes. One that cannot follow gets everything once it can.
 
-    `tell` hears of each run, and once of each reason why there is none. The lane ends with its branch.
+    `tell` hears of each run, and once of each reason why there is none. The lane ends with its branch. What is small is
+    brought by a program that stays in the branch, all else by rsync.
     """
 
     def __init__(self, sync: Sync, directory: Path, place: Place, tell: Tell) -> None:
@@ -29,6 +30,8 @@ class Lane(threading.Thread):
         self._pending = Edits()
         self._everything = True
         self._stopped = False
+        self._told = ""
+        self._receiver = sync.receiver(place, self._stalls)
         self.failure: VertuiError | None = None
 
     def add(self, edits: Edits) -> None:
@@ -45,22 +48,31 @@ class Lane(threading.Thread):
 
     def run(self) -> None:
         """Until it is stopped, or its branch is none any more."""
-        told = ""
         while work := self._next():
             try:
                 tally = self._bring(*work)
-                told = ""
+                self._told = ""
                 self._tell(self._place, tally)
             except VertuiError as error:
                 self._put_back(work[0])
-                if str(error) != told:
-                    told = str(error)
-                    self._tell(self._place, error)
+                self._tell_why(error)
                 if isinstance(error, HOPELESS):
                     self.failure = error
-                    return
+                    break
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopped, RETRY_S)
+        self._receiver.stop()
+
+    def _tell_why(self, error: VertuiError) -> None:
+        if str(error) != self._told:
+            self._told = str(error)
+            self._tell(self._place, error)
+
+    def _stalls(self, error: VertuiError) -> None:
+        """A branch does not answer: that is waited for, unless all is to stop."""
+        self._tell_why(error)
+        if self._stopped:
+            raise error
 
     def _next(self) -> tuple[Edits, bool] | None:
         with self._changed:
@@ -71,8 +83,10 @@ class Lane(threading.Thread):
 
     def _bring(self, edits: Edits, everything: bool) -> Tally:
         if not everything:
-            return self._sync.send(self._directory, self._place, edits.names, edits.removed)
+            small = self._receiver.bring(self._directory, edits)
+            return small or self._sync.send(self._directory, self._place, edits.names, edits.removed)
         tally = self._sync.push(self._directory, self._place)
+        self._receiver.start()
         if not edits.removed:
             return tally
         return tally.plus(self._sync.send(self._directory, self._place, (), edits.removed))

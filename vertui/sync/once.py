@@ -20,6 +20,7 @@ from vertui.sync import rsync
 from vertui.sync.first import bring
 from vertui.sync.guest import GuestSide, NothingThere, rooted
 from vertui.sync.hearing import Tally
+from vertui.sync.receiver import Receiver
 from vertui.transfer import Place, most_bytes
 
 WITHOUT = ("--from0", "--exclude-from=-")
@@ -63,6 +64,10 @@ class Sync:
         names, gone = list(names), list(chain.from_iterable(map(on_the_way, removed)))
         tally = run(REMOVED, gone) if gone else Tally()
         return tally.plus(run(NAMED, names)) if names else tally
+
+    def receiver(self, place: Place, stalled: Callable[[VertuiError], None]) -> Receiver:
+        """What brings small edits to a branch that follows."""
+        return Receiver(self.client, place, stalled)
 
     def _side(self, place: Place) -> GuestSide:
         return GuestSide(self.client.endpoint, place, self.moved, receives=True)

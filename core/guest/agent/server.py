@@ -310,8 +310,11 @@ class Server:
             self._heed_commands()
 
     def _identity(self, channel: int, request: Request) -> object:
+        """What the host itself does by a command goes on in the machine this was a moment ago, and ends here."""
         for command in self._commands.values():
             command.forget_absent()
+            if command.inner:
+                command.hang_up()
         return identity.assume(request, self._clock, self._calls())
 
     def _calls(self) -> Calls:
