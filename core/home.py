@@ -1,7 +1,7 @@
 """Where state lives: one directory per home, and a short runtime directory for its sockets.
 
 VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/ ssh/
-                                                     secrets.json authority.pem tokens.json
+                                                     secrets.json authority.pem tokens.json builds.json toured
 $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
 """
 
@@ -83,6 +83,16 @@ class Home:
     def cache(self) -> Path:
         """Downloads and root trees; may be deleted at any time."""
         return self.root / "cache"
+
+    @property
+    def builds(self) -> Path:
+        """How long the steps of an image build took here."""
+        return self.root / "builds.json"
+
+    @property
+    def toured(self) -> Path:
+        """There once somebody was shown the first steps here."""
+        return self.root / "toured"
 
     @property
     def ssh_key(self) -> Path:

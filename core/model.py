@@ -11,8 +11,11 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from core.cgroups import USUAL_WEIGHT
+from core.commands import Command as Command
+from core.commands import LastCommand
 from core.errors import UsageError
 from core.inward import PublishedPort
+from core.progress import BuildProgress
 from core.reach import NOWHERE, Attempt, Reach, Traffic
 
 PAGE_BYTES = 4096
@@ -120,7 +123,7 @@ class Commit(Struct, frozen=True):
 
 class Branch(Struct, frozen=True):
     """A named line of work and what is known of its machine now. `links` are the names of those it may talk to,
-    `refused` is what it tried to reach and may not, the newest of that.
+    `refused` is what it tried to reach and may not, the newest of that. `cpu_percent` is of one core of the host's.
     """
 
     id: str
@@ -141,6 +144,8 @@ class Branch(Struct, frozen=True):
     changed_bytes: int = 0
     disk_bytes: int = 0
     uptime_s: float = 0.0
+    cpu_percent: int = 0
+    last: LastCommand | None = None
     score: float | None = None
     note: str = ""
     egress: Reach = NOWHERE
@@ -306,8 +311,9 @@ class Event(Struct, frozen=True):
 
     kind is one of branch, commit, trunk, image, operation, progress, trash; `subject` is a branch's or image's name
     (progress: the image's), a commit's or operation's id. A command's start and end are events of its branch.
-    For progress, `fraction` is 0…1 of the step named in `text`. Events of kind tree have what is `changed`; what is
-    not text for people comes by them alone. Sequences have no gaps: who misses one asks for the whole tree again.
+    For progress, `fraction` is 0…1 of the whole, `text` names the step, and `progress` tells more. Events of kind tree
+    have what is `changed`; what is not text for people comes by them alone. Sequences have no gaps: who misses one
+    asks for the whole tree again.
     """
 
     sequence: int
@@ -317,22 +323,7 @@ class Event(Struct, frozen=True):
     time: float
     fraction: float = 0.0
     changed: Changed | None = None
-
-
-class Command(Struct, frozen=True):
-    """A command in a guest, running or finished. `exit_code` is None while it runs; so is `lasted_ms`, and where an
-    older image's agent does not tell it.
-    """
-
-    id: int
-    argv: tuple[str, ...]
-    pid: int
-    started: float
-    exit_code: int | None = None
-    stdout_bytes: int = 0
-    stderr_bytes: int = 0
-    dropped_bytes: int = 0
-    lasted_ms: float | None = None
+    progress: BuildProgress | None = None
 
 
 class Process(Struct, frozen=True):

@@ -47,6 +47,7 @@ KEY_LABELS = {
     "question_mark": "?",
     "slash": "/",
     "colon": ":",
+    "full_stop": ".",
     "at": "@",
     "left": "←",
     "right": "→",
@@ -64,6 +65,10 @@ KEY_LABELS = {
 
 def _no_machine(selection: Selection) -> str | None:
     return None if selection.tree.branches else "there is no machine yet: n starts one"
+
+
+def _no_build(selection: Selection) -> str | None:
+    return None if selection.building else "no image is being built: b builds one"
 
 
 def _one(selection: Selection) -> str | None:
@@ -171,11 +176,16 @@ WRITTEN = (
     Action("fold_all", "Z", "fold all", "unfold everything, fold everything, only what is long", _none),
     Action("sort", "equals_sign", "sort", "sort siblings by score, name, state, changed, memory, age", _none),
     Action("turn", "minus", "sort backwards", "sort siblings the other way round", _none),
+    Action("unread", "full_stop", "next unread", "go to the next branch that did what you have not seen", _plain(""),
+            _no_machine),
     Action("freeze", "p", "freeze", "hold the view still while machines go on", _none),
     Action("scroll", "J", "scroll detail", "J K by lines, ctrl+f ctrl+b by pages, ctrl+l its end", _none),
     Action("view", "v", "view", "detail, console, or both", _none),
     Action("menu", "enter", "menu", "what can be done with the selection", _none),
     Action("copy", "y", "copy as command", "copy an action's command line", _none),
+    Action("cancel_build", "X", "cancel build", "end the image build; downloads are kept", _plain(""), _no_build),
+    Action("tour", "F", "first steps", "six cards for the first minutes", _plain("")),
+    Action("words", "f1", "words", "what a branch is, a commit, the trunk and so on", _plain("")),
     Action("palette", "colon", "palette", "find an action by its name", _none),
     Action("help", "question_mark", "help", "all keys and actions", _plain("vertui --help"), footer=True),
     Action("quit", "q", "quit", "leave; machines run on", _none, footer=True),

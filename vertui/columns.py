@@ -1,6 +1,6 @@
 """The columns of the tree: which of them a row has room for, and the order of siblings by each."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
@@ -13,9 +13,12 @@ T = TypeVar("T")
 Value = float | int | list[str | int]
 
 STATE_WIDTH = 10  # "unquiesced"; a branch's longest is "suspended"
-BESIDES = (("score", 7, 20), ("changed", 7, 20), ("when", 10, 26), ("address", 16, 26), ("memory", 7, 26))
+BESIDES = (
+    ("exit", 7, 14), ("score", 7, 16), ("cpu", 7, 16), ("changed", 7, 18), ("when", 10, 20), ("pages", 7, 20),
+    ("bar", 5, 20), ("memory", 7, 28), ("address", 16, 28),
+)  # fmt: skip
 """What comes beside name and state, the most wanted first: its cells, and those that it leaves to what a row says."""
-DRAWN = ("score", "address", "memory", "changed", "when")
+DRAWN = ("exit", "score", "bar", "cpu", "pages", "address", "memory", "changed", "when")
 
 
 class Column(StrEnum):
@@ -87,11 +90,13 @@ class Sorting:
         strands.arrange(sort if self.by else None)
 
 
-def fitting(width: int, name: int) -> tuple[str, ...]:
-    """The columns beside a name of so many cells and the state, in the order they are drawn."""
+def fitting(width: int, name: int, empty: Collection[str] = ()) -> tuple[str, ...]:
+    """The columns beside a name of so many cells and the state, in the order they are drawn. Nobody misses those that
+    are `empty`.
+    """
     room, found = width - STATE_WIDTH, []
     for column, cells, left in BESIDES:
-        if room - cells >= max(name, left):
+        if column not in empty and room - cells >= max(name, left):
             found.append(column)
             room -= cells
     return tuple(column for column in DRAWN if column in found)

@@ -34,6 +34,10 @@ class Moves:
         """Go to the best score, from there to the next best."""
         self._main.jump(Jump.BEST)
 
+    def unread(self, selection: Selection) -> None:
+        """Go to the next branch that did something since it was looked at."""
+        self._main.go_to_unread()
+
     def letters(self, selection: Selection) -> None:
         """Go to a row by the letters before it."""
         self._main.jump_by_letters()

@@ -1,4 +1,4 @@
-"""The daemon's progress events shown while a call blocks: a bar on a terminal, a line a step elsewhere."""
+"""The daemon's progress events shown while a call blocks: one bar on a terminal, a line a step elsewhere."""
 
 import sys
 import threading
@@ -9,6 +9,7 @@ from core.daemon.client import Client, EventStream
 from core.errors import DaemonUnavailable
 from core.model import Event
 from vertui.output import clip, draw, line_width
+from vertui.steps import left_of, place_of
 from vertui.text import printable
 
 BAR = 24  # cells
@@ -30,19 +31,29 @@ def progress(client: Client, subject: str) -> Iterator[None]:
 
 
 def _show(events: EventStream, subject: str) -> None:
-    step = ""
+    told: set[str] = set()
     with suppress(DaemonUnavailable):  # the call itself will say why
         for event in events:
             if event.kind == "progress" and event.subject == subject:
-                _draw(event, event.text != step)
-                step = event.text
+                _draw(event, told)
 
 
-def _draw(event: Event, new_step: bool) -> None:
-    text = printable(event.text)
-    if sys.stderr.isatty():
+def _draw(event: Event, told: set[str]) -> None:
+    """Draw the bar anew; above it what is worth a line of its own and was not told yet."""
+    terminal, note = sys.stderr.isatty(), event.progress.note if event.progress else ""
+    lines = (note,) if terminal else (note, event.text)
+    for line in lines:
+        if line and line not in told:
+            told.add(line)
+            draw(f"\r\x1b[K  {printable(line)}\n" if terminal else f"  {printable(line)}\n")
+    if terminal:
         done = round(BAR * min(1.0, max(0.0, event.fraction)))
-        line = f"{'█' * done}{'░' * (BAR - done)} {event.fraction:4.0%} {text}"
+        line = f"{'█' * done}{'░' * (BAR - done)} {event.fraction:4.0%} {printable(_words(event))}"
         draw(f"\r\x1b[K{clip(line, (line_width() or 80) - 1)}")
-    elif new_step:
-        draw(f"  {text}\n")
+
+
+def _words(event: Event) -> str:
+    progress = event.progress
+    if progress is None:
+        return event.text
+    return f"{place_of(progress)}: {event.text}, {left_of(progress)}"

@@ -30,6 +30,7 @@ class Selection:
     node: Node | None = None
     marked: tuple[Node, ...] = ()
     connected: bool = True  # to a daemon
+    building: bool = False  # an image
 
     @property
     def targets(self) -> tuple[Node, ...]:

@@ -15,6 +15,7 @@ from core.model import Event
 from core.patience import patient
 from vertui import theme
 from vertui.base import TOAST_S, BaseApp, told
+from vertui.explain import WordProvider
 from vertui.feed import Feed, News
 from vertui.heeding import heeded
 from vertui.palette import ActionProvider
@@ -41,7 +42,7 @@ class VertuiApp(BaseApp):
 
     CSS_PATH = "theme.tcss"
     TITLE = "vertui"
-    COMMANDS = {ActionProvider}  # noqa: RUF012 (Textual's own shape)
+    COMMANDS = {ActionProvider, WordProvider}  # noqa: RUF012 (Textual's own shape)
 
     def __init__(self, endpoint: Endpoint, open_feed: Callable[[], Feed] | None = None) -> None:
         super().__init__(endpoint, open_feed)

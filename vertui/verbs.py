@@ -18,13 +18,12 @@ from core.reach import spelled
 from core.verbs import all_verbs
 from core.verbs.base import Entry, Planned, Verb, identifier, name_of
 from core.verbs.egress import ADD, Egress
-from core.verbs.image.build import Build
 from core.verbs.redo import Redo
 from core.verbs.undo import Undo
-from core.verbs.up import Up
 from vertui import asking, theme
 from vertui.base import BaseApp
 from vertui.browser import open_url
+from vertui.first_steps import FirstSteps
 from vertui.moves import Moves
 from vertui.screens.dialogs import Answers, Field, FormDialog
 from vertui.screens.main import MainScreen
@@ -34,7 +33,7 @@ from vertui.selection import Node, Selection, key_of
 from vertui.text import printable
 
 
-class Verbs(Moves):
+class Verbs(FirstSteps, Moves):
     """The actions of the main screen."""
 
     def __init__(self, app: BaseApp, main: MainScreen) -> None:
@@ -133,23 +132,6 @@ class Verbs(Moves):
         """Show what would be done again."""
         self._look_back("redo", OperationState.UNDONE)
 
-    def begin(self) -> None:
-        """The first screen's way: build the image if there is none, then start main."""
-        client = self._app.client
-
-        def start(done: object = None) -> None:
-            self._app.call("starting main", lambda: client.do(Up()))
-
-        if not self._main.selection.connected:
-            self._app.start_daemon()
-        elif self._app.jobs:
-            self._main.say("already at it")
-        elif self._main.shown.images:
-            start()
-        else:
-            image = Build()
-            self._app.call(f"building {image.name}", lambda: client.do(image), start)
-
     # -- screens and view ------------------------------------------------------------------------------------
 
     def images(self, selection: Selection) -> None:
@@ -171,8 +153,11 @@ class Verbs(Moves):
         self._app.push_screen(TrashScreen())
 
     def help(self, selection: Selection) -> None:
-        """Show all actions."""
-        self._open_actions("help", selection)
+        """Show all actions; where there is nothing yet, what things are as well."""
+        if self._main.welcoming:
+            self.words(selection)
+        else:
+            self._open_actions("help", selection)
 
     def menu(self, selection: Selection) -> None:
         """Show what can be done with the selection; on the first screen, begin."""

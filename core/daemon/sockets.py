@@ -15,6 +15,8 @@ from core.daemon.wire import AttachStart, ConsoleStart, ExecStart
 from core.engine import authority, secrets
 from core.engine.context import Engine
 from core.engine.fate import followed
+from core.engine.glance import glance
+from core.engine.live import Live
 from core.engine.operations import note
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.sealed import exec_sealed
@@ -37,8 +39,8 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
         async with _request(socket, ExecStart) as request:
             if not request.argv:
                 raise UsageError("give a command to run")
-            async with followed(engine, request.branch):
-                await _execute(engine, socket, request)
+            async with followed(engine, request.branch) as live:
+                await _execute(engine, live, socket, request)
 
     @app.websocket("/v1/attach")
     async def attach(socket: WebSocket) -> None:
@@ -54,7 +56,7 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
             await follow_console(socket, live.console)
 
 
-async def _execute(engine: Engine, socket: WebSocket, request: ExecStart) -> None:
+async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecStart) -> None:
     """Start a command and be between it and its client."""
     agent = await engine.agent(request.branch)
     if request.again and not agent.knows_keys:
@@ -87,9 +89,13 @@ async def _execute(engine: Engine, socket: WebSocket, request: ExecStart) -> Non
         return
     async with _hung_up_on_error(stream):
         note(engine, "exec", f"{request.branch}: {_summary(request)}")
+    live.may_work = True
     engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
     if await follow(socket, stream, owner=not request.outlives):
         engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
+    if engine.listened:  # its end is shown at once
+        await glance(live)
+        engine.shows_other(live.branch)
 
 
 @contextlib.asynccontextmanager

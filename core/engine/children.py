@@ -151,6 +151,7 @@ class Children:
             fork_ms = self._since_ms()
             if command := self.wanted.commands.get(row.name):
                 await (await (await live.agent()).exec(command)).detach()
+                live.may_work = True
         except VertuiError as error:
             damage = self.engine.damage((live.base or "", live.machine.disk_base))
             return self._failed(row, damage or str(error))

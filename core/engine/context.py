@@ -29,6 +29,7 @@ from core.image.recipe import Recipe
 from core.machine.protocol import Hypervisor, Layer
 from core.model import BranchState, Changed, Commit, CommitState, Event, Image
 from core.network.protocol import BranchNetwork
+from core.progress import BuildProgress
 from core.refs import TRUNK, Ref, resolve, unknown
 from core.room import Reserve
 from core.startable import gone
@@ -44,13 +45,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Building:
-    """The image build that is going on: the name, recipe and accelerator that were asked for, its task, and its present
-    step with the share of that which is done.
+    """The image build that is going on: the name, recipe and accelerator that were asked for, its task, and what tells
+    how far it is.
     """
 
     wanted: tuple[str, Recipe, str | None]
     task: asyncio.Task[Image]
-    step: tuple[str, float] = ("starting", 0.0)
+    tell: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -137,11 +138,17 @@ class Engine:
         return len(self._listeners) > len(self._own_listeners)
 
     def publish(
-        self, kind: str, subject: str, text: str, fraction: float = 0.0, changed: Changed | None = None
+        self,
+        kind: str,
+        subject: str,
+        text: str,
+        fraction: float = 0.0,
+        changed: Changed | None = None,
+        progress: BuildProgress | None = None,
     ) -> None:
         """Tell every listener; one that does not read is dropped, not waited for."""
         self._sequence += 1
-        event = Event(self._sequence, kind, subject, text, time.time(), fraction, changed)
+        event = Event(self._sequence, kind, subject, text, time.time(), fraction, changed, progress)
         for queue in list(self._listeners):
             if queue.qsize() >= EVENTS_WAITING:
                 self.unsubscribe(queue)
@@ -299,6 +306,3 @@ def no_machine(row: BranchRow) -> Conflict:
 def new_id() -> str:
     """A fresh id for a machine, branch, layer or plan: 16 hex digits, never reused."""
     return uuid.uuid4().hex[:16]
-
-
-Progress = Callable[[str, float], None]

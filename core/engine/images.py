@@ -13,8 +13,9 @@ from pathlib import Path
 
 from core.engine import touched
 from core.engine.bases import make_layer
+from core.engine.building import BuildWatch
 from core.engine.capture import freeze_and_read
-from core.engine.context import Building, Engine, Progress, new_id
+from core.engine.context import Building, Engine, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.sealing import put_commit
@@ -34,6 +35,7 @@ from core.model import Image, MachineSpec, Plan, check_name
 from core.names import spelled
 from core.network.addresses import MAX_INDEX
 from core.patience import patient
+from core.progress import BuildStep
 from core.room import no_room
 from core.store.image_pages import TOUCHED
 from core.store.values import Label
@@ -43,6 +45,7 @@ LONGEST_BOOT_S = patient(120.0)  # emulation takes 4 to 30
 FIRST_FREEZE_S = patient(5.0)  # a guest that is still starting its console takes longer than one at work
 PROMPT, PROMPT_DEADLINE_S = b"# ", patient(60.0)  # what root's shell on the console prints when it is ready
 TRIES = 2  # an emulated boot that fails once under load is tried again
+BOOTS_ON = {KVM: "on KVM", TCG: "by emulation, without KVM"}
 KVM_FAILED = "kvm-failed"  # in an image's directory: why it does not run on KVM though that was tried
 BUILD_NETWORK = MAX_INDEX  # the network number of the one machine being built
 
@@ -68,7 +71,7 @@ async def build_image(
             f"image {other} is being built, one at a time: wait for it, or ask for the same and end that by Ctrl-C"
         )
     else:
-        engine.publish("progress", name, *engine.building.step)  # whoever joins sees where it stands
+        engine.building.tell()  # whoever joins sees where it stands
     return await asyncio.shield(engine.building.task)
 
 
@@ -152,22 +155,23 @@ def _image_id(digest_: str, name: str, accelerator: str | None) -> str:
 async def _build(
     engine: Engine, name: str, recipe: Recipe, image: str, accelerator: str | None, porter: int
 ) -> Image:
-    def progress(step: str, fraction: float) -> None:
-        if engine.building:
-            engine.building.step = step, fraction
-        engine.publish("progress", name, step, fraction)
-
+    watch = BuildWatch(engine, name)
+    if engine.building:
+        engine.building.tell = watch.tell
     work = engine.home.images / f".{image}.tmp"
     await asyncio.to_thread(engine.store.forget_image, image)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
+    telling = asyncio.create_task(watch.tell_on())
     try:
-        await run_build(porter, recipe, work, engine.home.cache, progress)
-        made = await _boot_and_commit(engine, name, recipe, image, accelerator, work, progress)
+        await run_build(porter, recipe, work, engine.home.cache, watch.step)
+        made = await _boot_and_commit(engine, name, recipe, image, accelerator, work, watch)
+        watch.step(BuildStep.LEARN, 0.0)
+        await _learn(engine, made)
     finally:
+        telling.cancel()
         shutil.rmtree(work, ignore_errors=True)
-    progress("learning what a fork touches first", 0.9)
-    await _learn(engine, made)
+    await asyncio.to_thread(watch.keep)
     engine.publish("image", name, f"image {name} is ready")
     return made
 
@@ -179,21 +183,21 @@ async def _boot_and_commit(
     image: str,
     accelerator: str | None,
     work: Path,
-    progress: Progress,
+    watch: BuildWatch,
 ) -> Image:
     failure: Exception = MachineFailed("no accelerator")
     for tried in _candidates(accelerator):
-        progress(f"booting on {tried}", 0.0)
+        watch.step(BuildStep.BOOT, 0.0, BOOTS_ON[tried])
         spec = MachineSpec(MACHINE_TYPE, CPU, tried, recipe.memory_bytes, recipe.vcpus, recipe.disk_bytes)
         try:
             async with _booted(engine, spec, work) as live:
-                progress("making the golden commit", 0.5)
+                watch.step(BuildStep.COMMIT, 0.0)
                 return await _golden(engine, name, image, work, spec, live)
         except (MachineFailed, GuestFailed) as error:
             failure = error
             logger.warning("image %s does not boot on %s: %s", name, tried, error)
             if tried == KVM:
-                progress(f"it does not boot on kvm: {error}", 0.0)
+                watch.note(f"it does not boot on KVM, so it goes on with emulation: {error}")
                 write_atomic(work / KVM_FAILED, str(error).encode())
     raise MachineFailed(f"image {name} does not boot: {failure}")
 

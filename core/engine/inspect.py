@@ -18,8 +18,8 @@ from core.errors import VertuiError
 from core.model import Branch, BranchState, Image, Tree
 from core.reach import Traffic
 
-Looks = dict[str, tuple[int, int, int]]
-"""Memory, changed memory and written disk of machines, in bytes, by their ids."""
+Looks = dict[str, tuple[int, int, int, int]]
+"""Of machines, by their ids: memory in bytes, percent of a core, changed memory and written disk in bytes."""
 
 
 async def tree(engine: Engine) -> Tree:
@@ -63,28 +63,34 @@ async def branch(
     if live is None:
         return shown
     info = live.network.info
-    memory, changed, disk = await _figures(engine, row, live, {} if looked is None else looked)
+    memory, cpu, changed, disk = await _figures(engine, row, live, {} if looked is None else looked)
     counted = await egress.traffic(engine) if counted is None else counted
     return replace(
         shown, address=info.address, namespace=info.namespace, tap=info.tap, pid=live.machine.pid,
         memory_bytes=memory, changed_bytes=changed, disk_bytes=disk,
-        uptime_s=round(time.time() - (row.started or row.created), 1),
+        uptime_s=round(time.time() - (row.started or row.created), 1), cpu_percent=cpu, last=live.last,
         traffic=counted.get(live.network.index, Traffic()), refused=live.refused.newest,
     )  # fmt: skip
 
 
-async def _figures(engine: Engine, row: BranchRow, live: Live, looked: Looks) -> tuple[int, int, int]:
-    """PSS, changed memory and the written disk layer, in bytes; zero for what just ended, or is being loaded: to look
-    would take the processor from that.
+async def _figures(engine: Engine, row: BranchRow, live: Live, looked: Looks) -> tuple[int, int, int, int]:
+    """PSS, percent of a core, changed memory and the written disk layer, in bytes; zero for what just ended, or is
+    being loaded: to look would take the processor from that.
     """
     if row.state is BranchState.STARTING:
-        return 0, 0, 0
+        return 0, 0, 0, 0
     if live.machine.id not in looked:
         changed = disk = 0
-        memory = await asyncio.to_thread(pss_bytes, live.machine.pid)
+        memory, cpu = await asyncio.to_thread(_taken, live)
         with contextlib.suppress(VertuiError):
             changed = await live.machine.changed_bytes()
         with contextlib.suppress(OSError, IndexError):
             disk = engine.store.layer_path(live.machine.layers[-1]).stat().st_blocks * 512
-        looked[live.machine.id] = memory, changed, disk
+        looked[live.machine.id] = memory, cpu, changed, disk
     return looked[live.machine.id]
+
+
+def _taken(live: Live) -> tuple[int, int]:
+    """By its process: memory, and the processor."""
+    pid = live.machine.pid
+    return pss_bytes(pid), live.busy.look(pid)

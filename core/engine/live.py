@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.async_sockets import open_line
+from core.commands import LastCommand
+from core.engine.busy import Busy
 from core.engine.refusals import Refusals
 from core.errors import Conflict, GuestFailed, MachineFailed, VertuiError
 from core.guest.client import AgentClient
@@ -149,6 +151,9 @@ class Live:
         self.visits: set[asyncio.Task[None]] = set()  # of who came by a published port
         self.admitting: asyncio.Task[str] | None = None  # the guest is asked once for all who come at once
         self.guests = 1  # how many it has had: one that is restored gets another
+        self.last: LastCommand | None = None  # as it was when somebody last looked
+        self.busy = Busy()
+        self.may_work = True  # whether a command may have done anything since then
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()
         self._paused: contextlib.AsyncExitStack | None = None
@@ -274,6 +279,7 @@ class Live:
         left, self._agent, other._agent = self._agent, other._agent, None
         self.machine, self.base, self._paused, self._frozen = other.machine, other.base, None, True
         self.guests += 1
+        self.last, self.may_work = None, True
         self._cut_off()
         await hang_up(await self.console.move(await other.console.move(None)))
         if left is not None:

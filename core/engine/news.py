@@ -14,16 +14,19 @@ from core.engine import links
 from core.engine.attempts import tell_refused
 from core.engine.context import Engine
 from core.engine.egress import traffic
+from core.engine.glance import glance
 from core.engine.inspect import Looks, branch, images
 from core.engine.pool import waiting
 from core.errors import NotFound
 from core.graph import touched
 from core.inward import PublishedPort
-from core.model import Branch, Changed, Commit, Image, Waiting
+from core.model import Branch, BranchState, Changed, Commit, Image, Waiting
 
 GATHER_S = 0.03  # what is written within this time is told together
 FIGURES_S = 2.0  # between looks at what machines take, when a look takes no time
 FIGURES_SHARE = 0.002  # of a processor, for such looks
+BUSY_SHARE = 0.02  # of one while a machine is at work: then there is something to see
+BUSY_PERCENT = 10  # of a core, from which a machine counts as being at work
 
 
 class Announcer:
@@ -33,7 +36,7 @@ class Announcer:
         self._engine = engine
         self._written: set[tuple[str, str]] = set()
         self._wakes = asyncio.Event()
-        self._figures: dict[str, tuple[float, ...]] = {}
+        self._figures: dict[str, tuple[object, ...]] = {}
         self._looked: Looks = {}
         self._looked_waiting: dict[str, int] = {}
         self._waiting = Waiting()
@@ -54,8 +57,8 @@ class Announcer:
                 self._looked, self._looked_waiting = {}, {}
                 if self._engine.listened:
                     began = time.process_time()
-                    await self._tell_figures()
-                    pause = max(FIGURES_S, (time.process_time() - began) / FIGURES_SHARE)
+                    share = BUSY_SHARE if await self._tell_figures() else FIGURES_SHARE
+                    pause = max(FIGURES_S, (time.process_time() - began) / share)
                 looked = time.monotonic()
 
     def _note(self, written: set[tuple[str, str]]) -> None:
@@ -72,8 +75,12 @@ class Announcer:
         changed_images = images(self._engine) if "images" in keys else None
         await self._publish(branches, commits, changed_images, (*gone, *hidden))
 
-    async def _tell_figures(self) -> None:
-        rows = [row for row in self._engine.catalog.branches() if row.id in self._engine.live]
+    async def _tell_figures(self) -> bool:
+        """Look what machines take and do, and tell what changed; whether any is at work."""
+        live = self._engine.live
+        rows = [row for row in self._engine.catalog.branches() if row.id in live]
+        running = [live[row.id] for row in rows if row.state is BranchState.RUNNING]
+        await asyncio.gather(*map(glance, running))
         counted = await traffic(self._engine)
         await tell_refused(self._engine, counted)
         linked = links.shown(self._engine)
@@ -85,6 +92,7 @@ class Announcer:
         ready = await asyncio.to_thread(waiting, self._engine, self._looked_waiting)
         if other or _seen(ready) != _seen(self._waiting) or self._engine.ports.shown() != self._ports:
             await self._publish(other, (), None, ())
+        return any(one.cpu_percent >= BUSY_PERCENT for one in shown)
 
     async def _publish(
         self,
@@ -136,10 +144,13 @@ class Announcer:
         return touched(ids, self._engine.catalog.commits(), self._engine.catalog.commits(deleted=True))
 
 
-def _figures(shown: Branch) -> tuple[float, ...]:
-    """What a reader would see of them: two digits of each size, and the minutes it has been up."""
+def _figures(shown: Branch) -> tuple[object, ...]:
+    """What a reader would see of them: two digits of each size, tenths of a core, the minutes it has been up, what it
+    does.
+    """
     sizes = (shown.memory_bytes, shown.changed_bytes, shown.disk_bytes, shown.traffic.bytes)
-    return *map(_two_digits, sizes), shown.uptime_s // 60, shown.traffic.refused
+    busy = shown.cpu_percent // BUSY_PERCENT
+    return *map(_two_digits, sizes), busy, shown.uptime_s // 60, shown.traffic.refused, shown.last
 
 
 def _seen(told: Waiting) -> Waiting:

@@ -5,7 +5,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from core.errors import Conflict
@@ -14,11 +14,10 @@ from core.image.debian import kernel_version, make_rootfs, unpack_packages
 from core.image.modules import initrd
 from core.image.recipe import GUEST, SOURCES, Recipe
 from core.image.tools import alone, run
+from core.progress import BuildStep, TellStep
 
 KEPT_BASES = 3
 """Bases stay in the cache for the next image; each is a quarter of a gigabyte."""
-
-Progress = Callable[[str, float], None]
 
 
 async def digest(recipe: Recipe) -> str:
@@ -26,7 +25,7 @@ async def digest(recipe: Recipe) -> str:
     return recipe.digest(await kernel_version())
 
 
-async def build_files(recipe: Recipe, directory: Path, cache: Path, progress: Progress) -> None:
+async def build_files(recipe: Recipe, directory: Path, cache: Path, progress: TellStep) -> None:
     """Fill the empty `directory` with root.raw, vmlinux, initrd and empty.qcow2.
 
     `cache` keeps the base for the next image; `progress` is told the step's name and how far it is, 0…1.
@@ -41,17 +40,17 @@ async def build_files(recipe: Recipe, directory: Path, cache: Path, progress: Pr
         raise disk_error(error, directory) from error
 
 
-async def _base(recipe: Recipe, cache: Path, work: Path, progress: Progress) -> Path:
+async def _base(recipe: Recipe, cache: Path, work: Path, progress: TellStep) -> Path:
     """The cached base of this recipe, made first if need be."""
     base = cache / f"base-{recipe.base_digest(await kernel_version())}"
     if not base.exists():
         fresh = work / "base"
         fresh.mkdir()
-        progress("installing Debian", 0.0)
-        await make_rootfs(recipe, fresh, lambda fraction: progress("installing Debian", fraction))
-        progress("unpacking the kernel", 0.0)
+        progress(BuildStep.INSTALL, 0.0)
+        await make_rootfs(recipe, fresh, lambda fraction: progress(BuildStep.INSTALL, fraction))
+        progress(BuildStep.UNPACK, 0.0)
         await unpack_packages(fresh)
-        progress("unpacking the kernel", 1.0)
+        progress(BuildStep.UNPACK, 1.0)
         fresh.replace(base)
     os.utime(base)
     bases = sorted(cache.glob("base-*"), key=lambda path: path.stat().st_mtime)
@@ -60,8 +59,8 @@ async def _base(recipe: Recipe, cache: Path, work: Path, progress: Progress) -> 
     return base
 
 
-async def _assemble(recipe: Recipe, base: Path, directory: Path, work: Path, progress: Progress) -> None:
-    progress("making the root disk", 0.0)
+async def _assemble(recipe: Recipe, base: Path, directory: Path, work: Path, progress: TellStep) -> None:
+    progress(BuildStep.DISK, 0.0)
     disk = directory / "root.raw"
     inputs = [base / "rootfs.tar", base / "modules", base / "busybox", GUEST, disk]
     scratch = work / "scratch"
@@ -75,13 +74,13 @@ async def _assemble(recipe: Recipe, base: Path, directory: Path, work: Path, pro
     ]
     await run(alone(script, scratch))
     disk.chmod(0o600)
-    progress("making the root disk", 1.0)
-    progress("making the initrd", 0.0)
+    progress(BuildStep.DISK, 1.0)
+    progress(BuildStep.INITRD, 0.0)
     await asyncio.to_thread(shutil.copyfile, base / "vmlinux", directory / "vmlinux")
     write_atomic(directory / "initrd", initrd(base / "modules", base / "busybox"))
     overlay = ["-o", "cluster_size=4k", str(directory / "empty.qcow2"), str(recipe.disk_bytes)]
     await run(["qemu-img", "create", "-q", "-f", "qcow2", *overlay])
-    progress("making the initrd", 1.0)
+    progress(BuildStep.INITRD, 1.0)
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,8 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,8 +17,14 @@ from msgspec import Struct
 from core.codec import decode, encode
 from core.errors import VertuiError, by_kind
 from core.holder.porter import run_job
-from core.image.build import Progress, build_files, digest
+from core.image.build import build_files, digest
 from core.image.recipe import Recipe
+from core.image.tools import hearing
+from core.progress import BuildStep
+
+TELL_S = 0.2  # between two lines of one step: more cannot be read
+LONGEST_LINE = 200  # characters of what a tool says
+Tell = Callable[[BuildStep, float, str], None]
 
 
 class BuildFailure(Struct):
@@ -28,10 +35,11 @@ class BuildFailure(Struct):
 
 
 class BuildNews(Struct, omit_defaults=True):
-    """How far a build is, and at last the digest, that it is done, or why it is not."""
+    """How far a build is, what a tool just said, and at last the digest, that it is done, or why it is not."""
 
-    step: str = ""
+    step: BuildStep | None = None
     fraction: float = 0.0
+    line: str = ""
     digest: str = ""
     done: bool = False
     error: BuildFailure | None = None
@@ -45,13 +53,13 @@ async def run_digest(porter: int, recipe: Recipe) -> str:
     raise VertuiError("the image build ended without a word: see holder.log")
 
 
-async def run_build(porter: int, recipe: Recipe, directory: Path, cache: Path, progress: Progress) -> None:
+async def run_build(porter: int, recipe: Recipe, directory: Path, cache: Path, tell: Tell) -> None:
     """Fill `directory` with the image's files; killed with all it started when cancelled."""
     done = False
     async for message in _messages(porter, recipe, [str(directory), str(cache)]):
         done = done or message.done
         if message.step:
-            progress(message.step, message.fraction)
+            tell(message.step, message.fraction, message.line)
     if not done:
         raise VertuiError("the image build was ended from outside: try again")
 
@@ -94,10 +102,33 @@ async def _build(recipe: Recipe, directory: Path, cache: Path) -> None:
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
-    def progress(step: str, fraction: float) -> None:
-        _say(BuildNews(step=step, fraction=fraction))
+    speaker = Speaker()
+    hearing.set(speaker.hear)
+    await build_files(recipe, directory, cache, speaker.step)
 
-    await build_files(recipe, directory, cache, progress)
+
+class Speaker:
+    """Says how far a build is: each step when it begins, else a few times a second."""
+
+    def __init__(self) -> None:
+        self._news = BuildNews()
+        self._said = 0.0
+
+    def step(self, step: BuildStep, fraction: float) -> None:
+        """So much of a step is done."""
+        news = self._news
+        self._tell(BuildNews(step, fraction, news.line if step is news.step else ""))
+
+    def hear(self, line: str) -> None:
+        """A tool said this."""
+        if line := line.strip():
+            self._tell(BuildNews(self._news.step, self._news.fraction, line[:LONGEST_LINE]))
+
+    def _tell(self, news: BuildNews) -> None:
+        begins, self._news, now = news.step is not self._news.step, news, time.monotonic()
+        if begins or now - self._said >= TELL_S:
+            self._said = now
+            _say(news)
 
 
 def _say(message: BuildNews) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 
 from core.errors import NoRoom, Unsupported, VertuiError
@@ -34,6 +35,14 @@ ON_TMPFS = 'umask 022 && mount -t tmpfs -o mode=755,size=75% tmpfs "$1" && shift
 Line = Callable[[str], None]
 
 
+def _nobody(text: str) -> None:
+    """Nobody wants to know."""
+
+
+hearing: ContextVar[Line] = ContextVar("hearing", default=_nobody)
+"""Who is told each line of the tools that are run here, to show it; what a tool is asked for its `output` is not."""
+
+
 def alone(argv: Sequence[str], scratch: Path) -> list[str]:
     """`argv` as root of private mount and process namespaces, with a tmpfs on the directory `scratch`.
 
@@ -52,6 +61,24 @@ async def run(argv: Sequence[str], line: Line | None = None, env: Mapping[str, s
     Raises Unsupported when a tool is missing, NoRoom when the disk is full, else VertuiError with what it said.
     Cancelled, it returns when nothing of the tool is left running.
     """
+    heard = hearing.get()
+
+    def both(text: str) -> None:
+        heard(text)
+        if line:
+            line(text)
+
+    await _run(argv, both, env)
+
+
+async def output(argv: Sequence[str]) -> str:
+    """All that a tool prints, as `run` runs it."""
+    lines: list[str] = []
+    await _run(argv, lines.append)
+    return "\n".join(lines)
+
+
+async def _run(argv: Sequence[str], line: Line, env: Mapping[str, str] | None = None) -> None:
     said = _Said(line)
     process = await _start(argv, env)
     try:
@@ -63,17 +90,10 @@ async def run(argv: Sequence[str], line: Line | None = None, env: Mapping[str, s
         raise said.error(argv, status)
 
 
-async def output(argv: Sequence[str]) -> str:
-    """All that a tool prints, as `run` runs it."""
-    lines: list[str] = []
-    await run(argv, lines.append)
-    return "\n".join(lines)
-
-
 class _Said:
     """Passes lines on and remembers the one that says why the tool failed: the first error, else the last line."""
 
-    def __init__(self, line: Line | None) -> None:
+    def __init__(self, line: Line) -> None:
         self._line = line
         self._first_error = ""
         self._last = ""
@@ -82,8 +102,7 @@ class _Said:
         if text.startswith("E: ") and not self._first_error:
             self._first_error = text.removeprefix("E: ")
         self._last = text if text.strip() else self._last
-        if self._line:
-            self._line(text)
+        self._line(text)
 
     def error(self, argv: Sequence[str], status: int) -> VertuiError:
         names = [Path(word).name for word in argv if word in PACKAGES or word.endswith(".sh")]

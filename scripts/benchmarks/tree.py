@@ -59,7 +59,7 @@ async def _measured(samples: int) -> Figures:
         await pilot.pause()
         for name, folds in (("update, folded", Folds()), ("update, all unfolded", Folds(every=True))):
             view._folds = folds
-            view.show_tree(Strands(tree))
+            view.show_tree(tree, Strands(tree))
             for _ in range(samples):
                 tree = _after_a_commit(tree, figures)
                 _take(figures, name, partial(_update, view, tree))
@@ -82,7 +82,7 @@ async def _measured(samples: int) -> Figures:
 
 def _update(view: TreeView, tree: Tree) -> None:
     strands = Strands(tree, view._strands)
-    _drawn(view, lambda: view.show_tree(strands))
+    _drawn(view, lambda: view.show_tree(tree, strands))
 
 
 def _drawn(view: TreeView, act: Callable[[], object]) -> None:

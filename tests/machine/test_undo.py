@@ -17,7 +17,9 @@ from tests.conftest import full
 from tests.guests import Guest, eventually
 from tests.machine.test_promote import shown
 
-MEASURED = ("pid", "memory_bytes", "changed_bytes", "disk_bytes", "uptime_s", "tap", "namespace")
+MEASURED = (
+    "pid", "memory_bytes", "changed_bytes", "disk_bytes", "uptime_s", "cpu_percent", "last", "tap", "namespace",
+)  # fmt: skip
 STATES = ("running", "paused", "suspended")
 ROUNDS = 4 if full() else 1
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from core.model import Branch, BranchState, Commit, Tree
 from tests.ui.trees import DEMO, NOON, branch, commit, full, many
-from vertui.columns import Column, Sorting, fitting
+from vertui.columns import DRAWN, Column, Sorting, fitting
 from vertui.folds import WIDEST_FAN, Fold, FoldKind, FoldRow, Folds, Row, fold_at, lay_out
 from vertui.jumps import Jump, target
 from vertui.lanes import LaneRow, rows
@@ -201,8 +201,10 @@ def test_the_key_goes_through_all_columns_and_back_to_none() -> None:
 
 
 def test_columns_give_way_to_the_name() -> None:
-    assert fitting(72, 20) == ("score", "memory", "changed", "when")
-    assert fitting(72, 48) == ("score", "changed")
+    assert fitting(150, 20) == DRAWN
+    assert fitting(72, 20) == ("exit", "score", "cpu", "changed", "when")
+    assert fitting(72, 48) == ("exit", "score")
+    assert fitting(72, 48, ("score", "bar")) == ("exit", "cpu")
     assert fitting(40, 31) == ()
 
 

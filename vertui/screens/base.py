@@ -73,6 +73,7 @@ class VertuiScreen(_Shared, Screen[None]):
     takes_keys = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", show=False),
+        Binding("colon", "app.command_palette", show=False),
         Binding("D", "start_daemon", show=False),
     ]
 

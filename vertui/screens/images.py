@@ -28,13 +28,17 @@ class ImagesScreen(VertuiScreen):
         Binding("b", "verb('image_build')", show=False),
         Binding("n", "verb('up')", show=False),
         Binding("x", "remove", show=False),
+        Binding(BY_ID["cancel_build"].key, "verb('cancel_build')", show=False),
     ]
 
     def compose(self) -> ComposeResult:
         """The list, the progress, the keys."""
         yield RowList[Image](_draw, lambda image: image.id, id="images")
         yield Words(id="progress")
-        yield KeyHints(("b", "build"), ("n", "start a machine"), ("x", "remove"), ("esc", "back"))
+        cancel = BY_ID["cancel_build"]
+        yield KeyHints(
+            ("b", "build"), ("n", "start a machine"), ("x", "remove"), (cancel.key_label, cancel.label), ("esc", "back")
+        )  # fmt: skip
 
     def on_mount(self) -> None:
         """What is known already."""

@@ -10,6 +10,7 @@ from textual.events import Resize
 from textual.timer import Timer
 from textual.widget import Widget
 
+from core.errors import VertuiError
 from core.model import Branch, BranchState, Command, Event, Process, Tree
 from vertui import theme
 from vertui.actions import ACTIONS, BY_ID
@@ -19,6 +20,7 @@ from vertui.jumps import Jump
 from vertui.plain import TextInput, entitle
 from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen
 from vertui.screens.letters import LettersScreen, labels
+from vertui.screens.tour import is_first_start
 from vertui.selection import ALIVE, NOTHING, Node, Selection, key_of
 from vertui.strands import Strands
 from vertui.text import counted
@@ -92,7 +94,10 @@ class MainScreen(VertuiScreen):
     @property
     def selection(self) -> Selection:
         """What verbs act on."""
-        return Selection(self.shown, self.tree_view.node, self.tree_view.marked_nodes, not self._stopped)
+        return Selection(
+            self.shown, self.tree_view.node, self.tree_view.marked_nodes, not self._stopped,
+            self.event_line.progress is not None,
+        )  # fmt: skip
 
     @property
     def welcoming(self) -> bool:
@@ -128,17 +133,23 @@ class MainScreen(VertuiScreen):
         self.event_line.jobs(jobs)
         self._welcome.jobs(jobs)
 
+    def failed(self, why: VertuiError) -> None:
+        """What the first screen began came to nothing."""
+        self._welcome.failed(str(why))
+
     def _show_tree(self, tree: Tree, strands: Strands) -> None:
-        first, had_trunk = not self.shown.branches, bool(self.shown.trunk)
+        first, had_trunk, opened = not self.shown.branches, bool(self.shown.trunk), self.shown is NOTHING
         before, self.shown = self.tree_view.node, tree
         if first:
             self.say("")
-        self.tree_view.show_tree(strands)
+        self.tree_view.show_tree(tree, strands)
         if tree.trunk and not had_trunk:  # a first machine is there before it is the trunk
             self.tree_view.jump(Jump.TRUNK)
         self._go_to_children()
         self._welcome.offer(tree)
         self._offer(self.welcoming)
+        if opened and not tree.images and is_first_start(self.vertui.endpoint):
+            self.vertui.perform("tour", self.selection)
         self._title()
         self._show_selection()
         if _machine(before) != _machine(self.tree_view.node):
@@ -146,6 +157,7 @@ class MainScreen(VertuiScreen):
 
     def _offer(self, welcoming: bool) -> None:
         """Show the offer to begin in place of the panes, or the panes. Hidden, the tree must take no keys."""
+        self.event_line.quiet = welcoming
         if self.has_class("-welcoming") != welcoming:
             self.set_class(welcoming, "-welcoming")
             self._focus_list()
@@ -164,6 +176,7 @@ class MainScreen(VertuiScreen):
     def _show_selection(self) -> None:
         """Detail and keys for the node under the cursor; what must be asked comes when the cursor rests."""
         node = self.tree_view.node
+        self.tree_view.read()
         self._keys.selection = self.selection
         commands, processes = self._asked.get(key_of(node), ([], [])) if node else ([], [])
         width = self._detail.container_size.width - 1
@@ -272,6 +285,10 @@ class MainScreen(VertuiScreen):
     def jump(self, jump: Jump) -> None:
         """Put the cursor where a jump leads, or say why it leads nowhere."""
         self.say(self.tree_view.jump(jump))
+
+    def go_to_unread(self) -> None:
+        """Go to the next branch that did something since it was looked at, or say that there is none."""
+        self.say(self.tree_view.go_to_unread())
 
     def jump_by_letters(self) -> None:
         """Show letters before the rows in view, and go to the row whose letters are typed."""

@@ -54,6 +54,7 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         "tap": branch.tap,
         "disk": f"{size(branch.disk_bytes)} written" if branch.disk_bytes else "",
         "pid": str(branch.pid) if branch.pid else "",
+        "processor": f"{branch.cpu_percent} % of a core" if branch.cpu_percent else "",
         "uptime": age(branch.uptime_s) if branch.uptime_s else "",
         "egress": egress(branch.egress, branch.traffic),
         "linked with": " ".join(branch.links),

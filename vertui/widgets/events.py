@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from core.model import Event
 from vertui import theme
+from vertui.steps import left_of, place_of
 from vertui.text import printable
 
 BAR_WIDTH = 16
@@ -25,6 +26,7 @@ class EventLine(Widget):
         self._trouble = ""
         self._jobs: tuple[str, ...] = ()
         self.progress: Event | None = None
+        self.quiet = False  # about what is under way: another widget says that
 
     def add(self, events: Iterable[Event]) -> None:
         """Say what happened."""
@@ -63,9 +65,9 @@ class EventLine(Widget):
     def render(self) -> Text:
         """Trouble, jobs, notice, then events, newest first, as many as fit."""
         parts = [Text(f"✗ {printable(self._trouble)}", style=theme.RED)] if self._trouble else []
-        parts += [Text(f"◌ {printable(job)}…", style=theme.TEAL) for job in self._jobs]
-        if self.progress:
-            parts.append(progress_bar(self.progress))
+        if not self.quiet:
+            parts += [Text(f"◌ {printable(job)}…", style=theme.TEAL) for job in self._jobs]
+            parts += [progress_bar(self.progress)] if self.progress else []
         if self._notice:
             parts.append(self._notice)
         parts += [_said(event, first=not index) for index, event in enumerate(self._events)]
@@ -75,13 +77,20 @@ class EventLine(Widget):
 
 
 def progress_bar(event: Event) -> Text:
-    """A bar, the percentage and the step."""
-    full = int(max(0.0, min(1.0, event.fraction)) * BAR_WIDTH)
+    """A bar, the percentage, the step and the time left."""
+    text = bar(event, BAR_WIDTH).append(printable(event.text), theme.MUTED)
+    if (progress := event.progress) is not None:
+        text.append(f"  {place_of(progress)}, {left_of(progress)}", theme.FAINT)
+    return text
+
+
+def bar(event: Event, width: int) -> Text:
+    """A bar of so many cells, and the percentage."""
+    full = int(max(0.0, min(1.0, event.fraction)) * width)
     return Text.assemble(
         ("━" * full, theme.TEAL),
-        ("━" * (BAR_WIDTH - full), theme.BORDER),
+        ("━" * (width - full), theme.BORDER),
         (f" {event.fraction:4.0%} ", theme.BRIGHT),
-        (printable(event.text), theme.MUTED),
     )
 
 

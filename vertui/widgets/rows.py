@@ -1,6 +1,6 @@
 """A list with a cursor: vim keys, arrows and mouse, one line an item, drawn only where it is visible."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from rich.segment import Segment
@@ -182,6 +182,12 @@ class RowList(ScrollView, Generic[T], can_focus=True):
     def draw_anew(self) -> None:
         """What `draw` makes of the items has changed."""
         self._drawn.clear()
+        self.refresh()
+
+    def draw_some_anew(self, keys: Container[Hashable]) -> None:
+        """What `draw` makes of the items with these keys has changed."""
+        for place in [place for place in self._drawn if self._key(self._items[place[0]]) in keys]:
+            del self._drawn[place]
         self.refresh()
 
     def on_resize(self) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from rich.text import Text
+from textual.timer import Timer
 
 from core.model import Branch, Tree
 from vertui import theme
@@ -12,6 +13,7 @@ from vertui.filters import Filter, Searched, Texts, parse, select
 from vertui.folds import FoldRow, Folds, Row, Rows, fold_at, lay_out
 from vertui.jumps import NOWHERE, Jump, target
 from vertui.lanes import LaneRow
+from vertui.lives import Lives
 from vertui.selection import Node, key_of
 from vertui.strands import Strands, node_key
 from vertui.text import counted, printable
@@ -19,6 +21,9 @@ from vertui.widgets.rows import RowList
 from vertui.widgets.tree_rows import draw_row, name_room
 
 EMPTY = Strands(Tree((), (), (), None))
+PULSE_S = 0.7  # an eye that looks elsewhere is drawn to it, and it is over before the next look
+PULSE = f"bold on {theme.BORDER}"
+HIDDEN = "the filter hides it: esc clears the filter"
 
 
 class TreeView(RowList[Row]):
@@ -36,6 +41,9 @@ class TreeView(RowList[Row]):
         self._labels: dict[str, str] = {}
         self._name_room = 0
         self._stale = False
+        self._lives = Lives()
+        self._pulsing: dict[str, float] = {}  # nodes that changed, and until when they are drawn so
+        self._calming: Timer | None = None
 
     @property
     def stale(self) -> bool:
@@ -48,14 +56,49 @@ class TreeView(RowList[Row]):
             self._stale = stale
             self.draw_anew()
 
-    def show_tree(self, strands: Strands) -> None:
+    def show_tree(self, tree: Tree, strands: Strands) -> None:
         """Show another version of the tree; marks of nodes that went are dropped."""
         self._strands, self._told = strands, []
+        lives = self._lives
+        before = lives.scores, lives.empty
+        self._pulse(lives.follow(tree))
+        if before != (lives.scores, lives.empty):
+            self._drawn.clear()  # a score is drawn beside the best, and a row in the room that columns leave
         if self.marked:
             self.marked &= {key_of(node) for node in strands.nodes.values()}
         if self.sorting.by:
             self.sorting.arrange(strands)
         self._show()
+
+    # -- what changes ------------------------------------------------------------------------------------------
+
+    def _pulse(self, changed: set[str]) -> None:
+        """Draw nodes that changed otherwise for a moment, which one call ends."""
+        now = time.monotonic()
+        over = {key for key, until in self._pulsing.items() if until <= now}
+        self._pulsing = {key: until for key, until in self._pulsing.items() if until > now}
+        self._pulsing |= dict.fromkeys(changed, now + PULSE_S)
+        if over or changed:
+            self.draw_some_anew(over | changed)
+        if self._pulsing and self._calming is None:
+            self._calming = self.set_timer(max(self._pulsing.values()) - now, self._calm)
+
+    def _calm(self) -> None:
+        self._calming = None
+        self._pulse(set())
+
+    def read(self) -> None:
+        """What is under the cursor is being looked at."""
+        if isinstance(self.node, Branch) and self._lives.read(self.node):
+            self.draw_some_anew({key_of(self.node)})
+
+    def go_to_unread(self) -> str:
+        """Go to the next branch that did something since it was looked at; why not, if there is none."""
+        branches = (node for node in self._strands.all_nodes() if isinstance(node, Branch))
+        found = self._lives.next_unread(branches, self.node.id if self.node else "")
+        if found is None:
+            return "everything was looked at"
+        return "" if self.go_to_node(found) else HIDDEN
 
     # -- what is under the cursor ------------------------------------------------------------------------------
 
@@ -175,7 +218,7 @@ class TreeView(RowList[Row]):
         node = target(self._strands, self.current, jump)
         if node is None:
             return NOWHERE[jump]
-        return "" if self.go_to_node(node) else "the filter hides it: esc clears the filter"
+        return "" if self.go_to_node(node) else HIDDEN
 
     # -- letters to jump by ------------------------------------------------------------------------------------
 
@@ -220,7 +263,9 @@ class TreeView(RowList[Row]):
         label = self._labels.get(_row_key(row)) if self._labels else None
         prefix = Text(f"{label:<2}" if label else "✓ " if marked else "  ", no_wrap=True)
         prefix.stylize(f"bold {theme.GROUND} on {theme.GOLD}" if label else theme.GOLD)
-        line = draw_row(row, width, self._name_room, prefix)
+        line = draw_row(row, width, self._name_room, prefix, self._lives)
+        if self._pulsing and _row_key(row) in self._pulsing:
+            line.stylize(PULSE)
         if self._stale:
             line.stylize(theme.FAINT)
         return line

@@ -15,21 +15,24 @@ from vertui.actions import BY_ID
 from vertui.columns import STATE_WIDTH, fitting
 from vertui.folds import FoldRow, Row
 from vertui.lanes import LaneRow, lanes
+from vertui.lives import SAMPLES, Lives, changed_bars, cpu_bars, said, score_bar
 from vertui.strands import Node
-from vertui.text import number, printable, short, size
+from vertui.text import age, number, printable, short, size
 
 SIDE = 4  # cells of mark and glyph
 LONGEST_NAME = 31
 MOST_LANES = 6  # for which columns give way
 TRUNK = " ★ trunk"
 LEFT_OUT = "‹ "  # in place of the lanes that there is no room for
+BAR_WIDTH = 4  # of a score
+NOT_DISTINCT = "runs, and becomes distinct"  # of a fork's child
 
 
-def draw_row(row: Row, width: int, name: int, prefix: Text) -> Text:
+def draw_row(row: Row, width: int, name: int, prefix: Text, lives: Lives) -> Text:
     """One row; `name` is the room that `name_room` gives, `prefix` the two cells of its mark."""
-    columns = fitting(width - SIDE, name)
+    columns = fitting(width - SIDE, name, lives.empty)
     what = _what(row)
-    right = Text() if isinstance(row, FoldRow) else _columns(row.item, columns)
+    right = Text() if isinstance(row, FoldRow) else _columns(row.item, columns, lives)
     needed = cell_len(_name(row)) if isinstance(row, LaneRow) else 0
     if width - SIDE - right.cell_len - 1 < needed:  # no state in words: its glyph says it
         right = Text()
@@ -85,10 +88,19 @@ def _branch(branch: Branch) -> Text:
     text = Text.assemble((printable(branch.name), f"bold {theme.BRIGHT}"))
     if branch.trunk:
         text.append(TRUNK, f"bold {theme.GOLD}")
-    why = branch.reason if branch.state is not BranchState.RUNNING else branch.note
-    if why and why != branch.state:
-        text.append(f"  {printable(why)}", theme.FAINT)
+    for words in _known(branch):
+        if words and words != branch.state:
+            text.append(f"  {words}", theme.MUTED)
     return text
+
+
+def _known(branch: Branch) -> tuple[str, ...]:
+    """Why it does not run, or what it printed last, and the note on it."""
+    if branch.state is BranchState.STARTING and branch.pid is not None:
+        return (NOT_DISTINCT,)
+    if branch.state is not BranchState.RUNNING:
+        return (printable(branch.reason),)
+    return said(branch.last) if branch.last else "", printable(branch.note)
 
 
 def _commit(commit: Commit) -> Text:
@@ -98,11 +110,13 @@ def _commit(commit: Commit) -> Text:
     return text.append(f" {printable(commit.message)}", theme.TEXT)
 
 
-def _columns(node: Node, columns: tuple[str, ...]) -> Text:
-    """All columns and the state."""
+def _columns(node: Node, columns: tuple[str, ...], lives: Lives) -> Text:
+    """All columns and the state, without the empty ones at the left: what the row says has their room."""
     text = Text()
     for column in columns:
-        text.append_text(CELLS[column](node))
+        cell = CELLS[column](node, lives)
+        if text or cell.plain.strip():
+            text.append_text(cell)
     word = str(node.state) if isinstance(node, Branch) else _state(node)
     if not word and "when" not in columns:
         return text.append(f"{_when(node.created):<{STATE_WIDTH}}", theme.FAINT)
@@ -131,39 +145,67 @@ def score_cell(score: float | None) -> str:
     return next((form for form in forms if len(form) <= 6), forms[-1])
 
 
-def _score(node: Node) -> Text:
-    return Text(
-        f"{score_cell(node.score) if isinstance(node, Branch) else '':>6} ", style=f"bold {theme.BRIGHT}"
+def _exit(node: Node, lives: Lives) -> Text:
+    """How its newest command ended, or that it runs, with a mark while nobody has looked."""
+    if not isinstance(node, Branch) or node.last is None:
+        return Text(" " * 7)
+    life, code = lives.of(node), node.last.exit_code
+    text = Text("•" if life is not None and life.unread else " ", style=f"bold {theme.GOLD}")
+    mark, colour = (
+        ("▸", theme.TEAL) if code is None else ("✓", theme.GREEN) if code == 0 else (f"✗ {code}", theme.RED)
     )
+    return text.append(f"{mark:<6}", colour)
 
 
-def _address(node: Node) -> Text:
+def _score(node: Node, lives: Lives) -> Text:
+    score = node.score if isinstance(node, Branch) else None
+    return Text(f"{score_cell(score):>6} ", style=f"bold {theme.BRIGHT}")
+
+
+def _bar(node: Node, lives: Lives) -> Text:
+    """A score beside the best."""
+    score = node.score if isinstance(node, Branch) else None
+    shown = score_bar(score, lives.scores, BAR_WIDTH) if score is not None and lives.scores else ""
+    return Text(f"{shown:<{BAR_WIDTH}} ", style=theme.GOLD)
+
+
+def _cpu(node: Node, lives: Lives) -> Text:
+    life = lives.of(node) if isinstance(node, Branch) else None
+    return Text(f"{cpu_bars(life) if life else '':>{SAMPLES}} ", style=theme.TEAL)
+
+
+def _pages(node: Node, lives: Lives) -> Text:
+    life = lives.of(node) if isinstance(node, Branch) else None
+    return Text(f"{changed_bars(life) if life else '':>{SAMPLES}} ", style=theme.VIOLET)
+
+
+def _address(node: Node, lives: Lives) -> Text:
     address = printable(node.address) if isinstance(node, Branch) and node.address else ""
     return Text(f"{address:<15} ", style=theme.FAINT)
 
 
-def _memory(node: Node) -> Text:
+def _memory(node: Node, lives: Lives) -> Text:
     memory = size(node.memory_bytes) if isinstance(node, Branch) and node.memory_bytes else ""
     return Text(f"{memory:>6} ", style=theme.MUTED)
 
 
-def _changed(node: Node) -> Text:
+def _changed(node: Node, lives: Lives) -> Text:
     changed = node.changed_bytes if isinstance(node, Branch) else node.stored_bytes
     sign = "+" if isinstance(node, Branch) else ""
     return Text(f"{sign + size(changed) if changed else '':>6} ", style=theme.MUTED)
 
 
-def _time(node: Node) -> Text:
-    return Text(f"{_when(node.created):>9} ", style=theme.FAINT)
+def _time(node: Node, lives: Lives) -> Text:
+    """How long a machine has been up, which its events tell by the minute; of all else when it was made."""
+    up_s = node.uptime_s if isinstance(node, Branch) and node.state is BranchState.RUNNING else 0.0
+    shown = f"up {age(up_s) if up_s >= 60 else '<1m'}" if up_s else _when(node.created)
+    return Text(f"{shown:>9} ", style=theme.FAINT)
 
 
-CELLS: dict[str, Callable[[Node], Text]] = {
-    "score": _score,
-    "address": _address,
-    "memory": _memory,
-    "changed": _changed,
-    "when": _time,
-}
+CELLS: dict[str, Callable[[Node, Lives], Text]] = {
+    "exit": _exit, "score": _score, "bar": _bar, "cpu": _cpu, "pages": _pages, "address": _address,
+    "memory": _memory, "changed": _changed, "when": _time,
+}  # fmt: skip
 
 
 def _when(created: float) -> str:

@@ -1,0 +1,33 @@
+"""Commands in guests, as their agents tell of them: not to be trusted, only shown."""
+
+from msgspec import Struct
+
+
+class Command(Struct, frozen=True):
+    """A command in a guest, running or finished. `exit_code` is None while it runs; so is `lasted_ms`, and where an
+    older image's agent does not tell it.
+    """
+
+    id: int
+    argv: tuple[str, ...]
+    pid: int
+    started: float
+    exit_code: int | None = None
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+    dropped_bytes: int = 0
+    lasted_ms: float | None = None
+
+
+class LastCommand(Struct, frozen=True):
+    """The newest command of a machine in short, as it was when somebody last looked; `exit_code` is None while it runs.
+
+    `printed_bytes` is how much came out of it, `line` the last of that.
+    """
+
+    id: int
+    words: str
+    started: float
+    exit_code: int | None = None
+    printed_bytes: int = 0
+    line: str = ""

@@ -1,0 +1,38 @@
+"""How far an image build is, as whoever listens is told."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class BuildStep(StrEnum):
+    """The steps of a build in their order, in words. The first two are left out where their outcome is still there."""
+
+    INSTALL = "installing Debian"
+    UNPACK = "unpacking the kernel"
+    DISK = "making the root disk"
+    INITRD = "making the initrd"
+    BOOT = "booting"
+    COMMIT = "making the golden commit"
+    LEARN = "learning what a fork touches first"
+
+
+TellStep = Callable[[BuildStep, float], None]
+"""Is told the step at work and how much of it is done, 0…1."""
+
+
+class BuildProgress(Struct, frozen=True):
+    """The step at work, by `number` (from 1) of `steps`; `line` is what happens in it, a tool's or a guest's own words.
+
+    `left_s` is how long the whole will take yet, as earlier builds on this machine took; `guessed` where there was
+    none. `note` says what went otherwise than was tried first.
+    """
+
+    step: BuildStep
+    number: int
+    steps: int
+    left_s: float
+    guessed: bool
+    line: str = ""
+    note: str = ""
