@@ -34,6 +34,10 @@ class Moves:
         """Go to the best score, from there to the next best."""
         self._main.jump(Jump.BEST)
 
+    def range(self, selection: Selection) -> None:
+        """Begin a range of marks, or end it."""
+        self._main.mark_range()
+
     def letters(self, selection: Selection) -> None:
         """Go to a row by the letters before it."""
         self._main.jump_by_letters()

@@ -136,6 +136,8 @@ class Verbs(Moves):
     def begin(self) -> None:
         """The first screen's way: build the image if there is none, then start main."""
         client = self._app.client
+        if not self._app.may_change():
+            return
 
         def start(done: object = None) -> None:
             self._app.call("starting main", lambda: client.do(Up()))
@@ -204,6 +206,16 @@ class Verbs(Moves):
     def freeze(self, selection: Selection) -> None:
         """Hold the view, or go on."""
         self._main.toggle_frozen()
+
+    def themes(self, selection: Selection) -> None:
+        """Choose the colours."""
+        from vertui.screens.themes import ThemesDialog
+
+        self._app.push_screen(ThemesDialog())
+
+    def picture(self, selection: Selection) -> None:
+        """Save the screen as a picture."""
+        self._app.picture()
 
     def start(self, selection: Selection) -> None:
         """Start the daemon."""
