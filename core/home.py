@@ -2,6 +2,7 @@
 
 VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/ ssh/
                                                      secrets.json authority.pem tokens.json builds.json toured
+                                                     screen.json
 $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
 """
 
@@ -58,6 +59,11 @@ class Home:
     def tokens(self) -> Path:
         """Digests of the tokens that let in whoever comes by the daemon's port."""
         return self.root / "tokens.json"
+
+    @property
+    def screen(self) -> Path:
+        """How the terminal UI was left, to be found so again."""
+        return self.root / "screen.json"
 
     @property
     def images(self) -> Path:

@@ -1,11 +1,12 @@
 """Every action there is, once: keys, footer, help, palette and "copy as command" all read this registry.
 
 Verbs with a place on the screen are found by themselves (`core.verbs`); the rest is written here. An action says by
-itself whether it can run on a selection; what it then does is in `vertui.verbs`.
+itself whether it can run on a selection; what it then does is in `vertui.verbs`. Other screens bind an action's key by
+its id, so that a key means there what it means here, and what else they bind is in `vertui.keymap`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,53 +19,89 @@ from vertui.text import short
 
 MOST_COMPARED = 8  # columns of a matrix that a terminal has room for
 Refuse = Callable[[Selection], str | None]
+LEAST_FIT = 0.3  # of letters of a label: further apart they are no word
+READ_ONLY = "the UI was started with --readonly, so it changes nothing: leave with q and start it without"
+_given: dict[str, str] = {}  # keys that a user's keymap gives, by action, as Textual spells them
+
+
+def give_keys(keys: Mapping[str, str]) -> None:
+    """Have actions named by these keys from now on, those that are not among them by their own."""
+    _given.clear()
+    _given.update(keys)
 
 
 @dataclass(frozen=True)
 class Action:
-    """One thing a user can do. `refuse` gives the reason why not now, `command` its CLI form, if any."""
+    """One thing a user can do. `refuse` gives the reason why not now, `command` its CLI form, if any.
+
+    One that `changes` more than the screen is refused where the screen may only look.
+    """
 
     id: str
     key: str
     label: str
     help: str
-    command: Callable[[Selection], str]
+    command: Callable[[Selection], str] = lambda selection: (
+        ""
+    )  # what only changes how the screen looks has none
     refuse: Refuse = lambda selection: None
     footer: bool = False
+    changes: bool = False
+
+    @property
+    def keys(self) -> str:
+        """The keys in force, as Textual spells them, with commas between."""
+        return _given.get(self.id, self.key)
 
     @property
     def key_label(self) -> str:
-        """The key as printed."""
-        return KEY_LABELS.get(self.key, self.key)
+        """The first of them as printed."""
+        return as_printed(self.keys.partition(",")[0])
 
-    def fits(self, words: list[str]) -> bool:
-        """Is each of these, in small letters, a part of what is said of it?"""
-        text = f"{self.label} {self.help} {self.key_label} {self.id}".lower()
-        return all(word in text for word in words)
+    def fit(self, query: str) -> float:
+        """How well it is what somebody looks for; 0 when it is not.
+
+        Best is a label that begins so; then come all words as parts of what is said of it; then the letters of the
+        label in their order, the closer together the better.
+        """
+        query, label = query.lower().strip(), self.label.lower()
+        text = f"{label} {self.help} {self.key_label} {self.id}".lower()
+        if all(word in text for word in query.split()):
+            return 3.0 if label.startswith(query) else 2.0
+        return _in_order(query.replace(" ", ""), label)
+
+
+def _in_order(letters: str, label: str) -> float:
+    """0 unless the label begins with the first letter and has the others behind it in order; up to 1."""
+    if not label.startswith(letters[:1]):
+        return 0.0
+    place = -1
+    for letter in letters:
+        place = label.find(letter, place + 1)
+        if place < 0:
+            return 0.0
+    return len(letters) / (place + 1)
 
 
 KEY_LABELS = {
-    "question_mark": "?",
-    "slash": "/",
-    "colon": ":",
-    "full_stop": ".",
-    "at": "@",
-    "left": "←",
-    "right": "→",
-    "left_curly_bracket": "{",
-    "right_curly_bracket": "}",
-    "asterisk": "*",
-    "apostrophe": "'",
-    "equals_sign": "=",
-    "minus": "-",
-    "space": "space",
-    "enter": "⏎",
-    "escape": "esc",
-}
+    "left": "←", "right": "→", "space": "space", "enter": "⏎", "escape": "esc",
+    "exclamation_mark": "!", "quotation_mark": '"', "number_sign": "#", "dollar_sign": "$", "percent_sign": "%",
+    "ampersand": "&", "apostrophe": "'", "left_parenthesis": "(", "right_parenthesis": ")", "asterisk": "*",
+    "plus": "+", "comma": ",", "minus": "-", "full_stop": ".", "slash": "/", "colon": ":", "semicolon": ";",
+    "less_than_sign": "<", "equals_sign": "=", "greater_than_sign": ">", "question_mark": "?", "at": "@",
+    "left_square_bracket": "[", "backslash": "\\", "right_square_bracket": "]", "circumflex_accent": "^",
+    "underscore": "_", "grave_accent": "`", "left_curly_bracket": "{", "vertical_line": "|",
+    "right_curly_bracket": "}", "tilde": "~",
+}  # fmt: skip
+
+
+def as_printed(key: str) -> str:
+    """A key, as Textual spells it, as it is printed."""
+    return KEY_LABELS.get(key, key)
 
 
 def _no_machine(selection: Selection) -> str | None:
-    return None if selection.tree.branches else "there is no machine yet: n starts one"
+    return None if selection.tree.branches else f"there is no machine yet: {BY_ID['up'].key_label} starts one"
 
 
 def _no_build(selection: Selection) -> str | None:
@@ -136,11 +173,6 @@ def _plain(command: str) -> Callable[[Selection], str]:
     return lambda selection: command
 
 
-def _none(selection: Selection) -> str:
-    """What only changes how the screen looks."""
-    return ""
-
-
 def _diff(selection: Selection) -> str:
     if len(selection.marked) > 2:
         return " ".join(("vertui diff --multi", *selection.refs))
@@ -150,68 +182,108 @@ def _diff(selection: Selection) -> str:
 WATCH = _each("exec", "--attach ID")
 LET, LET_ALL = _each("egress", "add"), _each("egress", "add --siblings")
 WRITTEN = (
-    Action("start", "D", "start daemon", "start the daemon that was stopped", _plain("vertui daemon start"), _away),
-    Action("exec", "e", "exec", "run a command in the selected branches", _all("exec", "-- CMD"), _running, True),
-    Action("watch", "w", "watch", "live output of the selected branches, side by side", WATCH, _branches, True),
+    Action("start", "D", "start daemon", "start the daemon that was stopped", _plain("vertui daemon start"), _away,
+            changes=True),
+    Action("exec", "e", "exec", "run a command in the selected branches", _all("exec", "-- CMD"), _running,
+            footer=True, changes=True),
+    Action("watch", "w", "watch", "live output of the selected branches, side by side", WATCH, _branches, footer=True),
     Action("board", "B", "scoreboard", "branches ranked by score, time and exit", _plain("vertui ls"), _no_machine),
-    Action("shell", "s", "shell", "a shell in the branch; ctrl+] leaves it open", _all("shell"), _one_running, True),
-    Action("diff", "d", "diff", "compare with the parent, or up to eight marked nodes", _diff, _comparable, True),
+    Action("shell", "s", "shell", "a shell in the branch; ctrl+] leaves it open", _all("shell"), _one_running,
+            footer=True, changes=True),
+    Action("diff", "d", "diff", "compare with the parent, or up to eight marked nodes", _diff, _comparable,
+            footer=True),
     Action("open", "o", "open", "open the branch's published port in the browser", _all("open"), _one_published),
-    Action("let", "A", "allow refused", "let the branch reach what it was refused last", LET, _refused),
-    Action("let_siblings", "W", "allow for siblings", "the same, for all branches of its fork", LET_ALL, _refused),
+    Action("let", "A", "allow refused", "let the branch reach what it was refused last", LET, _refused, changes=True),
+    Action("let_siblings", "W", "allow for siblings", "the same, for all branches of its fork", LET_ALL, _refused,
+            changes=True),
     Action("images", "i", "images", "the images, and building one", _plain("vertui image ls")),
     Action("log", "l", "log", "every operation, newest first", _plain("vertui log"), footer=True),
     Action("trash", "T", "trash", "what was pruned, and bringing it back", _plain("vertui trash ls")),
-    Action("mark", "space", "mark", "mark the node, so that verbs act on all marked", _none, _no_machine),
-    Action("unmark", "escape", "unmark", "clear marks and filter", _none),
-    Action("filter", "slash", "filter", "show nodes by words, !not, re:, state:, score>, age<", _none, _no_machine),
-    Action("trunk", "at", "trunk", "go to the trunk", _none, _no_machine),
-    Action("parent", "left", "parent", "go to what the node came from", _none),
-    Action("child", "right", "child", "go to the first that came from the node", _none),
-    Action("next_sibling", "right_curly_bracket", "next sibling", "go to the next branch of the same fork", _none),
-    Action("previous_sibling", "left_curly_bracket", "previous sibling", "go to the one before", _none),
-    Action("best", "asterisk", "best score", "go to the best score, again to the next best", _none, _no_machine),
-    Action("letters", "apostrophe", "jump", "go to a row by the letters shown before it", _none),
-    Action("fold", "z", "fold", "fold or unfold the run or siblings at the cursor", _none),
-    Action("fold_all", "Z", "fold all", "unfold everything, fold everything, only what is long", _none),
-    Action("sort", "equals_sign", "sort", "sort siblings by score, name, state, changed, memory, age", _none),
-    Action("turn", "minus", "sort backwards", "sort siblings the other way round", _none),
-    Action("unread", "full_stop", "next unread", "go to the next branch that did what you have not seen", _plain(""),
-            _no_machine),
-    Action("freeze", "p", "freeze", "hold the view still while machines go on", _none),
-    Action("scroll", "J", "scroll detail", "J K by lines, ctrl+f ctrl+b by pages, ctrl+l its end", _none),
-    Action("view", "v", "view", "detail, console, or both", _none),
-    Action("menu", "enter", "menu", "what can be done with the selection", _none),
-    Action("copy", "y", "copy as command", "copy an action's command line", _none),
-    Action("cancel_build", "X", "cancel build", "end the image build; downloads are kept", _plain(""), _no_build),
-    Action("tour", "F", "first steps", "six cards for the first minutes", _plain("")),
-    Action("words", "f1", "words", "what a branch is, a commit, the trunk and so on", _plain("")),
-    Action("palette", "colon", "palette", "find an action by its name", _none),
+    Action("mark", "space", "mark", "mark the node, so that verbs act on all marked", refuse=_no_machine),
+    Action("range", "v", "mark a range", "begin a range here, or mark what is in it", refuse=_no_machine),
+    Action("unmark", "escape", "unmark", "clear range, marks and filter"),
+    Action("filter", "slash", "filter", "show nodes by words, !not, re:, state:, score>, age<", refuse=_no_machine),
+    Action("trunk", "at", "trunk", "go to the trunk", refuse=_no_machine),
+    Action("parent", "left", "parent", "go to what the node came from"),
+    Action("child", "right", "child", "go to the first that came from the node"),
+    Action("next_sibling", "right_curly_bracket", "next sibling", "go to the next branch of the same fork"),
+    Action("previous_sibling", "left_curly_bracket", "previous sibling", "go to the one before"),
+    Action("best", "asterisk", "best score", "go to the best score, again to the next best", refuse=_no_machine),
+    Action("letters", "apostrophe", "jump", "go to a row by the letters shown before it"),
+    Action("fold", "z", "fold", "fold or unfold the run or siblings at the cursor"),
+    Action("fold_all", "Z", "fold all", "unfold everything, fold everything, only what is long"),
+    Action("sort", "equals_sign", "sort", "sort siblings by score, name, state, changed, memory, age"),
+    Action("turn", "tilde", "turn round", "sort siblings the other way round"),
+    Action("unread", "full_stop", "next unread", "go to the next branch that did what you have not seen",
+            refuse=_no_machine),
+    Action("freeze", "p", "freeze", "hold the view still while machines go on"),
+    Action("scroll", "J", "scroll detail", "J K by lines, ctrl+f ctrl+b by pages, ctrl+l its end"),
+    Action("view", "V", "view", "detail, console, or both; 1 2 3 and tab go to tree, detail, console"),
+    Action("menu", "enter", "menu", "what can be done with the selection"),
+    Action("copy", "y", "copy as command", "copy an action's command line"),
+    Action("cancel_build", "X", "cancel build", "end the image build; downloads are kept", refuse=_no_build,
+            changes=True),
+    Action("tour", "F", "first steps", "six cards for the first minutes"),
+    Action("words", "f1", "words", "what a branch is, a commit, the trunk and so on"),
+    Action("palette", "colon", "palette", "find an action by its name"),
+    Action("themes", "f3", "themes", "choose the colours: dark, light, colour-blind safe, the terminal's own"),
+    Action("picture", "f2", "picture", "save the screen as a picture (SVG) in a file"),
     Action("help", "question_mark", "help", "all keys and actions", _plain("vertui --help"), footer=True),
-    Action("quit", "q", "quit", "leave; machines run on", _none, footer=True),
+    Action("quit", "q", "quit", "leave; machines run on", footer=True),
 )  # fmt: skip
 """What is no verb, or one that takes a screen or a terminal of its own."""
 
-ORDER = (
+GROUPS = {
+    "machines": ("up", "fork", "pause", "resume", "rename", "image_build", "images", "start"),
+    "work": ("exec", "watch", "shell", "score", "board"),
+    "history": ("commit", "diff", "promote", "prune", "tag", "undo", "redo", "log", "trash"),
+    "ports and reach": ("publish", "unpublish", "open", "egress", "let", "let_siblings", "link", "unlink"),
+    "marks": ("mark", "range", "unmark"),
+    "moving about": (
+        "trunk", "parent", "child", "next_sibling", "previous_sibling", "best", "letters", "filter", "fold",
+        "fold_all", "sort", "turn",
+    ),
+    "the screen": (
+        "view", "scroll", "freeze", "menu", "palette", "copy", "themes", "picture", "help", "quit",
+    ),
+}  # fmt: skip
+"""What belongs together, as help shows it; verbs that no group names are the last of `machines`."""
+
+FIRST = (
     "start", "fork", "commit", "exec", "watch", "board", "shell", "diff", "promote", "prune", "undo", "redo", "pause",
-    "resume", "score", "rename", "tag", "publish", "unpublish", "open", "egress", "let", "let_siblings", "link",
-    "unlink", "up", "image_build",
+    "resume", "score",
 )  # fmt: skip
-"""Of those that come first; other verbs follow, and then what else was written."""
+"""What the footer and the menu begin with; all else follows group by group."""
+
+
+def group_of(action: Action) -> str:
+    """The group that an action is in."""
+    return next((group for group, ids in GROUPS.items() if action.id in ids), "machines")
 
 
 def _actions() -> tuple[Action, ...]:
-    derived = [_derived(verb, verb.screen) for verb in all_verbs() if isinstance(verb.screen, Entry)]
-    places = {id: place for place, id in enumerate(ORDER)}
-    found = [(places.get(action.id, len(ORDER)), action) for action in derived]
-    found += [(places.get(action.id, len(ORDER) + 1), action) for action in WRITTEN]
-    return tuple(action for _, action in sorted(found, key=lambda one: one[0]))
+    verbs = [verb for verb in all_verbs() if isinstance(verb.screen, Entry)]
+    found = [*(_derived(verb, verb.screen) for verb in verbs), *WRITTEN]  # type: ignore[arg-type]
+    order = [*FIRST, *(id for ids in GROUPS.values() for id in ids)]
+    places = {id: place for place, id in reversed([*enumerate(order)])}
+    found.sort(key=lambda action: places.get(action.id, places["view"]))
+    return tuple(map(_guarded, found))
+
+
+def _guarded(action: Action) -> Action:
+    """The same, refused where the screen may only look."""
+    if not action.changes:
+        return action
+    why = action.refuse
+    return replace(
+        action, refuse=lambda selection: READ_ONLY if selection.read_only else why(selection)
+    )  # fmt: skip
 
 
 def _derived(verb: type[Verb[Any]], entry: Entry) -> Action:
     return Action(
         identifier(name_of(verb)), entry.key, entry.label, entry.help,
-        partial(asking.command, verb), partial(asking.refuse, verb), entry.footer,
+        partial(asking.command, verb), partial(asking.refuse, verb), entry.footer, True,
     )  # fmt: skip
 
 

@@ -3,34 +3,49 @@
 import os
 import subprocess
 import threading
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual.app import App, SuspendNotSupported
 
 from core.daemon.endpoint import Endpoint, variables_of
-from core.errors import DaemonStopped, VertuiError
+from core.errors import DaemonStopped, NoRoom, UsageError, VertuiError
+from core.home import Home
 from core.model import Event
 from vertui import theme
+from vertui.actions import BY_ID, READ_ONLY, give_keys
 from vertui.compare.arrangement import Arrangement
 from vertui.feed import DaemonFeed, Feed, Watcher
+from vertui.keymap import key_files, read_keymap
 from vertui.messages import Arrived, Finished
 from vertui.plain import toast
+from vertui.remembered import Remembered
 from vertui.selection import Selection
-from vertui.text import printable
+from vertui.text import age, printable
+from vertui.themes import FIRST, ColourTheme
 
 if TYPE_CHECKING:
     from core.daemon.client import Client
 
 T = TypeVar("T")
 TOAST_S = 8.0
+PLANS = "/v1/plan/"  # where is said what would be done
+LONG_S = 0.5  # what takes longer says how long
 
 
 def told(error: VertuiError) -> str:
     """An error, and the key that helps."""
-    return f"{error}: D starts it" if isinstance(error, DaemonStopped) else str(error)
+    helps = {
+        DaemonStopped: ("start", "starts it"),
+        NoRoom: ("trash", "shows the trash, which can be emptied"),
+    }
+    for kind, (action, what) in helps.items():
+        if isinstance(error, kind):
+            return f"{error}: {BY_ID[action].key_label} {what}"
+    return str(error)
 
 
 def _ignore(result: object) -> None:
@@ -38,13 +53,25 @@ def _ignore(result: object) -> None:
 
 
 class BaseApp(App[None]):
-    """The part of the app that knows no screen. `open_feed` is called in a thread; by default it is the daemon's."""
+    """The part of the app that knows no screen. `open_feed` is called in a thread; by default it is the daemon's.
 
-    def __init__(self, endpoint: Endpoint, open_feed: Callable[[], Feed] | None = None) -> None:
+    One that is `read_only` changes nothing but the screen: what would is refused where it is asked for, and whatever
+    is asked for in spite of that is not sent.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, open_feed: Callable[[], Feed] | None = None, *, read_only: bool = False
+    ) -> None:
         super().__init__()
-        self.endpoint = endpoint
+        self.endpoint, self.read_only = endpoint, read_only
+        self.remembered = Remembered(endpoint)
+        self.keymap = read_keymap(key_files(endpoint.root if isinstance(endpoint, Home) else None))
+        give_keys(self.keymap.keys)
         self.jobs: tuple[str, ...] = ()
         self.trouble = ""  # why no news comes
+        self.worn = FIRST
+        self._begun: dict[str, float] = {}  # when what is done was begun
+        self.took_s: dict[str, float] = {}  # what was done last, by the first word that says it
         self.kept: dict[
             str, object
         ] = {}  # what screens want to find when they are opened again, by a name of theirs
@@ -56,11 +83,18 @@ class BaseApp(App[None]):
         """The daemon's client, imported when first used."""
         from core.daemon.client import Client
 
-        return Client(self.endpoint, starts=False)  # the watcher starts it, and not one that somebody stopped
+        class ReadingClient(Client):
+            def _post(self, path: str, body: object) -> Any:
+                if path.startswith(PLANS):
+                    return super()._post(path, body)
+                raise UsageError(READ_ONLY)
+
+        # the watcher starts it, and not one that somebody stopped
+        return (ReadingClient if self.read_only else Client)(self.endpoint, starts=False)
 
     def start_daemon(self) -> None:
         """Start the daemon that somebody stopped."""
-        if (feed := self.watcher.feed) is not None:
+        if self.may_change() and (feed := self.watcher.feed) is not None:
             self.call("starting the daemon", feed.start, lambda _: self.watcher.hurry())
 
     def _notify(self) -> None:
@@ -72,6 +106,11 @@ class BaseApp(App[None]):
     @abstractmethod
     def selection(self) -> Selection:
         """What verbs act on."""
+
+    @property
+    @abstractmethod
+    def frozen(self) -> bool:
+        """Is what is shown held still?"""
 
     @property
     @abstractmethod
@@ -95,6 +134,18 @@ class BaseApp(App[None]):
         """Do an action that can be done."""
 
     @abstractmethod
+    def look_as_left(self) -> None:
+        """Show everything as it was when it was left."""
+
+    @abstractmethod
+    def picture(self) -> None:
+        """Save what is on the screen, in a new file."""
+
+    @abstractmethod
+    def wear(self, worn: ColourTheme) -> None:
+        """Show everything in these colours from now on."""
+
+    @abstractmethod
     def show_keys(self, hints: Iterable[tuple[str, str]]) -> None:
         """Show keys and what they do."""
 
@@ -109,6 +160,7 @@ class BaseApp(App[None]):
     ) -> None:
         """Do `work` in a thread, saying `doing` meanwhile; then call `then` with its result, or show its error and
         call `failed` with it."""
+        self._begun[doing] = time.monotonic()
         self._show_jobs((*self.jobs, doing))
         self._start(doing, work, then, failed)
 
@@ -126,18 +178,25 @@ class BaseApp(App[None]):
         if message.doing:
             left = list(self.jobs)
             left.remove(message.doing)
+            self._learn(message)
             self._show_jobs(tuple(left))
         if message.error is None:
             message.then(message.result)
             return
         message.failed(message.error)
         if message.doing:
-            self.fail(told(message.error))
+            self.fail(told(message.error), message.doing)
 
-    def fail(self, text: str) -> None:
-        """Show one line that says what went wrong."""
+    def fail(self, text: str, doing: str = "") -> None:
+        """Show why something cannot be, and what it was that was being done."""
         self.say(f"✗ {printable(text)}", theme.RED)
-        toast(self, text, TOAST_S)
+        toast(self, text, TOAST_S, title=f"{doing} failed" if doing else "")
+
+    def may_change(self) -> bool:
+        """Is this more than a screen to look at? Says so when not."""
+        if self.read_only:
+            self.fail(READ_ONLY)
+        return not self.read_only
 
     def _start(
         self,
@@ -159,7 +218,18 @@ class BaseApp(App[None]):
 
     def _show_jobs(self, jobs: tuple[str, ...]) -> None:
         self.jobs = jobs
-        self.show_jobs(jobs)
+        self.show_jobs(tuple(f"{job}{self._expected(job)}" for job in jobs))
+
+    def _expected(self, job: str) -> str:
+        """How long it will take, where that is known and long enough to be waited for."""
+        took = self.took_s.get(job.partition(" ")[0], 0.0)
+        return f", about {age(max(1.0, took))}" if took >= LONG_S else ""
+
+    def _learn(self, done: Finished) -> None:
+        """Remember how long it took, as what is like it will take as long."""
+        began = self._begun.pop(done.doing, None)
+        if began is not None and done.error is None:
+            self.took_s[done.doing.partition(" ")[0]] = round(time.monotonic() - began, 1)
 
     # -- the terminal -----------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ class FirstSteps:
     def begin(self) -> None:
         """The first screen's way: build the image if there is none, then start main."""
         client = self._app.client
+        if not self._app.may_change():
+            return
 
         def start(done: object = None) -> None:
             self._app.call("starting main", lambda: client.do(Up()), failed=self._main.failed)

@@ -38,6 +38,10 @@ class Moves:
         """Go to the next branch that did something since it was looked at."""
         self._main.go_to_unread()
 
+    def range(self, selection: Selection) -> None:
+        """Begin a range of marks, or end it."""
+        self._main.mark_range()
+
     def letters(self, selection: Selection) -> None:
         """Go to a row by the letters before it."""
         self._main.jump_by_letters()

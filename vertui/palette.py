@@ -1,39 +1,43 @@
-"""The command palette over the action registry."""
+"""The command palette over the action registry, and the themes."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Provider
 
-from vertui.actions import ACTIONS, Action
+from vertui.actions import ACTIONS, LEAST_FIT, Action
 from vertui.base import BaseApp
 from vertui.plain import plain
+from vertui.themes import THEMES
 
 
 class ActionProvider(Provider):
-    """Finds actions by label and help; those that cannot run say why."""
+    """Finds actions by label and help, as help does; those that cannot run say why. A theme is found by its name."""
 
     async def discover(self) -> AsyncIterator[DiscoveryHit]:
         """All actions, before anything is typed."""
-        for action, words in self._actions():
-            act = partial(self._vertui.act, action.id)
-            yield DiscoveryHit(action.label, act, help=plain(words))  # type: ignore[arg-type]
+        for action in ACTIONS:
+            yield DiscoveryHit(action.label, self._act(action), help=plain(self._words(action)))  # type: ignore[arg-type]
 
     async def search(self, query: str) -> AsyncIterator[Hit]:
-        """The actions that have all words, those first whose label begins so. Letters far apart are no word."""
+        """What fits, best first."""
         matcher = self.matcher(query)
-        for action, words in self._actions():
-            if action.fits(query.lower().split()):
-                act = partial(self._vertui.act, action.id)
-                score = 1.0 + action.label.startswith(query.lower())
-                yield Hit(score, matcher.highlight(action.label), act, help=plain(words))  # type: ignore[arg-type]
-
-    def _actions(self) -> Iterator[tuple[Action, str]]:
-        selection = self._vertui.selection
         for action in ACTIONS:
-            reason = action.refuse(selection)
-            yield action, f"{action.key_label}  {action.help}" + (f" · not now: {reason}" if reason else "")
+            if (fit := action.fit(query)) >= LEAST_FIT:
+                label = matcher.highlight(action.label)
+                yield Hit(fit, label, self._act(action), help=plain(self._words(action)))  # type: ignore[arg-type]
+        for worn in THEMES:
+            if all(word in f"theme {worn.name} {worn.about}" for word in query.lower().split()):
+                label, wear = matcher.highlight(f"theme: {worn.name}"), partial(self._vertui.wear, worn)
+                yield Hit(1.0, label, wear, help=plain(worn.about))  # type: ignore[arg-type]
+
+    def _act(self, action: Action) -> Callable[[], None]:
+        return partial(self._vertui.act, action.id)
+
+    def _words(self, action: Action) -> str:
+        reason = action.refuse(self._vertui.selection)
+        return f"{action.key_label}  {action.help}" + (f" · not now: {reason}" if reason else "")
 
     @property
     def _vertui(self) -> BaseApp:

@@ -45,10 +45,23 @@ def _look(text: Shown) -> object:
     return text if isinstance(text, str) else (text.plain, text.style, tuple(text.spans))
 
 
-def toast(app: App[T], text: str, seconds: float, *, error: bool = True) -> None:
-    """Show an error, or a word, in a corner for a while."""
+def toast(app: App[T], text: str, seconds: float, *, title: str = "", error: bool = True) -> None:
+    """Show an error, or a word, in a corner for a while; `title` says what it is about."""
     severity: Literal["error", "information"] = "error" if error else "information"
-    app.notify(printable(text), severity=severity, timeout=seconds, markup=False)
+    app.notify(printable(text), title=printable(title), severity=severity, timeout=seconds, markup=False)
+
+
+def cut(text: Text, width: int, *, pad: bool = False) -> Text:
+    """Make a text fit, and with `pad` fill it up: what is cut ends in one ellipsis, whatever it ended with."""
+    if text.cell_len > width:
+        text.truncate(max(0, width - 1), overflow="crop")
+        text.rstrip()
+        while text.plain.endswith("…"):
+            text.right_crop(1)
+        text.append("…")
+    if pad:
+        text.truncate(width, pad=True)
+    return text
 
 
 class Words(Static):

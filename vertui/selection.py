@@ -30,6 +30,7 @@ class Selection:
     node: Node | None = None
     marked: tuple[Node, ...] = ()
     connected: bool = True  # to a daemon
+    read_only: bool = False  # is it only to be looked at?
     building: bool = False  # an image
 
     @property

@@ -1,6 +1,8 @@
-"""The palette: one calm dark theme, and what each state looks like. `theme.tcss` says where it goes."""
+"""Colours by their names, and what each state looks like. `theme.tcss` says where they go.
 
-from textual.theme import Theme
+They are those of the first theme. What is drawn in them is shown in another's by `vertui.themes`, as it leaves for the
+terminal: nothing that draws needs to know which theme is worn.
+"""
 
 from core.model import Branch, BranchState, Commit, CommitState, OperationState
 
@@ -19,6 +21,10 @@ RED = "#e07f7a"
 VIOLET = "#ab99dc"
 BLUE = "#82a8e0"
 
+BLACK = "#1c2429"  # of a program in a terminal, and its brighter colours
+LIGHTER = {
+    RED: "#f09a95", GREEN: "#a8dba6", GOLD: "#f2cf8c", BLUE: "#a0c2f5", VIOLET: "#c6b6f2", TEAL: "#92d7e0",
+}  # fmt: skip
 ADDED_GROUND, ADDED_WORDS = "#15231a", "#25502f"
 REMOVED_GROUND, REMOVED_WORDS = "#2a1819", "#632a2b"
 FOUND = "#5a4a1c"
@@ -46,37 +52,6 @@ OPERATION_MARKS = {
     OperationState.FAILED: ("✗", RED),
     OperationState.UNDONE: ("↶", MUTED),
 }
-
-THEME = Theme(
-    name="vertui",
-    primary=TEAL,
-    secondary=VIOLET,
-    accent=GOLD,
-    foreground=TEXT,
-    background=GROUND,
-    surface=GROUND,
-    panel=RAISED,
-    success=GREEN,
-    warning=GOLD,
-    error=RED,
-    dark=True,
-    variables={
-        "border": BORDER,
-        "border-blurred": BORDER,
-        "block-cursor-background": SELECTED,
-        "block-cursor-foreground": BRIGHT,
-        "input-selection-background": f"{TEAL} 30%",
-        "scrollbar": BORDER,
-        "scrollbar-hover": FAINT,
-        "scrollbar-active": MUTED,
-        "scrollbar-background": GROUND,
-        "scrollbar-background-hover": GROUND,
-        "scrollbar-background-active": GROUND,
-        "scrollbar-corner-color": GROUND,
-        "text-muted": MUTED,
-        "faint": FAINT,
-    },
-)
 
 
 def colour_of(item: Branch | Commit) -> str:

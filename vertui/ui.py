@@ -6,20 +6,28 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 
+from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.widget import Widget
+
 from core.daemon.endpoint import Endpoint
+from core.errors import VertuiError
 from core.model import Event
 from core.patience import patient
-from vertui import theme
+from vertui import theme, themes
+from vertui.actions import BY_ID
 from vertui.base import TOAST_S, BaseApp, told
 from vertui.explain import WordProvider
 from vertui.feed import Feed, News
 from vertui.heeding import heeded
+from vertui.looks import look_of, look_so
 from vertui.palette import ActionProvider
 from vertui.plain import toast
+from vertui.remembered import ScreenLook
 from vertui.screens.base import Dialog, VertuiScreen
 from vertui.screens.main import MainScreen
 from vertui.selection import Selection
@@ -27,6 +35,7 @@ from vertui.widgets.footer import KeyHints
 
 OWN = ("quit", "command_palette")
 SWITCH_S = 0.001  # that a thread keeps the others waiting: a key's way to the screen may wait some ten times
+TROUBLE_S = 12.0  # what is wrong with a file of the user's is to be read whole
 LEAVE_S = 3.0  # for the terminal to be put back, after a signal
 
 
@@ -44,10 +53,18 @@ class VertuiApp(BaseApp):
     TITLE = "vertui"
     COMMANDS = {ActionProvider, WordProvider}  # noqa: RUF012 (Textual's own shape)
 
-    def __init__(self, endpoint: Endpoint, open_feed: Callable[[], Feed] | None = None) -> None:
-        super().__init__(endpoint, open_feed)
-        self.register_theme(theme.THEME)  # before the stylesheet, which uses its variables, is read
-        self.theme = theme.THEME.name
+    def __init__(
+        self, endpoint: Endpoint, open_feed: Callable[[], Feed] | None = None, *, read_only: bool = False
+    ) -> None:
+        super().__init__(endpoint, open_feed, read_only=read_only)
+        self._recolour: list[LineFilter] = []
+        self._looked: ScreenLook | None = (
+            None  # how it was when that was last kept; None until it is as it was left
+        )
+        for one in themes.THEMES:  # before the stylesheet, which uses their variables, is read
+            self.register_theme(themes.textual_theme(one))
+        self.wear(themes.BY_NAME.get(self.remembered.read().theme, themes.FIRST))
+        self.set_keymap(self.keymap.keys)
         self.main = MainScreen()
         self.died: Exception | None = None
         self._heeding = ExitStack()
@@ -60,6 +77,11 @@ class VertuiApp(BaseApp):
         """Show a frame first, then look for the daemon."""
         if not self.is_headless:
             self._end_on_signals()
+        if troubles := [*filter(None, (self.remembered.trouble,)), *self.keymap.problems]:
+            more = (
+                f" ({len(troubles) - 1} more: {BY_ID['help'].key_label} lists them)" if troubles[1:] else ""
+            )
+            toast(self, troubles[0] + more, TROUBLE_S)
         self.call_after_refresh(self._start_watching)
 
     def _start_watching(self) -> None:
@@ -72,6 +94,55 @@ class VertuiApp(BaseApp):
         """Follow no more."""
         self.watcher.stop()
         self._heeding.close()
+        if self._looked is not None:
+            with suppress(VertuiError):
+                self.remembered.keep(self._look)
+
+    # -- how it looks ----------------------------------------------------------------------------------------
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's hook for what changes all that is shown, as it leaves for the terminal."""
+        if self.no_color:
+            return [themes.COLOURLESS]
+        if self.worn is themes.SIXTEEN:  # a guest's own sixteen are the terminal's too
+            return self._recolour
+        return [*super().get_line_filters(), *self._recolour]
+
+    def wear(self, worn: themes.ColourTheme) -> None:
+        """Show everything in these colours from now on."""
+        filter = themes.filter_of(worn)
+        self.worn, self._recolour = worn, [filter] if filter else []
+        self.theme = worn.name
+        for screen in self._screens_there if self.is_running else ():
+            for widget in screen.walk_children(Widget, with_self=True):
+                widget.notify_style_update()
+                widget.refresh()
+
+    @property
+    def _look(self) -> ScreenLook:
+        """How the screen is now, to be found so again."""
+        return look_of(self, self.main, self.worn.name)
+
+    @property
+    def _screens_there(self) -> Iterable[Screen[object]]:
+        """All of them, also those that are not shown."""
+        installed = (one for one in self._installed_screens.values() if isinstance(one, Screen))
+        return {*self.screen_stack, *installed}
+
+    def look_as_left(self) -> None:
+        """Show everything as it was when it was left."""
+        look_so(self, self.main, self.remembered.kept)
+        self._looked = self._look
+
+    def picture(self) -> None:
+        """Save what is on the screen, in a new file."""
+        from vertui.picture import take_picture
+
+        take_picture(self)
+
+    def action_picture(self) -> None:
+        """The same, by its key on other screens."""
+        self.picture()
 
     # -- news ------------------------------------------------------------------------------------------------
 
@@ -123,6 +194,11 @@ class VertuiApp(BaseApp):
         return self.main.selection
 
     @property
+    def frozen(self) -> bool:
+        """Is what is shown held still?"""
+        return self.main.frozen
+
+    @property
     def progress(self) -> Event | None:
         """How far the image build is that is going on."""
         return self.main.event_line.progress
@@ -144,6 +220,9 @@ class VertuiApp(BaseApp):
         from vertui.verbs import Verbs
 
         Verbs(self, self.main).act(action, selection)
+        if (look := self._look) != self._looked:
+            self._looked = look
+            self.ask(partial(self.remembered.keep, look), failed=lambda error: self.say(str(error)))
 
     def show_keys(self, hints: Iterable[tuple[str, str]]) -> None:
         """Show keys and what they do."""

@@ -190,6 +190,16 @@ class Verbs(FirstSteps, Moves):
         """Hold the view, or go on."""
         self._main.toggle_frozen()
 
+    def themes(self, selection: Selection) -> None:
+        """Choose the colours."""
+        from vertui.screens.themes import ThemesDialog
+
+        self._app.push_screen(ThemesDialog())
+
+    def picture(self, selection: Selection) -> None:
+        """Save the screen as a picture."""
+        self._app.picture()
+
     def start(self, selection: Selection) -> None:
         """Start the daemon."""
         self._app.start_daemon()

@@ -35,7 +35,7 @@ class Unpublish(Verb[Published]):
 
     examples: ClassVar = ("vertui unpublish main 3000", "vertui unpublish @trunk")
     screen: ClassVar = Entry(
-        "N", "unpublish", "let this host reach ports of the branch no more", "unpublishing"
+        "Q", "unpublish", "let this host reach ports of the branch no more", "unpublishing"
     )
 
     def refuse(self, shown: Shown) -> Refusal | None:

@@ -49,7 +49,7 @@ class Up(Verb[Branch]):
     handed: Annotated[Mirrors | None, Given("What is handed in.", kind=Kind.BROUGHT, rare=True)] = None
 
     examples: ClassVar = ("vertui up", "vertui up --image base --name work", "vertui up --mirrors none")
-    screen: ClassVar = Entry("n", "new machine", "start a machine from an image", "starting")
+    screen: ClassVar = Entry("plus", "new machine", "start a machine from an image", "starting")
 
     def refuse(self, shown: Shown) -> Refusal | None:
         if not shown.images:

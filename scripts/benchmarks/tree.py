@@ -58,7 +58,7 @@ async def _measured(samples: int) -> Figures:
         app.main._show_tree(tree, Strands(tree))
         await pilot.pause()
         for name, folds in (("update, folded", Folds()), ("update, all unfolded", Folds(every=True))):
-            view._folds = folds
+            view.folds = folds
             view.show_tree(tree, Strands(tree))
             for _ in range(samples):
                 tree = _after_a_commit(tree, figures)

@@ -26,16 +26,24 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
+@pytest.fixture(autouse=True)
+def no_keys_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever runs the tests may have given actions other keys."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+
+
 @pytest.fixture
 def show(tmp_path: Path) -> Show:
     """Opens the app over a feed: `async with show(feed) as pilot`."""
 
     @asynccontextmanager
-    async def opened(feed: HandMadeFeed, size: tuple[int, int] = (120, 36)) -> AsyncIterator[Pilot[None]]:
+    async def opened(
+        feed: HandMadeFeed, size: tuple[int, int] = (120, 36), *, toasts: bool = False
+    ) -> AsyncIterator[Pilot[None]]:
         place = tmp_path / "home"
         place.write_text("not a directory")
         app = VertuiApp(Home(place, tmp_path / "run"), lambda: feed)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=toasts) as pilot:
             while app.main.shown is NOTHING:
                 await pilot.pause(0.01)
             await pilot.pause()

@@ -88,7 +88,7 @@ async def test_marks_ranges_and_the_others(show: Show) -> None:
         assert board(pilot).selection.refs == tuple(order(pilot)[:3])
         await pilot.press("k", "space")
         assert board(pilot).selection.refs == (order(pilot)[0], order(pilot)[2])
-        await pilot.press("escape", "g", "space", "asterisk")
+        await pilot.press("escape", "g", "space", "percent_sign")
         assert set(board(pilot).selection.refs) == set(order(pilot)[1:])
         await pilot.press("v", "j", "escape")
         assert len(board(pilot).selection.refs) == len(order(pilot)) - 1

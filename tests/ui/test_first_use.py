@@ -14,7 +14,7 @@ from tests.stand_in import standing_in
 from tests.ui.conftest import Show
 from tests.ui.looks import app_of, text_of, until, until_seen
 from tests.ui.trees import DEMO, HandMadeFeed
-from vertui.actions import ACTIONS
+from vertui.actions import ACTIONS, LEAST_FIT
 from vertui.asking import questions
 from vertui.selection import NOTHING, Selection
 from vertui.ui import VertuiApp
@@ -72,11 +72,11 @@ def test_hints_and_keys_of_dialogs_fit_into_them() -> None:
                 hint = question.field.given.help
                 assert question.answer or len(hint) <= FIELD_WIDTH, f"{verb.__name__}: {hint}"
             variant = verb.screen.variant or ("", "")
-            assert len(f" n  {variant[1]}  j/k scroll  ←/→ choose  esc leave ") <= PLAN_WIDTH, variant
+            assert len(f" ~  {variant[1]}  j/k scroll  ←/→ choose  esc leave ") <= PLAN_WIDTH, variant
 
 
 async def test_the_palette_finds_words(show: Show) -> None:
-    found = {word: [one.id for one in ACTIONS if one.fits([word])] for word in ("watch", "fork")}
+    found = {word: [one.id for one in ACTIONS if one.fit(word) >= LEAST_FIT] for word in ("watch", "fork")}
     assert "redo" not in found["watch"] and "fork" in found["fork"]
 
 

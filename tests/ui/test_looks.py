@@ -21,7 +21,7 @@ async def test_the_first_screen_offers_to_begin(show: Show) -> None:
 async def test_a_narrow_terminal_shows_the_console_when_asked(show: Show) -> None:
     async with show(HandMadeFeed(DEMO), (80, 24)) as pilot:
         assert "console" not in text_of(app_of(pilot))
-        await pilot.press("v", "v")
+        await pilot.press("V", "V")
         await until_seen(pilot, "console · main")
 
 

@@ -95,7 +95,7 @@ PLAN = Plan("p1", "prune", ("b1",), (), 21 << 20, True, ("branch b1", "its machi
         ("escape", None),
         ("right enter", Answer.DO),
         ("tab enter", Answer.DO),
-        ("n", Answer.OTHER),
+        ("tilde", Answer.OTHER),
     ],
 )
 async def test_a_plan_is_cancelled_by_habit(show: Show, keys: str, said: Answer | None) -> None:
@@ -160,11 +160,11 @@ async def test_one_key_leads_to_the_other_plan_and_back(tmp_path: Path) -> None:
         async with VertuiApp(home, lambda: HandMadeFeed(DEMO)).run_test(size=(120, 36)) as pilot:
             await until(pilot, lambda: app_of(pilot).main.shown is not NOTHING)
             await pilot.press("j", "j", "x")
-            await until_seen(pilot, "n skip the trash, for good")
-            await pilot.press("n")
-            await until_seen(pilot, "n back to the gentle plan")
-            await pilot.press("n")
-            await until_seen(pilot, "n skip the trash, for good")
+            await until_seen(pilot, "~ skip the trash, for good")
+            await pilot.press("tilde")
+            await until_seen(pilot, "~ back to the gentle plan")
+            await pilot.press("tilde")
+            await until_seen(pilot, "~ skip the trash, for good")
     assert [b'"now":true' in body.replace(b" ", b"") for body in bodies] == [False, True, False]
 
 
@@ -173,7 +173,7 @@ async def test_a_plan_without_variant_has_none(show: Show) -> None:
         dialog = PlanDialog("undo", ("undo #3",), Text("U does it again"), "Undo")
         app_of(pilot).push_screen(dialog)
         await until_seen(pilot, "U does it again")
-        await pilot.press("n")
+        await pilot.press("tilde")
         assert app_of(pilot).screen is dialog
 
 

@@ -105,7 +105,7 @@ async def test_tabs(show: Show, running: Callable[..., Open]) -> None:
         await until(pilot, lambda: "first" not in text_of(app_of(pilot)))
         await pilot.press("ctrl+pageup")
         await until_seen(pilot, "first")
-        await pilot.press("shift+pageup", "t")
+        await pilot.press("shift+pageup", "s")
         await until(
             pilot, lambda: [shell.branch for shell in screen_of(pilot).shells] == ["main", "b2", "main"]
         )

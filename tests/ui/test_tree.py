@@ -99,12 +99,12 @@ async def test_siblings_are_sorted_by_keys(show: Show) -> None:
         await pilot.press("equals_sign")
         await until_seen(pilot, "by score")
         assert names() == ["b2", "b1", "b3", "b4"]
-        await pilot.press("minus")
+        await pilot.press("tilde")
         await until_seen(pilot, "by score, backwards")
         assert names() == ["b1", "b2", "b3", "b4"]
         await pilot.press(*("equals_sign",) * 6)
         await until(pilot, lambda: app_of(pilot).main.tree_view.sorting.by is None)
-        await pilot.press("minus")
+        await pilot.press("tilde")
         await until_seen(pilot, "= sorts siblings first")
 
 

@@ -96,7 +96,7 @@ async def test_the_end_of_a_long_detail_is_reached_by_key(show: Show, size: tupl
         await until_seen(pilot, "● main  running")
         await pilot.press(*("J",) * 12)
         await until_seen(pilot, "and 460 more")
-        await pilot.press("v", "v")  # the console alone
+        await pilot.press("V", "V")  # the console alone
         await until_seen(pilot, LAST)
         await pilot.press("ctrl+g")
         await until_seen(pilot, "line 0.")

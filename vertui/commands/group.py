@@ -190,6 +190,9 @@ def _open(
     show_version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
     ] = False,
+    read_only: Annotated[
+        bool, typer.Option("--readonly", help="Open the UI to look only: no key of it changes anything.")
+    ] = False,
 ) -> None:
     """Commit, fork, compare and restore running virtual machines.
 
@@ -202,7 +205,9 @@ def _open(
         from core.daemon.endpoint import find_endpoint
         from vertui.app import run  # imports textual
 
-        raise typer.Exit(run(find_endpoint()))
+        raise typer.Exit(run(find_endpoint(), read_only=read_only))
+    if read_only:
+        raise UsageError(f"--readonly is the UI's: `vertui {ctx.invoked_subcommand}` takes it not")
 
 
 def invoke(argv: Sequence[str]) -> int:

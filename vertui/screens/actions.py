@@ -1,4 +1,4 @@
-"""All actions in one searchable list: as help, as the menu of a selection, or to copy a command line."""
+"""All actions in one searchable list, by their groups: as help, as the menu of a selection, to copy a command line."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from vertui import theme
-from vertui.actions import ACTIONS, Action
+from vertui.actions import ACTIONS, GROUPS, LEAST_FIT, Action, group_of
 from vertui.plain import TextInput, entitle
 from vertui.screens.base import Dialog
 from vertui.selection import Selection
@@ -18,6 +18,9 @@ from vertui.widgets.rows import RowList
 
 TITLES = {"help": "help", "menu": "what to do with {refs}", "copy": "copy as command"}
 KEY_WIDTH, LABEL_WIDTH = 7, 17
+Row = Action | Text
+"""Or a line between actions: the name of a group, or what is wrong with the user's keys."""
+
 NO_COMMAND = "it is of this screen alone, no command does it"
 
 
@@ -41,7 +44,7 @@ class ActionsScreen(Dialog[str]):
         with Vertical(classes="box tall") as box:
             entitle(box, TITLES[self._mode].format(refs=", ".join(self._selection.refs) or "nothing"))
             yield TextInput(hint="type to search")
-            yield RowList[Action](self._draw, lambda action: action.id)
+            yield RowList[Row](self._draw, lambda row: row.id if isinstance(row, Action) else row.plain)
             if self._mode == "copy":
                 yield KeyHints(("⏎", "copy"), ("esc", "leave"))
             else:
@@ -64,8 +67,14 @@ class ActionsScreen(Dialog[str]):
         self._choose()
 
     def action_move(self, by: int) -> None:
-        """Move the cursor while the search line has the focus."""
-        self._list.action_move(by)
+        """Move the cursor while the search line has the focus, over what is no action."""
+        rows, place = self._list.items, self._list.cursor + by
+        while 0 <= place < len(rows) and isinstance(rows[place], Text):
+            place += by
+        if 0 <= place < len(rows):
+            self._list.cursor = place
+        elif by < 0:
+            self._list.scroll_to(y=0, animate=False, force=True)  # the first group's name
 
     def action_page(self, by: int) -> None:
         """Move it by half a screen."""
@@ -73,7 +82,7 @@ class ActionsScreen(Dialog[str]):
 
     def action_copy(self) -> None:
         """Copy the command line of the current action."""
-        if (action := self._list.current) is None:
+        if (action := self._current) is None:
             return
         command = action.command(self._selection)
         if not command:
@@ -87,12 +96,27 @@ class ActionsScreen(Dialog[str]):
     def _choose(self) -> None:
         if self._mode == "copy":
             self.action_copy()
-        elif self._list.current is not None:
-            self.dismiss(self._list.current.id)
+        elif self._current is not None:
+            self.dismiss(self._current.id)
 
     def _search(self, text: str) -> None:
-        words = text.lower().split()
-        self._list.show([action for action in self._offered() if action.fits(words)])
+        """Show what fits best first; without a word everything by its group."""
+        found = [(action.fit(text), action) for action in self._offered()]
+        fitting = sorted(((fit, one) for fit, one in found if fit >= LEAST_FIT), key=lambda pair: -pair[0])
+        self._list.show([one for _, one in fitting] if text.strip() else self._by_group())
+        self._list.cursor = 0
+        if isinstance(self._list.current, Text):
+            self.action_move(1)
+
+    def _by_group(self) -> list[Row]:
+        rows: list[Row] = []
+        if self._mode == "help":
+            rows += [Text(f" ✗ {problem}", style=theme.RED) for problem in self.vertui.keymap.problems]
+        offered = self._offered()
+        for group in GROUPS:
+            if members := [action for action in offered if group_of(action) == group]:
+                rows += [Text(f" {group}", style=f"bold {theme.VIOLET}"), *members]
+        return rows
 
     def _offered(self) -> list[Action]:
         if self._mode == "menu":
@@ -102,10 +126,20 @@ class ActionsScreen(Dialog[str]):
         return list(ACTIONS)
 
     @property
-    def _list(self) -> RowList[Action]:
+    def _current(self) -> Action | None:
+        row = self._list.current
+        return row if isinstance(row, Action) else None
+
+    @property
+    def _list(self) -> RowList[Row]:
         return self.query_one(RowList)
 
-    def _draw(self, action: Action, width: int) -> Text:
+    def _draw(self, row: Row, width: int) -> Text:
+        text = self._drawn(row) if isinstance(row, Action) else row.copy()
+        text.truncate(width, overflow="ellipsis")
+        return text
+
+    def _drawn(self, action: Action) -> Text:
         reason = action.refuse(self._selection)
         text = Text(
             f" {action.key_label:<{KEY_WIDTH}}", style=theme.FAINT if reason else f"bold {theme.TEAL}"
@@ -118,5 +152,4 @@ class ActionsScreen(Dialog[str]):
             text.append(printable(reason), theme.FAINT)
         else:
             text.append(action.help, theme.MUTED)
-        text.truncate(width, overflow="ellipsis")
         return text

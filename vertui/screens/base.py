@@ -1,18 +1,23 @@
 """What all screens share: how text longer than its box is moved, and a way to their keys."""
 
-from collections.abc import Iterable
-from typing import ClassVar, TypeVar, cast
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
+from vertui.actions import BY_ID
 from vertui.base import BaseApp
 from vertui.feed import News
 from vertui.widgets.footer import KeyHints
 
 T = TypeVar("T")
+P = ParamSpec("P")
+S = TypeVar("S", bound="_Shared")
 BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # columns, and the class from there on
+HEIGHTS = [(0, "-short"), (18, "-low"), (32, "-high")]  # rows, and the class from there on
 SCROLL_KEYS: list[BindingType] = [  # where nothing else is moved by these
     Binding("j,down", "scroll_rows(1)", show=False),
     Binding("k,up", "scroll_rows(-1)", show=False),
@@ -29,6 +34,25 @@ SCROLL_BESIDE_KEYS: list[BindingType] = [  # beside a list, which has the keys a
     Binding("ctrl+g,ctrl+home", "scroll_edge(0)", show=False),
     Binding("ctrl+l,ctrl+end", "scroll_edge(1)", show=False),
 ]
+
+
+def changing(action: Callable[Concatenate[S, P], None]) -> Callable[Concatenate[S, P], None]:
+    """What a screen does that changes more than the screen: where it may only look it says so instead."""
+
+    @wraps(action)
+    def guarded(screen: S, /, *given: P.args, **named: P.kwargs) -> None:
+        if screen.vertui.may_change():
+            action(screen, *given, **named)
+
+    return guarded
+
+
+def bound(action: str, does: str = "") -> Binding:
+    """A key of another screen that does there what an action of the registry does: the same key, wherever it is moved.
+
+    `does` is the screen's own way of it.
+    """
+    return Binding(BY_ID[action].key, does or f"do({action!r})", show=False, id=action)
 
 
 class _Shared:
@@ -71,10 +95,12 @@ class VertuiScreen(_Shared, Screen[None]):
     """A full screen. `takes_keys`: programs in it get all keys but its own."""
 
     takes_keys = False
+    VERTICAL_BREAKPOINTS = HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "help", show=False),
-        Binding("colon", "app.command_palette", show=False),
-        Binding("D", "start_daemon", show=False),
+        bound("help", "help"),
+        bound("start", "start_daemon"),
+        bound("palette", "app.command_palette"),
+        bound("picture", "app.picture"),
     ]
 
     def action_start_daemon(self) -> None:
@@ -85,9 +111,11 @@ class VertuiScreen(_Shared, Screen[None]):
 class Dialog(_Shared, ModalScreen[T]):
     """A modal dialog: a box in the middle, escape leaves it without an answer."""
 
+    VERTICAL_BREAKPOINTS = HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", show=False),  # a field that is typed in takes its letters first
-        Binding("question_mark", "help", show=False),
+        bound("help", "help"),
+        bound("picture", "app.picture"),
         # priority: keys typed fast behind a tab must find the next field focused, not the one before
         Binding("tab", "app.focus_next", show=False, priority=True),
         Binding("shift+tab", "app.focus_previous", show=False, priority=True),

@@ -15,7 +15,7 @@ from core.model import Branch, Command, Tree
 from vertui.actions import BY_ID, DERIVED
 from vertui.feed import News
 from vertui.plain import Words, entitle
-from vertui.screens.base import VertuiScreen
+from vertui.screens.base import VertuiScreen, bound
 from vertui.screens.ranking import COLUMNS, Board, Ranked, ranked
 from vertui.selection import ALIVE, Selection
 from vertui.widgets.footer import KeyHints
@@ -25,8 +25,9 @@ AT_A_TIME = 8  # branches asked for their commands by one thread, before what it
 ASK_AGAIN_S = 2.0  # between questions about one command that runs, however often its machine's figures change
 DONE_HERE = (*DERIVED, "exec", "watch", "shell", "diff", "log", "trash")
 KEYS = (
-    ("space", "mark"), ("v", "range"), ("*", "invert"), ("←/→", "sort by"), ("~", "turn over"), ("S", "score"),
-    ("P", "promote"), ("x", "prune"), ("w", "watch"), ("d", "diff"), ("u", "undo"), ("esc", "back"),
+    ("{mark}", "mark"), ("{range}", "range"), ("%", "invert"), ("{sort} ←/→", "sort by"), ("{turn}", "turn round"),
+    ("{score}", "score"), ("{promote}", "promote"), ("{prune}", "prune"), ("{watch}", "watch"), ("{diff}", "diff"),
+    ("{undo}", "undo"), ("{freeze}", "freeze"), ("esc", "back"),
 )  # fmt: skip
 
 
@@ -57,15 +58,18 @@ class BoardScreen(VertuiScreen):
     """Of all branches, or of those that are named."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(BY_ID[action].key, f"do({action!r})", show=False) for action in DONE_HERE),
+        *(bound(action) for action in DONE_HERE),
         Binding("escape", "back", show=False),
-        Binding("q,B", "app.pop_screen", show=False),
-        Binding("space", "mark", show=False),
-        Binding("v", "range", show=False),
-        Binding("asterisk", "invert", show=False),
+        Binding("q", "app.pop_screen", show=False),
+        bound("board", "app.pop_screen"),
+        bound("mark", "mark"),
+        bound("range", "range"),
+        bound("freeze", "freeze"),
+        bound("sort", "sort(1)"),
+        bound("turn", "turn"),
+        Binding("percent_sign", "invert", show=False),
         Binding("left", "sort(-1)", show=False, priority=True),
         Binding("right", "sort(1)", show=False, priority=True),
-        Binding("tilde", "turn", show=False),
     ]
 
     def __init__(self, only: tuple[str, ...] = ()) -> None:
@@ -136,7 +140,9 @@ class BoardScreen(VertuiScreen):
     def _title(self) -> None:
         marks = f" · {len(self._chosen)} marked" if self._chosen else ""
         entitle(self._list, f"scoreboard · {_branches(len(self._list.items))}{marks}")
-        entitle(self._list, below="a range: v ends it, esc forgets it" if self._from else "")
+        ends = BY_ID["range"].key_label
+        goes_on = f"frozen: {BY_ID['freeze'].key_label} goes on" if self.vertui.frozen else ""
+        entitle(self._list, below=f"a range: {ends} ends it, esc forgets it" if self._from else goes_on)
 
     def _draw(self, entry: Ranked, width: int) -> Text:
         return self._board.draw(entry, width, marked=entry.branch.id in self._chosen, now=time.time())
@@ -185,8 +191,9 @@ class BoardScreen(VertuiScreen):
         marked = tuple(branch for id, branch in entries.items() if id in self._chosen)
         current = self._list.current
         return Selection(
-            self._tree, current.branch if current else None, marked, self.vertui.selection.connected
-        )
+            self._tree, current.branch if current else None, marked, self.vertui.selection.connected,
+            self.vertui.read_only,
+        )  # fmt: skip
 
     def on_row_list_moved(self) -> None:
         """A range grows with the cursor."""
@@ -231,6 +238,11 @@ class BoardScreen(VertuiScreen):
     def action_sort(self, by: int) -> None:
         """Sort by another column."""
         self._sorted, self._turned = (self._sorted + by) % len(COLUMNS), False
+        self._show()
+
+    def action_freeze(self) -> None:
+        """Hold it still, as the main screen."""
+        self.vertui.perform("freeze", self.selection)
         self._show()
 
     def action_turn(self) -> None:

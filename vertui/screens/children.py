@@ -16,7 +16,7 @@ from core.verbs.fork import Fork
 from core.verbs.resume import Resume
 from vertui import theme
 from vertui.plain import entitle
-from vertui.screens.base import SCROLL_KEYS, Dialog
+from vertui.screens.base import SCROLL_KEYS, Dialog, bound, changing
 from vertui.text import printable
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.lines import LineView
@@ -27,7 +27,7 @@ class ChildrenDialog(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *SCROLL_KEYS,
-        Binding("r", "retry", show=False),
+        bound("resume", "retry"),
         Binding("enter", "leave", show=False),
     ]
 
@@ -45,7 +45,7 @@ class ChildrenDialog(Dialog[None]):
         with Vertical(classes="box tall") as box:
             entitle(box, "fork")
             yield LineView(id="children")
-            yield KeyHints(("r", "try again"), ("j/k", "scroll"), ("esc", "leave"))
+            yield KeyHints(("{resume}", "try again"), ("j/k", "scroll"), ("esc", "leave"))
 
     def on_mount(self) -> None:
         """Show them."""
@@ -55,6 +55,7 @@ class ChildrenDialog(Dialog[None]):
         """The lines."""
         return (self.query_one(LineView),)
 
+    @changing
     def action_retry(self) -> None:
         """Start those again that failed, each with its command."""
         for name in [name for name in self._failed if name not in self._trying]:

@@ -16,7 +16,7 @@ from vertui.compare.noise import Noise, Rule, count
 from vertui.compare.syntax import Syntax
 from vertui.feed import News
 from vertui.plain import TextInput, Words, entitle, toast
-from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen
+from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen, bound
 from vertui.screens.noise import NoiseDialog
 from vertui.text import counted, printable
 from vertui.widgets.change_lines import MOST_FOUND
@@ -25,10 +25,10 @@ from vertui.widgets.folder_list import FolderList
 
 SETTLE_S = 0.08  # the cursor rests this long before a change is asked for
 WALKING = (
-    ("]/[", "file"), (")/(", "change"), ("|", "side by side"), ("/", "search"), ("!", "noise"), ("z/Z", "fold"),
-    ("tab", "other pane"), ("\\", "wrap"), ("_", "white space"), ("n/N", "next found"), ("J/K", "scroll the text"),
+    ("]/[", "file"), (")/(", "change"), ("|", "side by side"), ("{filter}", "search"), ("!", "noise"), ("z/Z", "fold"),
+    ("tab 1 2", "other pane"), ("\\", "wrap"), ("_", "white space"), ("n/N", "next found"), ("J/K", "scroll the text"),
     ("ctrl+f/b", "by pages"), ("ctrl+g/l", "to its ends"), ("ctrl+r", "compare again"),
-    ("y", "copy as command"),
+    ("{copy}", "copy as command"),
 )  # fmt: skip
 
 
@@ -44,9 +44,9 @@ class ComparingScreen(VertuiScreen, Generic[F]):
         Binding("escape", "back", show=False),
         Binding("q", "app.pop_screen", show=False),
         Binding("ctrl+r", "read", show=False),
-        Binding("y", "copy", show=False),
+        bound("copy", "copy"),
         Binding("exclamation_mark", "noise", show=False),
-        Binding("slash", "search", show=False),
+        bound("filter", "search"),
         Binding("n", "found(1)", show=False),
         Binding("N", "found(-1)", show=False),
         Binding("right_square_bracket", "file(1)", show=False),
@@ -56,6 +56,8 @@ class ComparingScreen(VertuiScreen, Generic[F]):
         Binding("vertical_line", "show_as('side_by_side')", show=False),
         Binding("backslash", "show_as('wrapped')", show=False),
         Binding("underscore", "show_as('blank')", show=False),
+        Binding("1", "go_to_pane(1)", show=False),
+        Binding("2", "go_to_pane(2)", show=False),
         *SCROLL_BESIDE_KEYS,
     ]
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
@@ -213,6 +215,11 @@ class ComparingScreen(VertuiScreen, Generic[F]):
         told += [name for name, on in (("side by side", view.side_by_side), ("wrapped", view.wrapped)) if on]
         told += ["white space ignored"] if view.blank else []
         entitle(view, below=trouble or " · ".join(told))
+
+    def action_go_to_pane(self, number: int) -> None:
+        """Give the files the keys, or the text where it is shown."""
+        if number == 1 or self.view.display:
+            self.set_focus(self.files if number == 1 else self.view)
 
     def action_file(self, by: int) -> None:
         """The next file, or the one before."""

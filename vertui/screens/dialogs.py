@@ -7,7 +7,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 
 from vertui import theme
 from vertui.plain import Caption, Choice, TextInput, Words, entitle
@@ -66,10 +66,11 @@ class FormDialog(Dialog[Answers]):
         """A line a field, the reason line, two buttons."""
         with Vertical(classes="box") as box:
             entitle(box, self._title)
-            for field in self._fields:
-                with Horizontal(classes="field"):
-                    yield Caption(field.label)
-                    yield TextInput(field.value, hint=field.hint, id=field.id)
+            with VerticalScroll(classes="fields", can_focus=False):
+                for field in self._fields:
+                    with Horizontal(classes="field"):
+                        yield Caption(field.label)
+                        yield TextInput(field.value, hint=field.hint, id=field.id)
             yield Words(id="reason")
             with Horizontal(classes="buttons"):
                 yield Choice("Cancel", id="cancel")

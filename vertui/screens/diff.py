@@ -20,6 +20,7 @@ from vertui.compare.change import FilePatch, change_of, names_of
 from vertui.compare.folders import NOISE, ROOT, Folders, Node, Totals
 from vertui.plain import entitle
 from vertui.screens import summary
+from vertui.screens.base import bound, changing
 from vertui.screens.carry import Carry, lines_of
 from vertui.screens.comparing import SETTLE_S, WALKING, ComparingScreen
 from vertui.text import counted, printable
@@ -38,8 +39,8 @@ class DiffScreen(ComparingScreen[Diff]):
     """Compares two states. `at` is a path to begin with."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("d", "app.pop_screen", show=False),
-        Binding("tilde", "swap", show=False),
+        bound("diff", "app.pop_screen"),
+        bound("turn", "swap"),
         Binding("m", "memory", show=False),
         Binding("ctrl+o", "page", show=False),
         Binding("ctrl+e", "edit", show=False),
@@ -67,7 +68,7 @@ class DiffScreen(ComparingScreen[Diff]):
         yield self.line
         yield self.notes
         yield KeyHints(
-            *WALKING, ("h/l", "fold"), ("~", "swap sides"), ("m", "memory too"), ("ctrl+o", "in $PAGER"),
+            *WALKING, ("h/l", "fold"), ("{turn}", "swap sides"), ("m", "memory too"), ("ctrl+o", "in $PAGER"),
             ("ctrl+e", "file in $EDITOR"), ("ctrl+s", "save as patch"), ("M", "into a branch"), ("esc", "back"),
             ("?", "all keys"),
         )  # fmt: skip
@@ -287,6 +288,7 @@ class DiffScreen(ComparingScreen[Diff]):
         """Save what is under the cursor as a patch."""
         self._carry.save(self._path)
 
+    @changing
     def action_apply(self) -> None:
         """Apply what is under the cursor to another branch."""
         self._carry.apply(self._path)

@@ -12,7 +12,7 @@ from vertui import theme
 from vertui.actions import BY_ID
 from vertui.feed import News
 from vertui.plain import Words, entitle
-from vertui.screens.base import VertuiScreen
+from vertui.screens.base import VertuiScreen, bound, changing
 from vertui.screens.plan import Answer, plan_dialog
 from vertui.text import printable, short, size
 from vertui.widgets.events import progress_bar
@@ -24,20 +24,21 @@ class ImagesScreen(VertuiScreen):
     """Builds, starts and removes images; shows how far a build is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,i", "app.pop_screen", show=False),
-        Binding("b", "verb('image_build')", show=False),
-        Binding("n", "verb('up')", show=False),
-        Binding("x", "remove", show=False),
-        Binding(BY_ID["cancel_build"].key, "verb('cancel_build')", show=False),
+        Binding("escape,q", "app.pop_screen", show=False),
+        bound("images", "app.pop_screen"),
+        bound("image_build", "verb('image_build')"),
+        bound("up", "verb('up')"),
+        bound("prune", "remove"),
+        bound("cancel_build", "verb('cancel_build')"),
     ]
 
     def compose(self) -> ComposeResult:
         """The list, the progress, the keys."""
         yield RowList[Image](_draw, lambda image: image.id, id="images")
         yield Words(id="progress")
-        cancel = BY_ID["cancel_build"]
         yield KeyHints(
-            ("b", "build"), ("n", "start a machine"), ("x", "remove"), (cancel.key_label, cancel.label), ("esc", "back")
+            ("{image_build}", "build"), ("{up}", "start a machine"), ("{prune}", "remove"),
+            ("{cancel_build}", "cancel build"), ("esc", "back"),
         )  # fmt: skip
 
     def on_mount(self) -> None:
@@ -58,6 +59,7 @@ class ImagesScreen(VertuiScreen):
         else:
             self.vertui.perform(verb, selection)
 
+    @changing
     def action_remove(self) -> None:
         """Show what removing the current image would remove."""
         if (image := self._list.current) is not None:
@@ -77,7 +79,7 @@ class ImagesScreen(VertuiScreen):
         if progress is not None:
             line.append_text(progress_bar(progress))
         elif not self._list.items and not jobs:
-            line = Text("no image yet: b builds one", style=theme.MUTED)
+            line = Text(f"no image yet: {BY_ID['image_build'].key_label} builds one", style=theme.MUTED)
         self.query_one("#progress", Words).say(line)
 
     @property

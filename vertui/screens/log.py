@@ -12,7 +12,7 @@ from core.model import Operation
 from vertui import theme
 from vertui.feed import News
 from vertui.plain import entitle
-from vertui.screens.base import VertuiScreen
+from vertui.screens.base import VertuiScreen, bound, changing
 from vertui.screens.reading import ReadDialog
 from vertui.selection import Selection
 from vertui.text import millis, printable
@@ -26,15 +26,18 @@ class LogScreen(VertuiScreen):
     """Follows the log while it is open."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,l", "app.pop_screen", show=False),
-        Binding("u", "look_back('undo')", show=False),
-        Binding("U", "look_back('redo')", show=False),
+        Binding("escape,q", "app.pop_screen", show=False),
+        bound("log", "app.pop_screen"),
+        bound("undo", "look_back('undo')"),
+        bound("redo", "look_back('redo')"),
     ]
 
     def compose(self) -> ComposeResult:
         """The list and its keys."""
         yield RowList[Operation](_draw, lambda operation: operation.id, id="operations")
-        yield KeyHints(("u", "undo the newest"), ("U", "redo"), ("⏎", "show it whole"), ("esc", "back"))
+        yield KeyHints(
+            ("{undo}", "undo the newest"), ("{redo}", "redo"), ("⏎", "show it whole"), ("esc", "back")
+        )
 
     def on_mount(self) -> None:
         """Read it."""
@@ -51,6 +54,7 @@ class LogScreen(VertuiScreen):
         if (operation := self._list.current) is not None:
             self.app.push_screen(ReadDialog(f"operation {operation.id}", _whole(operation)))
 
+    @changing
     def action_look_back(self, verb: str) -> None:
         """Undo or redo, as on the main screen."""
         self.vertui.perform(verb, Selection())

@@ -18,7 +18,7 @@ from vertui.columns import Sorting
 from vertui.feed import News
 from vertui.jumps import Jump
 from vertui.plain import TextInput, entitle
-from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen
+from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen, bound
 from vertui.screens.letters import LettersScreen, labels
 from vertui.screens.tour import is_first_start
 from vertui.selection import ALIVE, NOTHING, Node, Selection, key_of
@@ -44,7 +44,8 @@ class MainScreen(VertuiScreen):
     AUTO_FOCUS = ""  # whenever another screen closes, Textual would give the keys to the tree, hidden or not
     BINDINGS: ClassVar[list[BindingType]] = [
         *SCROLL_BESIDE_KEYS,
-        *(Binding(action.key, f"app.act({action.id!r})", action.label, show=False) for action in ACTIONS),
+        *(bound(action.id, f"app.act({action.id!r})") for action in ACTIONS),
+        *(Binding(str(number), f"go_to_pane({number})", show=False) for number in (1, 2, 3)),
     ]
 
     def __init__(self) -> None:
@@ -57,9 +58,11 @@ class MainScreen(VertuiScreen):
         )
         self._detail = LineView(id="detail")
         self._printed = ConsolePane(id="console")
+        self._detail.can_focus = self._printed.can_focus = True
         self._keys = ActionFooter(id="keys")
         self.shown: Tree = NOTHING
         self.frozen = False
+        self.view = VIEWS[0]
         self._held: News | None = None
         self._stopped = False  # somebody stopped the daemon
         self._described = ""  # the key of the node in the detail
@@ -86,7 +89,8 @@ class MainScreen(VertuiScreen):
         entitle(self._detail, "detail")
         entitle(self._printed, "console")
         self.say("looking for the daemon…", theme.TEAL)
-        self.add_class("-both")
+        self.add_class(f"-{self.view}")
+        self.vertui.look_as_left()
         self._focus_list()
 
     # -- what is shown ---------------------------------------------------------------------------------------
@@ -95,7 +99,7 @@ class MainScreen(VertuiScreen):
     def selection(self) -> Selection:
         """What verbs act on."""
         return Selection(
-            self.shown, self.tree_view.node, self.tree_view.marked_nodes, not self._stopped,
+            self.shown, self.tree_view.node, self.tree_view.marked_nodes, not self._stopped, self.vertui.read_only,
             self.event_line.progress is not None,
         )  # fmt: skip
 
@@ -168,10 +172,14 @@ class MainScreen(VertuiScreen):
 
     def _title(self) -> None:
         running = sum(branch.state is BranchState.RUNNING for branch in self.shown.branches)
-        marks = f" · {len(self.tree_view.marked)} marked" if self.tree_view.marked else ""
-        title = f"tree · {running} of {len(self.shown.branches)} running · {counted(len(self.shown.commits), 'commit')}"
+        marked = len(self.tree_view.marked_nodes)
+        marks = f" · {marked} marked" if marked else ""
+        marks += " · read-only" if self.vertui.read_only else ""
+        commits, branches = counted(len(self.shown.commits), "commit"), len(self.shown.branches)
+        title = f"tree{marks} · {running} of {branches} running · {commits}"
         stale = "as it was before the daemon went away" if self.tree_view.stale else self.tree_view.told
-        entitle(self.tree_view, title + marks, "frozen: p goes on" if self.frozen else stale)
+        frozen = f"frozen: {BY_ID['freeze'].key_label} goes on"
+        entitle(self.tree_view, title, frozen if self.frozen else stale)
 
     def _show_selection(self) -> None:
         """Detail and keys for the node under the cursor; what must be asked comes when the cursor rests."""
@@ -191,6 +199,8 @@ class MainScreen(VertuiScreen):
     def on_row_list_moved(self) -> None:
         """The cursor moved."""
         self.say("")
+        if self.tree_view.marked_nodes:
+            self._title()  # a range may have grown
         self._show_selection()
         self._settle()
 
@@ -250,12 +260,19 @@ class MainScreen(VertuiScreen):
         self._title()
         self._show_selection()
 
+    def mark_range(self) -> None:
+        """Begin a range of marks, or end it."""
+        if self.tree_view.toggle_range():
+            ends, forgets = BY_ID["range"].key_label, BY_ID["unmark"].key_label
+            self.say(f"a range: {ends} ends it, {forgets} forgets it", theme.TEAL)
+        self._title()
+        self._show_selection()
+
     def unmark(self) -> None:
-        """Clear marks and filter."""
+        """Forget the range, the marks and the filter."""
         self.tree_view.clear_marks()
-        self._filter.value = ""
         self.remove_class("-filtering")
-        self.tree_view.filter = ""
+        self.filter_by("")
         self._focus_list()
         self._title()
         self._show_selection()
@@ -265,6 +282,11 @@ class MainScreen(VertuiScreen):
         self.add_class("-filtering")
         self._filter.focus()
         self.vertui.ask(self.tree_view.prepare_filter)
+
+    def filter_by(self, text: str) -> None:
+        """Show what this filter says."""
+        self._filter.value = text
+        self.tree_view.filter = text
 
     def on_input_changed(self, event: TextInput.Changed) -> None:
         """Filter as it is typed."""
@@ -277,10 +299,21 @@ class MainScreen(VertuiScreen):
         self._focus_list()
 
     def scrolled(self) -> Iterable[Widget]:
-        """The offer to begin, the console where it is alone, else the detail."""
+        """The offer to begin; the pane that has the focus; the console where it is alone, else the detail."""
         if self.has_class("-welcoming"):
             return (self._welcome,)
+        if self.focused in (self._detail, self._printed):
+            return (self.focused,)
         return (self._printed if self.has_class("-console") else self._detail,)
+
+    def action_go_to_pane(self, number: int) -> None:
+        """Give tree, detail or console the keys; one that is hidden is shown for it."""
+        pane = (self.tree_view, self._detail, self._printed)[number - 1]
+        if self.has_class("-welcoming"):
+            return
+        if not all(node.display for node in pane.ancestors_with_self if isinstance(node, Widget)):
+            self.show_view("detail" if pane is self._detail else "console")
+        self.set_focus(pane)  # at once: the next key is meant for it
 
     def jump(self, jump: Jump) -> None:
         """Put the cursor where a jump leads, or say why it leads nowhere."""
@@ -338,9 +371,15 @@ class MainScreen(VertuiScreen):
 
     def next_view(self) -> None:
         """Both panes, the detail, the console."""
-        now = next(index for index, view in enumerate(VIEWS) if self.has_class(f"-{view}"))
-        self.remove_class(*(f"-{view}" for view in VIEWS))
-        self.add_class(f"-{VIEWS[(now + 1) % len(VIEWS)]}")
+        self.show_view(VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)])
+
+    def show_view(self, view: str) -> None:
+        """One of them. A pane that is hidden by it has the keys no more."""
+        self.remove_class(f"-{self.view}")
+        self.add_class(f"-{view}")
+        self.view = view
+        if self.focused is not None and not self.focused.display:
+            self._focus_list()
 
 
 def _machine(node: Node | None) -> tuple[object, ...]:

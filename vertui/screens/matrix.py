@@ -19,6 +19,7 @@ from vertui import theme
 from vertui.compare.change import FilePatch, gathered, names_of
 from vertui.compare.folders import ROOT, Folders, Node
 from vertui.plain import Words, entitle
+from vertui.screens.base import bound
 from vertui.screens.comparing import SETTLE_S, WALKING, ComparingScreen
 from vertui.screens.diff import DiffScreen
 from vertui.screens.summary import MARKS
@@ -55,7 +56,7 @@ class MatrixScreen(ComparingScreen[Siblings]):
     """A row a file, a column a state; equal numbers in a row are the same change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("d", "open", show=False),
+        bound("diff", "open"),
         Binding("circumflex_accent", "base", show=False),
         *(Binding(str(number), f"column({number - 1})", show=False) for number in range(1, 9)),
     ]

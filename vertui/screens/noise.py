@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from vertui import theme
 from vertui.compare.noise import RULES, Rule
 from vertui.plain import entitle
-from vertui.screens.base import Dialog
+from vertui.screens.base import Dialog, bound
 from vertui.text import counted
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList, columns
@@ -20,7 +20,7 @@ class NoiseDialog(Dialog[tuple[Rule, ...]]):
     """Space switches a rule, `!` all of them; enter answers those that are on, escape changes nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "switch", show=False),
+        bound("mark", "switch"),
         Binding("exclamation_mark", "switch_all", show=False),
     ]
 
@@ -34,7 +34,7 @@ class NoiseDialog(Dialog[tuple[Rule, ...]]):
             entitle(box, "noise: files that change by themselves")
             yield RowList[Rule](self._draw, lambda rule: rule.glob)
             yield KeyHints(
-                ("space", "fold it or not"), ("!", "all or none"), ("⏎", "do so"), ("esc", "leave")
+                ("{mark}", "fold it or not"), ("!", "all or none"), ("⏎", "do so"), ("esc", "leave")
             )
 
     def on_mount(self) -> None:

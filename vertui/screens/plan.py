@@ -12,8 +12,9 @@ from textual.widget import Widget
 
 from core.model import Plan, PlanSection
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.plain import Caption, Choice, TextInput, Words, entitle
-from vertui.screens.base import SCROLL_KEYS, Dialog
+from vertui.screens.base import SCROLL_KEYS, Dialog, bound
 from vertui.text import printable, size
 from vertui.widgets.footer import KeyHints
 
@@ -37,8 +38,8 @@ class PlanDialog(Dialog[Answer]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *SCROLL_KEYS,
         Binding("left,right,h,l", "other_button", show=False),
-        Binding("n", "variant", show=False),
-        Binding("z", "fold", show=False),
+        bound("turn", "variant"),
+        bound("fold", "fold"),
     ]
 
     def __init__(
@@ -89,8 +90,8 @@ class PlanDialog(Dialog[Answer]):
 
     @property
     def _hints(self) -> list[tuple[str, str]]:
-        variant = [("n", self._variant)] if self._variant else []
-        fold = [("z", "unfold")] if self._foldable else []
+        variant = [("{turn}", self._variant)] if self._variant else []
+        fold = [("{fold}", "unfold")] if self._foldable else []
         return [*variant, *fold, ("j/k", "scroll"), ("←/→", "choose"), ("esc", "leave")]
 
     def _body(self) -> Text:
@@ -111,7 +112,7 @@ class PlanDialog(Dialog[Answer]):
             for line in lines[: len(lines) - hidden]:
                 yield f"• {printable(line)}", theme.TEXT
             if hidden:
-                yield f"… {hidden} more: z shows them", theme.MUTED
+                yield f"… {hidden} more: {BY_ID['fold'].key_label} shows them", theme.MUTED
         for line in self._lines[at:]:
             yield f"• {printable(line)}", theme.TEXT
 

@@ -10,8 +10,9 @@ from textual.containers import Vertical
 from textual.widget import Widget
 
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.plain import Shown, entitle
-from vertui.screens.base import SCROLL_KEYS, Dialog
+from vertui.screens.base import SCROLL_KEYS, Dialog, bound
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.lines import LineView
 
@@ -21,7 +22,8 @@ class ReadDialog(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *SCROLL_KEYS,
-        Binding("enter,question_mark", "leave", show=False),
+        Binding("enter", "leave", show=False),
+        bound("help", "leave"),
     ]
 
     def __init__(self, title: Shown, lines: Sequence[Text]) -> None:
@@ -46,7 +48,7 @@ class ReadDialog(Dialog[None]):
 
 def keys_dialog(hints: Iterable[tuple[str, str]]) -> ReadDialog:
     """Keys and what they do, one a line."""
-    always = (("D", "start the daemon, when it was stopped"), ("?", "these keys"))
+    always = [(BY_ID[id].key_label, BY_ID[id].help) for id in ("start", "palette", "picture", "help")]
     lines = [
         Text.assemble((f"{key:<10}", f"bold {theme.TEAL}"), (words, theme.TEXT))
         for key, words in (*hints, *always)

@@ -19,7 +19,7 @@ from vertui.emulator.modes import Private
 from vertui.login import shell_request
 from vertui.messages import Printed
 from vertui.plain import TextInput, Words
-from vertui.screens.base import VertuiScreen
+from vertui.screens.base import VertuiScreen, bound
 from vertui.text import counted, printable
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.shell import Open, Shell, ShellStream
@@ -46,13 +46,13 @@ LIVE_KEYS = (
 )
 READING_KEYS = (
     ("j/k", "scroll"),
-    ("/", "search"),
+    ("{filter}", "search"),
     ("n/N", "older, newer"),
-    ("t", "new shell"),
+    ("{shell}", "new shell"),
     ("esc", "go on"),
     ("ctrl+]", "back"),
 )
-ENDED_KEYS = (("⏎", "close this tab"), ("t", "new shell"), ("k", "read"), ("ctrl+]", "back"))
+ENDED_KEYS = (("⏎", "close this tab"), ("{shell}", "new shell"), ("k", "read"), ("ctrl+]", "back"))
 
 
 class TerminalsScreen(VertuiScreen):
@@ -64,8 +64,8 @@ class TerminalsScreen(VertuiScreen):
         Binding("ctrl+right_square_bracket", "leave", show=False),
         Binding("ctrl+pageup", "turn(-1)", show=False),
         Binding("ctrl+pagedown", "turn(1)", show=False),
-        Binding("slash", "search", show=False),
-        Binding("t", "another", show=False),
+        bound("filter", "search"),
+        bound("shell", "another"),
         Binding("enter", "close_tab", show=False),
         Binding("escape", "end_search", show=False),
     ]

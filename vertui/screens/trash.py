@@ -14,7 +14,7 @@ from core.verbs.trash.restore import Restore
 from vertui import theme
 from vertui.feed import News
 from vertui.plain import entitle
-from vertui.screens.base import VertuiScreen
+from vertui.screens.base import VertuiScreen, bound, changing
 from vertui.screens.plan import Answer, plan_dialog
 from vertui.text import age, printable, size
 from vertui.widgets.footer import KeyHints
@@ -25,15 +25,16 @@ class TrashScreen(VertuiScreen):
     """Restores one, or empties all."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,T", "app.pop_screen", show=False),
-        Binding("r", "restore", show=False),
-        Binding("E", "empty", show=False),
+        Binding("escape,q", "app.pop_screen", show=False),
+        bound("trash", "app.pop_screen"),
+        bound("resume", "restore"),
+        bound("prune", "empty"),
     ]
 
     def compose(self) -> ComposeResult:
         """The list and its keys."""
         yield RowList[TrashEntry](_draw, lambda entry: entry.id, id="trash")
-        yield KeyHints(("r", "restore"), ("E", "empty the trash"), ("esc", "back"))
+        yield KeyHints(("{resume}", "restore"), ("{prune}", "empty the trash"), ("esc", "back"))
 
     def on_mount(self) -> None:
         """Read it."""
@@ -49,6 +50,7 @@ class TrashScreen(VertuiScreen):
         """Enter restores."""
         self.action_restore()
 
+    @changing
     def action_restore(self) -> None:
         """Bring the current entry back."""
         if (entry := self._list.current) is not None:
@@ -56,6 +58,7 @@ class TrashScreen(VertuiScreen):
                 f"restoring {entry.name}", lambda: self.vertui.client.do(Restore(entry.id)), self._done
             )
 
+    @changing
     def action_empty(self) -> None:
         """Show what would go for good."""
         self.vertui.call("planning", lambda: self.vertui.client.plan(Empty()), self._show_plan)

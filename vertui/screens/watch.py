@@ -20,7 +20,7 @@ from core.model import Command, ExecRequest
 from vertui.feed import News
 from vertui.messages import Printed
 from vertui.plain import TextInput, Words
-from vertui.screens.base import SCROLL_KEYS, VertuiScreen
+from vertui.screens.base import SCROLL_KEYS, VertuiScreen, bound, changing
 from vertui.screens.dialogs import Answers, Field, FormDialog, needed
 from vertui.screens.exec import exec_form, exec_of
 from vertui.screens.grid import arrange
@@ -36,7 +36,7 @@ AT_ONCE = 3  # panes drawn together: nine are drawn ten times a second
 FRAME_S = 0.03  # until the next of them
 MOST_KEPT = 72  # branches whose output stays when the screen is left
 KEYS = (
-    ("⏎", "zoom"), ("tab", "next"), ("p", "hold"), ("/", "search"), ("a", "type to all"), ("e", "exec"),
+    ("⏎", "zoom"), ("tab", "next"), ("{freeze}", "hold"), ("/", "search"), ("a", "type to all"), ("{exec}", "exec"),
     ("j/k", "scroll"), ("ctrl+c", "interrupt"), ("C", "clocks"), ("ctrl+s", "save"), ("n/N", "found before, after"),
     ("esc", "back"),
 )  # fmt: skip
@@ -61,17 +61,18 @@ class WatchScreen(VertuiScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         *SCROLL_KEYS,
         Binding("escape,q", "back", show=False),
-        Binding("w", "app.pop_screen", show=False),
+        bound("watch", "app.pop_screen"),
         Binding("tab,l,right", "turn(1)", show=False),
         Binding("shift+tab,h,left", "turn(-1)", show=False),
         Binding("enter", "zoom", show=False),
-        Binding("p", "hold", show=False),
+        bound("freeze", "hold"),
+        *(Binding(str(number), f"go_to_pane({number})", show=False) for number in range(1, 9)),
         Binding("C", "clocks", show=False),
         Binding("slash", "search", show=False),
         Binding("n", "find(-1)", show=False),
         Binding("N", "find(1)", show=False),
         Binding("a", "type", show=False),
-        Binding("e", "exec", show=False),
+        bound("exec", "exec"),
         Binding("ctrl+s", "save", show=False, priority=True),
         Binding("ctrl+c", "interrupt", show=False, priority=True),
     ]
@@ -218,6 +219,11 @@ class WatchScreen(VertuiScreen):
         else:
             self._arrange()
 
+    def action_go_to_pane(self, number: int) -> None:
+        """Choose the pane of that number."""
+        if number <= len(self._panes):
+            self.action_turn(number - 1 - self._at)
+
     def action_zoom(self) -> None:
         """All the room for one, or back to the grid."""
         self.toggle_class("-zoomed")
@@ -301,6 +307,7 @@ class WatchScreen(VertuiScreen):
 
     # -- typing into commands, and more ----------------------------------------------------------------------
 
+    @changing
     def action_type(self) -> None:
         """Ask for a line that all commands get, or the zoomed one."""
         who = self._pane.watched.branch if self.zoomed else "all"
@@ -320,6 +327,7 @@ class WatchScreen(VertuiScreen):
 
         self.vertui.ask(work, told, lambda error: self._say(f"not typed: {error}"))
 
+    @changing
     def action_interrupt(self) -> None:
         """Interrupt what runs here, or the zoomed one."""
         panes = [self._pane] if self.zoomed else self._panes
@@ -330,6 +338,7 @@ class WatchScreen(VertuiScreen):
 
         self.vertui.ask(work, failed=lambda error: self.vertui.fail(f"not interrupted: {error}"))
 
+    @changing
     def action_exec(self) -> None:
         """Run another command in all of them."""
         self.app.push_screen(

@@ -13,11 +13,9 @@ from vertui.emulator import pen as pens
 
 LEVELS = (0, 95, 135, 175, 215, 255)  # of the 6 × 6 × 6 colours behind the first 16
 CUBE, GREYS = 16, 232
-FIRST = (
-    "#1c2429", theme.RED, theme.GREEN, theme.GOLD, theme.BLUE, theme.VIOLET, theme.TEAL, theme.TEXT,
-    theme.FAINT, "#f09a95", "#a8dba6", "#f2cf8c", "#a0c2f5", "#c6b6f2", "#92d7e0", theme.BRIGHT,
-)  # fmt: skip
-"""The 16 that have names, in the shades of the palette."""
+HUES = (theme.RED, theme.GREEN, theme.GOLD, theme.BLUE, theme.VIOLET, theme.TEAL)
+FIRST = (theme.BLACK, *HUES, theme.TEXT, theme.FAINT, *map(theme.LIGHTER.__getitem__, HUES), theme.BRIGHT)
+"""The 16 that have names, in the shades of the theme."""
 
 
 @lru_cache(8192)

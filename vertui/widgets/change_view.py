@@ -169,6 +169,7 @@ class ChangeView(ScrollView, can_focus=True):
         super().notify_style_update()
         self._style = None
         self._drawn.clear()
+        self._drawn.clear()
 
     @property
     def _base(self) -> Style:

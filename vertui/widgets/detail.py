@@ -11,6 +11,7 @@ from core.ports import guest_side, leading_to, place, url
 from core.reach import Attempt, Reach, ReachMode, Traffic, in_words, spelled
 from vertui import theme
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
+from vertui.plain import cut
 from vertui.selection import Node
 from vertui.text import age, counted, millis, number, printable, short, size
 
@@ -143,8 +144,8 @@ def _facts(facts: Mapping[str, str | None], width: int) -> Iterable[Text]:
         return
     half = width // 2
     for left, right in zip(cells[::2], [*cells[1::2], Text()], strict=False):
-        left.truncate(half - 2, overflow="ellipsis", pad=True)
-        right.truncate(width - half, overflow="ellipsis")
+        cut(left, half - 2, pad=True)
+        cut(right, width - half)
         yield left.append("  ").append_text(right)
 
 
@@ -189,7 +190,7 @@ def _image(tree: Tree, id: str) -> str:
 def _cut(lines: Iterable[Text], width: int) -> Iterable[Text]:
     """Lines that must stay one row each."""
     for line in lines:
-        line.truncate(width, overflow="ellipsis")
+        cut(line, width)
         yield line
 
 

@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from core.model import Event
 from vertui import theme
+from vertui.plain import cut
 from vertui.steps import left_of, place_of
 from vertui.text import printable
 
@@ -72,8 +73,7 @@ class EventLine(Widget):
             parts.append(self._notice)
         parts += [_said(event, first=not index) for index, event in enumerate(self._events)]
         line = Text(" ").append_text(Text("  ·  ", style=theme.FAINT).join(parts))
-        line.truncate(self.size.width, overflow="ellipsis")
-        return line
+        return cut(line, self.size.width)
 
 
 def progress_bar(event: Event) -> Text:

@@ -9,6 +9,7 @@ from vertui import theme
 from vertui.actions import BY_ID
 from vertui.folds import FoldRow
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
+from vertui.plain import cut
 from vertui.strands import Node
 from vertui.text import number, printable, short
 
@@ -42,5 +43,5 @@ def _line(node: Node) -> Text:
 
 def _cut(lines: Iterable[Text], width: int) -> Iterable[Text]:
     for line in lines:
-        line.truncate(width, overflow="ellipsis")
+        cut(line, width)
         yield line

@@ -1,5 +1,7 @@
 """The footer: the keys of the moment, dimmed where they cannot run, each to be clicked as well as pressed."""
 
+import re
+
 from rich.style import Style
 from rich.text import Text
 from textual.events import Click
@@ -7,7 +9,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from vertui import theme
-from vertui.actions import ACTIONS, Action
+from vertui.actions import ACTIONS, BY_ID, Action
 from vertui.selection import Selection
 from vertui.text import printable
 
@@ -49,18 +51,24 @@ def _part(action: Action, reason: str | None) -> Text:
 class KeyHints(Widget):
     """The footer of a dialog or a screen of its own: keys and what they do there, and that the daemon is away.
 
-    Keys that do not fit are left out, the last never: ? tells of all.
+    A key of the registry is given as `{fork}`, by its id: it is shown as what it is moved to. Keys that do not fit are
+    left out, the last never: ? tells of all.
     """
 
     trouble: reactive[str] = reactive("", layout=False)
 
     def __init__(self, *hints: tuple[str, str]) -> None:
         super().__init__()
-        self.hints = hints
+        self._hints = hints
+
+    @property
+    def hints(self) -> list[tuple[str, str]]:
+        """Keys as they are printed, and what they do here."""
+        return [(_named(key), label) for key, label in self._hints]
 
     def become(self, *hints: tuple[str, str]) -> None:
         """Show these instead."""
-        self.hints = hints
+        self._hints = hints
         self.refresh()
 
     def render(self) -> Text:
@@ -72,6 +80,10 @@ class KeyHints(Widget):
             Text.assemble((f" {key} ", f"bold {theme.TEAL}"), (f"{label} ", theme.MUTED))
             for key, label in self.hints
         ]
-        while len(parts) > 2 and text.cell_len + sum(part.cell_len for part in parts) > self.size.width:
+        while len(parts) > 1 and text.cell_len + sum(part.cell_len for part in parts) > self.size.width:
             del parts[-2]
         return Text.assemble(text, *parts, no_wrap=True)
+
+
+def _named(key: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: BY_ID[found[1]].key_label, key)

@@ -1,12 +1,14 @@
 """Lines of text to look at: scrolls, may follow its end, never takes the focus unless asked."""
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -22,9 +24,20 @@ def segments(text: Text, console: Console) -> list[Segment]:
 
 
 class LineView(ScrollView, can_focus=False):
-    """Shows lines, folding those too long for its width. Draws only what is visible."""
+    """Shows lines, folding those too long for its width. Draws only what is visible.
+
+    Where it is let have the focus, the keys of a list scroll it, by way of its screen.
+    """
 
     DEFAULT_CSS = "LineView { overflow-x: hidden; scrollbar-size-vertical: 1; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "screen.scroll_rows(1)", show=False),
+        Binding("k,up", "screen.scroll_rows(-1)", show=False),
+        Binding("ctrl+d,pagedown", "screen.scroll_pages(1)", show=False),
+        Binding("ctrl+u,pageup", "screen.scroll_pages(-1)", show=False),
+        Binding("g,home", "screen.scroll_edge(0)", show=False),
+        Binding("G,end", "screen.scroll_edge(1)", show=False),
+    ]
 
     def __init__(self, *, follow: bool = False, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)

@@ -15,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from vertui import theme
+from vertui.plain import cut
 from vertui.widgets.lines import segments
 
 T = TypeVar("T")
@@ -65,6 +66,11 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         self._drawn: dict[tuple[int, bool, bool], Strip] = {}
         self._drawn_width = 0
         self._base = Style()  # of all of it; asking the stylesheet for every row costs a third of the drawing
+
+    def notify_style_update(self) -> None:
+        """Textual's hook for another look."""
+        super().notify_style_update()
+        self._drawn.clear()
 
     @property
     def items(self) -> Sequence[T]:
@@ -241,7 +247,5 @@ def columns(left: Text, right: Text, width: int) -> Text:
     """`left` and `right` at the two ends of a row; `left` gives way."""
     room = width - right.cell_len - 1
     if room < 12:  # no room for both: the left one says what the item is
-        left.truncate(width, overflow="ellipsis")
-        return left
-    left.truncate(room, overflow="ellipsis", pad=True)
-    return left.append(" ").append_text(right)
+        return cut(left, width)
+    return cut(left, room, pad=True).append(" ").append_text(right)

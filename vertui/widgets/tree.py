@@ -32,10 +32,12 @@ class TreeView(RowList[Row]):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(self._draw_row, _row_key, id=id)
         self.marked: set[str] = set()
+        self._range_from: Row | None = None
+        self._range: set[str] = set()  # the keys of the nodes in it
         self.sorting = Sorting()
         self._strands = EMPTY
         self._rows = Rows({})
-        self._folds = Folds()
+        self.folds = Folds()
         self._filter, self._wrong = Filter(), ""
         self._texts, self._told = Texts(), list[Searched]()
         self._labels: dict[str, str] = {}
@@ -117,12 +119,39 @@ class TreeView(RowList[Row]):
     @property
     def marked_nodes(self) -> tuple[Node, ...]:
         """The marked nodes from the top of the tree down."""
-        if not self.marked:
+        if not (chosen := self.marked | self._range):
             return ()
-        return tuple(node for node in self._strands.all_nodes() if key_of(node) in self.marked)
+        return tuple(node for node in self._strands.all_nodes() if key_of(node) in chosen)
+
+    def toggle_range(self) -> bool:
+        """Begin a range at the cursor, or mark what is in the one that was begun; is one being made now?"""
+        if self._range_from is None:
+            self._range_from = self.current
+        else:
+            self.marked |= self._range
+            self._range_from = None
+        self._stretch()
+        return self._range_from is not None
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        """A range grows with the cursor."""
+        super().watch_cursor(old, new)
+        if self._range_from is not None:
+            self._stretch()
+
+    def _stretch(self) -> None:
+        """The nodes from where the range began to the cursor, those of folds too; none where its beginning is gone."""
+        begin = None if self._range_from is None else self.find(self._range_from)
+        first, last = sorted((self.cursor if begin is None else begin, self.cursor))
+        rows = [] if begin is None else self._items[first : last + 1]
+        self._range = {key_of(node) for row in rows for node in _nodes(row)}
+        self.draw_anew()
 
     def toggle_mark(self) -> None:
         """Mark the node under the cursor, or no longer, and go on to the next; of a fold all its branches."""
+        if self._range_from is not None:
+            self.toggle_range()
+            return
         found = {key_of(branch) for branch in self.fold.branches} if self.fold else set()
         if self.node is not None:
             found = {key_of(self.node)}
@@ -133,7 +162,8 @@ class TreeView(RowList[Row]):
     def clear_marks(self) -> None:
         """Mark nothing."""
         self.marked.clear()
-        self.draw_anew()
+        self._range_from = None
+        self._stretch()
 
     # -- filter and order --------------------------------------------------------------------------------------
 
@@ -179,13 +209,13 @@ class TreeView(RowList[Row]):
         fold = row.fold if isinstance(row, FoldRow) else fold_at(self._strands, node_key(row.item))
         if fold is None:
             return False
-        self._folds.said[fold] = isinstance(row, FoldRow)
+        self.folds.said[fold] = isinstance(row, FoldRow)
         self._show()
         return True
 
     def toggle_all_folds(self) -> str:
         """Open all folds, fold all that can be, or leave it to how long they are; says which."""
-        said = self._folds.say_all()
+        said = self.folds.say_all()
         self._show()
         return said
 
@@ -200,7 +230,7 @@ class TreeView(RowList[Row]):
             row = self._items[place]
             if isinstance(row, LaneRow):
                 return True
-            self._folds.said[row.fold] = True
+            self.folds.said[row.fold] = True
             self._show()
 
     def open_fan(self, node: Node) -> None:
@@ -251,7 +281,7 @@ class TreeView(RowList[Row]):
             room = name_room((0, node) for node in found if isinstance(node, Branch))
         else:
             self._wrong = ""
-            self._rows = lay_out(self._strands, self._folds)
+            self._rows = lay_out(self._strands, self.folds)
             room = name_room(self._rows.branches())
         if room != self._name_room:
             self._name_room = room
@@ -259,7 +289,9 @@ class TreeView(RowList[Row]):
         self.show(self._rows)
 
     def _draw_row(self, row: Row, width: int) -> Text:
-        marked = isinstance(row, LaneRow) and key_of(row.item) in self.marked
+        marked = isinstance(row, LaneRow) and (
+            key_of(row.item) in self.marked or key_of(row.item) in self._range
+        )
         label = self._labels.get(_row_key(row)) if self._labels else None
         prefix = Text(f"{label:<2}" if label else "✓ " if marked else "  ", no_wrap=True)
         prefix.stylize(f"bold {theme.GROUND} on {theme.GOLD}" if label else theme.GOLD)

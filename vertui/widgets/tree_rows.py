@@ -16,6 +16,7 @@ from vertui.columns import STATE_WIDTH, fitting
 from vertui.folds import FoldRow, Row
 from vertui.lanes import LaneRow, lanes
 from vertui.lives import SAMPLES, Lives, changed_bars, cpu_bars, said, score_bar
+from vertui.plain import cut
 from vertui.strands import Node
 from vertui.text import age, number, printable, short, size
 
@@ -43,7 +44,7 @@ def draw_row(row: Row, width: int, name: int, prefix: Text, lives: Lives) -> Tex
         left.append(row.mark.glyph, theme.colour_of(row.item)).append(" ")
     else:
         left.append("… ", theme.TEAL)
-    left.append_text(what).truncate(room, overflow="ellipsis", pad=bool(right))
+    cut(left.append_text(what), room, pad=bool(right))
     return left.append(" ").append_text(right) if right else left
 
 

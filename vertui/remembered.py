@@ -1,0 +1,72 @@
+"""How the screen was left: a small file of the home, so that it is found so again."""
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, field
+
+from core.daemon.endpoint import Endpoint
+from core.files import write_atomic
+from core.home import Home
+
+MOST_FOLDS = 500  # the newest that somebody opened or closed
+LONGEST_FILE = 1 << 20  # bytes: what is longer is not ours
+
+
+class ScreenLook(Struct, frozen=True):
+    """What is kept of the screen. A fold is named as its row is; `noise` are the rules that are off."""
+
+    theme: str = ""
+    view: str = ""
+    filter: str = ""
+    sort: str = ""
+    backwards: bool = False
+    unfolded: bool | None = None
+    folds: dict[str, bool] = {}
+    side_by_side: bool = False
+    wrapped: bool = False
+    blank: bool = False
+    off: tuple[str, ...] = ()
+    took_s: dict[str, float] = field(default_factory=dict)
+
+
+class Remembered:
+    """The file of one home; of a daemon's port there is none, nor of a home that is not there yet."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._file = endpoint.screen if isinstance(endpoint, Home) else None
+        self._writing = threading.Lock()
+        self.kept = ScreenLook()
+        self.trouble = ""
+
+    def read(self) -> ScreenLook:
+        """What is kept. A file that cannot be read is set aside, and `trouble` says so."""
+        if self._file is None:
+            return self.kept
+        try:
+            with self._file.open("rb") as opened:
+                self.kept = msgspec.json.decode(opened.read(LONGEST_FILE), type=ScreenLook)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, msgspec.DecodeError) as error:
+            self.trouble = _set_aside(self._file, error)
+        return self.kept
+
+    def keep(self, look: ScreenLook) -> None:
+        """Write it, unless it is kept already. May block; raises VertuiError."""
+        with self._writing:
+            if self._file is None or look == self.kept or not self._file.parent.is_dir():
+                return
+            self.kept = look
+            write_atomic(self._file, msgspec.json.format(msgspec.json.encode(look)))
+
+
+def _set_aside(file: Path, error: Exception) -> str:
+    aside = file.with_name(f"{file.name}.broken")
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    with suppress(OSError):
+        file.replace(aside)
+        return f"how the screen was left cannot be read ({reason}): {file} is now {aside.name}"
+    return f"how the screen was left cannot be read ({reason}): remove {file}"
