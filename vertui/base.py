@@ -14,6 +14,7 @@ from core.daemon.endpoint import Endpoint, variables_of
 from core.errors import DaemonStopped, VertuiError
 from core.model import Event
 from vertui import theme
+from vertui.browser import open_url, own_page
 from vertui.compare.arrangement import Arrangement
 from vertui.feed import DaemonFeed, Feed, Watcher
 from vertui.messages import Arrived, Finished
@@ -45,6 +46,7 @@ class BaseApp(App[None]):
         self.endpoint = endpoint
         self.jobs: tuple[str, ...] = ()
         self.trouble = ""  # why no news comes
+        self.page = own_page()  # that we are shown on, if it is no terminal
         self.kept: dict[
             str, object
         ] = {}  # what screens want to find when they are opened again, by a name of theirs
@@ -160,6 +162,12 @@ class BaseApp(App[None]):
     def _show_jobs(self, jobs: tuple[str, ...]) -> None:
         self.jobs = jobs
         self.show_jobs(jobs)
+
+    # -- the browser, and what we are shown in ------------------------------------------------------------------
+
+    def browse(self, url: str, then: Callable[[bool], object]) -> None:
+        """Open a URL in the user's browser; `then` is told whether something did."""
+        self.ask(lambda: self.page.open_url(url) if self.page else open_url(url), then)
 
     # -- the terminal -----------------------------------------------------------------------------------------
 

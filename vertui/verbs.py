@@ -24,7 +24,6 @@ from core.verbs.undo import Undo
 from core.verbs.up import Up
 from vertui import asking, theme
 from vertui.base import BaseApp
-from vertui.browser import open_url
 from vertui.moves import Moves
 from vertui.screens.dialogs import Answers, Field, FormDialog
 from vertui.screens.main import MainScreen
@@ -91,7 +90,7 @@ class Verbs(Moves):
 
         def show(page: str) -> None:
             told = {True: page, False: f"{page}  (no browser can be opened from here)"}
-            self._app.ask(lambda: open_url(page), lambda opened: self._main.say(told[opened]))
+            self._app.browse(page, lambda opened: self._main.say(told[opened]))
 
         def go(answers: Answers | None) -> None:
             if answers is not None:
