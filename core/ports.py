@@ -100,6 +100,33 @@ def parse_listener(text: str) -> tuple[str, int]:
     return (check_address(bare) if bare else LOOPBACK), int(port)
 
 
+def check_listener(address: str, *, in_the_clear: bool) -> str:
+    """An address to speak plain HTTP at, as the kernel says it; UsageError when others could read along, and nobody
+    said that they may.
+    """
+    found = ipaddress.ip_address(check_address(address))
+    if not (found.is_loopback or in_the_clear):
+        raise UsageError(
+            f"{found} is reached from elsewhere, and whoever is on the way reads along, tokens too (it is plain HTTP):"
+            " add --in-the-clear if that is as it should be, or listen at 127.0.0.1 and come by `ssh -L`"
+        )
+    return str(found)
+
+
+def names_this_machine(host: str) -> bool:
+    """Is a request's Host an address, or the one name that nobody's DNS can lead elsewhere? Behind a tunnel its port is
+    another.
+    """
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if name.lower() == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def leading_to(branch: str, trunk: str | None, ports: Iterable[PublishedPort]) -> Iterator[PublishedPort]:
     """Those that lead to a branch now: its own, and of the trunk those of @trunk."""
     names = (branch, TRUNK) if branch == trunk else (branch,)

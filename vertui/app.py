@@ -1,8 +1,16 @@
 """Start the terminal UI. The app itself is `vertui.ui.VertuiApp`."""
 
 import gc
+import sys
 
 from core.daemon.endpoint import Endpoint
+from core.errors import UsageError
+
+
+def check_terminal() -> None:
+    """UsageError where there is none."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the UI needs a terminal: see `vertui --help` for verbs that do without")
 
 
 def run(endpoint: Endpoint, *, read_only: bool = False) -> int:

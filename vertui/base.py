@@ -17,6 +17,7 @@ from core.home import Home
 from core.model import Event
 from vertui import theme
 from vertui.actions import BY_ID, READ_ONLY, give_keys
+from vertui.browser import open_url, own_page
 from vertui.compare.arrangement import Arrangement
 from vertui.feed import DaemonFeed, Feed, Watcher
 from vertui.keymap import key_files, read_keymap
@@ -72,6 +73,7 @@ class BaseApp(App[None]):
         self.worn = FIRST
         self._begun: dict[str, float] = {}  # when what is done was begun
         self.took_s: dict[str, float] = {}  # what was done last, by the first word that says it
+        self.page = own_page()  # that we are shown on, if it is no terminal
         self.kept: dict[
             str, object
         ] = {}  # what screens want to find when they are opened again, by a name of theirs
@@ -230,6 +232,12 @@ class BaseApp(App[None]):
         began = self._begun.pop(done.doing, None)
         if began is not None and done.error is None:
             self.took_s[done.doing.partition(" ")[0]] = round(time.monotonic() - began, 1)
+
+    # -- the browser, and what we are shown in ------------------------------------------------------------------
+
+    def browse(self, url: str, then: Callable[[bool], object]) -> None:
+        """Open a URL in the user's browser; `then` is told whether something did."""
+        self.ask(lambda: self.page.open_url(url) if self.page else open_url(url), then)
 
     # -- the terminal -----------------------------------------------------------------------------------------
 

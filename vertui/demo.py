@@ -9,9 +9,10 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from core.codec import encode
 from core.daemon.client import Client
@@ -23,7 +24,7 @@ from core.verbs.image.build import Build
 from vertui.building import build
 from vertui.lanes import rows
 from vertui.output import Cell, say_table, styled
-from vertui.streaming import CompletedCommand, Follower, capture
+from vertui.streaming import CompletedCommand, capture
 from vertui.text import millis, number, printable
 from vertui.transfer import Copier, Place
 
@@ -37,6 +38,7 @@ STATUS = "/dev/shm/caller.json"  # as in assets/demo/caller.py
 TESTS_S = patient(25.0)
 READY_S = patient(60.0)
 POLL_S = 0.2
+DETACHED = 'setsid "$@" </dev/null >/dev/null 2>&1 &'
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,44 @@ class DemoFailed(VertuiError):
     """A step did not do what it says; everything is left for inspection."""
 
 
+class Teller(Protocol):
+    """Says what is done."""
+
+    def step(self, text: str) -> AbstractContextManager[None]:
+        """Say it while it is done; DemoFailed, which names the step, when it is not."""
+
+    def say(self, line: str) -> None:
+        """Say a part of a step."""
+
+
+class PrintedTeller:
+    """Prints what was done, ticked, with its time."""
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """A line a step."""
+        started = time.monotonic()
+        try:
+            with named(text):
+                yield
+        except VertuiError:
+            print(f"{styled('✗', 'red')} {text}")
+            raise
+        took = millis((time.monotonic() - started) * 1000)
+        print(f"{styled('✓', 'green')} {text:<64} {took:>8}", flush=True)
+
+    def say(self, line: str) -> None:
+        """A line beside it."""
+        print(f"    {line}")
+
+
 @contextmanager
-def step(text: str) -> Iterator[None]:
-    """Print what is done, ticked, with its time; a failure names the step."""
-    started = time.monotonic()
+def named(step: str) -> Iterator[None]:
+    """A failure names its step."""
     try:
         yield
     except VertuiError as error:
-        print(f"{styled('✗', 'red')} {text}")
-        raise DemoFailed(f"demo: {text}: {error} (everything is left as it is: `vertui tree`)") from error
-    took = millis((time.monotonic() - started) * 1000)
-    print(f"{styled('✓', 'green')} {text:<64} {took:>8}", flush=True)
+        raise DemoFailed(f"demo: {step}: {error} (everything is left as it is: `vertui tree`)") from error
 
 
 def check(holds: bool, otherwise: str) -> None:
@@ -122,13 +151,15 @@ class Played:
 class Demo:
     """One run. `main` is the demo's machine; its children are named after it."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, teller: Teller) -> None:
         self.client = client
+        self._step, self._say = teller.step, teller.say
         self.main = _free_name({branch.name for branch in client.tree().branches})
         self.trunk_before = client.tree().trunk
         self.trials: list[Trial] = []
         self.before: Call | None = None
         self.forked: Forked | None = None
+        self.fork_commit = ""
         self.winner = ""
         self.tree_before: list[str] = []
         self.tree_after: list[str] = []
@@ -146,23 +177,24 @@ class Demo:
         """Image, machine, project, service."""
         images = self.client.tree().images
         if not images:
-            with step(f"build image {IMAGE}"):
+            with self._step(f"build image {IMAGE}"):
                 build(self.client, Build(IMAGE))
         image = next((one.name for one in images if one.name == IMAGE), images[0].name if images else IMAGE)
-        with step(f"start {self.main} from image {image}"):
+        with self._step(f"start {self.main} from image {image}"):
             self.client.up(image, self.main)
-        with step("copy the project in"):
+        with self._step("copy the project in"):
             Copier(self.client, lambda _: None).copy(Place(None, str(ASSETS)), Place(self.main, "/root/demo"))
-        with step("start a service that counts, and one connection to it"):
+        with self._step("start a service that counts, and one connection to it"):
             for program in ("counter.py", "caller.py"):
                 self._leave_running("python3", f"/root/demo/{program}")
             self.before = self._wait_for(self.main, 5)
 
     def fork(self) -> None:
         """Four children of one commit."""
-        with step(f"fork {self.main} into {len(PATCHES)} running branches"):
+        with self._step(f"fork {self.main} into {len(PATCHES)} running branches"):
             self.before = self._call(self.main)
             self.forked = self.client.fork(self.main, len(PATCHES), f"{self.main}-b")
+            self.fork_commit = self.forked.commit.id
             failed = [f"{child.name}: {child.reason}" for child in self.forked.children if not child.ok]
             check(not failed, "; ".join(failed))
             addresses = {child.address for child in self.forked.children}
@@ -175,19 +207,18 @@ class Demo:
 
     def try_patches(self) -> None:
         """Patch, test and score, all branches at once."""
-        with step("apply a patch, run the tests and score, in every branch"):
+        with self._step("apply a patch, run the tests and score, in every branch"):
             self._in_all(self._try)
         for trial in self.trials:
-            print(f"    {trial.name}  {trial.patch:<6} score {number(trial.score):<5} {trial.note}")
-        with step("every service counted on from the parent's number, same connection"):
+            self._say(f"{trial.name}  {trial.patch:<6} score {number(trial.score):<5} {trial.note}")
+        with self._step("every service counted on from the parent's number, same connection"):
             self._in_all(self._check_counter)
 
     def compare(self) -> None:
         """Each branch against the commit it was forked from."""
-        assert self.forked
-        with step("compare every branch's files with the fork"):
+        with self._step("compare every branch's files with the fork"):
             for trial in self.trials:
-                entries = self.client.diff(self.forked.commit.id, trial.name).entries
+                entries = self.client.diff(self.fork_commit, trial.name).entries
                 trial.diff = sorted("/" + entry.path.lstrip("/") for entry in entries)
                 check(FIXED in trial.diff, f"{trial.name} lacks its change of {FIXED}: {trial.diff[:5]}")
 
@@ -196,14 +227,14 @@ class Demo:
         self.tree_before = self._tree()
         best = max(self.trials, key=lambda trial: trial.score)
         self.winner = best.name
-        with step(f"promote {best.name}, the best"):
+        with self._step(f"promote {best.name}, the best"):
             check(best.patch == RIGHT, f"{best.name} won with the patch '{best.patch}', which is not right")
             started = self._uptime(best.name)
             self._execute(self.client.plan_promote(best.name))
             check(self.client.tree().trunk == best.name, f"{best.name} is not the trunk")
             check(self._uptime(best.name) >= started, f"{best.name} was started again")
         losers = [trial.name for trial in self.trials if trial is not best]
-        with step(f"prune {', '.join(losers)}"):
+        with self._step(f"prune {', '.join(losers)}"):
             self._execute(self.client.plan_prune(losers))
             left = {branch.name for branch in self.client.tree().branches} & set(losers)
             check(not left, f"{', '.join(sorted(left))} is still there")
@@ -214,11 +245,10 @@ class Demo:
 
         Removed for good, it would leave behind operations that undo is offered for and can take back no more.
         """
-        with step("clean up (`--keep` leaves it, `vertui undo` brings it back)"):
+        with self._step("clean up (`--keep` leaves it, `vertui undo` brings it back)"):
             if self.trunk_before:
                 self._execute(self.client.plan_promote(self.trunk_before))
-            assert self.forked
-            self._execute(self.client.plan_prune([self.main, self.winner, self.forked.commit.id]))
+            self._execute(self.client.plan_prune([self.main, self.winner, self.fork_commit]))
 
     def report(self) -> Played:
         """The outcome as one JSON document; `diff` is what the winner changed."""
@@ -274,7 +304,7 @@ class Demo:
         if tested.timed_out:
             trial.note = f"no end within {TESTS_S:g} s"
         else:
-            result = _json(tested.stdout, trial.name)
+            result = numbers_of(tested.stdout, trial.name)
             trial.score = round(result["passed"] / result["total"], 3)
             trial.note = f"{result['passed']} of {result['total']} tests pass"
         self.client.score(trial.name, trial.score, trial.note)
@@ -299,11 +329,12 @@ class Demo:
         return capture(self.client.endpoint, request)
 
     def _leave_running(self, *argv: str) -> None:
-        request = ExecRequest(self.main, argv, outlives=True)
-        Follower(self.client.endpoint, request, lambda *_: None, lambda _: None).start()
+        """As a service runs: by no command of exec's, so that what is watched in a branch is what was started there."""
+        started = self._run(self.main, READY_S, "sh", "-c", DETACHED, "sh", *argv)
+        check(started.code == 0, f"{argv[-1]} did not start: {_last_line(started.stderr)}")
 
     def _call(self, branch: str) -> Call:
-        return Call(**_json(self._run(branch, READY_S, "cat", STATUS).stdout, branch))
+        return Call(**numbers_of(self._run(branch, READY_S, "cat", STATUS).stdout, branch))
 
     def _wait_for(self, branch: str, count: int) -> Call:
         """The client's status once the count has come that far."""
@@ -321,7 +352,7 @@ class Demo:
 
     def _execute(self, plan: Plan) -> None:
         for line in plan.lines:
-            print(f"    {printable(line)}")
+            self._say(printable(line))
         self.client.execute(plan)
 
     def _tree(self) -> list[str]:
@@ -330,7 +361,7 @@ class Demo:
 
 def run(client: Client, output: Path | None, keep: bool) -> None:
     """Play the demo; write what happened to `output`. DemoFailed names the step that did not hold."""
-    demo = Demo(client)
+    demo = Demo(client, PrintedTeller())
     result = demo.play()
     if output:
         _write(output, result)
@@ -359,7 +390,7 @@ def _free_name(taken: set[str]) -> str:
     raise Conflict("there are a thousand demos already: prune some")
 
 
-def _json(data: bytes, branch: str) -> dict[str, int]:
+def numbers_of(data: bytes, branch: str) -> dict[str, int]:
     """The last line of what a guest printed: numbers by name, or GuestFailed."""
     try:
         value = json.loads(_last_line(data))

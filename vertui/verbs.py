@@ -22,7 +22,6 @@ from core.verbs.redo import Redo
 from core.verbs.undo import Undo
 from vertui import asking, theme
 from vertui.base import BaseApp
-from vertui.browser import open_url
 from vertui.first_steps import FirstSteps
 from vertui.moves import Moves
 from vertui.screens.dialogs import Answers, Field, FormDialog
@@ -90,7 +89,7 @@ class Verbs(FirstSteps, Moves):
 
         def show(page: str) -> None:
             told = {True: page, False: f"{page}  (no browser can be opened from here)"}
-            self._app.ask(lambda: open_url(page), lambda opened: self._main.say(told[opened]))
+            self._app.browse(page, lambda opened: self._main.say(told[opened]))
 
         def go(answers: Answers | None) -> None:
             if answers is not None:

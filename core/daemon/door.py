@@ -4,7 +4,6 @@ A browser gets in never: what a page asks for has an Origin, and a name that som
 ours. No answer says that a page may read it (CORS).
 """
 
-import ipaddress
 import logging
 from typing import Any
 
@@ -17,6 +16,7 @@ from core.daemon.peers import BACKLOG, PEER, HttpServer, PeerProtocol
 from core.daemon.routes import STATUSES, refused
 from core.engine.admission import Admission
 from core.errors import Forbidden, Unauthorized, VertuiError
+from core.ports import names_this_machine
 
 SCHEME = "bearer"
 BY_SOCKET_ALONE = ("/v1/token", "/v1/listen", "/v1/stop", "/v1/dial")
@@ -63,7 +63,7 @@ class Doorkeeper:
     def _bearer(self, headers: Headers) -> str:
         """Whose token it is."""
         host = headers.get("host", "")
-        if not _is_ours(host):
+        if not names_this_machine(host):
             raise Forbidden(
                 f"'{host[:60]}' is no name of this daemon: ask by its address, as http://127.0.0.1:PORT"
             )
@@ -80,18 +80,6 @@ class Doorkeeper:
                 "this token is none of this home's, or was revoked: `vertui token new` there makes another"
             )
         return name
-
-
-def _is_ours(host: str) -> bool:
-    """Is it an address, or the one name that nobody's DNS can lead elsewhere? Behind a tunnel the port is another."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    if name.lower() == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _check(path: str) -> None:

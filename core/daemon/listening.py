@@ -5,7 +5,6 @@ It ends with `daemon start --listen off`, when somebody stops the daemon, and wi
 """
 
 import asyncio
-import ipaddress
 import socket
 from dataclasses import dataclass
 
@@ -16,10 +15,10 @@ from core.daemon.peers import HttpServer
 from core.engine.context import Engine
 from core.engine.operations import note
 from core.engine.tokens import tokens
-from core.errors import Conflict, UsageError
+from core.errors import Conflict
 from core.holder.protocol import HostPorts
 from core.inward import PortProtocol
-from core.ports import check_address, url_of
+from core.ports import check_listener, url_of
 
 KEY = "api"  # what the holder calls the socket
 
@@ -48,7 +47,7 @@ class Listening:
         """Listen there. Conflict when it listens elsewhere, or while nobody could come in; UsageError when others could
         read along, and nobody said that they may.
         """
-        address = _checked(address, in_the_clear=in_the_clear)
+        address = check_listener(address, in_the_clear=in_the_clear)
         async with self._changing:
             if self._socket is not None:
                 here, its_port = self._socket.getsockname()[:2]
@@ -95,14 +94,3 @@ def add_listening(app: FastAPI, listening: Listening) -> None:
     @app.post("/v1/listen/off")
     async def off(_: body.Nothing) -> Listens:
         return await listening.close()
-
-
-def _checked(address: str, *, in_the_clear: bool) -> str:
-    """The address as the kernel says it."""
-    found = ipaddress.ip_address(check_address(address))
-    if not (found.is_loopback or in_the_clear):
-        raise UsageError(
-            f"{found} is reached from elsewhere, and whoever is on the way reads along, tokens too (it is plain HTTP):"
-            " add --in-the-clear if that is as it should be, or listen at 127.0.0.1 and come by `ssh -L`"
-        )
-    return str(found)

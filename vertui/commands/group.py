@@ -1,6 +1,5 @@
 """The group of all verbs: a table, and each verb's module loaded when it is used."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -36,7 +35,7 @@ ORDER = (
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
     "resume", "restore", "hand-over", "weigh", "score", "tag", "rename", "ports", "publish", "unpublish", "open",
     "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "image", "export", "import", "store",
-    "config", "daemon", "doctor", "demo", "completion",
+    "config", "daemon", "doctor", "demo", "serve", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 
@@ -72,6 +71,7 @@ WRITTEN = {
     "daemon": "daemon",
     "doctor": "daemon",
     "demo": "demo",
+    "serve": "serve",
 }
 
 
@@ -200,12 +200,11 @@ def _open(
     or REF~N. State lives in VERTUI_HOME; the daemon starts when it is first needed.
     """
     if ctx.invoked_subcommand is None:
-        if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise UsageError("the UI needs a terminal: see `vertui --help` for verbs that do without")
         from core.daemon.endpoint import find_endpoint
-        from vertui.app import run  # imports textual
+        from vertui.app import check_terminal, run
 
-        raise typer.Exit(run(find_endpoint(), read_only=read_only))
+        check_terminal()
+        raise typer.Exit(run(find_endpoint(), read_only=read_only))  # imports textual
     if read_only:
         raise UsageError(f"--readonly is the UI's: `vertui {ctx.invoked_subcommand}` takes it not")
 

@@ -1,0 +1,169 @@
+"""Plays the demo in the UI, on real machines and before nobody, and makes the README's pictures of what it shows.
+
+No picture may tell anything of the machine that it was made on: not its name, not its user's, no path.
+"""
+
+import argparse
+import asyncio
+import getpass
+import os
+import socket
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from drawing import Paper, Row, still, texts
+from film import Film
+from rich.color import Color
+from textual.app import ScreenStackError
+from textual.pilot import Pilot
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+os.environ.setdefault("VERTUI_SLOW", "3")  # eight machines on two processors are no reason to end a test
+
+from core.daemon.start import end_all, ensure_daemon  # noqa: E402
+from core.home import find_home  # noqa: E402
+from vertui.stage.app import StagedApp  # noqa: E402
+from vertui.stage.bar import CaptionBar  # noqa: E402
+from vertui.stage.dressed import DressedApp  # noqa: E402
+from vertui.stage.player import Player  # noqa: E402
+from vertui.stage.scenes import play  # noqa: E402
+
+COLUMNS, ROWS = 118, 34
+CHILDREN = 8
+LOOK_S = 0.1  # between looks for another frame
+POSE_S = 2.0  # until a screen has all that it asks for
+STILLS = {  # a picture's name, and after which words of which scene it is taken
+    "tree": ("begin", 3), "fork": ("fork", 3), "watch": ("watch", 3), "scoreboard": ("score", 2),
+    "matrix": ("compare", 2), "diff": ("compare", 4), "plan": ("promote", 2),
+}  # fmt: skip
+FILM = "main-job"
+LARGEST_STILL, LARGEST_FILM = 300_000, 3_000_000  # bytes
+
+
+class PicturedPlayer(Player):
+    """Takes stills after what is said, without the bar, and films all the while."""
+
+    def __init__(self, app: DressedApp, pace: float) -> None:
+        super().__init__(app, pace)
+        self.stills: dict[str, list[Row]] = {}
+        self.film = Film(COLUMNS, ROWS, paper(app))
+        self.recording: asyncio.Task[None] | None = None
+        self._said: dict[str, int] = {}
+        self._posing = False
+
+    async def say(self, text: str, scene: str = "") -> None:
+        """As ever; then perhaps a picture."""
+        self.recording = self.recording or asyncio.create_task(self._record())
+        await super().say(text, scene)
+        scene = self.caption.scene
+        self._said[scene] = self._said.get(scene, 0) + 1
+        for name, moment in STILLS.items():
+            if moment == (scene, self._said[scene]):
+                self.stills[name] = await self._pose()
+
+    async def _record(self) -> None:
+        """Look for another frame, until it is cancelled."""
+        before = time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now = time.monotonic()
+            with suppress(ScreenStackError):  # at the very end
+                rows = [] if self._posing else screen_of(self.app)
+                if len(rows) == ROWS:
+                    self.film.add(now - before, rows)
+            before = now
+
+    async def _pose(self) -> list[Row]:
+        self._posing = True
+        bars = [bar for screen in self.app.screen_stack for bar in screen.query(CaptionBar)]
+        try:
+            for bar in bars:
+                bar.display = False
+            await asyncio.sleep(POSE_S)
+            return screen_of(self.app)
+        finally:
+            for bar in bars:
+                bar.display = True
+            await Pilot(self.app).pause()
+            self._posing = False
+
+
+def screen_of(app: DressedApp) -> list[Row]:
+    """Its rows as they are now."""
+    return [list(strip) for strip in app.screen._compositor.render_strips()]
+
+
+def paper(app: DressedApp) -> Paper:
+    """The colours of its theme."""
+    theme = app.current_theme
+    return Paper(
+        Color.parse(theme.foreground or "#ffffff").get_truecolor(),
+        Color.parse(theme.background or "#000000").get_truecolor(),
+    )
+
+
+async def pictured(pace: float) -> PicturedPlayer:
+    """The demo, played."""
+    home = find_home()
+    ensure_daemon(home)
+    made: list[PicturedPlayer] = []
+
+    def player(app: DressedApp, pace: float) -> PicturedPlayer:
+        made.append(PicturedPlayer(app, pace))
+        return made[0]
+
+    app = StagedApp(home, partial(play, count=CHILDREN), pace, stays=False, player=player)
+    await app.run_async(headless=True, size=(COLUMNS, ROWS))
+    if (recording := made[0].recording) is not None:
+        recording.cancel()
+        with suppress(asyncio.CancelledError):
+            await recording
+    if app.died is not None:
+        raise app.died
+    return made[0]
+
+
+def fault(name: str, text: str, most: int) -> str:
+    """Why a picture is none to publish: it is too large, or tells where it was made; empty for no reason."""
+    guests = ("root", "/root")  # what a guest is called by as well
+    secrets = {socket.gethostname(), getpass.getuser(), str(Path.home()), str(find_home().root), str(ROOT)}
+    told = [one for one in secrets if len(one) > 3 and one not in guests and one in text]
+    if told:
+        return f"{name} tells of this machine: {', '.join(told)}"
+    return f"{name} has {len(text)} bytes, more than {most}" if len(text) > most else ""
+
+
+def main() -> None:
+    """Make them all."""
+    parser = argparse.ArgumentParser(prog="scripts/pictures", description=__doc__)
+    parser.add_argument("--into", type=Path, default=ROOT / "assets" / "pictures", help="where to")
+    parser.add_argument("--pace", type=float, default=0.6, help="of the film: 1 lets people read")
+    chosen = parser.parse_args()
+    os.environ.setdefault("VERTUI_HOME", str(ROOT / "build" / "pictures"))
+    os.environ.pop("NO_COLOR", None)
+    try:
+        player = asyncio.run(pictured(chosen.pace))
+    finally:
+        end_all(find_home())
+    chosen.into.mkdir(parents=True, exist_ok=True)
+    found = player.film.paper
+    svgs = {name: still(rows, COLUMNS, found, f"vertui: {name}") for name, rows in player.stills.items()}
+    faults = [f"{name}: its moment never came" for name in STILLS if name not in svgs]
+    for name, svg in {**svgs, FILM: player.film.svg("vertui: the main job")}.items():
+        read = texts(player.stills.get(name, []))
+        if reason := fault(name, svg + read, LARGEST_FILM if name == FILM else LARGEST_STILL):
+            faults.append(reason)
+        else:
+            (chosen.into / f"{name}.svg").write_text(svg)
+            print(f"{name}.svg  {len(svg) // 1000} kB")
+    if faults:
+        raise SystemExit("\n".join(f"pictures: {reason}" for reason in faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""`vertui demo --ui`: the whole show on real machines, played as fast as it goes, leaves nothing but the image."""
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from core.daemon.client import Client
+from core.home import Home
+from tests.conftest import full
+from vertui.stage.app import StagedApp
+from vertui.stage.scenes import play
+
+pytestmark = pytest.mark.skipif(not full(), reason="scripts/test --all: it takes a minute or two")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_it_plays_to_its_end(home: Home, client: Client, *, keep: bool) -> None:
+    app = StagedApp(home, partial(play, keep=keep), 0.0, stays=False)
+    asyncio.run(app.run_async(headless=True, size=(120, 36)))
+    assert app.died is None
+    tree = client.tree()
+    assert [(branch.name, branch.trunk) for branch in tree.branches] == (
+        [("demo", False), ("demo-b2", True)] if keep else []
+    )
+    assert [operation.verb for operation in client.log() if operation.verb in ("fork", "promote", "prune")]

@@ -1,0 +1,74 @@
+"""The UI on a page."""
+
+import os
+import sys
+from contextlib import suppress
+from tempfile import NamedTemporaryFile
+from typing import Annotated
+
+import typer
+
+from core.daemon.endpoint import find_endpoint, variables_of
+from core.ports import LOOPBACK, check_listener, parse_listener
+from core.python import program
+from core.tokens import new_token
+from vertui.browser import open_url
+from vertui.options import Json, new_app
+from vertui.output import say_json
+
+app = new_app()
+PORT = 7090
+LEADS_ON = '<!DOCTYPE html><meta http-equiv="refresh" content="0; url={}"><title>vertui</title>'
+
+
+@app.command()
+def serve(
+    listen: Annotated[
+        str,
+        typer.Option(
+            "--listen", metavar="[ADDRESS:]PORT", help="Where the page is; port 0 is any that is free."
+        ),
+    ] = f"{LOOPBACK}:{PORT}",
+    in_the_clear: Annotated[
+        bool,
+        typer.Option(
+            "--in-the-clear", help="With --listen: also at an address that others reach, who can read along."
+        ),
+    ] = False,
+    browser: Annotated[
+        bool,
+        typer.Option("--browser/--no-browser", help="Open it, where there is a display, or print it alone."),
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Show the UI on a page of this machine, until Ctrl-C.
+
+    The URL lets in whoever has it, and nobody else. Each page is a UI of its own, which ends when the page is closed;
+    machines run on. All that it needs comes from this machine. From elsewhere come by `ssh -L 7090:127.0.0.1:7090`.
+
+    \b
+    Examples:
+      vertui serve
+      vertui serve --listen 0 --no-browser
+    """
+    from vertui.serve.server import listening, serve, url_with  # uvicorn and more: --help can do without
+
+    endpoint = find_endpoint()
+    address, port = parse_listener(listen)
+    listener, token = listening(check_listener(address, in_the_clear=in_the_clear), port), new_token()
+    url = url_with(token, listener)
+    if json:
+        say_json({"url": url})
+        sys.stdout.flush()
+    else:
+        print(f"{url}\nCtrl-C ends it; machines run on", flush=True)
+    environment = {**os.environ, **variables_of(endpoint), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    with NamedTemporaryFile("w", prefix="vertui-", suffix=".html") as page:
+        if (
+            browser and not json
+        ):  # what a browser is started with, others can read: this is for its user alone (0600)
+            page.write(LEADS_ON.format(url))
+            page.flush()
+            open_url(f"file://{page.name}")
+        with suppress(KeyboardInterrupt):
+            serve(listener, token, program("vertui"), environment)
