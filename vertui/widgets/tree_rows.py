@@ -31,7 +31,7 @@ NOT_DISTINCT = "runs, and becomes distinct"  # of a fork's child
 
 def draw_row(row: Row, width: int, name: int, prefix: Text, lives: Lives) -> Text:
     """One row; `name` is the room that `name_room` gives, `prefix` the two cells of its mark."""
-    columns = fitting(width - SIDE, name, lives.empty)
+    columns = fitting(width - SIDE - 1, name, lives.empty)  # a blank stands before them
     what = _what(row)
     right = Text() if isinstance(row, FoldRow) else _columns(row.item, columns, lives)
     needed = cell_len(_name(row)) if isinstance(row, LaneRow) else 0
