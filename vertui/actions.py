@@ -223,7 +223,7 @@ WRITTEN = (
     Action("copy", "y", "copy as command", "copy an action's command line"),
     Action("cancel_build", "X", "cancel build", "end the image build; downloads are kept", refuse=_no_build,
             changes=True),
-    Action("tour", "F", "first steps", "six cards for the first minutes"),
+    Action("tour", "f4", "first steps", "six cards for the first minutes"),
     Action("words", "f1", "words", "what a branch is, a commit, the trunk and so on"),
     Action("palette", "colon", "palette", "find an action by its name"),
     Action("themes", "f3", "themes", "choose the colours: dark, light, colour-blind safe, the terminal's own"),
@@ -234,17 +234,17 @@ WRITTEN = (
 """What is no verb, or one that takes a screen or a terminal of its own."""
 
 GROUPS = {
-    "machines": ("up", "fork", "pause", "resume", "rename", "image_build", "images", "start"),
+    "machines": ("up", "fork", "pause", "resume", "rename", "image_build", "cancel_build", "images", "start"),
     "work": ("exec", "watch", "shell", "score", "board"),
     "history": ("commit", "diff", "promote", "prune", "tag", "undo", "redo", "log", "trash"),
     "ports and reach": ("publish", "unpublish", "open", "egress", "let", "let_siblings", "link", "unlink"),
     "marks": ("mark", "range", "unmark"),
     "moving about": (
         "trunk", "parent", "child", "next_sibling", "previous_sibling", "best", "letters", "filter", "fold",
-        "fold_all", "sort", "turn",
+        "fold_all", "sort", "turn", "unread",
     ),
     "the screen": (
-        "view", "scroll", "freeze", "menu", "palette", "copy", "themes", "picture", "help", "quit",
+        "view", "scroll", "freeze", "menu", "palette", "copy", "themes", "picture", "words", "tour", "help", "quit",
     ),
 }  # fmt: skip
 """What belongs together, as help shows it; verbs that no group names are the last of `machines`."""

@@ -75,7 +75,7 @@ async def test_six_cards_come_once_in_a_new_home(tmp_path: Path) -> None:
     async with VertuiApp(home, lambda: HandMadeFeed(EMPTY)).run_test(size=SMALL) as pilot:
         await until_seen(pilot, "⏎ begin")
         assert app_of(pilot).screen is app_of(pilot).main
-        await pilot.press("F", "right", "left", "escape", "F")
+        await pilot.press("f4", "right", "left", "escape", "f4")
         await until_seen(pilot, "1 of 6")
     assert len(CARDS) == 6
 
@@ -83,7 +83,7 @@ async def test_six_cards_come_once_in_a_new_home(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(40, 12), (80, 24)])
 async def test_no_card_loses_its_keys(show: Show, size: tuple[int, int]) -> None:
     async with show(HandMadeFeed(DEMO), size) as pilot:
-        await pilot.press("F")
+        await pilot.press("f4")
         for place in range(1, len(CARDS) + 1):
             await until_seen(pilot, f"{place} of 6", "esc")
             await pilot.press("right")

@@ -17,11 +17,11 @@ def told(directory: Path, text: str) -> Keymap:
 
 
 def test_keys_are_given_by_sign_or_name(tmp_path: Path) -> None:
-    given = 'fork = "F"\nwatch = ["w", "ctrl+w"]\n"copy as command" = "#"\nhelp = "f1"\ncommit = "f"\n'
+    given = 'fork = "F"\nwatch = ["w", "ctrl+w"]\n"copy as command" = "#"\nhelp = "f6"\ncommit = "f"\n'
     keymap = told(tmp_path, given)
     assert keymap.problems == ()
     assert keymap.keys == {
-        "fork": "F", "watch": "w,ctrl+w", "copy": "number_sign", "help": "f1,question_mark", "commit": "f",
+        "fork": "F", "watch": "w,ctrl+w", "copy": "number_sign", "help": "f6,question_mark", "commit": "f",
     }  # fmt: skip
 
 

@@ -95,7 +95,7 @@ def test_without_colours_what_is_marked_is_still_told_apart() -> None:
         assert segment.style is not None
         assert segment.style.color is segment.style.bgcolor is None
     assert marked.style and marked.style.reverse and quiet.style and quiet.style.dim
-    assert plain.style and not plain.style.reverse and not plain.style.dim
+    assert plain.style is not None and not plain.style.reverse and not plain.style.dim
 
 
 def test_no_state_is_told_by_its_colour_alone() -> None:
