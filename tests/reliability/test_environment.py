@@ -33,6 +33,7 @@ WITH = {  # what a verb needs beside its arguments, to be quick and to change no
     "exec": ("--", "true"),
     "image build": ("--memory", "1M"),
     "demo": ("--help",),
+    "serve": ("--help",),
     "config": (),
 }
 ALWAYS_PRINT = ("ls", "ls --json", "tree", "log", "config", "image ls", "trash ls", "daemon status", "--help")
