@@ -144,11 +144,11 @@ async def promote(player: Player, demo: Demo, children: list[str]) -> str:
     await player.press("P")
     await player.until("the plan", lambda: isinstance(player.app.screen, PlanDialog))
     first = player.app.screen
-    await player.press("n")
+    await player.press("tilde")
     await player.until(
         "its variant", lambda: isinstance(player.app.screen, PlanDialog) and player.app.screen is not first
     )
-    await player.say("n: the losers are pruned as well, into the trash.")
+    await player.say("~: the losers are pruned as well, into the trash.")
     await player.press("right", "enter")
     await player.until(
         "the trunk", lambda: player.tree.trunk == best and found_names(player, children) == [best]
