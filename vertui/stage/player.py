@@ -13,6 +13,7 @@ from textual.pilot import Pilot, WaitForScreenTimeout
 from core.errors import GuestFailed
 from core.model import Branch, Tree
 from core.patience import patient
+from vertui.actions import BY_ID
 from vertui.demo import named
 from vertui.stage.bar import HELD, HOLDS, OVER, Cue
 from vertui.stage.dressed import DressedApp
@@ -50,6 +51,10 @@ class Player:
             self.show_key(key)
             await self.rest(KEY_S)
             await self._press(key)
+
+    async def act(self, *actions: str) -> None:
+        """Press the keys of actions, by their ids: whoever watches may have given them keys of their own."""
+        await self.press(*(BY_ID[action].keys.partition(",")[0] for action in actions))
 
     async def type(self, text: str) -> None:
         """Type a text into what has the keys; what it held is selected, and goes."""

@@ -8,6 +8,7 @@ from core.errors import GuestFailed
 from core.model import Branch, BranchState, Command
 from core.patience import patient
 from core.verbs.image.build import Build
+from vertui.actions import BY_ID
 from vertui.demo import IMAGE, PATCHES, RIGHT, Demo, numbers_of
 from vertui.screens.comparing import ComparingScreen
 from vertui.screens.plan import PlanDialog
@@ -63,7 +64,7 @@ async def fork(player: Player, demo: Demo, children: list[str]) -> None:
     await player.say(
         "Fork it: memory, processes, open connections and all. Each child runs a command of its own.", "fork"
     )
-    await player.press("f")
+    await player.act("fork")
     await player.until("the form", lambda: isinstance(player.app.screen, VerbForm))
     await player.type(str(len(children)))
     await player.press("tab")
@@ -87,8 +88,8 @@ async def watch(player: Player, children: list[str]) -> None:
     await player.say("Mark them, and watch them side by side.", "watch")
     for name in children:
         select(player, name)
-        await player.press("space")
-    await player.press("w")
+        await player.act("mark")
+    await player.act("watch")
     await player.say(
         f"The same tests on each patch. One of them never ends: it is stopped after {LIMIT_S} seconds."
     )
@@ -101,12 +102,12 @@ async def watch(player: Player, children: list[str]) -> None:
 
 async def score(player: Player, children: list[str]) -> None:
     """A score each, ranked."""
-    await player.say("A script scores each by its tests: `vertui score`, or S.", "score")
+    await player.say(f"A script scores each by its tests: `vertui score`, or {key_of('score')}.", "score")
     for name in children:
         await player.work(partial(give_score, player, name))
     scored = "the scores"
     await player.until(scored, lambda: all(branch.score is not None for branch in found(player, children)))
-    await player.press("B")
+    await player.act("board")
     await player.say("The scoreboard: score, time, how it ended, what it changed. Verbs work here, too.")
     await player.press("escape")
     await to_tree(player)
@@ -115,14 +116,14 @@ async def score(player: Player, children: list[str]) -> None:
 async def compare(player: Player, children: list[str]) -> None:
     """All against the fork, and the best line by line."""
     await player.say("All of them compared with the commit they come from: files by branches.", "compare")
-    await player.press("d")
+    await player.act("diff")
     await compared(player)
     await player.say("Equal numbers are the same change; below, what each did to the file.")
     await player.press("escape")
     await to_tree(player)
-    await player.press("escape", "asterisk")
+    await player.act("unmark", "best")
     await player.say("The best of them alone, side by side.")
-    await player.press("d")
+    await player.act("diff")
     await compared(player)
     await player.press("]")
     await player.until("the change", lambda: not comparing(player).view.blank)
@@ -141,14 +142,14 @@ async def promote(player: Player, demo: Demo, children: list[str]) -> str:
     await player.say(
         "Promote it. What destroys or moves much shows its plan first, and Cancel has the focus.", "promote"
     )
-    await player.press("P")
+    await player.act("promote")
     await player.until("the plan", lambda: isinstance(player.app.screen, PlanDialog))
     first = player.app.screen
-    await player.press("tilde")
+    await player.act("turn")
     await player.until(
         "its variant", lambda: isinstance(player.app.screen, PlanDialog) and player.app.screen is not first
     )
-    await player.say("~: the losers are pruned as well, into the trash.")
+    await player.say(f"{key_of('turn')}: the losers are pruned as well, into the trash.")
     await player.press("right", "enter")
     await player.until(
         "the trunk", lambda: player.tree.trunk == best and found_names(player, children) == [best]
@@ -159,14 +160,14 @@ async def promote(player: Player, demo: Demo, children: list[str]) -> str:
 
 async def take_back(player: Player, demo: Demo, winner: str, children: list[str]) -> None:
     """Undo brings them back as they ran."""
-    await player.say("Regrets? u says what comes back.", "undo")
-    await player.press("u")
+    await player.say(f"Regrets? {key_of('undo')} says what comes back.", "undo")
+    await player.act("undo")
     await player.until("what comes back", lambda: isinstance(player.app.screen, PlanDialog))
     await player.say("By name, before it is done.")
     await player.press("right", "enter")
     await player.until("the losers", lambda: all(is_running(player, name) for name in children))
-    await player.say("All of them run again, where they stood. U does it once more.")
-    await player.press("U")
+    await player.say(f"All of them run again, where they stood. {key_of('redo')} does it once more.")
+    await player.act("redo")
     await player.until("what is done again", lambda: isinstance(player.app.screen, PlanDialog))
     await player.press("right", "enter")
     await player.until("the winner", lambda: found_names(player, children) == [winner])
@@ -246,3 +247,8 @@ async def compared(player: Player) -> None:
 async def to_tree(player: Player) -> None:
     """Wait for the main screen."""
     await player.until("the tree", lambda: player.app.screen is player.app.main)
+
+
+def key_of(action: str) -> str:
+    """The key of an action as it is printed."""
+    return BY_ID[action].key_label
