@@ -93,8 +93,9 @@ class Engine:
     worked: float = 0.0
     recovered: bool = False
     _sequence: int = 0
-    _listeners: set[asyncio.Queue[Event | None]] = field(default_factory=set)
-    _own_listeners: set[asyncio.Queue[Event | None]] = field(default_factory=set)
+    _listeners: dict[asyncio.Queue[Event | None], bool] = field(
+        default_factory=dict
+    )  # is it the engine's own?
 
     def __post_init__(self) -> None:
         self.catalog.lent = self.reserve.lent
@@ -135,7 +136,7 @@ class Engine:
     @property
     def listened(self) -> bool:
         """Is there anybody to tell, outside the engine?"""
-        return len(self._listeners) > len(self._own_listeners)
+        return not all(self._listeners.values())
 
     def publish(
         self,
@@ -166,15 +167,12 @@ class Engine:
         reader wants to know.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._listeners.add(queue)
-        if own:
-            self._own_listeners.add(queue)
+        self._listeners[queue] = own
         return queue
 
     def unsubscribe(self, queue: asyncio.Queue[Event | None]) -> None:
         """Stop feeding a queue; idempotent."""
-        self._listeners.discard(queue)
-        self._own_listeners.discard(queue)
+        self._listeners.pop(queue, None)
 
     def end_events(self) -> None:
         """Let every listener's stream end: the daemon is about to."""

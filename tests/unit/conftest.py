@@ -24,6 +24,20 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 @pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """An empty directory of this host."""
+    (tmp_path / "here").mkdir()
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    """One that stands for a guest's."""
+    (tmp_path / "there").mkdir()
+    return tmp_path / "there"
+
+
+@pytest.fixture
 def work() -> Iterator[Path]:
     root = cgroup_root()
     path = (root or Path("/")) / f"vertui-test-{os.getpid()}"

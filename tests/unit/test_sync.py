@@ -45,18 +45,6 @@ class Beside:
             os.close(outgoing)
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Path:
-    (tmp_path / "here").mkdir()
-    return tmp_path / "here"
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> Path:
-    (tmp_path / "there").mkdir()
-    return tmp_path / "there"
-
-
 def seen(top: Path) -> dict[str, object]:
     """All that is to be kept of a tree."""
     found: dict[str, object] = {}

@@ -19,18 +19,6 @@ from vertui.sync.batch import MOST_BYTES, MOST_NAMES, Batch, TooMuch
 MOMENT_NS = 1_234_567_890_123_456_789
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Path:
-    (tmp_path / "here").mkdir()
-    return tmp_path / "here"
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> Path:
-    (tmp_path / "there").mkdir()
-    return tmp_path / "there"
-
-
 def bring(here: Path, there: Path, names: Iterable[bytes] = (), removed: Iterable[bytes] = ()) -> str:
     return put(str(there), Batch(here, names, removed).message()[LENGTH.size :])
 
