@@ -88,20 +88,25 @@ def _add_killed(report: Report, found: Lab, kills: int) -> None:
             waits.clear()
             os.kill(_server(found), signal.SIGKILL)
             time.sleep(KILL_EVERY_S)
-            slowest.append(max(waits, default=KILL_EVERY_S * 1000))
+            while not waits:
+                time.sleep(0.01)
+            slowest.append(max(waits))
     finally:
         stopped.set()
         reader.join()
     alive = found.hostnames([child.name for child in forked.children])
     report.add_samples(f"server killed under {MACHINES} faulting machines: slowest answer", slowest, promise=12,
-                       timed="a page that is not cached, asked for until it is answered")  # fmt: skip
+                       timed="asked for a page that is not cached to its answer, less waits for a core")  # fmt: skip
     report.add("of which the slowest", max(slowest), "ms", must=1000, promise=12)
     report.add("machines that answer afterwards", len(alive), "", must=MACHINES, at_least=True, promise=12)
     found.prune(forked)
 
 
 def _ask(found: Lab, stopped: threading.Event, waits: list[float]) -> None:
-    """Reads of one page after the other, each dropped from the page cache before: how long each took, in ms."""
+    """Reads of one page after the other, each dropped from the page cache before: how long each took, in ms.
+
+    That this thread waits for a core beside the machines, once it has the answer, is not counted.
+    """
     views = Path(f"/proc/{found.client.status().pid}/root{found.home.root}/views")
     descriptor = os.open(views / found.golden / "memory", os.O_RDONLY)
     try:
@@ -110,9 +115,14 @@ def _ask(found: Lab, stopped: threading.Event, waits: list[float]) -> None:
         while not stopped.is_set():
             page = (page + 4099) % pages
             os.posix_fadvise(descriptor, page * PAGE_BYTES, PAGE_BYTES, os.POSIX_FADV_DONTNEED)
-            began = time.perf_counter()
+            began = time.perf_counter() - _queued_s()
             os.pread(descriptor, PAGE_BYTES, page * PAGE_BYTES)
-            waits.append((time.perf_counter() - began) * 1000)
+            waits.append((time.perf_counter() - _queued_s() - began) * 1000)
             time.sleep(0.01)
     finally:
         os.close(descriptor)
+
+
+def _queued_s() -> float:
+    """How long this thread has waited for a core so far (proc(5), schedstat)."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9

@@ -76,7 +76,7 @@ class Syntax:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # ctrl+c is for the app
+                process_group=0,  # ctrl+c is for the app
             )
         into, out = self._process.stdin, self._process.stdout
         assert into is not None and out is not None

@@ -45,8 +45,11 @@ def main() -> None:
 
 
 def _place(descriptors: Sequence[int]) -> None:
-    """Give a new server its descriptors and no others."""
-    os.setsid()
+    """Give a new server a group of its own, as `core.holder.spawn` does, and its descriptors and no others.
+
+    Not a session of its own: to one just made the kernel may give no processor for half a second beside busy ones.
+    """
+    os.setpgid(0, 0)
     high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_HIGH) for descriptor in descriptors]
     places = [high[0], *high]
     for number, descriptor in enumerate(places, 1):
