@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from core.model import Branch, BranchState, CommitState
-from vertui.strands import Node, Strand, Strands
+from vertui.selection import Node
+from vertui.strands import Strand, Strands
 from vertui.text import natural, short
 
 T = TypeVar("T")

@@ -23,8 +23,8 @@ from msgspec import Struct
 from core.errors import UsageError
 from core.model import Branch, BranchState, CommitState
 from vertui.lanes import text_of
+from vertui.selection import Node
 from vertui.sizes import parse_size
-from vertui.strands import Node
 from vertui.text import SHORT_ID, printable
 
 SEARCHED = 200  # characters of a text that an expression is tried on

@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from core.model import Branch, BranchState
 from vertui.lanes import GraphRow, LaneRow
-from vertui.strands import Node, Strand, Strands, node_key
+from vertui.selection import Node, key_of
+from vertui.strands import Strand, Strands
 from vertui.text import counted, printable
 
 WIDEST_FAN = 12  # siblings beside the line that goes on: more are not looked at one by one
@@ -197,7 +198,7 @@ def lay_out(strands: Strands, folds: Folds) -> Rows:
     for place in strands.placed(folded):
         strand, depth = place.strand, place.depth
         if place.fan:
-            keys = [node_key(node) for node in strands.held(strand.above[1:])]
+            keys = [key_of(node) for node in strands.held(strand.above[1:])]
             rows.put(depth, keys, Fold(FoldKind.FAN, strand.keys[0]), joins=True)
             continue
         at = 0

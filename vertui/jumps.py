@@ -4,7 +4,8 @@ from enum import StrEnum
 
 from core.model import Branch
 from vertui.folds import FoldKind, FoldRow, Row
-from vertui.strands import Node, Strand, Strands, node_key
+from vertui.selection import Node, key_of
+from vertui.strands import Strand, Strands
 
 
 class Jump(StrEnum):
@@ -39,7 +40,7 @@ def target(strands: Strands, row: Row | None, jump: Jump) -> Node | None:
         return None
     if isinstance(row, FoldRow):
         return _from_fold(strands, row, jump)
-    key = node_key(row.item)
+    key = key_of(row.item)
     strand = strands.holding(key)
     if strand is None:
         return None
@@ -57,7 +58,7 @@ def _from_fold(strands: Strands, row: FoldRow, jump: Jump) -> Node | None:
     if jump is Jump.CHILD:
         return row.nodes[0]
     if jump is Jump.PARENT:
-        return strands.nodes.get(strands.parents[node_key(row.nodes[-1])])
+        return strands.nodes.get(strands.parents[key_of(row.nodes[-1])])
     strand = strands.holding(row.fold.root)
     if strand is None or row.fold.kind is FoldKind.RUN or jump is Jump.NEXT:
         return None

@@ -13,8 +13,8 @@ NOTHING = Tree((), (), (), None)
 
 
 def key_of(node: Node) -> str:
-    """What stays the same while a node changes: its kind and id."""
-    return f"{'c' if isinstance(node, Commit) else 'b'}{node.id}"
+    """What stays the same while a node changes: a commit's id, and of a branch what no commit has as its id."""
+    return node.id if isinstance(node, Commit) else f"branch {node.id}"
 
 
 def ref_of(node: Node) -> str:

@@ -7,16 +7,16 @@ commits. A branch hangs on its head. Structure follows first parents. Pure: no c
 Most strands of a tree are as they were in the tree before it, and are not taken apart again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.model import Branch, Commit, Tree
 from vertui.ancestry import Ancestry
+from vertui.selection import Node, key_of
 from vertui.text import natural
 
 SHORTEST_RUN = 4  # plain commits in a row from which one line instead is worth a key press
 
-Node = Branch | Commit
 Order = Callable[[Sequence["Strand"]], list["Strand"]]
 
 
@@ -62,7 +62,7 @@ class Strands:
         self.parents, uses = commits.parents.copy(), commits.uses.copy()
         self._heads: dict[str, str] = {}  # of the branches by their keys
         for branch in tree.branches:
-            key, head = node_key(branch), branch.head if branch.head in commits.nodes else ""
+            key, head = key_of(branch), branch.head if branch.head in commits.nodes else ""
             self.nodes[key], self.parents[key], self._heads[key] = branch, head, head
             uses[head] = uses.get(head, 0) + 1
         self.branches = {branch.name: branch for branch in tree.branches}
@@ -119,7 +119,7 @@ class Strands:
             top = self.nodes[strand.keys[0]].created
             strand.newest = max((above.newest for above in strand.above), default=top)
         branch = self.branches.get(trunk or "")
-        line = self.holding(node_key(branch)) if branch else None
+        line = self.holding(key_of(branch)) if branch else None
         while line is not None and not line.trunks:
             line.trunks = True
             line = self.parent(line)
@@ -149,6 +149,11 @@ class Strands:
     def all_nodes(self) -> list[Node]:
         """Every node, from the top down."""
         return self.held(self.roots)
+
+    def chosen(self, keys: Container[str]) -> list[Node]:
+        """The nodes with these keys, from the top down."""
+        order = list(self._parents_first(self.roots))
+        return [self.nodes[key] for strand in reversed(order) for key in strand.keys if key in keys]
 
     def of(self, strand: Strand) -> Node:
         """The node that speaks for a strand among its siblings: the branch whose line it is, or its last commit."""
@@ -216,11 +221,6 @@ class Strands:
         below, node = self.nodes.get(strand.below), self.nodes[strand.keys[-1]]
         name = node.name if isinstance(node, Branch) else node.branch
         return isinstance(below, Commit) and below.branch == name
-
-
-def node_key(node: Node) -> str:
-    """A node among the strands: a commit's id, or what is none."""
-    return node.id if isinstance(node, Commit) else f"branch {node.id}"
 
 
 def _prefix(branch: Branch) -> str:

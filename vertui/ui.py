@@ -30,11 +30,12 @@ from vertui.plain import toast
 from vertui.remembered import ScreenLook
 from vertui.screens.base import Dialog, VertuiScreen
 from vertui.screens.main import MainScreen
-from vertui.selection import Selection
+from vertui.selection import NOTHING, Selection
 from vertui.widgets.footer import KeyHints
 
 OWN = ("quit", "command_palette")
 SWITCH_S = 0.001  # that a thread keeps the others waiting: a key's way to the screen may wait some ten times
+GARBAGE = 10_000  # objects until garbage is looked for: a screen drawn anew makes some thousands
 TROUBLE_S = 12.0  # what is wrong with a file of the user's is to be read whole
 LEAVE_S = 3.0  # for the terminal to be put back, after a signal
 
@@ -87,6 +88,7 @@ class VertuiApp(BaseApp):
     def _start_watching(self) -> None:
         sys.setswitchinterval(SWITCH_S)
         gc.freeze()  # what was made so far lives as long as the app: no collection need look at it again
+        gc.set_threshold(GARBAGE)
         gc.enable()
         self.watcher.start()
 
@@ -149,6 +151,8 @@ class VertuiApp(BaseApp):
     def on_arrived(self) -> None:
         """Give the news to every screen."""
         news = self.watcher.take()
+        if news.tree is not None and self.main.shown is NOTHING:  # most of it stays, too
+            self.call_after_refresh(gc.freeze)
         self.trouble = trouble_of(news)
         for screen in self.screen_stack:
             if isinstance(screen, VertuiScreen | Dialog):

@@ -77,7 +77,7 @@ async def test_what_changes_is_marked_for_a_moment_and_no_timer_stays(show: Show
         tree = app.main.tree_view
         assert not tree._pulsing
         feed.put(otherwise(DEMO, "b1", score=0.5))
-        await until(pilot, lambda: "bid-b1" in tree._pulsing)
+        await until(pilot, lambda: "branch id-b1" in tree._pulsing)
         place = next(at for at, one in enumerate(tree.items) if getattr(one, "id", "") == "b1")
         assert pulses(tree.render_line(place)._segments)
         await until(pilot, lambda: not tree._pulsing and tree._calming is None)

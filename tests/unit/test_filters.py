@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.ui.trees import DEMO, NOON, branch, commit
 from vertui.filters import LONGEST, PATIENCE_S, Filter, Texts, parse, select
-from vertui.selection import ref_of
-from vertui.strands import Node, Strands
+from vertui.selection import Node, ref_of
+from vertui.strands import Strands
 
 NODES = Strands(DEMO).all_nodes()
 NOW = NOON + 1000

@@ -13,7 +13,8 @@ from vertui.columns import DRAWN, Column, Sorting, fitting
 from vertui.folds import WIDEST_FAN, Fold, FoldKind, FoldRow, Folds, Row, fold_at, lay_out
 from vertui.jumps import Jump, target
 from vertui.lanes import LaneRow, rows
-from vertui.strands import Strands, node_key
+from vertui.selection import key_of
+from vertui.strands import Strands
 
 
 def line(count: int, *branches: Branch, tagged: int = 0) -> Tree:
@@ -98,7 +99,7 @@ def test_what_is_open_is_drawn_as_the_command_line_draws_it() -> None:
         for folds in (Folds(), Folds(every=False)):
             found = list(lay_out(strands, folds))
             held = [one for row in found for one in (row.nodes if isinstance(row, FoldRow) else (row.item,))]
-            assert {node_key(one) for one in held} == set(strands.nodes) and len(held) == len(strands.nodes)
+            assert {key_of(one) for one in held} == set(strands.nodes) and len(held) == len(strands.nodes)
             assert all(below.depth >= above.depth - 1 for above, below in pairwise(found)), "lanes meet"
 
 
@@ -160,13 +161,13 @@ def test_rows_are_made_where_they_are_looked_at() -> None:
     found = lay_out(Strands(many(300)), Folds(every=True))
     assert found[0] == next(iter(found)) and found[-1] == list(found)[-1] and found[3:5] == list(found)[3:5]
     for place, row in enumerate(found):
-        assert isinstance(row, LaneRow) and found.find({node_key(row.item)}) == place
+        assert isinstance(row, LaneRow) and found.find({key_of(row.item)}) == place
     assert found.find({"nobody"}) is None
     folded = lay_out(Strands(line(40)), Folds())
     (place,) = (at for at, row in enumerate(folded) if isinstance(row, FoldRow))
     row = folded[place]
     assert isinstance(row, FoldRow) and folded.find(set(), row.fold) == place
-    assert folded.find({node_key(row.nodes[7])}) == place
+    assert folded.find({key_of(row.nodes[7])}) == place
 
 
 def sorted_names(sorting: Sorting) -> list[str]:

@@ -114,7 +114,8 @@ class MainScreen(VertuiScreen):
         self.event_line.trouble(self.vertui.trouble)
         self._welcome.trouble(self.vertui.trouble)
         self._stopped, self.tree_view.stale = news.stopped, bool(news.error)
-        self._keys.selection = self.selection
+        if news.tree is None or self.frozen:  # else once the tree is shown
+            self._keys.selection = self.selection
         if news.error and self.shown is NOTHING:
             self._offer(True)
         if self.frozen:

@@ -10,7 +10,6 @@ from typing import ClassVar
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -20,6 +19,7 @@ from vertui.compare.change import NOWHERE, FilePatch, LinePart
 from vertui.compare.rows import cuts, ends_of, index_of
 from vertui.widgets.change_lines import WHOLE, ChangeLines
 from vertui.widgets.lines import segments
+from vertui.widgets.scrolling import lengthen
 
 MOST_KEPT = 1000  # rows drawn: some screens of them
 AT_ONCE = 3000  # lines that are folded on the loop: it takes some milliseconds
@@ -294,7 +294,7 @@ class ChangeView(ScrollView, can_focus=True):
             self._ends, self._folded = None, asked
             self._fold(*asked)
         self.draw_anew()
-        self.virtual_size = Size(self.size.width, self._rows)
+        lengthen(self, self._rows, self.size.width)
 
     @property
     def _rooms(self) -> list[int]:
@@ -325,7 +325,7 @@ class ChangeView(ScrollView, can_focus=True):
             line = self._here
             self._ends = message.ends
             self.draw_anew()
-            self.virtual_size = Size(self.size.width, self._rows)
+            lengthen(self, self._rows, self.size.width)
             if line != NOWHERE:
                 self._go(line)
 

@@ -10,7 +10,7 @@ from vertui.actions import BY_ID
 from vertui.folds import FoldRow
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
 from vertui.plain import cut
-from vertui.strands import Node
+from vertui.selection import Node
 from vertui.text import number, printable, short
 
 MOST = 200  # nodes told one by one

@@ -5,12 +5,12 @@ from typing import ClassVar, TypeVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
 
 from vertui import theme
 from vertui.compare.folders import NOISE, ROOT, Folders, HasPath, Node, place_in
 from vertui.text import printable
 from vertui.widgets.rows import RowList, columns
+from vertui.widgets.scrolling import lengthen
 
 T = TypeVar("T", bound=HasPath)
 INDENT, MOST_INDENT = 2, 20  # cells; a guest's folders may be deeper than a row is wide
@@ -138,7 +138,7 @@ class FolderList(RowList[Node[T]]):
     def _reshape(self, cursor: int) -> None:
         """There are other rows now."""
         self.draw_anew()
-        self.virtual_size = Size(self._width, len(self._items))
+        lengthen(self, len(self._items), self._width)
         self.cursor = cursor
 
     def _row(self, node: Node[T], width: int) -> Text:

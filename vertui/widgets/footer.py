@@ -1,6 +1,7 @@
 """The footer: the keys of the moment, dimmed where they cannot run, each to be clicked as well as pressed."""
 
 import re
+from collections.abc import Iterator
 
 from rich.style import Style
 from rich.text import Text
@@ -17,23 +18,33 @@ from vertui.text import printable
 class ActionFooter(Widget):
     """One line of keys. Those left out for want of room are in the help."""
 
-    selection: reactive[Selection] = reactive(Selection, layout=False)
+    selection: reactive[Selection] = reactive(Selection, repaint=False)
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._parts = list[tuple[Action, bool]]()  # the actions to show, and whether each is refused
+
+    def watch_selection(self) -> None:
+        """Draw the keys anew if any is another, or no longer to be pressed, or to be pressed again."""
+        parts = [(action, bool(reason)) for action, reason in self._judged()]
+        if parts != self._parts:
+            self._parts = parts
+            self.refresh()
 
     def render(self) -> Text:
         """The keys that fit, the last two always."""
-        parts = [_part(action, action.refuse(self.selection)) for action in self._shown]
+        parts = [_part(action, refused) for action, refused in self._parts]
         while len(parts) > 3 and sum(part.cell_len for part in parts) > self.size.width:
             del parts[-3]
         return Text.assemble(*parts, no_wrap=True)
 
-    @property
-    def _shown(self) -> list[Action]:
-        """Those of the footer, and what helps when the daemon is stopped."""
-        return [
-            action
-            for action in ACTIONS
-            if action.footer or (action.id == "start" and not action.refuse(self.selection))
-        ]
+    def _judged(self) -> Iterator[tuple[Action, str | None]]:
+        """The actions of the footer, what helps when the daemon is stopped, and why each is refused."""
+        for action in ACTIONS:
+            if action.footer or action.id == "start":
+                reason = action.refuse(self.selection)
+                if action.footer or not reason:
+                    yield action, reason
 
     async def on_click(self, event: Click) -> None:
         """A click on a key presses it."""
@@ -41,8 +52,8 @@ class ActionFooter(Widget):
             await self.run_action(f"app.act({action!r})")
 
 
-def _part(action: Action, reason: str | None) -> Text:
-    key, label = (theme.FAINT, theme.FAINT) if reason else (f"bold {theme.TEAL}", theme.MUTED)
+def _part(action: Action, refused: bool) -> Text:
+    key, label = (theme.FAINT, theme.FAINT) if refused else (f"bold {theme.TEAL}", theme.MUTED)
     text = Text.assemble((f" {action.key_label} ", key), (f"{action.label} ", label))
     text.stylize(Style(meta={"action": action.id}))
     return text

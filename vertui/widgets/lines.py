@@ -9,9 +9,10 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+
+from vertui.widgets.scrolling import lengthen
 
 MOST_LINES = 5000  # kept; older ones go
 
@@ -140,5 +141,5 @@ class LineView(ScrollView, can_focus=False):
         return self.container_size.width - 1 if self.container_size.width else 0
 
     def _measure(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._rows) + len(self._rest))
+        lengthen(self, len(self._rows) + len(self._rest), self.size.width)
         self.refresh()

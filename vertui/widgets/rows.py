@@ -8,7 +8,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.events import Click
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
@@ -17,6 +17,7 @@ from textual.strip import Strip
 from vertui import theme
 from vertui.plain import cut
 from vertui.widgets.lines import segments
+from vertui.widgets.scrolling import lengthen
 
 T = TypeVar("T")
 CURSOR_STYLE = Style(bgcolor=theme.SELECTED)
@@ -92,7 +93,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         old, stale = self.current, self._stale_rows(items)
         self._drawn = self._still_right(items)
         self._items = items
-        self.virtual_size = Size(self._width, len(items))
+        lengthen(self, len(items), self._width)
         place = None if old is None else self.find(old)
         with self.prevent(RowList.Moved):  # of an item that another one pushed on
             self.cursor = self.validate_cursor(self.cursor if place is None else place)
@@ -129,7 +130,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
     def watch_cursor(self, old: int, new: int) -> None:
         """Draw the two lines that changed and scroll the new one into view."""
         for index in (old, new):
-            self.refresh(Region(0, index - self.scroll_offset.y, self.size.width, 1))
+            self.refresh(self._region(index))
         self._reveal(new)
         self.post_message(self.Moved())
 
@@ -181,9 +182,13 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         """The rows in view that will look different, where nothing else does; None for all."""
         if len(items) != len(self._items) or not self._drawn:
             return None
-        top, width = self.scroll_offset.y, self.size.width
+        top = self.scroll_offset.y
         places = range(top, min(top + self.size.height, len(items)))
-        return [Region(0, place - top, width, 1) for place in places if items[place] != self._items[place]]
+        return [self._region(place) for place in places if items[place] != self._items[place]]
+
+    def _region(self, place: int) -> Region:
+        """Where a row is, of what is in view."""
+        return Region(0, place - self.scroll_offset.y, self.size.width, 1)
 
     def draw_anew(self) -> None:
         """What `draw` makes of the items has changed."""
@@ -194,12 +199,12 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         """What `draw` makes of the items with these keys has changed."""
         for place in [place for place in self._drawn if self._key(self._items[place[0]]) in keys]:
             del self._drawn[place]
-        self.refresh()
+            self.refresh(self._region(place[0]))
 
     def on_resize(self) -> None:
         """Keep the cursor in view."""
         self._drawn.clear()
-        self.virtual_size = Size(self._width, len(self._items))
+        lengthen(self, len(self._items), self._width)
         self._reveal(self.cursor)
 
     def on_focus(self) -> None:

@@ -15,7 +15,7 @@ from vertui.jumps import NOWHERE, Jump, target
 from vertui.lanes import LaneRow
 from vertui.lives import Lives
 from vertui.selection import Node, key_of
-from vertui.strands import Strands, node_key
+from vertui.strands import Strands
 from vertui.text import counted, printable
 from vertui.widgets.rows import RowList
 from vertui.widgets.tree_rows import draw_row, name_room
@@ -67,7 +67,7 @@ class TreeView(RowList[Row]):
         if before != (lives.scores, lives.empty):
             self._drawn.clear()  # a score is drawn beside the best, and a row in the room that columns leave
         if self.marked:
-            self.marked &= {key_of(node) for node in strands.nodes.values()}
+            self.marked &= strands.nodes.keys()
         if self.sorting.by:
             self.sorting.arrange(strands)
         self._show()
@@ -121,7 +121,7 @@ class TreeView(RowList[Row]):
         """The marked nodes from the top of the tree down."""
         if not (chosen := self.marked | self._range):
             return ()
-        return tuple(node for node in self._strands.all_nodes() if key_of(node) in chosen)
+        return tuple(self._strands.chosen(chosen))
 
     def toggle_range(self) -> bool:
         """Begin a range at the cursor, or mark what is in the one that was begun; is one being made now?"""
@@ -156,7 +156,8 @@ class TreeView(RowList[Row]):
         if self.node is not None:
             found = {key_of(self.node)}
         self.marked = self.marked - found if found <= self.marked else self.marked | found
-        self.draw_anew()
+        if self.current is not None:
+            self.draw_some_anew({self._key(self.current)})
         self.action_move(1)
 
     def clear_marks(self) -> None:
@@ -206,7 +207,7 @@ class TreeView(RowList[Row]):
         row = self.current
         if row is None or self.filter:
             return False
-        fold = row.fold if isinstance(row, FoldRow) else fold_at(self._strands, node_key(row.item))
+        fold = row.fold if isinstance(row, FoldRow) else fold_at(self._strands, key_of(row.item))
         if fold is None:
             return False
         self.folds.said[fold] = isinstance(row, FoldRow)
@@ -236,7 +237,7 @@ class TreeView(RowList[Row]):
     def open_fan(self, node: Node) -> None:
         """Go to a node, so that its siblings are seen with it."""
         if self.go_to_node(node):
-            strand = self._strands.holding(node_key(node))
+            strand = self._strands.holding(key_of(node))
             siblings = self._strands.siblings(strand) if strand else []
             last = self._strands.nodes[siblings[-1].keys[0]] if siblings else node
             if (place := self.find(LaneRow(0, False, last))) is not None:
@@ -267,7 +268,7 @@ class TreeView(RowList[Row]):
         if (place := self.find_near(item)) is not None:
             return place
         return self._rows.find(
-            set(map(node_key, _nodes(item))), item.fold if isinstance(item, FoldRow) else None
+            set(map(key_of, _nodes(item))), item.fold if isinstance(item, FoldRow) else None
         )
 
     def _show(self) -> None:
@@ -277,7 +278,7 @@ class TreeView(RowList[Row]):
             if self.sorting.by:
                 found = self.sorting.sort(found, lambda node: node)
             self._rows = Rows(self._strands.nodes)
-            self._rows.put(0, list(map(node_key, found)))
+            self._rows.put(0, list(map(key_of, found)))
             room = name_room((0, node) for node in found if isinstance(node, Branch))
         else:
             self._wrong = ""

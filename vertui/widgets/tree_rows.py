@@ -17,7 +17,7 @@ from vertui.folds import FoldRow, Row
 from vertui.lanes import LaneRow, lanes
 from vertui.lives import SAMPLES, Lives, changed_bars, cpu_bars, said, score_bar
 from vertui.plain import cut
-from vertui.strands import Node
+from vertui.selection import Node
 from vertui.text import age, number, printable, short, size
 
 SIDE = 4  # cells of mark and glyph

@@ -60,12 +60,18 @@ class Welcome(LineView):
             self._progress = None
         self._draw()
 
+    def on_show(self) -> None:
+        """Say what was told meanwhile."""
+        self._draw()
+
     def on_resize(self) -> None:
         """Stay in the middle."""
         self._draw()
 
     def _draw(self) -> None:
-        """All of it, in the middle of the pane while there is room around it."""
+        """All of it, in the middle of the pane while there is room around it; nothing while it is hidden."""
+        if not self.display:
+            return
         lines = [
             Text("vertui", style=f"bold {theme.BRIGHT}"),
             Text("running machines to commit, fork, compare and restore", style=theme.MUTED),
