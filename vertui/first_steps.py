@@ -46,4 +46,8 @@ class FirstSteps:
         """Show what things are."""
         from vertui.screens.words import WordsScreen
 
-        self._app.push_screen(WordsScreen(keys=self._main.welcoming))
+        def act(action: str | None) -> None:
+            if action is not None:
+                self._main.act(action)
+
+        self._app.push_screen(WordsScreen(keys=self._main.welcoming), act)

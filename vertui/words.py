@@ -220,12 +220,14 @@ def page(actions: tuple[Action, ...], searched: str) -> list[Text]:
             keys = "  ".join(f"{BY_ID[id].key_label} {BY_ID[id].label}" for id in one.actions)
             lines.append(Text.assemble((one.name, f"bold {theme.BRIGHT}"), (f"  {keys}", theme.TEAL)))
             lines += [Text(one.meaning, style=theme.TEXT), Text()]
-    found = [
-        key_line(action, action.help) for action in actions if _has(f"{action.label} {action.help}", searched)
-    ]
-    if found:
-        lines += [Text("keys", style=f"bold {theme.MUTED}"), *found]
+    if found := found_among(actions, searched):
+        lines += [Text("keys", style=f"bold {theme.MUTED}"), *(key_line(one, one.help) for one in found)]
     return lines or [Text(f"nothing here is about {printable(searched)}", style=theme.MUTED)]
+
+
+def found_among(actions: tuple[Action, ...], searched: str) -> list[Action]:
+    """Those that have all that is searched for."""
+    return [action for action in actions if _has(f"{action.label} {action.help}", searched)]
 
 
 def _has(text: str, searched: str) -> bool:

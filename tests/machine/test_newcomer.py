@@ -103,7 +103,7 @@ def test_the_whole_job(home: Home, client: Client, tmp_path: Path) -> None:
 
 def build(tmux: Tmux) -> None:
     tmux.sees("build the image", "start main", "? help")
-    find(tmux, "build image", "kernel, root disk")
+    find(tmux, "build image", "first boot")
     tmux.sees("memory", "Build")
     tmux.press("Enter")
     tmux.sees_no("Cancel")
@@ -115,7 +115,7 @@ def up(tmux: Tmux, client: Client) -> None:
     tmux.sees("⏎ start main")
     tmux.press("Enter")
     tmux.sees("main", "running", *FOOTER)
-    assert states(client) == {"main": BranchState.RUNNING}
+    assert eventually(lambda: states(client) == {"main": BranchState.RUNNING}), tmux.screen
 
 
 def fork(tmux: Tmux, client: Client, tries: Path) -> None:
@@ -125,6 +125,7 @@ def fork(tmux: Tmux, client: Client, tries: Path) -> None:
     tmux.type(str(tries))
     tmux.press("Enter")
     assert eventually(lambda: list(states(client).values()).count("running") == 5), tmux.screen
+    tmux.sees_no("variants file")
     tmux.sees("b1", "b2", "b3", "b4")
 
 
@@ -134,7 +135,7 @@ def watch(tmux: Tmux) -> None:
         tmux.press("Space")
     tmux.sees("4 marked")
     tmux.press("w")
-    tmux.sees("said 1", "said 2", "said 3", "said 4")
+    tmux.sees("zoom", "said 1", "said 2", "said 3", "said 4")
     tmux.press("Escape")
     time.sleep(1)  # an escape is no key of its own before that
     tmux.press("Escape")
@@ -155,7 +156,7 @@ def compare(tmux: Tmux) -> None:
         go_to(tmux, name)
         tmux.press("Space")
     tmux.press("d")
-    tmux.sees("answer")
+    tmux.sees("answer", "side by side")
     tmux.press("]")
     tmux.sees("try 1", "try 2")
     tmux.press("Escape")

@@ -13,6 +13,7 @@ from tests.ui.conftest import Show
 from tests.ui.looks import app_of, text_of, until, until_seen
 from tests.ui.trees import DEMO, EMPTY, HandMadeFeed, event
 from vertui.actions import BY_ID
+from vertui.screens.images import ImagesScreen
 from vertui.selection import NOTHING
 from vertui.ui import VertuiApp
 from vertui.words import CARDS, WORDS
@@ -104,7 +105,9 @@ async def test_what_things_are_is_found_wherever_one_asks(show: Show) -> None:
         await until_seen(pilot, "what things are, and all keys", "a named line of work")
         await pilot.press(*"start N copies")
         await until_seen(pilot, "f     fork")
-        await pilot.press("escape", "i", "colon", *"golden")
+        await pilot.press("escape", "question_mark", *"images, and building", "enter")
+        await until(pilot, lambda: isinstance(app_of(pilot).screen, ImagesScreen))
+        await pilot.press("colon", *"golden")
         await until_seen(pilot, "what is: golden commit")
         await pilot.press("enter")
         await until_seen(pilot, "the machine as it was when it had booted")

@@ -13,11 +13,11 @@ from vertui.plain import TextInput, entitle
 from vertui.screens.base import Dialog
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.lines import LineView
-from vertui.words import page
+from vertui.words import found_among, page
 
 
-class WordsScreen(Dialog[None]):
-    """Words and their meanings; `searched` is what it begins with."""
+class WordsScreen(Dialog[str]):
+    """Words and their meanings; `searched` is what it begins with. Answers the id of an action to do, if any."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "scroll_rows(1)", show=False, priority=True),
@@ -36,7 +36,8 @@ class WordsScreen(Dialog[None]):
             entitle(box, "what things are" + (", and all keys" if self._actions else ""))
             yield TextInput(self._searched, hint="type to search")
             yield LineView(id="explained")
-            yield KeyHints(("↑/↓", "scroll"), ("esc", "leave"))
+            enter = [("⏎", "do the first that is found")] if self._actions else []
+            yield KeyHints(("↑/↓", "scroll"), *enter, ("esc", "leave"))
 
     def on_mount(self) -> None:
         """What is searched for from the start."""
@@ -46,9 +47,10 @@ class WordsScreen(Dialog[None]):
         """Search as it is typed."""
         self._show(event.value)
 
-    def on_input_submitted(self) -> None:
-        """Enter: read."""
-        self.dismiss(None)
+    def on_input_submitted(self, event: TextInput.Submitted) -> None:
+        """Enter: read, or do the first action that is found."""
+        found = found_among(self._actions, event.value) if event.value.strip() else []
+        self.dismiss(found[0].id if found else None)
 
     def scrolled(self) -> Iterable[Widget]:
         """The text."""
