@@ -163,7 +163,7 @@ async def test_the_grid_looks(show: Show, size: tuple[int, int]) -> None:
 async def test_w_watches_what_is_marked(show: Show) -> None:
     async with show(FOUR) as pilot:
         await pilot.press("space", "j", "space", "w")
-        await until_seen(pilot, "GET /", "41 passed", "✓", "python3 service.py")
+        await until_seen(pilot, "GET /", "41 passed", "✓", "$ pytest -q")
         assert [pane.watched.branch for pane in panes(pilot.app)] == ["main", "b2"]
         await pilot.press("enter")
         assert grid_of(pilot).zoomed and [pane.display for pane in panes(pilot.app)] == [True, False]
@@ -172,13 +172,13 @@ async def test_w_watches_what_is_marked(show: Show) -> None:
 
 
 async def test_what_was_watched_is_there_again_and_goes_on(show: Show) -> None:
-    feed = Streams(b1=[Started(1), printed("one\ntw")])
+    feed = Streams(b1=[Started(2), printed("one\ntw")])
     async with show(feed) as pilot:
         await watch_four(pilot, "b1")
         await until_seen(pilot, "one", "tw")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is app_of(pilot).main)
-        feed.told["b1"] = [Started(1), printed("o\nthree\n", offset=6)]
+        feed.told["b1"] = [Started(2), printed("o\nthree\n", offset=6)]
         await watch_four(pilot, "b1")
         await until_seen(pilot, "one", "two", "three")
         assert [at for branch, _, at in feed.asked if branch == "b1"] == [(0, 0), (6, 0)]
@@ -203,7 +203,7 @@ async def test_a_pane_goes_on_by_itself_when_the_daemon_is_back(show: Show) -> N
     async with show(feed) as pilot:
         await watch_four(pilot, "b1")
         await until_seen(pilot, "before")
-        await until(pilot, lambda: ("b1", 1, (7, 0)) in feed.asked)
+        await until(pilot, lambda: ("b1", 2, (7, 0)) in feed.asked)
         lives.set()
         await until_seen(pilot, "before", "after", "exit 3", "✗ 3")
 
@@ -218,6 +218,21 @@ async def test_a_newer_command_takes_the_pane(show: Show) -> None:
         feed.ran = [*feed.ran, Command(2, ("make", "test"), 310, NOON)]
         feed.put(DEMO, event("branch", "b1", "command 2 started"))
         await until_seen(pilot, "old", "new", "$ make test", "●")
+
+
+async def test_a_service_that_runs_on_hides_no_later_command(show: Show) -> None:
+    feed = Streams(b1=[printed("serving\nand ser")])
+    feed.ran = [Command(4, ("serve",), 300, NOON)]
+    async with show(feed) as pilot:
+        await watch_four(pilot, "b1")
+        await until_seen(pilot, "serving", "and ser", "$ serve")
+        await pilot.press("g")
+        feed.told["b1"] = [printed("tested\n"), Exit(0, False)]
+        feed.ran = [*feed.ran, Command(5, ("make", "test"), 310, NOON, exit_code=0)]
+        feed.put(DEMO, event("branch", "b1", "command 5 ended"))
+        await until_seen(pilot, "$ make test", "✓", "held at")
+        await pilot.press("G")
+        await until_seen(pilot, "serving", "and ser", "tested", "exit 0")
 
 
 async def test_looking_back_holds_and_the_end_follows(show: Show) -> None:

@@ -11,7 +11,8 @@ from textual.events import Click, Resize
 from textual.message import Message
 from textual.widget import Widget
 
-from core.model import Branch, Command, Tree
+from core.commands import Command, newest
+from core.model import Branch, Tree
 from vertui.actions import BY_ID, DERIVED
 from vertui.feed import News
 from vertui.plain import Words, entitle
@@ -159,7 +160,7 @@ class BoardScreen(VertuiScreen):
         self._asked |= dict.fromkeys(some, time.monotonic())
 
         def work() -> dict[str, Command | None]:
-            return {name: max(feed.commands(name), key=lambda one: one.id, default=None) for name in some}
+            return {name: newest(feed.commands(name)) for name in some}
 
         def told(found: dict[str, Command | None]) -> None:
             self._commands |= found

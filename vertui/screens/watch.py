@@ -142,7 +142,7 @@ class WatchScreen(VertuiScreen):
         feed = self.vertui.watcher.feed
         for pane in self._panes:
             watched = pane.watched
-            if feed is None or watched.branch not in branches or watched.follows:
+            if feed is None or watched.branch not in branches:
                 continue
 
             def show(commands: list[Command], pane: OutputPane = pane) -> None:

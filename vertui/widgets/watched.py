@@ -5,8 +5,10 @@ It outlasts the screen that shows it: a screen that opens again goes on from whe
 
 from collections.abc import Callable
 
+from core.commands import Command, newest
 from core.errors import GuestFailed, VertuiError
-from core.model import Command, ExecRequest
+from core.model import ExecRequest
+from vertui.actions import BY_ID
 from vertui.feed import Feed, Offsets, Printing
 from vertui.text import printable, size
 from vertui.widgets.follower import Tail
@@ -59,7 +61,7 @@ class WatchedCommand:
     def run(self, feed: Feed, request: ExecRequest, notify: Notify) -> None:
         """Start a command, and watch it."""
         self._begin(None, " ".join(request.argv))
-        self._begun = False
+        self._begun, self.held = False, None
 
         def opened(offsets: Offsets) -> Printing:
             """Run it, or go on with it: never run it twice."""
@@ -73,20 +75,24 @@ class WatchedCommand:
         self._follow(Tail(opened, notify, self.kept))
 
     def look(self, feed: Feed, commands: list[Command], notify: Notify) -> None:
-        """Watch the newest command that runs, or else the newest; the one that is watched while it runs."""
-        newest = max(commands, key=lambda one: (one.exit_code is None, one.id), default=None)
-        self.trouble = "" if newest else "no command was started here: e runs one"
-        if newest is None or self.follows:
+        """Watch the newest command; where that is watched already, go on with it if it is not followed any more."""
+        last = newest(commands)
+        self.trouble = "" if last else f"no command was started here: {BY_ID['exec'].key_label} runs one"
+        if last is None or (self.follows and not self._is_older_than(last)):
             return
         offsets = self._tail.offsets if self._tail else (0, 0)
-        if newest.id != self.id:
-            self._begin(newest.id, " ".join(newest.argv))
-            offsets = max(0, newest.stdout_bytes - FIRST_BYTES), max(0, newest.stderr_bytes - FIRST_BYTES)
+        if last.id != self.id:
+            self._begin(last.id, " ".join(last.argv))
+            offsets = max(0, last.stdout_bytes - FIRST_BYTES), max(0, last.stderr_bytes - FIRST_BYTES)
             if any(offsets):
                 self.kept.remark(f"… {size(sum(offsets))} before this")
         elif self._ended:
             return
-        self._follow(Tail(lambda at: feed.output(self.branch, newest.id, at), notify, self.kept, offsets))
+        self._follow(Tail(lambda at: feed.output(self.branch, last.id, at), notify, self.kept, offsets))
+
+    def _is_older_than(self, other: Command) -> bool:
+        """Was the other started later? One that is only being started has no id yet, and is newer than any that has."""
+        return self.id is not None and self.id < other.id
 
     @property
     def follows(self) -> bool:
@@ -136,10 +142,11 @@ class WatchedCommand:
 
     def _begin(self, id: int | None, command: str) -> None:
         self.leave()
+        self.kept.finish()
         if self.kept.end:
             self.kept.remark("")
         self._id, self.command, self._tail, self._ended = id, printable(command), None, False
-        self.held, self.trouble = None, ""
+        self.trouble = ""
 
     def _follow(self, tail: Tail) -> None:
         self._tail = tail
