@@ -241,7 +241,7 @@ class VertuiApp(BaseApp):
 
     def action_help_quit(self) -> None:
         """Ctrl-C, which is not for leaving: Textual would name a key of its own."""
-        toast(self, "q leaves; machines run on", TOAST_S, error=False)
+        toast(self, f"{BY_ID['quit'].key_label} leaves; machines run on", TOAST_S, error=False)
 
     def action_act(self, action: str) -> None:
         """A key of the registry, on the main screen."""

@@ -81,7 +81,7 @@ class MatrixScreen(ComparingScreen[Siblings]):
         yield self.notes
         yield KeyHints(
             ("⏎", "diff of the cell"), ("h/l", "column"), ("1-8", "column"), ("^", "with the first, or the base"),
-            *WALKING, ("esc", "back"), ("?", "all keys"),
+            *WALKING, ("esc", "back"), ("{help}", "all keys"),
         )  # fmt: skip
 
     # -- the comparison --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from textual.message import Message
 from core.errors import UsageError, VertuiError
 from core.files import disk_error, write_atomic
 from core.model import Command, ExecRequest
+from vertui.actions import BY_ID
 from vertui.feed import News
 from vertui.messages import Printed
 from vertui.plain import TextInput, Words
@@ -36,8 +37,8 @@ AT_ONCE = 3  # panes drawn together: nine are drawn ten times a second
 FRAME_S = 0.03  # until the next of them
 MOST_KEPT = 72  # branches whose output stays when the screen is left
 KEYS = (
-    ("⏎", "zoom"), ("tab", "next"), ("{freeze}", "hold"), ("/", "search"), ("a", "type to all"), ("{exec}", "exec"),
-    ("j/k", "scroll"), ("ctrl+c", "interrupt"), ("C", "clocks"), ("ctrl+s", "save"), ("n/N", "found before, after"),
+    ("⏎", "zoom"), ("tab", "next"), ("{freeze}", "hold"), ("{filter}", "search"), ("a", "type to all"),
+    ("{exec}", "exec"), ("j/k", "scroll"), ("ctrl+c", "interrupt"), ("C", "clocks"), ("ctrl+s", "save"), ("n/N", "found before, after"),
     ("esc", "back"),
 )  # fmt: skip
 Typed = Callable[[str], None]
@@ -68,7 +69,7 @@ class WatchScreen(VertuiScreen):
         bound("freeze", "hold"),
         *(Binding(str(number), f"go_to_pane({number})", show=False) for number in range(1, 9)),
         Binding("C", "clocks", show=False),
-        Binding("slash", "search", show=False),
+        bound("filter", "search"),
         Binding("n", "find(-1)", show=False),
         Binding("N", "find(1)", show=False),
         Binding("a", "type", show=False),
@@ -282,7 +283,7 @@ class WatchScreen(VertuiScreen):
         """Go to the line with the words before, or after."""
         pane = self._pane
         if not pane.words:
-            self._say("/ looks for words")
+            self._say(f"{BY_ID['filter'].key_label} looks for words")
             return
         kept, held, words = pane.watched.kept, pane.watched.held, pane.words.encode()
         here = (kept.end if held is None else held) - (held is not None)

@@ -179,7 +179,10 @@ async def end(player: Player, demo: Demo, *, keep: bool) -> None:
     if not keep:
         await player.say("What the demo made goes into the trash. The image stays.", "end")
         await player.work(demo.clean)
-    await player.say("Every key has a command: y copies it. ? lists all keys, : finds them by name.", "end")
+    copy, keys, palette = map(key_of, ("copy", "help", "palette"))
+    await player.say(
+        f"Every key has a command: {copy} copies it. {keys} lists all keys, {palette} finds them by name.", "end"
+    )
 
 
 # -- what scenes look at -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from core.model import Branch, Command, Commit, Origin, Process, Tree
 from core.ports import guest_side, leading_to, place, url
 from core.reach import Attempt, Reach, ReachMode, Traffic, in_words, spelled
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
 from vertui.plain import cut
 from vertui.selection import Node
@@ -99,7 +100,8 @@ def refused(one: Attempt | None) -> Iterable[Text]:
     if one is not None:
         by = f", tried by {one.process}" if one.process else ""
         yield _fact("refused", spelled(one.to) + by)
-        yield Text(f"{'':<{KEY_WIDTH}} A lets it, W for all branches of its fork", style=theme.GOLD)
+        one, all_ = BY_ID["let"].key_label, BY_ID["let_siblings"].key_label
+        yield Text(f"{'':<{KEY_WIDTH}} {one} lets it, {all_} for all branches of its fork", style=theme.GOLD)
 
 
 def _commit(tree: Tree, commit: Commit, width: int) -> list[Text]:
