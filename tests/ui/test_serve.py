@@ -21,12 +21,23 @@ from websockets.sync.client import ClientConnection, connect
 
 from core.tokens import new_token
 from tests.guests import SOON_S, eventually
+from vertui.serve.pages import FETCH
 from vertui.serve.program import TerminalProgram
 from vertui.serve.server import listening, server
 
 LOOPBACK = "127.0.0.1"
 FILES = ("/", "/page.js", "/page.css", "/textual.js", "/xterm.css")
 TELLS = "from vertui.browser import own_page; own_page().open_url('http://127.0.0.1:1/')"
+SAVES = """
+import sys
+from vertui.browser import own_page
+page = own_page()
+for name in ("it", "left"):
+    (page.files / name).write_text("<svg/>")
+    page.hand_over(page.files / name, f"{name}.svg")
+print("in", page.files, flush=True)
+sys.stdin.read()
+"""
 
 
 @dataclass(frozen=True)
@@ -175,6 +186,23 @@ def test_the_page_is_told_what_to_open() -> None:
                 message = line.recv(SOON_S)
                 told += [json.loads(message)] if isinstance(message, str) else []
         assert told == [["open_url", {"url": "http://127.0.0.1:1/", "new_tab": True}]]
+
+
+def test_what_is_saved_is_fetched_once_and_goes_with_its_page() -> None:
+    with serving(sys.executable, "-c", SAVES) as page:
+        with page.terminal() as line:
+            shown = read(line, "\r\n")
+            while len(keys := re.findall(f'"{FETCH}", "([^"]+)"', shown)) < 2:
+                shown += read(line, FETCH)
+            place = Path(re.findall(r"in (\S+)", shown)[0])
+            assert page.ask(f"/download/{keys[0]}")[0] == 403
+            status, text, head = page.ask(f"/download/{keys[0]}", Cookie=page.cookie())
+            assert (status, text) == (200, "<svg/>") and head["content-type"] == "application/octet-stream"
+            assert head["content-disposition"] == 'attachment; filename="it.svg"'
+            for key in (keys[0], "x"):
+                assert page.ask(f"/download/{key}", Cookie=page.cookie())[0] == 404
+        assert eventually(lambda: not place.exists())
+        assert page.ask(f"/download/{keys[1]}", Cookie=page.cookie())[0] == 404
 
 
 def test_the_ui_from_the_command_to_its_end(tmp_path: Path) -> None:

@@ -268,18 +268,18 @@ async def test_a_line_is_typed_into_all_that_take_it(show: Show) -> None:
 
 
 async def test_a_pane_is_saved_without_control(show: Show, tmp_path: Path) -> None:
-    async with show(FOUR) as pilot:
+    async with show(FOUR, toasts=True) as pilot:
         await watch_four(pilot, "b1")
         await until_seen(pilot, "Traceback")
         await pilot.press("ctrl+s")
-        field = pilot.app.screen.query_one("#path", TextInput)
+        field = pilot.app.screen.query_one("#file", TextInput)
         field.value = str(tmp_path / "b1.log")
         await pilot.press("enter")
-        await until_seen(pilot, "4 lines saved")
+        await until_seen(pilot, "saved: ", "4 lines")
         told = "collected 41 items\nFAILED test_totals slow\nTraceback\nexit 1\n"
         assert (tmp_path / "b1.log").read_text() == told
         await pilot.press("ctrl+s")
-        pilot.app.screen.query_one("#path", TextInput).value = str(tmp_path / "b1.log")
+        pilot.app.screen.query_one("#file", TextInput).value = str(tmp_path / "b1.log")
         await pilot.press("enter")
         await until_seen(pilot, "is there already")
 

@@ -5,8 +5,7 @@ What is watched outlasts the screen: opened again, each pane goes on from where 
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
-from typing import ClassVar, cast
+from typing import IO, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,17 +13,17 @@ from textual.containers import Grid
 from textual.events import DescendantFocus
 from textual.message import Message
 
-from core.errors import UsageError, VertuiError
-from core.files import disk_error, write_atomic
+from core.errors import VertuiError
 from core.model import Command, ExecRequest
 from vertui.actions import BY_ID
+from vertui.base import TOAST_S
 from vertui.feed import News
 from vertui.messages import Printed
-from vertui.plain import TextInput, Words
+from vertui.plain import TextInput, Words, toast
 from vertui.screens.base import SCROLL_KEYS, VertuiScreen, bound, changing
-from vertui.screens.dialogs import Answers, Field, FormDialog, needed
 from vertui.screens.exec import exec_form, exec_of
 from vertui.screens.grid import arrange
+from vertui.screens.saving import save_as
 from vertui.text import counted
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.guest_text import clean
@@ -347,21 +346,14 @@ class WatchScreen(VertuiScreen):
         )
 
     def action_save(self) -> None:
-        """Ask where the chosen pane's lines are to be saved."""
+        """Save the chosen pane's lines."""
         watched = self._pane.watched
-        name = f"{watched.branch}-{watched.id or 0}.log"
 
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                path = Path(answers["path"]).expanduser()
-                self.vertui.ask(
-                    partial(_save, watched, path),
-                    lambda count: self._say(f"{counted(count, 'line')} saved in {path}"),
-                    lambda error: self._say(str(error)),
-                )
+        def told(where: str, count: int) -> None:
+            toast(self.app, f"{where}, {counted(count, 'line')}", TOAST_S, error=False)
 
-        field = Field("path", "file", name, "a new file", needed)
-        self.app.push_screen(FormDialog(f"save what {watched.branch} printed", (field,), "Save"), go)
+        name, title = f"{watched.branch}-{watched.id or 0}.log", f"save what {watched.branch} printed"
+        save_as(self.vertui, title, name, partial(_write, watched), told)
 
     # -- the line to type in ---------------------------------------------------------------------------------
 
@@ -392,14 +384,9 @@ class WatchScreen(VertuiScreen):
         self.query_one("#said", Words).say(text)
 
 
-def _save(watched: WatchedCommand, path: Path) -> int:
+def _write(watched: WatchedCommand, out: IO[bytes]) -> int:
     """Write the lines there are; how many."""
     kept = watched.kept
     lines = [clean(line.data.decode(errors="replace")) for line in kept.lines(kept.start, kept.end)]
-    try:
-        if path.exists():
-            raise UsageError(f"{path} is there already: give another name")
-    except OSError as error:
-        raise disk_error(error, path) from error
-    write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+    out.write("".join(f"{line}\n" for line in lines).encode())
     return len(lines)
