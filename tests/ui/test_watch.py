@@ -267,6 +267,44 @@ async def test_a_line_is_typed_into_all_that_take_it(show: Show) -> None:
         await until(pilot, lambda: feed.opened["b1"].signals == [2])
 
 
+class Slow(Told):
+    """Takes what is typed when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.lets = threading.Event()
+
+    def write(self, data: bytes) -> bool:
+        """Once it is let."""
+        self.typed.append(data)
+        return self.lets.wait()
+
+
+class SlowStreams(Streams):
+    """Every branch is slow."""
+
+    def output(self, branch: str, command: int, offsets: Offsets) -> Printing:
+        """The same for all."""
+        self.opened[branch] = Slow()
+        return self.opened[branch]
+
+
+async def test_an_answer_that_comes_when_the_grid_was_left_is_nobodys(show: Show) -> None:
+    feed = SlowStreams()
+    async with show(feed) as pilot:
+        await watch_four(pilot, "b1")
+        await until(pilot, lambda: "b1" in feed.opened)
+        await pilot.press("a", "y", "enter")
+        slow = cast(Slow, feed.opened["b1"])
+        await until(pilot, lambda: slow.typed == [b"y\n"])
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is app_of(pilot).main)
+        slow.lets.set()
+        await until(pilot, lambda: not any(one.name == "ask" for one in threading.enumerate()))
+        await pilot.press("space")
+        await until_seen(pilot, "1 marked")
+
+
 async def test_a_pane_is_saved_without_control(show: Show, tmp_path: Path) -> None:
     async with show(FOUR, toasts=True) as pilot:
         await watch_four(pilot, "b1")

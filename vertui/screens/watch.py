@@ -17,7 +17,7 @@ from core.errors import VertuiError
 from core.model import Command, ExecRequest
 from vertui.actions import BY_ID
 from vertui.base import TOAST_S
-from vertui.feed import News
+from vertui.feed import Feed, News
 from vertui.messages import Printed
 from vertui.plain import TextInput, Words, toast
 from vertui.screens.base import SCROLL_KEYS, VertuiScreen, bound, changing
@@ -139,23 +139,21 @@ class WatchScreen(VertuiScreen):
 
     def _look(self, branches: Iterable[str]) -> None:
         """Ask each what its newest command is."""
-        feed = self.vertui.watcher.feed
+        feed, asked = self.vertui.watcher.feed, {*branches}
+        if feed is None:
+            return
         for pane in self._panes:
-            watched = pane.watched
-            if feed is None or watched.branch not in branches:
-                continue
+            if (branch := pane.watched.branch) in asked:
+                told, failed = partial(self._told, feed, pane), partial(self._not_told, pane)
+                self.ask(partial(feed.commands, branch), told, failed)
 
-            def show(commands: list[Command], pane: OutputPane = pane) -> None:
-                feed = self.vertui.watcher.feed
-                if self.is_attached and feed is not None:
-                    pane.watched.look(feed, commands, self._notify)
-                    pane.update()
+    def _told(self, feed: Feed, pane: OutputPane, commands: list[Command]) -> None:
+        pane.watched.look(feed, commands, self._notify)
+        pane.update()
 
-            def fail(error: VertuiError, pane: OutputPane = pane) -> None:
-                pane.watched.fail(error)
-                pane.update()
-
-            self.vertui.ask(partial(feed.commands, watched.branch), show, fail)
+    def _not_told(self, pane: OutputPane, error: VertuiError) -> None:
+        pane.watched.fail(error)
+        pane.update()
 
     def _run(self, request: ExecRequest) -> None:
         feed = self.vertui.watcher.feed
@@ -287,7 +285,7 @@ class WatchScreen(VertuiScreen):
         kept, held, words = pane.watched.kept, pane.watched.held, pane.words.encode()
         here = (kept.end if held is None else held) - (held is not None)
         find = partial(kept.find, words, here) if way < 0 else partial(kept.find_after, words, here)
-        self.vertui.ask(find, partial(self._found, pane))
+        self.ask(find, partial(self._found, pane))
 
     def _search(self, words: str) -> None:
         for pane in self._panes:
@@ -325,7 +323,7 @@ class WatchScreen(VertuiScreen):
                 f"{taken}; {', '.join(deaf[:8])} take{'s' * (len(deaf) == 1)} no input" if deaf else taken
             )
 
-        self.vertui.ask(work, told, lambda error: self._say(f"not typed: {error}"))
+        self.ask(work, told, lambda error: self._say(f"not typed: {error}"))
 
     @changing
     def action_interrupt(self) -> None:
