@@ -22,7 +22,7 @@ class Command(Struct, frozen=True):
 
 
 def newest(commands: Iterable[Command]) -> Command | None:
-    """The one that was started last, whether it runs or not: a service that runs on hides nothing that came after it."""
+    """The one that was started last, whether it runs or not: a service that runs on hides nothing later."""
     return max(commands, key=lambda one: one.id, default=None)
 
 

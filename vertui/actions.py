@@ -41,7 +41,7 @@ class Action:
     key: str
     label: str
     help: str
-    command: Callable[[Selection], str] = lambda selection: ""  # none for what only changes how the screen looks
+    command: Callable[[Selection], str] = lambda selection: ""  # what changes the screen alone has none
     refuse: Refuse = lambda selection: None
     footer: bool = False
     changes: bool = False
@@ -103,7 +103,8 @@ def _no_machine(selection: Selection) -> str | None:
 
 
 def _no_build(selection: Selection) -> str | None:
-    return None if selection.building else f"no image is being built: {BY_ID['image_build'].key_label} builds one"
+    build = BY_ID["image_build"].key_label
+    return None if selection.building else f"no image is being built: {build} builds one"
 
 
 def _one(selection: Selection) -> str | None:
@@ -138,8 +139,8 @@ def _one_running(selection: Selection) -> str | None:
 def _one_published(selection: Selection) -> str | None:
     if reason := _one(selection) or _branches(selection):
         return reason
-    publish = BY_ID["publish"].key_label
-    return None if selection.pages else f"no port of {selection.refs[0]} is published: {publish} publishes one"
+    key = BY_ID["publish"].key_label
+    return None if selection.pages else f"no port of {selection.refs[0]} is published: {key} publishes one"
 
 
 def _refused(selection: Selection) -> str | None:

@@ -16,9 +16,7 @@ from vertui.text import printable
 
 SAMPLES = 6  # bars of a machine
 BARS = "▁▂▃▄▅▆▇█"
-LEAST_CHANGED = (
-    64 << 10
-)  # bytes between two measurements, for the second bar; each further one is twice as much
+LEAST_CHANGED = 64 << 10  # bytes between two measurements for the second bar; each further one is twice that
 MOST_PULSES = 64  # nodes that change at once: more are another tree, and nobody could follow
 SEQUENCES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]?|\x1b.?")
 OF_WORK = ("score", "bar", "exit")  # columns of what somebody gave or did

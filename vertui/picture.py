@@ -18,7 +18,7 @@ MOST_TRIES = 100  # names, where pictures are taken faster than the clock goes o
 
 
 def take_picture(app: BaseApp) -> None:
-    """Save what is on the screen and say where: in a new file where the user stands, or by the browser that shows it."""
+    """Save what is on the screen, in a new file where the user stands or by the browser that shows it; say where."""
     width, height = app.size
     console = Console(
         width=width, height=height, file=io.StringIO(), force_terminal=True, color_system="truecolor",

@@ -59,9 +59,7 @@ class VertuiApp(BaseApp):
     ) -> None:
         super().__init__(endpoint, open_feed, read_only=read_only)
         self._recolour: list[LineFilter] = []
-        self._looked: ScreenLook | None = (
-            None  # how it was when that was last kept; None until it is as it was left
-        )
+        self._looked: ScreenLook | None = None  # as it was kept last; None until it is as it was left
         for one in themes.THEMES:  # before the stylesheet, which uses their variables, is read
             self.register_theme(themes.textual_theme(one))
         self.wear(themes.BY_NAME.get(self.remembered.read().theme, themes.FIRST))

@@ -1,5 +1,5 @@
-"""`vertui demo --ui`: the whole show on real machines, played as fast as it goes, leaves nothing but the image, whatever
-keys its watcher has given actions.
+"""`vertui demo --ui`: the whole show on real machines, as fast as it goes, by whatever keys actions have, leaves nothing
+but the image.
 """
 
 import asyncio

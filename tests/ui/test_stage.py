@@ -98,7 +98,8 @@ class Doing(StagedApp):
 
 async def test_the_scenes_press_keys_that_were_moved(tmp_path: Path) -> None:
     acted = ", ".join(re.findall(r"\.act\(([^)]*)\)", Path(scenes.__file__).read_text()))
-    moved = {action: f"f{number}" for number, action in enumerate(dict.fromkeys(re.findall(r"\w+", acted)), 5)}
+    actions = dict.fromkeys(re.findall(r"\w+", acted))
+    moved = {action: f"f{number}" for number, action in enumerate(actions, 5)}
     keys = tmp_path / "no-config" / "vertui" / "keys.toml"
     keys.parent.mkdir(parents=True)
     keys.write_text("".join(f'{action} = "{key}"\n' for action, key in moved.items()))
@@ -141,7 +142,7 @@ def test_who_leaves_waits_for_nothing_behind_the_scenes(tmp_path: Path) -> None:
     at_last.cancel()
 
 
-async def test_what_is_still_done_behind_the_scenes_is_not_shown_to_whom_the_ui_was_left(tmp_path: Path) -> None:
+async def test_what_goes_on_behind_the_scenes_is_shown_to_nobody_who_left(tmp_path: Path) -> None:
     lets, told = threading.Event(), threading.Event()
 
     async def script(player: Player) -> None:

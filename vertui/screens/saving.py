@@ -1,5 +1,5 @@
-"""What a user saves: in a new file of a name that is asked for; or, where the UI is on a page, handed to the browser, as
-the files here are the server's and not the user's.
+"""What a user saves: in a new file whose name is asked for; or, where the UI is on a page, handed to the browser, for the
+files here are not those of who sits before it.
 """
 
 from collections.abc import Callable

@@ -37,8 +37,8 @@ FRAME_S = 0.03  # until the next of them
 MOST_KEPT = 72  # branches whose output stays when the screen is left
 KEYS = (
     ("⏎", "zoom"), ("tab", "next"), ("{freeze}", "hold"), ("{filter}", "search"), ("a", "type to all"),
-    ("{exec}", "exec"), ("j/k", "scroll"), ("ctrl+c", "interrupt"), ("C", "clocks"), ("ctrl+s", "save"), ("n/N", "found before, after"),
-    ("esc", "back"),
+    ("{exec}", "exec"), ("j/k", "scroll"), ("ctrl+c", "interrupt"), ("C", "clocks"), ("ctrl+s", "save"),
+    ("n/N", "found before, after"), ("esc", "back"),
 )  # fmt: skip
 Typed = Callable[[str], None]
 

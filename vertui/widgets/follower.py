@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 KEPT_LINES = 5000  # as many as a screen scrolls back to: what is pushed out would be out of sight there too
 MOST_UNSEEN = 256 * 1024  # bytes: what a daemon sends before it hears that they were read
-MOST_LINES_UNSEEN = (
-    8 * 1024
-)  # bytes that are made into lines as they come: folding the worst takes some milliseconds
+MOST_LINES_UNSEEN = 8 * 1024  # bytes made into lines as they come: folding the worst takes some milliseconds
 TAIL_BYTES = 1024  # by which a console that tells its past again is told from a new one
 
 
@@ -79,8 +77,8 @@ class Tail(Persisting):
         threading.Thread(target=self._follow, name="follower", daemon=True).start()
 
     def close(self) -> None:
-        """Follow no more; what is followed runs on. Nothing more is added to what keeps its output: that may be another's
-        now. Waits for no peer of a socket.
+        """Follow no more; what is followed runs on. From now on nothing is added to what keeps the output: it may be
+        another's. No peer of a socket is waited for.
         """
         with self._adding:
             self._closed.set()

@@ -37,9 +37,7 @@ class OutputPane(Widget, can_focus=True):
         self.words = ""
         self.clocks = False
         self._rows: list[Text] = []
-        self._base = (
-            Style()
-        )  # of all of it: to ask the stylesheet for every row costs a quarter of the drawing
+        self._base = Style()  # of all of it: asking the stylesheet for every row costs a quarter of the drawing
 
     def update(self) -> None:
         """Something came, or is looked at otherwise."""
