@@ -4,13 +4,13 @@ Of each machine the last measurements, as bars; whether it printed something or 
 nodes another tree shows differently, so that they can be drawn so for a moment. What did not change costs nothing.
 """
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from core.commands import LastCommand
 from core.model import Branch, Tree
+from vertui.guest_text import clean
 from vertui.selection import NOTHING, key_of
 from vertui.text import printable
 
@@ -18,7 +18,6 @@ SAMPLES = 6  # bars of a machine
 BARS = "▁▂▃▄▅▆▇█"
 LEAST_CHANGED = 64 << 10  # bytes between two measurements for the second bar; each further one is twice that
 MOST_PULSES = 64  # nodes that change at once: more are another tree, and nobody could follow
-SEQUENCES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]?|\x1b.?")
 OF_WORK = ("score", "bar", "exit")  # columns of what somebody gave or did
 Seen = tuple[int, int, int | None]
 
@@ -152,5 +151,5 @@ def score_bar(score: float, scores: tuple[float, float], cells: int) -> str:
 
 
 def said(last: LastCommand) -> str:
-    """The last line of its output, of which no sequence is left; without any, the command itself."""
-    return printable(SEQUENCES.sub("", last.line).strip()) or printable(last.words)
+    """The last line of its output; without any, the command itself."""
+    return clean(last.line).strip() or printable(last.words)

@@ -30,7 +30,7 @@ from vertui.screens.plan import Answer, PlanDialog, plan_dialog
 from vertui.selection import NOTHING, Selection
 from vertui.ui import VertuiApp
 from vertui.widgets.follower import LastLines
-from vertui.widgets.guest_text import LONGEST_LINE, clean
+from vertui.guest_text import LONGEST_LINE, clean
 from vertui.widgets.lines import segments
 
 

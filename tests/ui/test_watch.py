@@ -30,7 +30,7 @@ from vertui.feed import Offsets, Printing
 from vertui.plain import TextInput
 from vertui.screens.grid import arrange
 from vertui.screens.watch import WatchScreen
-from vertui.widgets.guest_text import clean
+from vertui.guest_text import clean
 from vertui.widgets.pane import OutputPane
 from vertui.widgets.scrollback import KEPT_BYTES, STDERR, STDOUT, Scrollback
 from vertui.widgets.sgr import styled

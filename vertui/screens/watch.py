@@ -26,7 +26,7 @@ from vertui.screens.grid import arrange
 from vertui.screens.saving import save_as
 from vertui.text import counted
 from vertui.widgets.footer import KeyHints
-from vertui.widgets.guest_text import clean
+from vertui.guest_text import clean
 from vertui.widgets.pace import Pace
 from vertui.widgets.pane import OutputPane
 from vertui.widgets.watched import WatchedCommand

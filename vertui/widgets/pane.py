@@ -15,7 +15,7 @@ from textual.widget import Widget
 from vertui import theme
 from vertui.plain import entitle
 from vertui.text import printable
-from vertui.widgets.guest_text import LONGEST_REST
+from vertui.guest_text import LONGEST_REST
 from vertui.widgets.lines import segments
 from vertui.widgets.scrollback import REMARK, STDERR, Line
 from vertui.widgets.sgr import styled
