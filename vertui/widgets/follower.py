@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING, ParamSpec, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.text import Text
 
@@ -22,7 +22,6 @@ from vertui.widgets.sgr import styled
 if TYPE_CHECKING:
     from core.daemon.streams import Output, StreamMessage
 
-P = ParamSpec("P")
 KEPT_LINES = 5000  # as many as a screen scrolls back to: what is pushed out would be out of sight there too
 MOST_UNSEEN = 256 * 1024  # bytes: what a daemon sends before it hears that they were read
 MOST_LINES_UNSEEN = 8 * 1024  # bytes made into lines as they come: folding the worst takes some milliseconds
@@ -62,7 +61,6 @@ class Tail(Persisting):
         super().__init__()
         self._open, self._notify, self._into = open_stream, notify, into
         self._looked = threading.Condition()
-        self._adding = threading.Lock()
         self._told = False
         self._unseen_bytes, self._most_unseen = 0, most_unseen
         self._stream: Printing | None = None
@@ -77,11 +75,8 @@ class Tail(Persisting):
         threading.Thread(target=self._follow, name="follower", daemon=True).start()
 
     def close(self) -> None:
-        """Follow no more; what is followed runs on. From now on nothing is added to what keeps the output: it may be
-        another's. No peer of a socket is waited for.
-        """
-        with self._adding:
-            self._closed.set()
+        """Follow no more; what is followed runs on. Returns at once: closing a socket may wait for its peer."""
+        self._closed.set()
         with self._looked:
             self._looked.notify_all()
         if (stream := self._stream) is not None:
@@ -136,26 +131,20 @@ class Tail(Persisting):
         from core.daemon.streams import Dropped, Exit, Notice, Output, Started
 
         if isinstance(message, Output):
-            self._keep(self._into.add, message.stream, self._unseen(message))
+            self._into.add(message.stream, self._unseen(message))
             self._tell()
             self._let_look(len(message.data))
         elif isinstance(message, Started):
             self.command = message.id
         elif isinstance(message, Notice):
-            self._keep(self._into.remark, message.text)
+            self._into.remark(message.text)
             self._tell()
         elif isinstance(message, Dropped):
             self.lost_bytes += message.count
         elif isinstance(message, Exit):
-            self._keep(self._into.finish)
+            self._into.finish()
             self.exit_code = message.code
             self._tell()
-
-    def _keep(self, keep: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
-        """Have it kept, unless this was closed."""
-        with self._adding:
-            if not self._closed.is_set():
-                keep(*given, **named)
 
     def _let_look(self, count: int) -> None:
         """Wait while much is there that nobody has looked at."""

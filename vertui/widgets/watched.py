@@ -3,6 +3,7 @@
 It outlasts the screen that shows it: a screen that opens again goes on from where this one was.
 """
 
+import threading
 from collections.abc import Callable
 
 from core.commands import Command, newest
@@ -19,6 +20,39 @@ FIRST_BYTES = 128 * 1024  # of what each stream printed before anybody watched
 Notify = Callable[[], object]
 
 
+class Turn:
+    """What one command prints, on its way to where that of several is kept: nothing more once it is another's turn."""
+
+    def __init__(self, kept: Scrollback) -> None:
+        self._kept: Scrollback | None = kept
+        self._lock = threading.Lock()
+
+    def add(self, stream: int, data: bytes) -> None:
+        """Take what a stream printed."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.add(stream, data)
+
+    def remark(self, text: str) -> None:
+        """Take a line that the guest did not print."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.remark(text)
+
+    def finish(self) -> None:
+        """Nothing more will come: what was begun is a line."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.finish()
+
+    def end(self) -> None:
+        """It is another's: whoever still follows this one adds nothing to it."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.finish()
+            self._kept = None
+
+
 class WatchedCommand:
     """`held` is the line before which the view stands still, None while it follows."""
 
@@ -30,6 +64,7 @@ class WatchedCommand:
         self.trouble = ""  # why there is nothing to see
         self._id: int | None = None
         self._tail: Tail | None = None
+        self._turn = Turn(self.kept)
         self._ended = False  # and said so
         self._begun = False  # somebody asked for a command to be started
         self._shown: tuple[object, ...] = ()  # what `take` knew last
@@ -72,7 +107,7 @@ class WatchedCommand:
             self._begun = True
             return feed.run(request)
 
-        self._follow(Tail(opened, notify, self.kept))
+        self._follow(Tail(opened, notify, self._turn))
 
     def look(self, feed: Feed, commands: list[Command], notify: Notify) -> None:
         """Watch the newest command; where that is watched already, go on with it if it is not followed any more."""
@@ -88,7 +123,7 @@ class WatchedCommand:
                 self.kept.remark(f"… {size(sum(offsets))} before this")
         elif self._ended:
             return
-        self._follow(Tail(lambda at: feed.output(self.branch, last.id, at), notify, self.kept, offsets))
+        self._follow(Tail(lambda at: feed.output(self.branch, last.id, at), notify, self._turn, offsets))
 
     def _is_older_than(self, other: Command) -> bool:
         """Was the other started later? One that is only being started has no id yet, and is newer than any that has."""
@@ -142,7 +177,8 @@ class WatchedCommand:
 
     def _begin(self, id: int | None, command: str) -> None:
         self.leave()
-        self.kept.finish()
+        self._turn.end()
+        self._turn = Turn(self.kept)
         if self.kept.end:
             self.kept.remark("")
         self._id, self.command, self._tail, self._ended = id, printable(command), None, False
