@@ -20,6 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from core.tokens import new_token
+from tests.browsing import browsing, chromium
+from tests.conftest import full
 from tests.guests import SOON_S, eventually
 from vertui.serve.pages import FETCH
 from vertui.serve.program import TerminalProgram
@@ -203,6 +205,28 @@ def test_what_is_saved_is_fetched_once_and_goes_with_its_page() -> None:
                 assert page.ask(f"/download/{key}", Cookie=page.cookie())[0] == 404
         assert eventually(lambda: not place.exists())
         assert page.ask(f"/download/{keys[1]}", Cookie=page.cookie())[0] == 404
+
+
+@pytest.mark.skipif(
+    not full() or chromium() is None,
+    reason="scripts/test --all, with Debian's chromium-headless-shell or chromium",
+)
+def test_a_browser_keeps_a_picture(tmp_path: Path) -> None:
+    profile, kept = tmp_path / "profile", tmp_path / "kept"
+    profile.mkdir()
+    kept.mkdir()
+    with (
+        serving(sys.executable, "-m", "tests.ui.living") as page,
+        browsing(profile, chromium() or "") as browser,
+    ):
+        browser.do("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(kept))
+        browser.open(f"http://{LOOPBACK}:{page.port}/?token={page.token}")
+        browser.until("try1")
+        browser.press("F2")
+        browser.until("handed to the browser")
+        assert eventually(lambda: [one.suffix for one in kept.iterdir()] == [".svg"])
+        [picture] = kept.iterdir()
+        assert "try1" in picture.read_text() and browser.failures == []
 
 
 def test_the_ui_from_the_command_to_its_end(tmp_path: Path) -> None:

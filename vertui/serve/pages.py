@@ -14,6 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from core.errors import Unsupported
+from core.patience import patient
 from vertui.browser import SAVE
 from vertui.serve.downloads import PATH, Downloads
 from vertui.serve.program import TerminalProgram
@@ -25,6 +26,7 @@ LIBRARY = "textual_serve"
 MOST_PAGES = 16  # at once: each is a process of some 80 MB
 BUSY = 1013  # of websockets: try again later
 COLUMNS, ROWS = 80, 24  # of a page that does not say
+LAST_WORDS_S = patient(1.0)  # for what a program that has ended told its page last
 FETCH = "deliver_file_start"  # what textual-serve's script calls a file that the browser is to fetch
 
 
@@ -69,6 +71,8 @@ async def _join(line: WebSocket, program: TerminalProgram, downloads: Downloads)
     told = asyncio.create_task(_tell(line, program, downloads))
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if ends[0].done():  # the program ended by itself
+            await asyncio.wait([told], timeout=LAST_WORDS_S)
     finally:
         for task in (*ends, told):
             task.cancel()
