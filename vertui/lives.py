@@ -24,8 +24,8 @@ Seen = tuple[int, int, int | None]
 
 @dataclass
 class Life:
-    """A branch's: `cpu` in percent of a core, `changed` in bytes since the measurement before; `read` is what of its
-    newest command was looked at.
+    """One branch's last measurements: `cpu` in percent of a core, `changed` in bytes since the measurement before.
+    `read` is how far its newest command was looked at.
     """
 
     branch: Branch
@@ -51,7 +51,7 @@ class Life:
 
 
 class Lives:
-    """Of all branches of a tree, by their ids."""
+    """The lives of all branches of a tree."""
 
     def __init__(self) -> None:
         self._lives: dict[str, Life] = {}
@@ -72,7 +72,7 @@ class Lives:
         return set() if before is NOTHING or len(changed) > MOST_PULSES else changed
 
     def of(self, branch: Branch) -> Life | None:
-        """A branch's."""
+        """The life of a branch; None for one that no tree had."""
         return self._lives.get(branch.id)
 
     def read(self, branch: Branch) -> bool:

@@ -1,5 +1,5 @@
-"""`vertui demo --ui`: the whole show on real machines, as fast as it goes, by whatever keys actions have, leaves nothing
-but the image.
+"""`vertui demo --ui`: the whole show on real machines, as fast as it goes, by whatever keys actions have, leaves
+nothing but the image.
 """
 
 import asyncio

@@ -226,8 +226,8 @@ async def test_a_name_for_a_file_may_be_any_text(show: Show, tmp_path: Path) -> 
     async with show(HandMadeFeed(DEMO)) as pilot:
         save_as(app_of(pilot), "save it", "x", lambda out: out.write(b"it"), lambda where, _: None)
         await until(pilot, lambda: isinstance(pilot.app.screen, FormDialog))
-        await pilot.press("ctrl+a", "ctrl+k", *"~nobody", "enter")
-        await until_seen(pilot, "~nobody leads nowhere: there is no such user")
+        await pilot.press("ctrl+a", "ctrl+k", *"~no-such-user", "enter")
+        await until_seen(pilot, "~no-such-user leads nowhere: there is no such user")
     assert wrong_name("") == "needed" and wrong_name(str(tmp_path / "new")) is None
     assert (wrong_name(str(tmp_path)) or "").endswith("is there already")
     assert (wrong_name("x" * 300) or "").endswith("cannot be looked for: File name too long")

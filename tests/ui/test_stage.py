@@ -4,6 +4,7 @@ import asyncio
 import re
 import threading
 from pathlib import Path
+from typing import cast
 
 from textual.events import MouseDown, Paste
 
@@ -12,15 +13,19 @@ from core.home import Home
 from tests.ui.looks import text_of, until, until_seen
 from tests.ui.trees import DEMO, HandMadeFeed
 from vertui.screens.verb_form import VerbForm
-from vertui.selection import NOTHING
-from vertui.selection import Selection
+from vertui.selection import NOTHING, Selection
 from vertui.stage import scenes
 from vertui.stage.app import StagedApp
 from vertui.stage.player import Player, StageTeller
 
 
 def staged(
-    tmp_path: Path, script: object, pace: float = 0.0, *, stays: bool = True, made: type[StagedApp] = StagedApp
+    tmp_path: Path,
+    script: object,
+    pace: float = 0.0,
+    *,
+    stays: bool = True,
+    made: type[StagedApp] = StagedApp,
 ) -> StagedApp:
     place = tmp_path / "home"
     place.write_text("not a directory")
@@ -109,13 +114,13 @@ async def test_the_scenes_press_keys_that_were_moved(tmp_path: Path) -> None:
         scenes.select(player, "b2")  # which can be promoted
         for action, key in moved.items():
             await player.act(action)
-            await player.until(action, lambda action=action: app.done[-1:] == (action,))  # type: ignore[misc]
+            await player.until(action, lambda action=action: doing.done[-1:] == (action,))  # type: ignore[misc]
             assert player.caption.keys[-1] == key == scenes.key_of(action)
 
-    app = staged(tmp_path, script, stays=False, made=Doing)
-    async with app.run_test() as pilot:
-        await until(pilot, lambda: app._exit)
-    assert app.died is None and len(moved) > 10 and app.keymap.problems == ()
+    doing = cast(Doing, staged(tmp_path, script, stays=False, made=Doing))
+    async with doing.run_test() as pilot:
+        await until(pilot, lambda: doing._exit)
+    assert doing.died is None and len(moved) > 10 and doing.keymap.problems == ()
 
 
 def test_who_leaves_waits_for_nothing_behind_the_scenes(tmp_path: Path) -> None:

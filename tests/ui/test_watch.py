@@ -27,10 +27,10 @@ from tests.ui.floods import NINE, Flood
 from tests.ui.looks import app_of, text_of, until, until_looks, until_seen
 from tests.ui.trees import DEMO, NOON, HandMadeFeed, Told, event
 from vertui.feed import Offsets, Printing
+from vertui.guest_text import clean
 from vertui.plain import TextInput
 from vertui.screens.grid import arrange
 from vertui.screens.watch import WatchScreen
-from vertui.guest_text import clean
 from vertui.widgets.pane import OutputPane
 from vertui.widgets.scrollback import KEPT_BYTES, STDERR, STDOUT, Scrollback
 from vertui.widgets.sgr import styled

@@ -27,8 +27,8 @@ SETTLE_S = 0.08  # the cursor rests this long before a change is asked for
 WALKING = (
     ("]/[", "file"), (")/(", "change"), ("|", "side by side"), ("{filter}", "search"), ("!", "noise"),
     ("{fold}/{fold_all}", "fold"), ("tab 1 2", "other pane"), ("\\", "wrap"), ("_", "white space"),
-    ("n/N", "next found"), ("J/K", "scroll the text"), ("ctrl+f/b", "by pages"), ("ctrl+g/l", "to its ends"), ("ctrl+r", "compare again"),
-    ("{copy}", "copy as command"),
+    ("n/N", "next found"), ("J/K", "scroll the text"), ("ctrl+f/b", "by pages"), ("ctrl+g/l", "to its ends"),
+    ("ctrl+r", "compare again"), ("{copy}", "copy as command"),
 )  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-"""What a user saves: in a new file whose name is asked for; or, where the UI is on a page, handed to the browser, for the
-files here are not those of who sits before it.
+"""What a user saves: in a new file whose name is asked for; or, where the UI is on a page, handed to the browser: files
+here are not those of who sits before it.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,7 @@ Write = Callable[[IO[bytes]], T]
 """Fills an open file, in a thread; what it answers is told with where the file is."""
 
 
-def save_as(
-    app: BaseApp, title: str, name: str, write: Write[T], told: Callable[[str, T], object]
-) -> None:
+def save_as(app: BaseApp, title: str, name: str, write: Write[T], told: Callable[[str, T], object]) -> None:
     """Ask for a file's name and fill it; a browser asks by itself. `told` learns what was saved where."""
     if app.page is not None:
         hand_over(app, app.page, name, write, told)

@@ -18,6 +18,7 @@ from core.model import Command, ExecRequest
 from vertui.actions import BY_ID
 from vertui.base import TOAST_S
 from vertui.feed import Feed, News
+from vertui.guest_text import clean
 from vertui.messages import Printed
 from vertui.plain import TextInput, Words, toast
 from vertui.screens.base import SCROLL_KEYS, VertuiScreen, bound, changing
@@ -26,7 +27,6 @@ from vertui.screens.grid import arrange
 from vertui.screens.saving import save_as
 from vertui.text import counted
 from vertui.widgets.footer import KeyHints
-from vertui.guest_text import clean
 from vertui.widgets.pace import Pace
 from vertui.widgets.pane import OutputPane
 from vertui.widgets.watched import WatchedCommand

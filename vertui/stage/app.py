@@ -16,9 +16,10 @@ LEAVE = ("q", "escape", "ctrl+c", "ctrl+q")
 
 
 class StagedApp(DressedApp):
-    """`script` is played on it; what somebody presses holds that, and is no key of the UI's until it is left to them.
+    """Plays `script`. A key or a click of whoever watches holds the script, and does not reach the UI before that is
+    left to them.
 
-    With `stays` the end waits for a key. `player` makes who plays it.
+    With `stays` the UI waits for a key at the end. `player` makes the player.
     """
 
     def __init__(

@@ -125,7 +125,7 @@ class Player:
     # -- somebody at the terminal --------------------------------------------------------------------------------
 
     def is_own(self, event: Key) -> bool:
-        """Was this pressed here? Answers once."""
+        """Did the player press this key itself? To be asked once a key."""
         own = any(event is one for one in self._own)
         self._own = [one for one in self._own if one is not event]
         return own

@@ -180,7 +180,8 @@ async def end(player: Player, demo: Demo, *, keep: bool) -> None:
         await player.work(demo.clean)
     copy, keys, palette = map(key_of, ("copy", "help", "palette"))
     await player.say(
-        f"Every key has a command: {copy} copies it. {keys} lists all keys, {palette} finds them by name.", "end"
+        f"Every key has a command: {copy} copies it. {keys} lists all keys, {palette} finds them by name.",
+        "end",
     )
 
 

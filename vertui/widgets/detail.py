@@ -100,8 +100,10 @@ def refused(one: Attempt | None) -> Iterable[Text]:
     if one is not None:
         by = f", tried by {one.process}" if one.process else ""
         yield _fact("refused", spelled(one.to) + by)
-        one, all_ = BY_ID["let"].key_label, BY_ID["let_siblings"].key_label
-        yield Text(f"{'':<{KEY_WIDTH}} {one} lets it, {all_} for all branches of its fork", style=theme.GOLD)
+        lets, for_all = BY_ID["let"].key_label, BY_ID["let_siblings"].key_label
+        yield Text(
+            f"{'':<{KEY_WIDTH}} {lets} lets it, {for_all} for all branches of its fork", style=theme.GOLD
+        )
 
 
 def _commit(tree: Tree, commit: Commit, width: int) -> list[Text]:

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from vertui import theme
 from vertui.feed import Offsets, Printing
-from vertui.text import printable
 from vertui.guest_text import GuestText
+from vertui.text import printable
 from vertui.widgets.persisting import Persisting
 from vertui.widgets.sgr import styled
 
