@@ -12,104 +12,40 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from core.catalog_rows import Created, Digests, Kept
 from core.catalog_schema import prepare
-from core.cgroups import USUAL_WEIGHT
-from core.codec import decode, encode
+from core.catalog_values import (
+    BranchRow,
+    Intent,
+    OperationRow,
+    branch_of,
+    commit_of,
+    damaged,
+    image_of,
+    link_of,
+    operation_of,
+    port_of,
+)
+from core.codec import encode
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
 from core.links import LinkRow
-from core.model import Branch, BranchState, Commit, Image, Operation, OperationState, Plan
+from core.model import Commit, Image, OperationState
 from core.ports import PortRow
-from core.reach import NOWHERE, Reach
+from core.reach import Reach
 
 R = TypeVar("R", bound=Created)
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class BranchRow:
-    """A branch as the catalog knows it; `number` gives its network, `machine` names its process while it has one.
-
-    `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
-    `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
-    first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others.
-    """
-
-    id: str
-    name: str
-    state: BranchState
-    reason: str
-    image: str
-    head: str
-    parent: str | None
-    parent_branch: str | None
-    created: float
-    number: int
-    fork: int | None = None
-    machine: str | None = None
-    started: float | None = None
-    score: float | None = None
-    note: str = ""
-    deleted: float | None = None
-    base: str | None = None
-    quiesced: bool = False
-    egress: Reach = NOWHERE
-    weight: int = USUAL_WEIGHT
-
-    def shown(self) -> Branch:
-        """What the API shows of it, before anything of the machine is known."""
-        return decode(Branch, encode(self))
-
-
-@dataclass(frozen=True)
-class Intent:
-    """What an operation is for: names of what it is to make, the plan it carries out, the request that asked for it."""
-
-    names: tuple[str, ...] = ()
-    plan: Plan | None = None
-    asked: str = ""
-
-
-@dataclass(frozen=True)
-class OperationRow:
-    """An operation with what it is for, what undoes it (`inverse`) and what it answered, or the kind of its refusal."""
-
-    id: int
-    request_id: str
-    verb: str
-    summary: str
-    state: OperationState
-    undoable: bool
-    created: float
-    finished: float | None
-    error: str
-    intent: Intent
-    inverse: dict[str, Any]
-    result: Any
-
-    def shown(self) -> Operation:
-        """What the log shows of it."""
-        told = self.result if isinstance(self.result, dict) else {}
-        figures = {name: told[name] for name in told if name.endswith("_ms") and told[name] is not None}
-        return decode(Operation, encode(self) | {"figures": figures})
-
-    @property
-    def refused(self) -> str:
-        """The kind of error that a failed one ended with."""
-        told = self.result if isinstance(self.result, dict) else {}
-        return str(told.get("kind", VertuiError.__name__))
 
 
 class Catalog:
     """Rows in and out. Wrap several changes in `transaction` to make them one."""
 
     def __init__(self, path: Path) -> None:
-        self._commits = Kept("commits", _commit)
-        self._branches = Kept("branches", _branch)
+        self._commits = Kept("commits", commit_of)
+        self._branches = Kept("branches", branch_of)
         self._written: set[tuple[str, str]] = set()  # rows that may not be as they are kept
         self.on_written: Callable[[set[tuple[str, str]]], None] | None = None
         """Told of the tables and keys of the rows that a transaction wrote, once that is true."""
@@ -187,7 +123,7 @@ class Catalog:
 
     def images(self) -> list[Image]:
         """All images, oldest first."""
-        return [_image(row) for row in self._read("SELECT * FROM images ORDER BY created")]
+        return [image_of(row) for row in self._read("SELECT * FROM images ORDER BY created")]
 
     def put_image(self, image: Image) -> None:
         """Add an image. One that had its name is called by its id from then on: branches may still need it. What that
@@ -218,7 +154,7 @@ class Catalog:
         rows = self._read("SELECT * FROM commits WHERE id = ?", commit)
         if not rows:
             raise NotFound(f"no commit {commit[:12]}")
-        return _commit(rows[0])
+        return commit_of(rows[0])
 
     def put_commit(self, commit: Commit) -> None:
         """Add or change a commit; one that is in the trash stays there."""
@@ -260,12 +196,12 @@ class Catalog:
         rows = self._read("SELECT * FROM branches WHERE id = ?", branch)
         if not rows:
             raise NotFound(f"no branch with id {branch}")
-        return _branch(rows[0])
+        return branch_of(rows[0])
 
     def named(self, name: str) -> BranchRow | None:
         """The branch of that name, if there is one outside the trash."""
         rows = self._read("SELECT * FROM branches WHERE name = ? AND deleted IS NULL", name)
-        return _branch(rows[0]) if rows else None
+        return branch_of(rows[0]) if rows else None
 
     def name_of(self, branch: str | None) -> str | None:
         """The name of a branch, also one in the trash; None when it is gone for good or none was meant."""
@@ -300,14 +236,14 @@ class Catalog:
 
     def ports(self) -> list[PortRow]:
         """All published ports, oldest first, also those of branches in the trash."""
-        return [_value(PortRow, row) for row in self._read("SELECT * FROM ports ORDER BY created, rowid")]
+        return [port_of(row) for row in self._read("SELECT * FROM ports ORDER BY created, rowid")]
 
     def port(self, port: str) -> PortRow:
         """One published port by its id."""
         rows = self._read("SELECT * FROM ports WHERE id = ?", port)
         if not rows:
             raise NotFound(f"no published port with id {port}")
-        return _value(PortRow, rows[0])
+        return port_of(rows[0])
 
     def put_port(self, row: PortRow) -> None:
         """Add a published port."""
@@ -323,14 +259,14 @@ class Catalog:
 
     def links(self) -> list[LinkRow]:
         """All links, oldest first, also those of branches in the trash."""
-        return [_value(LinkRow, row) for row in self._read("SELECT * FROM links ORDER BY created, rowid")]
+        return [link_of(row) for row in self._read("SELECT * FROM links ORDER BY created, rowid")]
 
     def link(self, link: str) -> LinkRow:
         """One link by its id."""
         rows = self._read("SELECT * FROM links WHERE id = ?", link)
         if not rows:
             raise NotFound(f"no link with id {link}")
-        return _value(LinkRow, rows[0])
+        return link_of(rows[0])
 
     def put_link(self, row: LinkRow) -> None:
         """Add a link."""
@@ -384,19 +320,19 @@ class Catalog:
         rows = self._read("SELECT * FROM operations WHERE id = ?", operation)
         if not rows:
             raise NotFound(f"no operation {operation}")
-        return _operation(rows[0])
+        return operation_of(rows[0])
 
     def requested(self, request_id: str) -> OperationRow | None:
         """The operation a request id began, if any: a request sent twice happens once."""
         rows = self._read("SELECT * FROM operations WHERE request_id = ?", request_id)
-        return _operation(rows[0]) if rows else None
+        return operation_of(rows[0]) if rows else None
 
     def operations(self, limit: int = 1000, state: OperationState | None = None) -> list[OperationRow]:
         """The newest operations, newest first."""
         where = "WHERE state = ?" if state else ""
         values = (state.value, limit) if state else (limit,)
         rows = self._read(f"SELECT * FROM operations {where} ORDER BY id DESC LIMIT ?", *values)
-        return [_operation(row) for row in rows]
+        return [operation_of(row) for row in rows]
 
     # -- sqlite ----------------------------------------------------------------------------------------------
 
@@ -410,7 +346,7 @@ class Catalog:
         try:
             self._written |= self._digests.written()
         except sqlite3.Error:  # a full or broken disk: what is kept cannot be told from what was undone
-            self._commits, self._branches = Kept("commits", _commit), Kept("branches", _branch)
+            self._commits, self._branches = Kept("commits", commit_of), Kept("branches", branch_of)
         self._db.execute("ROLLBACK")
 
     def _list(self, kept: Kept[R], *, deleted: bool) -> list[R]:
@@ -446,34 +382,6 @@ def _storable(value: Any) -> Any:
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
-def _image(row: sqlite3.Row) -> Image:
-    return _value(Image, row, "spec", "egress")
-
-
-def _branch(row: sqlite3.Row) -> BranchRow:
-    return _value(BranchRow, row, "egress", flag="quiesced")
-
-
-def _commit(row: sqlite3.Row) -> Commit:
-    return _value(Commit, row, "parents", "tags", flag="quiesced")
-
-
-def _operation(row: sqlite3.Row) -> OperationRow:
-    return _value(OperationRow, row, "intent", "inverse", "result", flag="undoable")
-
-
-def _value(cls: type[T], row: sqlite3.Row, *texts: str, flag: str = "") -> T:
-    """A row as a value: some columns are JSON, one may be a flag. Damaged for what cannot have been written."""
-    fields = dict(zip(row.keys(), row, strict=True))
-    try:
-        fields |= {key: json.loads(fields[key]) for key in texts}
-        if flag:
-            fields[flag] = bool(fields[flag])
-        return decode(cls, fields)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise _damaged(error) from error
-
-
 def _mapped(error: sqlite3.Error | UnicodeDecodeError) -> VertuiError:
     if "full" in str(error):
         return NoRoom("no room for the catalog: `vertui store gc` and `vertui prune --now` free some")
@@ -481,11 +389,5 @@ def _mapped(error: sqlite3.Error | UnicodeDecodeError) -> VertuiError:
         return NoRoom(f"the catalog cannot be opened for lack of descriptors, memory or disk: {error}")
     known = ("malformed", "not a database", "codec")
     if any(word in str(error) for word in known):
-        return _damaged(error)
+        return damaged(error)
     return Damaged(f"the catalog cannot be used: {error}")
-
-
-def _damaged(error: Exception) -> Damaged:
-    return Damaged(
-        f"the catalog is not what was written ({error}): move catalog.db* out of the home, and it is made again"
-    )

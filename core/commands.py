@@ -1,5 +1,7 @@
 """Commands in guests, as their agents tell of them: not to be trusted, only shown."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 
@@ -17,6 +19,11 @@ class Command(Struct, frozen=True):
     stderr_bytes: int = 0
     dropped_bytes: int = 0
     lasted_ms: float | None = None
+
+
+def newest(commands: Iterable[Command]) -> Command | None:
+    """The one that was started last, whether it runs or not: a service that runs on hides nothing later."""
+    return max(commands, key=lambda one: one.id, default=None)
 
 
 class LastCommand(Struct, frozen=True):

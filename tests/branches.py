@@ -4,7 +4,8 @@ import time
 
 from msgspec.structs import replace
 
-from core.catalog import BranchRow, Catalog
+from core.catalog import Catalog
+from core.catalog_values import BranchRow
 from core.engine.context import new_id
 from core.home import Home
 from core.model import BranchState, CommitState

@@ -28,6 +28,7 @@ CODES = {
     "ArrowUp": 38,
     "ArrowRight": 39,
     "ArrowDown": 40,
+    "F2": 113,
 }
 TEXTS = {"Enter": "\r"}
 TRAP = """

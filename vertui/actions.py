@@ -41,9 +41,7 @@ class Action:
     key: str
     label: str
     help: str
-    command: Callable[[Selection], str] = lambda selection: (
-        ""
-    )  # what only changes how the screen looks has none
+    command: Callable[[Selection], str] = lambda selection: ""  # what changes the screen alone has none
     refuse: Refuse = lambda selection: None
     footer: bool = False
     changes: bool = False
@@ -105,13 +103,18 @@ def _no_machine(selection: Selection) -> str | None:
 
 
 def _no_build(selection: Selection) -> str | None:
-    return None if selection.building else "no image is being built: b builds one"
+    build = BY_ID["image_build"].key_label
+    return None if selection.building else f"no image is being built: {build} builds one"
 
 
 def _one(selection: Selection) -> str | None:
-    if len(selection.marked) > 1:
-        return f"takes one, {len(selection.marked)} are marked: esc clears the marks"
-    return None if selection.targets else "nothing is selected"
+    return _several(selection) or (None if selection.targets else "nothing is selected")
+
+
+def _several(selection: Selection) -> str | None:
+    if len(selection.marked) < 2:
+        return None
+    return f"takes one, {len(selection.marked)} are marked: {BY_ID['unmark'].key_label} clears the marks"
 
 
 def _branches(selection: Selection) -> str | None:
@@ -136,7 +139,8 @@ def _one_running(selection: Selection) -> str | None:
 def _one_published(selection: Selection) -> str | None:
     if reason := _one(selection) or _branches(selection):
         return reason
-    return None if selection.pages else f"no port of {selection.refs[0]} is published: O publishes one"
+    key = BY_ID["publish"].key_label
+    return None if selection.pages else f"no port of {selection.refs[0]} is published: {key} publishes one"
 
 
 def _refused(selection: Selection) -> str | None:
@@ -158,7 +162,8 @@ def _comparable(selection: Selection) -> str | None:
         return f"compares {MOST_COMPARED} at most, {len(selection.marked)} are marked"
     if len(selection.marked) > 2:
         return None
-    return None if selection.pair else "nothing to compare with: mark a second node with space"
+    mark = BY_ID["mark"].key_label
+    return None if selection.pair else f"nothing to compare with: mark a second node with {mark}"
 
 
 def _each(verb: str, tail: str) -> Callable[[Selection], str]:
@@ -275,15 +280,16 @@ def _guarded(action: Action) -> Action:
     if not action.changes:
         return action
     why = action.refuse
-    return replace(
-        action, refuse=lambda selection: READ_ONLY if selection.read_only else why(selection)
-    )  # fmt: skip
+    return replace(action, refuse=lambda selection: READ_ONLY if selection.read_only else why(selection))
 
 
 def _derived(verb: type[Verb[Any]], entry: Entry) -> Action:
+    def refuse(selection: Selection) -> str | None:
+        return (_several(selection) if asking.takes_one(verb) else None) or asking.refuse(verb, selection)
+
     return Action(
-        identifier(name_of(verb)), entry.key, entry.label, entry.help,
-        partial(asking.command, verb), partial(asking.refuse, verb), entry.footer, True,
+        identifier(name_of(verb)), entry.key, entry.label, entry.help, partial(asking.command, verb), refuse,
+        entry.footer, True,
     )  # fmt: skip
 
 

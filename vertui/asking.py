@@ -56,8 +56,10 @@ def made(verb: type[Verb[Any]], selection: Selection, answers: dict[str, str]) -
 
 
 def refuse(verb: type[Verb[Any]], selection: Selection) -> str | None:
-    """Why a verb cannot be done to a selection, whatever a form would be told."""
-    if (field := _node_field(verb)) and (reason := _unfit(verb, field, selection)):
+    """Why a verb cannot be done to these nodes, whatever a form would be told; that they are too many is not looked at
+    (`takes_one`).
+    """
+    if (field := _node_field(verb)) and (reason := _unfit(field, selection)):
         return reason
     shown = Shown(selection.tree)
     given = {
@@ -78,6 +80,13 @@ def command(verb: type[Verb[Any]], selection: Selection) -> str:
 def takes_nodes(verb: type[Verb[Any]]) -> bool:
     """Is it done to what is selected?"""
     return _node_field(verb) is not None
+
+
+def takes_one(verb: type[Verb[Any]]) -> bool:
+    """Is it done to one of what is selected, and never to several?"""
+    field = _node_field(verb)
+    several = verb.each or (isinstance(verb.screen, Entry) and verb.screen.several)
+    return field is not None and not field.takes_many and not several
 
 
 def subject(verb: Verb[Any]) -> str:
@@ -111,11 +120,8 @@ def _targets(verb: type[Verb[Any]], nodes: tuple[Node, ...]) -> list[dict[str, A
     return [{field.name: refs}] if field.takes_many else [{field.name: ref} for ref in refs]
 
 
-def _unfit(verb: type[Verb[Any]], field: Asked, selection: Selection) -> str | None:
+def _unfit(field: Asked, selection: Selection) -> str | None:
     """Why the selection's nodes are not what the verb is for."""
-    several = field.takes_many or verb.each or (isinstance(verb.screen, Entry) and verb.screen.several)
-    if len(selection.targets) > 1 and not several:
-        return f"takes one, {len(selection.targets)} are marked: esc clears the marks"
     if not selection.targets:
         return "nothing is selected"
     for node in selection.targets:

@@ -73,10 +73,8 @@ class BaseApp(App[None]):
         self.worn = FIRST
         self._begun: dict[str, float] = {}  # when what is done was begun
         self.took_s: dict[str, float] = {}  # what was done last, by the first word that says it
-        self.page = own_page()  # that we are shown on, if it is no terminal
-        self.kept: dict[
-            str, object
-        ] = {}  # what screens want to find when they are opened again, by a name of theirs
+        self.page = own_page()  # that we are shown on, if it is no terminal: what is saved is for its browser
+        self.kept: dict[str, object] = {}  # what screens want to find again, by a name of theirs
         self.arrangement = Arrangement()  # of comparisons
         self.watcher = Watcher(open_feed or (lambda: DaemonFeed(endpoint)), self._notify)
 

@@ -91,9 +91,7 @@ class DaemonFeed:
         from core.daemon.client import Client
 
         self._endpoint = endpoint
-        self._client = Client(
-            endpoint, starts=False
-        )  # what only looks must not bring back what somebody ended
+        self._client = Client(endpoint, starts=False)  # who only looks brings back nothing that was ended
 
     def start(self) -> None:
         """Start the daemon if need be."""
@@ -217,9 +215,7 @@ class Watcher:
                 self._read(self._events)
             except VertuiError as error:
                 self._lost = error
-            except (
-                Exception
-            ) as bug:  # a thread that dies unheard would leave an old tree on the screen for ever
+            except Exception as bug:  # a thread that dies unheard would leave an old tree on the screen
                 self._lost = VertuiError(f"a bug: {bug!r}")
             self._tell()
             stopped = isinstance(self._lost, DaemonStopped)

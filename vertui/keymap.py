@@ -11,6 +11,7 @@ move, leave, help and find an action are nobody's to take.
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_letters, digits
@@ -83,8 +84,11 @@ class Keymap:
 
 def key_files(home: Path | None) -> list[Path]:
     """Where keys are given: the later ones win."""
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "vertui" / FILE
-    return [config, home / FILE] if home else [config]
+    files = [home / FILE] if home else []
+    with suppress(RuntimeError):  # nobody knows where the user's home is
+        config = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+        files.insert(0, config / "vertui" / FILE)
+    return files
 
 
 def read_keymap(files: Iterable[Path]) -> Keymap:

@@ -4,31 +4,28 @@ Of each machine the last measurements, as bars; whether it printed something or 
 nodes another tree shows differently, so that they can be drawn so for a moment. What did not change costs nothing.
 """
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from core.commands import LastCommand
 from core.model import Branch, Tree
+from vertui.guest_text import clean
 from vertui.selection import NOTHING, key_of
 from vertui.text import printable
 
 SAMPLES = 6  # bars of a machine
 BARS = "▁▂▃▄▅▆▇█"
-LEAST_CHANGED = (
-    64 << 10
-)  # bytes between two measurements, for the second bar; each further one is twice as much
+LEAST_CHANGED = 64 << 10  # bytes between two measurements for the second bar; each further one is twice that
 MOST_PULSES = 64  # nodes that change at once: more are another tree, and nobody could follow
-SEQUENCES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]?|\x1b.?")
 OF_WORK = ("score", "bar", "exit")  # columns of what somebody gave or did
 Seen = tuple[int, int, int | None]
 
 
 @dataclass
 class Life:
-    """A branch's: `cpu` in percent of a core, `changed` in bytes since the measurement before; `read` is what of its
-    newest command was looked at.
+    """One branch's last measurements: `cpu` in percent of a core, `changed` in bytes since the measurement before.
+    `read` is how far its newest command was looked at.
     """
 
     branch: Branch
@@ -54,7 +51,7 @@ class Life:
 
 
 class Lives:
-    """Of all branches of a tree, by their ids."""
+    """The lives of all branches of a tree."""
 
     def __init__(self) -> None:
         self._lives: dict[str, Life] = {}
@@ -75,7 +72,7 @@ class Lives:
         return set() if before is NOTHING or len(changed) > MOST_PULSES else changed
 
     def of(self, branch: Branch) -> Life | None:
-        """A branch's."""
+        """The life of a branch; None for one that no tree had."""
         return self._lives.get(branch.id)
 
     def read(self, branch: Branch) -> bool:
@@ -154,5 +151,5 @@ def score_bar(score: float, scores: tuple[float, float], cells: int) -> str:
 
 
 def said(last: LastCommand) -> str:
-    """The last line of its output, of which no sequence is left; without any, the command itself."""
-    return printable(SEQUENCES.sub("", last.line).strip()) or printable(last.words)
+    """The last line of its output; without any, the command itself."""
+    return clean(last.line).strip() or printable(last.words)

@@ -1,5 +1,6 @@
 """What keys do that move about the tree or change how it is drawn, and nothing else."""
 
+from vertui.actions import BY_ID
 from vertui.jumps import Jump
 from vertui.screens.main import MainScreen
 from vertui.selection import Selection
@@ -62,6 +63,6 @@ class Moves:
         """Sort them the other way round."""
         sorting = self._main.tree_view.sorting
         if sorting.by is None:
-            self._main.say("= sorts siblings first")
+            self._main.say(f"{BY_ID['sort'].key_label} sorts siblings first")
         else:
             self._main.sort(sorting.turned())

@@ -5,6 +5,7 @@ guest could crash them or plant a click. Here a `str` is plain text, made printa
 so whoever makes one makes its parts printable.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -62,6 +63,11 @@ def cut(text: Text, width: int, *, pad: bool = False) -> Text:
     if pad:
         text.truncate(width, pad=True)
     return text
+
+
+def cut_each(lines: Iterable[Text], width: int) -> Iterator[Text]:
+    """Lines that must stay one row each."""
+    return (cut(line, width) for line in lines)
 
 
 class Words(Static):

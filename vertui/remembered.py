@@ -16,7 +16,7 @@ LONGEST_FILE = 1 << 20  # bytes: what is longer is not ours
 
 
 class ScreenLook(Struct, frozen=True):
-    """What is kept of the screen. A fold is named as its row is; `noise` are the rules that are off."""
+    """What is kept of the screen. A fold is named as its row is; `off` are the rules of noise that are not in force."""
 
     theme: str = ""
     view: str = ""
@@ -24,7 +24,7 @@ class ScreenLook(Struct, frozen=True):
     sort: str = ""
     backwards: bool = False
     unfolded: bool | None = None
-    folds: dict[str, bool] = {}
+    folds: dict[str, bool] = field(default_factory=dict)
     side_by_side: bool = False
     wrapped: bool = False
     blank: bool = False

@@ -59,9 +59,7 @@ class VertuiApp(BaseApp):
     ) -> None:
         super().__init__(endpoint, open_feed, read_only=read_only)
         self._recolour: list[LineFilter] = []
-        self._looked: ScreenLook | None = (
-            None  # how it was when that was last kept; None until it is as it was left
-        )
+        self._looked: ScreenLook | None = None  # as it was kept last; None until it is as it was left
         for one in themes.THEMES:  # before the stylesheet, which uses their variables, is read
             self.register_theme(themes.textual_theme(one))
         self.wear(themes.BY_NAME.get(self.remembered.read().theme, themes.FIRST))
@@ -241,7 +239,7 @@ class VertuiApp(BaseApp):
 
     def action_help_quit(self) -> None:
         """Ctrl-C, which is not for leaving: Textual would name a key of its own."""
-        toast(self, "q leaves; machines run on", TOAST_S, error=False)
+        toast(self, f"{BY_ID['quit'].key_label} leaves; machines run on", TOAST_S, error=False)
 
     def action_act(self, action: str) -> None:
         """A key of the registry, on the main screen."""

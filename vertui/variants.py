@@ -26,14 +26,16 @@ def values_of(given: Iterable[str]) -> tuple[str, ...]:
 
 def lines_of(path: Path) -> tuple[str, ...]:
     """The lines of a file, those that are empty left out. In a file of JSON each is a text, or an object's command."""
-    path = path.expanduser()
     try:
+        path = path.expanduser()
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
         text = data.decode()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RuntimeError) as error:
+    except RuntimeError as error:
+        raise UsageError(f"{path} leads nowhere: there is no such user") from error
+    except ValueError as error:
         raise UsageError(f"{path} is no text") from error
     if len(data) > MOST_BYTES:
         raise UsageError(f"{path} is larger than {MOST_BYTES >> 20} MiB")

@@ -21,6 +21,7 @@ from core.verbs.egress import ADD, Egress
 from core.verbs.redo import Redo
 from core.verbs.undo import Undo
 from vertui import asking, theme
+from vertui.actions import BY_ID
 from vertui.base import BaseApp
 from vertui.first_steps import FirstSteps
 from vertui.moves import Moves
@@ -275,7 +276,8 @@ class Verbs(FirstSteps, Moves):
                 self._main.say(f"{verb}: there is nothing to {verb}")
                 return
             operation, lines = found
-            footing = Text("U does it again" if verb == "undo" else "u takes it back", style=theme.GREEN)
+            back = {"undo": ("redo", "does it again"), "redo": ("undo", "takes it back")}[verb]
+            footing = Text(f"{BY_ID[back[0]].key_label} {back[1]}", style=theme.GREEN)
             head = f"{verb} #{operation.id}: {operation.summary or operation.verb}"
             sections = (PlanSection("what it does", len(lines)),)
             dialog = PlanDialog(

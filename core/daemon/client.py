@@ -33,8 +33,6 @@ from core.model import (
     Plan,
     Process,
     Setting,
-    StoreProblem,
-    StoreSpace,
     TrashEntry,
     Tree,
     new_key,
@@ -43,6 +41,7 @@ from core.names import sendable
 from core.naming import MemoryRoom
 from core.patience import patient
 from core.sites import Secret
+from core.space import StoreProblem, StoreSpace
 from core.tokens import Token
 from core.verbs import load, names
 from core.verbs.base import Kind, Planned, Verb, answer_of, fields_of, identifier, path_of

@@ -12,7 +12,8 @@ from core.engine import settings, transfer, upkeep
 from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import Conflict
-from core.model import Imported, Setting, StoreProblem, StoreSpace
+from core.model import Imported, Setting
+from core.space import StoreProblem, StoreSpace
 
 TAKES_OCTETS = {"requestBody": {"required": True, "content": {OctetStream.media_type: {"schema": {}}}}}
 

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TypeVar
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine.bases import make_layer
 from core.engine.change import Change
 from core.engine.context import Engine, new_id

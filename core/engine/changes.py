@@ -6,7 +6,7 @@ from collections.abc import Collection, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine import capture, egress, links, start
 from core.engine.change import Change, Judgement, Was
 from core.engine.context import Engine

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Self
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.cgroups import USUAL_WEIGHT
 from core.engine import settings, start
 from core.engine.context import Engine, new_id

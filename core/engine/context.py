@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.catalog import BranchRow, Catalog
+from core.catalog import Catalog
+from core.catalog_values import BranchRow
 from core.diff.index import PathIndex
 from core.engine.admission import Admission
 from core.engine.change import Draft

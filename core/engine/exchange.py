@@ -15,7 +15,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine import capture
 from core.engine.bases import base_of, check_root, disk_of, make_layer
 from core.engine.context import Engine, new_id

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine import handing, letting, start
 from core.engine.capture import make_hot, shoot
 from core.engine.change import Change

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 
-from core.commands import Command, LastCommand
+from core.commands import Command, LastCommand, newest
 from core.engine.live import Live
 from core.errors import VertuiError
 from core.guest.streams import CommandOutput, StreamName
@@ -32,23 +32,23 @@ async def glance(live: Live) -> None:
 async def _look(live: Live) -> None:
     live.may_work = False  # what is started while we look is looked at again
     try:
-        newest = max(await (await live.agent()).ps(), key=lambda one: one.id, default=None)
-        if newest is not None:
-            live.last = await _seen(live, newest)
+        last = newest(await (await live.agent()).ps())
+        if last is not None:
+            live.last = await _seen(live, last)
     except BaseException:
         live.may_work = True
         raise
-    live.may_work = live.may_work or (newest is not None and newest.exit_code is None)
+    live.may_work = live.may_work or (last is not None and last.exit_code is None)
 
 
-async def _seen(live: Live, newest: Command) -> LastCommand:
-    printed = newest.stdout_bytes + newest.stderr_bytes
-    before = live.last if live.last is not None and live.last.id == newest.id else None
+async def _seen(live: Live, command: Command) -> LastCommand:
+    printed = command.stdout_bytes + command.stderr_bytes
+    before = live.last if live.last is not None and live.last.id == command.id else None
     line = before.line if before else ""
     if printed and (before is None or before.printed_bytes != printed):
-        line = await _last_line(live, newest) or line
-    words = " ".join(newest.argv)[:LONGEST_WORDS]
-    return LastCommand(newest.id, words, newest.started, newest.exit_code, printed, line)
+        line = await _last_line(live, command) or line
+    words = " ".join(command.argv)[:LONGEST_WORDS]
+    return LastCommand(command.id, words, command.started, command.exit_code, printed, line)
 
 
 async def _last_line(live: Live, command: Command) -> str:

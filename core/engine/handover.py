@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.codec import encode
 from core.engine.bases import base_of, disk_of, make_layer
 from core.engine.context import Engine, new_id

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine import egress, links
 from core.engine.context import Engine
 from core.engine.images import better_accelerator, image_bytes

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine import egress, groups, marks
 from core.engine.change import Change
 from core.engine.context import Engine

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from itertools import combinations
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine.change import Change
 from core.engine.changes import apply, check_started
 from core.engine.context import Engine, new_id

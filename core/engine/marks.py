@@ -1,6 +1,6 @@
 """Score, tag, rename, an image's egress: what people write on branches and commits."""
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine.change import Change, Judgement
 from core.engine.changes import apply
 from core.engine.context import Engine

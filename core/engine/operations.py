@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from core.catalog import Intent
+from core.catalog_values import Intent
 from core.codec import encode
 from core.engine.change import Change
 from core.engine.context import Engine

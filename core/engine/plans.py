@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine import compare, links, start
 from core.engine.change import Change, Draft
 from core.engine.changes import apply, check_started, only_of

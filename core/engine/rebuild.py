@@ -6,7 +6,7 @@ log and settings. What was in the trash is outside it again.
 
 import time
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine.context import Engine, new_id
 from core.engine.transfer import restored_row
 from core.errors import Damaged, NotFound, UsageError

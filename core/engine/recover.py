@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine import links
 from core.engine.bases import base_of
 from core.engine.context import Engine

@@ -1,6 +1,6 @@
 """Restore: a branch taken back in place."""
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine.change import Change
 from core.engine.changes import apply, check_started
 from core.engine.context import Engine

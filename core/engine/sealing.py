@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine.bases import shorten
 from core.engine.context import Engine
 from core.engine.hot import Hot, Shot, commit_of, copied, key_of, read_copy

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine.hot import Hot, Shot
 from core.engine.live import Live
 from core.holder.protocol import Holdings

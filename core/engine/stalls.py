@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine.context import Engine
 from core.engine.live import Live
 from core.engine.start import set_paused

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.engine import egress, touched
 from core.engine.bases import check_root, disk_of
 from core.engine.context import Engine, new_id

@@ -1,6 +1,6 @@
 """Undo and redo: the newest operation's inverse, applied; its own inverse is what redo applies."""
 
-from core.catalog import OperationRow
+from core.catalog_values import OperationRow
 from core.codec import decode, encode
 from core.engine.change import Change
 from core.engine.changes import apply

@@ -11,7 +11,8 @@ from core.engine.rebuild import rebuild_catalog
 from core.engine.trash import free
 from core.errors import UsageError
 from core.graph import Graph
-from core.model import BranchSpace, CommitSpace, CommitState, Plan, StoreProblem, StoreSpace
+from core.model import CommitState, Plan
+from core.space import BranchSpace, CommitSpace, StoreProblem, StoreSpace
 from core.store.usage import CommitGroup
 
 

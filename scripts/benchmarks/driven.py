@@ -26,9 +26,7 @@ FRAME_END = b"\x1b[?2026l"
 DEADLINE_S = 60.0
 NOTHING_S = 2.0  # after which a key has changed nothing
 QUIET_S = 0.25  # longer than a cursor that rests is waited for, and than the news of one change come apart
-CPU_CLOCK = (
-    2  # CPUCLOCK_SCHED of Linux: the low bits of a clock's id, above which is the process's number, inverted
-)
+CPU_CLOCK = 2  # CPUCLOCK_SCHED of Linux: a clock's low bits; above them stands the process, inverted
 
 
 def spent_s(pid: int) -> float:
@@ -54,6 +52,8 @@ class Driven:
         self._frames, self._cut = 0, b""
         with os.fdopen(marks, "rb") as told:
             self.imported = tuple(int(part) / 1e9 for part in told.read().split())
+        if len(self.imported) != 2:
+            raise SystemExit("the UI did not start")
 
     # -- the screen ------------------------------------------------------------------------------------------
 
@@ -164,9 +164,12 @@ def driven(*words: str, size: tuple[int, int] = (50, 200)) -> Iterator[Driven]:
     os.set_inheritable(theirs, True)
     pid, terminal = pty.fork()
     if pid == 0:
-        ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
-        os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
-        os.execv(sys.executable, [sys.executable, str(CHILD), str(theirs), *words])
+        try:
+            ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
+            os.execv(sys.executable, [sys.executable, str(CHILD), str(theirs), *words])
+        finally:
+            os._exit(127)  # it could not be started: there must not be two of us
     os.close(theirs)
     found = Driven(pid, terminal, marks, size)
     try:

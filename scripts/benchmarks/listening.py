@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from report import Report
 from verbs import SCREEN, command
 
-from core.catalog import BranchRow, Catalog
+from core.catalog import Catalog
+from core.catalog_values import BranchRow
 from core.daemon.client import Client
 from core.daemon.mirror import Mirror
 from core.daemon.start import ensure_daemon

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from report import Report, percentile
 from tree import BRANCHES, COMMITS, FILTER, history
 
-from core.catalog import BranchRow, Catalog
+from core.catalog import Catalog
+from core.catalog_values import BranchRow
 from core.daemon.client import Client
 from core.daemon.start import ensure_daemon
 from core.home import Home

@@ -108,9 +108,11 @@ def paper(app: DressedApp) -> Paper:
 
 
 async def pictured(pace: float) -> PicturedPlayer:
-    """The demo, played."""
+    """The demo, played, with the keys and the colours that everybody has at first."""
     home = find_home()
     ensure_daemon(home)
+    home.screen.unlink(missing_ok=True)
+    os.environ["XDG_CONFIG_HOME"] = str(home.root / "no-config")  # of this process, not of the daemon
     made: list[PicturedPlayer] = []
 
     def player(app: DressedApp, pace: float) -> PicturedPlayer:
@@ -128,14 +130,17 @@ async def pictured(pace: float) -> PicturedPlayer:
     return made[0]
 
 
-def fault(name: str, text: str, most: int) -> str:
-    """Why a picture is none to publish: it is too large, or tells where it was made; empty for no reason."""
+def fault(name: str, svg: str, read: str) -> str:
+    """Why a picture, of which this is read, is none to publish: it is too large, or tells where it was made; empty for
+    no reason.
+    """
     guests = ("root", "/root")  # what a guest is called by as well
     secrets = {socket.gethostname(), getpass.getuser(), str(Path.home()), str(find_home().root), str(ROOT)}
-    told = [one for one in secrets if len(one) > 3 and one not in guests and one in text]
+    told = [one for one in secrets if len(one) > 3 and one not in guests and one in svg + read]
     if told:
         return f"{name} tells of this machine: {', '.join(told)}"
-    return f"{name} has {len(text)} bytes, more than {most}" if len(text) > most else ""
+    size, most = len(svg.encode()), LARGEST_FILM if name == FILM else LARGEST_STILL
+    return f"{name} has {size} bytes, more than {most}" if size > most else ""
 
 
 def main() -> None:
@@ -144,7 +149,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=ROOT / "assets" / "pictures", help="where to")
     parser.add_argument("--pace", type=float, default=0.6, help="of the film: 1 lets people read")
     chosen = parser.parse_args()
-    os.environ.setdefault("VERTUI_HOME", str(ROOT / "build" / "pictures"))
+    os.environ["VERTUI_HOME"] = str(ROOT / "build" / "pictures")  # no other: all that runs in it is ended
     os.environ.pop("NO_COLOR", None)
     try:
         player = asyncio.run(pictured(chosen.pace))
@@ -155,12 +160,11 @@ def main() -> None:
     svgs = {name: still(rows, COLUMNS, found, f"vertui: {name}") for name, rows in player.stills.items()}
     faults = [f"{name}: its moment never came" for name in STILLS if name not in svgs]
     for name, svg in {**svgs, FILM: player.film.svg("vertui: the main job")}.items():
-        read = texts(player.stills.get(name, []))
-        if reason := fault(name, svg + read, LARGEST_FILM if name == FILM else LARGEST_STILL):
+        if reason := fault(name, svg, texts(player.stills.get(name, []))):
             faults.append(reason)
         else:
-            (chosen.into / f"{name}.svg").write_text(svg)
-            print(f"{name}.svg  {len(svg) // 1000} kB")
+            size = (chosen.into / f"{name}.svg").write_bytes(svg.encode())
+            print(f"{name}.svg  {size // 1000} kB")
     if faults:
         raise SystemExit("\n".join(f"pictures: {reason}" for reason in faults))
 

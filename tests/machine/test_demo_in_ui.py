@@ -1,4 +1,6 @@
-"""`vertui demo --ui`: the whole show on real machines, played as fast as it goes, leaves nothing but the image."""
+"""`vertui demo --ui`: the whole show on real machines, as fast as it goes, by whatever keys actions have, leaves
+nothing but the image.
+"""
 
 import asyncio
 from functools import partial
@@ -14,11 +16,17 @@ from vertui.stage.scenes import play
 pytestmark = pytest.mark.skipif(not full(), reason="scripts/test --all: it takes a minute or two")
 
 
-@pytest.mark.parametrize("keep", [False, True])
-def test_it_plays_to_its_end(home: Home, client: Client, *, keep: bool) -> None:
+MOVED = 'fork = "F"\nmark = "#"\nwatch = "Y"\nturn = "ctrl+t"\nundo = "f6"\n'
+
+
+@pytest.mark.parametrize(("keep", "keys"), [(False, ""), (True, MOVED)])
+def test_it_plays_to_its_end(home: Home, client: Client, *, keep: bool, keys: str) -> None:
+    file = home.root / "keys.toml"
+    file.write_text(keys)
     app = StagedApp(home, partial(play, keep=keep), 0.0, stays=False)
+    file.unlink()
     asyncio.run(app.run_async(headless=True, size=(120, 36)))
-    assert app.died is None
+    assert app.died is None and len(app.keymap.keys) == keys.count("=")
     tree = client.tree()
     assert [(branch.name, branch.trunk) for branch in tree.branches] == (
         [("demo", False), ("demo-b2", True)] if keep else []

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.catalog import BranchRow, Catalog, Intent
+from core.catalog import Catalog
+from core.catalog_values import BranchRow, Intent
 from core.errors import VertuiError
 from core.model import BranchState, Commit, CommitState
 from core.store.packs import PackStore

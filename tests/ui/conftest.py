@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from core.home import Home
 from tests.ui.trees import HandMadeFeed
+from vertui.actions import give_keys
 from vertui.selection import NOTHING
 from vertui.ui import VertuiApp
 
@@ -27,9 +28,11 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_keys_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whoever runs the tests may have given actions other keys."""
+def no_keys_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Whoever runs the tests may have given actions other keys, and so may the test before."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+    yield
+    give_keys({})
 
 
 @pytest.fixture

@@ -148,6 +148,20 @@ async def test_folders_fold_and_files_are_found(tmp_path: Path) -> None:
         )  # and the cursor stays on what was found
 
 
+async def test_keys_that_were_moved_fold_and_search_there_too(tmp_path: Path) -> None:
+    (tmp_path / "keys.toml").write_text('fold = "Y"\nfold_all = "F"\nfilter = "#"\n')
+    async with comparing(tmp_path) as pilot:
+        await until_seen(pilot, "big.bin", "# search", "Y/F fold")
+        await pilot.press("z", "Z", "F")
+        await until_seen(pilot, "▸ srv/")
+        await pilot.press("F")
+        await until_seen(pilot, "▾ srv/")
+        await pilot.press("j", "j", "j", "Y")
+        await until_seen(pilot, "▸ srv/")
+        await pilot.press("number_sign", *"hosts")
+        await until_seen(pilot, "/hosts · 1 file")
+
+
 async def test_sides_are_swapped_with_all_that_is_shown_of_them(tmp_path: Path) -> None:
     def patch(asked: str) -> bytes:
         query = parse_qs(urlsplit(asked).query)

@@ -1,14 +1,18 @@
 """What the screen feels like: panes by key, number and mouse, ranges, themes, one's own keys, how it was left."""
 
+import json
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from rich.style import Style
 from textual.pilot import Pilot
 
+from core.errors import UsageError, VertuiError
 from core.home import Home
 from core.model import Tree
 from tests.stand_in import standing_in
@@ -16,6 +20,7 @@ from tests.ui.conftest import Show
 from tests.ui.looks import app_of, text_of, until, until_seen
 from tests.ui.trees import DEMO, EMPTY, HandMadeFeed, event
 from vertui.actions import ACTIONS, BY_ID, READ_ONLY, Action
+from vertui.browser import PAGE, PAGE_FILES, SAVE
 from vertui.compare.noise import RULES
 from vertui.folds import Folds
 from vertui.screens.actions import ActionsScreen
@@ -24,6 +29,7 @@ from vertui.screens.dialogs import FormDialog
 from vertui.screens.diff import DiffScreen
 from vertui.screens.images import ImagesScreen
 from vertui.screens.log import LogScreen
+from vertui.screens.saving import fill_new, save_as, wrong_name
 from vertui.screens.themes import ThemesDialog
 from vertui.screens.trash import TrashScreen
 from vertui.screens.watch import WatchScreen
@@ -191,6 +197,50 @@ async def test_a_picture_is_saved_in_a_file_that_is_named(
         first, second = sorted(Path.cwd().iterdir(), key=lambda path: path.stat().st_mtime_ns)
         await until(pilot, lambda: "</svg>" in second.read_text())
         assert "try1" in first.read_text() and "images" in second.read_text()
+
+
+async def test_on_a_page_what_is_saved_is_handed_to_the_browser(
+    show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, writes = os.pipe()
+    (files := tmp_path / "files").mkdir()
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv(PAGE, str(writes))
+    monkeypatch.setenv(PAGE_FILES, str(files))
+    async with show(HandMadeFeed(DEMO), toasts=True) as pilot:
+        await pilot.press("f2")
+        await until_seen(pilot, "handed to the browser: ", ".svg")
+        await pilot.press("w", "ctrl+s")
+        await until_seen(pilot, "handed to the browser: main-2.log")
+    os.close(writes)
+    with os.fdopen(reads) as told:
+        picture, log = map(json.loads, told)
+    assert (picture[0], log[0]) == (SAVE, SAVE) and log[1]["name"] == "main-2.log"
+    assert "try1" in (files / picture[1]["file"]).read_text() and picture[1]["name"].endswith(".svg")
+    assert "served 42" in (files / log[1]["file"]).read_text()
+    assert not [*here.iterdir()] and PAGE not in os.environ
+
+
+async def test_a_name_for_a_file_may_be_any_text(show: Show, tmp_path: Path) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        save_as(app_of(pilot), "save it", "x", lambda out: out.write(b"it"), lambda where, _: None)
+        await until(pilot, lambda: isinstance(pilot.app.screen, FormDialog))
+        await pilot.press("ctrl+a", "ctrl+k", *"~no-such-user", "enter")
+        await until_seen(pilot, "~no-such-user leads nowhere: there is no such user")
+    assert wrong_name("") == "needed" and wrong_name(str(tmp_path / "new")) is None
+    assert (wrong_name(str(tmp_path)) or "").endswith("is there already")
+    assert (wrong_name("x" * 300) or "").endswith("cannot be looked for: File name too long")
+    with pytest.raises(UsageError, match="no file of that name"):
+        fill_new(tmp_path / "a\0b", lambda out: out.write(b"it"))
+    with pytest.raises(VertuiError, match="half"):
+        fill_new(tmp_path / "half", fail)
+    assert not (tmp_path / "half").exists()
+
+
+def fail(out: IO[bytes]) -> None:
+    out.write(b"half")
+    raise VertuiError("half of it")
 
 
 async def test_the_scoreboard_is_frozen_too_and_says_so(show: Show) -> None:

@@ -24,13 +24,13 @@ from tests.ui.looks import PATIENCE_S, app_of, until, until_seen
 from tests.ui.trees import DEMO, NOON, HandMadeFeed
 from vertui.asking import questions
 from vertui.feed import News, Watcher
+from vertui.guest_text import LONGEST_LINE, clean
 from vertui.plain import TextInput
 from vertui.screens.images import ImagesScreen
 from vertui.screens.plan import Answer, PlanDialog, plan_dialog
 from vertui.selection import NOTHING, Selection
 from vertui.ui import VertuiApp
 from vertui.widgets.follower import LastLines
-from vertui.widgets.guest_text import LONGEST_LINE, clean
 from vertui.widgets.lines import segments
 
 

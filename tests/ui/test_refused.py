@@ -1,16 +1,10 @@
 """What a branch was refused outside: the screen says it at once, with the keys that let it, for it or its siblings."""
 
-import asyncio
-
 from core.engine.egress import names_at
-from core.engine.news import Announcer
 from core.reach import in_words
-from tests.twins.engine import Twins, twin_engine
-from tests.twins.served import served
+from tests.twins.engine import Twins
+from tests.ui.engines import engine_shown
 from tests.ui.looks import app_of, until, until_seen
-from vertui.ui import VertuiApp
-
-SIZE = (120, 36)
 
 
 async def is_refused(twins: Twins, branch: str, name: str, process: tuple[int, str]) -> None:
@@ -26,29 +20,19 @@ def reach_of(twins: Twins, branch: str) -> str:
 
 
 async def test_one_key_lets_what_was_refused_and_another_for_all_of_the_fork() -> None:
-    with twin_engine() as twins:
-        twins.begin()
-        await twins.do("up")
-        await twins.do("fork", "main", 2)
-        telling = asyncio.create_task(Announcer(twins.engine).tell())
-        try:
-            async with served(twins) as client, VertuiApp(client.home).run_test(size=SIZE) as pilot:
-                await until_seen(pilot, "main", "b1", "b2")
-                await pilot.press("A")
-                await until_seen(pilot, "allow refused: main was refused nothing outside")
-                await is_refused(twins, "main", "deb.debian.org", (7, "apt-get\x1b[2J"))
-                await until_seen(pilot, "main may not reach deb.debian.org: A lets it")
-                await until_seen(pilot, "deb.debian.org, tried by apt-get", "A lets it, W for all")
-                await pilot.press("A")
-                await until(pilot, lambda: reach_of(twins, "main") == "allow deb.debian.org")
-                await until_seen(pilot, "allow deb.debian.org")
-                app = app_of(pilot)
-                await until(pilot, lambda: all(one.refused is None for one in app.main.shown.branches))
-                await is_refused(twins, "b2", "pypi.org", (8, "pip"))
-                await until(pilot, lambda: any(one.refused for one in app.main.shown.branches))
-                await pilot.press("slash", *"b2", "enter", "W")
-                await until(pilot, lambda: reach_of(twins, "b1") == reach_of(twins, "b2") == "allow pypi.org")
-                assert reach_of(twins, "main") == "allow deb.debian.org"
-        finally:
-            telling.cancel()
-            await twins.close()
+    async with engine_shown() as (twins, pilot):
+        await pilot.press("A")
+        await until_seen(pilot, "allow refused: main was refused nothing outside")
+        await is_refused(twins, "main", "deb.debian.org", (7, "apt-get\x1b[2J"))
+        await until_seen(pilot, "main may not reach deb.debian.org: A lets it")
+        await until_seen(pilot, "deb.debian.org, tried by apt-get", "A lets it, W for all")
+        await pilot.press("A")
+        await until(pilot, lambda: reach_of(twins, "main") == "allow deb.debian.org")
+        await until_seen(pilot, "allow deb.debian.org")
+        app = app_of(pilot)
+        await until(pilot, lambda: all(one.refused is None for one in app.main.shown.branches))
+        await is_refused(twins, "b2", "pypi.org", (8, "pip"))
+        await until(pilot, lambda: any(one.refused for one in app.main.shown.branches))
+        await pilot.press("slash", *"b2", "enter", "W")
+        await until(pilot, lambda: reach_of(twins, "b1") == reach_of(twins, "b2") == "allow pypi.org")
+        assert reach_of(twins, "main") == "allow deb.debian.org"

@@ -20,13 +20,26 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from core.tokens import new_token
+from tests.browsing import browsing, chromium
+from tests.conftest import full
 from tests.guests import SOON_S, eventually
+from vertui.serve.pages import FETCH
 from vertui.serve.program import TerminalProgram
 from vertui.serve.server import listening, server
 
 LOOPBACK = "127.0.0.1"
 FILES = ("/", "/page.js", "/page.css", "/textual.js", "/xterm.css")
 TELLS = "from vertui.browser import own_page; own_page().open_url('http://127.0.0.1:1/')"
+SAVES = """
+import sys
+from vertui.browser import own_page
+page = own_page()
+for name in ("it", "left"):
+    (page.files / name).write_text("<svg/>")
+    page.hand_over(page.files / name, f"{name}.svg")
+print("in", page.files, flush=True)
+sys.stdin.read()
+"""
 
 
 @dataclass(frozen=True)
@@ -175,6 +188,45 @@ def test_the_page_is_told_what_to_open() -> None:
                 message = line.recv(SOON_S)
                 told += [json.loads(message)] if isinstance(message, str) else []
         assert told == [["open_url", {"url": "http://127.0.0.1:1/", "new_tab": True}]]
+
+
+def test_what_is_saved_is_fetched_once_and_goes_with_its_page() -> None:
+    with serving(sys.executable, "-c", SAVES) as page:
+        with page.terminal() as line:
+            shown = read(line, "\r\n")
+            while len(keys := re.findall(f'"{FETCH}", "([^"]+)"', shown)) < 2:
+                shown += read(line, FETCH)
+            place = Path(re.findall(r"in (\S+)", shown)[0])
+            assert page.ask(f"/download/{keys[0]}")[0] == 403
+            status, text, head = page.ask(f"/download/{keys[0]}", Cookie=page.cookie())
+            assert (status, text) == (200, "<svg/>") and head["content-type"] == "application/octet-stream"
+            assert head["content-disposition"] == 'attachment; filename="it.svg"'
+            for key in (keys[0], "x"):
+                assert page.ask(f"/download/{key}", Cookie=page.cookie())[0] == 404
+        assert eventually(lambda: not place.exists())
+        assert page.ask(f"/download/{keys[1]}", Cookie=page.cookie())[0] == 404
+
+
+@pytest.mark.skipif(
+    not full() or chromium() is None,
+    reason="scripts/test --all, with Debian's chromium-headless-shell or chromium",
+)
+def test_a_browser_keeps_a_picture(tmp_path: Path) -> None:
+    profile, kept = tmp_path / "profile", tmp_path / "kept"
+    profile.mkdir()
+    kept.mkdir()
+    with (
+        serving(sys.executable, "-m", "tests.ui.living") as page,
+        browsing(profile, chromium() or "") as browser,
+    ):
+        browser.do("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(kept))
+        browser.open(f"http://{LOOPBACK}:{page.port}/?token={page.token}")
+        browser.until("try1")
+        browser.press("F2")
+        browser.until("handed to the browser")
+        assert eventually(lambda: [one.suffix for one in kept.iterdir()] == [".svg"])
+        [picture] = kept.iterdir()
+        assert "try1" in picture.read_text() and browser.failures == []
 
 
 def test_the_ui_from_the_command_to_its_end(tmp_path: Path) -> None:

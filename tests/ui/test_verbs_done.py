@@ -1,17 +1,14 @@
 """Each verb by its key and its dialog, on a whole engine of twins: what the button says is what was done."""
 
-import asyncio
 from collections.abc import Callable
 
 from textual.pilot import Pilot
 
-from core.engine.news import Announcer
-from tests.twins.engine import Twins, twin_engine
+from tests.twins.engine import Twins
 from tests.twins.model import World
-from tests.twins.served import served
-from tests.ui.looks import app_of, text_of, until, until_seen
+from tests.ui.engines import engine_shown
+from tests.ui.looks import app_of, text_of, until
 from vertui.actions import BY_ID, DERIVED
-from vertui.ui import VertuiApp
 
 NOT_DONE = {"image_build": "it boots a machine of its own"}
 
@@ -76,19 +73,9 @@ async def choose(pilot: Pilot[None], refs: tuple[str, ...]) -> None:
 
 async def test_each_does_what_its_button_says() -> None:
     assert {step[0] for step in STEPS} | {*NOT_DONE} == {*DERIVED}, "a new verb is tried here too"
-    with twin_engine() as twins:
-        twins.begin()
-        await twins.do("up")
-        await twins.do("fork", "main", 2)
-        telling = asyncio.create_task(Announcer(twins.engine).tell())
-        try:
-            async with served(twins) as client, VertuiApp(client.home).run_test(size=(120, 36)) as pilot:
-                await until_seen(pilot, "main", "b1", "b2")
-                for step in STEPS:
-                    await do(pilot, twins, step)
-        finally:
-            telling.cancel()
-            await twins.close()
+    async with engine_shown() as (twins, pilot):
+        for step in STEPS:
+            await do(pilot, twins, step)
 
 
 async def do(pilot: Pilot[None], twins: Twins, step: Step) -> None:

@@ -27,10 +27,10 @@ from tests.ui.floods import NINE, Flood
 from tests.ui.looks import app_of, text_of, until, until_looks, until_seen
 from tests.ui.trees import DEMO, NOON, HandMadeFeed, Told, event
 from vertui.feed import Offsets, Printing
+from vertui.guest_text import clean
 from vertui.plain import TextInput
 from vertui.screens.grid import arrange
 from vertui.screens.watch import WatchScreen
-from vertui.widgets.guest_text import clean
 from vertui.widgets.pane import OutputPane
 from vertui.widgets.scrollback import KEPT_BYTES, STDERR, STDOUT, Scrollback
 from vertui.widgets.sgr import styled
@@ -163,7 +163,7 @@ async def test_the_grid_looks(show: Show, size: tuple[int, int]) -> None:
 async def test_w_watches_what_is_marked(show: Show) -> None:
     async with show(FOUR) as pilot:
         await pilot.press("space", "j", "space", "w")
-        await until_seen(pilot, "GET /", "41 passed", "✓", "python3 service.py")
+        await until_seen(pilot, "GET /", "41 passed", "✓", "$ pytest -q")
         assert [pane.watched.branch for pane in panes(pilot.app)] == ["main", "b2"]
         await pilot.press("enter")
         assert grid_of(pilot).zoomed and [pane.display for pane in panes(pilot.app)] == [True, False]
@@ -172,13 +172,13 @@ async def test_w_watches_what_is_marked(show: Show) -> None:
 
 
 async def test_what_was_watched_is_there_again_and_goes_on(show: Show) -> None:
-    feed = Streams(b1=[Started(1), printed("one\ntw")])
+    feed = Streams(b1=[Started(2), printed("one\ntw")])
     async with show(feed) as pilot:
         await watch_four(pilot, "b1")
         await until_seen(pilot, "one", "tw")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is app_of(pilot).main)
-        feed.told["b1"] = [Started(1), printed("o\nthree\n", offset=6)]
+        feed.told["b1"] = [Started(2), printed("o\nthree\n", offset=6)]
         await watch_four(pilot, "b1")
         await until_seen(pilot, "one", "two", "three")
         assert [at for branch, _, at in feed.asked if branch == "b1"] == [(0, 0), (6, 0)]
@@ -203,7 +203,7 @@ async def test_a_pane_goes_on_by_itself_when_the_daemon_is_back(show: Show) -> N
     async with show(feed) as pilot:
         await watch_four(pilot, "b1")
         await until_seen(pilot, "before")
-        await until(pilot, lambda: ("b1", 1, (7, 0)) in feed.asked)
+        await until(pilot, lambda: ("b1", 2, (7, 0)) in feed.asked)
         lives.set()
         await until_seen(pilot, "before", "after", "exit 3", "✗ 3")
 
@@ -218,6 +218,21 @@ async def test_a_newer_command_takes_the_pane(show: Show) -> None:
         feed.ran = [*feed.ran, Command(2, ("make", "test"), 310, NOON)]
         feed.put(DEMO, event("branch", "b1", "command 2 started"))
         await until_seen(pilot, "old", "new", "$ make test", "●")
+
+
+async def test_a_service_that_runs_on_hides_no_later_command(show: Show) -> None:
+    feed = Streams(b1=[printed("serving\nand ser")])
+    feed.ran = [Command(4, ("serve",), 300, NOON)]
+    async with show(feed) as pilot:
+        await watch_four(pilot, "b1")
+        await until_seen(pilot, "serving", "and ser", "$ serve")
+        await pilot.press("g")
+        feed.told["b1"] = [printed("tested\n"), Exit(0, False)]
+        feed.ran = [*feed.ran, Command(5, ("make", "test"), 310, NOON, exit_code=0)]
+        feed.put(DEMO, event("branch", "b1", "command 5 ended"))
+        await until_seen(pilot, "$ make test", "✓", "held at")
+        await pilot.press("G")
+        await until_seen(pilot, "serving", "and ser", "tested", "exit 0")
 
 
 async def test_looking_back_holds_and_the_end_follows(show: Show) -> None:
@@ -252,19 +267,57 @@ async def test_a_line_is_typed_into_all_that_take_it(show: Show) -> None:
         await until(pilot, lambda: feed.opened["b1"].signals == [2])
 
 
+class Slow(Told):
+    """Takes what is typed when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.lets = threading.Event()
+
+    def write(self, data: bytes) -> bool:
+        """Once it is let."""
+        self.typed.append(data)
+        return self.lets.wait()
+
+
+class SlowStreams(Streams):
+    """Every branch is slow."""
+
+    def output(self, branch: str, command: int, offsets: Offsets) -> Printing:
+        """The same for all."""
+        self.opened[branch] = Slow()
+        return self.opened[branch]
+
+
+async def test_an_answer_that_comes_when_the_grid_was_left_is_nobodys(show: Show) -> None:
+    feed = SlowStreams()
+    async with show(feed) as pilot:
+        await watch_four(pilot, "b1")
+        await until(pilot, lambda: "b1" in feed.opened)
+        await pilot.press("a", "y", "enter")
+        slow = cast(Slow, feed.opened["b1"])
+        await until(pilot, lambda: slow.typed == [b"y\n"])
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is app_of(pilot).main)
+        slow.lets.set()
+        await until(pilot, lambda: not any(one.name == "ask" for one in threading.enumerate()))
+        await pilot.press("space")
+        await until_seen(pilot, "1 marked")
+
+
 async def test_a_pane_is_saved_without_control(show: Show, tmp_path: Path) -> None:
-    async with show(FOUR) as pilot:
+    async with show(FOUR, toasts=True) as pilot:
         await watch_four(pilot, "b1")
         await until_seen(pilot, "Traceback")
         await pilot.press("ctrl+s")
-        field = pilot.app.screen.query_one("#path", TextInput)
+        field = pilot.app.screen.query_one("#file", TextInput)
         field.value = str(tmp_path / "b1.log")
         await pilot.press("enter")
-        await until_seen(pilot, "4 lines saved")
+        await until_seen(pilot, "saved: ", "4 lines")
         told = "collected 41 items\nFAILED test_totals slow\nTraceback\nexit 1\n"
         assert (tmp_path / "b1.log").read_text() == told
         await pilot.press("ctrl+s")
-        pilot.app.screen.query_one("#path", TextInput).value = str(tmp_path / "b1.log")
+        pilot.app.screen.query_one("#file", TextInput).value = str(tmp_path / "b1.log")
         await pilot.press("enter")
         await until_seen(pilot, "is there already")
 

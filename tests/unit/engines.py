@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from core.catalog import BranchRow, Catalog
+from core.catalog import Catalog
+from core.catalog_values import BranchRow
 from core.engine.context import Engine
 from core.engine.ports import Ports
 from core.engine.sealing import Sealer

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from core import catalog_schema as module
-from core.catalog import Catalog, Intent
+from core.catalog import Catalog
+from core.catalog_values import Intent
 from core.errors import Damaged, NotFound
 from core.inward import PortProtocol
 from core.links import LinkRow

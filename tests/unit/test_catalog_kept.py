@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.catalog import BranchRow, Catalog
+from core.catalog import Catalog
+from core.catalog_values import BranchRow
 from core.errors import NotFound
 from core.model import BranchState, Commit, CommitState
 

@@ -74,5 +74,5 @@ def test_a_score_is_drawn_between_nothing_and_the_best() -> None:
 
 def test_a_guests_line_is_text() -> None:
     line = "\x1b]0;owned\x07\x1b[1;31m\x1b[2J 3 passed \x1b[0m\u202etxt\x00"
-    assert said(LastCommand(1, "pytest", 0.0, 0, 9, line)) == "3 passed \\u202etxt\\x00"
+    assert said(LastCommand(1, "pytest", 0.0, 0, 9, line)) == "3 passed \\u202etxt"
     assert said(LastCommand(1, "pytest -q", 0.0, 0, 0, "")) == "pytest -q"

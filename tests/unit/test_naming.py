@@ -69,6 +69,8 @@ def test_a_file_of_variants_is_a_command_a_line(tmp_path: Path) -> None:
         lines_of(plain)
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         lines_of(tmp_path / "none")
+    with pytest.raises(UsageError, match="leads nowhere"):
+        lines_of(Path("~no-such-user/tries"))
     plain.write_text("\n")
     with pytest.raises(UsageError, match="has no lines"):
         lines_of(plain)

@@ -19,7 +19,7 @@ from core.verbs.base import Absent, Entry, Kind, Planned, Verb, command_line, fi
 from tests.stand_in import standing_in
 from tests.ui.trees import DEMO
 from vertui import asking
-from vertui.actions import ACTIONS, BY_ID, DERIVED, GROUPS, READ_ONLY, Action, group_of
+from vertui.actions import ACTIONS, BY_ID, DERIVED, GROUPS, READ_ONLY, Action, give_keys, group_of
 from vertui.cli import main
 from vertui.commands.group import app
 from vertui.selection import NOTHING, Selection
@@ -79,6 +79,19 @@ def test_it_honours_what_is_marked_or_says_why_not(action: Action) -> None:
         return  # what is selected is nothing to it
     reason, command = action.refuse(BOTH) or "", action.command(BOTH)
     assert "takes one, 2 are marked" in reason or ("b1" in command and "b2" in command)
+
+
+def test_what_is_said_of_keys_is_true_of_those_that_were_moved() -> None:
+    give_keys({"image_build": "f9", "unmark": "f10", "publish": "f11", "mark": "f12"})
+    try:
+        said = (
+            BY_ID["cancel_build"].refuse(Selection(DEMO)), BY_ID["fork"].refuse(BOTH), BY_ID["shell"].refuse(BOTH),
+            BY_ID["open"].refuse(Selection(DEMO, TWO[0])), BY_ID["diff"].refuse(Selection(DEMO, DEMO.commits[0])),
+        )  # fmt: skip
+        wanted = ("f9 builds", "f10 clears", "f10 clears", "f11 publishes", "with f12")
+        assert all(key in (reason or "") for key, reason in zip(wanted, said, strict=True)), said
+    finally:
+        give_keys({})
 
 
 def test_nothing_that_changes_anything_is_to_be_had_where_one_may_only_look() -> None:

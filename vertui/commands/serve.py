@@ -2,7 +2,8 @@
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from tempfile import NamedTemporaryFile
 from typing import Annotated
 
@@ -63,12 +64,15 @@ def serve(
     else:
         print(f"{url}\nCtrl-C ends it; machines run on", flush=True)
     environment = {**os.environ, **variables_of(endpoint), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    with _opened(url) if browser and not json else nullcontext(), suppress(KeyboardInterrupt):
+        serve(listener, token, program("vertui"), environment)
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[None]:
+    """The page in a browser, led there by a file for its user alone (0600): others can read what it is started with."""
     with NamedTemporaryFile("w", prefix="vertui-", suffix=".html") as page:
-        if (
-            browser and not json
-        ):  # what a browser is started with, others can read: this is for its user alone (0600)
-            page.write(LEADS_ON.format(url))
-            page.flush()
-            open_url(f"file://{page.name}")
-        with suppress(KeyboardInterrupt):
-            serve(listener, token, program("vertui"), environment)
+        page.write(LEADS_ON.format(url))
+        page.flush()
+        open_url(f"file://{page.name}")
+        yield

@@ -13,9 +13,7 @@ from core.patience import patient
 from core.python import program
 from vertui.compare.change import FilePatch, LinePart, Spans
 
-MOST_LINES = (
-    4000  # of a change that are coloured: those beyond are not, and the text is there before its colours
-)
+MOST_LINES = 4000  # of a change that are coloured, and the text is there before its colours
 LONGEST_S = 2.0  # that a text may take
 
 

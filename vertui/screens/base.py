@@ -8,11 +8,13 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
+from core.errors import VertuiError
 from vertui.actions import BY_ID
 from vertui.base import BaseApp
 from vertui.feed import News
 from vertui.widgets.footer import KeyHints
 
+A = TypeVar("A")
 T = TypeVar("T")
 P = ParamSpec("P")
 S = TypeVar("S", bound="_Shared")
@@ -65,6 +67,22 @@ class _Shared:
 
     def hear(self, news: News) -> None:
         """Take notice of what happened, also while another screen covers this one."""
+
+    def ask(
+        self,
+        work: Callable[[], T],
+        then: Callable[[T], object],
+        failed: Callable[[VertuiError], object] = lambda error: None,
+    ) -> None:
+        """Do `work` in a thread, without a word. An answer that comes when this was left is nobody's."""
+        self.vertui.ask(work, self._while_here(then), self._while_here(failed))
+
+    def _while_here(self, answer: Callable[[A], object]) -> Callable[[A], None]:
+        def told(value: A) -> None:
+            if cast(Widget, self).is_attached:
+                answer(value)
+
+        return told
 
     def scrolled(self) -> Iterable[Widget]:
         """What the scroll keys move."""

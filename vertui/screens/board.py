@@ -11,7 +11,9 @@ from textual.events import Click, Resize
 from textual.message import Message
 from textual.widget import Widget
 
-from core.model import Branch, Command, Tree
+from core.commands import Command, newest
+from core.errors import DaemonUnavailable, VertuiError
+from core.model import Branch, Tree
 from vertui.actions import BY_ID, DERIVED
 from vertui.feed import News
 from vertui.plain import Words, entitle
@@ -159,15 +161,22 @@ class BoardScreen(VertuiScreen):
         self._asked |= dict.fromkeys(some, time.monotonic())
 
         def work() -> dict[str, Command | None]:
-            return {name: max(feed.commands(name), key=lambda one: one.id, default=None) for name in some}
+            found = dict[str, Command | None]()
+            for name in some:
+                try:
+                    found[name] = newest(feed.commands(name))
+                except DaemonUnavailable:
+                    raise  # all are asked when it is back
+                except VertuiError:  # of one that went meanwhile, or does not answer, nothing is known
+                    continue
+            return found
 
         def told(found: dict[str, Command | None]) -> None:
             self._commands |= found
-            if self.is_attached:
-                self._show()
-                self._ask(rest)
+            self._show()
+            self._ask(rest)
 
-        self.vertui.ask(work, told, lambda error: self._ask(rest))
+        self.ask(work, told)
 
     # -- marks -----------------------------------------------------------------------------------------------
 

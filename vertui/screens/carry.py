@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from rich.text import Text
 
 from core.diff.result import FileDiff
-from core.errors import UsageError
 from core.files import disk_error
 from core.model import Applied
 from core.tar import Pieces
@@ -28,6 +27,7 @@ from vertui.patches import without_remarks
 from vertui.plain import toast
 from vertui.screens.dialogs import Answers, Field, FormDialog, needed
 from vertui.screens.plan import Answer, PlanDialog
+from vertui.screens.saving import save_as
 from vertui.text import counted, printable, size
 from vertui.unpack import unpack_file
 
@@ -96,38 +96,20 @@ class Carry:
 
     def save(self, path: str) -> None:
         """Ask where, and write what `vertui patch` prints: binary files too, for `git apply`."""
-        what = path or "everything"
-        name = Field("file", "file", f"{safe_name(self._b)}.patch", "a new file", check=_wrong_file)
+        title = f"save {path or 'everything'} as a patch"
+        save_as(self._app, title, f"{safe_name(self._b)}.patch", partial(self._write, path), self._saved)
 
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                file = Path(answers["file"]).expanduser()
-                self._app.call(f"saving {file}", partial(self._save, path, file), partial(self._saved, file))
-
-        self._app.push_screen(FormDialog(f"save {what} as a patch", (name,), "Save"), go)
-
-    def _save(self, path: str, file: Path) -> list[str]:
-        """What the patch leaves out. Half a patch is none: it goes when it cannot be finished."""
+    def _write(self, path: str, out: IO[bytes]) -> list[str]:
+        """What the patch leaves out."""
         pieces = self._app.client.patch_pieces(self._a, self._b, path=[path] if path else [], whole=True)
         left_out: list[str] = []
-        try:
-            with file.open("xb") as out:
-                try:
-                    for lines, remarks in without_remarks(pieces):
-                        out.write(lines)
-                        left_out += remarks
-                except BaseException:
-                    with suppress(OSError):
-                        file.unlink()
-                    raise
-        except FileExistsError as error:
-            raise UsageError(f"{file} is there already: name another file") from error
-        except OSError as error:
-            raise disk_error(error, file) from error
+        for lines, remarks in without_remarks(pieces):
+            out.write(lines)
+            left_out += remarks
         return left_out
 
-    def _saved(self, file: Path, left_out: list[str]) -> None:
-        self._tell(f"saved: {file}")
+    def _saved(self, where: str, left_out: list[str]) -> None:
+        self._tell(where)
         if left_out:
             more = f" and {counted(len(left_out) - 1, 'more thing')}" if len(left_out) > 1 else ""
             self._app.fail(f"not in the patch: {left_out[0]}{more}")
@@ -207,10 +189,6 @@ def safe_name(path: str) -> str:
     """A name for a file of ours that ends as the path does, so that a program knows what is in it."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", path.rpartition("/")[2])[-100:]
     return name if name.strip(".") and not name.startswith("-") else f"file{name.strip('.')}"
-
-
-def _wrong_file(text: str) -> str | None:
-    return needed(text) or (f"{text} is there already" if Path(text).expanduser().exists() else None)
 
 
 def _wrong_side(text: str) -> str | None:

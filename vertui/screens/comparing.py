@@ -25,10 +25,10 @@ from vertui.widgets.folder_list import FolderList
 
 SETTLE_S = 0.08  # the cursor rests this long before a change is asked for
 WALKING = (
-    ("]/[", "file"), (")/(", "change"), ("|", "side by side"), ("{filter}", "search"), ("!", "noise"), ("z/Z", "fold"),
-    ("tab 1 2", "other pane"), ("\\", "wrap"), ("_", "white space"), ("n/N", "next found"), ("J/K", "scroll the text"),
-    ("ctrl+f/b", "by pages"), ("ctrl+g/l", "to its ends"), ("ctrl+r", "compare again"),
-    ("{copy}", "copy as command"),
+    ("]/[", "file"), (")/(", "change"), ("|", "side by side"), ("{filter}", "search"), ("!", "noise"),
+    ("{fold}/{fold_all}", "fold"), ("tab 1 2", "other pane"), ("\\", "wrap"), ("_", "white space"),
+    ("n/N", "next found"), ("J/K", "scroll the text"), ("ctrl+f/b", "by pages"), ("ctrl+g/l", "to its ends"),
+    ("ctrl+r", "compare again"), ("{copy}", "copy as command"),
 )  # fmt: skip
 
 
@@ -47,6 +47,8 @@ class ComparingScreen(VertuiScreen, Generic[F]):
         bound("copy", "copy"),
         Binding("exclamation_mark", "noise", show=False),
         bound("filter", "search"),
+        bound("fold", "fold_here"),
+        bound("fold_all", "fold_all"),
         Binding("n", "found(1)", show=False),
         Binding("N", "found(-1)", show=False),
         Binding("right_square_bracket", "file(1)", show=False),
@@ -224,6 +226,14 @@ class ComparingScreen(VertuiScreen, Generic[F]):
     def action_file(self, by: int) -> None:
         """The next file, or the one before."""
         self.files.step(by)
+
+    def action_fold_here(self) -> None:
+        """Fold or unfold the folder under the cursor."""
+        self.files.action_fold_here()
+
+    def action_fold_all(self) -> None:
+        """Fold all folders, or unfold all."""
+        self.files.action_fold_all()
 
     def action_change(self, by: int) -> None:
         """The next change of the file, or the one before."""

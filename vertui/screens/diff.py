@@ -70,7 +70,7 @@ class DiffScreen(ComparingScreen[Diff]):
         yield KeyHints(
             *WALKING, ("h/l", "fold"), ("{turn}", "swap sides"), ("m", "memory too"), ("ctrl+o", "in $PAGER"),
             ("ctrl+e", "file in $EDITOR"), ("ctrl+s", "save as patch"), ("M", "into a branch"), ("esc", "back"),
-            ("?", "all keys"),
+            ("{help}", "all keys"),
         )  # fmt: skip
 
     # -- the comparison --------------------------------------------------------------------------------------

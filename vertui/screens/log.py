@@ -60,16 +60,14 @@ class LogScreen(VertuiScreen):
         self.vertui.perform(verb, Selection())
 
     def _read(self) -> None:
-        self.vertui.ask(lambda: self.vertui.client.log(MOST_OPERATIONS), self._show, self._failed)
+        self.ask(lambda: self.vertui.client.log(MOST_OPERATIONS), self._show, self._failed)
 
     def _show(self, log: list[Operation]) -> None:
-        if self.is_attached:
-            self._list.show(log)
-            entitle(self._list, below="" if log else "no operation yet")
+        self._list.show(log)
+        entitle(self._list, below="" if log else "no operation yet")
 
     def _failed(self, error: VertuiError) -> None:
-        if self.is_attached:
-            entitle(self._list, below=Text(printable(str(error)), style=theme.RED))
+        entitle(self._list, below=Text(printable(str(error)), style=theme.RED))
 
     @property
     def _list(self) -> RowList[Operation]:

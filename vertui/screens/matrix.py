@@ -81,7 +81,7 @@ class MatrixScreen(ComparingScreen[Siblings]):
         yield self.notes
         yield KeyHints(
             ("⏎", "diff of the cell"), ("h/l", "column"), ("1-8", "column"), ("^", "with the first, or the base"),
-            *WALKING, ("esc", "back"), ("?", "all keys"),
+            *WALKING, ("esc", "back"), ("{help}", "all keys"),
         )  # fmt: skip
 
     # -- the comparison --------------------------------------------------------------------------------------
@@ -170,10 +170,8 @@ class MatrixScreen(ComparingScreen[Siblings]):
         for column, ref in enumerate(self._refs):
             style = f"bold {theme.BRIGHT}" if column == self._column else theme.MUTED
             name = f"{column + 1} {printable(ref)}"
-            short_name = (
-                name if cell_len(name) < self._cell_width else str(column + 1)
-            )  # the title has it whole
-            names.append_text(self._cell(short_name, style))
+            fits = cell_len(name) < self._cell_width  # else its number stands for it: the title has it whole
+            names.append_text(self._cell(name if fits else str(column + 1), style))
         path = Text(f"  from {printable(self._base)} to", style=theme.MUTED)
         self._names.say(columns(path, names, width))
         entitle(self.files, f"{self._base} → {self._refs[self._column]}")

@@ -161,7 +161,7 @@ def plan_dialog(plan: Plan, do: str, variant: str = "") -> PlanDialog:
     if plan.frees_bytes:
         footing.append(f"frees {size(plan.frees_bytes)}  ", theme.MUTED)
     if plan.undoable:
-        footing.append("u takes it back", theme.GREEN)
+        footing.append(f"{BY_ID['undo'].key_label} takes it back", theme.GREEN)
     else:
         footing.append("nothing brings it back", f"bold {theme.RED}")
     return PlanDialog(

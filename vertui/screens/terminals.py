@@ -6,7 +6,7 @@ shell that is not in view is read all the same.
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 
 from core.errors import GuestFailed
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.base import BaseApp
 from vertui.emulator.modes import Private
 from vertui.login import shell_request
@@ -25,9 +26,6 @@ from vertui.widgets.footer import KeyHints
 from vertui.widgets.shell import Open, Shell, ShellStream
 from vertui.widgets.tabs import TabBar
 from vertui.widgets.terminal_pane import TerminalPane
-
-if TYPE_CHECKING:
-    pass
 
 NAME = "terminals"
 ENVIRONMENT = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -271,7 +269,8 @@ class TerminalsScreen(VertuiScreen):
         """Back to where this was opened from. The shells live on."""
         self.action_end_search()
         if self.current is not None and not self.current.ended:
-            self.vertui.say(f"the shell in {printable(self.current.branch)} lives on: s shows it again")
+            again = f"lives on: {BY_ID['shell'].key_label} shows it again"
+            self.vertui.say(f"the shell in {printable(self.current.branch)} {again}")
         self.app.pop_screen()
 
     def action_turn(self, by: int) -> None:

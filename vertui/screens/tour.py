@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -41,7 +42,7 @@ class TourScreen(Dialog[None]):
 
     def on_mount(self) -> None:
         """The first card."""
-        remember(self.vertui.endpoint)
+        self.vertui.ask(partial(remember, self.vertui.endpoint))
         self._show()
 
     def scrolled(self) -> Iterable[Widget]:
@@ -74,7 +75,7 @@ def is_first_start(endpoint: Endpoint) -> bool:
 
 
 def remember(endpoint: Endpoint) -> None:
-    """Keep that they were shown. Where nothing can be kept they are shown again, which hurts nobody."""
+    """Keep that they were shown. May block. Where nothing can be kept they are shown again, which hurts nobody."""
     if is_first_start(endpoint) and isinstance(endpoint, Home):
         with contextlib.suppress(VertuiError):
             write_atomic(endpoint.toured, b"")

@@ -71,20 +71,17 @@ class TrashScreen(VertuiScreen):
         self.app.push_screen(plan_dialog(plan, "Empty"), answer)
 
     def _done(self, result: object) -> None:
-        if self.is_mounted:
-            self._read()
+        self._read()
 
     def _read(self) -> None:
-        self.vertui.ask(self.vertui.client.trash, self._show, self._failed)
+        self.ask(self.vertui.client.trash, self._show, self._failed)
 
     def _show(self, entries: list[TrashEntry]) -> None:
-        if self.is_attached:
-            self._list.show(entries)
-            entitle(self._list, below="" if entries else "the trash is empty")
+        self._list.show(entries)
+        entitle(self._list, below="" if entries else "the trash is empty")
 
     def _failed(self, error: VertuiError) -> None:
-        if self.is_attached:
-            entitle(self._list, below=Text(printable(str(error)), style=theme.RED))
+        entitle(self._list, below=Text(printable(str(error)), style=theme.RED))
 
     @property
     def _list(self) -> RowList[TrashEntry]:

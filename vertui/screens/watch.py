@@ -5,8 +5,7 @@ What is watched outlasts the screen: opened again, each pane goes on from where 
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
-from typing import ClassVar, cast
+from typing import IO, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,19 +13,20 @@ from textual.containers import Grid
 from textual.events import DescendantFocus
 from textual.message import Message
 
-from core.errors import UsageError, VertuiError
-from core.files import disk_error, write_atomic
+from core.errors import VertuiError
 from core.model import Command, ExecRequest
-from vertui.feed import News
+from vertui.actions import BY_ID
+from vertui.base import TOAST_S
+from vertui.feed import Feed, News
+from vertui.guest_text import clean
 from vertui.messages import Printed
-from vertui.plain import TextInput, Words
+from vertui.plain import TextInput, Words, toast
 from vertui.screens.base import SCROLL_KEYS, VertuiScreen, bound, changing
-from vertui.screens.dialogs import Answers, Field, FormDialog, needed
 from vertui.screens.exec import exec_form, exec_of
 from vertui.screens.grid import arrange
+from vertui.screens.saving import save_as
 from vertui.text import counted
 from vertui.widgets.footer import KeyHints
-from vertui.widgets.guest_text import clean
 from vertui.widgets.pace import Pace
 from vertui.widgets.pane import OutputPane
 from vertui.widgets.watched import WatchedCommand
@@ -36,9 +36,9 @@ AT_ONCE = 3  # panes drawn together: nine are drawn ten times a second
 FRAME_S = 0.03  # until the next of them
 MOST_KEPT = 72  # branches whose output stays when the screen is left
 KEYS = (
-    ("⏎", "zoom"), ("tab", "next"), ("{freeze}", "hold"), ("/", "search"), ("a", "type to all"), ("{exec}", "exec"),
-    ("j/k", "scroll"), ("ctrl+c", "interrupt"), ("C", "clocks"), ("ctrl+s", "save"), ("n/N", "found before, after"),
-    ("esc", "back"),
+    ("⏎", "zoom"), ("tab", "next"), ("{freeze}", "hold"), ("{filter}", "search"), ("a", "type to all"),
+    ("{exec}", "exec"), ("j/k", "scroll"), ("ctrl+c", "interrupt"), ("C", "clocks"), ("ctrl+s", "save"),
+    ("n/N", "found before, after"), ("esc", "back"),
 )  # fmt: skip
 Typed = Callable[[str], None]
 
@@ -68,7 +68,7 @@ class WatchScreen(VertuiScreen):
         bound("freeze", "hold"),
         *(Binding(str(number), f"go_to_pane({number})", show=False) for number in range(1, 9)),
         Binding("C", "clocks", show=False),
-        Binding("slash", "search", show=False),
+        bound("filter", "search"),
         Binding("n", "find(-1)", show=False),
         Binding("N", "find(1)", show=False),
         Binding("a", "type", show=False),
@@ -139,23 +139,21 @@ class WatchScreen(VertuiScreen):
 
     def _look(self, branches: Iterable[str]) -> None:
         """Ask each what its newest command is."""
-        feed = self.vertui.watcher.feed
+        feed, asked = self.vertui.watcher.feed, {*branches}
+        if feed is None:
+            return
         for pane in self._panes:
-            watched = pane.watched
-            if feed is None or watched.branch not in branches or watched.follows:
-                continue
+            if (branch := pane.watched.branch) in asked:
+                told, failed = partial(self._told, feed, pane), partial(self._not_told, pane)
+                self.ask(partial(feed.commands, branch), told, failed)
 
-            def show(commands: list[Command], pane: OutputPane = pane) -> None:
-                feed = self.vertui.watcher.feed
-                if self.is_attached and feed is not None:
-                    pane.watched.look(feed, commands, self._notify)
-                    pane.update()
+    def _told(self, feed: Feed, pane: OutputPane, commands: list[Command]) -> None:
+        pane.watched.look(feed, commands, self._notify)
+        pane.update()
 
-            def fail(error: VertuiError, pane: OutputPane = pane) -> None:
-                pane.watched.fail(error)
-                pane.update()
-
-            self.vertui.ask(partial(feed.commands, watched.branch), show, fail)
+    def _not_told(self, pane: OutputPane, error: VertuiError) -> None:
+        pane.watched.fail(error)
+        pane.update()
 
     def _run(self, request: ExecRequest) -> None:
         feed = self.vertui.watcher.feed
@@ -282,12 +280,12 @@ class WatchScreen(VertuiScreen):
         """Go to the line with the words before, or after."""
         pane = self._pane
         if not pane.words:
-            self._say("/ looks for words")
+            self._say(f"{BY_ID['filter'].key_label} looks for words")
             return
         kept, held, words = pane.watched.kept, pane.watched.held, pane.words.encode()
         here = (kept.end if held is None else held) - (held is not None)
         find = partial(kept.find, words, here) if way < 0 else partial(kept.find_after, words, here)
-        self.vertui.ask(find, partial(self._found, pane))
+        self.ask(find, partial(self._found, pane))
 
     def _search(self, words: str) -> None:
         for pane in self._panes:
@@ -325,7 +323,7 @@ class WatchScreen(VertuiScreen):
                 f"{taken}; {', '.join(deaf[:8])} take{'s' * (len(deaf) == 1)} no input" if deaf else taken
             )
 
-        self.vertui.ask(work, told, lambda error: self._say(f"not typed: {error}"))
+        self.ask(work, told, lambda error: self._say(f"not typed: {error}"))
 
     @changing
     def action_interrupt(self) -> None:
@@ -346,21 +344,14 @@ class WatchScreen(VertuiScreen):
         )
 
     def action_save(self) -> None:
-        """Ask where the chosen pane's lines are to be saved."""
+        """Save the chosen pane's lines."""
         watched = self._pane.watched
-        name = f"{watched.branch}-{watched.id or 0}.log"
 
-        def go(answers: Answers | None) -> None:
-            if answers is not None:
-                path = Path(answers["path"]).expanduser()
-                self.vertui.ask(
-                    partial(_save, watched, path),
-                    lambda count: self._say(f"{counted(count, 'line')} saved in {path}"),
-                    lambda error: self._say(str(error)),
-                )
+        def told(where: str, count: int) -> None:
+            toast(self.app, f"{where}, {counted(count, 'line')}", TOAST_S, error=False)
 
-        field = Field("path", "file", name, "a new file", needed)
-        self.app.push_screen(FormDialog(f"save what {watched.branch} printed", (field,), "Save"), go)
+        name, title = f"{watched.branch}-{watched.id or 0}.log", f"save what {watched.branch} printed"
+        save_as(self.vertui, title, name, partial(_write, watched), told)
 
     # -- the line to type in ---------------------------------------------------------------------------------
 
@@ -391,14 +382,9 @@ class WatchScreen(VertuiScreen):
         self.query_one("#said", Words).say(text)
 
 
-def _save(watched: WatchedCommand, path: Path) -> int:
+def _write(watched: WatchedCommand, out: IO[bytes]) -> int:
     """Write the lines there are; how many."""
     kept = watched.kept
     lines = [clean(line.data.decode(errors="replace")) for line in kept.lines(kept.start, kept.end)]
-    try:
-        if path.exists():
-            raise UsageError(f"{path} is there already: give another name")
-    except OSError as error:
-        raise disk_error(error, path) from error
-    write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+    out.write("".join(f"{line}\n" for line in lines).encode())
     return len(lines)

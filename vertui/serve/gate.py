@@ -1,7 +1,8 @@
 """Who is let in to the page. Nobody else gets anything, not a script and not a picture.
 
-The URL has the token, once: whoever brings it gets a cookie, and an address without it. A page of somebody else's gets
-in never: its name cannot lead here (DNS rebinding), what it asks for has another Origin, and no cookie goes with it.
+The URL has the token, once: whoever brings it gets a cookie, and is led on to an address without it. No page of another
+site gets in: a name that it had lead here (DNS rebinding) is refused, and so is what it asks for, as that has another
+Origin; and no browser sends the cookie along with what another site asks for.
 """
 
 import secrets

@@ -14,6 +14,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from core.errors import Unsupported
+from core.patience import patient
+from vertui.browser import SAVE
+from vertui.serve.downloads import PATH, Downloads
 from vertui.serve.program import TerminalProgram
 
 Start = Callable[[int, int], TerminalProgram]
@@ -23,11 +26,13 @@ LIBRARY = "textual_serve"
 MOST_PAGES = 16  # at once: each is a process of some 80 MB
 BUSY = 1013  # of websockets: try again later
 COLUMNS, ROWS = 80, 24  # of a page that does not say
+LAST_WORDS_S = patient(1.0)  # for what a program that has ended told its page last
+FETCH = "deliver_file_start"  # what textual-serve's script calls a file that the browser is to fetch
 
 
 def pages(start: Start) -> Starlette:
     """The application. `start` makes the program of a page, given its columns and rows."""
-    files = _files()
+    files, downloads = _files(), Downloads()
 
     async def page(request: Request) -> FileResponse:
         return FileResponse(files[request.url.path])
@@ -45,20 +50,29 @@ def pages(start: Start) -> Starlette:
         program = start(_number(line, "width", COLUMNS), _number(line, "height", ROWS))
         open_pages.add(program)
         try:
-            await _join(line, program)
+            await _join(line, program, downloads)
         finally:
             await program.end()
+            downloads.forget(program.files)
             open_pages.remove(program)
 
-    return Starlette(routes=[*(Route(path, page) for path in files), WebSocketRoute("/ws", terminal)])
+    return Starlette(
+        routes=[
+            *(Route(path, page) for path in files),
+            Route(PATH, downloads.fetch, methods=["GET"]),
+            WebSocketRoute("/ws", terminal),
+        ]
+    )
 
 
-async def _join(line: WebSocket, program: TerminalProgram) -> None:
+async def _join(line: WebSocket, program: TerminalProgram, downloads: Downloads) -> None:
     """Until the program ends or the page is left."""
     ends = [asyncio.create_task(part) for part in (_show(line, program), _type(line, program))]
-    told = asyncio.create_task(_tell(line, program))
+    told = asyncio.create_task(_tell(line, program, downloads))
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if ends[0].done():  # the program ended by itself
+            await asyncio.wait([told], timeout=LAST_WORDS_S)
     finally:
         for task in (*ends, told):
             task.cancel()
@@ -72,15 +86,19 @@ async def _show(line: WebSocket, program: TerminalProgram) -> None:
         await line.send_bytes(data)
 
 
-async def _tell(line: WebSocket, program: TerminalProgram) -> None:
-    """Hand on what the program says to the page."""
+async def _tell(line: WebSocket, program: TerminalProgram, downloads: Downloads) -> None:
+    """Hand on what the program says to the page; a file that the page is to save becomes one that it fetches."""
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), program.told
     )
     try:
         while told := await reader.readline():
-            await line.send_text(told.decode())
+            what, of = json.loads(told)
+            if what == SAVE:
+                key = downloads.add(program.files / Path(of["file"]).name, of["name"])
+                what, of = FETCH, key
+            await line.send_text(json.dumps([what, of]))
     finally:
         transport.close()
 

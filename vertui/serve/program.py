@@ -8,9 +8,11 @@ import subprocess
 import termios
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from core.patience import patient
-from vertui.browser import PAGE
+from vertui.browser import PAGE, PAGE_FILES
 
 READ_BYTES = 64 * 1024
 END_S = patient(5.0)  # for a program whose terminal is gone; the UI takes no more than three
@@ -18,9 +20,13 @@ LEAST_SIZE, LARGEST_SIZE = 2, 1000  # columns or rows: a page says any number
 
 
 class TerminalProgram:
-    """Started when it is made. By a pipe of its own it says what the page is to do, a line each (`vertui.browser`)."""
+    """Started when it is made. By a pipe of its own it says what the page is to do, a line each (`vertui.browser`), and
+    `files` is where it puts what the page is to save.
+    """
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str], columns: int, rows: int) -> None:
+        self._directory = TemporaryDirectory(prefix="vertui-", ignore_cleanup_errors=True)
+        self.files = Path(self._directory.name)
         self._master, slave = pty.openpty()
         told, tell = os.pipe()
         self.told = os.fdopen(told, "rb", buffering=0)
@@ -29,10 +35,11 @@ class TerminalProgram:
             self.resize(columns, rows)
             self._child = subprocess.Popen(
                 ["setsid", "--ctty", *argv], stdin=slave, stdout=slave, stderr=slave,
-                env={**environment, PAGE: str(tell)}, pass_fds=(tell,),
+                env={**environment, PAGE: str(tell), PAGE_FILES: str(self.files)}, pass_fds=(tell,),
             )  # fmt: skip
         except BaseException:
             self._hang_up()
+            self._directory.cleanup()
             raise
         finally:
             os.close(slave)
@@ -68,9 +75,12 @@ class TerminalProgram:
             termios.tcsetwinsize(self._master, (size[0], size[1]))
 
     async def end(self) -> None:
-        """Close its terminal, and wait for its end. What does not end by that is killed."""
+        """Close its terminal, and wait for its end. What does not end by that is killed. Its files go."""
         self._hang_up()
-        await asyncio.to_thread(self._wait)
+        try:
+            await asyncio.to_thread(self._wait)
+        finally:
+            self._directory.cleanup()
 
     def _hang_up(self) -> None:
         if self._open:

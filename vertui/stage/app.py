@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from rich.text import Text
-from textual.events import Event, InputEvent, Key, MouseDown
+from textual.events import Event, InputEvent, Key, MouseDown, Paste
 
 from core.daemon.endpoint import Endpoint
 from vertui.feed import Feed
@@ -16,9 +16,10 @@ LEAVE = ("q", "escape", "ctrl+c", "ctrl+q")
 
 
 class StagedApp(DressedApp):
-    """`script` is played on it; what somebody presses holds that, and is no key of the UI's until it is left to them.
+    """Plays `script`. A key or a click of whoever watches holds the script, and does not reach the UI before that is
+    left to them.
 
-    With `stays` the end waits for a key. `player` makes who plays it.
+    With `stays` the UI waits for a key at the end. `player` makes the player.
     """
 
     def __init__(
@@ -42,51 +43,54 @@ class StagedApp(DressedApp):
 
     def on_unmount(self) -> None:
         """Play no more."""
-        if self._playing is not None:
-            self._playing.cancel()
+        self._leave()
 
     async def on_event(self, event: Event) -> None:
         """Keep what somebody presses from the UI."""
         player = self._player
-        strange = isinstance(event, InputEvent) and not event.is_forwarded
+        strange = isinstance(event, InputEvent | Paste) and not event.is_forwarded
         if player is None or not strange or (isinstance(event, Key) and player.is_own(event)):
             await super().on_event(event)
         elif isinstance(event, Key):
             self._pressed(player, event.key)
-        elif isinstance(event, MouseDown):
+        elif isinstance(event, MouseDown) and not player.held:
             player.hold()
 
     def _begin(self) -> None:
-        self._playing = asyncio.create_task(self._play())
+        if self._player is not None:
+            self._playing = asyncio.create_task(self._play(self._player))
 
-    async def _play(self) -> None:
-        assert self._player is not None
+    async def _play(self, player: Player) -> None:
         try:
-            await self._script(self._player)
+            await self._script(player)
         except Exception as error:  # a task that dies unheard would leave its last caption for ever
             self.died = error
             self.exit()
             return
-        if not self._stays:
+        if self._stays:
+            player.end()
+        else:
             self.exit()
-        elif self._player is not None:
-            self._player.end()
 
     def _pressed(self, player: Player, key: str) -> None:
         if not player.held:
             player.hold()
-        elif key == "space" and self._playing is not None and not self._playing.done():
+        elif key == "space" and self._is_playing:
             player.go_on()
         elif key == "enter":
-            self._hand_over()
+            self._leave()
+            self.undress()
         elif key in LEAVE:
-            left = (
-                "" if self._playing is None or self._playing.done() else "`vertui tree` shows what it leaves"
-            )
-            self.exit(message=Text(left) if left else None)
+            self.exit(message=Text("`vertui tree` shows what it leaves") if self._is_playing else None)
 
-    def _hand_over(self) -> None:
-        self._player = None
+    @property
+    def _is_playing(self) -> bool:
+        return self._playing is not None and not self._playing.done()
+
+    def _leave(self) -> None:
+        """Play no more; keys are the UI's."""
+        if self._player is not None:
+            self._player.leave()
+            self._player = None
         if self._playing is not None:
             self._playing.cancel()
-        self.undress()

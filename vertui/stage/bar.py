@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual.widget import Widget
 
-from vertui.actions import KEY_LABELS
 from vertui.plain import entitle
 
 HOLDS = "any key holds it"
@@ -15,7 +14,9 @@ OVER = "the end: ⏎ the UI is yours · q leaves"
 
 @dataclass(frozen=True)
 class Cue:
-    """What the bar shows: a scene and what is said of it, the newest keys, and what somebody's own key does."""
+    """What the bar shows: a scene and what is said of it, the newest keys as they are printed, and what somebody's own
+    key does.
+    """
 
     scene: str = ""
     text: str = ""
@@ -54,14 +55,9 @@ class CaptionBar(Widget):
     def render(self) -> Text:
         """What is said, and below it the keys as they are pressed."""
         lines = list(Text(self._caption.text).wrap(self.app.console, max(1, self.size.width)))[:2]
-        keys = Text(" ").join(Text(f" {label(key)} ", style="reverse bold") for key in self._caption.keys)
+        keys = Text(" ").join(Text(f" {key} ", style="reverse bold") for key in self._caption.keys)
         return Text("\n").join([*lines, *([Text()] * (2 - len(lines))), keys])
 
     def _entitle(self) -> None:
         scene = self._caption.scene
         entitle(self, f"demo · {scene}" if scene else "demo", self._caption.hint)
-
-
-def label(key: str) -> str:
-    """A key, or what is typed, as it is printed."""
-    return KEY_LABELS.get(key, key)

@@ -12,9 +12,7 @@ from vertui.ui import VertuiApp
 class DressedApp(VertuiApp):
     """Shows captions, until it is undressed."""
 
-    CSS_PATH = str(
-        Path(__file__).parents[1] / VertuiApp.CSS_PATH
-    )  # which Textual would look for beside this module
+    CSS_PATH = str(Path(__file__).parents[1] / VertuiApp.CSS_PATH)  # Textual would look beside this module
 
     _caption: Cue | None = None
 

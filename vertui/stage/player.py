@@ -1,9 +1,11 @@
 """Plays on the UI: says things, presses keys, waits for what they do. All of it stands still while it is held."""
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from textual.events import Key
@@ -13,7 +15,7 @@ from textual.pilot import Pilot, WaitForScreenTimeout
 from core.errors import GuestFailed
 from core.model import Branch, Tree
 from core.patience import patient
-from vertui.actions import BY_ID
+from vertui.actions import BY_ID, as_printed
 from vertui.demo import named
 from vertui.stage.bar import HELD, HOLDS, OVER, Cue
 from vertui.stage.dressed import DressedApp
@@ -22,7 +24,7 @@ T = TypeVar("T")
 WORD_S, LEAST_S = 0.3, 2.0  # what is said is read at this pace, by somebody who looks at the screen, too
 KEY_S, LETTER_S = 0.8, 0.05  # until a key that is shown is pressed
 SLICE_S = 0.1  # of a rest: so soon it is held
-LOOK_S = 0.05
+LOOK_S, ASK_S = 0.05, 0.5  # between looks at the screen, and between questions to the daemon
 COMES_S = patient(180.0)  # what keys do on a host that has other work, and no hardware virtualisation
 MOST_KEYS = 8  # shown
 CHARACTERS = {"enter": "\r", "space": " ", "tab": "\t"}
@@ -37,6 +39,7 @@ class Player:
         self._going = asyncio.Event()
         self._going.set()
         self._own: list[Key] = []
+        self._left = False
 
     # -- what scenes do --------------------------------------------------------------------------------------
 
@@ -48,7 +51,7 @@ class Player:
     async def press(self, *keys: str) -> None:
         """Press keys one by one, by their names or as they are printed, each shown before it does something."""
         for key in keys:
-            self.show_key(key)
+            self.show_key(as_printed(key))
             await self.rest(KEY_S)
             await self._press(key)
 
@@ -64,18 +67,32 @@ class Player:
             await self._press(letter)
 
     async def until(self, what: str, good: Callable[[], bool]) -> None:
-        """Wait for what keys do; GuestFailed, which says what, where it does not come."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + COMES_S
-        while not good():
-            if loop.time() > deadline:
-                raise GuestFailed(f"demo: {what}: this did not come")
-            await asyncio.sleep(LOOK_S)
-        await self.rest(LOOK_S)
+        """Wait for what keys do, as the screen shows it; GuestFailed, which says what, where it does not come."""
+        await self._until(what, lambda: _at_once(good), LOOK_S)
+
+    async def until_asked(self, what: str, good: Callable[[], bool]) -> None:
+        """The same, of what is asked in a thread."""
+        await self._until(what, lambda: self.work(good), ASK_S)
 
     async def work(self, work: Callable[[], T]) -> T:
-        """Do something behind the scenes, in a thread."""
-        return await asyncio.to_thread(work)
+        """Do something behind the scenes, in a thread. Who leaves does not wait for it: it may be an image's build."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def settle(tell: Callable[[], None]) -> None:
+            if not done.done():
+                tell()
+
+        def run() -> None:
+            try:
+                tell = partial(done.set_result, work())
+            except BaseException as error:
+                tell = partial(done.set_exception, error)
+            with suppress(RuntimeError):  # the loop is closed: it was left
+                loop.call_soon_threadsafe(settle, tell)
+
+        threading.Thread(target=run, name="behind the scenes", daemon=True).start()
+        return await done
 
     async def rest(self, seconds: float) -> None:
         """Do nothing for so long, and for as long as it is held."""
@@ -87,12 +104,13 @@ class Player:
         await self._going.wait()
 
     def show(self, caption: Cue) -> None:
-        """In the bar."""
+        """In the bar, as long as there is one."""
         self.caption = caption
-        self.app.show_caption(caption)
+        if not self._left:
+            self.app.show_caption(caption)
 
     def show_key(self, key: str) -> None:
-        """Beside those before it."""
+        """A key as it is printed, or what is typed, beside those before it."""
         self.show(replace(self.caption, keys=(*self.caption.keys, key)[-MOST_KEYS:]))
 
     @property
@@ -107,7 +125,7 @@ class Player:
     # -- somebody at the terminal --------------------------------------------------------------------------------
 
     def is_own(self, event: Key) -> bool:
-        """Was this pressed here? Answers once."""
+        """Did the player press this key itself? To be asked once a key."""
         own = any(event is one for one in self._own)
         self._own = [one for one in self._own if one is not event]
         return own
@@ -127,10 +145,23 @@ class Player:
         self._going.clear()
         self.show(replace(self.caption, hint=OVER))
 
+    def leave(self) -> None:
+        """Show nothing more: what is done behind the scenes may go on for a while."""
+        self._left = True
+
     @property
     def held(self) -> bool:
         """Does it stand still?"""
         return not self._going.is_set()
+
+    async def _until(self, what: str, look: Callable[[], Awaitable[bool]], every_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + COMES_S
+        while not await look():
+            if loop.time() > deadline:
+                raise GuestFailed(f"demo: {what}: this did not come")
+            await asyncio.sleep(every_s)
+        await self.rest(LOOK_S)
 
     async def _press(self, key: str) -> None:
         event = _event(key)
@@ -153,6 +184,10 @@ class StageTeller:
 
     def say(self, line: str) -> None:
         """The screen shows it."""
+
+
+async def _at_once(good: Callable[[], bool]) -> bool:
+    return good()
 
 
 def _event(key: str) -> Key:

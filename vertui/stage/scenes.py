@@ -3,9 +3,10 @@
 from functools import partial
 from typing import Any
 
+from core.commands import newest
 from core.daemon.streams import STDOUT
 from core.errors import GuestFailed
-from core.model import Branch, BranchState, Command
+from core.model import Branch, BranchState
 from core.patience import patient
 from core.verbs.image.build import Build
 from vertui.actions import BY_ID
@@ -21,7 +22,6 @@ CHILDREN = len(PATCHES)
 LIMIT_S = int(patient(15.0))  # for the tests of one patch, which take two with a processor to themselves
 TRY = f"sh /root/demo/try.sh {{i}} {LIMIT_S}"
 OUT_OF_TIME = 124  # how `timeout` ends
-LOOK_S = 0.5  # between questions whether the tests have ended
 
 
 async def play(player: Player, *, keep: bool = False, count: int = CHILDREN) -> None:
@@ -93,8 +93,7 @@ async def watch(player: Player, children: list[str]) -> None:
     await player.say(
         f"The same tests on each patch. One of them never ends: it is stopped after {LIMIT_S} seconds."
     )
-    while not await player.work(lambda: all(newest(player, name).exit_code is not None for name in children)):
-        await player.rest(LOOK_S)
+    await player.until_asked("the tests' ends", lambda: all(map(partial(has_ended, player), children)))
     await player.say("The patch 'right' passes them all.")
     await player.press("escape")
     await to_tree(player)
@@ -179,7 +178,11 @@ async def end(player: Player, demo: Demo, *, keep: bool) -> None:
     if not keep:
         await player.say("What the demo made goes into the trash. The image stays.", "end")
         await player.work(demo.clean)
-    await player.say("Every key has a command: y copies it. ? lists all keys, : finds them by name.", "end")
+    copy, keys, palette = map(key_of, ("copy", "help", "palette"))
+    await player.say(
+        f"Every key has a command: {copy} copies it. {keys} lists all keys, {palette} finds them by name.",
+        "end",
+    )
 
 
 # -- what scenes look at -------------------------------------------------------------------------------------
@@ -207,14 +210,17 @@ def found_names(player: Player, names: list[str]) -> list[str]:
     return [branch.name for branch in found(player, names)]
 
 
-def newest(player: Player, name: str) -> Command:
-    """The command that a child started last, its own: all that it inherited is older."""
-    return max(player.app.client.ps(name), key=lambda command: (command.started, command.id))
+def has_ended(player: Player, name: str) -> bool:
+    """Has a child's own command? What it inherited is older."""
+    command = newest(player.app.client.ps(name))
+    return command is not None and command.exit_code is not None
 
 
 def give_score(player: Player, name: str) -> None:
     """What its command printed last, as a score."""
-    command = newest(player, name)
+    command = newest(player.app.client.ps(name))
+    if command is None:
+        raise GuestFailed(f"demo: {name} knows of no command")
     if command.exit_code == OUT_OF_TIME:
         player.app.client.score(name, 0.0, f"no end within {LIMIT_S} s")
         return

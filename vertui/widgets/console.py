@@ -2,7 +2,8 @@
 
 from rich.text import Text
 
-from core.model import Branch, Command
+from core.commands import Command, newest
+from core.model import Branch
 from vertui import theme
 from vertui.feed import Feed
 from vertui.messages import Printed
@@ -43,14 +44,15 @@ class ConsolePane(LineView):
         self._start("", LineTail(lambda _: feed.console(name), self._notify, replays=True))
 
     def look_at_command(self, feed: Feed, commands: list[Command]) -> None:
-        """Follow a command too: the newest that runs, or else the newest."""
-        newest = max(commands, key=lambda command: (command.exit_code is None, command.id), default=None)
-        if not newest or not self._branch or (self._command and self._command.id == newest.id):
+        """Follow the newest command too."""
+        last = newest(commands)
+        if last is None or self._branch is None or (self._command and self._command.id == last.id):
             return
-        self._command, name, id = newest, self._branch.name, newest.id
+        self._take()  # what the one before said last
         if old := self._followers.pop("command", None):
             old.close()
-        start = max(0, newest.stdout_bytes - TAIL_BYTES), max(0, newest.stderr_bytes - TAIL_BYTES)
+        self._command, name, id = last, self._branch.name, last.id
+        start = max(0, last.stdout_bytes - TAIL_BYTES), max(0, last.stderr_bytes - TAIL_BYTES)
         self._start("command", LineTail(lambda at: feed.output(name, id, at), self._notify, start))
 
     def leave(self) -> None:

@@ -10,8 +10,9 @@ from core.model import Branch, Command, Commit, Origin, Process, Tree
 from core.ports import guest_side, leading_to, place, url
 from core.reach import Attempt, Reach, ReachMode, Traffic, in_words, spelled
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
-from vertui.plain import cut
+from vertui.plain import cut, cut_each
 from vertui.selection import Node
 from vertui.text import age, counted, millis, number, printable, short, size
 
@@ -30,8 +31,8 @@ def detail(
         return _commit(tree, node, width)
     return [
         *_branch(tree, node, width),
-        *_cut(_commands(commands), width),
-        *_cut(_processes(processes), width),
+        *cut_each(_commands(commands), width),
+        *cut_each(_processes(processes), width),
     ]
 
 
@@ -68,8 +69,8 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         "born": _moment(branch.created),
     }
     yield from _facts(facts, width)
-    yield from _cut(refused(branch.refused), width)
-    yield from _cut(_ports([*leading_to(branch.name, tree.trunk, tree.ports)]), width)
+    yield from cut_each(refused(branch.refused), width)
+    yield from cut_each(_ports([*leading_to(branch.name, tree.trunk, tree.ports)]), width)
 
 
 def _ports(ports: Sequence[PublishedPort]) -> Iterable[Text]:
@@ -99,7 +100,10 @@ def refused(one: Attempt | None) -> Iterable[Text]:
     if one is not None:
         by = f", tried by {one.process}" if one.process else ""
         yield _fact("refused", spelled(one.to) + by)
-        yield Text(f"{'':<{KEY_WIDTH}} A lets it, W for all branches of its fork", style=theme.GOLD)
+        lets, for_all = BY_ID["let"].key_label, BY_ID["let_siblings"].key_label
+        yield Text(
+            f"{'':<{KEY_WIDTH}} {lets} lets it, {for_all} for all branches of its fork", style=theme.GOLD
+        )
 
 
 def _commit(tree: Tree, commit: Commit, width: int) -> list[Text]:
@@ -185,13 +189,6 @@ def _processes(processes: Sequence[Process]) -> Iterable[Text]:
 
 def _image(tree: Tree, id: str) -> str:
     return next((image.name for image in tree.images if image.id == id), id[:16])
-
-
-def _cut(lines: Iterable[Text], width: int) -> Iterable[Text]:
-    """Lines that must stay one row each."""
-    for line in lines:
-        cut(line, width)
-        yield line
 
 
 def _moment(seconds: float) -> str:

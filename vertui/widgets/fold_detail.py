@@ -1,6 +1,6 @@
 """What is folded into one line of the tree, as lines."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.text import Text
 
@@ -9,7 +9,7 @@ from vertui import theme
 from vertui.actions import BY_ID
 from vertui.folds import FoldRow
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
-from vertui.plain import cut
+from vertui.plain import cut_each
 from vertui.selection import Node
 from vertui.text import number, printable, short
 
@@ -26,7 +26,7 @@ def fold_detail(fold: FoldRow, width: int) -> list[Text]:
     lines += map(_line, nodes[:MOST])
     if len(nodes) > MOST:
         lines.append(Text(f"and {len(nodes) - MOST} more", style=theme.FAINT))
-    return list(_cut(lines, width))
+    return list(cut_each(lines, width))
 
 
 def _line(node: Node) -> Text:
@@ -39,9 +39,3 @@ def _line(node: Node) -> Text:
     return line.append(f"{node.state}  ", theme.colour_of(node)).append(
         printable(node.note or ""), theme.MUTED
     )
-
-
-def _cut(lines: Iterable[Text], width: int) -> Iterable[Text]:
-    for line in lines:
-        cut(line, width)
-        yield line

@@ -22,8 +22,6 @@ class FolderList(RowList[Node[T]]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("h,left", "fold", show=False),
         Binding("l,right", "unfold", show=False),
-        Binding("z", "fold_here", show=False),
-        Binding("Z", "fold_all", show=False),
     ]
 
     def __init__(

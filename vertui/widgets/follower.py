@@ -14,8 +14,8 @@ from rich.text import Text
 
 from vertui import theme
 from vertui.feed import Offsets, Printing
+from vertui.guest_text import GuestText
 from vertui.text import printable
-from vertui.widgets.guest_text import GuestText
 from vertui.widgets.persisting import Persisting
 from vertui.widgets.sgr import styled
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 KEPT_LINES = 5000  # as many as a screen scrolls back to: what is pushed out would be out of sight there too
 MOST_UNSEEN = 256 * 1024  # bytes: what a daemon sends before it hears that they were read
-MOST_LINES_UNSEEN = (
-    8 * 1024
-)  # bytes that are made into lines as they come: folding the worst takes some milliseconds
+MOST_LINES_UNSEEN = 8 * 1024  # bytes made into lines as they come: folding the worst takes some milliseconds
 TAIL_BYTES = 1024  # by which a console that tells its past again is told from a new one
 
 

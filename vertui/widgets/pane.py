@@ -13,9 +13,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from vertui import theme
+from vertui.guest_text import LONGEST_REST
 from vertui.plain import entitle
 from vertui.text import printable
-from vertui.widgets.guest_text import LONGEST_REST
 from vertui.widgets.lines import segments
 from vertui.widgets.scrollback import REMARK, STDERR, Line
 from vertui.widgets.sgr import styled
@@ -37,9 +37,7 @@ class OutputPane(Widget, can_focus=True):
         self.words = ""
         self.clocks = False
         self._rows: list[Text] = []
-        self._base = (
-            Style()
-        )  # of all of it: to ask the stylesheet for every row costs a quarter of the drawing
+        self._base = Style()  # of all of it: to ask the stylesheet for each row costs a quarter of drawing
 
     def update(self) -> None:
         """Something came, or is looked at otherwise."""

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vertui.widgets.guest_text import ESCAPE, LONGEST_REST
+from vertui.guest_text import ESCAPE, LONGEST_REST
 
 KEPT_BYTES = 2 << 20  # of one command: some tens of thousands of lines, and 72 MiB of 36 of them
 CHUNK_COST = 300  # bytes that a chunk takes beside its text

@@ -13,7 +13,7 @@ from rich.style import Style
 from rich.text import Text
 
 from vertui import theme
-from vertui.widgets.guest_text import (
+from vertui.guest_text import (
     ESCAPE,
     LONGEST_LINE,
     LONGEST_RAW,

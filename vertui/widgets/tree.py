@@ -8,6 +8,7 @@ from textual.timer import Timer
 
 from core.model import Branch, Tree
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.columns import Sorting
 from vertui.filters import Filter, Searched, Texts, parse, select
 from vertui.folds import FoldRow, Folds, Row, Rows, fold_at, lay_out
@@ -23,7 +24,6 @@ from vertui.widgets.tree_rows import draw_row, name_room
 EMPTY = Strands(Tree((), (), (), None))
 PULSE_S = 0.7  # an eye that looks elsewhere is drawn to it, and it is over before the next look
 PULSE = f"bold on {theme.BORDER}"
-HIDDEN = "the filter hides it: esc clears the filter"
 
 
 class TreeView(RowList[Row]):
@@ -100,7 +100,7 @@ class TreeView(RowList[Row]):
         found = self._lives.next_unread(branches, self.node.id if self.node else "")
         if found is None:
             return "everything was looked at"
-        return "" if self.go_to_node(found) else HIDDEN
+        return "" if self.go_to_node(found) else _hidden()
 
     # -- what is under the cursor ------------------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ class TreeView(RowList[Row]):
         node = target(self._strands, self.current, jump)
         if node is None:
             return NOWHERE[jump]
-        return "" if self.go_to_node(node) else HIDDEN
+        return "" if self.go_to_node(node) else _hidden()
 
     # -- letters to jump by ------------------------------------------------------------------------------------
 
@@ -302,6 +302,10 @@ class TreeView(RowList[Row]):
         if self._stale:
             line.stylize(theme.FAINT)
         return line
+
+
+def _hidden() -> str:
+    return f"the filter hides it: {BY_ID['unmark'].key_label} clears the filter"
 
 
 def _nodes(row: Row) -> tuple[Node, ...]:

@@ -3,10 +3,13 @@
 It outlasts the screen that shows it: a screen that opens again goes on from where this one was.
 """
 
+import threading
 from collections.abc import Callable
 
+from core.commands import Command, newest
 from core.errors import GuestFailed, VertuiError
-from core.model import Command, ExecRequest
+from core.model import ExecRequest
+from vertui.actions import BY_ID
 from vertui.feed import Feed, Offsets, Printing
 from vertui.text import printable, size
 from vertui.widgets.follower import Tail
@@ -15,6 +18,39 @@ from vertui.widgets.scrollback import Scrollback
 FIRST_BYTES = 128 * 1024  # of what each stream printed before anybody watched
 
 Notify = Callable[[], object]
+
+
+class Turn:
+    """What one command prints, on its way to where that of several is kept: nothing more once it is another's turn."""
+
+    def __init__(self, kept: Scrollback) -> None:
+        self._kept: Scrollback | None = kept
+        self._lock = threading.Lock()
+
+    def add(self, stream: int, data: bytes) -> None:
+        """Take what a stream printed."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.add(stream, data)
+
+    def remark(self, text: str) -> None:
+        """Take a line that the guest did not print."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.remark(text)
+
+    def finish(self) -> None:
+        """Nothing more will come: what was begun is a line."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.finish()
+
+    def end(self) -> None:
+        """It is another's: whoever still follows this one adds nothing to it."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.finish()
+            self._kept = None
 
 
 class WatchedCommand:
@@ -28,6 +64,7 @@ class WatchedCommand:
         self.trouble = ""  # why there is nothing to see
         self._id: int | None = None
         self._tail: Tail | None = None
+        self._turn = Turn(self.kept)
         self._ended = False  # and said so
         self._begun = False  # somebody asked for a command to be started
         self._shown: tuple[object, ...] = ()  # what `take` knew last
@@ -59,7 +96,7 @@ class WatchedCommand:
     def run(self, feed: Feed, request: ExecRequest, notify: Notify) -> None:
         """Start a command, and watch it."""
         self._begin(None, " ".join(request.argv))
-        self._begun = False
+        self._begun, self.held = False, None
 
         def opened(offsets: Offsets) -> Printing:
             """Run it, or go on with it: never run it twice."""
@@ -70,23 +107,27 @@ class WatchedCommand:
             self._begun = True
             return feed.run(request)
 
-        self._follow(Tail(opened, notify, self.kept))
+        self._follow(Tail(opened, notify, self._turn))
 
     def look(self, feed: Feed, commands: list[Command], notify: Notify) -> None:
-        """Watch the newest command that runs, or else the newest; the one that is watched while it runs."""
-        newest = max(commands, key=lambda one: (one.exit_code is None, one.id), default=None)
-        self.trouble = "" if newest else "no command was started here: e runs one"
-        if newest is None or self.follows:
+        """Watch the newest command; where that is watched already, go on with it if it is not followed any more."""
+        last = newest(commands)
+        self.trouble = "" if last else f"no command was started here: {BY_ID['exec'].key_label} runs one"
+        if last is None or (self.follows and not self._is_older_than(last)):
             return
         offsets = self._tail.offsets if self._tail else (0, 0)
-        if newest.id != self.id:
-            self._begin(newest.id, " ".join(newest.argv))
-            offsets = max(0, newest.stdout_bytes - FIRST_BYTES), max(0, newest.stderr_bytes - FIRST_BYTES)
+        if last.id != self.id:
+            self._begin(last.id, " ".join(last.argv))
+            offsets = max(0, last.stdout_bytes - FIRST_BYTES), max(0, last.stderr_bytes - FIRST_BYTES)
             if any(offsets):
                 self.kept.remark(f"… {size(sum(offsets))} before this")
         elif self._ended:
             return
-        self._follow(Tail(lambda at: feed.output(self.branch, newest.id, at), notify, self.kept, offsets))
+        self._follow(Tail(lambda at: feed.output(self.branch, last.id, at), notify, self._turn, offsets))
+
+    def _is_older_than(self, other: Command) -> bool:
+        """Was the other started later? One that is only being started has no id yet, and is newer than any that has."""
+        return self.id is not None and self.id < other.id
 
     @property
     def follows(self) -> bool:
@@ -136,10 +177,12 @@ class WatchedCommand:
 
     def _begin(self, id: int | None, command: str) -> None:
         self.leave()
+        self._turn.end()
+        self._turn = Turn(self.kept)
         if self.kept.end:
             self.kept.remark("")
         self._id, self.command, self._tail, self._ended = id, printable(command), None, False
-        self.held, self.trouble = None, ""
+        self.trouble = ""
 
     def _follow(self, tail: Tail) -> None:
         self._tail = tail

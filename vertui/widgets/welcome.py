@@ -105,7 +105,8 @@ class Welcome(LineView):
             return [Text(f"◌ {printable(job)}…", style=theme.TEAL) for job in self._jobs] + self._notes()
         words = "start main" if self._built else "begin"
         failure = [*_told("✗", self._failure, theme.RED), Text()] if self._failure else []
-        begin = Text.assemble((" ⏎ ", f"bold {theme.TEAL}"), ("try again" if failure else words, theme.TEXT))
+        key = f" {BY_ID['menu'].key_label} "
+        begin = Text.assemble((key, f"bold {theme.TEAL}"), ("try again" if failure else words, theme.TEXT))
         return [*failure, *self._notes(), begin]
 
     def _notes(self) -> list[Text]:

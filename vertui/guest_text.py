@@ -1,9 +1,8 @@
 """Guest output as plain lines. A guest may print anything; none of it may reach the user's terminal as control.
 
 Escape sequences are dropped, and with them C0 and C1, as a terminal would; what else is not seen (bidi, format and
-zero-width characters, U+2028) is shown escaped. A sequence never goes on past
-its line, whatever a terminal would do, so that no output can swallow what comes after it. A carriage return starts
-its line again: a progress bar stays one line.
+zero-width characters, U+2028) is shown escaped. A sequence never goes on past its line, whatever a terminal would do:
+no output can swallow what comes after it. A carriage return starts its line again: a progress bar stays one line.
 """
 
 import codecs

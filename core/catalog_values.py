@@ -1,0 +1,142 @@
+"""Rows of the catalog as values: what is read is decoded here, and Damaged where it cannot have been written so.
+
+Published ports and links are values of their own rooms (`core.ports`, `core.links`), and are only read here.
+"""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from core.cgroups import USUAL_WEIGHT
+from core.codec import decode, encode
+from core.errors import Damaged, VertuiError
+from core.links import LinkRow
+from core.model import Branch, BranchState, Commit, Image, Operation, OperationState, Plan
+from core.ports import PortRow
+from core.reach import NOWHERE, Reach
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BranchRow:
+    """A branch as the catalog knows it; `number` gives its network, `machine` names its process while it has one.
+
+    `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
+    `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
+    first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others.
+    """
+
+    id: str
+    name: str
+    state: BranchState
+    reason: str
+    image: str
+    head: str
+    parent: str | None
+    parent_branch: str | None
+    created: float
+    number: int
+    fork: int | None = None
+    machine: str | None = None
+    started: float | None = None
+    score: float | None = None
+    note: str = ""
+    deleted: float | None = None
+    base: str | None = None
+    quiesced: bool = False
+    egress: Reach = NOWHERE
+    weight: int = USUAL_WEIGHT
+
+    def shown(self) -> Branch:
+        """What the API shows of it, before anything of the machine is known."""
+        return decode(Branch, encode(self))
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What an operation is for: names of what it is to make, the plan it carries out, the request that asked for it."""
+
+    names: tuple[str, ...] = ()
+    plan: Plan | None = None
+    asked: str = ""
+
+
+@dataclass(frozen=True)
+class OperationRow:
+    """An operation with what it is for, what undoes it (`inverse`) and what it answered, or the kind of its refusal."""
+
+    id: int
+    request_id: str
+    verb: str
+    summary: str
+    state: OperationState
+    undoable: bool
+    created: float
+    finished: float | None
+    error: str
+    intent: Intent
+    inverse: dict[str, Any]
+    result: Any
+
+    def shown(self) -> Operation:
+        """What the log shows of it."""
+        told = self.result if isinstance(self.result, dict) else {}
+        figures = {name: told[name] for name in told if name.endswith("_ms") and told[name] is not None}
+        return decode(Operation, encode(self) | {"figures": figures})
+
+    @property
+    def refused(self) -> str:
+        """The kind of error that a failed one ended with."""
+        told = self.result if isinstance(self.result, dict) else {}
+        return str(told.get("kind", VertuiError.__name__))
+
+
+def image_of(row: sqlite3.Row) -> Image:
+    """An image."""
+    return _value(Image, row, "spec", "egress")
+
+
+def branch_of(row: sqlite3.Row) -> BranchRow:
+    """A branch."""
+    return _value(BranchRow, row, "egress", flag="quiesced")
+
+
+def commit_of(row: sqlite3.Row) -> Commit:
+    """A commit."""
+    return _value(Commit, row, "parents", "tags", flag="quiesced")
+
+
+def operation_of(row: sqlite3.Row) -> OperationRow:
+    """An operation."""
+    return _value(OperationRow, row, "intent", "inverse", "result", flag="undoable")
+
+
+def port_of(row: sqlite3.Row) -> PortRow:
+    """A published port."""
+    return _value(PortRow, row)
+
+
+def link_of(row: sqlite3.Row) -> LinkRow:
+    """A link."""
+    return _value(LinkRow, row)
+
+
+def _value(cls: type[T], row: sqlite3.Row, *texts: str, flag: str = "") -> T:
+    """A row as a value: some columns are JSON, one may be a flag. Damaged for what cannot have been written."""
+    fields = dict(zip(row.keys(), row, strict=True))
+    try:
+        fields |= {key: json.loads(fields[key]) for key in texts}
+        if flag:
+            fields[flag] = bool(fields[flag])
+        return decode(cls, fields)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(error) from error
+
+
+def damaged(error: Exception) -> Damaged:
+    """What was read is not what was written."""
+    return Damaged(
+        f"the catalog is not what was written ({error}): move catalog.db* out of the home, and it is made again"
+    )
