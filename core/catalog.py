@@ -20,6 +20,7 @@ from core.catalog_rows import Created, Digests, Kept
 from core.catalog_schema import prepare
 from core.cgroups import USUAL_WEIGHT
 from core.codec import decode, encode
+from core.commands import Scoring
 from core.errors import Damaged, NoRoom, NotFound, VertuiError
 from core.links import LinkRow
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState, Plan
@@ -36,7 +37,8 @@ class BranchRow:
 
     `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
     `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
-    first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others.
+    first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others; `scoring` is
+    what will score it.
     """
 
     id: str
@@ -59,6 +61,7 @@ class BranchRow:
     quiesced: bool = False
     egress: Reach = NOWHERE
     weight: int = USUAL_WEIGHT
+    scoring: Scoring | None = None
 
     def shown(self) -> Branch:
         """What the API shows of it, before anything of the machine is known."""
@@ -274,7 +277,10 @@ class Catalog:
 
     def put_branch(self, row: BranchRow) -> None:
         """Add or change a branch."""
-        self._put("branches", **encode(row) | {"egress": json.dumps(encode(row.egress))})
+        texts = {"egress": row.egress, "scoring": row.scoring}
+        self._put(
+            "branches", **encode(row) | {key: json.dumps(encode(value)) for key, value in texts.items()}
+        )
 
     def change_branch(self, branch: str, **changes: Any) -> BranchRow:
         """Change some columns of a branch; the new row."""
@@ -451,7 +457,7 @@ def _image(row: sqlite3.Row) -> Image:
 
 
 def _branch(row: sqlite3.Row) -> BranchRow:
-    return _value(BranchRow, row, "egress", flag="quiesced")
+    return _value(BranchRow, row, "egress", "scoring", flag="quiesced")
 
 
 def _commit(row: sqlite3.Row) -> Commit:

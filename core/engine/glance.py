@@ -48,7 +48,8 @@ async def _seen(live: Live, newest: Command) -> LastCommand:
     if printed and (before is None or before.printed_bytes != printed):
         line = await _last_line(live, newest) or line
     words = " ".join(newest.argv)[:LONGEST_WORDS]
-    return LastCommand(newest.id, words, newest.started, newest.exit_code, printed, line)
+    ended = newest.exit_code, printed, line, newest.timed_out
+    return LastCommand(newest.id, words, newest.started, *ended)
 
 
 async def _last_line(live: Live, command: Command) -> str:
