@@ -210,7 +210,10 @@ class Catalog:
 
     def put_branch(self, row: BranchRow) -> None:
         """Add or change a branch."""
-        self._put("branches", **encode(row) | {"egress": json.dumps(encode(row.egress))})
+        texts = {"egress": row.egress, "scoring": row.scoring}
+        self._put(
+            "branches", **encode(row) | {key: json.dumps(encode(value)) for key, value in texts.items()}
+        )
 
     def change_branch(self, branch: str, **changes: Any) -> BranchRow:
         """Change some columns of a branch; the new row."""

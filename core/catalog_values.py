@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from core.cgroups import USUAL_WEIGHT
 from core.codec import decode, encode
+from core.commands import Scoring
 from core.errors import Damaged, VertuiError
 from core.links import LinkRow
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState, Plan
@@ -25,7 +26,8 @@ class BranchRow:
 
     `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
     `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
-    first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others.
+    first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others; `scoring` is
+    what will score it.
     """
 
     id: str
@@ -48,6 +50,7 @@ class BranchRow:
     quiesced: bool = False
     egress: Reach = NOWHERE
     weight: int = USUAL_WEIGHT
+    scoring: Scoring | None = None
 
     def shown(self) -> Branch:
         """What the API shows of it, before anything of the machine is known."""
@@ -100,7 +103,7 @@ def image_of(row: sqlite3.Row) -> Image:
 
 def branch_of(row: sqlite3.Row) -> BranchRow:
     """A branch."""
-    return _value(BranchRow, row, "egress", flag="quiesced")
+    return _value(BranchRow, row, "egress", "scoring", flag="quiesced")
 
 
 def commit_of(row: sqlite3.Row) -> Commit:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 class Command(Struct, frozen=True):
     """A command in a guest, running or finished. `exit_code` is None while it runs; so is `lasted_ms`, and where an
-    older image's agent does not tell it.
+    older image's agent does not tell it. One that `timed_out` was ended by its time limit.
     """
 
     id: int
@@ -19,6 +19,7 @@ class Command(Struct, frozen=True):
     stderr_bytes: int = 0
     dropped_bytes: int = 0
     lasted_ms: float | None = None
+    timed_out: bool = False
 
 
 def newest(commands: Iterable[Command]) -> Command | None:
@@ -38,3 +39,16 @@ class LastCommand(Struct, frozen=True):
     exit_code: int | None = None
     printed_bytes: int = 0
     line: str = ""
+    timed_out: bool = False
+
+
+PRINTED = "printed"
+
+
+class Scoring(Struct, frozen=True):
+    """A command of a guest, by its number, that scores its branch when it ends. The rule is PRINTED: the last number of
+    its own output, if it ends with 0; or another command, that is run then: the last number of that one's.
+    """
+
+    command: int
+    rule: str

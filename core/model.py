@@ -342,7 +342,8 @@ class ExecRequest(Struct, frozen=True):
     `lossless` makes the command wait for its reader instead of dropping old output. A command hangs up with the client
     that started it unless it `outlives` that. An `inner` one is a verb's own doing: neither `ps` nor the operation log
     tells of it. By its `key` a request that is sent again is known. `secrets` are variables by name, each with the
-    secret whose value it gets, or the placeholder of one that is for some sites alone.
+    secret whose value it gets, or the placeholder of one that is for some sites alone. Its end scores the branch by the
+    rule `score`, if there is one (see `Scoring`).
     """
 
     branch: str
@@ -360,6 +361,7 @@ class ExecRequest(Struct, frozen=True):
     inner: bool = False
     key: str = field(default_factory=new_key)
     secrets: dict[str, str] = field(default_factory=dict)
+    score: str = ""
 
     def __post_init__(self) -> None:
         for variable in self.secrets:

@@ -84,9 +84,9 @@ class BaseApp(App[None]):
         from core.daemon.client import Client
 
         class ReadingClient(Client):
-            def _post(self, path: str, body: object) -> Any:
+            def _post(self, path: str, body: object, key: str | None = None) -> Any:
                 if path.startswith(PLANS):
-                    return super()._post(path, body)
+                    return super()._post(path, body, key)
                 raise UsageError(READ_ONLY)
 
         # the watcher starts it, and not one that somebody stopped

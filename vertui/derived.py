@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_origin
 import typer
 
 from core.errors import UsageError, VertuiError
-from core.model import Tree
+from core.model import Operation, Plan, Tree
 from core.verbs import load
 from core.verbs.base import NAMES, UNTYPED, Asked, Kind, Planned, Verb, fields_of, help_of, name_of
 from core.verbs.bounds import wrong_with
@@ -22,7 +22,7 @@ from vertui.sizes import parse_size
 from vertui.variants import values_of
 
 if TYPE_CHECKING:
-    pass
+    from core.daemon.client import Client
 
 EVERYTHING = "everything"
 Carry = Callable[..., Any]
@@ -49,7 +49,7 @@ def command_of(name: str, carry: Carry | None = None, own: Sequence[Parameter] =
             more = {option.name: given.pop(option.name) for option in own}
             made = _made(verb, **given)  # before the daemon is looked for
             client = connect()
-            _tell(carry(client, made, **more) if carry else client.do(made), json=json)
+            _tell(carry(client, made, **more) if carry else _done(client, made), json=json)
 
     parameters = [*_parameters(verb), *own]
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -74,6 +74,24 @@ def _made(verb: type[Verb[Any]], /, **given: Any) -> Any:
     return verb(**given)
 
 
+def _done(client: "Client", verb: Verb[Any]) -> Any:
+    if not verb.counts:
+        return client.do(verb)
+    from vertui.progress import tallied
+
+    with tallied(client) as key:
+        return client.do(verb, key)
+
+
+def _executed(client: "Client", verb: Planned[Any], plan: Plan) -> Operation:
+    if not verb.counts:
+        return client.execute(plan)
+    from vertui.progress import tallied
+
+    with tallied(client) as key:
+        return client.execute(plan, key)
+
+
 def _tell(answer: object, *, json: bool) -> None:
     (say_json if json else say)(answer)
     check(answer)
@@ -81,20 +99,20 @@ def _tell(answer: object, *, json: bool) -> None:
 
 def _planned(verb: Planned[Any], *, json: bool, yes: bool, dry_run: bool) -> None:
     if not verb.asks and not dry_run:
-        _tell(connect().do(verb), json=json)
+        _tell(_done(connect(), verb), json=json)
         return
     if json and not dry_run and not yes:
         raise UsageError("--json asks nothing: add --yes or --dry-run")
     client = connect()
     plan = client.plan(verb)
     if json:
-        say_json(plan if dry_run else client.execute(plan))
+        say_json(plan if dry_run else _executed(client, verb, plan))
         return
     show_plan(plan)
     if not dry_run:
         if not yes:
             agree(plan)
-        say_done(plan, client.execute(plan))
+        say_done(plan, _executed(client, verb, plan))
 
 
 def _several(verb: type[Verb[Any]], /, *, json: bool, **given: Any) -> None:

@@ -6,6 +6,7 @@
     state:run           running: a state, or how it begins
     score>0.5           also >= < <= =, and none where there is no score; changed>10M and memory<1G likewise
     age<10m             made in the last ten minutes: s, m, h, d, w
+    changed:/etc/hosts  differs there, or below, from what it came from; whoever knows that is asked last
 
 A term that is wrong, or not typed to its end, is left out until it is right. A regular expression is tried on the
 beginning of a text, and one that could take for ever is refused.
@@ -54,7 +55,14 @@ class Wrong(Exception):
     """A term means nothing; its text is for the user."""
 
 
-Fits = Callable[[Searched, float], bool]
+Fits = Callable[[Searched, float], bool | None]
+"""Does a term say that a node is shown? None where that is not known yet."""
+Differs = Callable[[str, Node], bool | None]
+CHANGED = "changed:"
+
+
+def _nobody(path: str, node: Node) -> None:
+    """Whether nodes differ is not known."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +90,14 @@ class Texts:
         return found
 
 
-def parse(text: str) -> Filter:
-    """What a text means."""
+def parse(text: str, differs: Differs = _nobody) -> Filter:
+    """What a text means; `differs` knows which nodes differ at a path. It is asked of those that all else shows."""
     if len(text) > LONGEST:
         return Filter(text, error=f"a filter has {LONGEST} characters at most")
     terms, errors = [], []
-    for word in text.split():
+    for word in sorted(text.split(), key=lambda word: word.lstrip("!").startswith(CHANGED)):
         try:
-            terms.append(_term(word))
+            terms.append(_term(word, differs))
         except Wrong as wrong:
             errors.append(str(wrong))
     return Filter(text, tuple(terms), errors[0] if errors else "")
@@ -111,13 +119,14 @@ def _text(node: Node) -> str:
     return (text_of(node) + note).lower()
 
 
-def _term(word: str) -> Fits:
+def _term(word: str, differs: Differs) -> Fits:
     """What one word means; Wrong for one that means nothing."""
     if word.startswith("!"):
         if word == "!":
             raise Wrong("! stands before what must not be: !failed")
-        term = _term(word[1:])
-        return lambda told, now: not term(told, now)
+        return _opposite(_term(word[1:], differs))
+    if word.startswith(CHANGED):
+        return _changed(word[len(CHANGED) :], differs)
     if word.startswith("re:"):
         return _expression(word[3:])
     if word.startswith("state:"):
@@ -128,6 +137,20 @@ def _term(word: str) -> Fits:
     if len(small) > SHORT_ID and HEX.fullmatch(small):
         return lambda told, now: small in told.text or told.node.id.startswith(small)
     return lambda told, now: small in told.text
+
+
+def _opposite(term: Fits) -> Fits:
+    def fits(told: Searched, now: float) -> bool | None:
+        found = term(told, now)
+        return None if found is None else not found
+
+    return fits
+
+
+def _changed(path: str, differs: Differs) -> Fits:
+    if not path.startswith("/"):
+        raise Wrong("changed: takes a path: changed:/etc/hosts")
+    return lambda told, now: differs(path, told.node)
 
 
 def _state(begin: str) -> Fits:

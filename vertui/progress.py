@@ -2,17 +2,27 @@
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 
 from core.daemon.client import Client, EventStream
 from core.errors import DaemonUnavailable
-from core.model import Event
+from core.model import Event, new_key
 from vertui.output import clip, draw, line_width
 from vertui.steps import left_of, place_of
-from vertui.text import printable
+from vertui.text import printable, size
 
 BAR = 24  # cells
+REDRAW_S = 0.1
+
+
+@contextmanager
+def tallied(client: Client) -> Iterator[str]:
+    """Show how far a request is that has the key which this gives; on a terminal alone, as scripts want the outcome."""
+    key = new_key()
+    with progress(client, key) if sys.stderr.isatty() else nullcontext():
+        yield key
 
 
 @contextmanager
@@ -47,9 +57,13 @@ def _draw(event: Event, told: set[str]) -> None:
             told.add(line)
             draw(f"\r\x1b[K  {printable(line)}\n" if terminal else f"  {printable(line)}\n")
     if terminal:
-        done = round(BAR * min(1.0, max(0.0, event.fraction)))
-        line = f"{'█' * done}{'░' * (BAR - done)} {event.fraction:4.0%} {printable(_words(event))}"
-        draw(f"\r\x1b[K{clip(line, (line_width() or 80) - 1)}")
+        _draw_bar(event.fraction, _words(event))
+
+
+def _draw_bar(fraction: float, words: str) -> None:
+    done = round(BAR * min(1.0, max(0.0, fraction)))
+    line = f"{'█' * done}{'░' * (BAR - done)} {fraction:4.0%} {printable(words)}"
+    draw(f"\r\x1b[K{clip(line, (line_width() or 80) - 1)}")
 
 
 def _words(event: Event) -> str:
@@ -57,3 +71,38 @@ def _words(event: Event) -> str:
     if progress is None:
         return event.text
     return f"{place_of(progress)}: {event.text}, {left_of(progress)}"
+
+
+class Meter:
+    """Bytes so far, of so many where that is known, redrawn on a terminal and silent elsewhere."""
+
+    def __init__(self, total_bytes: int = 0) -> None:
+        self._shown = sys.stderr.isatty()
+        self._total_bytes = total_bytes
+        self._done = 0
+        self._drawn = 0.0
+
+    def __call__(self, count: int) -> None:
+        """Hear of a block."""
+        self._done += count
+        if not self._shown or time.monotonic() - self._drawn <= REDRAW_S:
+            return
+        self._drawn = time.monotonic()
+        if self._total_bytes:
+            _draw_bar(self._done / self._total_bytes, f"{size(self._done)} of {size(self._total_bytes)}")
+        else:
+            draw(f"\r\x1b[K{size(self._done)}")
+
+    def clear(self) -> None:
+        """Leave the line empty for what follows."""
+        if self._shown:
+            draw("\r\x1b[K")
+
+    def along(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The same pieces, heard of as they are taken."""
+        try:
+            for piece in pieces:
+                yield piece
+                self(len(piece))
+        finally:
+            self.clear()

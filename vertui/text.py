@@ -67,6 +67,14 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def short_count(count: int) -> str:
+    """A number in at most five characters: `9999`, `12k`, `3400k`, `12M`."""
+    for size, unit in ((10_000_000, "M"), (10_000, "k")):
+        if count >= size:
+            return f"{count // (1_000_000 if unit == 'M' else 1000)}{unit}"
+    return str(count)
+
+
 def natural(name: str) -> list[str | int]:
     """Sort key under which b2 comes before b10."""
     return [int(part) if part.isdecimal() else part for part in NUMBERS.split(name)]

@@ -54,6 +54,16 @@ OPERATION_MARKS = {
 }
 
 
+LATE = "✗ late"  # what its time limit ended
+
+
+def exit_mark(code: int, timed_out: bool) -> tuple[str, str]:
+    """What a command's end looks like."""
+    if code == 0:
+        return "✓", GREEN
+    return LATE if timed_out else f"✗ {code}", RED
+
+
 def colour_of(item: Branch | Commit) -> str:
     """The colour of a node's state."""
     return COMMIT_COLOURS[item.state] if isinstance(item, Commit) else BRANCH_COLOURS[item.state]

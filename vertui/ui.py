@@ -203,7 +203,7 @@ class VertuiApp(BaseApp):
     @property
     def progress(self) -> Event | None:
         """How far the image build is that is going on."""
-        return self.main.event_line.progress
+        return self.main.event_line.build
 
     def say(self, text: str, colour: str = theme.GOLD) -> None:
         """A word in the event line."""

@@ -127,8 +127,8 @@ WORDS = (
     Explained(
         "a row",
         "• is output that you have not seen, ▸ a command that runs, ✓ one that ended well, ✗ 127 one that did"
-        " not; then what it printed last; ▁▃▇ is how busy its processor was and how much memory it changed, "
-        "look after look",
+        " not, ✗ late one that its time limit ended; then what it printed last; ▁▃▇ is how busy its processor was and"
+        " how much memory it changed, look after look",
         ("unread",),
     ),
 )

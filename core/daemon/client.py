@@ -18,7 +18,7 @@ from core.codec import decode, decode_long, encode
 from core.daemon.connection import IDLE, UNTIL_DEATH, DaemonConnection, Patience, failure
 from core.daemon.endpoint import Endpoint, find_endpoint, no_answer, own
 from core.daemon.start import ensure_daemon, rejoin
-from core.diff.result import Diff, FileDiff, SiblingRow, Siblings
+from core.diff.result import Diff, DiffSize, FileDiff, SiblingRow, Siblings
 from core.errors import DaemonUnavailable, UsageError, VertuiError
 from core.holder.ask import Silent, ask_holder
 from core.home import Home
@@ -111,9 +111,10 @@ class Client:
         """What the store and every commit in it take."""
         return _told(StoreSpace, self._get("/v1/store"))
 
-    def check_store(self, read_data_percent: float = 0.0) -> list[StoreProblem]:
-        """Everything in the store that is not as it was written."""
-        found = self._get(f"/v1/store/check?read_data={read_data_percent}")
+    def check_store(self, read_data_percent: float = 0.0, key: str | None = None) -> list[StoreProblem]:
+        """Everything in the store that is not as it was written; events of progress name the `key`."""
+        path = f"/v1/store/check?read_data={read_data_percent}"
+        found = json.loads(self._ask("GET", path, headers={"Request-Id": key or new_key()}))
         return [_told(StoreProblem, problem) for problem in found]
 
     def export(self, ref: str) -> Iterator[bytes]:
@@ -146,6 +147,10 @@ class Client:
         return _told_long(
             Diff, self._ask("GET", f"/v1/diff?{_query(a=a, b=b, **asked)}"), "entries", FileDiff
         )
+
+    def changes(self, a: str, b: str, **asked: Any) -> DiffSize:
+        """How much differs from REF a to REF b on their disks. `asked`: path and ignore (lists), lines (a flag)."""
+        return _told(DiffSize, self._get(f"/v1/changes?{_query(a=a, b=b, **asked)}"))
 
     def diff_siblings(self, refs: Sequence[str], **asked: Any) -> Siblings:
         """Which files differ among several REFs. `asked`: path and ignore (lists), mtime, base (a REF)."""
@@ -201,18 +206,20 @@ class Client:
 
     # -- verbs -----------------------------------------------------------------------------------------------
 
-    def do(self, verb: Verb[A]) -> A:
-        """Have a verb carried out, once; its answer. Of a KeyboardInterrupt, the notes say what becomes of the verb."""
-        answer: A = _told(answer_of(type(verb)), self._change(path_of(type(verb)), _request(verb)))
+    def do(self, verb: Verb[A], key: str | None = None) -> A:
+        """Have a verb carried out, once; its answer. Of a KeyboardInterrupt, the notes say what becomes of the verb.
+        Events of progress name the `key`.
+        """
+        answer: A = _told(answer_of(type(verb)), self._change(path_of(type(verb)), _request(verb), key))
         return answer
 
     def plan(self, verb: Planned[Any]) -> Plan:
         """What a verb would do, exactly; `execute` does it."""
         return _told(Plan, self._post(path_of(type(verb)).replace("/v1", "/v1/plan", 1), _request(verb)))
 
-    def execute(self, plan: Plan) -> Operation:
+    def execute(self, plan: Plan, key: str | None = None) -> Operation:
         """Carry a plan out, once; Conflict when the state it was made for is gone."""
-        return _told(Operation, self._change("/v1/execute", {"plan": plan.id}))
+        return _told(Operation, self._change("/v1/execute", {"plan": plan.id}, key))
 
     def __getattr__(self, name: str) -> Any:
         """Every verb as a method: `client.fork("main", n=3)` does `Fork("main", n=3)`, `client.plan_prune(["b1"])`
@@ -257,9 +264,9 @@ class Client:
         """Have the daemon close its port, and hang up on whoever came by it."""
         self._post("/v1/listen/off", {})
 
-    def suspend_all(self, now: bool = False) -> None:
+    def suspend_all(self, now: bool = False, key: str | None = None) -> None:
         """End every machine, committed first so that `resume` brings it back; `now` leaves the commits out."""
-        self._post("/v1/suspend-all", {"now": now})
+        self._post("/v1/suspend-all", {"now": now}, key)
 
     def stop_daemon(self) -> None:
         """End the daemon and wait until it is gone; machines run on and the next verb starts it again."""
@@ -283,14 +290,14 @@ class Client:
     def _list(self, cls: type[T], path: str) -> list[T]:
         return [_told(cls, item) for item in self._look(path)]
 
-    def _post(self, path: str, body: object) -> Any:
-        headers = {"Content-Type": "application/json", "Request-Id": new_key()}
+    def _post(self, path: str, body: object, key: str | None = None) -> Any:
+        headers = {"Content-Type": "application/json", "Request-Id": key or new_key()}
         return json.loads(self._ask("POST", path, json.dumps(body, ensure_ascii=False).encode(), headers))
 
-    def _change(self, path: str, body: object) -> Any:
+    def _change(self, path: str, body: object, key: str | None = None) -> Any:
         """What the daemon goes on with when nobody waits for it any more."""
         try:
-            return self._post(path, body)
+            return self._post(path, body, key)
         except KeyboardInterrupt as stopped:
             stopped.add_note(GOES_ON)
             raise

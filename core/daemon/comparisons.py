@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import FastAPI, Query
 
 from core.daemon.streamed import OctetStream, streamed
-from core.diff.result import Diff, Siblings
+from core.diff.result import Diff, DiffSize, Siblings
 from core.diff.select import PathFilter
 from core.engine import compare
 from core.engine.compare import DiffOptions
@@ -35,6 +35,10 @@ def add_comparisons(app: FastAPI, engine: Engine) -> None:
     ) -> Siblings:
         asked = DiffOptions(PathFilter.typed(path, ignore), mtime)
         return await compare.diff_siblings(engine, ref, asked, base)
+
+    @app.get("/v1/changes")
+    async def changes(a: str, b: str, path: Texts, ignore: Texts, lines: bool = False) -> DiffSize:
+        return await compare.changes(engine, a, b, PathFilter.typed(path, ignore), lines=lines)
 
     @app.get("/v1/patch")
     async def patch(a: str, path: Texts, ignore: Texts, b: str = "", whole: bool = False) -> OctetStream:

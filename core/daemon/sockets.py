@@ -12,7 +12,7 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from core.codec import decode
 from core.daemon.relay import follow, follow_console
 from core.daemon.wire import AttachStart, ConsoleStart, ExecStart
-from core.engine import authority, secrets
+from core.engine import authority, scoring, secrets
 from core.engine.context import Engine
 from core.engine.fate import followed
 from core.engine.glance import glance
@@ -89,6 +89,8 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
         return
     async with _hung_up_on_error(stream):
         note(engine, "exec", f"{request.branch}: {_summary(request)}")
+        if request.score:
+            scoring.expect(engine, live.branch, stream.id, request.score)
     live.may_work = True
     engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
     if await follow(socket, stream, owner=not request.outlives):

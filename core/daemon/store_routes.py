@@ -11,6 +11,7 @@ from core.daemon.streamed import OctetStream, streamed
 from core.engine import settings, transfer, upkeep
 from core.engine.context import Engine
 from core.engine.operations import once
+from core.engine.tally import REQUEST
 from core.errors import Conflict
 from core.model import Imported, Setting
 from core.space import StoreProblem, StoreSpace
@@ -39,7 +40,8 @@ def _add_reads(app: FastAPI, engine: Engine) -> None:
         return await upkeep.du(engine)
 
     @app.get("/v1/store/check")
-    async def check(read_data: float = 0.0) -> list[StoreProblem]:
+    async def check(read_data: float = 0.0, request_id: str = RequestId) -> list[StoreProblem]:
+        REQUEST.set(request_id)
         return await upkeep.check(engine, read_data)
 
     @app.get("/v1/export")

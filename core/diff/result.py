@@ -139,6 +139,15 @@ class Diff(Struct, frozen=True, omit_defaults=True, kw_only=True):
     notes: tuple[str, ...]
 
 
+class DiffSize(Struct, frozen=True):
+    """How much differs between two disks: paths, and lines added and removed in those that are text; None for lines
+    that nobody asked for, or of more files than are looked into for a figure.
+    """
+
+    paths: int
+    lines: tuple[int, int] | None = None
+
+
 class SiblingChange(Struct, frozen=True, gc=False):
     """What one sibling did to a path; equal `change` numbers in a row are the same change. `grown` is by how
     many bytes the file is larger than before, negative where it is smaller.

@@ -12,6 +12,7 @@
     points    states of disks held still, path indexes    compare   diff, siblings, patch
     guests    what only running guests can tell           export    trees as tar        apply   changes into a branch
     secrets   values handed to commands                   scrub     files wiped before a commit
+    scoring   what commands score                         tally     how far a verb is that does much
 
 A verb is a function of the Engine. Its docstring says what it requires, does on success, and leaves on failure.
 Every state-changing one runs inside `operations.operation`, which writes an intent first and the outcome last.

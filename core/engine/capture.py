@@ -18,6 +18,7 @@ from core.engine.operations import RunningOperation, operation, refuse
 from core.engine.scrub import wiped_first
 from core.engine.stalls import ROOM_BYTES
 from core.engine.start import end, set_paused, start_again
+from core.engine.tally import DoneCount
 from core.errors import Conflict, GuestFailed, VertuiError
 from core.model import BranchState, Commit, CommitState, Committed, MachineSpec
 from core.room import no_room
@@ -261,7 +262,8 @@ async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
             with contextlib.suppress(VertuiError):
                 await engine.sealer.all_sealed()
         else:
-            await asyncio.gather(*(_save_last(engine, live) for live in machines))
+            tally = DoneCount(engine, "committing what is suspended", len(machines))
+            await asyncio.gather(*(_save_last(engine, live, tally) for live in machines))
             await engine.sealer.all_sealed()
         state = BranchState.STOPPED if now else BranchState.SUSPENDED
         reason = "stopped uncommitted; its head is its last commit" if now else ""
@@ -271,7 +273,8 @@ async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
         await engine.reaping.done()
 
 
-async def _save_last(engine: Engine, live: Live) -> None:
+async def _save_last(engine: Engine, live: Live, tally: DoneCount) -> None:
     await engine.sealer.room(live)
     async with live.lock:
         await save(engine, live, "suspend")
+    tally.one()

@@ -12,6 +12,7 @@ from core.engine.change import Change, Judgement, Was
 from core.engine.context import Engine
 from core.engine.exchange import exchange
 from core.engine.lost import is_a_step, why_lost
+from core.engine.tally import DoneCount
 from core.errors import Conflict
 from core.graph import Graph
 from core.links import ends_of
@@ -116,6 +117,7 @@ def _steps(engine: Engine, change: Change) -> dict[str, str]:
 
 async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
     """Commit what is about to be pruned, so that nothing of it is lost; one failure prunes none."""
+    tally = DoneCount(engine, "committing what goes", len(branches))
 
     async def one(branch: str) -> None:
         live = engine.live.get(branch)
@@ -123,6 +125,7 @@ async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
             await engine.sealer.room(live)
             async with live.lock:
                 await capture.save(engine, live, "before prune")
+        tally.one()
 
     await _each(one(branch) for branch in branches)
 
@@ -178,7 +181,7 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
         catalog.change_branch(branch, name=name)
     scores = {row.id: Judgement(row.score, row.note) for row in map(catalog.branch, change.scores)}
     for branch, told in change.scores.items():
-        catalog.change_branch(branch, score=told.score, note=told.note)
+        catalog.change_branch(branch, score=told.score, note=told.note, scoring=None)
     weights = {branch: catalog.branch(branch).weight for branch in change.weights}
     for branch, weight in change.weights.items():
         catalog.change_branch(branch, weight=weight)
@@ -277,10 +280,13 @@ async def _start_restored(engine: Engine, change: Change) -> None:
         lost = "its machine ended when it was pruned"
         row = engine.set_branch(branch, state=BranchState.LOST, reason=lost)
         await start.start_again(engine, row, paused=state is BranchState.PAUSED)
+        tally.one()
 
     rows = [engine.catalog.branch(branch) for branch in change.restore if branch not in engine.live]
     states = {row.id: change.states[row.id].state if row.id in change.states else row.state for row in rows}
-    await _each(one(branch, state) for branch, state in states.items() if state in WITH_MACHINE)
+    wanted = {branch: state for branch, state in states.items() if state in WITH_MACHINE}
+    tally = DoneCount(engine, "starting what comes back", len(wanted))
+    await _each(one(branch, state) for branch, state in wanted.items())
 
 
 def _tell(engine: Engine, change: Change, inverse: Change) -> None:

@@ -3,33 +3,53 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Self
 
 from core.catalog_values import BranchRow
 from core.cgroups import USUAL_WEIGHT
-from core.engine import settings, start
+from core.engine import letting, scoring, settings, start
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.members import Warm
 from core.engine.spares import Running
 from core.engine.start import StartState
+from core.engine.tally import DoneCount
 from core.engine.warm import end_warm
 from core.errors import Damaged, VertuiError
 from core.model import BranchState, Child, Commit
+from core.ports import PortSpec
+from core.reach import Reach, without_groups
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What each child is given: what it may reach (as its parent may, without this), which of its ports are published,
+    how long its command may take, and the rule that scores it (see `core.commands.Scoring`), if any.
+    """
+
+    reach: Reach | None = None
+    ports: tuple[PortSpec, ...] = ()
+    timeout_s: float | None = None
+    score: str = ""
+
+
+NO_TERMS = Terms()
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What is asked for: names, the commands that children start with, by name, the operation that makes them (None for
-    what is no fork), and since when time is counted (`time.perf_counter`).
+    what is no fork), since when time is counted (`time.perf_counter`), and how they are scored, by name.
     """
 
     names: list[str]
     commands: Mapping[str, str]
     fork: int | None
     began: float
+    terms: Terms = NO_TERMS
+    rules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +73,7 @@ class Children:
     engine: Engine
     wanted: Wanted
     rows: list[BranchRow]
+    tally: DoneCount
 
     @classmethod
     def to_load(
@@ -65,7 +86,7 @@ class Children:
         except BaseException:
             engine.members.give_back(waiting)
             raise
-        return cls(engine, wanted, rows)
+        return cls(engine, wanted, rows, _tally(engine, wanted, 2))
 
     @classmethod
     def that_run(
@@ -73,9 +94,8 @@ class Children:
     ) -> Self:
         """Children of a commit whose machines run already."""
         spares = [one.warm for one in ready]
-        return cls(
-            engine, wanted, _write_rows(engine, wanted, commit.image, commit.id, commit.id, parent, spares)
-        )
+        rows = _write_rows(engine, wanted, commit.image, commit.id, commit.id, parent, spares)
+        return cls(engine, wanted, rows, _tally(engine, wanted, 1))
 
     async def load(self, source: StartState) -> Loaded:
         """A loaded machine for each child, or the error that says why there is none. When no child could be loaded, the
@@ -130,6 +150,8 @@ class Children:
         except VertuiError as error:
             damage = self.engine.damage((source.base, source.disk_base))
             return Damaged(damage) if damage else error
+        finally:
+            self.tally.one()
 
     async def _run(self, live: Live | VertuiError) -> Awake | VertuiError:
         if isinstance(live, VertuiError):
@@ -149,13 +171,25 @@ class Children:
         try:
             await start.make_distinct(self.engine, live, row, committing, quiesced=True)
             fork_ms = self._since_ms()
-            if command := self.wanted.commands.get(row.name):
-                await (await (await live.agent()).exec(command)).detach()
-                live.may_work = True
+            await letting.settle(self.engine, row, self.wanted.terms.reach)
+            await self._start_command(live, row)
         except VertuiError as error:
+            await start.end(self.engine, live)
             damage = self.engine.damage((live.base or "", live.machine.disk_base))
             return self._failed(row, damage or str(error))
+        finally:
+            self.tally.one()
         return Child(row.name, True, "", live.network.info.address, round(found.run_ms, 2), round(fork_ms, 2))
+
+    async def _start_command(self, live: Live, row: BranchRow) -> None:
+        """It ends by itself, or by its time limit, and scores the child then if it is to."""
+        if not (command := self.wanted.commands.get(row.name)):
+            return
+        started = await (await live.agent()).exec(command, timeout_s=self.wanted.terms.timeout_s)
+        await started.detach()
+        live.may_work = True
+        if rule := self.wanted.rules.get(row.name):
+            scoring.expect(self.engine, row.id, started.id, rule)
 
     def _failed(self, row: BranchRow, reason: str) -> Child:
         self.engine.set_branch(row.id, state=BranchState.FAILED, reason=reason, machine=None)
@@ -163,6 +197,16 @@ class Children:
 
     def _since_ms(self) -> float:
         return (time.perf_counter() - self.wanted.began) * 1000
+
+
+def listed(names: Sequence[str]) -> str:
+    """In short."""
+    return f"{names[0]}…{names[-1]}" if len(names) > 1 else names[0]
+
+
+def _tally(engine: Engine, wanted: Wanted, steps: int) -> DoneCount:
+    """Each child is loaded, unless it runs already, and made distinct."""
+    return DoneCount(engine, f"starting {listed(wanted.names)}", steps * len(wanted.names))
 
 
 def _write_rows(
@@ -174,6 +218,8 @@ def _write_rows(
     """
     rows, parent_id = [], parent.id if parent else None
     reach = parent.egress if parent else settings.reach(engine, image)
+    if wanted.terms.reach is not None:
+        reach = without_groups(wanted.terms.reach)  # its guest says what they are, once it runs
     with engine.catalog.transaction():
         for name, warm in zip_longest(wanted.names, waiting):
             number = warm.network.index if warm else engine.free_number()

@@ -15,14 +15,14 @@ from core.catalog_values import BranchRow
 from core.engine import handing, letting, start
 from core.engine.capture import make_hot, shoot
 from core.engine.change import Change
-from core.engine.children import Children, Wanted
+from core.engine.children import NO_TERMS, Children, Terms, Wanted, listed
 from core.engine.context import Engine
 from core.engine.hot import Shot
 from core.engine.live import Live
 from core.engine.members import LastFork
 from core.engine.memory import check_room
 from core.engine.operations import operation
-from core.engine.publish import inherited
+from core.engine.publish import published_of
 from core.engine.spares import Running, running
 from core.engine.transfer import check_trusted, trusted
 from core.errors import Conflict, VertuiError
@@ -98,11 +98,12 @@ async def fork(
     command: str | None,
     variants: Sequence[str] = (),
     *,
+    terms: Terms = NO_TERMS,
     trust: bool = False,
     eager: bool = False,
 ) -> Forked:
     """Start N branches from one commit: a branch is committed first and runs on. `trust` lets a foreign one start.
-    `variants` are a command a child, where they are not all to start the same one.
+    `variants` are a command a child, where they are not all to start the same one. `terms` go for each child.
     `eager` reads all memory of a stored commit before its children run, so that none of them waits for it later.
 
     Requires free and legal names, a quiesced state, and memory for N × (delta + 60 MB). On success all children have
@@ -113,8 +114,9 @@ async def fork(
     point = engine.resolve(ref)
     names = _names(engine, point.branch, n, prefix)
     commands = children_commands(names, command, variants)
+    rules = children_commands(names, terms.score, ())
     live = engine.live.get(engine.branch(point.branch).id) if point.branch else None
-    summary = f"fork {ref} into {_listed(names)}"
+    summary = f"fork {ref} into {listed(names)}"
     async with AsyncExitStack() as stack:
         ready = await stack.enter_async_context(running(engine, point.commit, 0 if live else n, began))
         if live is None and not ready:  # no spare waits on a commit that is not trusted
@@ -128,13 +130,13 @@ async def fork(
             source = OfMachine(live)
         elif ready:
             source = OfSpares(point, ready)
-        made = await source.children(engine, Wanted(names, commands, record.id, began))
+        made = await source.children(engine, Wanted(names, commands, record.id, began, terms, rules))
         engine.members.last_fork = LastFork(live.branch if live else None, made.commit.id)
         ids = tuple(row.id for row in (engine.catalog.named(child.name) for child in made.children) if row)
         keep = () if live else (point.commit,)
         stand = dict.fromkeys(made.heads, made.commit.id)
         record.inverse = Change(prune=ids, heads=made.heads, keep=keep, heads_from=stand)
-        children = await inherited(engine, made.children)
+        children = await published_of(engine, made.children, terms.ports)
     pause = (made.commit.pause_ms, made.commit.felt_pause_ms) if live else (0.0, 0.0)
     return Forked(made.commit, children, record.id, *pause)
 
@@ -192,7 +194,7 @@ class OfMachine:
         that.
         """
         engine = children.engine
-        commit = await make_hot(engine, parent, shot, f"fork into {_listed(children.wanted.names)}")
+        commit = await make_hot(engine, parent, shot, f"fork into {listed(children.wanted.names)}")
         with engine.catalog.transaction():
             for row in children.rows:
                 engine.catalog.change_branch(row.id, head=commit.id, parent=commit.id)
@@ -250,10 +252,6 @@ class OfStored:
 
 
 # -- names ---------------------------------------------------------------------------------------------------
-
-
-def _listed(names: list[str]) -> str:
-    return f"{names[0]}…{names[-1]}" if len(names) > 1 else names[0]
 
 
 def _names(engine: Engine, branch: str | None, n: int, prefix: str | None) -> list[str]:

@@ -48,7 +48,8 @@ async def _seen(live: Live, command: Command) -> LastCommand:
     if printed and (before is None or before.printed_bytes != printed):
         line = await _last_line(live, command) or line
     words = " ".join(command.argv)[:LONGEST_WORDS]
-    return LastCommand(command.id, words, command.started, command.exit_code, printed, line)
+    ended = command.exit_code, printed, line, command.timed_out
+    return LastCommand(command.id, words, command.started, *ended)
 
 
 async def _last_line(live: Live, command: Command) -> str:

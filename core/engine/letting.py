@@ -39,7 +39,11 @@ def siblings_of(engine: Engine, row: BranchRow) -> tuple[BranchRow, ...]:
 
 async def settle_default(engine: Engine, row: BranchRow) -> None:
     """Let a branch that has just been started reach what its image's groups are in its guest."""
-    wanted = engine.image(row.image).egress
+    await settle(engine, row, engine.image(row.image).egress)
+
+
+async def settle(engine: Engine, row: BranchRow, wanted: Reach | None) -> None:
+    """Let a branch that has just been started reach what groups are in its guest, if any are wanted."""
     if wanted is not None and any(map(is_group, wanted.to)):
         rules = await groups.expanded(engine, row.name, tuple(map(spelled, wanted.to)))
         await egress.move(engine, row.id, of_mode(ReachMode.ALLOW, rules))

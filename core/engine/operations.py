@@ -14,6 +14,7 @@ from core.catalog_values import Intent
 from core.codec import encode
 from core.engine.change import Change
 from core.engine.context import Engine
+from core.engine.tally import REQUEST
 from core.errors import Conflict, NoRoom, VertuiError, by_kind
 from core.model import OperationState, Plan, new_key
 from core.room import no_room
@@ -110,6 +111,7 @@ async def once(engine: Engine, request_id: str, asked: str, run: Callable[[], Aw
 
 
 async def _answered(engine: Engine, request_id: str, asked: str, run: Callable[[], Awaitable[T]]) -> Any:
+    REQUEST.set(request_id)  # of this task alone, and what it starts
     with engine.working(request_id, asked):
         result = json.loads(json.dumps(encode(await run())))
     begun = engine.catalog.requested(request_id)

@@ -16,7 +16,7 @@ from core.engine.seams import Wish
 from core.errors import VertuiError
 from core.inward import GuestPort, PortProtocol, Published, PublishedPort
 from core.model import Child
-from core.ports import INNER, PortRow, PortSpec, guest_side, leading_to, place
+from core.ports import INNER, LOOPBACK, PortRow, PortSpec, guest_side, leading_to, place
 from core.refs import PROXY, TRUNK
 
 MOST_SHOWN = 1000  # ports that a guest says it listens on
@@ -49,22 +49,31 @@ async def unpublish(engine: Engine, request_id: str, verb: str, ports: Sequence[
     return Published(tuple(ports), record.id, open=False)
 
 
-async def inherited(engine: Engine, children: Iterable[Child]) -> tuple[Child, ...]:
-    """The children, each with the ports that lead to its parent, on free host ports of its own."""
+async def published_of(
+    engine: Engine, children: Iterable[Child], asked: Sequence[PortSpec] = ()
+) -> tuple[Child, ...]:
+    """The children, each with the ports that lead to its parent, and those that are asked for, on free host ports of
+    its own. A single child may ask for a port of the host.
+    """
     children = tuple(children)
-    rows = {child.name: engine.catalog.named(child.name) for child in children if child.ok}
-    wishes = [
-        Wish(row.id, port.guest_port, port.protocol, port.address, (0,))
-        for row in rows.values()
-        if row is not None
-        for port in _of_branch(engine, row.parent_branch)
-    ]
-    given: dict[str, list[PublishedPort]] = {}
+    rows = [row for child in children if child.ok and (row := engine.catalog.named(child.name)) is not None]
+    wishes = []
+    for row in rows:
+        given = {
+            (spec.guest_port, spec.protocol): _host_ports(spec) if len(rows) == 1 else (0,) for spec in asked
+        }
+        wishes += [Wish(row.id, *port, LOOPBACK, host_ports) for port, host_ports in given.items()]
+        wishes += [
+            Wish(row.id, port.guest_port, port.protocol, port.address, (0,))
+            for port in _of_branch(engine, row.parent_branch)
+            if (port.guest_port, port.protocol) not in given
+        ]
+    told: dict[str, list[PublishedPort]] = {}
     with contextlib.suppress(VertuiError):  # the catalog takes no more rows: the children run all the same
         for port in await engine.ports.add(wishes, whole=False):
             name = engine.catalog.name_of(port.branch) or port.branch
-            given.setdefault(name, []).append(port.shown(name))
-    return tuple(replace(child, ports=tuple(given.get(child.name, ()))) for child in children)
+            told.setdefault(name, []).append(port.shown(name))
+    return tuple(replace(child, ports=tuple(told.get(child.name, ()))) for child in children)
 
 
 async def ports_of(engine: Engine, name: str) -> list[GuestPort]:

@@ -1,6 +1,8 @@
 """The store's own verbs: what it holds, whether it is whole, and getting space back."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from core.codec import encode
 from core.engine import space
@@ -8,6 +10,7 @@ from core.engine.changes import only_of
 from core.engine.context import Engine
 from core.engine.operations import operation
 from core.engine.rebuild import rebuild_catalog
+from core.engine.tally import DoneCount
 from core.engine.trash import free
 from core.errors import UsageError
 from core.graph import Graph
@@ -46,7 +49,8 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
     """Everything that is not as it was written; nothing is changed."""
     if not 0 <= read_data_percent <= 100:
         raise UsageError(f"{read_data_percent:g} is no percentage: give 0 to 100")
-    problems = await asyncio.to_thread(engine.store.check, read_data_percent)
+    with _counting(engine, "checking the store") as told:
+        problems = await asyncio.to_thread(engine.store.check, read_data_percent, told)
     commits = [c for deleted in (False, True) for c in engine.catalog.commits(deleted=deleted)]
     known = {commit.id for commit in commits if commit.state is CommitState.SEALED}
     rows = [StoreProblem(f"the catalog is not as it was written: {what}") for what in engine.catalog.check()]
@@ -55,6 +59,16 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
         for commit in sorted(known - set(engine.store.commits()))
     ]
     return rows + [StoreProblem(p.what, p.commit, p.medium, p.page) for p in problems]
+
+
+@contextmanager
+def _counting(engine: Engine, what: str) -> Iterator[Callable[[int, int], object]]:
+    """Tell how far a thread is: it says how many of how many are done."""
+    loop, count = asyncio.get_running_loop(), DoneCount(engine, what)
+    try:
+        yield lambda done, total: loop.call_soon_threadsafe(count.reach, done, total)
+    finally:
+        count.end()
 
 
 async def gc(engine: Engine, request_id: str, *, cache: bool = False) -> int:
@@ -96,4 +110,5 @@ async def compact(engine: Engine, request_id: str) -> int:
     """Rewrite packs with little live data; bytes freed."""
     with engine.reserve.lent():
         async with operation(engine, request_id, "store compact", "store compact"):
-            return await asyncio.to_thread(engine.store.compact)
+            with _counting(engine, "rewriting packs") as told:
+                return await asyncio.to_thread(engine.store.compact, told)

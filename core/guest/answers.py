@@ -129,6 +129,7 @@ class Summary(Struct):
             stderr_bytes=self.offsets[1],
             dropped_bytes=sum(self.dropped),
             lasted_ms=float(self.end.lasted_ms) if self.end and self.end.lasted_ms is not None else None,
+            timed_out=self.end is not None and self.end.timed_out,
         )
 
 

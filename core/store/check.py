@@ -1,7 +1,7 @@
 """Is everything as it was written? Index, packs, records, tables, and as many pages as asked."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,10 @@ class Problem:
     pages: int = 0
 
 
-def check(owner: Owner, read_data_percent: float) -> list[Problem]:
+Told = Callable[[int, int], object]  # how many packs and commits of how many were looked at
+
+
+def check(owner: Owner, read_data_percent: float, told: Told = lambda done, total: None) -> list[Problem]:
     """All problems: of the store as a whole, then by commit."""
     problems = [Problem(text) for text in owner.problems]
     with owner.keeping:
@@ -38,23 +41,28 @@ def check(owner: Owner, read_data_percent: float) -> list[Problem]:
         reader = OwnReader(owner.layout.home)  # nothing it says comes from pages read earlier
         try:
             problems += [Problem(text) for text in reader.problems if text not in owner.problems]
-            problems += _everything(owner, reader, commits, read_data_percent)
+            problems += _everything(owner, reader, commits, read_data_percent, told)
         finally:
             reader.close()
     return problems
 
 
-def _everything(owner: Owner, reader: OwnReader, commits: list[str], percent: float) -> list[Problem]:
+def _everything(
+    owner: Owner, reader: OwnReader, commits: list[str], percent: float, told: Told
+) -> list[Problem]:
     problems: list[Problem] = []
+    total = len(reader.index.packs) + len(commits)
     bad: list[Ids] = [np.empty(0, np.uint64)]
-    for bad_here, ids in _packs(reader, percent):
+    for done, (bad_here, ids) in enumerate(_packs(reader, percent), 1):
         problems += bad_here
         bad.append(ids)
+        told(done, total)
     stray = lost = np.unique(np.concatenate(bad))
-    for commit in commits:
+    for left, commit in zip(range(len(commits))[::-1], commits, strict=True):
         own = _commit(owner, reader, commit, lost)
         problems += own if (owner.layout.commits / record_name(commit)).exists() else []  # pruned meanwhile
         stray = np.setdiff1d(stray, _used(reader, commit)) if len(stray) else stray
+        told(total - left, total)
     if len(stray):
         problems.append(Problem(f"{len(stray)} pages {UNUSED} cannot be read as written"))
     return problems

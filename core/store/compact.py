@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.errors import Damaged
+from core.store.check import Told
 from core.store.collect import needed, use_index, with_references
 from core.store.index import EMPTY, Run, merged, run_of, split
 from core.store.layout import source_of, with_packs
@@ -20,10 +21,12 @@ BATCH_PAGES = 4096
 GATHER_LEVEL = 12  # once an image: 2 s, and the golden commit's memory with what is gathered is below 8 MB
 
 
-def compact(owner: Owner) -> int:
-    """Rewrite packs that are mostly dead, or many small ones, into one; bytes freed. A damaged pack stays as it is."""
+def compact(owner: Owner, told: Told = lambda done, total: None) -> int:
+    """Rewrite packs that are mostly dead, or many small ones, into one; bytes freed. A damaged pack stays as it is.
+    `told` hears how many packs of how many are done.
+    """
     with owner.keeping, owner.sealing:
-        return _rewrite(owner, _chosen(owner), np.empty(0, np.uint64))
+        return _rewrite(owner, _chosen(owner), np.empty(0, np.uint64), told=told)
 
 
 def gather(owner: Owner, commit: str, places: Rows) -> None:
@@ -44,7 +47,13 @@ def gather(owner: Owner, commit: str, places: Rows) -> None:
         )
 
 
-def _rewrite(owner: Owner, chosen: list[int], ahead: Ids, level: int | None = None) -> int:
+def _rewrite(
+    owner: Owner,
+    chosen: list[int],
+    ahead: Ids,
+    level: int | None = None,
+    told: Told = lambda done, total: None,
+) -> int:
     """Write the pages `ahead`, and then the live ones of these packs as they are, into one pack; bytes freed."""
     if not chosen and not len(ahead):
         return 0
@@ -53,7 +62,7 @@ def _rewrite(owner: Owner, chosen: list[int], ahead: Ids, level: int | None = No
     rest = ~np.isin(run.ids, ahead)
     with owner.new_pack(level) as (number, writer):
         _add(owner, writer, ahead)
-        for old in chosen:
+        for done, old in enumerate(chosen, 1):
             live = np.sort(rows[(packs == old) & rest])
             pack = owner.reader.shelf.pack(old)
             for at in range(0, len(live), BATCH_PAGES):
@@ -61,6 +70,7 @@ def _rewrite(owner: Owner, chosen: list[int], ahead: Ids, level: int | None = No
                 found = pack.directory
                 contents = owner.reader.shelf.stored(pack, part)
                 writer.add(found.ids[part], found.hashes[part], contents, found.against[part])
+            told(done, len(chosen))
         directory = writer.finish()
     index = with_packs(owner.index, {number: directory})
     whole = replace(index, large=index.everything, small=EMPTY, packs=index.packs - set(chosen))

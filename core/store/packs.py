@@ -145,9 +145,9 @@ class PackStore:
         """Remove leftover commits not in `keep`, and every page no commit names; bytes freed."""
         return self.sweep(self.mark(keep))
 
-    def compact(self) -> int:
+    def compact(self, told: checking.Told = lambda done, total: None) -> int:
         """Rewrite packs with little live data, and many small ones as one; bytes freed."""
-        return compact(self._owner)
+        return compact(self._owner, told)
 
     def gather(self, commit: str, places: Rows) -> None:
         """Store the pages at these places of a commit's memory side by side, so that little else is read with them."""
@@ -157,9 +157,11 @@ class PackStore:
         """Make the store independent of an image's files: call it before they go."""
         forget_image(self._owner, image)
 
-    def check(self, read_data_percent: float = 0.0) -> list[checking.Problem]:
+    def check(
+        self, read_data_percent: float = 0.0, told: checking.Told = lambda done, total: None
+    ) -> list[checking.Problem]:
         """Everything that is not as it was written; pages are read as far as asked."""
-        return checking.check(self._owner, read_data_percent)
+        return checking.check(self._owner, read_data_percent, told)
 
     def rebuild(self) -> None:
         """Make the index again from the packs."""

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from core.store.check import Problem
+from core.store.check import Problem, Told
 from core.store.collect import Marked
 from core.store.hashing import Contents, Hashes
 from core.store.pack import Rows
@@ -80,12 +80,12 @@ class PageStore(Protocol):
         """What every commit and group of commits takes, and what pruning it would free."""
         ...
 
-    def check(self, read_data_percent: float = 0.0) -> list[Problem]:
-        """Everything that is not as it was written; that share of the pages is read."""
+    def check(self, read_data_percent: float = 0.0, told: Told = lambda done, total: None) -> list[Problem]:
+        """Everything that is not as it was written; that share of the pages is read. `told` hears how far it is."""
         ...
 
-    def compact(self) -> int:
-        """Rewrite packs with little live data; bytes freed."""
+    def compact(self, told: Told = lambda done, total: None) -> int:
+        """Rewrite packs with little live data; bytes freed. `told` hears how far it is."""
         ...
 
     def gather(self, commit: str, places: Rows) -> None:

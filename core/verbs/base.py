@@ -160,6 +160,8 @@ class Verb(Generic[A]):
     """Does it start machines, so that whoever asks for it wants to know whether there is room?"""
     lasts: ClassVar[bool] = False
     """Does it take minutes, so that nobody waits for it?"""
+    counts: ClassVar[bool] = False
+    """Does it do the same to many things, and tell meanwhile how many are done?"""
 
     def refuse(self, shown: Shown) -> Refusal | None:
         """Why this would be refused now; None when it would not. Pure, and about what `ls` shows."""
@@ -257,7 +259,7 @@ def _words(field: Asked, value: Any) -> list[str]:
     """A field's part of a command line; nothing for a default."""
     if value is None or value == field.default or field.given.kind in UNTYPED:
         return []
-    values = [str(one) for one in (value if isinstance(value, tuple) else (value,))]
+    values = [_word(one) for one in (value if isinstance(value, tuple) else (value,))]
     if field.given.kind is Kind.LINES:
         values = [f"@{one}" if one.startswith("@") else one for one in values]
     if field.is_argument:
@@ -266,6 +268,10 @@ def _words(field: Asked, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [on if value else off]
     return [word for one in values for word in (on, one)]
+
+
+def _word(value: Any) -> str:
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _field(hint: Any, field: Field[Any]) -> Asked:

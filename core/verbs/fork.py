@@ -10,9 +10,13 @@ from msgspec import Meta
 from core.errors import UsageError, VertuiError
 from core.model import BranchState, Forked
 from core.naming import MemoryRoom, children_names
+from core.ports import PortSpec, parse_port
+from core.reach import MOST_DESTINATIONS, Reach, with_groups
 from core.startable import forkable, starting
 from core.verbs.base import Entry, Given, Kind, Verb
+from core.verbs.egress import Mode
 from core.verbs.fields import Ref, Short
+from core.verbs.publish import MOST_PORTS, clash
 from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 
 
 MOST_CHILDREN, LONGEST_COMMAND = 1000, 100_000
+LONGEST_S = 1_000_000  # eleven days: the guest's agent takes no longer limit
+MODES: tuple[Mode, ...] = ("off", "open", "allow")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,14 @@ class Fork(Verb[Forked]):
     In a command {i} is the child's number and {name} its name; ${i} is the shell's own, and {{i}} stands for {i}. With
     --variant there is a child for each, unless --number says how many there are. Of JSONL each line is a text, or an
     object with a "command".
+
+    --egress is off, open, or a rule as `vertui egress` has them, in place of what the parent may reach. --publish gives
+    each child a port of the host for a port of its own, beside those for the ports of its parent that are published.
+
+    After --timeout a command is killed with all it started, and its exit status is 124. With --score printed the last
+    number that a child's command prints is the child's score, if the command ends with 0. Any other --score is a
+    command that runs in the child once its own has ended, with that one's exit status in STATUS: the last number it
+    prints is the score. Where there is none, the child's note says why.
     """
 
     ref: Ref
@@ -70,6 +84,24 @@ class Fork(Verb[Forked]):
         ),
         Meta(max_length=MOST_CHILDREN),
     ] = ()
+    egress: Annotated[
+        tuple[Annotated[str, Short], ...],
+        Given("What each child may reach outside.", "off|open|RULE", default="as the parent"),
+        Meta(max_length=MOST_DESTINATIONS),
+    ] = ()
+    publish: Annotated[
+        tuple[Annotated[str, Short], ...],
+        Given("Publish this port of each child.", "PORT"),
+        Meta(max_length=MOST_PORTS),
+    ] = ()
+    timeout_s: Annotated[
+        Annotated[float, Meta(gt=0, le=LONGEST_S)] | None,
+        Given("End a child's command after so long.", "SECONDS", ("--timeout",), label="time limit"),
+    ] = None
+    score: Annotated[
+        Annotated[str, Meta(max_length=LONGEST_COMMAND)] | None,
+        Given("Score each child by what is printed.", "printed|CMD", label="score rule"),
+    ] = None
     trust: Annotated[
         bool, Given("Let an imported commit start: QEMU loads its devices' state.", rare=True)
     ] = False
@@ -81,13 +113,15 @@ class Fork(Verb[Forked]):
         "vertui fork main -n 4",
         "vertui fork main~2 -n 2 --name try --exec 'make test > /tmp/log 2>&1'",
         "vertui fork main -n 4 --exec 'python3 train.py --seed {i}'",
-        "vertui fork main --variant @tries.txt",
+        "vertui fork main --variant @tries.txt --timeout 600 --score printed",
+        "vertui fork main -n 8 --exec ./train --egress @pip --publish 3000 --score ./measure",
     )
     screen: ClassVar = Entry(
         "f", "fork", "start N copies of a machine or commit", "forking", footer=True, suggests=(("n", "4"),)
     )
 
     starts: ClassVar = True
+    counts: ClassVar = True
 
     @property
     def children(self) -> int:
@@ -106,13 +140,37 @@ class Fork(Verb[Forked]):
         except VertuiError as error:
             return str(error)
         who = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+        if self.publish:
+            who = f"{who}, {len(names) * len(self.publish)} ports published"
         if room is None:
             return who
         needs = room.each_bytes * len(names)
         fits = "" if needs <= room.free_bytes else f": {room.free_bytes // room.each_bytes} would fit"
         return f"{who}: {needs >> 20} MiB of memory, {room.free_bytes >> 20} free{fits}"
 
+    @property
+    def specs(self) -> tuple[PortSpec, ...]:
+        """The ports to be published of each child; UsageError for what is none."""
+        return tuple(map(parse_port, self.publish))
+
+    @property
+    def rules(self) -> tuple[Mode, tuple[str, ...]] | None:
+        """What each may reach, as `egress` is told it; None for what the parent may."""
+        if not self.egress:
+            return None
+        first, *others = self.egress
+        mode = next((mode for mode in MODES if mode == first), None)
+        return (mode, tuple(others)) if mode else ("allow", self.egress)
+
+    @property
+    def reach(self) -> Reach | None:
+        """The same as a value, groups left in it. UsageError for what makes no sense."""
+        return with_groups(*self.rules) if self.rules else None
+
     def refuse(self, shown: Shown) -> Refusal | None:
+        return self._refuse_commands() or self._refuse_terms(shown) or self._refuse_source(shown)
+
+    def _refuse_commands(self) -> Refusal | None:
         if self.variants and self.children != len(self.variants):
             return Refusal(
                 f"{self.n} children and {len(self.variants)} variants: ask for as many, or leave the number out",
@@ -120,6 +178,25 @@ class Fork(Verb[Forked]):
             )
         if self.variants and self.command:
             return Refusal("give one command for all, or variants: not both", UsageError)
+        if (self.timeout_s or self.score) and not (self.command or self.variants):
+            what = "a time limit is" if self.timeout_s else "a score rule is"
+            return Refusal(f"{what} for a command: give one, or variants", UsageError)
+        return None
+
+    def _refuse_terms(self, shown: Shown) -> Refusal | None:
+        try:
+            specs, _ = self.specs, self.reach
+        except UsageError as error:
+            return Refusal(str(error), UsageError)
+        if self.children > 1 and (fixed := next((spec for spec in specs if spec.host_port), None)):
+            return Refusal(
+                f"port {fixed.host_port} of the host leads to one child alone: give {fixed.guest_port}, and each gets"
+                " a port of its own",
+                UsageError,
+            )
+        return clash(shown, "", specs)
+
+    def _refuse_source(self, shown: Shown) -> Refusal | None:
         branch = shown.branch(self.ref)
         if branch and branch.state in (BranchState.RUNNING, BranchState.PAUSED):
             return None  # it is committed first
@@ -132,7 +209,8 @@ class Fork(Verb[Forked]):
         return Refusal(reason) if reason else None
 
     async def carry_out(self, engine: Engine, request_id: str) -> Forked:
-        from core.engine import fork
+        from core.engine import children, fork
 
         wanted = (self.ref, self.children, self.prefix, self.command, self.variants)
-        return await fork.fork(engine, request_id, *wanted, trust=self.trust, eager=self.eager)
+        terms = children.Terms(self.reach, self.specs, self.timeout_s, self.score or "")
+        return await fork.fork(engine, request_id, *wanted, terms=terms, trust=self.trust, eager=self.eager)

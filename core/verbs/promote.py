@@ -26,6 +26,7 @@ class Promote(Settled):
     prune_losers: Annotated[bool, Given("Also prune the other branches of this branch's own fork.")] = False
 
     examples: ClassVar = ("vertui promote b2", "vertui promote b2 --prune-losers --yes")
+    counts: ClassVar = True
     screen: ClassVar = Entry(
         "P", "promote", "make the branch the trunk; shows the plan", "promoting", footer=True,
         variant=("prune_losers", "prune the losers too"),

@@ -35,6 +35,7 @@ class Prune(Settled):
     now: Annotated[bool, Given("Skip the trash and the last commit: nothing brings it back.")] = False
 
     examples: ClassVar = ("vertui prune b1 b3", "vertui prune b1 --dry-run")
+    counts: ClassVar = True
     screen: ClassVar = Entry(
         "x", "prune", "branches, commits into the trash; shows the plan", "pruning", footer=True,
         variant=("now", "skip the trash, for good"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -55,29 +55,37 @@ class Publish(Verb[Published]):
         except UsageError as error:
             return Refusal(str(error), UsageError)
         name = TRUNK if self.branch == TRUNK else branch.name
-        return next(self._clashes(shown, name, specs), None)
-
-    def _clashes(self, shown: Shown, name: str, specs: list[PortSpec]) -> Iterator[Refusal]:
-        seen: set[object] = set()
-        for spec in specs:
-            guest, host = (spec.guest_port, spec.protocol), (spec.host_port, spec.protocol)
-            if guest in seen or (spec.host_port and ("host", host) in seen):
-                yield Refusal(
-                    f"port {spec.guest_port} is named twice, or two are to have one host port", UsageError
-                )
-            seen |= {guest, ("host", host)}
-            for port in shown.ports:
-                if port.branch == name and (port.guest_port, port.protocol) == guest:
-                    side = guest_side(port)
-                    yield Refusal(
-                        f"port {side} of {name} is published already, at {place(port)}: "
-                        f"`vertui unpublish {name} {side}` first"
-                    )
-                if port.address == self.bind and (port.host_port, port.protocol) == host:
-                    yield Refusal(f"{place(port)} leads to {port.branch} already: give another host port")
+        return clash(shown, name, specs, self.bind)
 
     async def carry_out(self, engine: Engine, request_id: str) -> Published:
         from core.engine import publish
 
         specs = [parse_port(text) for text in self.ports]
         return await publish.publish(engine, request_id, self.branch, specs, self.bind)
+
+
+def clash(shown: Shown, name: str, specs: Sequence[PortSpec], bind: str = LOOPBACK) -> Refusal | None:
+    """Why these ports of a branch cannot be published at an address of the host; of one that is still to come any name
+    will do that no branch has.
+    """
+    return next(_clashes(shown, name, specs, bind), None)
+
+
+def _clashes(shown: Shown, name: str, specs: Sequence[PortSpec], bind: str) -> Iterator[Refusal]:
+    seen: set[object] = set()
+    for spec in specs:
+        guest, host = (spec.guest_port, spec.protocol), (spec.host_port, spec.protocol)
+        if guest in seen or (spec.host_port and ("host", host) in seen):
+            yield Refusal(
+                f"port {spec.guest_port} is named twice, or two are to have one host port", UsageError
+            )
+        seen |= {guest, ("host", host)}
+        for port in shown.ports:
+            if port.branch == name and (port.guest_port, port.protocol) == guest:
+                side = guest_side(port)
+                yield Refusal(
+                    f"port {side} of {name} is published already, at {place(port)}: "
+                    f"`vertui unpublish {name} {side}` first"
+                )
+            if port.address == bind and (port.host_port, port.protocol) == host:
+                yield Refusal(f"{place(port)} leads to {port.branch} already: give another host port")

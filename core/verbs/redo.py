@@ -17,6 +17,7 @@ class Redo(Verb[Operation]):
     """Do again what was undone last."""
 
     examples: ClassVar = ("vertui redo",)
+    counts: ClassVar = True
     screen: ClassVar = Entry("U", "redo", "do what was undone last again; shows which", "redoing")
 
     async def carry_out(self, engine: Engine, request_id: str) -> Operation:

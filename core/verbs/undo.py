@@ -20,6 +20,7 @@ class Undo(Verb[Operation]):
     """
 
     examples: ClassVar = ("vertui undo",)
+    counts: ClassVar = True
     screen: ClassVar = Entry(
         "u", "undo", "take the newest operation back; shows which", "undoing", footer=True
     )

@@ -15,7 +15,7 @@ import pytest
 
 from core.daemon import streams
 from core.daemon.client import Client
-from core.diff.result import Diff
+from core.diff.result import Diff, DiffSize
 from core.errors import Conflict, Unsupported, UsageError, VertuiError
 from core.home import Home
 from core.model import ExecRequest
@@ -79,6 +79,11 @@ def test_points_leave_nothing(main: Guest, client: Client, home: Home) -> None:
         answers = list(pool.map(lambda _: client.diff(parent, "b1"), range(8)))
     assert all(paths(one) == paths(answers[0]) and one.fallbacks == 0 for one in answers)
     assert len(paths(answers[0])) == DIFFS
+    assert client.changes(parent, "b1", lines=True) == DiffSize(DIFFS, (DIFFS, 0))
+    assert client.changes(parent, "b1", path=["/root/unsynced-0", "/nowhere"]) == DiffSize(1)
+    assert client.changes(parent, "b1", path=["/root"], ignore=["unsynced-*"], lines=True) == DiffSize(
+        0, (0, 0)
+    )
     assert things() == before
     branch.text("test -e /root/unsynced-0")
 

@@ -8,7 +8,7 @@ import pytest
 from core.daemon.client import Client
 from core.errors import Conflict, NoRoom, NotFound, UsageError
 from core.machine.qemu import VCPU_NICER
-from tests.guests import COUNTING, Guest
+from tests.guests import COUNTING, Guest, eventually
 
 
 def test_eight_children_are_distinct_and_apart(main: Guest, client: Client) -> None:
@@ -79,6 +79,19 @@ def test_fork_of_a_commit_has_that_commits_state(main: Guest, client: Client) ->
     assert main.other("old1").text("cat /root/state; ls /root") == "first\nstate"
     client.fork("main~1", 1, "back1")
     assert main.other("back1").text("cat /root/state") == "first"
+
+
+def test_a_command_is_ended_in_time_and_scores_its_child(main: Guest, client: Client) -> None:
+    client.fork("main", variants=("sleep 600", "echo '{name}: 9.5'"), timeout_s=5, score="printed")
+
+    def told(name: str) -> tuple[float | None, str]:
+        branch = next(branch for branch in client.tree().branches if branch.name == name)
+        return branch.score, branch.note
+
+    assert eventually(lambda: told("b1") == (None, "not scored: its time limit was over"))
+    assert eventually(lambda: told("b2") == (9.5, ""))
+    [late] = client.ps("b1")
+    assert late.timed_out and late.exit_code == 124
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,11 @@ def judge(bench: Bench, home: Path) -> None:
         store = PackStore(home)
     except VertuiError as error:
         pytest.fail(f"the store does not open: {error}")
-    problems = store.check(100)
+    told = list[tuple[int, int]]()
+    problems = store.check(100, lambda done, total: told.append((done, total)))
+    assert [done for done, _ in told] == list(range(1, len(told) + 1)) and all(
+        n == len(told) for _, n in told
+    )
     named = {problem.commit for problem in problems}
     for commit, state in bench.states.items():
         for medium in (MEMORY, DISK):

@@ -16,7 +16,7 @@ from core.disk.qcow2 import OverlayStack
 from core.errors import Damaged, NotFound
 from core.files import listed
 from core.model import PAGE_BYTES
-from core.store.check import Problem
+from core.store.check import Problem, Told
 from core.store.collect import Marked
 from core.store.hashing import (
     CHUNK_PAGES,
@@ -197,8 +197,9 @@ class TwinStore:
             self.delete(commit)
         return marked.frees_bytes
 
-    def compact(self) -> int:
+    def compact(self, told: Told = lambda done, total: None) -> int:
         """There are no packs."""
+        told(1, 1)
         return 0
 
     def gather(self, commit: str, places: Rows) -> None:
@@ -207,8 +208,9 @@ class TwinStore:
     def forget_image(self, image: str) -> None:
         """Nothing leans on its files."""
 
-    def check(self, read_data_percent: float = 0.0) -> list[Problem]:
+    def check(self, read_data_percent: float = 0.0, told: Told = lambda done, total: None) -> list[Problem]:
         """Memory is not damaged."""
+        told(1, 1)
         return []
 
     def rebuild(self) -> None:

@@ -1,18 +1,25 @@
 """The scoreboard: branches in order, marks, and the verbs that act on them."""
 
+from pathlib import Path
 from typing import cast
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
+from core.diff.result import DiffSize
+from core.home import Home
 from core.model import Command
+from tests.stand_in import standing_in
 from tests.ui.conftest import Show
 from tests.ui.looks import app_of, until, until_looks, until_seen
-from tests.ui.trees import DEMO, NOON, HandMadeFeed, branch, event
+from tests.ui.trees import DEMO, NOON, HandMadeFeed, branch, event, full, many
 from vertui.screens.board import BoardScreen
 from vertui.screens.dialogs import FormDialog
 from vertui.screens.watch import WatchScreen
+from vertui.selection import NOTHING
+from vertui.ui import VertuiApp
 
 
 class Commands(HandMadeFeed):
@@ -57,7 +64,7 @@ async def test_every_column_sorts_both_ways_and_the_cursor_stays(show: Show) -> 
         await opened(pilot)
         assert order(pilot)[:2] == ["b2", "b1"]
         orders = {}
-        for title in ("took", "exit", "changed", "memory", "name"):
+        for title in ("took", "exit", "files", "lines ±", "changed", "memory", "name"):
             await pilot.press("right")
             await until_seen(pilot, f"{title} ▾")
             orders[title] = order(pilot)
@@ -72,12 +79,12 @@ async def test_what_comes_is_ranked(show: Show) -> None:
     feed = Commands()
     async with show(feed) as pilot:
         await opened(pilot)
-        feed.by_branch["b9"] = [Command(1, ("make",), 300, NOON, exit_code=0, lasted_ms=77)]
+        feed.by_branch["b9"] = [Command(1, ("make",), 300, NOON, exit_code=124, lasted_ms=77, timed_out=True)]
         feed.put(
             replace(DEMO, branches=(*DEMO.branches, branch("b9", "3f2a11", score=1.5))),
             event("branch", "b9", "up"),
         )
-        await until_seen(pilot, "77 ms", "1.5")
+        await until_seen(pilot, "77 ms", "1.5", "✗ late")
         assert order(pilot)[:2] == ["b9", "b2"]
 
 
@@ -110,3 +117,42 @@ async def test_verbs_act_on_what_is_marked(show: Show) -> None:
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, BoardScreen))
         assert board(pilot).selection.refs == ("b2", "b1")
+
+
+async def test_what_each_changed_is_asked_once_of_those_on_the_screen(tmp_path: Path) -> None:
+    home, feed = Home(tmp_path, tmp_path / "r"), HandMadeFeed(many(400))
+
+    def told(path: str) -> DiffSize:
+        name = parse_qs(urlsplit(path).query)["b"][0]
+        return (
+            DiffSize(3, (12345, 4))
+            if name == "b10"
+            else DiffSize(5000)
+            if name == "b20"
+            else DiffSize(0, (0, 0))
+        )
+
+    def names() -> list[str]:
+        return [parse_qs(urlsplit(path).query)["b"][0] for path in asked if path.startswith("/v1/changes")]
+
+    with standing_in(home, {"/v1/changes": told}) as asked:
+        async with VertuiApp(home, lambda: feed).run_test(size=(120, 20)) as pilot:
+            await until(pilot, lambda: app_of(pilot).main.shown is not NOTHING)
+            await pilot.press("B")
+            await until_seen(pilot, "+12k −4", "5000", "+0 −0")
+            seen = board(pilot)._list.size.height
+            await until(pilot, lambda: {*order(pilot)[:seen]} <= {*names()})
+            assert len(names()) < len(order(pilot)) - seen and "ignore=" in asked[-1]
+            await pilot.press("escape", "B")
+            feed.put(many(400), event("branch", "b10", "another word"))
+            await until_seen(pilot, "+12k −4")
+            tree = many(400)
+            moved = [replace(one, head=full("000001")) if one.name == "b10" else one for one in tree.branches]
+            feed.put(replace(tree, branches=tuple(moved)))
+            await until(pilot, lambda: names()[-1] == "b10")
+            await pilot.press("G")
+            await until(pilot, lambda: {*order(pilot)[-seen:]} <= {*names()})
+            assert sorted(names()) == sorted([*{*names()}, "b10"]), "what is known is not asked again"
+            await pilot.press("right", "right", "right", "tilde")
+            await until_seen(pilot, "files ▴")
+            assert [name for name in order(pilot) if name in ("b10", "b20")] == ["b20", "b10"]

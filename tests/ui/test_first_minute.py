@@ -54,6 +54,19 @@ async def test_a_build_is_cancelled_by_a_key(tmp_path: Path) -> None:
             await until(pilot, lambda: "/v1/cancel-build" in asked)
 
 
+async def test_what_else_takes_long_has_a_bar_and_is_no_build(show: Show) -> None:
+    feed = HandMadeFeed(DEMO)
+    async with show(feed, (120, 36)) as pilot:
+        feed.put(DEMO, event("progress", "key", "starting b1…b8: 4 of 16, about 5 s left", fraction=0.25))
+        await until_seen(pilot, "starting b1…b8: 4 of 16, about 5 s left", " 25%")
+        await pilot.press("X")
+        await until_seen(pilot, "cancel build: no image is being built")
+        feed.put(DEMO, event("operation", "7", "fork main into b1…b8"))
+        await until(
+            pilot, lambda: "━━" not in text_of(app_of(pilot)) and "4 of 16" not in text_of(app_of(pilot))
+        )
+
+
 async def test_what_came_to_nothing_says_why_and_can_be_tried_again(tmp_path: Path) -> None:
     home = Home(tmp_path, tmp_path / "r")
     with standing_in(home, {"/v1/image": b'{"kind": "Unsupported"}'}):

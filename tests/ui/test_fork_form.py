@@ -1,5 +1,6 @@
 """The form of a fork: what it comes to while it is filled in, how far it is, and that nothing typed is lost."""
 
+import json
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -64,6 +65,8 @@ async def test_the_plan_is_told_while_it_is_typed(tmp_path: Path) -> None:
         await until_seen(pilot, "main-1 … main-40: 2400 MiB of memory, 2048 free: 34 would fit")
         typed(pilot, "prefix").value = "b"
         await until_seen(pilot, "the name 'b1' is taken")
+        typed(pilot, "prefix").value, typed(pilot, "publish").value = "c", "3000 53/udp"
+        await until_seen(pilot, "c1 … c40, 80 ports published: 2400 MiB")
 
 
 async def test_what_is_filled_in_is_copied_as_a_command(tmp_path: Path) -> None:
@@ -82,6 +85,37 @@ async def test_what_is_filled_in_is_copied_as_a_command(tmp_path: Path) -> None:
         await pilot.press("ctrl+y")
         copied = "vertui fork main --number 2 --variant 'make a' --variant 'make {name}'"
         await until(pilot, lambda: pilot.app.clipboard == copied)
+
+
+async def test_what_each_child_is_given_is_asked_for_copied_and_kept_when_it_is_wrong(tmp_path: Path) -> None:
+    bodies = list[bytes]()
+    async with forking(tmp_path, {"/v1/room": ROOM, "/v1/fork": GOOD}, bodies) as (pilot, _):
+        given = {
+            "command": "make",
+            "egress": "@pip a.org:443",
+            "publish": "3000",
+            "timeout_s": "0",
+            "score": "./m 1",
+        }
+        for field, value in given.items():
+            typed(pilot, field).value = value
+        await pilot.pause()
+        await pilot.press("ctrl+y")
+        await until_seen(pilot, "time limit: give a number of more than 0 and at most 1000000")
+        typed(pilot, "timeout_s").value, typed(pilot, "egress").value = "90", "open a.org"
+        await pilot.press("enter")
+        await until_seen(pilot, "'a.org' is for `allow`: `open` takes no rule")
+        assert {field: typed(pilot, field).value for field in given} == given | {
+            "timeout_s": "90", "egress": "open a.org",
+        }  # fmt: skip
+        typed(pilot, "egress").value = "@pip a.org:443"
+        await pilot.press("ctrl+y")
+        copied = "vertui fork main --number 4 --exec make --egress @pip --egress a.org:443 --publish 3000"
+        await until(pilot, lambda: pilot.app.clipboard == f"{copied} --timeout 90 --score './m 1'")
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is app_of(pilot).main)
+        sent = json.loads(bodies[-1])
+        assert (sent["egress"], sent["publish"], sent["timeout_s"]) == (["@pip", "a.org:443"], ["3000"], 90)
 
 
 async def test_an_error_of_the_daemon_loses_nothing(tmp_path: Path) -> None:

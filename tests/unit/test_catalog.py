@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from core import catalog_schema as module
 from core.catalog import Catalog
 from core.catalog_values import Intent
+from core.commands import Scoring
 from core.errors import Damaged, NotFound
 from core.inward import PortProtocol
 from core.links import LinkRow
@@ -19,7 +20,8 @@ from core.reach import NOWHERE, of_mode
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
 EGRESS = ", egress TEXT NOT NULL DEFAULT '{}'"
-SEVENTH = module.SCHEMA.replace(",\n  weight INTEGER NOT NULL DEFAULT 100", "")
+EIGHTH = module.SCHEMA.replace(", scoring TEXT NOT NULL DEFAULT 'null'", "")
+SEVENTH = EIGHTH.replace(",\n  weight INTEGER NOT NULL DEFAULT 100", "")
 SIXTH = SEVENTH.replace(", egress TEXT NOT NULL DEFAULT 'null'", "")
 FIFTH = SIXTH.replace(module.LINKS, "")
 COMMIT = Commit("ab" * 20, "cd" * 20, (), "main", "base-1", "words", 1.5, CommitState.SEALED, True)
@@ -194,9 +196,11 @@ def test_images_of_a_catalog_of_format_6_say_nothing_of_egress(tmp_path: Path) -
     catalog.close()
 
 
-def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual(tmp_path: Path) -> None:
+def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual_and_are_to_be_scored_by_nothing(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "catalog.db"
-    assert SEVENTH != module.SCHEMA
+    assert SEVENTH != EIGHTH != module.SCHEMA
     with sqlite3.connect(path) as database:
         database.executescript(f"{SEVENTH} PRAGMA user_version = 7;")
         values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"
@@ -204,6 +208,9 @@ def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual(tmp_path: Path) -
     database.close()
     catalog = Catalog(path)
     assert catalog.branch("b").weight == 100 and catalog.change_branch("b", weight=300).weight == 300
+    scoring = Scoring(7, "./measure")
+    assert catalog.branch("b").scoring is None
+    assert catalog.change_branch("b", scoring=scoring).scoring == catalog.branch("b").scoring == scoring
     assert catalog.branches()[0].weight == 300 and catalog.check() == []
     catalog.close()
 

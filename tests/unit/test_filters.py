@@ -87,6 +87,20 @@ def test_not_is_the_rest(term: str) -> None:
     assert sorted(shown(term) + shown(f"!{term}")) == sorted(shown(""))
 
 
+def test_who_knows_what_changed_is_asked_of_what_all_else_shows() -> None:
+    asked = []
+
+    def differs(path: str, node: Node) -> bool | None:
+        asked.append(ref_of(node))
+        return {"b1": True, "b2": None}.get(ref_of(node), False)
+
+    for text, found in (("changed:/etc/x re:^b[12]", ["b1"]), ("!changed:/etc/x state:run", ["main"])):
+        typed = parse(text, differs)
+        assert [ref_of(node) for node in select(typed, Texts().of(NODES), NOW)[0]] == found
+        assert not typed.error and set(asked) <= {"b1", "b2", "main"}
+    assert "changed: takes a path: changed:/etc/hosts" in parse("changed:x", differs).error
+
+
 def test_an_expression_that_takes_too_long_is_cut_short() -> None:
     nodes: list[Node] = [commit(f"{number:06x}", None, "a" * 300) for number in range(2000)]
     started = time.process_time()

@@ -56,7 +56,9 @@ def _of_type(type_: Any, field: Asked) -> st.SearchStrategy[Any]:
     if type_ is int:
         return st.integers(int(field.bounds.ge or 0), int(field.bounds.le or 1000))
     if type_ is float:
-        return st.floats(allow_nan=False, allow_infinity=False)
+        least, most = field.bounds.gt, field.bounds.le
+        beyond = least is not None
+        return st.floats(least, most, exclude_min=beyond, allow_nan=False, allow_infinity=False)
     if type_ is bool:
         return st.booleans()
     if type_ is not str:
@@ -111,7 +113,7 @@ def test_its_command_line_asks_for_the_same(verb: type[Verb[Any]], monkeypatch: 
     class Listening:
         """Takes requests instead of a client."""
 
-        def do(self, request: Verb[Any]) -> None:
+        def do(self, request: Verb[Any], key: str | None = None) -> None:
             asked.append(request)
 
         def plan(self, request: Planned[Any]) -> None:

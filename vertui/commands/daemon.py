@@ -123,6 +123,7 @@ def _stop_everything(home: Home, now: bool) -> tuple[bool, list[str]]:
     Did anything run, and the branches that were suspended.
     """
     from core.daemon.start import end_all, holder_runs
+    from vertui.progress import tallied
 
     suspended: list[str] = []
     if holder_runs(home) and not now:
@@ -131,7 +132,8 @@ def _stop_everything(home: Home, now: bool) -> tuple[bool, list[str]]:
         except DaemonUnavailable as error:
             raise DaemonUnavailable(f"{error}; `daemon stop --all --now` ends all, uncommitted") from error
         suspended = [branch.name for branch in client.tree().branches if branch.pid]
-        client.suspend_all()
+        with tallied(client) as key:
+            client.suspend_all(key=key)
     return end_all(home), suspended
 
 

@@ -61,6 +61,12 @@ def execute(
         float | None,
         typer.Option("--timeout", metavar="SECONDS", help="End it after this long: exit status 124."),
     ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            "--score", metavar="printed|CMD", help="Score the branch by what is printed, as `fork` does."
+        ),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Leave it running and print its id.")
     ] = False,
@@ -109,10 +115,20 @@ def execute(
         raise UsageError("--json keeps the output for the end, and -t shows it as it comes: give one of them")
     if attach is None:
         lossless = json or not sys.stdout.isatty()
-        more = {"cwd": cwd, "user": user, "lossless": lossless, "secrets": _secrets(secret or [])}
+        more = {
+            "cwd": cwd,
+            "user": user,
+            "lossless": lossless,
+            "secrets": _secrets(secret or []),
+            "score": score or "",
+        }
         what = _started(ctx.obj, from_offset, tty, interactive, env or [], timeout, **more)
     else:
-        starts = bool(ctx.obj or detach or env or secret) or (cwd, user, timeout) != (None, None, None)
+        starts = bool(ctx.obj or detach or env or secret or score) or (cwd, user, timeout) != (
+            None,
+            None,
+            None,
+        )
         what = _attached(attach, from_offset, starts)
     client = connect()
     names = _running(client) if everything else distinct(client, branches or ())
@@ -294,7 +310,10 @@ def _leave(follower: Follower) -> None:
 def _command(command: Command, now: float) -> Row:
     over = command.exit_code is not None
     state = (
-        Cell(f"exit {command.exit_code}", "red" if command.exit_code else "")
+        Cell(
+            f"exit {command.exit_code}{' (late)' if command.timed_out else ''}",
+            "red" if command.exit_code else "",
+        )
         if over
         else Cell("running", "green")
     )

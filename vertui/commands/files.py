@@ -1,21 +1,18 @@
 """Files: copy them in and out, and keep them alike."""
 
-import sys
-import time
 from typing import Annotated, Any
 
 import typer
 
 from vertui.completion import offer_places
 from vertui.options import Json, new_app
-from vertui.output import LEFT_OUT, draw, say_json, warn_left_out
+from vertui.output import LEFT_OUT, say_json, warn_left_out
+from vertui.progress import Meter
 from vertui.session import connect
 from vertui.text import counted, size
 from vertui.transfer import Copied, Copier, parse
 
 app = new_app()
-
-REDRAW_S = 0.1
 
 
 def _place(metavar: str) -> Any:
@@ -42,7 +39,7 @@ def cp(
       vertui cp b2:/root/project/report.txt .
       vertui cp b1:/srv/data b2:/srv
     """
-    meter = _Meter()
+    meter = Meter()
     try:
         copied, final = Copier(connect(), meter).copy(parse(source), parse(target))
     finally:
@@ -97,31 +94,10 @@ def sync(
     """
     from vertui.sync.command import run  # cp needs nothing of it
 
-    meter = _Meter()
+    meter = Meter()
     try:
         left_out = run(places, meter, watch=watch, ignore_from=ignore_from, delete=delete, json=json)
     finally:
         meter.clear()
     if left_out:
         raise typer.Exit(1)
-
-
-class _Meter:
-    """Bytes copied so far, redrawn on a terminal and silent elsewhere."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-        self._total = 0
-        self._drawn = 0.0
-
-    def __call__(self, count: int) -> None:
-        """Hear of a block."""
-        self._total += count
-        if self._shown and time.monotonic() - self._drawn > REDRAW_S:
-            self._drawn = time.monotonic()
-            draw(f"\r\x1b[K{size(self._total)}")
-
-    def clear(self) -> None:
-        """Leave the line empty for what follows."""
-        if self._shown:
-            draw("\r\x1b[K")

@@ -39,7 +39,9 @@ def export(
     target = Path(file)
     if os.path.lexists(target):
         raise Conflict(f"{printable(file)} exists already: choose another name, or remove it")
-    pieces = connect().export(ref)
+    from vertui.progress import Meter
+
+    pieces = Meter().along(connect().export(ref))
     try:
         written = write_whole(target, pieces)
     except OSError as error:
@@ -65,8 +67,10 @@ def import_(
       vertui import warm-server.vertui
       vertui fork 3fa9c1d2 --trust
     """
+    from vertui.progress import Meter
+
     pieces = _pieces(Path(file))
-    done = connect().import_commit(pieces, trust)
+    done = connect().import_commit(Meter(Path(file).stat().st_size).along(pieces), trust)
     if json:
         say_json(done)
         return

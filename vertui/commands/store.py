@@ -77,7 +77,11 @@ def check(
     """Check that everything is as it was written. Exit status 8 when something is not."""
     for line in connect().rebuild() if rebuild else ():
         print(printable(line), file=sys.stderr if json else sys.stdout)
-    problems = connect().check_store(read_data)
+    from vertui.progress import tallied
+
+    client = connect()
+    with tallied(client) as key:
+        problems = client.check_store(read_data, key)
     if json:
         say_json(problems)
     else:

@@ -18,6 +18,7 @@ from vertui.actions import BY_ID, DERIVED
 from vertui.feed import News
 from vertui.plain import Words, entitle
 from vertui.screens.base import VertuiScreen, bound
+from vertui.screens.measures import Measures
 from vertui.screens.ranking import COLUMNS, Board, Ranked, ranked
 from vertui.selection import ALIVE, Selection
 from vertui.widgets.footer import KeyHints
@@ -88,6 +89,8 @@ class BoardScreen(VertuiScreen):
 
     def compose(self) -> ComposeResult:
         """The columns' names, the list and its keys."""
+        self._measures = Measures.of_app(self.vertui)
+        self._measures.told = self._measured
         yield self._heading
         yield self._list
         yield Words(id="said")
@@ -95,9 +98,15 @@ class BoardScreen(VertuiScreen):
 
     def on_mount(self) -> None:
         """What is known already; then ask."""
+        self.watch(self._list, "scroll_y", self._measure, init=False)
         self._list.focus()
         self._show()
         self._ask(branch.name for branch in self._branches)
+
+    def on_unmount(self) -> None:
+        """Nobody wants to know any more."""
+        if self._measures.told == self._measured:  # no other has been opened since
+            self._measures.want(())
 
     def on_resize(self, event: Resize) -> None:
         """Another width has other columns."""
@@ -109,6 +118,8 @@ class BoardScreen(VertuiScreen):
         """Follow the tree; what runs is asked about when its machine changed."""
         if not self.is_mounted:
             return
+        if news.fresh:
+            self._measures.again()
         told = {event.subject for event in news.events if event.kind == "branch"}
         if news.tree is not None:
             self._show()
@@ -130,7 +141,10 @@ class BoardScreen(VertuiScreen):
         return [branch for branch in self._tree.branches if not self._only or branch.name in self._only]
 
     def _show(self) -> None:
-        entries = [Ranked(branch, self._commands.get(branch.name)) for branch in self._branches]
+        entries = [
+            Ranked(branch, self._commands.get(branch.name), self._measures.of(branch))
+            for branch in self._branches
+        ]
         self._marked &= {entry.branch.id for entry in entries}
         self._board = Board.of(entries, self._list.size.width - 1)
         self._list.show(ranked(entries, COLUMNS[self._sorted], self._turned))
@@ -138,6 +152,7 @@ class BoardScreen(VertuiScreen):
         self._heading.line = self._board.heading(self._sorted, self._turned)
         self._heading.refresh(layout=True)
         self._title()
+        self.call_after_refresh(self._measure)
 
     def _title(self) -> None:
         marks = f" · {len(self._chosen)} marked" if self._chosen else ""
@@ -177,6 +192,15 @@ class BoardScreen(VertuiScreen):
             self._ask(rest)
 
         self.ask(work, told)
+
+    def _measure(self) -> None:
+        """Look into what those on the screen changed."""
+        top = self._list.scroll_offset.y
+        self._measures.want([entry.branch for entry in self._list.items[top : top + self._list.size.height]])
+
+    def _measured(self) -> None:
+        if self.is_attached:
+            self._show()
 
     # -- marks -----------------------------------------------------------------------------------------------
 

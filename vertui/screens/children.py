@@ -12,7 +12,9 @@ from textual.containers import Vertical
 from core.errors import VertuiError
 from core.model import ExecRequest, Forked
 from core.naming import children_commands
+from core.verbs.egress import Egress
 from core.verbs.fork import Fork
+from core.verbs.publish import Publish
 from core.verbs.resume import Resume
 from vertui import theme
 from vertui.plain import entitle
@@ -34,7 +36,9 @@ class ChildrenDialog(Dialog[None]):
     def __init__(self, verb: Fork, forked: Forked) -> None:
         super().__init__()
         names = [child.name for child in forked.children]
+        self._verb = verb
         self._commands = children_commands(names, verb.command, verb.variants)
+        self._rules = children_commands(names, verb.score, ())
         self._failed = {child.name: child.reason for child in forked.children if not child.ok}
         self._good = [child.name for child in forked.children if child.ok]
         self._trying: set[str] = set()
@@ -69,11 +73,17 @@ class ChildrenDialog(Dialog[None]):
         self._show()
 
     def _start(self, name: str) -> None:
-        """Resume it from the commit it was forked from; its command has not run."""
+        """Resume it from the commit it was forked from; its command has not run, and none of its ports is open."""
         self.vertui.client.do(Resume(name))
+        if rules := self._verb.rules:
+            self.vertui.client.do(Egress(name, *rules))
+        if self._verb.publish:
+            self.vertui.client.do(Publish(name, self._verb.publish))
         feed, command = self.vertui.watcher.feed, self._commands.get(name)
         if feed is not None and command:
-            with closing(feed.run(ExecRequest(name, (command,), outlives=True))) as stream:
+            rule = self._rules.get(name, "")
+            asked = ExecRequest(name, (command,), timeout_s=self._verb.timeout_s, outlives=True, score=rule)
+            with closing(feed.run(asked)) as stream:
                 next(iter(stream))
 
     def _started(self, name: str, _: object) -> None:

@@ -19,9 +19,11 @@ from vertui.feed import News
 from vertui.jumps import Jump
 from vertui.plain import TextInput, entitle
 from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen, bound
+from vertui.screens.inquiry import Inquiry
 from vertui.screens.letters import LettersScreen, labels
 from vertui.screens.tour import is_first_start
 from vertui.selection import ALIVE, NOTHING, Node, Selection, key_of
+from vertui.since import Since
 from vertui.strands import Strands
 from vertui.text import counted
 from vertui.widgets.console import ConsolePane
@@ -54,7 +56,7 @@ class MainScreen(VertuiScreen):
         self.event_line = EventLine(id="events")
         self._welcome = Welcome(id="welcome")
         self._filter = TextInput(
-            hint="words  !not  re:^b  state:run  score>0.5  age<10m  changed>10M", id="filter"
+            hint="words  !not  re:^b  state:run  score>0.5  age<10m  changed>10M  changed:/etc", id="filter"
         )
         self._detail = LineView(id="detail")
         self._printed = ConsolePane(id="console")
@@ -85,6 +87,8 @@ class MainScreen(VertuiScreen):
 
     def on_mount(self) -> None:
         """Titles, and a word."""
+        self._inquiry = Inquiry(self.vertui, self._differs, self._differing)
+        self.tree_view.inquire = self._inquiry.want
         entitle(self.tree_view, "tree")
         entitle(self._detail, "detail")
         entitle(self._printed, "console")
@@ -100,7 +104,7 @@ class MainScreen(VertuiScreen):
         """What verbs act on."""
         return Selection(
             self.shown, self.tree_view.node, self.tree_view.marked_nodes, not self._stopped, self.vertui.read_only,
-            self.event_line.progress is not None,
+            self.event_line.build is not None,
         )  # fmt: skip
 
     @property
@@ -118,11 +122,14 @@ class MainScreen(VertuiScreen):
             self._keys.selection = self.selection
         if news.error and self.shown is NOTHING:
             self._offer(True)
+        if news.fresh:
+            self.tree_view.trouble = ""
+            self._inquiry.again()
         if self.frozen:
             self._held = _newer(self._held, news)
             return
         self.event_line.add(news.events)
-        self._welcome.progress(self.event_line.progress)
+        self._welcome.progress(self.event_line.build)
         if news.tree is not None and news.strands is not None:
             self._show_tree(news.tree, news.strands)
         self._title()
@@ -288,6 +295,15 @@ class MainScreen(VertuiScreen):
         """Show what this filter says."""
         self._filter.value = text
         self.tree_view.filter = text
+
+    def _differs(self, question: Since) -> bool:
+        """In a thread."""
+        return self.vertui.client.changes(question.before, question.after, path=[question.path]).paths > 0
+
+    def _differing(self, answers: dict[Since, bool | None]) -> None:
+        self.tree_view.trouble = self._inquiry.trouble
+        self.tree_view.answer(answers)
+        self._title()
 
     def on_input_changed(self, event: TextInput.Changed) -> None:
         """Filter as it is typed."""

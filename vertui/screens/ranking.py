@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from core.diff.result import DiffSize
 from core.model import Branch, Command
 from vertui import theme
 from vertui.lanes import BRANCH_MARKS
-from vertui.text import age, millis, natural, number, printable, size
+from vertui.text import age, millis, natural, number, printable, short_count, size
 
 MARGIN = 6  # columns of the mark, the best's sign and the state's glyph
 LEAST_NOTE = 12  # columns: where less is left for notes, other columns go
@@ -18,10 +19,11 @@ LEAST_NAME = 8
 
 @dataclass(frozen=True)
 class Ranked:
-    """A branch and its newest command, None where none is known."""
+    """A branch, its newest command, and what it changed since it was forked; None where that is not known."""
 
     branch: Branch
     command: Command | None
+    changes: DiffSize | None = None
 
     def took_s(self, now: float) -> float | None:
         """How long the command ran, or runs by now; None where nobody knows."""
@@ -57,10 +59,10 @@ def _took(entry: Ranked, now: float) -> tuple[str, str]:
 
 
 def _exit(entry: Ranked, now: float) -> tuple[str, str]:
-    code = entry.command.exit_code if entry.command else None
-    if code is None:
-        return ("●", theme.GREEN) if entry.command else ("", theme.MUTED)
-    return ("✓", theme.GREEN) if code == 0 else (f"✗ {code}", theme.RED)
+    if entry.command is None:
+        return "", theme.MUTED
+    code = entry.command.exit_code
+    return ("●", theme.GREEN) if code is None else theme.exit_mark(code, entry.command.timed_out)
 
 
 def _outcome(entry: Ranked) -> int:
@@ -68,6 +70,21 @@ def _outcome(entry: Ranked) -> int:
     if entry.command is None:
         return 3
     return {0: 0, None: 1}.get(entry.command.exit_code, 2)
+
+
+def _paths(entry: Ranked, now: float) -> tuple[str, str]:
+    return (f"{entry.changes.paths}" if entry.changes else ""), theme.TEXT
+
+
+def _lines(entry: Ranked, now: float) -> tuple[str, str]:
+    if entry.changes is None or entry.changes.lines is None:
+        return "", theme.MUTED
+    added, removed = entry.changes.lines
+    return f"+{short_count(added)} −{short_count(removed)}", theme.TEXT
+
+
+def _by_lines(entry: Ranked) -> tuple[bool, float]:
+    return _known(sum(entry.changes.lines) if entry.changes and entry.changes.lines else None)
 
 
 def _known(value: float | None) -> tuple[bool, float]:
@@ -78,6 +95,8 @@ COLUMNS = (
     RankColumn("score", 8, lambda one: _known(None if one.branch.score is None else -one.branch.score), _score),
     RankColumn("took", 9, lambda one: _known(one.took_s(0.0) if one.command else None), _took),
     RankColumn("exit", 6, lambda one: (_outcome(one), one.command.exit_code or 0 if one.command else 0), _exit),
+    RankColumn("files", 7, lambda one: _known(one.changes.paths if one.changes else None), _paths, True),
+    RankColumn("lines ±", 13, _by_lines, _lines, True),
     RankColumn("changed", 9, lambda one: (one.branch.changed_bytes,),
            lambda one, now: (size(one.branch.changed_bytes) if one.branch.changed_bytes else "", theme.MUTED), True),
     RankColumn("memory", 8, lambda one: (one.branch.memory_bytes,),

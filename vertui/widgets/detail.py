@@ -168,7 +168,8 @@ def _commands(commands: Sequence[Command]) -> Iterable[Text]:
         line = Text.assemble((f"{mark} ", colour), (f"{command.id:>3} ", theme.FAINT))
         line.append(printable(" ".join(command.argv))[:200], theme.TEXT if running else theme.MUTED)
         if not running and not good:
-            line.append(f"  exit {command.exit_code}", theme.RED)
+            late = ", its time limit was over" if command.timed_out else ""
+            line.append(f"  exit {command.exit_code}{late}", theme.RED)
         yield line
 
 

@@ -60,6 +60,11 @@ class EventLine(Widget):
         self.refresh()
 
     @property
+    def build(self) -> Event | None:
+        """How far the image build is that is going on."""
+        return self.progress if self.progress is not None and self.progress.progress is not None else None
+
+    @property
     def _newest(self) -> str:
         return self._events[0].text if self._events else ""
 

@@ -68,6 +68,7 @@ class Tail(Persisting):
         self._replays, self._tail, self._again = replays, b"", False
         self.command: int | None = None  # once it has started
         self.exit_code: int | None = None
+        self.timed_out = False
         self.lost_bytes = 0
 
     def start(self) -> None:
@@ -143,7 +144,7 @@ class Tail(Persisting):
             self.lost_bytes += message.count
         elif isinstance(message, Exit):
             self._into.finish()
-            self.exit_code = message.code
+            self.exit_code, self.timed_out = message.code, message.timed_out
             self._tell()
 
     def _let_look(self, count: int) -> None:

@@ -139,4 +139,5 @@ def _mark(watched: WatchedCommand) -> tuple[str, str]:
         return "●", theme.GREEN
     if watched.exit_code is None:
         return ("✗", theme.RED) if watched.command else ("", theme.FAINT)
-    return ("✓", theme.MUTED) if watched.exit_code == 0 else (f"✗ {watched.exit_code}", theme.RED)
+    mark, colour = theme.exit_mark(watched.exit_code, watched.timed_out)
+    return mark, colour if watched.exit_code else theme.MUTED

@@ -1,7 +1,7 @@
 """The live tree: the lane graph of commits with the branches on it, one row a node or a fold."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.text import Text
 from textual.timer import Timer
@@ -16,6 +16,7 @@ from vertui.jumps import NOWHERE, Jump, target
 from vertui.lanes import LaneRow
 from vertui.lives import Lives
 from vertui.selection import Node, key_of
+from vertui.since import Differing, Since
 from vertui.strands import Strands
 from vertui.text import counted, printable
 from vertui.widgets.rows import RowList
@@ -39,6 +40,10 @@ class TreeView(RowList[Row]):
         self._rows = Rows({})
         self.folds = Folds()
         self._filter, self._wrong = Filter(), ""
+        self._differing = Differing()
+        self.inquire: Callable[[Iterable[Since]], object] = lambda questions: None
+        """Told of all that is to be asked for the filter, each time anew; `answer` takes what comes of it."""
+        self.trouble = ""  # why that is not answered
         self._texts, self._told = Texts(), list[Searched]()
         self._labels: dict[str, str] = {}
         self._name_room = 0
@@ -175,8 +180,14 @@ class TreeView(RowList[Row]):
 
     @filter.setter
     def filter(self, text: str) -> None:
-        self._filter = parse(text)
+        self._filter = parse(text, self._differing.of)
         self._show()
+
+    def answer(self, answers: dict[Since, bool | None]) -> None:
+        """Take in what was asked."""
+        self._differing.learn(answers)
+        if self._differing.wanted:
+            self._show()
 
     def prepare_filter(self) -> None:
         """Make the texts of all nodes, in a thread, so that the first letter need not."""
@@ -185,11 +196,14 @@ class TreeView(RowList[Row]):
     @property
     def told(self) -> Text:
         """The filter, what is wrong with it or how many nodes it shows, and the order; empty for neither."""
-        parts = [Text(self._wrong, style=theme.RED)] if self._wrong else []
+        wrong = self._wrong or (self.trouble if self._differing.wanted else "")
+        parts = [Text(printable(wrong), style=theme.RED)] if wrong else []
         if self._filter.text:
             parts.append(Text(printable(f"/{self._filter.text}")))
-        if parts and not self._wrong:
+        if parts and not wrong:
             parts.append(Text(f"{len(self._items)} of {counted(len(self._strands.nodes), 'node')}"))
+            if left := len(self._differing.wanted):
+                parts.append(Text(f"◌ {left} to look into", style=theme.TEAL))
         if self.sorting.by:
             parts.append(Text(str(self.sorting)))
         return Text(" · ").join(parts)
@@ -272,6 +286,7 @@ class TreeView(RowList[Row]):
         )
 
     def _show(self) -> None:
+        asked, self._differing.wanted = bool(self._differing.wanted), []
         if self._filter.terms or self._filter.error:
             self._told = self._told or self._texts.of(self._strands.all_nodes())
             found, self._wrong = select(self._filter, self._told, time.time())
@@ -288,6 +303,8 @@ class TreeView(RowList[Row]):
             self._name_room = room
             self._drawn.clear()
         self.show(self._rows)
+        if asked or self._differing.wanted:
+            self.inquire(self._differing.questions())
 
     def _draw_row(self, row: Row, width: int) -> Text:
         marked = isinstance(row, LaneRow) and (

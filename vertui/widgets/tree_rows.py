@@ -150,11 +150,10 @@ def _exit(node: Node, lives: Lives) -> Text:
     """How its newest command ended, or that it runs, with a mark while nobody has looked."""
     if not isinstance(node, Branch) or node.last is None:
         return Text(" " * 7)
-    life, code = lives.of(node), node.last.exit_code
+    life, last = lives.of(node), node.last
     text = Text("•" if life is not None and life.unread else " ", style=f"bold {theme.GOLD}")
-    mark, colour = (
-        ("▸", theme.TEAL) if code is None else ("✓", theme.GREEN) if code == 0 else (f"✗ {code}", theme.RED)
-    )
+    runs = last.exit_code is None
+    mark, colour = ("▸", theme.TEAL) if runs else theme.exit_mark(last.exit_code or 0, last.timed_out)
     return text.append(f"{mark:<6}", colour)
 
 

@@ -91,6 +91,11 @@ class WatchedCommand:
         """How it ended, None where it did not, or nobody knows."""
         return self._tail.exit_code if self._tail else None
 
+    @property
+    def timed_out(self) -> bool:
+        """Did its time limit end it?"""
+        return self._tail is not None and self._tail.timed_out
+
     # -- following -------------------------------------------------------------------------------------------
 
     def run(self, feed: Feed, request: ExecRequest, notify: Notify) -> None:
@@ -193,4 +198,5 @@ def _end(tail: Tail) -> str:
     if tail.error is not None:
         return str(tail.error)
     lost = f", {tail.lost_bytes} bytes of output were dropped" if tail.lost_bytes else ""
-    return f"exit {tail.exit_code}{lost}"
+    late = ": its time limit was over" if tail.timed_out else ""
+    return f"exit {tail.exit_code}{late}{lost}"

@@ -16,6 +16,7 @@ class Compact(Verb[int]):
     """Rewrite packs that hold little live data. Nothing else changes."""
 
     examples: ClassVar = ("vertui store compact",)
+    counts: ClassVar = True
     screen: ClassVar = Absent("nothing that the screen shows changes")
 
     async def carry_out(self, engine: Engine, request_id: str) -> int:

@@ -1,0 +1,153 @@
+"""Scores that commands give: a child of a fork is scored by what its own command prints, or by another one.
+
+What is to be scored stands in the branch's row, so it outlives the daemon; the command runs in the guest, and goes on
+with it. Nothing is asked of a guest at work: its agent says when the command has ended.
+"""
+
+import asyncio
+import math
+import re
+from contextlib import suppress
+from functools import partial
+
+from core.catalog import BranchRow
+from core.commands import PRINTED, Scoring
+from core.engine.change import Judgement
+from core.engine.context import Engine
+from core.engine.guests import output_of
+from core.engine.live import Live
+from core.engine.operations import note
+from core.errors import GuestFailed, NotFound, VertuiError
+from core.guest.streams import CommandExit, CommandOutput, StreamName
+from core.model import BranchState
+from core.patience import patient
+
+TAIL_BYTES = 4096  # of output: the last number stands in its last lines
+AT_ONCE_BYTES = (
+    64 * 1024
+)  # of output between two pauses: of what is printed faster the guest drops what nobody reads
+PAUSE_S = 0.1
+AGAIN_S = 2.0  # until a line to a guest that broke is tried again
+SCORING_S = patient(600.0)  # that a command which scores may take
+NUMBER = re.compile(rb"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
+SEQUENCE = re.compile(rb"\x1b\[[0-9;:?]*[ -/]*[@-~]")  # colours have numbers in them
+LONGEST_REASON = 200
+
+
+def expect(engine: Engine, branch: str, command: int, rule: str) -> None:
+    """Have a command of a branch's guest score it when it ends."""
+    row = engine.catalog.change_branch(branch, scoring=Scoring(command, rule))
+    engine.publish("branch", row.name, f"{row.name}: command {command} scores it when it ends")
+
+
+async def watch(engine: Engine) -> None:
+    """For ever: score what is to be scored, as soon as it can be."""
+    waiting: dict[str, asyncio.Task[None]] = {}
+    try:
+        while True:
+            await _watch(engine, waiting)
+    finally:
+        for task in waiting.values():
+            task.cancel()
+        await asyncio.gather(*waiting.values(), return_exceptions=True)
+
+
+async def _watch(engine: Engine, waiting: dict[str, asyncio.Task[None]]) -> None:
+    """Look at all branches, and then at those that events name; until the queue ends, as it does when this falls
+    behind.
+    """
+    queue = engine.subscribe(own=True)
+    try:
+        for row in engine.catalog.branches():
+            _begin(engine, waiting, row)
+        while (event := await queue.get()) is not None:
+            if event.kind == "branch" and (named := engine.catalog.named(event.subject)) is not None:
+                _begin(engine, waiting, named)
+    finally:
+        engine.unsubscribe(queue)
+
+
+def _begin(engine: Engine, waiting: dict[str, asyncio.Task[None]], row: BranchRow) -> None:
+    if row.scoring is not None and row.id not in waiting and row.id in engine.live:
+        waiting[row.id] = task = asyncio.create_task(_score(engine, row.id))
+        task.add_done_callback(partial(_forget, waiting, row.id))
+
+
+def _forget(waiting: dict[str, asyncio.Task[None]], branch: str, _: asyncio.Task[None]) -> None:
+    del waiting[branch]
+
+
+async def _score(engine: Engine, branch: str) -> None:
+    """Until it is scored, or does not run any more; that it runs again is an event."""
+    while (row := _pending(engine, branch)) is not None and row.scoring is not None:
+        try:
+            _write(engine, row, await _judged(engine.live[branch], row.scoring))
+        except VertuiError:
+            await asyncio.sleep(AGAIN_S)
+
+
+def _pending(engine: Engine, branch: str) -> BranchRow | None:
+    with suppress(NotFound):
+        row = engine.catalog.branch(branch)
+        runs = row.state is BranchState.RUNNING and row.deleted is None and branch in engine.live
+        return row if runs else None
+    return None
+
+
+async def _judged(live: Live, scoring: Scoring) -> Judgement:
+    """What is to be written on a branch once its command has ended. GuestFailed when the guest cannot be asked."""
+    agent = await live.agent()
+    if all(one.id != scoring.command for one in await agent.ps()):
+        return Judgement(None, "not scored: its command is gone")
+    tail, read = b"", 0
+    async for item in await agent.attach(scoring.command):
+        if isinstance(item, CommandExit):
+            if scoring.rule != PRINTED:
+                return await _by_command(live, scoring.rule, item.code)
+            return by_output(item, tail)
+        tail, read = _read(item, tail), read + len(item.data)
+        if read > AT_ONCE_BYTES:
+            read = 0
+            await asyncio.sleep(PAUSE_S)
+    raise GuestFailed("the command was followed no further")
+
+
+def _read(item: CommandOutput, tail: bytes) -> bytes:
+    return (tail + item.data)[-TAIL_BYTES:] if item.stream is StreamName.STDOUT else tail
+
+
+def by_output(ended: CommandExit, printed: bytes) -> Judgement:
+    """The last number that a command printed, if it ended well."""
+    if ended.timed_out:
+        return Judgement(None, "not scored: its time limit was over")
+    if ended.code:
+        return Judgement(None, f"not scored: its command ended with {ended.code}")
+    return _of_number(printed)
+
+
+async def _by_command(live: Live, rule: str, code: int) -> Judgement:
+    """What a command finds, which is told in STATUS how the branch's own has ended."""
+    try:
+        return _of_number(await output_of(live, ("sh", "-c", f"export STATUS={code}\n{rule}"), SCORING_S))
+    except GuestFailed as error:
+        if live.lost or live.ended or live.closing:
+            raise
+        return Judgement(None, f"not scored: {error}"[:LONGEST_REASON])
+
+
+def _of_number(printed: bytes) -> Judgement:
+    found = NUMBER.findall(SEQUENCE.sub(b"", printed[-TAIL_BYTES:]))
+    if not found or not math.isfinite(value := float(found[-1])):
+        return Judgement(None, "not scored: no number was printed")
+    return Judgement(value, "")
+
+
+def _write(engine: Engine, row: BranchRow, judged: Judgement) -> None:
+    """Write it down, unless somebody has scored the branch meanwhile, or it is to be scored otherwise."""
+    now = engine.catalog.branch(row.id)
+    if now.scoring != row.scoring:
+        return
+    told = f"scored {judged.score:g}" if judged.score is not None else judged.note
+    engine.catalog.change_branch(row.id, scoring=None, score=judged.score, note=judged.note or now.note)
+    note(engine, "score", f"{now.name}: {told}")
+    engine.publish("branch", now.name, f"{now.name}: {told}")

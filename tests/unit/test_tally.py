@@ -1,0 +1,93 @@
+"""How far a verb is that does much: told by the key of who asked for it, once it takes longer than a moment."""
+
+import asyncio
+import io
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from core.engine import tally as module
+from core.engine.tally import REQUEST, DoneCount
+from core.model import Event, new_key
+from core.verbs.fork import Fork
+from core.verbs.prune import Prune
+from core.verbs.store.compact import Compact
+from core.verbs.undo import Undo
+from tests.twins.engine import twin_engine
+from tests.twins.served import served
+from vertui.progress import Meter, tallied
+
+
+def taken(queue: "asyncio.Queue[Event | None]") -> list[Event]:
+    """The progress that was told since the last look."""
+    events = [queue.get_nowait() for _ in range(queue.qsize())]
+    return [event for event in events if event is not None and event.kind == "progress"]
+
+
+def test_it_is_told_late_and_seldom_and_how_long_it_will_take() -> None:
+    with twin_engine() as twins:
+        queue, now = twins.engine.subscribe(), [0.0]
+        token = REQUEST.set("key")
+        counted = DoneCount(twins.engine, "committing", 10, lambda: now[0])
+        for at in (0.3, 0.6, 1.2, 1.3, 1.5, 2.4):
+            now[0] = at
+            counted.one()
+        told = taken(queue)
+        assert [event.text for event in told] == [
+            "committing: 3 of 10, about 3 s left",
+            "committing: 5 of 10, about 2 s left",
+            "committing: 6 of 10, about 2 s left",
+        ]
+        assert {event.subject for event in told} == {"key"} and told[-1].fraction == 0.6
+        counted.end()
+        assert [event.fraction for event in taken(queue)] == [1.0]
+        REQUEST.reset(token)
+
+
+async def test_each_verb_that_counts_tells_who_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEAST_S", 0.0)
+    monkeypatch.setattr(module, "EVERY_S", 0.0)
+    with twin_engine() as twins:
+        twins.begin()
+        await twins.do("up")
+        queue = twins.engine.subscribe()
+        async with served(twins) as client:
+
+            async def told(work: Callable[..., object], *given: Any) -> tuple[str, list[float]]:
+                key = new_key()
+                await asyncio.to_thread(work, *given, key)
+                events = taken(queue)
+                assert {event.subject for event in events} == {key}
+                fractions = [event.fraction for event in events]
+                assert fractions == sorted(fractions) and fractions[-1] == 1
+                return events[0].text.partition(":")[0], fractions[:-1]
+
+            assert await told(client.do, Fork("main", 2)) == ("starting b1…b2", [0.25, 0.5, 0.75])
+            plan = await asyncio.to_thread(client.plan, Prune(("b1", "b2")))
+            assert await told(client.execute, plan) == ("committing what goes", [0.5])
+            assert await told(client.do, Undo()) == ("starting what comes back", [0.5])
+            assert await told(client.check_store, 0.0) == ("checking the store", [1.0])
+            assert await told(client.do, Compact()) == ("rewriting packs", [1.0])
+            assert (await told(client.suspend_all, False))[0] == "committing what is suspended"
+        await twins.close()
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bytes_are_a_bar_on_a_terminal_and_a_script_is_told_the_outcome_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stderr", script := io.StringIO())
+    with tallied(None) as key:  # type: ignore[arg-type]
+        assert len(key) == 32
+    assert list(Meter(8).along([b"half"])) == [b"half"] and script.getvalue() == ""
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    assert list(Meter(8).along([b"half"])) == [b"half"]
+    assert "  50% 4B of 8B" in screen.getvalue() and screen.getvalue().endswith("\r\x1b[K")
