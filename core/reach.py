@@ -65,7 +65,7 @@ class Traffic(Struct, frozen=True):
 
 class Attempt(Struct, frozen=True):
     """A destination that a branch tried to reach and may not: how often in the last hour, and when last. `host` is a
-    name where that is known, else an address; a name that was not looked up has a port only where who asked told it.
+    name where that is known, else an address; a name that was not looked up has a port where that is known, or guessed.
     `process` is NAME[PID] of who tried, as the guest tells.
     """
 

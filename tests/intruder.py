@@ -109,6 +109,16 @@ def take_memory(size: int) -> None:
     mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
 
 
+def lengthen(descriptor: int, size: int) -> None:
+    """Make a file so long that it has by a descriptor."""
+    os.ftruncate(descriptor, size)
+
+
+def take_descriptor(number: int) -> None:
+    """Have a descriptor of that number."""
+    os.close(os.dup2(0, number))
+
+
 def make_memory_file() -> None:
     """Have memory that no limit counts."""
     os.close(os.memfd_create("intruder"))
@@ -118,7 +128,7 @@ ATTEMPTS: dict[str, Callable[..., None]] = {
     each.__name__: each
     for each in (
         read, write, update, share, make, list_names, hold, change, reach, call, look_into, copy_from, signal, fork,
-        enter, take_memory, make_memory_file,
+        enter, take_memory, make_memory_file, lengthen, take_descriptor,
     )
 }  # fmt: skip
 

@@ -9,13 +9,16 @@ from msgspec.structs import replace
 
 from core.engine.context import Engine
 from core.engine.live import Live
+from core.engine.refusals import TOLD_AGAIN_S
+from core.engine.wanted_port import wanted_of
 from core.errors import NotFound, VertuiError
 from core.network.protocol import Heard, Tried
 from core.patience import patient
-from core.reach import Attempt, Traffic, spelled
+from core.reach import NOWHERE, Attempt, Traffic, covers, spelled
 
 MOST_TOLD = 8  # refusals of a branch, at each look
 MOST_ASKED = 64  # guests that are asked at once who tries; what comes beside these is refused at once
+ABOUT_S = 2.0  # the kernel tells about when something was refused
 OWNER_S = patient(0.5)
 """How long a refusal may wait for the guest's word on who is refused: who has its answer may end."""
 
@@ -66,17 +69,36 @@ def live_at(engine: Engine, address: str) -> Live | None:
 async def refuse(engine: Engine, live: Live, one: Attempt, port: int, protocol: str) -> None:
     """Tell of an attempt from a port of the guest's, unless somebody was told of the like a moment ago."""
     if live.refused.is_news(one.to):
-        live.refused.made_by(one.to, await _owner(live, protocol, port))
-        with suppress(NotFound):  # the branch is gone meanwhile
-            _say(engine, live, one)
+        live.refused.made_by(one.to, *await _owner(live, protocol, port))
+        _say(engine, live, one)
 
 
-async def _owner(live: Live, protocol: str, port: int) -> str:
-    """Whose a port of the guest's is; empty where it does not say so soon."""
+async def refuse_name(
+    engine: Engine, live: Live, name: str, port: int, protocol: str, wanted: int = 0
+) -> None:
+    """Count, and tell, that a name is not looked up which was asked for from a port of the guest's. Which TCP port is
+    `wanted` of that name, some tell who ask; else it is guessed by what the guest tells of the program that does.
+    """
+    refused = live.refused
+    asked = refused.asked_for(name, wanted)
+    if not refused.is_news(asked):
+        refused.add(asked)
+        return
+    pid, process = await _owner(live, protocol, port)
+    if not asked.port:
+        refused.expect(name, await wanted_of(live, name, pid), TOLD_AGAIN_S)
+    one = refused.add(refused.asked_for(name, wanted))
+    refused.made_by(one.to, pid, process)
+    if one.to == asked or refused.is_news(one.to):
+        _say(engine, live, one)
+
+
+async def _owner(live: Live, protocol: str, port: int) -> tuple[int, str]:
+    """Whose a port of the guest's is, by pid and name; nobody's where it does not say so soon."""
     with suppress(VertuiError, TimeoutError):
         async with asyncio.timeout(OWNER_S):
             return await (await live.agent()).owner(protocol, port, OWNER_S)
-    return ""
+    return 0, ""
 
 
 async def tell_refused(engine: Engine, counted: Mapping[int, Traffic]) -> None:
@@ -85,9 +107,10 @@ async def tell_refused(engine: Engine, counted: Mapping[int, Traffic]) -> None:
     other = [live for live, refused in now.items() if refused != live.refused.seen and live.branch]
     found = await asyncio.to_thread(engine.network.refused) if other else {}
     for live in other:
-        live.refused.seen = now[live]
+        since, live.refused.looked = live.refused.looked - ABOUT_S, time.time()
+        live.refused.seen, reach = now[live], live.network.reach or NOWHERE
         for one in reversed(named(live, found)[:MOST_TOLD]):
-            if live.refused.is_news(one.to):
+            if one.last > since and not covers(reach, one.to) and live.refused.is_news(one.to):
                 _say(engine, live, one)
 
 
@@ -104,7 +127,8 @@ def named(live: Live, found: Mapping[int, Sequence[Attempt]]) -> list[Attempt]:
 def _say(engine: Engine, live: Live, one: Attempt) -> None:
     """Tell that a branch was refused something, and how that would be let."""
     one = live.refused.newest = live.refused.with_process(one)
-    name, by = engine.catalog.branch(live.branch).name, f"; tried by {one.process}" if one.process else ""
-    what = f"{name} may not reach {spelled(one.to)}: A lets it (`vertui egress {name} add`){by}"
-    engine.publish("branch", name, what)
-    engine.shows_other(live.branch)
+    with suppress(NotFound):  # the branch is gone meanwhile
+        name, by = engine.catalog.branch(live.branch).name, f"; tried by {one.process}" if one.process else ""
+        what = f"{name} may not reach {spelled(one.to)}: A lets it (`vertui egress {name} add`){by}"
+        engine.publish("branch", name, what)
+        engine.shows_other(live.branch)

@@ -120,7 +120,7 @@ class Names:
         if service := SERVICE.match(name):
             refused.expect(name[service.end() :], PORTS[service[1]])
         elif not name.startswith("_"):
-            await attempts.refuse(self._engine, self.live, refused.add(name, wanted), port, protocol)
+            await attempts.refuse_name(self._engine, self.live, name, port, protocol, wanted)
         return False
 
     async def tie(self, name: str, addresses: tuple[str, ...], ttl_s: int) -> None:

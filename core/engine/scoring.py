@@ -10,7 +10,7 @@ import re
 from contextlib import suppress
 from functools import partial
 
-from core.catalog import BranchRow
+from core.catalog_values import BranchRow
 from core.commands import PRINTED, Scoring
 from core.engine.change import Judgement
 from core.engine.context import Engine

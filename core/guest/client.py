@@ -217,12 +217,12 @@ class AgentClient:
         shown = await self._request(answers.ShownKey, "admit", fields, deadline_s=ADMIT_DEADLINE_S)
         return shown.host_key
 
-    async def owner(self, protocol: str, port: int, deadline_s: float) -> str:
-        """Whose the socket at a local port is, as NAME[PID]; empty where the agent finds none."""
+    async def owner(self, protocol: str, port: int, deadline_s: float) -> tuple[int, str]:
+        """Whose the socket at a local port is, by pid and name; no pid (0) where the agent finds nobody."""
         fields: Fields = {"protocol": protocol, "port": port}
         told = await self._request(answers.SocketOwner, "owner", fields, deadline_s=deadline_s)
         name = told.name.encode(errors="backslashreplace")  # the guest may say anything
-        return f"{spelled(name)}[{told.pid}]" if told.pid > 0 else ""
+        return max(0, told.pid), spelled(name)
 
     async def processes(self) -> list[Process]:
         """What runs, without kernel threads; at most 500."""

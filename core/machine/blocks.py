@@ -3,6 +3,8 @@
 QEMU reads its commands byte by byte, at some microseconds each, so they are kept short. From its start a machine has
 the layer it writes. All that lies below is described in one command. A file is a set of descriptors (`passed`). QEMU
 deletes a node that was described inside another together with that one, so only the outermost node has to be deleted.
+It locks no file: each has one writer at most, and to see whether it could it opens /dev/null for writing, which its
+confinement refuses once it is started.
 Source: QEMU qapi/block-core.json (blockdev-add, blockdev-snapshot, blockdev-reopen).
 """
 
@@ -34,7 +36,7 @@ def written(layer: Layer) -> Node:
     machine ever writes it, and a lock would outlast its freezing: it stays while any copy of the descriptor does.
     """
     node = _layer(layer, None)
-    node["file"] |= {"cache": {"no-flush": True}, "locking": "off"}
+    node["file"] |= {"cache": {"no-flush": True}}
     return node
 
 
@@ -42,7 +44,7 @@ def frozen(base: Layer, layers: Sequence[Layer]) -> Node:
     """A raw file and the layers over it, if any. All are only read: QEMU opens what is described inside a node as it
     opens that node.
     """
-    node: Node = {"driver": "file", "node-name": base_name(base.id), "filename": str(base.path)}
+    node: Node = _file(base_name(base.id), base)
     for layer in layers:
         node = _layer(layer, node)
     return node | {"read-only": True}
@@ -81,8 +83,12 @@ def chain_of(described: str, ids: Mapping[str, str]) -> tuple[str, tuple[str, ..
 
 
 def _layer(layer: Layer, below: Node | None) -> Node:
-    file = {"driver": "file", "node-name": _file_name(layer.id), "filename": str(layer.path)}
+    file = _file(_file_name(layer.id), layer)
     return {"driver": "qcow2", "node-name": layer_name(layer.id), "file": file, "backing": below}
+
+
+def _file(name: str, layer: Layer) -> Node:
+    return {"driver": "file", "node-name": name, "filename": str(layer.path), "locking": "off"}
 
 
 def _file_name(layer: str) -> str:

@@ -42,6 +42,8 @@ def test_children_inherit_processes_and_memory(main: Guest, client: Client) -> N
         assert first >= at_fork
         child.counts_beyond(first)
         assert COUNTING in " ".join(client.ps(name)[-1].argv)
+    log = client.home.log / "machines.log"
+    assert not log.exists() or "Failed" not in log.read_text(), "machines had nothing to complain of"
     main.counts_beyond(main.counted())
 
 

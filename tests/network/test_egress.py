@@ -11,9 +11,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from core.network import Network, dns
+from core.network import Network, dns, namespace
 from core.network.addresses import (
     EGRESS,
+    EGRESS_GATEWAY,
     EGRESS_RESOLVER,
     GATEWAY_MAC,
     GUEST_MAC,
@@ -155,6 +156,21 @@ def test_open_lets_out_everything_but_this_host_and_its_neighbours() -> None:
         assert not reaches(guest, SERVER, 443) and reaches(guest, OTHER, 443)
         network.set_reach(allow(f"{SERVER}:443"))
         assert reaches(guest, SERVER, 443)  # who names it means it
+
+
+@isolated
+def test_no_rule_leads_to_what_listens_on_this_hosts_loopback_alone() -> None:
+    with world() as outside, guest_of(outside) as (network, guest):
+        place = ("127.0.0.1", 8000)
+        with namespace.inside(outside.namespace_fd, lambda: socket.create_server(place)) as listening:
+            listening.setblocking(False)
+            for reach in (OPEN, allow("0.0.0.0/0")):
+                network.set_reach(reach)
+                for address in (EGRESS_GATEWAY, EGRESS_RESOLVER, SERVER):
+                    guest.inside(lambda to=address: can_connect(to, place[1], 0.3))  # type: ignore[misc]
+                    can_connect(address, place[1], 0.3)  # nor does the hub, whom no rule stands before
+            with pytest.raises(BlockingIOError):
+                listening.accept()
 
 
 @isolated

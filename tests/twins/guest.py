@@ -19,7 +19,8 @@ NO_PROGRAM = "there are no programs in this guest"
 @dataclass
 class Guest:
     """What is inside. `ticks` is what its processes did; one that is `stubborn` cannot be frozen. The owner of the key
-    `admitted` may log in. `sockets` are whose, by protocol and port.
+    `admitted` may log in. `sockets` are whose, by protocol and port: pid and name. `commands` are command lines, by
+    name.
     """
 
     hostname: str = ""
@@ -30,6 +31,7 @@ class Guest:
     host_key: str = ""
     admitted: str = ""
     sockets: dict[str, tuple[int, str]] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, devices: bytes) -> "Guest":
@@ -60,12 +62,18 @@ class Guest:
             case "owner":
                 pid, name = self.sockets.get(f"{request['protocol']} {request['port']}", (0, ""))
                 return {"pid": pid, "name": name}
-            case "ps" | "processes":
-                return {"commands": [], "processes": [], "left_out": 0}
+            case "ps":
+                return {"commands": [], "left_out": 0}
+            case "processes":
+                return {"processes": [self._process(*one) for one in self.sockets.values()]}
             case "exec":
                 raise ValueError(f"{NO_PROGRAM}: {request['argv']}")
             case _:
                 raise ValueError(NO_PROGRAM)
+
+    def _process(self, pid: int, name: str) -> dict[str, Any]:
+        command = self.commands.get(name, name)
+        return {"pid": pid, "ppid": 1, "user": "root", "rss_bytes": 0, "command": command}
 
     def _become(self, request: dict[str, Any]) -> dict[str, Any]:
         self.hostname, self.generation = request["hostname"], request["generation"]

@@ -23,16 +23,17 @@ async def test_one_key_lets_what_was_refused_and_another_for_all_of_the_fork() -
     async with engine_shown() as (twins, pilot):
         await pilot.press("A")
         await until_seen(pilot, "allow refused: main was refused nothing outside")
-        await is_refused(twins, "main", "deb.debian.org", (7, "apt-get\x1b[2J"))
-        await until_seen(pilot, "main may not reach deb.debian.org: A lets it")
-        await until_seen(pilot, "deb.debian.org, tried by apt-get", "A lets it, W for all")
+        twins.machine("main").guest.commands["http\x1b[2J"] = "/usr/lib/apt/methods/http"
+        await is_refused(twins, "main", "deb.debian.org", (7, "http\x1b[2J"))
+        await until_seen(pilot, "main may not reach deb.debian.org:80: A lets it")
+        await until_seen(pilot, "deb.debian.org:80, tried by http", "A lets it, W for all")
         await pilot.press("A")
-        await until(pilot, lambda: reach_of(twins, "main") == "allow deb.debian.org")
-        await until_seen(pilot, "allow deb.debian.org")
+        await until(pilot, lambda: reach_of(twins, "main") == "allow deb.debian.org:80")
+        await until_seen(pilot, "allow deb.debian.org:80")
         app = app_of(pilot)
         await until(pilot, lambda: all(one.refused is None for one in app.main.shown.branches))
-        await is_refused(twins, "b2", "pypi.org", (8, "pip"))
+        await is_refused(twins, "b2", "a.org", (8, "getent"))
         await until(pilot, lambda: any(one.refused for one in app.main.shown.branches))
         await pilot.press("slash", *"b2", "enter", "W")
-        await until(pilot, lambda: reach_of(twins, "b1") == reach_of(twins, "b2") == "allow pypi.org")
-        assert reach_of(twins, "main") == "allow deb.debian.org"
+        await until(pilot, lambda: reach_of(twins, "b1") == reach_of(twins, "b2") == "allow a.org")
+        assert reach_of(twins, "main") == "allow deb.debian.org:80"

@@ -133,6 +133,8 @@ def forbidden(home: Home) -> Wanted:
         "a child": ["fork"],
         "memory that nobody counts": ["make_memory_file"],
         "more memory": ["take_memory", 1 << 31],
+        "a longer file": ["lengthen", 1, LIMITS.file_bytes + 1],
+        "more descriptors": ["take_descriptor", LIMITS.descriptors],
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from core.engine.attempts import tell_refused
 from core.engine.context import FAULT
 from core.engine.egress import Names, names_at, traffic
 from core.engine.groups import USUAL
-from core.engine.refusals import MOST, TOLD_AGAIN_S, Refusals
+from core.engine.refusals import EXPECTED_S, MOST, TOLD_AGAIN_S, Refusals
+from core.engine.wanted_port import configured, said_by, usual
 from core.errors import Conflict, Unsupported, UsageError, VertuiError
 from core.model import Event
+from core.network.rules import TOLD_PER_S
 from core.reach import NOWHERE, Attempt, Destination, Reach, ReachMode, Traffic, in_words, of_mode
 from tests.twins.engine import TwinOutside, Twins, twin_engine
 from vertui.widgets.detail import egress as shown
@@ -147,8 +150,13 @@ async def refusals(twins: Twins) -> None:
     twins.machine("main").guest.sockets["udp 1"] = (9, "\ud800")
     assert await asker.may_ask("a.org", 1, "udp") and not await asker.may_ask("b.org", 1, "udp")
     await asker.tie("a.org", ("192.0.2.1",), 60)
-    attempts = (Attempt("192.0.2.1", 443, "tcp", 2, 5.0), Attempt("192.0.2.9", 53, "udp", 1, 6.0))
-    twins.hub.attempts[live.network.index] = attempts
+    now = time.time()
+    twins.hub.attempts[live.network.index] = (
+        Attempt("192.0.2.1", 80, "tcp", 2, now),  # before that was let
+        Attempt("192.0.2.1", 443, "tcp", 2, now),
+        Attempt("192.0.2.9", 53, "udp", 1, now + 1),
+        Attempt("192.0.2.10", 53, "udp", 1, now - 60),  # before the last look
+    )
     assert told_of(queue)[-1].startswith("main may not reach b.org:80: A lets it")
     for _ in range(2):
         await tell_refused(twins.engine, {live.network.index: Traffic(refused=3)})
@@ -157,23 +165,33 @@ async def refusals(twins: Twins) -> None:
         "main may not reach 192.0.2.9:53/udp",
     ]
     shown = await twins.do("egress", "main", "show")
-    assert [(one.host, one.times) for one in shown.refused][-2:] == [("192.0.2.9", 1), ("a.org", 2)]
-    assert {one.host for one in shown.refused} == {"a.org", "b.org", "192.0.2.9"}
+    assert {(one.host, one.times) for one in shown.refused} >= {("192.0.2.9", 1), ("a.org", 2), ("a.org", 3)}
+    assert {one.host for one in shown.refused} == {"a.org", "b.org", "192.0.2.9", "192.0.2.10"}
+    await twins.do("egress", "main", "off")
+    await asker.may_ask("b.org", 1, "udp")
+    assert len(told_of(queue)) == 1, "since the rule has changed it is news again"
 
 
 def test_what_is_refused_is_told_once_with_its_name() -> None:
     on_twins(refusals)
 
 
-def test_a_guest_that_is_refused_much_fills_nothing() -> None:
-    known, first = Refusals(), Attempt("n0.org", 0, "", 1, 0.0)
+def test_a_guest_that_is_refused_much_fills_nothing_and_is_told_of_a_little() -> None:
+    now = 1000.0
+    known, first = Refusals(lambda: now), Attempt("n0.org", 0, "", 1, 0.0)
     for number in range(MOST * 2):
-        one = known.add(f"n{number}.org")
+        now += 0.2
+        one = known.add(Destination(f"n{number}.org"))
         assert known.is_news(one.to)
-        known.made_by(one.to, f"p[{number}]")
+        known.made_by(one.to, number + 1, "p")
     assert len(known.names) == MOST and known.count == MOST
-    assert known.names[-1].process == f"p[{MOST * 2 - 1}]" and known.with_process(first).process == ""
-    assert not known.is_news(one.to) and known.is_news(first.to) and TOLD_AGAIN_S > 1
+    assert known.names[-1].process == f"p[{MOST * 2}]" and known.with_process(first).process == ""
+    now += 2.0
+    assert not known.is_news(one.to) and known.is_news(first.to)
+    told = [known.is_news(Destination(f"m{number}.org")) for number in range(100)]
+    assert told == [True] * (TOLD_PER_S - 1) + [False] * (101 - TOLD_PER_S)
+    now += TOLD_AGAIN_S
+    assert known.is_news(one.to)
 
 
 def test_the_screen_says_how_a_refusal_is_let() -> None:
@@ -188,12 +206,71 @@ def test_the_screen_says_how_a_refusal_is_let() -> None:
 
 
 def test_the_port_that_was_wanted_is_known_from_who_asked_for_a_service_or_a_proxy() -> None:
-    known = Refusals()
+    now = 1000.0
+    known = Refusals(lambda: now)
     known.expect("a.org", 80)
-    assert (known.add("a.org").to, known.add("b.org").to, known.add("a.org", 443).to) == (
-        Destination("a.org", 80, "tcp"), Destination("b.org"), Destination("a.org", 443, "tcp")
-    )  # fmt: skip
-    assert (known.add("a.org", 443).times, known.count) == (2, 4)
+    a80, b, a443 = Destination("a.org", 80, "tcp"), Destination("b.org"), Destination("a.org", 443, "tcp")
+    assert (known.asked_for("a.org"), known.asked_for("b.org"), known.asked_for("a.org", 443)) == (
+        a80,
+        b,
+        a443,
+    )
+    now += EXPECTED_S
+    assert known.asked_for("a.org") == Destination("a.org")
+    for asked, times in ((a80, 1), (a443, 1), (a443, 2), (b, 1)):
+        assert known.add(asked).times == times
+    assert (
+        known.add(Destination("b.org", 80, "tcp")).times == 2 and known.count == 5
+    )  # asked for AAAA beside it
+
+
+def test_the_port_that_is_wanted_is_told_by_a_command_line_or_by_configuration() -> None:
+    for command, port in {
+        "/usr/lib/apt/methods/http": 80,
+        "/usr/lib/apt/methods/https": 443,
+        "/usr/lib/apt/methods/store": 0,
+        "curl -sS https://user@A.org/x": 443,
+        "git-remote-https origin https://a.org/x.git": 443,
+        "wget http://b.org/ https://a.org:8443/": 8443,
+        "curl a.org/x": 80,
+        "curl x.a.org b.org": 0,
+        "curl --proxy a.org:3128 http://b.org/": 3128,
+        "psql postgres://me@a.org:5432/db": 5432,
+        "openssl s_client -connect a.org:65536": 0,
+        "ssh git@a.org git-upload-pack": 22,
+        "/usr/bin/ssh -p 2222 git@a.org": 2222,
+        "getent hosts a.org": 0,
+        "": 0,
+    }.items():
+        assert (said_by("a.org", command) or usual("a.org", command)) == port, command
+    assert usual("pypi.org", "python3 -m pip install six") == 443
+    assert usual("deb.debian.org", "getent hosts deb.debian.org") == 0
+    assert (
+        configured("a.org", "# http://a.org:1\nindex-url = http://A.org:8080/simple\nhttps://b.org") == 8080
+    )
+
+
+async def told_by_a_command(twins: Twins) -> None:
+    await twins.do("up")
+    live = twins.engine.live[twins.engine.branch("main").id]
+    queue, guest = twins.engine.subscribe(), twins.machine("main").guest
+    asker = names_at(twins.engine, live.network.info.address)
+    assert asker is not None
+    guest.sockets |= {"udp 1": (7, "curl"), "udp 2": (8, "http")}
+    guest.commands["curl"] = "curl https://a.org/x"
+    await asyncio.gather(*(asker.may_ask("a.org", 1, "udp") for _ in range(2)))  # for addresses of two kinds
+    await asker.may_ask("a.org", 2, "udp")
+    [text] = told_of(queue)
+    assert text == "main may not reach a.org:443: A lets it (`vertui egress main add`); tried by curl[7]"
+    [one] = (await twins.do("egress", "main", "show")).refused
+    assert (one.port, one.protocol, one.times, one.process) == (443, "tcp", 3, "curl[7]")
+    await twins.do("egress", "main", "add")
+    assert reach_of(twins, "main") == of_mode("allow", ("a.org:443",))
+    assert await asker.may_ask("a.org", 1, "udp")
+
+
+def test_a_name_is_refused_for_the_port_that_its_programs_command_line_tells() -> None:
+    on_twins(told_by_a_command)
 
 
 async def adding(twins: Twins) -> None:
