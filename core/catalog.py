@@ -27,6 +27,7 @@ from core.ports import PortRow
 from core.reach import NOWHERE, Reach
 
 R = TypeVar("R", bound=Created)
+LARGEST = 2**63 - 1  # that SQLite can hold
 T = TypeVar("T")
 
 
@@ -402,7 +403,7 @@ class Catalog:
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         try:
-            return self._db.execute(query, tuple(map(_storable, values))).fetchall()
+            return self._db.execute(query, tuple(map(_sought, values))).fetchall()
         except sqlite3.Error as error:
             raise _mapped(error) from error
 
@@ -472,6 +473,11 @@ def _value(cls: type[T], row: sqlite3.Row, *texts: str, flag: str = "") -> T:
         return decode(cls, fields)
     except (ValueError, TypeError, RecursionError) as error:
         raise _damaged(error) from error
+
+
+def _sought(value: Any) -> Any:
+    """The same of a value to look for, where a number that SQLite cannot hold is like the largest, which nothing has."""
+    return max(-LARGEST, min(value, LARGEST)) if isinstance(value, int) else _storable(value)
 
 
 def _mapped(error: sqlite3.Error | UnicodeDecodeError) -> VertuiError:
