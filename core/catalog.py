@@ -38,6 +38,7 @@ from core.ports import PortRow
 from core.reach import Reach
 
 R = TypeVar("R", bound=Created)
+LARGEST = 2**63 - 1  # that SQLite can hold
 
 
 class Catalog:
@@ -341,7 +342,7 @@ class Catalog:
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         try:
-            return self._db.execute(query, tuple(map(_storable, values))).fetchall()
+            return self._db.execute(query, tuple(map(_sought, values))).fetchall()
         except sqlite3.Error as error:
             raise _mapped(error) from error
 
@@ -383,6 +384,11 @@ class Catalog:
 def _storable(value: Any) -> Any:
     """SQLite keeps whole characters: what a user typed may be any bytes, and is spelled out then."""
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _sought(value: Any) -> Any:
+    """The same of a value to look for: a number that SQLite cannot hold is like the largest, which nothing has."""
+    return max(-LARGEST, min(value, LARGEST)) if isinstance(value, int) else _storable(value)
 
 
 def _mapped(error: sqlite3.Error | UnicodeDecodeError) -> VertuiError:

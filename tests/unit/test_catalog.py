@@ -44,6 +44,17 @@ def test_every_write_keeps_its_digest(tmp_path: Path) -> None:
     catalog.close()
 
 
+def test_a_number_beyond_what_is_kept_names_nothing(tmp_path: Path) -> None:
+    """A client may ask for any."""
+    catalog = Catalog(tmp_path / "catalog.db")
+    begun = catalog.begin("request", "commit", "", Intent(), 1.0)
+    for beyond in (2**63, -(2**80)):
+        with pytest.raises(NotFound, match=f"no operation {beyond}"):
+            catalog.operation(beyond)
+    assert [row.id for row in catalog.operations(2**70)] == [begun]
+    catalog.close()
+
+
 def test_what_is_no_whole_character_is_kept_spelled_out(tmp_path: Path) -> None:
     """A user may type any bytes, and a client may send halves of surrogate pairs."""
     catalog = Catalog(tmp_path / "catalog.db")
