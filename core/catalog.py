@@ -476,7 +476,7 @@ def _value(cls: type[T], row: sqlite3.Row, *texts: str, flag: str = "") -> T:
 
 
 def _sought(value: Any) -> Any:
-    """The same of a value to look for, where a number that SQLite cannot hold is like the largest, which nothing has."""
+    """The same of a value to look for: a number that SQLite cannot hold is like the largest, which nothing has."""
     return max(-LARGEST, min(value, LARGEST)) if isinstance(value, int) else _storable(value)
 
 
