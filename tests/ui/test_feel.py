@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -260,8 +261,10 @@ async def test_what_took_long_says_how_long_it_will_take(show: Show) -> None:
         app = app_of(pilot)
         app.call("forking main", lambda: time.sleep(0.6))
         await until(pilot, lambda: "forking" in app.took_s)
-        app.call("forking b1", lambda: time.sleep(0.3))
-        await until_seen(pilot, "forking b1, about 1s…")
+        lets = threading.Event()
+        app.call("forking b1", lets.wait)
+        await until_seen(pilot, "forking b1, about ")
+        lets.set()
         await until(pilot, lambda: not app.jobs)
 
 
