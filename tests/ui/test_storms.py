@@ -47,7 +47,7 @@ def terminals(app: VertuiApp) -> None:
     app.install_screen(TerminalsScreen(line), NAME)
     app.push_screen(NAME)
     app.get_screen(NAME, TerminalsScreen).open("main")
-    line.say(Started(1), Output(1, 0, b"in the shell\r\n"))
+    line.say(Started(1), Output(1, 0, b"%\r\n"))  # as in xterm, what was beyond the edge of a narrow one is gone
 
 
 SCREENS: dict[str, tuple[Callable[[VertuiApp], object], tuple[str, ...]]] = {
@@ -64,7 +64,7 @@ SCREENS: dict[str, tuple[Callable[[VertuiApp], object], tuple[str, ...]]] = {
     ),
     "log": (lambda app: app.push_screen(LogScreen()), ("main into 4",)),
     "trash": (lambda app: app.push_screen(TrashScreen()), ("b9",)),
-    "terminal": (terminals, ("in the shell", "● main")),
+    "terminal": (terminals, ("%", "● main")),
 }
 
 
