@@ -47,7 +47,9 @@ def terminals(app: VertuiApp) -> None:
     app.install_screen(TerminalsScreen(line), NAME)
     app.push_screen(NAME)
     app.get_screen(NAME, TerminalsScreen).open("main")
-    line.say(Started(1), Output(1, 0, b"%\r\n"))  # as in xterm, what was beyond the edge of a narrow one is gone
+    line.say(
+        Started(1), Output(1, 0, b"%\r\n")
+    )  # as in xterm, what was beyond the edge of a narrow one is gone
 
 
 SCREENS: dict[str, tuple[Callable[[VertuiApp], object], tuple[str, ...]]] = {
