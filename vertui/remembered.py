@@ -1,12 +1,16 @@
-"""How the screen was left: a small file of the home, so that it is found so again."""
+"""How the screen was left: a small file of the home, so that it is found so again.
 
+Names may hold halves of surrogate pairs, which Python's own module for JSON writes and msgspec does not.
+"""
+
+import json
 import threading
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct, field
 
+from core.codec import decode, encode
 from core.daemon.endpoint import Endpoint
 from core.files import write_atomic
 from core.home import Home
@@ -47,10 +51,10 @@ class Remembered:
             return self.kept
         try:
             with self._file.open("rb") as opened:
-                self.kept = msgspec.json.decode(opened.read(LONGEST_FILE), type=ScreenLook)
+                self.kept = decode(ScreenLook, json.loads(opened.read(LONGEST_FILE)))
         except (FileNotFoundError, NotADirectoryError):
             pass
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             self.trouble = _set_aside(self._file, error)
         return self.kept
 
@@ -60,7 +64,7 @@ class Remembered:
             if self._file is None or look == self.kept or not self._file.parent.is_dir():
                 return
             self.kept = look
-            write_atomic(self._file, msgspec.json.format(msgspec.json.encode(look)))
+            write_atomic(self._file, json.dumps(encode(look), indent=2).encode())
 
 
 def _set_aside(file: Path, error: Exception) -> str:

@@ -18,7 +18,7 @@ def home(tmp_path: Path) -> Home:
 
 def test_what_is_kept_is_read_again(home: Home) -> None:
     look = ScreenLook(
-        theme="paper", filter="re:^b", folds={"run abc": True}, unfolded=False, took_s={"forking": 2.5}
+        theme="paper", filter="re:^b", folds={"run abc": True}, unfolded=False, took_s={"q\udcff\ud800": 2.5}
     )
     Remembered(home).keep(look)
     again = Remembered(home)
@@ -28,7 +28,7 @@ def test_what_is_kept_is_read_again(home: Home) -> None:
     assert home.screen.stat().st_mtime_ns == before, "what is kept already is not written"
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b'{"folds": {"a": "yes"}}', b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b'{"folds": {"a": "yes"}}', b"\xff", b"[" * 9999])
 def test_a_broken_file_is_said_and_set_aside(home: Home, data: bytes) -> None:
     home.screen.write_bytes(data)
     found = Remembered(home)
