@@ -107,7 +107,14 @@ class Walk(Tour):
         rows = self.app.screen.query_one(f"#{list_id}", FolderList)
         await until(self.pilot, lambda: bool(rows.items))
         await self.pilot.press("Z", "Z")
-        await self.all_seen(*(node.name for node in rows.items if node.item is not None))
+        page = rows.size.height
+        for last in range(page - 1, len(rows.items) + page - 1, page):
+            rows.cursor = last
+            await self.pilot.pause()
+            top = rows.scroll_offset.y
+            await self.all_seen(
+                *(node.name for node in rows.items[top : top + page] if node.item is not None)
+            )
         await self.pilot.press("right_square_bracket", "right_square_bracket")
         await self.seen()
         await self.back()
