@@ -66,6 +66,7 @@ class WatchedCommand:
         self._tail: Tail | None = None
         self._turn = Turn(self.kept)
         self._ended = False  # and said so
+        self._own = False  # it was started here, not found
         self._begun = False  # somebody asked for a command to be started
         self._shown: tuple[object, ...] = ()  # what `take` knew last
 
@@ -101,7 +102,7 @@ class WatchedCommand:
     def run(self, feed: Feed, request: ExecRequest, notify: Notify) -> None:
         """Start a command, and watch it."""
         self._begin(None, " ".join(request.argv))
-        self._begun, self.held = False, None
+        self._own, self._begun, self.held = True, False, None
 
         def opened(offsets: Offsets) -> Printing:
             """Run it, or go on with it: never run it twice."""
@@ -115,8 +116,11 @@ class WatchedCommand:
         self._follow(Tail(opened, notify, self._turn))
 
     def look(self, feed: Feed, commands: list[Command], notify: Notify) -> None:
-        """Watch the newest command; where that is watched already, go on with it if it is not followed any more."""
-        last = newest(commands)
+        """Watch the newest command, or the one that was started here as long as it runs; where that is watched already,
+        go on with it if it is not followed any more.
+        """
+        own = (one for one in commands if self._own and one.id == self.id and one.exit_code is None)
+        last = next(own, None) or newest(commands)
         self.trouble = "" if last else f"no command was started here: {BY_ID['exec'].key_label} runs one"
         if last is None or (self.follows and not self._is_older_than(last)):
             return
@@ -187,7 +191,7 @@ class WatchedCommand:
         if self.kept.end:
             self.kept.remark("")
         self._id, self.command, self._tail, self._ended = id, printable(command), None, False
-        self.trouble = ""
+        self.trouble, self._own = "", False
 
     def _follow(self, tail: Tail) -> None:
         self._tail = tail
