@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from textual._context import visible_screen_stack
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -25,7 +26,8 @@ def app_of(pilot: Pilot[None]) -> VertuiApp:
 
 
 def text_of(app: App[None]) -> str:
-    """The screen as lines of text."""
+    """The screen as lines of text, what is seen through it too: Textual must be told of that before it draws."""
+    visible_screen_stack.set(app._background_screens)
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips) + "\n"
 
