@@ -57,4 +57,6 @@ def prepare(database: sqlite3.Connection) -> None:
             f"the catalog has format {version}, this vertui reads {FORMAT}: use the version that wrote it"
         )
     for number in range(version or FORMAT, FORMAT):
-        database.executescript(f"BEGIN; {CHANGES[number]} PRAGMA user_version = {number + 1}; COMMIT;")
+        # rows with other columns have other digests: all are made anew
+        change = f"{CHANGES[number]} DROP TABLE IF EXISTS digests; PRAGMA user_version = {number + 1};"
+        database.executescript(f"BEGIN; {change} COMMIT;")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from core import catalog_rows
 from core import catalog_schema as module
 from core.catalog import Catalog
 from core.catalog_values import Intent
@@ -256,4 +257,18 @@ def test_what_a_transaction_takes_back_has_no_digest(tmp_path: Path) -> None:
     assert catalog.commits() == [] and catalog.check() == []
     catalog.put_commit(COMMIT)
     assert catalog.commits() == [COMMIT] and catalog.check() == []
+    catalog.close()
+
+
+def test_digests_of_an_earlier_format_are_made_anew(tmp_path: Path) -> None:
+    """A row that has gained a column is not one that was changed behind our back."""
+    path = tmp_path / "catalog.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{EIGHTH} PRAGMA user_version = 8;")
+        database.execute("INSERT INTO settings VALUES ('trunk', 'b1')")
+        database.execute(catalog_rows.DIGESTS)
+        database.execute("INSERT INTO digests VALUES ('settings', 'trunk', 'of other columns')")
+    database.close()
+    catalog = Catalog(path)
+    assert catalog.check() == [] and catalog.setting("trunk") == "b1"
     catalog.close()
