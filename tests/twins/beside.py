@@ -63,7 +63,12 @@ class Beside(RuleBasedStateMachine):
             assert self.twins.store.layers() == {}, engine.layers_needed()
             assert engine.catalog.check() == [] and self.twins.hub.list() == ()
             held = self.twins.held.holdings()
-            assert held.children == {} and held.kept == {f"port:{row.id}" for row in wanted(engine)}
+            opened = [row for row in wanted(engine) if f"port:{row.id}" in held.kept]
+            assert held.children == {} and held.kept == {f"port:{row.id}" for row in opened}
+            taken = {
+                (row.address, row.host_port) for row in opened
+            }  # by others, while a branch was in the trash
+            assert all((row.address, row.host_port) in taken for row in wanted(engine))
         finally:
             self.runner.close()
             self.made.__exit__(None, None, None)

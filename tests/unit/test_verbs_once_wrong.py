@@ -68,6 +68,11 @@ WENT_WRONG: dict[str, tuple[Asked, ...]] = {
         UP, TWO, ("promote", {"pick": 1, "prune_losers": False}), ("promote", {"pick": 2, "prune_losers": True}),
         ("empty_the_trash", {}), ("undo", {}), ("undo", {}), ("undo", {}), ("undo", {}),
     ),
+    "return of a branch whose port on the host is another's meanwhile": (
+        UP, ("publish", {"pick": 0, "port": "80", "trunk": False, "verb": "publish"}),
+        ("fork", {"n": 2, "name": "main", "pick": 0}), ("undo", {}), ("fork", {"n": 1, "name": "a", "pick": 0}),
+        ("take_out_of_the_trash", {"pick": 0}),
+    ),
 }  # fmt: skip
 
 
