@@ -16,12 +16,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from core.catalog_values import BranchRow
 from core.codec import encode
+from core.engine.attending import attend
 from core.engine.bases import base_of, disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import Lines, Live
@@ -30,7 +30,7 @@ from core.engine.settings import value
 from core.errors import Conflict, NotFound, VertuiError
 from core.machine.base import Base
 from core.machine.protocol import Capture, Machine, MachineState
-from core.model import BranchState, CommitState, HandedOver, Image, OperationState, new_key
+from core.model import BranchState, CommitState, Event, HandedOver, Image, OperationState, new_key
 from core.pages import Pages
 
 IDLE_S = 0.5  # between two looks: two in a row that find nothing at work are an idle moment
@@ -197,31 +197,11 @@ async def _clear(engine: Engine, live: Live, old: Machine, layers: tuple[str, ..
 
 async def watch(engine: Engine) -> None:
     """For ever: when a commit is sealed and its branch has changed much, hand that branch over at an idle moment."""
-    waiting: dict[str, asyncio.Task[None]] = {}
-    try:
-        while True:
-            await _watch(engine, waiting)
-    finally:
-        for task in waiting.values():
-            task.cancel()
-        await asyncio.gather(*waiting.values(), return_exceptions=True)
 
+    def headed(event: Event | None) -> list[str]:
+        return _headed(engine, event.subject) if event is not None and event.kind == "commit" else []
 
-async def _watch(engine: Engine, waiting: dict[str, asyncio.Task[None]]) -> None:
-    """Follow events until the queue ends, as it does when this task falls behind."""
-    queue = engine.subscribe(own=True)
-    try:
-        while (event := await queue.get()) is not None:
-            for branch in _headed(engine, event.subject) if event.kind == "commit" else ():
-                if branch not in waiting:
-                    waiting[branch] = asyncio.create_task(_when_idle(engine, branch))
-                    waiting[branch].add_done_callback(partial(_forget, waiting, branch))
-    finally:
-        engine.unsubscribe(queue)
-
-
-def _forget(waiting: dict[str, asyncio.Task[None]], branch: str, _: asyncio.Task[None]) -> None:
-    del waiting[branch]
+    await attend(engine, headed, _when_idle)
 
 
 def _headed(engine: Engine, commit: str) -> list[str]:

@@ -12,6 +12,7 @@ from functools import partial
 
 from core.catalog_values import BranchRow
 from core.commands import PRINTED, Scoring
+from core.engine.attending import attend
 from core.engine.change import Judgement
 from core.engine.context import Engine
 from core.engine.guests import output_of
@@ -19,7 +20,7 @@ from core.engine.live import Live
 from core.engine.operations import note
 from core.errors import GuestFailed, NotFound, VertuiError
 from core.guest.streams import CommandExit, CommandOutput, StreamName
-from core.model import BranchState
+from core.model import BranchState, Event
 from core.patience import patient
 
 TAIL_BYTES = 4096  # of output: the last number stands in its last lines
@@ -42,39 +43,18 @@ def expect(engine: Engine, branch: str, command: int, rule: str) -> None:
 
 async def watch(engine: Engine) -> None:
     """For ever: score what is to be scored, as soon as it can be."""
-    waiting: dict[str, asyncio.Task[None]] = {}
-    try:
-        while True:
-            await _watch(engine, waiting)
-    finally:
-        for task in waiting.values():
-            task.cancel()
-        await asyncio.gather(*waiting.values(), return_exceptions=True)
+    await attend(engine, partial(_to_score, engine), _score)
 
 
-async def _watch(engine: Engine, waiting: dict[str, asyncio.Task[None]]) -> None:
-    """Look at all branches, and then at those that events name; until the queue ends, as it does when this falls
-    behind.
-    """
-    queue = engine.subscribe(own=True)
-    try:
-        for row in engine.catalog.branches():
-            _begin(engine, waiting, row)
-        while (event := await queue.get()) is not None:
-            if event.kind == "branch" and (named := engine.catalog.named(event.subject)) is not None:
-                _begin(engine, waiting, named)
-    finally:
-        engine.unsubscribe(queue)
-
-
-def _begin(engine: Engine, waiting: dict[str, asyncio.Task[None]], row: BranchRow) -> None:
-    if row.scoring is not None and row.id not in waiting and row.id in engine.live:
-        waiting[row.id] = task = asyncio.create_task(_score(engine, row.id))
-        task.add_done_callback(partial(_forget, waiting, row.id))
-
-
-def _forget(waiting: dict[str, asyncio.Task[None]], branch: str, _: asyncio.Task[None]) -> None:
-    del waiting[branch]
+def _to_score(engine: Engine, event: Event | None) -> list[str]:
+    """Of the branch that an event names, or of all, those that can be scored."""
+    catalog = engine.catalog
+    if event is None:
+        rows = catalog.branches()
+    else:
+        named = catalog.named(event.subject) if event.kind == "branch" else None
+        rows = [named] if named is not None else []
+    return [row.id for row in rows if row.scoring is not None and row.id in engine.live]
 
 
 async def _score(engine: Engine, branch: str) -> None:
