@@ -35,10 +35,11 @@ class _Descriptor(io.FileIO):
 
 
 def prepare() -> None:
-    """Make `sys.stdin`, `stdout` and `stderr` usable.
+    """Make `sys.stdin`, `stdout` and `stderr` usable, and those that Textual draws on, `__stdout__` and `__stderr__`.
 
     A descriptor that was closed gets a /dev/null that has no input and takes no output, so that no file opened later
-    takes its number. What the encoding lacks is written as a backslash escape.
+    takes its number. What the encoding lacks is written as a backslash escape. All that is written is: under
+    PYTHONUNBUFFERED, as in most containers, Python itself loses the rest of what a signal interrupts.
     """
     for number in range(3):
         try:
@@ -46,8 +47,8 @@ def prepare() -> None:
         except OSError:
             _occupy(number)
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
-    sys.stdout = _text(1, sys.stdout)
-    sys.stderr = _text(2, sys.stderr)
+    sys.stdout = sys.__stdout__ = _text(1, sys.stdout)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text(2, sys.stderr)  # type: ignore[misc]
 
 
 @contextlib.contextmanager
@@ -83,7 +84,7 @@ def _occupy(number: int) -> None:
     os.set_inheritable(number, True)
 
 
-def _text(number: int, former: TextIO | None) -> TextIO:
+def _text(number: int, former: TextIO | None) -> io.TextIOWrapper:
     """`former` may be None: Python found the descriptor closed."""
     raw = _Descriptor(number, "w", closefd=False)
     return io.TextIOWrapper(
