@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STOP_S = 2.0  # what a daemon takes to start
 FETCH_INTERVAL_S = 0.1  # ten trees a second is as much as an eye can follow
+BEHIND_S = 0.05  # what a verb changed in the tree comes behind the event that tells of the verb, some 30 ms
 BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
 LOOK_S = 1.0  # between looks whether somebody else has started a daemon that was stopped: a file's presence
 
@@ -257,10 +258,14 @@ class Watcher:
             self._stopped.wait(max(0.0, FETCH_INTERVAL_S - (time.monotonic() - started)))
 
     def _next_events(self) -> list[Event | None]:
-        """Wait for a wake, then take all there are."""
+        """Wait for a wake, then take all there are, with what they changed: both together cost one drawing."""
         events = [self._wakes.get()]
-        while not self._wakes.empty():
-            events.append(self._wakes.get())
+        until = time.monotonic() + BEHIND_S
+        while not self._wakes.empty() or not any(map(_is_whole, events)):
+            try:
+                events.append(self._wakes.get(timeout=max(0.0, until - time.monotonic())))
+            except queue.Empty:
+                break
         return events
 
     def _tell(
@@ -277,6 +282,11 @@ class Watcher:
             self._news = News(*kept, (old.events + events)[-200:], self._lost or error, fresh)
         if not self._stopped.is_set():
             self._on_news()
+
+
+def _is_whole(event: Event | None) -> bool:
+    """Does it say what changed in the tree, or that it is to be asked for?"""
+    return event is None or event.changed is not None
 
 
 def _followed(mirror: "Mirror", events: Iterable[Event | None]) -> bool:

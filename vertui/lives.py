@@ -63,7 +63,7 @@ class Lives:
         """Take another tree in; the keys of the nodes that it shows differently in more than measurements."""
         before, self._tree = self._tree, tree
         changed = {key_of(branch) for branch in self._followed(tree.branches)}
-        if tree.commits is not before.commits:
+        if _newest(tree) != _newest(before):
             known = {commit.id for commit in before.commits}
             changed |= {key_of(commit) for commit in tree.commits if commit.id not in known}
         if len(self._lives) > len(tree.branches):
@@ -114,6 +114,11 @@ class Lives:
                     yield branch
         self.scores = (min(scores), max(scores)) if scores else None
         self.empty = (() if scores else OF_WORK[:2]) + (() if worked else OF_WORK[2:])
+
+
+def _newest(tree: Tree) -> tuple[int, str]:
+    """Another one with each commit that is added. To look through ten thousand at each that is only tagged costs."""
+    return len(tree.commits), tree.commits[-1].id if tree.commits else ""
 
 
 def _seen(last: LastCommand | None) -> Seen | None:

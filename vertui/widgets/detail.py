@@ -37,7 +37,7 @@ def detail(
 
 
 def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
-    head = next((commit for commit in tree.commits if commit.id == branch.head), None)
+    head = next((commit for commit in reversed(tree.commits) if commit.id == branch.head), None)
     yield _title(BRANCH_MARKS[branch.state].glyph, branch, branch.name, str(branch.state), branch.reason)
     if branch.trunk:
         yield Text("★ the trunk: what @trunk means", style=theme.GOLD)
