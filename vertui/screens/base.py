@@ -5,6 +5,7 @@ from functools import wraps
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 from textual.binding import Binding, BindingType
+from textual.reactive import Reactive
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
@@ -113,6 +114,8 @@ class VertuiScreen(_Shared, Screen[None]):
     """A full screen. `takes_keys`: programs in it get all keys but its own."""
 
     takes_keys = False
+    # Textual draws all of a screen anew at each; the two that look otherwise have seen to that themselves
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     VERTICAL_BREAKPOINTS = HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = [
         bound("help", "help"),

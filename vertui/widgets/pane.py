@@ -7,7 +7,7 @@ from rich.cells import cell_len, chop_cells
 from rich.style import Style
 from rich.text import Text
 from textual.events import Click
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -36,7 +36,8 @@ class OutputPane(Widget, can_focus=True):
         self.watched = watched
         self.words = ""
         self.clocks = False
-        self._rows: list[Text] = []
+        self._rows: list[Text] | None = None  # in view; None once they may be others
+        self._room = Size()
         self._base = Style()  # of all of it: to ask the stylesheet for each row costs a quarter of drawing
 
     def update(self) -> None:
@@ -46,7 +47,13 @@ class OutputPane(Widget, can_focus=True):
             self, Text.assemble((f"{printable(watched.branch)} ", f"bold {theme.BRIGHT}"), _mark(watched))
         )
         entitle(self, below=Text(self._state, style=theme.MUTED))
+        self._rows = None
         self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Textual's hook for another look."""
+        super().notify_style_update()
+        self._rows = None
 
     @property
     def text(self) -> str:
@@ -61,16 +68,18 @@ class OutputPane(Widget, can_focus=True):
     # -- drawing ---------------------------------------------------------------------------------------------
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Look at the lines in view once a drawing."""
-        self._rows, self._base = self._rows_in_view(), self.rich_style
+        """Look at the lines in view once a drawing, and only if this pane is what changed."""
+        if self._rows is None or self._room != self.size:
+            self._rows, self._room, self._base = self._rows_in_view(), self.size, self.rich_style
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         """Draw one row."""
         width, style = self.size.width, self._base
-        if y >= len(self._rows):
+        rows = self._rows or []
+        if y >= len(rows):
             return Strip.blank(width, style)
-        return Strip(segments(self._rows[y], self.app.console)).adjust_cell_length(width).apply_style(style)
+        return Strip(segments(rows[y], self.app.console)).adjust_cell_length(width).apply_style(style)
 
     @property
     def _state(self) -> str:
