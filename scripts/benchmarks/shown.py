@@ -3,12 +3,13 @@ print so many lines as fast as anybody takes them. It writes to the descriptor w
 clock and by its processor time, in nanoseconds.
 """
 
-import gc
 import os
 import sys
 import time
 
-gc.disable()  # as `vertui.app` does
+from vertui import app, standard
+
+app.prepare()
 
 from core.home import Home, find_home  # noqa: E402
 from vertui.ui import VertuiApp  # noqa: E402
@@ -17,10 +18,11 @@ from vertui.ui import VertuiApp  # noqa: E402
 def main() -> int:
     """The UI's exit status."""
     descriptor, what, *more = sys.argv[1:]
-    app = _flooded(int(more[0])) if what == "--flood" else VertuiApp(find_home(what))
+    standard.prepare()
+    ui = _flooded(int(more[0])) if what == "--flood" else VertuiApp(find_home(what))
     os.write(int(descriptor), b"%d %d" % (time.perf_counter_ns(), time.process_time_ns()))
     os.close(int(descriptor))
-    return app.live()
+    return ui.live()
 
 
 def _flooded(lines: int) -> VertuiApp:
