@@ -21,6 +21,7 @@ from core.machine.base import opened
 from core.machine.memory import resident_pages
 from core.model import PAGE_BYTES, Image
 from core.network.addresses import MAX_INDEX
+from core.pages import Pages
 from core.patience import patient
 from core.store.image_pages import TOUCHED, touched_places
 from core.store.views.nodes import EXACT
@@ -42,14 +43,20 @@ async def learn(engine: Engine, image: Image) -> None:
                 loaded = await _play(engine, image, descriptor)
             rest = resident_pages(descriptor) & ~loaded
             pages = np.concatenate([np.flatnonzero(loaded), np.flatnonzero(rest)]).astype("<u4")
-            await asyncio.to_thread(engine.store.gather, image.golden, pages.astype(np.int64))
-            await asyncio.to_thread(write_atomic, engine.home.images / image.id / TOUCHED, pages.tobytes())
+            await asyncio.to_thread(keep, engine, engine.catalog.images(), image, pages)
         finally:
             os.close(descriptor)
     except (VertuiError, OSError, TimeoutError) as error:
         logging.warning(
             "what a machine of image %s touches first is not known: %s", image.id, error or "too slow"
         )
+
+
+def keep(engine: Engine, images: list[Image], image: Image, pages: Pages) -> None:
+    """Write an image's list once its pages lie side by side, with those of all images: most of them they share."""
+    lists = {one.golden: touched_places(engine.home.images, one.id) for one in images}
+    engine.store.gather(lists | {image.golden: pages.astype(np.int64)})
+    write_atomic(engine.home.images / image.id / TOUCHED, pages.tobytes())
 
 
 async def _play(engine: Engine, image: Image, descriptor: int) -> NDArray[np.bool_]:

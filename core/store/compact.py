@@ -1,11 +1,12 @@
 """Moving pages: out of packs that are mostly dead or very small, and out of an image that goes. Ids never change."""
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from core.errors import Damaged
+from core.errors import Damaged, NotFound
 from core.store.check import Told
 from core.store.collect import needed, use_index, with_references
 from core.store.index import EMPTY, Run, merged, run_of, split
@@ -13,12 +14,15 @@ from core.store.layout import source_of, with_packs
 from core.store.owner import Owner
 from core.store.pack import Ids, Pack, Rows
 from core.store.pack_writer import PackWriter
+from core.store.reader import BadPage
 from core.store.values import MEMORY
 
 LIVE_SHARE = 0.5  # a pack with less live than this is rewritten: copying costs no more than what comes back
 SMALL_BYTES, MANY_SMALL = 1 << 20, 8  # so many packs of small commits are made one: each costs an open file
 BATCH_PAGES = 4096
 GATHER_LEVEL = 12  # once an image: 2 s, and the golden commit's memory with what is gathered is below 8 MB
+DEAD_SHARE = 1 / 16  # a pack that pages were gathered from stays while no more of it is dead
+NOTHING = np.empty(0, np.uint64)
 
 
 def compact(owner: Owner, told: Told = lambda done, total: None) -> int:
@@ -26,25 +30,66 @@ def compact(owner: Owner, told: Told = lambda done, total: None) -> int:
     `told` hears how many packs of how many are done.
     """
     with owner.keeping, owner.sealing:
-        return _rewrite(owner, _chosen(owner), np.empty(0, np.uint64), told=told)
+        return _rewrite(owner, _chosen(owner), NOTHING, told=told)
 
 
-def gather(owner: Owner, commit: str, places: Rows) -> None:
-    """Store the pages at these places of a commit's memory side by side, each whole, apart from the pages around them
-    now.
+def gather(owner: Owner, lists: Mapping[str, Rows]) -> None:
+    """Store the pages at these places of these commits' memories side by side, each whole, and nothing between them.
 
-    The packs they come from are rewritten without them. Pages of an image's files are copied.
+    Pages that the same commits name are neighbours, in the order in which the first of these names them: whoever reads
+    one commit's places reads few pages of the others. The order within a pack is kept when it is rewritten.
+
+    What cannot be read is left out and stays where it is. Pages of an image's files are copied; the packs that the
+    others come from are rewritten without them, unless they were few. To gather for one image alone would put pages of
+    its own between those that other images share with it.
     """
-    with owner.keeping, owner.sealing, owner.pinned(commit):
-        ids = owner.reader.table(commit, MEMORY)[places]
-        _, first = np.unique(ids, return_index=True)
-        ids = ids[np.sort(first)]
-        ids = ids[ids != 0]
-        found = set(split(owner.index.locate(ids))[0].tolist())
+    with owner.keeping, owner.sealing:
+        ids = _readable_of(owner, _grouped(_named(owner, lists)))
         paths = owner.reader.shelf.paths()
-        _rewrite(
-            owner, [n for n in sorted(found & paths.keys()) if not source_of(paths[n])], ids, GATHER_LEVEL
-        )
+        found = np.unique(split(owner.index.locate(ids))[0]).tolist()
+        packs = [number for number in found if not source_of(paths[number])]
+        newest, others = packs[-1:], packs[:-1]  # the newest is a new image's own: most of it goes along
+        _rewrite(owner, _sound(owner, newest), ids, GATHER_LEVEL)
+        live, shelf = _live(owner), owner.reader.shelf
+        alive = {n: live.get(n, 0) / len(shelf.pack(n).outline.ids) for n in others}
+        for number in _sound(owner, [n for n, share in alive.items() if 0 < share < 1 - DEAD_SHARE]):
+            _rewrite(owner, [number], NOTHING, GATHER_LEVEL)
+
+
+def _named(owner: Owner, lists: Mapping[str, Rows]) -> list[Ids]:
+    """The ids at these places; none of a commit that is not there, or whose table cannot be read."""
+    found = [NOTHING]
+    for commit, places in lists.items():
+        with contextlib.suppress(Damaged, NotFound):
+            table = owner.reader.table(commit, MEMORY)
+            found.append(table[places[places < len(table)]])
+    return found
+
+
+def _grouped(lists: Sequence[Ids]) -> Ids:
+    """Every id in these lists once, by which of them it is in, and then as the first of them has it.
+
+    The groups follow each other as in a Gray code, whose neighbours differ in one bit: what is in the first or in the
+    second list is one stretch, what is in the third is two.
+    """
+    ids, first = np.unique(np.concatenate(lists), return_index=True)
+    place = np.logical_xor.accumulate([np.isin(ids, one) for one in lists])
+    order = np.lexsort((first, *place[::-1]))
+    grouped: Ids = ids[order][ids[order] != 0]
+    return grouped
+
+
+def _readable_of(owner: Owner, ids: Ids) -> Ids:
+    """Those of these pages that lie in packs all of whose pages among them can be read."""
+    packs, damaged = split(owner.index.locate(ids))[0], []
+    for number in np.unique(packs).tolist():
+        mine = ids[packs == number]
+        try:
+            for at in range(0, len(mine), BATCH_PAGES):
+                owner.reader.contents(mine[at : at + BATCH_PAGES])
+        except BadPage:
+            damaged.append(number)
+    return ids[~np.isin(packs, damaged)]
 
 
 def _rewrite(
@@ -117,10 +162,10 @@ def _add(owner: Owner, writer: PackWriter, ids: Ids) -> None:
 
 def _chosen(owner: Owner) -> list[int]:
     """Packs worth rewriting that can be read whole; external ones are not rewritten."""
-    packs = split(owner.index.everything.locations)[0]
+    counts = _live(owner)
     sparse, small = [], []
     for number, path in owner.reader.shelf.paths().items():
-        live = int((packs == number).sum())
+        live = counts.get(number, 0)
         with contextlib.suppress(Damaged):
             pack = owner.reader.shelf.pack(number)
             if source_of(path) or not live:
@@ -129,8 +174,18 @@ def _chosen(owner: Owner) -> list[int]:
                 sparse.append(number)
             elif pack.size_bytes < SMALL_BYTES:
                 small.append(number)
-    wanted = sorted(sparse + (small if len(small) >= MANY_SMALL else []))
-    return [number for number in wanted if _readable(owner.reader.shelf.pack(number))]
+    return _sound(owner, sorted(sparse + (small if len(small) >= MANY_SMALL else [])))
+
+
+def _sound(owner: Owner, numbers: list[int]) -> list[int]:
+    """Those of these packs that can be read whole."""
+    return [number for number in numbers if _readable(owner.reader.shelf.pack(number))]
+
+
+def _live(owner: Owner) -> dict[int, int]:
+    """How many pages are read from each pack that any is read from."""
+    packs, counts = np.unique(split(owner.index.everything.locations)[0], return_counts=True)
+    return dict(zip(packs.tolist(), counts.tolist(), strict=True))
 
 
 def _readable(pack: Pack) -> bool:

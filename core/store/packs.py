@@ -149,9 +149,11 @@ class PackStore:
         """Rewrite packs with little live data, and many small ones as one; bytes freed."""
         return compact(self._owner, told)
 
-    def gather(self, commit: str, places: Rows) -> None:
-        """Store the pages at these places of a commit's memory side by side, so that little else is read with them."""
-        gather(self._owner, commit, places)
+    def gather(self, lists: Mapping[str, Rows]) -> None:
+        """Store the pages at these places of commits' memories side by side, grouped by which commits name them, so
+        that little else is read with those of one commit.
+        """
+        gather(self._owner, lists)
 
     def forget_image(self, image: str) -> None:
         """Make the store independent of an image's files: call it before they go."""

@@ -88,8 +88,10 @@ class PageStore(Protocol):
         """Rewrite packs with little live data; bytes freed. `told` hears how far it is."""
         ...
 
-    def gather(self, commit: str, places: Rows) -> None:
-        """Store the pages at these places of a commit's memory side by side, so that little else is read with them."""
+    def gather(self, lists: Mapping[str, Rows]) -> None:
+        """Store the pages at these places of commits' memories side by side, grouped by which commits name them, so
+        that little else is read with those of one commit. A commit that is not there is left out.
+        """
         ...
 
     def commits(self) -> list[str]:

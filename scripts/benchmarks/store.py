@@ -83,7 +83,7 @@ def _sizes(report: Report, golden: Golden) -> None:
         store = PackStore(home.root)
         manifest, stored = _put(store, golden.captured(golden.pages, golden.table, None))
         record = stored - _packed(store)
-        store.gather(manifest.id, touched_places(home.images, manifest.image))  # as an image's build does
+        store.gather({manifest.id: touched_places(home.images, manifest.image)})  # as an image's build does
         report.add(
             "golden commit: its memory adds", (record + _packed(store)) / MB, "MB", must=8.0, aim=4.5, promise=1,
             timed=f"{stored / MB:.2f} MB before what a waking machine touches was gathered",

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from core.errors import NotFound
-from core.store.index import split
 from core.store.packs import PackStore
 from core.store.values import DISK, MEMORY
 from tests.conftest import full
-from tests.store.states import KERNEL_PAGE, PAGES, Bench, content, patched, tree_bytes
+from tests.store.states import PAGES, Bench, content, tree_bytes
 
 DAGS = 1000 if full() else 8
 
@@ -130,33 +129,6 @@ def test_compaction_moves_pages_and_keeps_ids(bench: Bench) -> None:
     again = PackStore(bench.home)
     assert again.reader.table(kept, MEMORY).tolist() == table
     assert bench.reads(kept, again) and again.check(100) == []
-
-
-def test_gathered_pages_lie_side_by_side_and_are_what_they_were(bench: Bench) -> None:
-    """Pages of a pack, of kernel and disk, and one stored against the kernel's; the rest stays readable, too."""
-    memory = {page: content(100 + page) for page in range(30, 60)}
-    memory |= {KERNEL_PAGE + 3: patched(2000 + 3), 5: content(2000 + 5), 6: content(1000 + 6)}
-    golden = bench.commit(memory, {60: content(9)})
-    child = bench.commit({95: content(7)}, {}, golden)
-    places = np.array([58, KERNEL_PAGE + 3, 5, 6, 40, 41, 0])
-    reader = bench.store.reader
-    table = reader.table(golden, MEMORY)[places[:-1]]
-    [[number], [row]] = split(reader.index.locate(table[1:2]))
-    assert reader.shelf.pack(int(number)).outline.against[row]
-    bench.store.gather(golden, places)
-    packs, rows = split(reader.index.locate(table))
-    assert len(set(packs.tolist())) == 1 and rows.tolist() == list(range(6))
-    assert not reader.shelf.pack(int(packs[0])).outline.against[rows].any()
-    assert bench.reads(golden) and bench.reads(child)
-    again = PackStore(bench.home)
-    assert (
-        again.check(100) == []
-        and again.reader.index.locate(table).tolist() == reader.index.locate(table).tolist()
-    )
-    bench.forget(child)
-    bench.forget(golden)
-    bench.store.gc(set())
-    assert bench.store.check(100) == []
 
 
 def test_a_commit_that_never_got_its_row_is_a_leftover(bench: Bench) -> None:

@@ -64,6 +64,7 @@ class TwinStore:
         self._born: set[str] = set()
         self._pins: Counter[str] = Counter()
         self._leaving: dict[str, Kept] = {}
+        self.gathered: dict[str, list[int]] = {}
 
     @property
     def made_again(self) -> str:
@@ -202,8 +203,9 @@ class TwinStore:
         told(1, 1)
         return 0
 
-    def gather(self, commit: str, places: Rows) -> None:
-        """Everything lies side by side."""
+    def gather(self, lists: Mapping[str, Rows]) -> None:
+        """Everything lies side by side; what was asked for is in `gathered`."""
+        self.gathered = {commit: places.tolist() for commit, places in lists.items()}
 
     def forget_image(self, image: str) -> None:
         """Nothing leans on its files."""
