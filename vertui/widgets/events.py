@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from core.model import Event
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.plain import cut
 from vertui.steps import left_of, place_of
 from vertui.text import printable
@@ -101,6 +102,7 @@ def bar(event: Event, width: int) -> Text:
 
 def _said(event: Event, first: bool) -> Text:
     clock = time.strftime("%H:%M:%S", time.localtime(event.time))
+    helps = f": {BY_ID['let'].key_label} lets it" if event.refused else ""
     return Text.assemble(
-        (f"{clock} ", theme.FAINT), (printable(event.text), theme.TEXT if first else theme.FAINT)
+        (f"{clock} ", theme.FAINT), (printable(event.text) + helps, theme.TEXT if first else theme.FAINT)
     )
