@@ -1,9 +1,16 @@
-"""How far an image build is, as whoever listens is told."""
+"""How far work is, as whoever listens is told: in numbers, and of an image build in steps."""
 
 from collections.abc import Callable
 from enum import StrEnum
 
 from msgspec import Struct
+
+Told = Callable[[int, int], object]
+"""Is told how many of how many are done, in any thread; of 0 where nobody knows how many there are."""
+
+
+def nobody(done: int, total: int) -> None:
+    """Is told, and does not listen."""
 
 
 class BuildStep(StrEnum):

@@ -245,9 +245,9 @@ class Client:
             Imported, json.loads(self._raw("POST", f"/v1/import?{_query(trust=trust)}", file, headers))
         )
 
-    def rebuild(self) -> list[str]:
+    def rebuild(self, key: str | None = None) -> list[str]:
         """Make the store's index, and missing rows of the catalog, again; what was found."""
-        return [str(line) for line in self._post("/v1/store/rebuild", {})]
+        return [str(line) for line in self._post("/v1/store/rebuild", {}, key)]
 
     def change_setting(self, key: str, value: str | None) -> Setting:
         """Give a setting a value, or with None its default again."""

@@ -145,7 +145,7 @@ class Engine:
         kind: str,
         subject: str,
         text: str,
-        fraction: float = 0.0,
+        fraction: float | None = 0.0,
         changed: Changed | None = None,
         progress: BuildProgress | None = None,
         refused: Attempt | None = None,

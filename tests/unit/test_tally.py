@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 
 from core.engine import tally as module
-from core.engine.tally import REQUEST, DoneCount
+from core.engine.tally import REQUEST, DoneCount, in_mebibytes
 from core.model import Event, new_key
 from core.verbs.fork import Fork
+from core.verbs.image.rm import Rm as RemoveImage
 from core.verbs.prune import Prune
 from core.verbs.store.compact import Compact
+from core.verbs.store.gc import Gc
 from core.verbs.undo import Undo
 from tests.twins.engine import twin_engine
 from tests.twins.served import served
 from vertui.progress import Meter, tallied
+from vertui.widgets.events import progress_bar
 
 
 def taken(queue: "asyncio.Queue[Event | None]") -> list[Event]:
@@ -43,7 +46,15 @@ def test_it_is_told_late_and_seldom_and_how_long_it_will_take() -> None:
         assert {event.subject for event in told} == {"key"} and told[-1].fraction == 0.6
         counted.end()
         assert [event.fraction for event in taken(queue)] == [1.0]
+        endless = DoneCount(twins.engine, "reading", clock=lambda: now[0], spell=in_mebibytes)
+        now[0] = 9.0
+        endless.reach(3 << 30, 0)
+        [event] = taken(queue)
+        assert (event.text, event.fraction) == ("reading: 3072 MiB", None)
+        assert progress_bar(event).plain == event.text
         REQUEST.reset(token)
+        endless.end()
+        assert taken(queue) == [], "nobody is told of what nobody asked for"
 
 
 async def test_each_verb_that_counts_tells_who_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,14 +66,20 @@ async def test_each_verb_that_counts_tells_who_asked_for_it(monkeypatch: pytest.
         queue = twins.engine.subscribe()
         async with served(twins) as client:
 
-            async def told(work: Callable[..., object], *given: Any) -> tuple[str, list[float]]:
+            async def all_told(work: Callable[..., object], *given: Any) -> dict[str, list[float]]:
                 key = new_key()
                 await asyncio.to_thread(work, *given, key)
                 events = taken(queue)
                 assert {event.subject for event in events} == {key}
-                fractions = [event.fraction for event in events]
-                assert fractions == sorted(fractions) and fractions[-1] == 1
-                return events[0].text.partition(":")[0], fractions[:-1]
+                by_text: dict[str, list[float]] = {}
+                for event in events:
+                    by_text.setdefault(event.text.partition(":")[0], []).append(event.fraction or 0)
+                assert all(fractions.pop() == 1 for fractions in by_text.values())
+                return by_text
+
+            async def told(work: Callable[..., object], *given: Any) -> tuple[str, list[float]]:
+                [(words, fractions)] = (await all_told(work, *given)).items()
+                return words, fractions
 
             assert await told(client.do, Fork("main", 2)) == ("starting b1…b2", [0.25, 0.5, 0.75])
             plan = await asyncio.to_thread(client.plan, Prune(("b1", "b2")))
@@ -70,7 +87,20 @@ async def test_each_verb_that_counts_tells_who_asked_for_it(monkeypatch: pytest.
             assert await told(client.do, Undo()) == ("starting what comes back", [0.5])
             assert await told(client.check_store, 0.0) == ("checking the store", [1.0])
             assert await told(client.do, Compact()) == ("rewriting packs", [1.0])
+            assert await told(client.do, Gc()) == ("freeing what nothing needs", [0.5])
+            made = await all_told(client.rebuild)
+            found = made.pop("finding commits again")
+            assert made == {"making the index again": [0.5]} and found[-1] == 1 and found == sorted(found)
+            read = await all_told(client.do, Fork("main~1", 1, eager=True))
+            assert next(iter(read)).startswith("reading the memory of commit ") and [0.25] in read.values()
             assert (await told(client.suspend_all, False))[0] == "committing what is suspended"
+            every = tuple(row.name for row in twins.engine.catalog.branches())
+            await asyncio.to_thread(
+                client.execute, await asyncio.to_thread(client.plan, Prune(every, now=True))
+            )
+            taken(queue)
+            plan = await asyncio.to_thread(client.plan, RemoveImage("base"))
+            assert (await all_told(client.execute, plan))["moving pages out of image base"] == [0.5]
         await twins.close()
 
 

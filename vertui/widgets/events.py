@@ -34,7 +34,7 @@ class EventLine(Widget):
         """Say what happened."""
         for event in events:
             if event.kind == "progress":
-                self.progress = event if event.fraction < 1 else None
+                self.progress = None if event.fraction is not None and event.fraction >= 1 else event
                 continue
             if event.kind in ("image", "operation"):  # what was under way has ended
                 self.progress = None
@@ -91,7 +91,9 @@ def progress_bar(event: Event) -> Text:
 
 
 def bar(event: Event, width: int) -> Text:
-    """A bar of so many cells, and the percentage."""
+    """A bar of so many cells, and the percentage; nothing where nobody knows how much the whole is."""
+    if event.fraction is None:
+        return Text()
     full = int(max(0.0, min(1.0, event.fraction)) * width)
     return Text.assemble(
         ("━" * full, theme.TEAL),
