@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from core.engine.context import Engine
-from core.progress import Told
+from core.progress import Begin, Told
 
 REQUEST: ContextVar[str] = ContextVar("request", default="")
 """The id of the request that is being carried out, which is what its progress is told by. What nobody asked for has
@@ -77,13 +77,27 @@ class DoneCount:
 @contextmanager
 def counting(engine: Engine, what: str, *, spell: Spell = "{:,}".format) -> Iterator[Told]:
     """Tell how far the body is, in whatever thread it says that."""
-    loop, count = asyncio.get_running_loop(), DoneCount(engine, what, spell=spell)
+    with counting_each(engine, spell=spell) as begin:
+        yield begin(what)
 
-    def told(done: int, total: int) -> None:
-        if count.is_news(done, total):  # else the loop would be woken for each of millions
-            loop.call_soon_threadsafe(count.reach, done, total)
+
+@contextmanager
+def counting_each(engine: Engine, *, spell: Spell = "{:,}".format) -> Iterator[Begin]:
+    """The same of one thing after the other, each by its own words and its own pace."""
+    loop, counts = asyncio.get_running_loop(), list[DoneCount]()
+
+    def begin(what: str) -> Told:
+        count = DoneCount(engine, what, spell=spell)
+        counts.append(count)
+
+        def told(done: int, total: int) -> None:
+            if count.is_news(done, total):  # else the loop would be woken for each of millions
+                loop.call_soon_threadsafe(count.reach, done, total)
+
+        return told
 
     try:
-        yield told
+        yield begin
     finally:
-        count.end()
+        for count in counts:
+            count.end()

@@ -2,12 +2,15 @@
 
 import asyncio
 import io
+import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.disk.qcow2 import ChainDisk
 from core.engine import tally as module
 from core.engine.tally import REQUEST, DoneCount, in_mebibytes
 from core.model import Event, new_key
@@ -19,8 +22,12 @@ from core.verbs.store.gc import Gc
 from core.verbs.undo import Undo
 from tests.twins.engine import twin_engine
 from tests.twins.served import served
+from tests.unit.diff_images import copy_sparse, debugfs, make_image
+from tests.unit.test_diff_cost import as_overlay
 from vertui.progress import Meter, tallied
 from vertui.widgets.events import progress_bar
+
+READ = ("reading files", "comparing files", "counting lines")
 
 
 def taken(queue: "asyncio.Queue[Event | None]") -> list[Event]:
@@ -101,6 +108,41 @@ async def test_each_verb_that_counts_tells_who_asked_for_it(monkeypatch: pytest.
             taken(queue)
             plan = await asyncio.to_thread(client.plan, RemoveImage("base"))
             assert (await all_told(client.execute, plan))["moving pages out of image base"] == [0.5]
+        await twins.close()
+
+
+async def test_a_diff_tells_what_it_finds_and_reads_and_compares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEAST_S", 0.0)
+    monkeypatch.setattr(module, "EVERY_S", 0.0)
+    (tmp_path / "tree").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "tree" / name).write_text("line\n")
+    old = make_image(tmp_path / "old.raw", tmp_path / "tree", 8)
+    new = copy_sparse(old, tmp_path / "new.raw")
+    (text := tmp_path / "text").write_text("other\nlines\n")
+    debugfs(new, "rm one", "rm two", f"write {text} one", f"write {text} two")
+    overlay = as_overlay(old, new)
+    with twin_engine() as twins:
+        twins.engine.indexes, changed = {}, set[str]()  # other disks than all twins have
+        monkeypatch.setattr(
+            twins.store, "disk", lambda asked, layers=(): ChainDisk(old, [overlay] * (asked in changed))
+        )
+        await twins.do("up")
+        commit = (await twins.do("fork", "main", 1)).commit.id
+        changed.add(commit)
+        queue = twins.engine.subscribe()
+        async with served(twins) as client:
+            diff = await asyncio.to_thread(client.diff, f"{commit}~1", commit, "key", lines=True)
+            events = taken(queue)
+            assert len(diff.entries) == 2 and {event.subject for event in events} == {"key"}
+            words = {event.text.partition(", about")[0] for event in events}
+            assert all(any(re.fullmatch(rf"{what}: (\d+) of \1", one) for one in words) for what in READ)
+            assert any(
+                event.text.startswith("finding files: ") and event.fraction is None for event in events
+            )
+            assert "counting lines: 1 of 2" in words
         await twins.close()
 
 
