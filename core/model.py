@@ -311,9 +311,10 @@ class Event(Struct, frozen=True):
 
     kind is one of branch, commit, trunk, image, operation, progress, trash; `subject` is a branch's or image's name
     (progress: the image's), a commit's or operation's id. A command's start and end are events of its branch.
-    For progress, `fraction` is 0…1 of the whole, `text` names the step, and `progress` tells more. Events of kind tree
-    have what is `changed`; what is not text for people comes by them alone. Sequences have no gaps: who misses one
-    asks for the whole tree again.
+    For progress, `fraction` is 0…1 of the whole, None where nobody knows how much that is, `text` names the step, and
+    `progress` tells more. Events of kind tree have what is `changed`; what is not text for people comes by them alone.
+    One of a branch that was refused something outside has it as `refused`. Sequences have no gaps: who misses one asks
+    for the whole tree again.
     """
 
     sequence: int
@@ -321,9 +322,10 @@ class Event(Struct, frozen=True):
     subject: str
     text: str
     time: float
-    fraction: float = 0.0
+    fraction: float | None = 0.0
     changed: Changed | None = None
     progress: BuildProgress | None = None
+    refused: Attempt | None = None
 
 
 class Process(Struct, frozen=True):

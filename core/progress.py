@@ -1,9 +1,37 @@
-"""How far an image build is, as whoever listens is told."""
+"""How far work is, as whoever listens is told: in numbers, and of an image build in steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from enum import StrEnum
+from typing import TypeVar
 
 from msgspec import Struct
+
+T = TypeVar("T")
+SELDOM = 1000  # things between two words about them: of what takes microseconds
+
+Told = Callable[[int, int], object]
+"""Is told how many of how many are done, in any thread; of 0 where nobody knows how many there are."""
+
+
+Begin = Callable[[str], Told]
+"""Begins to count what words say: what is told of that from now on."""
+
+
+def nobody(done: int, total: int) -> None:
+    """Is told, and does not listen."""
+
+
+def uncounted(what: str) -> Told:
+    """Begins nothing."""
+    return nobody
+
+
+def along(items: Collection[T], told: Told) -> Iterator[T]:
+    """The same things, told of now and then as they are done."""
+    for done, item in enumerate(items, 1):
+        yield item
+        if not done % SELDOM or done == len(items):
+            told(done, len(items))
 
 
 class BuildStep(StrEnum):

@@ -115,7 +115,7 @@ class BaseApp(App[None]):
     @property
     @abstractmethod
     def progress(self) -> Event | None:
-        """How far the image build is that is going on."""
+        """How far it is what somebody waits for, if it takes long and says so."""
 
     @abstractmethod
     def say(self, text: str, colour: str = theme.GOLD) -> None:

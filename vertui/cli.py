@@ -43,11 +43,7 @@ def _status(argv: list[str]) -> int:
         warn(str(error))
         return error.exit_status
     except KeyboardInterrupt as stopped:
-        with suppress(OSError, VertuiError):
-            print(file=sys.stderr)  # what follows ^C starts a line of its own
-        for note in getattr(stopped, "__notes__", ()):
-            warn(note)
-        return 128 + getattr(stopped, "number", signal.SIGINT)
+        return _stopped(stopped)
     except BrokenPipeError:
         return BROKEN_PIPE
     except MemoryError:
@@ -62,7 +58,21 @@ def _status(argv: list[str]) -> int:
         warn(f"'{printable(where)}' is not text in UTF-8")
         return UsageError.exit_status
     except Exception as error:
-        return _bug(error)
+        interrupt = stopped_by(error)
+        return _bug(error) if interrupt is None else _stopped(interrupt)
+
+
+def stopped_by(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt behind an error: one that comes while a class is made is a RuntimeError before Python 3.12."""
+    return error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else None
+
+
+def _stopped(stopped: KeyboardInterrupt) -> int:
+    with suppress(OSError, VertuiError):
+        print(file=sys.stderr)  # what follows ^C starts a line of its own
+    for note in getattr(stopped, "__notes__", ()):
+        warn(note)
+    return 128 + getattr(stopped, "number", signal.SIGINT)
 
 
 def _invoke(argv: list[str]) -> int:

@@ -60,9 +60,12 @@ def _draw(event: Event, told: set[str]) -> None:
         _draw_bar(event.fraction, _words(event))
 
 
-def _draw_bar(fraction: float, words: str) -> None:
-    done = round(BAR * min(1.0, max(0.0, fraction)))
-    line = f"{'█' * done}{'░' * (BAR - done)} {fraction:4.0%} {printable(words)}"
+def _draw_bar(fraction: float | None, words: str) -> None:
+    """Where nobody knows how much the whole is, there is no bar to lie."""
+    line = printable(words)
+    if fraction is not None:
+        done = round(BAR * min(1.0, max(0.0, fraction)))
+        line = f"{'█' * done}{'░' * (BAR - done)} {fraction:4.0%} {line}"
     draw(f"\r\x1b[K{clip(line, (line_width() or 80) - 1)}")
 
 

@@ -202,8 +202,8 @@ class VertuiApp(BaseApp):
 
     @property
     def progress(self) -> Event | None:
-        """How far the image build is that is going on."""
-        return self.main.event_line.build
+        """How far it is what somebody waits for, if it takes long and says so."""
+        return self.main.event_line.progress
 
     def say(self, text: str, colour: str = theme.GOLD) -> None:
         """A word in the event line."""

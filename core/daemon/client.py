@@ -141,12 +141,12 @@ class Client:
         """The daemon's own facts."""
         return _told(DaemonStatus, self._look("/v1/status"))
 
-    def diff(self, a: str, b: str = "", **asked: Any) -> Diff:
+    def diff(self, a: str, b: str = "", key: str | None = None, **asked: Any) -> Diff:
         """What changed from REF a to REF b, or `x...y` for both. `asked`: path and ignore (lists), mtime, lines,
-        processes, ports, packages, memory, fallback (flags)."""
-        return _told_long(
-            Diff, self._ask("GET", f"/v1/diff?{_query(a=a, b=b, **asked)}"), "entries", FileDiff
-        )
+        processes, ports, packages, memory, fallback (flags). Events of progress name the `key`."""
+        headers = {"Request-Id": key} if key else None
+        path = f"/v1/diff?{_query(a=a, b=b, **asked)}"
+        return _told_long(Diff, self._ask("GET", path, headers=headers), "entries", FileDiff)
 
     def changes(self, a: str, b: str, **asked: Any) -> DiffSize:
         """How much differs from REF a to REF b on their disks. `asked`: path and ignore (lists), lines (a flag)."""
@@ -245,9 +245,9 @@ class Client:
             Imported, json.loads(self._raw("POST", f"/v1/import?{_query(trust=trust)}", file, headers))
         )
 
-    def rebuild(self) -> list[str]:
+    def rebuild(self, key: str | None = None) -> list[str]:
         """Make the store's index, and missing rows of the catalog, again; what was found."""
-        return [str(line) for line in self._post("/v1/store/rebuild", {})]
+        return [str(line) for line in self._post("/v1/store/rebuild", {}, key)]
 
     def change_setting(self, key: str, value: str | None) -> Setting:
         """Give a setting a value, or with None its default again."""

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Query
 
+from core.daemon.request_id import RequestId
 from core.daemon.streamed import OctetStream, streamed
 from core.diff.result import Diff, DiffSize, Siblings
 from core.diff.select import PathFilter
@@ -11,6 +12,7 @@ from core.engine import compare
 from core.engine.compare import DiffOptions
 from core.engine.context import Engine
 from core.engine.export import export_files
+from core.engine.tally import REQUEST
 from core.names import meant
 
 Texts = Annotated[list[str], Query(default_factory=list)]
@@ -23,8 +25,9 @@ def add_comparisons(app: FastAPI, engine: Engine) -> None:
     async def diff(
         a: str, path: Texts, ignore: Texts, b: str = "", mtime: bool = False, lines: bool = False,
         processes: bool = False, ports: bool = False, packages: bool = False, memory: bool = False,
-        fallback: bool = True,
+        fallback: bool = True, request_id: str = RequestId,
     ) -> Diff:  # fmt: skip
+        REQUEST.set(request_id)
         files = PathFilter.typed(path, ignore)
         asked = DiffOptions(files, mtime, lines, processes, ports, packages, memory, fallback)
         return await compare.diff(engine, a, b, asked)

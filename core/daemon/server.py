@@ -27,7 +27,7 @@ from core.engine.operations import note
 from core.engine.outside import Pasta
 from core.engine.pool import Pool
 from core.engine.ports import Ports
-from core.engine.rebuild import rebuild_catalog
+from core.engine.rebuild import find_manifests, rebuild_catalog
 from core.engine.recover import recover, watch
 from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
@@ -140,7 +140,7 @@ def _find_again(engine: Engine) -> None:
         logger.warning("%s", engine.store.made_again)
     if engine.catalog.never_used and engine.store.commits():
         with engine.catalog.transaction():
-            for line in rebuild_catalog(engine):
+            for line in rebuild_catalog(engine, find_manifests(engine.store)):
                 logger.warning("%s", line)
             note(
                 engine,

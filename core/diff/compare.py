@@ -13,6 +13,7 @@ from core.diff.index import PathBudget, PathIndex
 from core.diff.meta import FileType, Meta
 from core.diff.stat import read_metas
 from core.disk.blocks import Blocks
+from core.progress import Begin, Told, along, nobody, uncounted
 
 
 class Sides:
@@ -24,17 +25,17 @@ class Sides:
         self._changed = changed
         self._loaded: dict[bool, Loaded] = {}
 
-    def compare(self, touched: Blocks, *, times: bool = False) -> list[DiffEntry]:
+    def compare(self, touched: Blocks, *, times: bool = False, begin: Begin = uncounted) -> list[DiffEntry]:
         """Every path that differs, renames still as removed and added, ordered by path; with `times` also those
         that differ in nothing but the time of their last change."""
         removed, added = self._moved(touched)
         stayed: dict[bytes, int] = {}
         for inode in touched.tolist():
             stayed.update((path, inode) for path in self.after.paths(inode) if path not in added)
-        self._load(removed, added, stayed)
-        entries = [self._compare(path, inode, inode) for path, inode in stayed.items()]
-        for path in removed.keys() | added.keys():
-            entries.append(self._compare(path, removed.get(path), added.get(path)))
+        self._load(removed, added, stayed, begin("reading files"))
+        moved = ((path, removed.get(path), added.get(path)) for path in removed.keys() | added.keys())
+        pairs = [*((path, inode, inode) for path, inode in stayed.items()), *moved]
+        entries = [self._compare(*pair) for pair in along(pairs, begin("comparing files"))]
         silent = frozenset() if times else frozenset({Aspect.MTIME})
         shown = (entry for entry in entries if entry.kind is not DiffKind.MODIFIED or entry.what - silent)
         return sorted(shown, key=lambda entry: entry.path)
@@ -51,9 +52,15 @@ class Sides:
                         index.below(directory + name, inode, elsewhere, budget)
         return removed, added
 
-    def _load(self, removed: dict[bytes, int], added: dict[bytes, int], stayed: dict[bytes, int]) -> None:
-        self._loaded[False] = Loaded.of(self.before.volume, [*removed.values(), *stayed.values()])
-        self._loaded[True] = Loaded.of(self.after.volume, [*added.values(), *stayed.values()])
+    def _load(
+        self, removed: dict[bytes, int], added: dict[bytes, int], stayed: dict[bytes, int], told: Told
+    ) -> None:
+        old, new = (
+            np.unique([*side.values(), *stayed.values()]).astype(np.int64) for side in (removed, added)
+        )
+        total = len(old) + len(new)
+        self._loaded[False] = Loaded.of(self.before.volume, old, lambda done, _: told(done, total))
+        self._loaded[True] = Loaded.of(self.after.volume, new, lambda done, _: told(len(old) + done, total))
 
     def content(self, after: bool, meta: Meta) -> Content:
         """The bytes of a regular file of either side."""
@@ -116,10 +123,10 @@ class Loaded:
     metas: dict[int, Meta]
 
     @classmethod
-    def of(cls, volume: Volume, numbers: Iterable[int]) -> "Loaded":
+    def of(cls, volume: Volume, numbers: Iterable[int], told: Told = nobody) -> "Loaded":
         """Read these inodes."""
         inodes = volume.inodes(np.unique(np.fromiter(numbers, dtype=np.int64)))
-        return cls(volume, inodes, read_metas(volume, inodes))
+        return cls(volume, inodes, read_metas(volume, inodes, told))
 
     def content(self, meta: Meta) -> Content:
         """The bytes of a regular file among them."""

@@ -21,12 +21,20 @@ from core.diff.renames import pair_renames
 from core.disk.blocks import Blocks, Disk
 from core.errors import NotFound, Unsupported, UsageError
 from core.names import spelled
+from core.progress import Begin, uncounted
 
+FINDING = "finding files"
 DiskT = TypeVar("DiskT", bound=Disk)
 
 
 def diff_disks(
-    a: DiskT, b: DiskT, index: PathIndex | None = None, *, times: bool = False, renames: bool = True
+    a: DiskT,
+    b: DiskT,
+    index: PathIndex | None = None,
+    *,
+    times: bool = False,
+    renames: bool = True,
+    begin: Begin = uncounted,
 ) -> FilesystemDiff:
     """What differs on `b` from `a`, two states of one filesystem.
 
@@ -35,24 +43,27 @@ def diff_disks(
 
     `index` is that of the image both come from (or of `a` itself); without one, `a` is walked first. Both disks
     must hold whole filesystems: taken quiesced or synced. Raises Unsupported for filesystems that are not two
-    states of one, or not ext4 as vertui makes it; Damaged for one that contradicts itself.
+    states of one, or not ext4 as vertui makes it; Damaged for one that contradicts itself. It tells by `begin` how
+    many files were found, and then how many of how many were read and compared.
     """
-    before = index_of(a, index)
+    before = index_of(a, index, begin)
     volume = Volume(b)
     changed = _changed(before.volume, volume)
     touched = before.touched(volume, changed)
-    sides = Sides(before, before.advanced(volume, touched), changed)
-    entries = sides.compare(touched, times=times)
+    sides = Sides(before, before.advanced(volume, touched, begin(FINDING)), changed)
+    entries = sides.compare(touched, times=times, begin=begin)
     return FilesystemDiff(pair_renames(sides, entries) if renames else tuple(entries))
 
 
-def index_of(disk: Disk, base: PathIndex | None) -> PathIndex:
+def index_of(disk: Disk, base: PathIndex | None, begin: Begin = uncounted) -> PathIndex:
     """The index of `disk`, from that of the image it comes from if there is one."""
     if base is None:
-        return PathIndex(disk)
+        return PathIndex(disk, begin(FINDING))
     volume = Volume(disk)
     changed = _changed(base.volume, volume)
-    return base.advanced(volume, base.touched(volume, changed)) if len(changed) else base
+    if not len(changed):
+        return base
+    return base.advanced(volume, base.touched(volume, changed), begin(FINDING))
 
 
 def _changed(a: Volume, b: Volume) -> Blocks:

@@ -19,12 +19,14 @@ from core.diff.ext4 import Inodes, Volume, merge_numbers
 from core.diff.inodes import ROOT_INODE
 from core.disk.blocks import Blocks, Disk
 from core.errors import Damaged, Unsupported
+from core.progress import Told, nobody
 
 Link = tuple[int, bytes]
 """One name of an inode: the directory it is in, and what it is called there."""
 
 _MAX_NAMES = 2_000_000  # some 500 MB of Python objects; real roots have a tenth of it at most
 _MAX_PATH_BYTES = 16384  # four times what a program can pass to open(2)
+_AT_ONCE = 1 << 16  # inodes: a quarter of a second
 _EMPTY = np.empty(0, dtype=np.int64)
 
 
@@ -93,13 +95,13 @@ class PathIndex:
     Make one of an image's base disk and keep it: it never changes. Its disk must stay open as long.
     """
 
-    def __init__(self, disk: Disk) -> None:
-        """Walk the whole disk."""
+    def __init__(self, disk: Disk, told: Told = nobody) -> None:
+        """Walk the whole disk; `told` hears how many files were found."""
         self.volume = Volume(disk)
         self._hidden = _EMPTY
         self._upper = _Layer({}, {}, _NOTHING)
         directories: dict[int, Names | None] = {}
-        owned = _read_reachable(self.volume, np.array([ROOT_INODE]), directories, set())
+        owned = _read_reachable(self.volume, np.array([ROOT_INODE]), directories, set(), told)
         self._lower = _Layer.of(directories, owned)
         if directories.get(ROOT_INODE) is None:
             raise Damaged(f"disk {disk.name}: the root inode is not a directory")
@@ -116,11 +118,13 @@ class PathIndex:
         lower = np.setdiff1d(self._lower.owned.touched_by(changed), self._hidden, assume_unique=True)
         return merge_numbers(records, lower, self._upper.owned.touched_by(changed))
 
-    def advanced(self, volume: Volume, touched: Blocks) -> "PathIndex":
-        """The index of `volume`, which differs from this one's in the inodes `touched` and no others."""
+    def advanced(self, volume: Volume, touched: Blocks, told: Told = nobody) -> "PathIndex":
+        """The index of `volume`, which differs from this one's in the inodes `touched` and no others; `told` hears how
+        many files of it were read.
+        """
         directories: dict[int, Names | None] = dict.fromkeys(touched.tolist())
         known = _Known(self, directories)
-        owned = _read_reachable(volume, volume.living(touched), directories, known)
+        owned = _read_reachable(volume, volume.living(touched), directories, known, told)
         renewed = merge_numbers(touched, np.fromiter(directories, dtype=np.int64), np.unique(owned.inode))
         after = object.__new__(PathIndex)
         after.volume = volume
@@ -213,22 +217,30 @@ class _Known:
 
 
 def _read_reachable(
-    volume: Volume, wanted: Blocks, directories: dict[int, Names | None], known: "_Known | set[int]"
+    volume: Volume,
+    wanted: Blocks,
+    directories: dict[int, Names | None],
+    known: "_Known | set[int]",
+    told: Told,
 ) -> Owned:
     """Read the inodes `wanted` and, level by level, those their directories name that are not `known`;
     their entries go to `directories`, and what they own comes back."""
     owned = _NOTHING
     seen: set[int] = set(wanted.tolist())
-    count = 0
+    count = read = 0
     while len(wanted):
-        inodes = volume.inodes(wanted)
-        owned = owned.joined(Owned.of(inodes))
-        names = read_names(volume, inodes)
-        directories.update(names)
-        count += sum(map(len, names.values()))
-        if count > _MAX_NAMES:
-            raise Unsupported(f"disk {volume.disk.name}: it has more than {_MAX_NAMES} names")
-        named = {child for entries in names.values() for child in entries.values()}
+        named = set[int]()
+        for at in range(0, len(wanted), _AT_ONCE):
+            inodes = volume.inodes(wanted[at : at + _AT_ONCE])
+            owned = owned.joined(Owned.of(inodes))
+            names = read_names(volume, inodes)
+            directories.update(names)
+            count += sum(map(len, names.values()))
+            if count > _MAX_NAMES:
+                raise Unsupported(f"disk {volume.disk.name}: it has more than {_MAX_NAMES} names")
+            named.update(child for entries in names.values() for child in entries.values())
+            read += len(inodes.numbers)
+            told(read, 0)
         fresh = {child for child in named - seen if child not in known}
         seen |= fresh
         wanted = np.array(sorted(fresh), dtype=np.int64)

@@ -7,13 +7,14 @@ from core.diff.inodes import SYMLINK, TYPE_MASK
 from core.diff.meta import Meta, record_size
 from core.diff.xattrs import read_xattrs
 from core.errors import Damaged
+from core.progress import Told, along, nobody
 
 
-def read_metas(volume: Volume, inodes: Inodes) -> dict[int, Meta]:
+def read_metas(volume: Volume, inodes: Inodes, told: Told = nobody) -> dict[int, Meta]:
     """What there is to know of each of `inodes`, targets and attributes included."""
     found = {}
     parts = zip(inodes.numbers.tolist(), inodes.records, read_xattrs(volume, inodes), strict=True)
-    for inode, record, attributes in parts:
+    for (inode, record, attributes), _ in zip(parts, along(inodes.numbers, told), strict=True):
         target = _target(volume, inodes, inode, record) if record["mode"] & TYPE_MASK == SYMLINK else None
         found[inode] = Meta.of(inode, record, target, attributes)
     return found

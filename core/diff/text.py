@@ -18,6 +18,7 @@ from core.diff.filesystem import names_at
 from core.diff.lines import changed_spans, hunks
 from core.diff.meta import Meta
 from core.disk.blocks import Disk
+from core.progress import Told, nobody
 
 MAX_TEXT_BYTES = 1 << 20  # larger texts are not split into lines
 MAX_APPLIED_BYTES = 4 << 30  # before and after, of all files of a patch: `git apply` holds them in memory
@@ -95,10 +96,15 @@ def patch_of(diff: FilesystemDiff, bodies: Bodies) -> Iterator[bytes]:
         yield from _file_patch(reader, entry)
 
 
-def changed_lines(diff: FilesystemDiff, a: Disk, b: Disk) -> list[tuple[int, int] | None]:
+def changed_lines(
+    diff: FilesystemDiff, a: Disk, b: Disk, told: Told = nobody
+) -> list[tuple[int, int] | None]:
     """For each entry the lines added and removed, None for what git counts no lines of."""
-    reader = _Reader(_bodies_on(diff, a, b))
-    return [_line_counts(reader, entry) for entry in diff.entries]
+    reader, counts = _Reader(_bodies_on(diff, a, b)), list[tuple[int, int] | None]()
+    for entry in diff.entries:
+        counts.append(_line_counts(reader, entry))
+        told(len(counts), len(diff.entries))
+    return counts
 
 
 def _line_counts(reader: "_Reader", entry: DiffEntry) -> tuple[int, int] | None:

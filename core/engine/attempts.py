@@ -125,10 +125,9 @@ def named(live: Live, found: Mapping[int, Sequence[Attempt]]) -> list[Attempt]:
 
 
 def _say(engine: Engine, live: Live, one: Attempt) -> None:
-    """Tell that a branch was refused something, and how that would be let."""
+    """Tell that a branch was refused something, and who tried."""
     one = live.refused.newest = live.refused.with_process(one)
     with suppress(NotFound):  # the branch is gone meanwhile
-        name, by = engine.catalog.branch(live.branch).name, f"; tried by {one.process}" if one.process else ""
-        what = f"{name} may not reach {spelled(one.to)}: A lets it (`vertui egress {name} add`){by}"
-        engine.publish("branch", name, what)
+        name, by = engine.catalog.branch(live.branch).name, f", tried by {one.process}" if one.process else ""
+        engine.publish("branch", name, f"{name} may not reach {spelled(one.to)}{by}", refused=one)
         engine.shows_other(live.branch)

@@ -33,9 +33,11 @@ from core.diff.walked import Walked, compare_walks, patch_walks
 from core.engine import guests, mounts
 from core.engine.context import Engine
 from core.engine.points import State, known_paths, states_of
+from core.engine.tally import counting_each
 from core.errors import Damaged, NotFound, Unsupported, UsageError
 from core.graph import Graph
 from core.names import spelled
+from core.progress import Begin, uncounted
 from core.refs import Ref
 from core.store.hashing import Hashes, page_hashes
 
@@ -133,7 +135,8 @@ async def _on_disks(
     engine: Engine, before: State, after: State, asked: DiffOptions, notes: list[str]
 ) -> tuple[tuple[FileDiff, ...], int]:
     try:
-        return await asyncio.to_thread(_read_files, engine, before, after, asked), 0
+        with counting_each(engine) as begin:
+            return await asyncio.to_thread(_read_files, engine, before, after, asked, begin), 0
     except (Unsupported, Damaged) as error:
         if not asked.fallback or guests.both_live(before, after) is None:
             raise
@@ -163,12 +166,14 @@ async def _walks(
     return old, new
 
 
-def _read_files(engine: Engine, before: State, after: State, asked: DiffOptions) -> tuple[FileDiff, ...]:
-    compared = _compared(engine, before, after, asked)
+def _read_files(
+    engine: Engine, before: State, after: State, asked: DiffOptions, begin: Begin
+) -> tuple[FileDiff, ...]:
+    compared = _compared(engine, before, after, asked, begin)
     entries = shown(compared)
     if not asked.lines:
         return entries
-    counts = changed_lines(compared, before.disk, after.disk)
+    counts = changed_lines(compared, before.disk, after.disk, begin("counting lines"))
     return tuple(changed(entry, lines=count) for entry, count in zip(entries, counts, strict=True))
 
 
@@ -188,9 +193,12 @@ async def changes(engine: Engine, a: str, b: str, files: PathFilter, *, lines: b
         return await asyncio.to_thread(count, before, after)
 
 
-def _compared(engine: Engine, before: State, after: State, asked: DiffOptions) -> FilesystemDiff:
+def _compared(
+    engine: Engine, before: State, after: State, asked: DiffOptions, begin: Begin = uncounted
+) -> FilesystemDiff:
     require_paths(asked.files, before, after)
-    compared = diff_disks(before.disk, after.disk, known_paths(engine, before), times=asked.times)
+    known = known_paths(engine, before, begin)
+    compared = diff_disks(before.disk, after.disk, known, times=asked.times, begin=begin)
     return asked.files.of(compared)
 
 

@@ -31,6 +31,7 @@ from core.machine.protocol import Hypervisor, Layer
 from core.model import BranchState, Changed, Commit, CommitState, Event, Image
 from core.network.protocol import BranchNetwork
 from core.progress import BuildProgress
+from core.reach import Attempt
 from core.refs import TRUNK, Ref, resolve, unknown
 from core.room import Reserve
 from core.startable import gone
@@ -144,13 +145,14 @@ class Engine:
         kind: str,
         subject: str,
         text: str,
-        fraction: float = 0.0,
+        fraction: float | None = 0.0,
         changed: Changed | None = None,
         progress: BuildProgress | None = None,
+        refused: Attempt | None = None,
     ) -> None:
         """Tell every listener; one that does not read is dropped, not waited for."""
         self._sequence += 1
-        event = Event(self._sequence, kind, subject, text, time.time(), fraction, changed, progress)
+        event = Event(self._sequence, kind, subject, text, time.time(), fraction, changed, progress, refused)
         for queue in list(self._listeners):
             if queue.qsize() >= EVENTS_WAITING:
                 self.unsubscribe(queue)

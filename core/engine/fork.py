@@ -24,6 +24,7 @@ from core.engine.memory import check_room
 from core.engine.operations import operation
 from core.engine.publish import published_of
 from core.engine.spares import Running, running
+from core.engine.tally import counting, in_mebibytes
 from core.engine.transfer import check_trusted, trusted
 from core.errors import Conflict, VertuiError
 from core.mirrors import Mirrors
@@ -233,7 +234,9 @@ class OfStored:
         """Load each from the commit."""
         if self.eager:
             await engine.sealer.sealed(self.point.commit)  # a hot commit has no view
-            await engine.views.hydrate(self.point.commit, MEMORY)
+            what = f"reading the memory of commit {self.point.commit[:12]}"
+            with counting(engine, what, spell=in_mebibytes) as read:
+                await engine.views.hydrate(self.point.commit, MEMORY, read)
         commit = engine.catalog.commit(self.point.commit)
         source = start.source_of(engine, commit.id)
         if not commit.quiesced:

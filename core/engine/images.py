@@ -20,6 +20,7 @@ from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.sealing import put_commit
 from core.engine.stalls import ROOM_BYTES
+from core.engine.tally import counting
 from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound, VertuiError
 from core.files import sync_directory, write_atomic
 from core.guest.identity import make_identity
@@ -372,9 +373,12 @@ async def remove_image(engine: Engine, image_id: str) -> None:
         engine.catalog.delete_image(image_id)
         for commit in commits:
             engine.catalog.delete_commit(commit.id)
-    for commit in commits:
-        await asyncio.to_thread(engine.store.delete, commit.id)
-    await asyncio.to_thread(engine.store.forget_image, image_id)
+    with counting(engine, f"removing commits of image {image.name}") as told:
+        for done, commit in enumerate(commits, 1):
+            await asyncio.to_thread(engine.store.delete, commit.id)
+            told(done, len(commits))
+    with counting(engine, f"moving pages out of image {image.name}") as told:
+        await asyncio.to_thread(engine.store.forget_image, image_id, told)
     with contextlib.suppress(FileNotFoundError):
         await asyncio.to_thread(shutil.rmtree, engine.home.images / image_id)
     engine.publish("image", image.name, f"image {image.name} was removed")

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from core.diff.filesystem import index_of
+from core.diff.filesystem import FINDING, index_of
 from core.diff.index import PathIndex
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.errors import Conflict
 from core.model import Image
+from core.progress import Begin, uncounted
 from core.store.table_disk import TableDisk
 
 MOST_COMMIT_INDEXES = 8  # fork points compared with again and again
@@ -105,7 +106,7 @@ async def _pin(engine: Engine, commit: str, needs: ExitStack) -> None:
         raise
 
 
-def known_paths(engine: Engine, state: State) -> PathIndex:
+def known_paths(engine: Engine, state: State, begin: Begin = uncounted) -> PathIndex:
     """The index a comparison with `state` starts from: that of its image, made once, or of the commit itself.
 
     Called in several threads without a lock: the interpreter interrupts no single step on the shared dictionaries.
@@ -113,10 +114,11 @@ def known_paths(engine: Engine, state: State) -> PathIndex:
     golden = state.image.golden
     base = engine.indexes.get(golden)
     if base is None:
-        base = engine.indexes[golden] = PathIndex(engine.store.disk(golden))
+        base = engine.indexes[golden] = PathIndex(engine.store.disk(golden), begin(FINDING))
     if state.commit in ("", golden):
         return base
-    found = engine.commit_indexes.pop(state.commit, None) or index_of(engine.store.disk(state.commit), base)
+    found = engine.commit_indexes.pop(state.commit, None)
+    found = found or index_of(engine.store.disk(state.commit), base, begin)
     engine.commit_indexes[state.commit] = found
     for commit in list(engine.commit_indexes)[:-MOST_COMMIT_INDEXES]:
         engine.commit_indexes.pop(commit, None)

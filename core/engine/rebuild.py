@@ -5,22 +5,45 @@ log and settings. What was in the trash is outside it again.
 """
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from core.catalog_values import BranchRow
 from core.engine.context import Engine, new_id
 from core.engine.transfer import restored_row
 from core.errors import Damaged, NotFound, UsageError
 from core.model import BranchState, Commit, Image, check_name
+from core.progress import Told, nobody
+from core.store.protocol import PageStore
 from core.store.values import Manifest
 
 REASON = "found again by its commits; its machine is gone"
 
 
-def rebuild_catalog(engine: Engine) -> list[str]:
+@dataclass(frozen=True)
+class FoundManifests:
+    """All that can be read, oldest first, and a line for each commit that cannot."""
+
+    manifests: tuple[Manifest, ...]
+    left_out: tuple[str, ...]
+
+
+def find_manifests(store: PageStore, told: Told = nobody) -> FoundManifests:
+    """Read the manifests of all commits there are; `told` hears of each. Blocks."""
+    found, left_out, commits = [], [], store.commits()
+    for done, commit in enumerate(commits, 1):
+        try:
+            found.append(store.manifest(commit))
+        except (Damaged, NotFound) as error:
+            left_out.append(f"commit {commit[:12]} was left out: {error}")
+        told(done, len(commits))
+    return FoundManifests(tuple(sorted(found, key=lambda manifest: manifest.label.created)), tuple(left_out))
+
+
+def rebuild_catalog(engine: Engine, found: FoundManifests) -> list[str]:
     """Rows for all that is on disk and has none, in one transaction; a line for each thing found or left out."""
-    lines: list[str] = []
-    manifests = _manifests(engine, lines)
-    catalog = engine.catalog
+    catalog, there = engine.catalog, set(engine.store.commits())
+    lines, manifests = list(found.left_out), [one for one in found.manifests if one.id in there]
     known = {commit.id for deleted in (False, True) for commit in catalog.commits(deleted=deleted)}
     added = [manifest for manifest in manifests if manifest.id not in known]
     with catalog.transaction():
@@ -32,18 +55,7 @@ def rebuild_catalog(engine: Engine) -> list[str]:
     return lines
 
 
-def _manifests(engine: Engine, lines: list[str]) -> list[Manifest]:
-    """All that can be read, oldest first."""
-    found = []
-    for commit in engine.store.commits():
-        try:
-            found.append(engine.store.manifest(commit))
-        except (Damaged, NotFound) as error:
-            lines.append(f"commit {commit[:12]} was left out: {error}")
-    return sorted(found, key=lambda manifest: manifest.label.created)
-
-
-def _goldens(engine: Engine, manifests: list[Manifest]) -> list[Manifest]:
+def _goldens(engine: Engine, manifests: Sequence[Manifest]) -> list[Manifest]:
     """The golden commits of images whose files are there and that have no row, the newest of each, oldest first."""
     there = {path.name for path in engine.home.images.iterdir() if not path.name.startswith(".")}
     missing = there - {image.id for image in engine.catalog.images()}

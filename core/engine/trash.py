@@ -8,6 +8,7 @@ from core.engine.change import Change
 from core.engine.changes import apply
 from core.engine.context import Engine, new_id
 from core.engine.operations import operation
+from core.engine.tally import counting
 from core.engine.warm import let_go
 from core.errors import Ambiguous, NotFound
 from core.model import Operation, Plan, TrashEntry
@@ -92,7 +93,8 @@ async def free(engine: Engine) -> int:
     await let_go(engine)
     freed = engine.collect_layers()
     keep = {row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted)}
-    return freed + await asyncio.to_thread(engine.store.gc, frozenset(keep | engine.bases()))
+    with counting(engine, "freeing what nothing needs") as told:
+        return freed + await asyncio.to_thread(engine.store.gc, frozenset(keep | engine.bases()), told)
 
 
 async def expire(engine: Engine) -> None:

@@ -1,16 +1,14 @@
 """The store's own verbs: what it holds, whether it is whole, and getting space back."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from core.codec import encode
 from core.engine import space
 from core.engine.changes import only_of
 from core.engine.context import Engine
 from core.engine.operations import operation
-from core.engine.rebuild import rebuild_catalog
-from core.engine.tally import DoneCount
+from core.engine.rebuild import find_manifests, rebuild_catalog
+from core.engine.tally import counting
 from core.engine.trash import free
 from core.errors import UsageError
 from core.graph import Graph
@@ -49,7 +47,7 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
     """Everything that is not as it was written; nothing is changed."""
     if not 0 <= read_data_percent <= 100:
         raise UsageError(f"{read_data_percent:g} is no percentage: give 0 to 100")
-    with _counting(engine, "checking the store") as told:
+    with counting(engine, "checking the store") as told:
         problems = await asyncio.to_thread(engine.store.check, read_data_percent, told)
     commits = [c for deleted in (False, True) for c in engine.catalog.commits(deleted=deleted)]
     known = {commit.id for commit in commits if commit.state is CommitState.SEALED}
@@ -59,16 +57,6 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
         for commit in sorted(known - set(engine.store.commits()))
     ]
     return rows + [StoreProblem(p.what, p.commit, p.medium, p.page) for p in problems]
-
-
-@contextmanager
-def _counting(engine: Engine, what: str) -> Iterator[Callable[[int, int], object]]:
-    """Tell how far a thread is: it says how many of how many are done."""
-    loop, count = asyncio.get_running_loop(), DoneCount(engine, what)
-    try:
-        yield lambda done, total: loop.call_soon_threadsafe(count.reach, done, total)
-    finally:
-        count.end()
 
 
 async def gc(engine: Engine, request_id: str, *, cache: bool = False) -> int:
@@ -99,8 +87,11 @@ async def plan_gc(engine: Engine, *, cache: bool = False) -> Plan:
 async def rebuild(engine: Engine, request_id: str) -> list[str]:
     """Make the store's index again from its packs, and the catalog's missing rows from manifests; what was found."""
     async with engine.changing, operation(engine, request_id, "store rebuild", "store check --rebuild"):
-        await asyncio.to_thread(engine.store.rebuild)
-        lines = rebuild_catalog(engine)
+        with counting(engine, "making the index again") as told:
+            await asyncio.to_thread(engine.store.rebuild, told)
+        with counting(engine, "finding commits again") as told:
+            found = await asyncio.to_thread(find_manifests, engine.store, told)
+        lines = rebuild_catalog(engine, found)
     for kind in ("image", "branch", "commit"):
         engine.publish(kind, "", "the catalog was made again")
     return lines
@@ -110,5 +101,5 @@ async def compact(engine: Engine, request_id: str) -> int:
     """Rewrite packs with little live data; bytes freed."""
     with engine.reserve.lent():
         async with operation(engine, request_id, "store compact", "store compact"):
-            with _counting(engine, "rewriting packs") as told:
+            with counting(engine, "rewriting packs") as told:
                 return await asyncio.to_thread(engine.store.compact, told)

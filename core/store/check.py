@@ -1,12 +1,13 @@
 """Is everything as it was written? Index, packs, records, tables, and as many pages as asked."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.errors import Damaged, NotFound
+from core.progress import Told, nobody
 from core.store.identify import commit_id, root_of, state_id
 from core.store.index import NOWHERE, Run, split
 from core.store.owner import Owner, OwnReader
@@ -30,11 +31,8 @@ class Problem:
     pages: int = 0
 
 
-Told = Callable[[int, int], object]  # how many packs and commits of how many were looked at
-
-
-def check(owner: Owner, read_data_percent: float, told: Told = lambda done, total: None) -> list[Problem]:
-    """All problems: of the store as a whole, then by commit."""
+def check(owner: Owner, read_data_percent: float, told: Told = nobody) -> list[Problem]:
+    """All problems: of the store as a whole, then by commit. `told` hears how many packs and commits were looked at."""
     problems = [Problem(text) for text in owner.problems]
     with owner.keeping:
         commits = owner.reader.commits()  # before the packs: a commit sealed from now on is not looked at

@@ -7,6 +7,7 @@ import numpy as np
 
 from core.errors import Damaged, NotFound
 from core.files import file_bytes
+from core.progress import Told, nobody
 from core.store import tables
 from core.store.image_pages import image_directory
 from core.store.index import EMPTY, Index, Run, split
@@ -30,6 +31,11 @@ class Marked:
     seen: frozenset[str]
     frees_bytes: int
 
+    @property
+    def steps(self) -> int:
+        """Of a gc: each commit is looked at or removed, and at last the index is written without what none needs."""
+        return len(self.seen) + 1
+
 
 def delete(owner: Owner, commit: str) -> None:
     """Remove a commit's record; idempotent. Tables that lean on it are first rewritten, to lean on what it leans on."""
@@ -43,29 +49,34 @@ def delete(owner: Owner, commit: str) -> None:
         owner.leans.pop(commit, None)
 
 
-def mark(owner: Owner, keep: frozenset[str]) -> Marked:
-    """Walk all commits but the leftovers of a crash: those that are neither in `keep` nor sealed by this process."""
+def mark(owner: Owner, keep: frozenset[str], told: Told = nobody) -> Marked:
+    """Walk all commits but the leftovers of a crash: those that are neither in `keep` nor sealed by this process.
+    `told` hears how many of a gc's steps are done.
+    """
     commits = frozenset(owner.reader.commits())
     leftover = commits - keep - owner.born
-    live = needed(owner, commits - leftover)
+    live = needed(owner, commits - leftover, lambda done, _: told(done, len(commits) + 1))
     freed = _packs_bytes(owner, _without(owner, live)[1])
     return Marked(tuple(sorted(leftover)), live, commits, freed)
 
 
-def sweep(owner: Owner, marked: Marked) -> int:
+def sweep(owner: Owner, marked: Marked, told: Told = nobody) -> int:
     """Remove dead pages from the index and then dead packs. Nothing is sealed or looked up meanwhile.
 
-    Commits sealed since `mark`, and pages pinned by readers, are kept.
+    Commits sealed since `mark`, and pages pinned by readers, are kept. `told` hears how many of a gc's steps are done.
     """
     with owner.keeping, owner.sealing, owner.pinning:
-        for commit in marked.leftover:
+        for left, commit in zip(range(len(marked.leftover))[::-1], marked.leftover, strict=True):
             if commit not in owner.born:
                 delete(owner, commit)
+            told(marked.steps - 1 - left, marked.steps)
         since = frozenset(owner.reader.commits()) - marked.seen
         live = np.unique(np.concatenate([marked.live, needed(owner, since), owner.pinned_ids()]))
         index, dead = _without(owner, live)
         owner.files.fsync(owner.layout.commits)  # a record must not come back after its pages went
-        return use_index(owner, index, dead)
+        freed = use_index(owner, index, dead)
+    told(marked.steps, marked.steps)
+    return freed
 
 
 def use_index(owner: Owner, index: Index, dead: frozenset[int]) -> int:
@@ -83,20 +94,21 @@ def use_index(owner: Owner, index: Index, dead: frozenset[int]) -> int:
     return freed
 
 
-def needed(owner: Owner, commits: frozenset[str]) -> Ids:
+def needed(owner: Owner, commits: frozenset[str], told: Told = nobody) -> Ids:
     """Every page id that these commits name: what their tables store, and all ids of a table that leans on a commit
     which is not among them.
 
-    A commit that cannot be read is left out: its pages cannot be found by it either.
+    A commit that cannot be read is left out: its pages cannot be found by it either. `told` hears how many were read.
     """
     parts = [np.empty(0, np.uint64)]
-    for commit in sorted(commits):
+    for done, commit in enumerate(sorted(commits), 1):
         with contextlib.suppress(Damaged, NotFound):
             record = owner.reader.record(commit)
             for medium in MEDIA:
                 stored = record.table(medium)
                 whole = stored.lean not in commits and stored.lean not in (tables.NOTHING, tables.ON_IMAGE)
                 parts.append(np.unique(owner.reader.table(commit, medium)) if whole else stored.ids)
+        told(done, len(commits))
     return np.unique(np.concatenate(parts))
 
 

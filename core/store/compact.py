@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.errors import Damaged, NotFound
-from core.store.check import Told
+from core.progress import Told, nobody
 from core.store.collect import needed, use_index, with_references
 from core.store.index import EMPTY, Run, merged, run_of, split
 from core.store.layout import source_of, with_packs
@@ -25,7 +25,7 @@ DEAD_SHARE = 1 / 16  # a pack that pages were gathered from stays while no more 
 NOTHING = np.empty(0, np.uint64)
 
 
-def compact(owner: Owner, told: Told = lambda done, total: None) -> int:
+def compact(owner: Owner, told: Told = nobody) -> int:
     """Rewrite packs that are mostly dead, or many small ones, into one; bytes freed. A damaged pack stays as it is.
     `told` hears how many packs of how many are done.
     """
@@ -97,7 +97,7 @@ def _rewrite(
     chosen: list[int],
     ahead: Ids,
     level: int | None = None,
-    told: Told = lambda done, total: None,
+    told: Told = nobody,
 ) -> int:
     """Write the pages `ahead`, and then the live ones of these packs as they are, into one pack; bytes freed."""
     if not chosen and not len(ahead):
@@ -122,8 +122,10 @@ def _rewrite(
     return use_index(owner, whole, frozenset(chosen)) - writer.path.stat().st_size
 
 
-def forget_image(owner: Owner, image: str) -> None:
-    """Find another place for pages that stand in an image's files: another image's, or a pack."""
+def forget_image(owner: Owner, image: str, told: Told = nobody) -> None:
+    """Find another place for pages that stand in an image's files: another image's, or a pack. `told` hears how many of
+    the latter are written.
+    """
     with owner.keeping, owner.sealing:
         sources = owner.reader.shelf.sources()
         mine = [number for source, number in sources.items() if source[0] == image]
@@ -138,7 +140,7 @@ def forget_image(owner: Owner, image: str) -> None:
         homeless = leaving.only(np.isin(leaving.ids, used) & ~np.isin(leaving.ids, elsewhere.ids))
         parts, kept = [run.without_packs(mine), elsewhere], owner.index.packs - set(mine)
         if len(homeless.ids):
-            number, moved = _into_pack(owner, homeless)
+            number, moved = _into_pack(owner, homeless, told)
             parts.append(moved)
             kept |= {number}
         index = replace(owner.index, large=merged(parts), small=EMPTY, packs=kept)
@@ -146,18 +148,19 @@ def forget_image(owner: Owner, image: str) -> None:
         owner.reader.shelf.forget_image(image)
 
 
-def _into_pack(owner: Owner, run: Run) -> tuple[int, Run]:
+def _into_pack(owner: Owner, run: Run, told: Told) -> tuple[int, Run]:
     with owner.new_pack() as (number, writer):
-        _add(owner, writer, run.ids)
+        _add(owner, writer, run.ids, told)
         return number, run_of({number: writer.finish()})
 
 
-def _add(owner: Owner, writer: PackWriter, ids: Ids) -> None:
+def _add(owner: Owner, writer: PackWriter, ids: Ids, told: Told = nobody) -> None:
     """Write pages whole, wherever they are now."""
     for at in range(0, len(ids), BATCH_PAGES):
         part = ids[at : at + BATCH_PAGES]
         contents = owner.reader.contents(part)
         writer.add(part, owner.index.hashes(part)[0], contents, np.zeros(len(part), np.uint64))
+        told(at + len(part), len(ids))
 
 
 def _chosen(owner: Owner) -> list[int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.errors import Damaged
 from core.files import listed
+from core.progress import Told, nobody
 from core.store.index import Index, merged, run_of
 from core.store.index_file import NONE, IndexFile, read_index
 from core.store.pack import Directory, Pack
@@ -92,8 +93,9 @@ class Found:
         return self.file.stamp if self.file else None
 
 
-def look(layout: Layout, before: Found | None = None, *, anew: bool = False) -> Found:
-    """Read the index and what is newer. With `anew`, or when the index is lost, everything is read from the packs.
+def look(layout: Layout, before: Found | None = None, *, anew: bool = False, told: Told = nobody) -> Found:
+    """Read the index and what is newer. With `anew`, or when the index is lost, everything is read from the packs, and
+    `told` hears how many of these were.
 
     What was found `before` and is still the same is not read again: neither the index nor a pack ever changes in place.
     """
@@ -111,13 +113,11 @@ def look(layout: Layout, before: Found | None = None, *, anew: bool = False) -> 
     index, missing = _without_missing(index, paths)
     problems = tuple(f"pack {number:08} is missing" for number in missing)
     known = before.newer if before else {}
-    newer = {
-        n: found
-        for n in paths
-        if n >= index.next_pack
-        for found in [known.get(n) or _directory(paths[n], n)]
-        if found
-    }
+    fresh, newer = [n for n in paths if n >= index.next_pack], dict[int, Directory]()
+    for done, n in enumerate(fresh, 1):
+        if found := known.get(n) or _directory(paths[n], n):
+            newer[n] = found
+        told(done, len(fresh))
     index = with_packs(index, newer, max(paths, default=0))
     if lost:
         index = replace(index, next_id=index.next_id + ID_JUMP, next_pack=index.next_pack + PACK_JUMP)

@@ -11,6 +11,7 @@ import numpy as np
 
 from core.errors import Damaged
 from core.files import Files, listed, os_files
+from core.progress import Told, nobody
 from core.store import check as checking
 from core.store import transfer, usage
 from core.store.collect import Marked, delete, mark, sweep
@@ -141,11 +142,11 @@ class PackStore:
         """Remove what was marked and nothing has come to need; bytes freed."""
         return sweep(self._owner, marked)
 
-    def gc(self, keep: Iterable[str]) -> int:
+    def gc(self, keep: Iterable[str], told: Told = nobody) -> int:
         """Remove leftover commits not in `keep`, and every page no commit names; bytes freed."""
-        return self.sweep(self.mark(keep))
+        return sweep(self._owner, mark(self._owner, frozenset(keep), told), told)
 
-    def compact(self, told: checking.Told = lambda done, total: None) -> int:
+    def compact(self, told: Told = nobody) -> int:
         """Rewrite packs with little live data, and many small ones as one; bytes freed."""
         return compact(self._owner, told)
 
@@ -155,20 +156,18 @@ class PackStore:
         """
         gather(self._owner, lists)
 
-    def forget_image(self, image: str) -> None:
+    def forget_image(self, image: str, told: Told = nobody) -> None:
         """Make the store independent of an image's files: call it before they go."""
-        forget_image(self._owner, image)
+        forget_image(self._owner, image, told)
 
-    def check(
-        self, read_data_percent: float = 0.0, told: checking.Told = lambda done, total: None
-    ) -> list[checking.Problem]:
+    def check(self, read_data_percent: float = 0.0, told: Told = nobody) -> list[checking.Problem]:
         """Everything that is not as it was written; pages are read as far as asked."""
         return checking.check(self._owner, read_data_percent, told)
 
-    def rebuild(self) -> None:
+    def rebuild(self, told: Told = nobody) -> None:
         """Make the index again from the packs."""
         with self._owner.sealing:
-            found = look(self._owner.layout, anew=True)
+            found = look(self._owner.layout, anew=True, told=told)
             self._owner.set_index(write_index(self._owner.files, self._owner.layout.index, found.index))
             self._owner.problems = found.problems
 

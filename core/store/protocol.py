@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from core.store.check import Problem, Told
+from core.progress import Told, nobody
+from core.store.check import Problem
 from core.store.collect import Marked
 from core.store.hashing import Contents, Hashes
 from core.store.pack import Rows
@@ -80,11 +81,11 @@ class PageStore(Protocol):
         """What every commit and group of commits takes, and what pruning it would free."""
         ...
 
-    def check(self, read_data_percent: float = 0.0, told: Told = lambda done, total: None) -> list[Problem]:
+    def check(self, read_data_percent: float = 0.0, told: Told = nobody) -> list[Problem]:
         """Everything that is not as it was written; that share of the pages is read. `told` hears how far it is."""
         ...
 
-    def compact(self, told: Told = lambda done, total: None) -> int:
+    def compact(self, told: Told = nobody) -> int:
         """Rewrite packs with little live data; bytes freed. `told` hears how far it is."""
         ...
 
@@ -98,12 +99,14 @@ class PageStore(Protocol):
         """Every commit on disk, also one without a row."""
         ...
 
-    def forget_image(self, image: str) -> None:
-        """Make the store independent of an image's files: call it before they go."""
+    def forget_image(self, image: str, told: Told = nobody) -> None:
+        """Make the store independent of an image's files: call it before they go. `told` hears of pages it moves."""
         ...
 
-    def gc(self, keep: frozenset[str]) -> int:
-        """Remove leftover commits not in `keep`, and every page no commit names; bytes freed."""
+    def gc(self, keep: frozenset[str], told: Told = nobody) -> int:
+        """Remove leftover commits not in `keep`, and every page no commit names; bytes freed. `told` hears how far it
+        is.
+        """
         ...
 
     def mark(self, keep: frozenset[str]) -> Marked:
@@ -114,8 +117,8 @@ class PageStore(Protocol):
         """Bytes that each disk layer takes, by its id."""
         ...
 
-    def rebuild(self) -> None:
-        """Make the index again from the packs."""
+    def rebuild(self, told: Told = nobody) -> None:
+        """Make the index again from the packs. `told` hears how many were read."""
         ...
 
     def tune(self, *, level: int, frame_pages: int) -> None:

@@ -143,3 +143,19 @@ class Bench:
 def tree_bytes(*roots: Path) -> int:
     """The length of all files below."""
     return sum(path.stat().st_size for root in roots for path in root.rglob("*") if path.is_file())
+
+
+class Steps:
+    """Hears how far work is."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, int]] = []
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many of so many."""
+        self.heard.append((done, total))
+
+    @property
+    def are_all(self) -> bool:
+        """Was each heard of, of the same whole, to the last?"""
+        return self.heard == [(n, len(self.heard)) for n in range(1, len(self.heard) + 1)] != []

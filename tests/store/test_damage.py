@@ -14,7 +14,7 @@ from core.store.packs import PackStore
 from core.store.reader import PageReader
 from core.store.values import DISK, MEMORY
 from tests.conftest import full
-from tests.store.states import PAGES, Bench, content
+from tests.store.states import PAGES, Bench, Steps, content
 
 FLIPS = 1000 if full() else 16
 CATALOG_FLIPS = 1000 if full() else 200  # more than half of the file is room, where none is noticed
@@ -40,11 +40,9 @@ def judge(bench: Bench, home: Path) -> None:
         store = PackStore(home)
     except VertuiError as error:
         pytest.fail(f"the store does not open: {error}")
-    told = list[tuple[int, int]]()
-    problems = store.check(100, lambda done, total: told.append((done, total)))
-    assert [done for done, _ in told] == list(range(1, len(told) + 1)) and all(
-        n == len(told) for _, n in told
-    )
+    told = Steps()
+    problems = store.check(100, told)
+    assert told.are_all
     named = {problem.commit for problem in problems}
     for commit, state in bench.states.items():
         for medium in (MEMORY, DISK):

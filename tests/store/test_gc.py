@@ -11,7 +11,7 @@ from core.errors import NotFound
 from core.store.packs import PackStore
 from core.store.values import DISK, MEMORY
 from tests.conftest import full
-from tests.store.states import PAGES, Bench, content, tree_bytes
+from tests.store.states import PAGES, Bench, Steps, content, tree_bytes
 
 DAGS = 1000 if full() else 8
 
@@ -103,9 +103,12 @@ def test_a_prune_gives_everything_back(bench: Bench) -> None:
         pages = {page: content(1000 * step + page) for page in range(30, 90)}
         commits.append(bench.commit(pages, {step: content(7000 + step)}, commits[-1]))
     assert tree_bytes(bench.home / "store", bench.home / "commits") > size + 50_000
-    for commit in commits[1:]:
+    for commit in commits[1:3]:
         bench.forget(commit)
-    bench.store.gc({golden})
+    for commit in commits[3:]:
+        bench.store.release(commit)
+    bench.store.gc({golden}, told := Steps())
+    assert told.are_all and len(told.heard) == len(commits[3:]) + 2
     assert bench.store.check(100) == []
     assert tree_bytes(bench.home / "store", bench.home / "commits") == size
     kept = bench.states[golden].layers
@@ -146,8 +149,8 @@ def test_a_commit_that_never_got_its_row_is_a_leftover(bench: Bench) -> None:
 def test_the_index_is_made_again_from_the_packs(bench: Bench) -> None:
     for step in range(5):
         bench.commit({step: content(step + 1)}, {step: content(50 + step)})
-    bench.store.rebuild()
-    assert all(bench.reads(commit) for commit in bench.states)
+    bench.store.rebuild(told := Steps())
+    assert told.are_all and all(bench.reads(commit) for commit in bench.states)
     bench.store.close()
     bench.store.reader.layout.index.unlink()
     store = PackStore(bench.home)

@@ -26,7 +26,7 @@ from core.store.shelf import MOST_OPEN
 from core.store.usage import CommitGroup
 from core.store.values import DISK, MEMORY
 from tests.conftest import full
-from tests.store.states import KERNEL_PAGE, PAGES, Bench, content, make_image, patched
+from tests.store.states import KERNEL_PAGE, PAGES, Bench, Steps, content, make_image, patched
 
 PAGE_SETS = st.dictionaries(st.integers(0, PAGES - 1), st.integers(0, 40).map(content), max_size=40)
 
@@ -273,7 +273,8 @@ def test_an_image_can_go_when_its_pages_are_used_elsewhere(bench: Bench) -> None
     bench.store.close()
     store = PackStore(bench.home)
     store.delete(golden)
-    store.forget_image("base")
+    store.forget_image("base", told := Steps())
+    assert told.heard and told.heard[-1][0] == told.heard[-1][1]
     for path in (bench.home / "images/base").iterdir():
         path.unlink()
     assert store.reader.read(kept, MEMORY, 0, PAGES) == second.states[kept].bytes_of(MEMORY)

@@ -323,8 +323,10 @@ async def adopted(scene: Scene) -> None:
 async def hydrated(scene: Scene) -> None:
     """Hydration fills the page cache, past damage, and stops when it is cancelled."""
     (scene.originals / scene.commits[1] / "memory.damaged").write_text("1000")
+    told = list[tuple[int, int]]()
     for commit in scene.commits[:2]:
-        await scene.views.hydrate(commit, "memory")
+        await scene.views.hydrate(commit, "memory", lambda *read: told.append(read))
+    assert told[0] == (1 << 20, SIZE) and told[-1] == (SIZE, SIZE)
     assert (
         sum(count for commit, _, count in scene.reads() if commit == scene.commits[0]) == SIZE // PAGE_BYTES
     )

@@ -1,5 +1,6 @@
 """`Views` as plain files, written when they are first asked for."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from core.errors import NotFound
 from core.holder.protocol import Holdings
 from core.home import Home
+from core.progress import Told, nobody
 from core.store.values import MEMORY
 from core.store.views.damage import Damage
 from core.store.views.protocol import ReadPages
@@ -40,8 +42,10 @@ class TwinViews:
             path.write_bytes(content.tobytes())
         return path
 
-    async def hydrate(self, commit: str, medium: str) -> None:
+    async def hydrate(self, commit: str, medium: str, told: Told = nobody) -> None:
         """It is."""
+        told(1 << 20, 4 << 20)
+        await asyncio.sleep(0)
 
     def store_ahead(self, commit: str, pages: NDArray[np.int64], read: ReadPages) -> None:
         """It is."""

@@ -4,6 +4,7 @@ import io
 import json
 import random
 import tarfile
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,7 +24,7 @@ from core.model import Applied
 from tests.diffs import diff_of, file_diff, state
 from tests.stand_in import Answers, standing_in
 from tests.ui.looks import app_of, text_of, until, until_looks, until_seen
-from tests.ui.trees import DEMO, HandMadeFeed
+from tests.ui.trees import DEMO, HandMadeFeed, event
 from vertui import ui
 from vertui.actions import BY_ID
 from vertui.screens.carry import command_of, safe_name
@@ -209,6 +210,27 @@ async def test_how_changes_are_shown_is_kept_and_memory_is_asked_for_by_a_key(tm
         await pilot.press("escape")
         app_of(pilot).push_screen(DiffScreen("main", "b1", "/srv/app.py"))
         await until_seen(pilot, "side by side", "│  2 + retries = 12")
+
+
+async def test_a_comparison_that_takes_long_says_how_far_it_is(tmp_path: Path) -> None:
+    lets, feed = threading.Event(), HandMadeFeed(DEMO)
+
+    def diff(asked: str) -> Diff:
+        lets.wait(60)
+        return SOME
+
+    home = Home(tmp_path, tmp_path / "r")
+    with standing_in(home, {**ANSWERS, "/v1/diff": diff}):
+        async with VertuiApp(home, lambda: feed).run_test(size=(120, 36)) as pilot:
+            await until(pilot, lambda: app_of(pilot).main.shown is not NOTHING)
+            app_of(pilot).push_screen(screen := DiffScreen("main", "b1"))
+            await until(pilot, lambda: screen.comparing)
+            for subject, done in ((screen.asked_by, 0.25), ("of another's", 0.5)):
+                feed.put(DEMO, event("progress", subject, f"reading files: {done}", fraction=done))
+            await until_seen(pilot, "comparing…", " 25% reading files: 0.25")
+            lets.set()
+            await until_seen(pilot, "all files")
+            assert "reading files" not in text_of(app_of(pilot))
 
 
 def only(path: str, size: int = 3) -> bytes:

@@ -61,6 +61,14 @@ async def test_what_else_takes_long_has_a_bar_and_is_no_build(show: Show) -> Non
         await until_seen(pilot, "starting b1…b8: 4 of 16, about 5 s left", " 25%")
         await pilot.press("X")
         await until_seen(pilot, "cancel build: no image is being built")
+        for key in (BY_ID["trash"].key, BY_ID["images"].key):
+            await pilot.press(key)
+            feed.put(DEMO, event("progress", "key", "freeing what nothing needs: 3 of 4", fraction=0.75))
+            await until_seen(pilot, "freeing what nothing needs: 3 of 4", " 75%")
+            feed.put(DEMO, replace(event("progress", "key", "reading: 12,000"), fraction=None))
+            await until_seen(pilot, "reading: 12,000")
+            assert "━━" not in text_of(app_of(pilot)), "nobody knows how many there are"
+            await pilot.press("escape")
         feed.put(DEMO, event("operation", "7", "fork main into b1…b8"))
         await until(
             pilot, lambda: "━━" not in text_of(app_of(pilot)) and "4 of 16" not in text_of(app_of(pilot))

@@ -20,6 +20,7 @@ from core.model import ExecRequest, Tree
 from core.tar import Pieces
 from core.verbs import names
 from tests.stand_in import standing_in
+from vertui.cli import stopped_by
 from vertui.commands.exec import _leave
 from vertui.commands.group import WRITTEN, app
 from vertui.streaming import Follower
@@ -119,6 +120,21 @@ def test_an_interrupt_is_never_a_traceback(home: Path) -> None:
         _, said = running.communicate(timeout=60)
         assert "vertui/cli.py" not in said and "/core/" not in said, said
         assert running.returncode in (0, 1, 130, -signal.SIGINT), said
+
+
+class Interrupting:
+    """A member of a class during whose making somebody presses ^C."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_a_class_is_made_is_one() -> None:
+    with pytest.raises((KeyboardInterrupt, RuntimeError)) as raised:
+        type("Made", (), {"one": Interrupting()})
+    error = raised.value
+    assert isinstance(error, KeyboardInterrupt) or stopped_by(error)
+    assert stopped_by(RuntimeError("another")) is None
 
 
 def test_read_verbs_import_nothing_heavy(home: Path) -> None:

@@ -141,7 +141,7 @@ async def refusals(twins: Twins) -> None:
     assert [await asker.may_ask("a.org", 4321, "udp") for _ in range(3)] == [False] * 3
     assert not await asker.may_ask("_http._tcp.b.org", 1, "udp")  # as apt does first
     [text] = told_of(queue)
-    assert text == "main may not reach a.org: A lets it (`vertui egress main add`); tried by curl\\x0a[7]"
+    assert text == "main may not reach a.org, tried by curl\\x0a[7]"
     [shown] = [one for one in (await inspect.tree(twins.engine)).branches if one.name == "main"]
     assert shown.refused and (shown.refused.host, shown.refused.process) == ("a.org", "curl\\x0a[7]")
     assert (await traffic(twins.engine))[live.network.index].refused == 3
@@ -157,10 +157,10 @@ async def refusals(twins: Twins) -> None:
         Attempt("192.0.2.9", 53, "udp", 1, now + 1),
         Attempt("192.0.2.10", 53, "udp", 1, now - 60),  # before the last look
     )
-    assert told_of(queue)[-1].startswith("main may not reach b.org:80: A lets it")
+    assert told_of(queue)[-1].startswith("main may not reach b.org:80, tried by ")
     for _ in range(2):
         await tell_refused(twins.engine, {live.network.index: Traffic(refused=3)})
-    assert [text.partition(": ")[0] for text in told_of(queue)] == [
+    assert told_of(queue) == [
         "main may not reach a.org:443",
         "main may not reach 192.0.2.9:53/udp",
     ]
@@ -261,7 +261,7 @@ async def told_by_a_command(twins: Twins) -> None:
     await asyncio.gather(*(asker.may_ask("a.org", 1, "udp") for _ in range(2)))  # for addresses of two kinds
     await asker.may_ask("a.org", 2, "udp")
     [text] = told_of(queue)
-    assert text == "main may not reach a.org:443: A lets it (`vertui egress main add`); tried by curl[7]"
+    assert text == "main may not reach a.org:443, tried by curl[7]"
     [one] = (await twins.do("egress", "main", "show")).refused
     assert (one.port, one.protocol, one.times, one.process) == (443, "tcp", 3, "curl[7]")
     await twins.do("egress", "main", "add")

@@ -5,6 +5,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import core
@@ -205,3 +206,29 @@ def test_only_a_newline_ends_a_line() -> None:
     for top in ("core", "vertui"):
         for path in (ROOT / top).rglob("*.py"):
             assert ".splitlines(" not in path.read_text(), f"{path}: split at \\n"
+
+
+OF_A_KEY = re.compile(
+    r"\b[Pp]ress\b|(?:[:;,] |\b(?:by|key|or|with) )['\"]?[A-Zb-z](?: [a-z]{2,}|['\",)]|\.?$)"
+)
+"""A key of the UI in a text: somebody presses it, or a single letter stands where something would do it."""
+
+
+def texts_in(path: Path) -> Iterator[str]:
+    """What a module says, each value in it as a dash; what it says of itself is left out."""
+    tree = ast.parse(path.read_text())
+    own = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    whole = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    own |= {part for one in whole for part in one.values}
+    for one in whole:
+        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "–" for part in one.values)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in own:
+            yield node.value
+
+
+def test_the_engine_names_no_key_of_a_screen() -> None:
+    """A user moves them; whoever shows a text adds the key that is in force."""
+    assert OF_A_KEY.search("main may not reach a.org: A lets it") and OF_A_KEY.search("lost: press enter")
+    told = {(path.name, text) for path in (ROOT / "core").rglob("*.py") for text in texts_in(path)}
+    assert not [one for one in told if OF_A_KEY.search(one[1])]

@@ -108,7 +108,10 @@ def diff(
         return
     a, b = _ends(client, named)
     asked = {"mtime": mtime, "lines": stat, "fallback": fallback, **more}
-    told = client.diff(a, b, path=paths, ignore=ignore or (), **asked)
+    from vertui.progress import tallied
+
+    with tallied(client) as key:
+        told = client.diff(a, b, key, path=paths, ignore=ignore or (), **asked)
     say = differences.say_stat if stat else differences.say_names if name_only else differences.say_files
     if json:
         say_json(told)

@@ -75,11 +75,14 @@ def check(
     json: Json = False,
 ) -> None:
     """Check that everything is as it was written. Exit status 8 when something is not."""
-    for line in connect().rebuild() if rebuild else ():
-        print(printable(line), file=sys.stderr if json else sys.stdout)
     from vertui.progress import tallied
 
-    client = connect()
+    client, lines = connect(), list[str]()
+    if rebuild:
+        with tallied(client) as key:
+            lines = client.rebuild(key)
+    for line in lines:
+        print(printable(line), file=sys.stderr if json else sys.stdout)
     with tallied(client) as key:
         problems = client.check_store(read_data, key)
     if json:

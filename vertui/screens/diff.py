@@ -14,10 +14,11 @@ from textual.widget import Widget
 from core.diff.meta import FileType
 from core.diff.result import Diff, FileDiff
 from core.errors import VertuiError
-from core.model import BranchState
+from core.model import BranchState, new_key
 from vertui import theme
 from vertui.compare.change import FilePatch, change_of, names_of
 from vertui.compare.folders import NOISE, ROOT, Folders, Node, Totals
+from vertui.feed import News
 from vertui.plain import entitle
 from vertui.screens import summary
 from vertui.screens.base import bound, changing
@@ -25,6 +26,7 @@ from vertui.screens.carry import Carry, lines_of
 from vertui.screens.comparing import SETTLE_S, WALKING, ComparingScreen
 from vertui.text import counted, printable
 from vertui.widgets.change_view import ChangeView
+from vertui.widgets.events import progress_bar
 from vertui.widgets.folder_list import FolderList
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.lines import LineView
@@ -51,6 +53,7 @@ class DiffScreen(ComparingScreen[Diff]):
     def __init__(self, a: str, b: str, at: str = "") -> None:
         super().__init__()
         self._a, self._b, self._at = a, b, at
+        self.asked_by = ""  # the key by which the comparison tells how far it is
         self._most = 0  # lines changed in one file
         self._seen: dict[str, FilePatch] = {}
         self._many = False  # too many files for their lines to be counted
@@ -84,14 +87,21 @@ class DiffScreen(ComparingScreen[Diff]):
         """Compare: at first what differs alone."""
         self._seen.clear()
         asked = self.begin(f"{self._a} → {self._b}")
-        doing = f"comparing {self._a} with {self._b}"
-        self.vertui.call(
-            doing, self._comparing(), partial(self._compared, asked), partial(self._failed, asked)
-        )
+        doing, self.asked_by = f"comparing {self._a} with {self._b}", new_key()
+        comparing = self._comparing(self.asked_by)
+        self.vertui.call(doing, comparing, partial(self._compared, asked), partial(self._failed, asked))
 
-    def _comparing(self, **more: bool) -> Callable[[], Diff]:
+    def _comparing(self, key: str | None = None, **more: bool) -> Callable[[], Diff]:
         a, b = self._a, self._b
-        return lambda: self.vertui.client.diff(a, b, **more)
+        return lambda: self.vertui.client.diff(a, b, key, **more)
+
+    def hear(self, news: News) -> None:
+        """Say also how far it is, if it takes long."""
+        super().hear(news)
+        far = [one for one in news.events if one.kind == "progress" and one.subject == self.asked_by]
+        if far and self.comparing:
+            done = far[-1].fraction == 1.0
+            self._say([Text("reading what differs…", theme.MUTED) if done else progress_bar(far[-1])])
 
     def _failed(self, asked: int, error: VertuiError) -> None:
         if not self.is_late(asked):

@@ -128,6 +128,8 @@ class MainScreen(VertuiScreen):
         if self.frozen:
             self._held = _newer(self._held, news)
             return
+        if news.fresh:
+            self.event_line.progress = None  # what was under way may have ended meanwhile
         self.event_line.add(news.events)
         self._welcome.progress(self.event_line.build)
         if news.tree is not None and news.strands is not None:

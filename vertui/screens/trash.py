@@ -17,6 +17,7 @@ from vertui.plain import entitle
 from vertui.screens.base import VertuiScreen, bound, changing
 from vertui.screens.plan import Answer, plan_dialog
 from vertui.text import age, printable, size
+from vertui.widgets.events import progress_bar
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList, columns
 
@@ -42,7 +43,9 @@ class TrashScreen(VertuiScreen):
         self._read()
 
     def hear(self, news: News) -> None:
-        """Read it again when something was pruned, restored or freed."""
+        """Read it again when something was pruned, restored or freed, and say how far that is."""
+        if (progress := self.vertui.progress) is not None and self.is_mounted:
+            entitle(self._list, below=progress_bar(progress))
         if news.fresh or any(event.kind in ("trash", "operation") for event in news.events):
             self._read()
 

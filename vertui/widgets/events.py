@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from core.model import Event
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.plain import cut
 from vertui.steps import left_of, place_of
 from vertui.text import printable
@@ -33,7 +34,7 @@ class EventLine(Widget):
         """Say what happened."""
         for event in events:
             if event.kind == "progress":
-                self.progress = event if event.fraction < 1 else None
+                self.progress = None if event.fraction is not None and event.fraction >= 1 else event
                 continue
             if event.kind in ("image", "operation"):  # what was under way has ended
                 self.progress = None
@@ -90,7 +91,9 @@ def progress_bar(event: Event) -> Text:
 
 
 def bar(event: Event, width: int) -> Text:
-    """A bar of so many cells, and the percentage."""
+    """A bar of so many cells, and the percentage; nothing where nobody knows how much the whole is."""
+    if event.fraction is None:
+        return Text()
     full = int(max(0.0, min(1.0, event.fraction)) * width)
     return Text.assemble(
         ("━" * full, theme.TEAL),
@@ -101,6 +104,7 @@ def bar(event: Event, width: int) -> Text:
 
 def _said(event: Event, first: bool) -> Text:
     clock = time.strftime("%H:%M:%S", time.localtime(event.time))
+    helps = f": {BY_ID['let'].key_label} lets it" if event.refused else ""
     return Text.assemble(
-        (f"{clock} ", theme.FAINT), (printable(event.text), theme.TEXT if first else theme.FAINT)
+        (f"{clock} ", theme.FAINT), (printable(event.text) + helps, theme.TEXT if first else theme.FAINT)
     )

@@ -17,6 +17,7 @@ from core.holder.services import PAUSE_S
 from core.home import Home
 from core.model import PAGE_BYTES
 from core.pages import runs_of
+from core.progress import Told, nobody
 from core.python import program
 from core.store.values import MEMORY
 from core.store.views import nodes, questions, wire
@@ -68,13 +69,16 @@ class FuseViews:
         """The file that is a commit's `memory` or `disk`. To open it is to wait for the server."""
         return self._home.views / commit / medium
 
-    async def hydrate(self, commit: str, medium: str) -> None:
-        """Fill the page cache with a whole view; cancel the task to stop. Damaged pages are left to who needs them."""
+    async def hydrate(self, commit: str, medium: str, told: Told = nobody) -> None:
+        """Fill the page cache with a whole view; cancel the task to stop. Damaged pages are left to who needs them.
+        `told` hears how many bytes were read.
+        """
         descriptor = await asyncio.to_thread(_open, self.path(commit, medium))
         try:
-            room = bytearray(HYDRATE_BYTES)
-            for offset in range(0, os.fstat(descriptor).st_size, HYDRATE_BYTES):
+            room, size = bytearray(HYDRATE_BYTES), os.fstat(descriptor).st_size
+            for offset in range(0, size, HYDRATE_BYTES):
                 await asyncio.to_thread(_fill, descriptor, room, offset)
+                told(min(offset + HYDRATE_BYTES, size), size)
         finally:
             os.close(descriptor)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.holder.protocol import Holdings
+from core.progress import Told, nobody
 from core.store.views.damage import Damage
 
 ReadPages = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
@@ -29,8 +30,10 @@ class Views(Protocol):
         """The file that is a commit's `memory` or `disk`. To open it is to wait for the server."""
         ...
 
-    async def hydrate(self, commit: str, medium: str) -> None:
-        """Fill the page cache with a whole view; cancel the task to stop. Damaged pages are left to who needs them."""
+    async def hydrate(self, commit: str, medium: str, told: Told = nobody) -> None:
+        """Fill the page cache with a whole view; cancel the task to stop. Damaged pages are left to who needs them.
+        `told` hears how many bytes were read.
+        """
         ...
 
     def store_ahead(self, commit: str, pages: NDArray[np.int64], read: ReadPages) -> None:

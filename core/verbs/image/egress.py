@@ -39,7 +39,7 @@ class Egress(Verb[Image]):
     ] = ()
 
     examples: ClassVar = ("vertui image egress base allow @apt @pip", "vertui image egress base default")
-    screen: ClassVar = Absent("said once, at a shell; E is for a branch")
+    screen: ClassVar = Absent("said once, at a shell: on the screen is what one branch may reach")
 
     def refuse(self, shown: Shown) -> Refusal | None:
         if not any(self.image in (image.name, image.id) for image in shown.images):

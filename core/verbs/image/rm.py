@@ -22,6 +22,7 @@ class Rm(Settled):
     image: Annotated[str, Given("The image.", "IMAGE", kind=Kind.IMAGE), Short]
 
     examples: ClassVar = ("vertui image rm base",)
+    counts: ClassVar = True
     screen: ClassVar = Absent("on the images screen")
 
     def refuse(self, shown: Shown) -> Refusal | None:

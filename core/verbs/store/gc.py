@@ -24,6 +24,7 @@ class Gc(Planned[int]):
     ] = False
 
     examples: ClassVar = ("vertui store gc", "vertui store gc --dry-run")
+    counts: ClassVar = True
     screen: ClassVar = Absent("nothing that the screen shows changes")
 
     asks: ClassVar = False

@@ -17,6 +17,7 @@ class Empty(Settled):
     """Free what the trash holds. Nothing brings it back. Shows the plan first, and asks."""
 
     examples: ClassVar = ("vertui trash empty",)
+    counts: ClassVar = True
     screen: ClassVar = Absent("on the trash screen")
 
     async def plan(self, engine: Engine) -> Plan:
