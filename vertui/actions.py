@@ -20,7 +20,7 @@ from vertui.text import short
 MOST_COMPARED = 8  # columns of a matrix that a terminal has room for
 Refuse = Callable[[Selection], str | None]
 LEAST_FIT = 0.3  # of letters of a label: further apart they are no word
-READ_ONLY = "the UI was started with --readonly, so it changes nothing: leave with q and start it without"
+READ_ONLY = "the UI was started with --readonly, so it changes nothing: start it without to change anything"
 _given: dict[str, str] = {}  # keys that a user's keymap gives, by action, as Textual spells them
 
 

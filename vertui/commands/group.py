@@ -206,6 +206,8 @@ def _open(
         check_terminal()
         raise typer.Exit(run(find_endpoint(), read_only=read_only))  # imports textual
     if read_only:
+        if ctx.invoked_subcommand == "serve":
+            raise UsageError("a page's --readonly stands behind the verb: `vertui serve --readonly`")
         raise UsageError(f"--readonly is the UI's: `vertui {ctx.invoked_subcommand}` takes it not")
 
 

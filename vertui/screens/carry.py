@@ -76,6 +76,8 @@ class Carry:
 
     def _open(self, command: Sequence[str], write: Callable[[Path], Path]) -> None:
         """Make a file in a thread, then leave the terminal to a program that shows it."""
+        if not self._app.may_use_host():
+            return
         place = tempfile.TemporaryDirectory(prefix="vertui-", ignore_cleanup_errors=True)
 
         def made() -> Path:

@@ -160,7 +160,8 @@ class MainScreen(VertuiScreen):
         self._go_to_children()
         self._welcome.offer(tree)
         self._offer(self.welcoming)
-        if opened and not tree.images and is_first_start(self.vertui.endpoint):
+        shows = opened and not tree.images and not self.vertui.read_only
+        if shows and is_first_start(self.vertui.endpoint):
             self.vertui.perform("tour", self.selection)
         self._title()
         self._show_selection()
