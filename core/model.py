@@ -175,7 +175,7 @@ class Waiting(Struct, frozen=True):
 
 class Tree(Struct, frozen=True):
     """Everything `ls` shows. `trunk` is the trunk's branch name, None before the first `up`. What events of a sequence
-    up to `sequence` tell is in it. `ports` are the published ones.
+    up to `sequence` tell is in it, and what was true at `moment` (`core.catalog_past`). `ports` are the published ones.
     """
 
     branches: tuple[Branch, ...]
@@ -185,6 +185,7 @@ class Tree(Struct, frozen=True):
     waiting: Waiting = Waiting()
     sequence: int = 0
     ports: tuple[PublishedPort, ...] = ()
+    moment: int = 0
 
 
 class Changed(Struct, frozen=True):
@@ -199,6 +200,7 @@ class Changed(Struct, frozen=True):
     trunk: str | None = None
     waiting: Waiting = Waiting()
     ports: tuple[PublishedPort, ...] | None = None
+    moment: int = 0
 
 
 class Child(Struct, frozen=True):

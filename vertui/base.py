@@ -135,6 +135,10 @@ class BaseApp(App[None]):
         """Do an action that can be done."""
 
     @abstractmethod
+    def show_then(self, operation: int) -> None:
+        """Show the tree as it was when an operation had ended."""
+
+    @abstractmethod
     def look_as_left(self) -> None:
         """Show everything as it was when it was left."""
 

@@ -26,6 +26,7 @@ from core.engine import (
     images,
     inspect,
     memory,
+    past,
     plans,
     publish,
     secrets,
@@ -37,6 +38,7 @@ from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import UsageError, VertuiError
 from core.inward import GuestPort
+from core.looking_back import Stride, Then
 from core.model import (
     Command,
     DaemonStatus,
@@ -148,6 +150,14 @@ def _add_reads(app: Application, engine: Engine) -> None:
     @app.get("/v1/turned")
     async def turned(operation: int) -> list[str]:
         return told_change.lines_of(engine, operation)
+
+    @app.get("/v1/then")
+    async def then(stride: Stride, held: int, exact: bool = False) -> Then:
+        return await past.step(engine, stride, held, exact=exact)
+
+    @app.get("/v1/then/{operation}")
+    async def then_at(operation: int, held: int = 0, exact: bool = False) -> Then:
+        return await past.at(engine, operation, held, exact=exact)
 
     @app.get("/v1/trash")
     async def trash_entries() -> list[TrashEntry]:

@@ -23,6 +23,7 @@ from core.errors import DaemonUnavailable, UsageError, VertuiError
 from core.holder.ask import Silent, ask_holder
 from core.home import Home
 from core.inward import GuestPort, SshHost
+from core.looking_back import Stride, Then
 from core.model import (
     Command,
     DaemonStatus,
@@ -102,6 +103,16 @@ class Client:
     def turned(self, operation: int) -> list[str]:
         """What taking an operation back would do, or doing it again; a line each thing."""
         return [str(line) for line in self._get(f"/v1/turned?operation={operation}")]
+
+    def then(self, stride: Stride, held: int, *, exact: bool) -> Then:
+        """The tree one operation back from one that is held, or on, as a change of it. `held` is its moment; an `exact`
+        one was told of so itself.
+        """
+        return _told(Then, self._get(f"/v1/then?{_query(stride=stride, held=held, exact=exact)}"))
+
+    def then_at(self, operation: int, held: int, *, exact: bool) -> Then:
+        """The same of the tree when an operation had ended."""
+        return _told(Then, self._get(f"/v1/then/{operation}?{_query(held=held, exact=exact)}"))
 
     def trash(self) -> list[TrashEntry]:
         """What was pruned and can be restored."""
