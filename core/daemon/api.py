@@ -15,6 +15,7 @@ import core.daemon.requests as body
 from core.codec import encode
 from core.daemon.comparisons import add_comparisons
 from core.daemon.dialling import add_dialling
+from core.daemon.journal_routes import add_journals
 from core.daemon.request_id import RequestId
 from core.daemon.routes import Application, refusal, refused
 from core.daemon.store_routes import add_store
@@ -78,6 +79,7 @@ def make_app(engine: Engine) -> Application:
     _add_ends(app, engine)
     add_comparisons(app, engine)
     add_dialling(app, engine)
+    add_journals(app, engine)
     add_store(app, engine)
     add_verbs(app, engine)
     return app

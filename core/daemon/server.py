@@ -106,7 +106,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
     work = (
         _tidy(engine), handover.watch(engine), clocks.watch(engine), Announcer(engine).tell(),
         engine.outside.watch(), egress.answer_names(engine), attempts.hear(engine), engine.swapper.serve(),
-        engine.weights.watch(), scoring.watch(engine), pulse.beat(look_after_socket),
+        engine.weights.watch(), scoring.watch(engine), engine.journals.keep(), pulse.beat(look_after_socket),
     )  # fmt: skip
     background = [asyncio.create_task(each) for each in work]
     pool = Pool(engine)
@@ -119,6 +119,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await pool.close()
+        await engine.journals.writer.flush()
         await engine.sealer.stop()
         await engine.stalls.stop()
         await engine.ports.stop()
