@@ -136,8 +136,12 @@ def _one_running(selection: Selection) -> str | None:
     return _one(selection) or _running(selection)
 
 
+def _one_branch(selection: Selection) -> str | None:
+    return _one(selection) or _branches(selection)
+
+
 def _one_published(selection: Selection) -> str | None:
-    if reason := _one(selection) or _branches(selection):
+    if reason := _one_branch(selection):
         return reason
     key = BY_ID["publish"].key_label
     return None if selection.pages else f"no port of {selection.refs[0]} is published: {key} publishes one"
@@ -170,7 +174,7 @@ def _comparable(selection: Selection) -> str | None:
 
 def _then_and_now(selection: Selection) -> str | None:
     """Why a branch cannot be compared with what it was."""
-    if reason := _one(selection) or _branches(selection):
+    if reason := _one_branch(selection):
         return reason
     if selection.then_and_now is not None:
         return None
@@ -208,6 +212,7 @@ def _diff(selection: Selection) -> str:
 
 AT = _plain("vertui tree --at ID")
 WATCH = _each("exec", "--attach ID")
+JOURNAL = _all("journal show")
 LET, LET_ALL = _each("egress", "add"), _each("egress", "add --siblings")
 WRITTEN = (
     Action("start", "D", "start daemon", "start the daemon that was stopped", _plain("vertui daemon start"), _away,
@@ -227,6 +232,7 @@ WRITTEN = (
             changes=True),
     Action("images", "i", "images", "the images, and building one", _plain("vertui image ls")),
     Action("log", "l", "log", "every operation, newest first", _plain("vertui log"), footer=True),
+    Action("journal", "quotation_mark", "journal", "what was said and done in the branch", JOURNAL, _one_branch),
     Action("trash", "T", "trash", "what was pruned, and bringing it back", _plain("vertui trash ls")),
     Action("mark", "space", "mark", "mark the node, so that verbs act on all marked", refuse=_no_machine),
     Action("range", "v", "mark a range", "begin a range here, or mark what is in it", refuse=_no_machine),
@@ -268,7 +274,7 @@ WRITTEN = (
 GROUPS = {
     "machines": ("up", "fork", "pause", "resume", "rename", "image_build", "cancel_build", "images", "start"),
     "work": ("exec", "watch", "shell", "score", "board"),
-    "history": ("commit", "diff", "promote", "prune", "tag", "undo", "redo", "log", "trash",
+    "history": ("commit", "diff", "promote", "prune", "tag", "undo", "redo", "log", "journal", "trash",
                 "earlier", "later"),
     "ports and reach": ("publish", "unpublish", "open", "egress", "let", "let_siblings", "link", "unlink"),
     "marks": ("mark", "range", "unmark"),

@@ -37,7 +37,7 @@ from vertui.selection import NOTHING, Selection
 
 ENTRIES = [verb for verb in all_verbs() if isinstance(verb.screen, Entry)]
 LOOKING = {
-    "watch", "board", "diff", "open", "images", "log", "trash", "mark", "range", "unmark", "filter", "trunk",
+    "watch", "board", "diff", "open", "images", "log", "journal", "trash", "mark", "range", "unmark", "filter", "trunk",
     "parent", "child", "next_sibling", "previous_sibling", "best", "letters", "fold", "fold_all", "sort", "turn",
     "freeze", "scroll", "view", "menu", "copy", "palette", "themes", "picture", "help", "quit",
     "unread", "words", "tour", "earlier", "later",
