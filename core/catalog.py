@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.catalog_past import Past, PastReader
+from core.catalog_past import MOST_KEPT, Past, PastReader
 from core.catalog_rows import Created, Digests, Kept
 from core.catalog_schema import prepare
 from core.catalog_values import (
@@ -353,6 +353,11 @@ class Catalog:
     def past(self) -> PastReader:
         """A reader of what rows were; not of this thread alone."""
         return PastReader(self._path)
+
+    def forget_past(self, most: int = MOST_KEPT) -> bool:
+        """Forget some of what rows were longest ago, where more than `most` are kept; were there any?"""
+        with self.transaction():
+            return self._past.forget(most)
 
     # -- sqlite ----------------------------------------------------------------------------------------------
 

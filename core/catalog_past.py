@@ -4,7 +4,8 @@ them. So the tree of any moment since is known exactly, and none is put together
 A moment is how many such transactions there were. An operation's is the one that it ended at. What a row was at a
 moment says the first that was kept of it later; if none was, it is as it is now.
 
-Rows that are kept are never changed, so any thread may read them (`PastReader`), up to a moment that is over.
+Rows that are kept are never changed, so any thread may read them (`PastReader`), up to a moment that is over. The
+oldest are forgotten once there are very many, whole moments at a time.
 """
 
 import json
@@ -19,6 +20,8 @@ KEYS = {
 """The tables that the tree is of, and their keys; of the settings that is the trunk alone."""
 ENDED = "operations"
 TRUNK = ("settings", "trunk")
+MOST_KEPT = 50_000  # rows, of ten thousand operations and more: 20 to 40 MB
+AT_ONCE = 100  # rows that are forgotten in a transaction: milliseconds
 Key = tuple[str, str]
 """A table, and the key of a row in it."""
 Fields = Mapping[str, Any]
@@ -63,6 +66,18 @@ class Past:
         self._db.execute("DELETE FROM former")
         return moment
 
+    def forget(self, most: int) -> bool:
+        """Forget some of the oldest rows, in the open transaction, where more than `most` are kept; were there any?"""
+        ends = "SELECT (SELECT min(id) FROM past), (SELECT max(id) FROM past)"  # both at once would look at all rows
+        first, last = self._db.execute(ends).fetchone()
+        if first is None or last - first < most:
+            return False
+        moment = "SELECT moment FROM past WHERE id >= ? ORDER BY id LIMIT 1"
+        [kept] = self._db.execute(moment, (last - most + 1,)).fetchone()
+        [some] = self._db.execute(moment, (min(first + AT_ONCE, last),)).fetchone()
+        gone = self._db.execute("DELETE FROM past WHERE moment < ? AND moment <= ?", (kept, some))
+        return gone.rowcount > 0
+
     def _was(self, row: sqlite3.Row) -> str | None:
         """A row as the transaction found it."""
         if not row["there"]:
@@ -88,11 +103,14 @@ class Past:
 
 
 class PastReader:
-    """Reads what was kept, on a connection of its own: of any thread, which closes it."""
+    """Reads what was kept when it was made, on a connection of its own: of any thread, which closes it."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
         self._db.row_factory = sqlite3.Row
+        self._db.execute("BEGIN")  # what is forgotten meanwhile stays for this one
+        self.oldest: int = self._db.execute("SELECT coalesce(min(moment), 1) - 1 FROM past").fetchone()[0]
+        """The first moment that is known; 0 where nothing was forgotten."""
 
     def close(self) -> None:
         """Idempotent."""
@@ -111,7 +129,8 @@ class PastReader:
 
     def before(self, moment: int) -> Fields | None:
         """The operation that ended at the latest moment before this one; None where none did that is known."""
-        return self._first("SELECT max(moment) FROM operations WHERE moment < ?", moment)
+        query = "SELECT max(moment) FROM operations WHERE moment < ? AND moment >= ?"
+        return self._first(query, moment, self.oldest)
 
     def behind(self, moment: int, upto: int) -> Fields | None:
         """The one that ended at the next moment after this one."""

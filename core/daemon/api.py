@@ -158,7 +158,7 @@ def _add_reads(app: Application, engine: Engine) -> None:
         return await past.step(engine, stride, held, exact=exact)
 
     @app.get("/v1/then/{operation}")
-    async def then_at(operation: int, held: int = 0, exact: bool = False) -> Then:
+    async def then_at(operation: int, held: int, exact: bool = False) -> Then:
         return await past.at(engine, operation, held, exact=exact)
 
     @app.get("/v1/trash")

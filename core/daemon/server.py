@@ -25,6 +25,7 @@ from core.engine.context import Engine
 from core.engine.news import Announcer
 from core.engine.operations import note
 from core.engine.outside import Pasta
+from core.engine.past import forget
 from core.engine.pool import Pool
 from core.engine.ports import Ports
 from core.engine.rebuild import rebuild_catalog
@@ -166,6 +167,7 @@ async def _tidy(engine: Engine) -> None:
             await asyncio.to_thread(shorten, path)
         with contextlib.suppress(VertuiError):
             await expire(engine)
+            await forget(engine)
         await asyncio.sleep(EXPIRE_EVERY_S)
 
 

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from core.catalog_past import TRUNK, Fields, Key, PastReader
+from core.catalog_past import MOST_KEPT, TRUNK, Fields, Key, PastReader
 from core.catalog_values import BranchRow, branch_of, commit_of, image_of, link_of, operation_of, port_of
 from core.engine.context import Engine
 from core.errors import Damaged, NotFound
@@ -27,6 +27,8 @@ from core.refs import PROXY
 from core.refs import TRUNK as AT_TRUNK
 
 MOST = 1 << 63  # of SQLite's numbers
+PAUSE_S = 0.02  # between transactions that forget, for whoever waits
+TOO_LONG_AGO = f"not kept any more: it is more than {MOST_KEPT} changes ago"
 R = TypeVar("R", bound="Listed")
 Find = Callable[[PastReader, int], Fields | None]
 Rows = Mapping[Key, Fields | None]
@@ -67,6 +69,8 @@ async def step(engine: Engine, stride: Stride, held: int, *, exact: bool) -> The
             return reader.behind(here, now - 1)
         if found := reader.before(here):
             return found
+        if reader.oldest:
+            raise NotFound(f"how the tree was before is {TOO_LONG_AGO}")
         if unknown := reader.unknown():
             raise NotFound(
                 f"how the tree was before is not known: operation {unknown} is of an earlier vertui"
@@ -89,9 +93,17 @@ async def at(engine: Engine, operation: int, held: int, *, exact: bool) -> Then:
             raise NotFound(
                 f"operation {operation} is of an earlier vertui, which did not keep how the tree was"
             )
+        if found["moment"] < reader.oldest:
+            raise NotFound(f"how the tree was after operation {operation} is {TOO_LONG_AGO}")
         return found
 
     return await _told(engine, find, held, exact=exact)
+
+
+async def forget(engine: Engine) -> None:
+    """Forget how the tree was long ago, a little at a time."""
+    while engine.catalog.forget_past():
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _told(engine: Engine, find: Find, held: int, *, exact: bool) -> Then:
@@ -104,6 +116,8 @@ async def _told(engine: Engine, find: Find, held: int, *, exact: bool) -> Then:
                 found = find(reader, now)
                 if found is None:
                     return Then(None, now)
+                if held < reader.oldest:
+                    raise NotFound(f"what changed since the tree that is held is {TOO_LONG_AGO}")
                 moment = min(found["moment"], now)
                 ids = reader.changed(min(held, moment), max(held, moment) if exact else now)
                 rows = reader.rows(moment, now)
