@@ -191,11 +191,11 @@ class Client:
         return EventStream(self.endpoint)
 
     def journal(self, branch: str, *, follow: bool = False, **asked: Any) -> LineStream[JournalEntry]:
-        """Entries of a branch's journal, oldest first; with `follow` those that come as well. `asked`: first (a number)
-        or count (of the newest), whole (long bodies, too).
+        """Entries of a branch's journal, oldest first; with `follow` those that come as well, while the daemon lives.
+        `asked`: first (a number) or count (of the newest), whole (long bodies, too).
         """
         path = f"/v1/journal?{_query(branch=branch, follow=follow, **asked)}"
-        return LineStream(self.endpoint, path, JournalEntry, IDLE if follow else UNTIL_DEATH)
+        return LineStream(self.endpoint, path, JournalEntry, IDLE if follow else UNTIL_DEATH, endless=follow)
 
     def journal_grep(self, branch: str, text: str) -> LineStream[JournalEntry]:
         """The entries of a branch's journal that hold a text, as they are found."""
@@ -407,15 +407,8 @@ class _Lost(DaemonUnavailable):
 class EventStream(LineStream[Event]):
     """Events as they happen, until `close`; DaemonUnavailable when the daemon goes away."""
 
-    broken = "the daemon went away"
-
     def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint, "/v1/events", Event, IDLE)
-
-    def __iter__(self) -> Iterator[Event]:
-        yield from super().__iter__()
-        if not self.closed:
-            raise DaemonUnavailable(self.broken)
+        super().__init__(endpoint, "/v1/events", Event, IDLE, endless=True)
 
 
 def _read(connection: DaemonConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:

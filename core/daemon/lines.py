@@ -5,7 +5,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
-from typing import ClassVar, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from core.codec import decode
 from core.daemon.connection import DaemonConnection, Patience, failure
@@ -13,18 +13,20 @@ from core.daemon.endpoint import Endpoint, no_answer
 from core.errors import DaemonUnavailable, VertuiError
 from core.holder.ask import Silent
 
+PIECE_BYTES = 64 << 10
+
 T = TypeVar("T")
 
 
 class LineStream(Generic[T]):
     """The values of an answer, until its end or `close`. A refusal is raised at once, not with the first of them;
-    DaemonUnavailable when the daemon goes away.
+    DaemonUnavailable when the daemon goes away, which is the end of an `endless` one.
     """
 
-    broken: ClassVar[str] = "the daemon broke its answer off: `vertui daemon logs` says why"
-
-    def __init__(self, endpoint: Endpoint, path: str, cls: type[T], patience: Patience) -> None:
-        self._cls = cls
+    def __init__(
+        self, endpoint: Endpoint, path: str, cls: type[T], patience: Patience, *, endless: bool = False
+    ) -> None:
+        self._cls, self._endless = cls, endless
         self._connection = DaemonConnection(endpoint, patience)
         self._closed = False
         try:
@@ -32,7 +34,8 @@ class LineStream(Generic[T]):
             self._response = self._connection.getresponse()
             if self._response.status >= 400:
                 raise failure(self._response.read())
-            self._response.readline()  # an empty one: from here on nothing is missed
+            self._lines = _lines(self._response)
+            next(self._lines, b"")  # an empty one: from here on nothing is missed
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise DaemonUnavailable(no_answer(endpoint)) from error
@@ -41,24 +44,35 @@ class LineStream(Generic[T]):
             raise
 
     def __iter__(self) -> Iterator[T]:
+        broken: Exception | None = None
         try:
-            while line := self._response.readline():
-                if line != b"\n":
+            for line in self._lines:
+                if line:
                     yield decode(self._cls, json.loads(line))
         except (OSError, ValueError, http.client.HTTPException, Silent) as error:
-            if not self._closed:
-                raise DaemonUnavailable(self.broken) from error
+            broken = error
         finally:
             self._response.close()
             self._connection.close()
-
-    @property
-    def closed(self) -> bool:
-        """Was it closed?"""
-        return self._closed
+        if self._closed:
+            return
+        if self._endless:
+            raise DaemonUnavailable("the daemon went away") from broken
+        if broken:
+            raise DaemonUnavailable(
+                "the daemon broke its answer off: `vertui daemon logs` says why"
+            ) from broken
 
     def close(self) -> None:
         """End the stream, from any thread: a reader blocked in it returns."""
         self._closed = True
         with contextlib.suppress(OSError, AttributeError):
             self._connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The lines of an answer without their ends; IncompleteRead where it was broken off, which `readline` hides."""
+    rest = b""
+    while data := response.read1(PIECE_BYTES):
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines

@@ -2,13 +2,13 @@
 
 import json as json_
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
 
 from core.codec import encode
-from core.errors import Damaged
+from core.errors import DaemonUnavailable, Damaged
 from core.journal.entry import JournalCheck, JournalEntry
 from vertui.entries import TRIED, end_of, words_of
 from vertui.options import BranchName, Json, new_app
@@ -21,6 +21,7 @@ journal = new_app()
 app.add_typer(journal, name="journal")
 
 TAIL = 10  # entries
+PAUSE_S = 0.2  # before another connection
 
 From = Annotated[
     int | None, typer.Option("--from", metavar="SEQ", min=1, help="From this entry on.", show_default=False)
@@ -44,8 +45,8 @@ def show(
 ) -> None:
     """Show a branch's journal, with what its parents' had when it was forked.
 
-    An entry a line: number, time, kind, author, body. A ~ marks what was tried: the branch's machine was taken back to
-    before that, by `restore`. What a newer vertui wrote is shown as it is.
+    An entry a line: number, time, kind, author (- for none), body (⏎ between its lines). A ~ marks what was tried: the
+    branch's machine was taken back to before that, by `restore`. What a newer vertui wrote is shown as it is.
     """
     _say(connect().journal(branch, first=first or 0, count=count or 0, whole=whole), json=json, whole=whole)
 
@@ -53,7 +54,25 @@ def show(
 @journal.command("tail")
 def tail(branch: BranchName, follow: Follow = False, count: Last = None, json: EntryJson = False) -> None:
     """Show the newest entries, ten unless told, and with -f those that come."""
-    _say(connect().journal(branch, count=TAIL if count is None else count, follow=follow), json=json)
+    newest = TAIL if count is None else count
+    _say(_followed(branch, newest) if follow else connect().journal(branch, count=newest), json=json)
+
+
+def _followed(branch: str, count: int) -> Iterator[JournalEntry]:
+    """The newest entries and those that come, over as many connections as that takes. DaemonStopped once somebody
+    ended the daemon; one that died is waited for.
+    """
+    from core.daemon.start import rejoin
+
+    client, asked = connect(), {"count": count}
+    while True:
+        try:
+            for entry in client.journal(branch, follow=True, **asked):
+                asked = {"first": entry.seq + 1}
+                yield entry
+        except DaemonUnavailable:
+            time.sleep(PAUSE_S)
+            rejoin(client.endpoint)
 
 
 @journal.command("grep")
@@ -120,17 +139,25 @@ def _say(entries: Iterable[JournalEntry], *, json: bool, whole: bool = False) ->
     """Print each as it comes, commands with their output if that is to be `whole`; how many came."""
     count, width = 0, line_width()
     for entry in entries:
-        line = json_.dumps(encode(entry)) if json else line_of(entry)
+        below = _below(entry) if whole and not json else []
+        line = json_.dumps(encode(entry)) if json else line_of(entry, lines=not below)
         print(line if json or width is None else clip(line, width), flush=True)
-        if whole and not json and entry.exec and entry.body:
-            said = entry.body.removesuffix("\n").split("\n")
-            print("\n".join(f"        | {printable(one)}" for one in said))
+        for one in below:
+            print(f"        | {printable(one)}")
         count += 1
     return count
 
 
-def line_of(entry: JournalEntry) -> str:
-    """An entry on one line."""
+def _below(entry: JournalEntry) -> list[str]:
+    """What stands below the line of an entry that is shown whole: all that a command printed, or the lines of a text
+    of several.
+    """
+    lines = entry.body.removesuffix("\n").split("\n") if entry.body else []
+    return lines if entry.exec or len(lines) > 1 else []
+
+
+def line_of(entry: JournalEntry, *, lines: bool = True) -> str:
+    """An entry on one line, with all `lines` of its body or without it."""
     sign = TRIED if entry.tried else " "
     if entry.raw:
         return f"{entry.seq:>6}{sign} {printable(entry.raw)}"
@@ -138,6 +165,7 @@ def line_of(entry: JournalEntry) -> str:
     more = ""
     if entry.body_bytes > len(entry.body.encode(errors="surrogatepass")) and not entry.exec:
         more = f"…  ({counted(entry.body_bytes, 'byte')})"
-    body = printable(entry.body.removesuffix(chr(10)))
+    body = " ⏎ ".join(map(printable, entry.body.removesuffix("\n").split("\n"))) if lines else ""
     what = f"{words_of(entry.exec)}  {end_of(entry.exec)}" if entry.exec else body
-    return f"{entry.seq:>6}{sign} {at}  {printable(entry.kind):<11}  {printable(entry.author)}  {what}{more}"
+    author = printable(entry.author) or "-"
+    return f"{entry.seq:>6}{sign} {at}  {printable(entry.kind):<11}  {author}  {what}{more}".rstrip()

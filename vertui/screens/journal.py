@@ -180,7 +180,7 @@ def _draw(entry: JournalEntry, width: int) -> Text:
     colour = theme.FAINT if entry.tried else COLOURS.get(entry.kind, theme.MUTED)
     left = Text(f"{entry.seq:>6}{TRIED if entry.tried else ' '} ", style=theme.FAINT)
     left.append(f"{printable(entry.kind):<11} ", f"bold {colour}").append(
-        f"{printable(entry.author)}  ", theme.MUTED
+        f"{printable(entry.author) or '-'}  ", theme.MUTED
     )
     left.append(_said(entry), theme.FAINT if entry.tried else theme.TEXT)
     clock = time.strftime("%d %b %H:%M:%S", time.localtime(entry.time))
