@@ -91,13 +91,14 @@ async def is_walked_through_and_only_looked_at(twins: Twins, pilot: Pilot[None])
     app = app_of(pilot)
     await until(pilot, lambda: names(pilot) == ["main", "bee"])
     await pilot.press("space", "greater_than_sign")
-    await until_seen(pilot, "this is now: < goes back", "1 marked")
+    await until_seen(pilot, "this is now: < goes back", "1 marked", "httpd")
     cursor = node(pilot)
     await walk(pilot, "<", lambda: at(pilot) == 3)
     await until_seen(
         pilot, "as it was after #3 rename", "1 step back", "− b2", "in the trash", "tree as it was"
     )
     assert names(pilot) == ["main", "bee", "b2"] and not app.main.tree_view.marked
+    assert "httpd" not in text_of(app)
     assert {(one.pid, one.address, one.memory_bytes) for one in app.main.shown.branches} == {(None, None, 0)}
     for action in ACTIONS:
         if action.id not in OF_THE_PAST:
@@ -144,5 +145,6 @@ async def is_walked_through_and_only_looked_at(twins: Twins, pilot: Pilot[None])
 async def test_the_tree_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     async with beginning() as twins, served(twins) as client:
         await is_printed(client, capsys)
+        twins.machine("bee").guest.sockets["tcp 80"] = 7, "httpd"
         async with VertuiApp(client.home).run_test(size=SIZE) as pilot:
             await is_walked_through_and_only_looked_at(twins, pilot)

@@ -242,7 +242,8 @@ class MainScreen(VertuiScreen):
         node = self.tree_view.node
         self.tree_view.read()
         self._keys.selection = self.selection
-        commands, processes = self._asked.get(key_of(node), ([], [])) if node else ([], [])
+        asked = {} if self.scrub.past else self._asked  # what runs now was told of nobody then
+        commands, processes = asked.get(key_of(node), ([], [])) if node else ([], [])
         width = self._detail.container_size.width - 1
         fold = self.tree_view.fold
         known = fold_detail(fold, width) if fold else detail(self.shown, node, commands, processes, width)
