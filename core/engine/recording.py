@@ -49,7 +49,9 @@ class Excerpt:
 
 
 class CommandRecord:
-    """One command: what it is given and says is shown to this as it passes, and `close` writes it down, once."""
+    """One command: what it is given and says is shown to this as it passes. It is written down once: when it ends, so
+    that whoever is told of its end finds that in the journal, or else by `close`.
+    """
 
     def __init__(
         self, journals: Journals, branch: str, head: str, request: ExecRequest, command: int
@@ -61,7 +63,7 @@ class CommandRecord:
         self._output = {name: blake3() for name in StreamName}
         self._bytes = dict.fromkeys(StreamName, 0)
         self._excerpt = Excerpt(*KEPT_BYTES["none" if request.tty else request.recorded])
-        self._missed = False
+        self._missed, self._written = False, False
         self._exit: CommandExit | None = None
 
     @classmethod
@@ -82,6 +84,7 @@ class CommandRecord:
         """It printed something, or ended."""
         if isinstance(item, CommandExit):
             self._exit = item
+            self.close()
             return
         self._missed |= bool(item.dropped)
         self._bytes[item.stream] = item.offset + len(item.data)
@@ -89,7 +92,10 @@ class CommandRecord:
         self._excerpt.add(item.data)
 
     def close(self) -> None:
-        """Write it down."""
+        """Write it down, unless that was done; idempotent."""
+        if self._written:
+            return
+        self._written = True
         author = self._request.author[:LONGEST_AUTHOR] or AUTHOR
         new = NewEntry(EntryKind.EXEC, self._excerpt.text(), author, self._head, exec=self._done())
         self._journals.writer.note(self._branch, new)

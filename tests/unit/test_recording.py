@@ -22,10 +22,13 @@ async def recorded(
     with engine_of(directory) as engine:
         put(engine, "b1", BranchState.RUNNING)
         record = CommandRecord(engine.journals, "b1", HEAD, request, 7)
-        for item in said:
-            record.said(item)
         if typed:
             record.given(typed)
+        for item in said:
+            record.said(item)
+        if not isinstance(said[-1], CommandExit):
+            record.close()
+        assert engine.journals.last("b1") == 1
         record.close()
         await engine.journals.writer.flush()
         [entry] = entries(engine.journals.chain("b1"), whole=True)
