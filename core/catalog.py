@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from core.catalog_past import MOST_KEPT, Past, PastReader
 from core.catalog_rows import Created, Digests, Kept
 from core.catalog_schema import prepare
 from core.catalog_values import (
@@ -47,6 +48,7 @@ class Catalog:
     def __init__(self, path: Path) -> None:
         self._commits = Kept("commits", commit_of)
         self._branches = Kept("branches", branch_of)
+        self._path = path
         self._written: set[tuple[str, str]] = set()  # rows that may not be as they are kept
         self.on_written: Callable[[set[tuple[str, str]]], None] | None = None
         """Told of the tables and keys of the rows that a transaction wrote, once that is true."""
@@ -58,7 +60,7 @@ class Catalog:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             prepare(self._db)
-            self._digests = Digests(self._db)
+            self._digests, self._past = Digests(self._db), Past(self._db)
         except (
             sqlite3.Error,
             UnicodeDecodeError,
@@ -97,9 +99,11 @@ class Catalog:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
+            moment = self._past.keep()
             written = self._digests.keep()
             self._written |= written
             self._db.execute("COMMIT")
+            self._past.moment = moment
             if self.on_written:
                 self.on_written(written)
         except sqlite3.Error as error:
@@ -120,7 +124,8 @@ class Catalog:
         if value is None:
             self._write("DELETE FROM settings WHERE key = ?", key)
         else:
-            self._write("INSERT OR REPLACE INTO settings VALUES (?, ?)", key, value)
+            upsert = "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+            self._write(f"INSERT INTO settings VALUES (?, ?) {upsert}", key, value)
 
     def images(self) -> list[Image]:
         """All images, oldest first."""
@@ -337,6 +342,22 @@ class Catalog:
         values = (state.value, limit) if state else (limit,)
         rows = self._read(f"SELECT * FROM operations {where} ORDER BY id DESC LIMIT ?", *values)
         return [operation_of(row) for row in rows]
+
+    # -- the past --------------------------------------------------------------------------------------------
+
+    @property
+    def moment(self) -> int:
+        """How many transactions changed what the tree shows (`core.catalog_past`)."""
+        return self._past.moment
+
+    def past(self) -> PastReader:
+        """A reader of what rows were; not of this thread alone."""
+        return PastReader(self._path)
+
+    def forget_past(self, most: int = MOST_KEPT) -> bool:
+        """Forget some of what rows were longest ago, where more than `most` are kept; were there any?"""
+        with self.transaction():
+            return self._past.forget(most)
 
     # -- sqlite ----------------------------------------------------------------------------------------------
 

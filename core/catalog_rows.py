@@ -21,6 +21,7 @@ TABLES = {
     "operations": "id",
     "ports": "id",
     "links": "id",
+    "past": "id",
 }
 DIGESTS = """CREATE TABLE IF NOT EXISTS digests ("table" TEXT, id TEXT, digest TEXT NOT NULL,
   PRIMARY KEY ("table", id)) WITHOUT ROWID"""

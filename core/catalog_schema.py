@@ -4,7 +4,7 @@ import sqlite3
 
 from core.errors import Damaged
 
-FORMAT = 9
+FORMAT = 10
 PORTS = """
 CREATE TABLE ports (id TEXT PRIMARY KEY, branch TEXT NOT NULL, guest_port INTEGER NOT NULL, protocol TEXT NOT NULL,
   address TEXT NOT NULL, host_port INTEGER NOT NULL, created REAL NOT NULL);
@@ -12,6 +12,12 @@ CREATE TABLE ports (id TEXT PRIMARY KEY, branch TEXT NOT NULL, guest_port INTEGE
 LINKS = (
     "CREATE TABLE links (id TEXT PRIMARY KEY, one TEXT NOT NULL, other TEXT NOT NULL, created REAL NOT NULL);"
 )
+PAST = """
+CREATE TABLE past (id INTEGER PRIMARY KEY, moment INTEGER NOT NULL, "table" TEXT NOT NULL, key TEXT NOT NULL, was TEXT);
+CREATE INDEX past_moments ON past (moment);
+ALTER TABLE operations ADD COLUMN moment INTEGER;
+CREATE INDEX operation_moments ON operations (moment);
+"""
 SCHEMA = f"""
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, spec TEXT NOT NULL, golden TEXT NOT NULL,
@@ -30,7 +36,7 @@ CREATE UNIQUE INDEX branch_numbers ON branches (number) WHERE deleted IS NULL;
 CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE NOT NULL, verb TEXT NOT NULL,
   summary TEXT NOT NULL, state TEXT NOT NULL, undoable INTEGER NOT NULL, created REAL NOT NULL, finished REAL,
   error TEXT NOT NULL, intent TEXT NOT NULL, inverse TEXT NOT NULL, result TEXT NOT NULL);
-{PORTS}{LINKS}"""
+{PORTS}{LINKS}{PAST}"""
 CHANGES = {
     1: "ALTER TABLE commits ADD COLUMN origin TEXT NOT NULL DEFAULT ''; ALTER TABLE branches ADD COLUMN base TEXT;",
     2: """ALTER TABLE branches ADD COLUMN quiesced INTEGER NOT NULL DEFAULT 0;
@@ -44,6 +50,7 @@ UPDATE operations SET undoable = 0 WHERE state = 'undone';""",
     6: "ALTER TABLE images ADD COLUMN egress TEXT NOT NULL DEFAULT 'null';",
     7: "ALTER TABLE branches ADD COLUMN weight INTEGER NOT NULL DEFAULT 100;",
     8: "ALTER TABLE branches ADD COLUMN scoring TEXT NOT NULL DEFAULT 'null';",
+    9: PAST,
 }  # from each format to the next
 
 

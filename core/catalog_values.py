@@ -5,6 +5,7 @@ Published ports and links are values of their own rooms (`core.ports`, `core.lin
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ from core.ports import PortRow
 from core.reach import NOWHERE, Reach
 
 T = TypeVar("T")
+Columns = sqlite3.Row | Mapping[str, Any]
+"""A row as SQLite gives it, or as it was kept (`core.catalog_past`)."""
 
 
 @dataclass(frozen=True)
@@ -96,41 +99,44 @@ class OperationRow:
         return str(told.get("kind", VertuiError.__name__))
 
 
-def image_of(row: sqlite3.Row) -> Image:
+def image_of(row: Columns) -> Image:
     """An image."""
     return _value(Image, row, "spec", "egress")
 
 
-def branch_of(row: sqlite3.Row) -> BranchRow:
+def branch_of(row: Columns) -> BranchRow:
     """A branch."""
     return _value(BranchRow, row, "egress", "scoring", flag="quiesced")
 
 
-def commit_of(row: sqlite3.Row) -> Commit:
+def commit_of(row: Columns) -> Commit:
     """A commit."""
     return _value(Commit, row, "parents", "tags", flag="quiesced")
 
 
-def operation_of(row: sqlite3.Row) -> OperationRow:
+def operation_of(row: Columns) -> OperationRow:
     """An operation."""
     return _value(OperationRow, row, "intent", "inverse", "result", flag="undoable")
 
 
-def port_of(row: sqlite3.Row) -> PortRow:
+def port_of(row: Columns) -> PortRow:
     """A published port."""
     return _value(PortRow, row)
 
 
-def link_of(row: sqlite3.Row) -> LinkRow:
+def link_of(row: Columns) -> LinkRow:
     """A link."""
     return _value(LinkRow, row)
 
 
-def _value(cls: type[T], row: sqlite3.Row, *texts: str, flag: str = "") -> T:
-    """A row as a value: some columns are JSON, one may be a flag. Damaged for what cannot have been written."""
-    fields = dict(zip(row.keys(), row, strict=True))
+def _value(cls: type[T], row: Columns, *texts: str, flag: str = "") -> T:
+    """A row as a value: some columns are JSON, one may be a flag. Damaged for what cannot have been written.
+
+    One that was written before there were all of these columns has what they are without a word.
+    """
+    fields = {name: row[name] for name in row.keys()}  # noqa: SIM118 (a row iterates over its values)
     try:
-        fields |= {key: json.loads(fields[key]) for key in texts}
+        fields |= {key: json.loads(fields[key]) for key in texts if key in fields}
         if flag:
             fields[flag] = bool(fields[flag])
         return decode(cls, fields)

@@ -1,8 +1,12 @@
 """Commands in guests, as their agents tell of them: not to be trusted, only shown."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import Struct
+
+Recorded = Literal["some", "all", "none"]
+"""How much of a command's output its branch's journal keeps."""
 
 
 class Command(Struct, frozen=True):

@@ -69,6 +69,11 @@ class Files:
             finally:
                 os.close(descriptor)
 
+    def cut(self, path: Path, size: int) -> None:
+        """Take what lies behind so many bytes off a file's end."""
+        with _mapped(path):
+            os.truncate(path, size)
+
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name, replacing what had it."""
         with _mapped(target):

@@ -2,7 +2,7 @@
 
 VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/ ssh/
                                                      secrets.json authority.pem tokens.json builds.json toured
-                                                     screen.json
+                                                     screen.json journal/
 $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
 """
 
@@ -79,6 +79,11 @@ class Home:
     def layers(self) -> Path:
         """The qcow2 layers of commits and machines."""
         return self.root / "layers"
+
+    @property
+    def journal(self) -> Path:
+        """What was said and done in branches, a file a branch."""
+        return self.root / "journal"
 
     @property
     def views(self) -> Path:

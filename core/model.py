@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from core.cgroups import USUAL_WEIGHT
 from core.commands import Command as Command
-from core.commands import LastCommand
+from core.commands import LastCommand, Recorded
 from core.errors import UsageError
 from core.inward import PublishedPort
 from core.progress import BuildProgress
@@ -175,7 +175,7 @@ class Waiting(Struct, frozen=True):
 
 class Tree(Struct, frozen=True):
     """Everything `ls` shows. `trunk` is the trunk's branch name, None before the first `up`. What events of a sequence
-    up to `sequence` tell is in it. `ports` are the published ones.
+    up to `sequence` tell is in it, and what was true at `moment` (`core.catalog_past`). `ports` are the published ones.
     """
 
     branches: tuple[Branch, ...]
@@ -185,6 +185,7 @@ class Tree(Struct, frozen=True):
     waiting: Waiting = Waiting()
     sequence: int = 0
     ports: tuple[PublishedPort, ...] = ()
+    moment: int = 0
 
 
 class Changed(Struct, frozen=True):
@@ -199,6 +200,7 @@ class Changed(Struct, frozen=True):
     trunk: str | None = None
     waiting: Waiting = Waiting()
     ports: tuple[PublishedPort, ...] | None = None
+    moment: int = 0
 
 
 class Child(Struct, frozen=True):
@@ -345,7 +347,8 @@ class ExecRequest(Struct, frozen=True):
     that started it unless it `outlives` that. An `inner` one is a verb's own doing: neither `ps` nor the operation log
     tells of it. By its `key` a request that is sent again is known. `secrets` are variables by name, each with the
     secret whose value it gets, or the placeholder of one that is for some sites alone. Its end scores the branch by the
-    rule `score`, if there is one (see `Scoring`).
+    rule `score`, if there is one (see `Scoring`). `author` is who runs it, for the branch's journal, and `recorded` how
+    much of its output that keeps.
     """
 
     branch: str
@@ -364,6 +367,8 @@ class ExecRequest(Struct, frozen=True):
     key: str = field(default_factory=new_key)
     secrets: dict[str, str] = field(default_factory=dict)
     score: str = ""
+    author: str = ""
+    recorded: Recorded = "some"
 
     def __post_init__(self) -> None:
         for variable in self.secrets:

@@ -20,7 +20,7 @@ from vertui.text import short
 MOST_COMPARED = 8  # columns of a matrix that a terminal has room for
 Refuse = Callable[[Selection], str | None]
 LEAST_FIT = 0.3  # of letters of a label: further apart they are no word
-READ_ONLY = "the UI was started with --readonly, so it changes nothing: leave with q and start it without"
+READ_ONLY = "the UI was started with --readonly, so it changes nothing: start it without to change anything"
 _given: dict[str, str] = {}  # keys that a user's keymap gives, by action, as Textual spells them
 
 
@@ -136,8 +136,12 @@ def _one_running(selection: Selection) -> str | None:
     return _one(selection) or _running(selection)
 
 
+def _one_branch(selection: Selection) -> str | None:
+    return _one(selection) or _branches(selection)
+
+
 def _one_published(selection: Selection) -> str | None:
-    if reason := _one(selection) or _branches(selection):
+    if reason := _one_branch(selection):
         return reason
     key = BY_ID["publish"].key_label
     return None if selection.pages else f"no port of {selection.refs[0]} is published: {key} publishes one"
@@ -158,12 +162,34 @@ def _not_in(selection: Selection, states: tuple[BranchState, ...]) -> str | None
 
 
 def _comparable(selection: Selection) -> str | None:
+    if selection.now is not None:
+        return _then_and_now(selection)
     if len(selection.marked) > MOST_COMPARED:
         return f"compares {MOST_COMPARED} at most, {len(selection.marked)} are marked"
     if len(selection.marked) > 2:
         return None
     mark = BY_ID["mark"].key_label
     return None if selection.pair else f"nothing to compare with: mark a second node with {mark}"
+
+
+def _then_and_now(selection: Selection) -> str | None:
+    """Why a branch cannot be compared with what it was."""
+    if reason := _one_branch(selection):
+        return reason
+    if selection.then_and_now is not None:
+        return None
+    name, head = selection.branches[0].name, short(selection.branches[0].head)
+    return f"{name} or its head of then, {head}, is there no more: {BY_ID['trash'].key_label} shows the trash"
+
+
+def as_it_was() -> str:
+    """Why nothing is done where the tree is shown as it was."""
+    back = BY_ID["unmark"].key_label
+    return f"the tree is shown as it was, and nothing is done to that: {back} leads back to now"
+
+
+def _is_now(selection: Selection) -> str | None:
+    return f"this is now: {BY_ID['earlier'].key_label} goes back" if selection.now is None else None
 
 
 def _each(verb: str, tail: str) -> Callable[[Selection], str]:
@@ -184,7 +210,9 @@ def _diff(selection: Selection) -> str:
     return " ".join(("vertui diff --patch", *(selection.pair or ())))
 
 
+AT = _plain("vertui tree --at ID")
 WATCH = _each("exec", "--attach ID")
+JOURNAL = _all("journal show")
 LET, LET_ALL = _each("egress", "add"), _each("egress", "add --siblings")
 WRITTEN = (
     Action("start", "D", "start daemon", "start the daemon that was stopped", _plain("vertui daemon start"), _away,
@@ -204,6 +232,7 @@ WRITTEN = (
             changes=True),
     Action("images", "i", "images", "the images, and building one", _plain("vertui image ls")),
     Action("log", "l", "log", "every operation, newest first", _plain("vertui log"), footer=True),
+    Action("journal", "quotation_mark", "journal", "what was said and done in the branch", JOURNAL, _one_branch),
     Action("trash", "T", "trash", "what was pruned, and bringing it back", _plain("vertui trash ls")),
     Action("mark", "space", "mark", "mark the node, so that verbs act on all marked", refuse=_no_machine),
     Action("range", "v", "mark a range", "begin a range here, or mark what is in it", refuse=_no_machine),
@@ -217,6 +246,8 @@ WRITTEN = (
     Action("previous_sibling", "left_curly_bracket", "previous sibling", "go to the one before"),
     Action("best", "asterisk", "best score", "go to the best score, again to the next best", refuse=_no_machine),
     Action("letters", "apostrophe", "jump", "go to a row by the letters shown before it"),
+    Action("earlier", "less_than_sign", "back in time", "the tree as it was, an operation earlier each time", AT),
+    Action("later", "greater_than_sign", "on in time", "an operation later each time, at last now", refuse=_is_now),
     Action("fold", "z", "fold", "fold or unfold the run or siblings at the cursor"),
     Action("fold_all", "Z", "fold all", "unfold everything, fold everything, only what is long"),
     Action("sort", "equals_sign", "sort", "sort siblings by score, name, state, changed, memory, age"),
@@ -243,7 +274,8 @@ WRITTEN = (
 GROUPS = {
     "machines": ("up", "fork", "pause", "resume", "rename", "image_build", "cancel_build", "images", "start"),
     "work": ("exec", "watch", "shell", "score", "board"),
-    "history": ("commit", "diff", "promote", "prune", "tag", "undo", "redo", "log", "trash"),
+    "history": ("commit", "diff", "promote", "prune", "tag", "undo", "redo", "log", "journal", "trash",
+                "earlier", "later"),
     "ports and reach": ("publish", "unpublish", "open", "egress", "let", "let_siblings", "link", "unlink"),
     "marks": ("mark", "range", "unmark"),
     "moving about": (
@@ -263,6 +295,12 @@ FIRST = (
 """What the footer and the menu begin with; all else follows group by group."""
 
 
+OF_THE_PAST = {
+    "earlier", "later", "diff", "unmark", *GROUPS["moving about"], *GROUPS["the screen"], "images", "log", "trash",
+} - {"unread", "freeze", "copy"}  # fmt: skip
+"""What can be done where the tree is shown as it was: look, and move about it."""
+
+
 def group_of(action: Action) -> str:
     """The group that an action is in."""
     return next((group for group, ids in GROUPS.items() if action.id in ids), "machines")
@@ -278,11 +316,15 @@ def _actions() -> tuple[Action, ...]:
 
 
 def _guarded(action: Action) -> Action:
-    """The same, refused where the screen may only look."""
-    if not action.changes:
-        return action
-    why = action.refuse
-    return replace(action, refuse=lambda selection: READ_ONLY if selection.read_only else why(selection))
+    """The same, refused where the screen may only look, and in the past unless it belongs there."""
+    why, changes, belongs = action.refuse, action.changes, action.id in OF_THE_PAST
+
+    def refuse(selection: Selection) -> str | None:
+        if selection.read_only and changes:
+            return READ_ONLY
+        return as_it_was() if selection.now is not None and not belongs else why(selection)
+
+    return replace(action, refuse=refuse)
 
 
 def _derived(verb: type[Verb[Any]], entry: Entry) -> Action:

@@ -1,6 +1,7 @@
 """What commits alone decide of a tree: by id, the first parent of each, how often each is one.
 
-Mostly a commit is added, or changes without being linked otherwise, and ten thousand others are not looked at again.
+Mostly a commit is added or taken away, or changes without being linked otherwise, and ten thousand others are not
+looked at again.
 """
 
 from collections import Counter
@@ -27,8 +28,8 @@ class Ancestry:
 
     def __init__(self, commits: Commits, before: "Ancestry | None" = None) -> None:
         self._commits = commits
-        changed = before._changed(commits) if before else None
-        if before is None or changed is None:
+        found = before._changed(commits) if before else None
+        if before is None or found is None:
             self._link_all(commits)
         else:
             self.touched = set()
@@ -39,8 +40,8 @@ class Ancestry:
                 before.uses,
                 before.firm,
             )
-            if changed:
-                self._follow(changed)
+            if any(found):
+                self._follow(*found)
 
     def _link_all(self, commits: Commits) -> None:
         self.touched = None
@@ -53,28 +54,43 @@ class Ancestry:
         self.uses = dict(Counter(self.parents.values()))
         self.firm = {commit.id for commit in commits if _is_firm(commit)}
 
-    def _changed(self, commits: Commits) -> list[Commit] | None:
-        """Those that are new or not as they are here; None where that is not all that is otherwise."""
+    def _changed(self, commits: Commits) -> tuple[list[Commit], set[str]] | None:
+        """Those that are new or not as they are here, and the ids of those that are gone; None where that is not all
+        that is otherwise.
+        """
         here = self._commits
         if commits is here:
-            return []
-        new = commits[len(here) :]
+            return [], set()
         places = [*compress(range(len(here)), map(is_not, here, commits))]
-        relinked = any(
-            (here[place].id, here[place].parents) != (commits[place].id, commits[place].parents)
-            for place in places
-        )
-        added = {commit.id for commit in new}
-        if len(commits) < len(here) or relinked or added & (self._missing | self.nodes.keys()):
-            return None
-        if any(_parent(commit) not in self.nodes and _parent(commit) not in added for commit in new):
-            return None
-        return [*map(commits.__getitem__, places), *new]
+        if len(commits) >= len(here) and all(here[place].id == commits[place].id for place in places):
+            changed, gone = [*map(commits.__getitem__, places), *commits[len(here) :]], set[str]()
+        else:
+            changed = [commit for commit in commits if self.nodes.get(commit.id) is not commit]
+            gone = self.nodes.keys() - {commit.id for commit in commits}
+        return None if self._is_linked_otherwise(changed, gone) else (changed, gone)
 
-    def _follow(self, changed: list[Commit]) -> None:
+    def _is_linked_otherwise(self, changed: list[Commit], gone: set[str]) -> bool:
+        """Is a commit that stays linked otherwise than here, or a new one so that others are for its sake?"""
+        added = {commit.id for commit in changed if commit.id not in self.nodes}
+        lost = Counter(self.parents[id] for id in gone)
+        return (
+            bool(added & self._missing)
+            or any(self.uses.get(id, 0) > lost[id] for id in gone)
+            or any(
+                self.nodes[one.id].parents != one.parents if one.id in self.nodes
+                else _parent(one) not in added and (_parent(one) not in self.nodes or _parent(one) in gone)
+                for one in changed
+            )
+        )  # fmt: skip
+
+    def _follow(self, changed: list[Commit], gone: set[str]) -> None:
         assert self.touched is not None
         self.nodes, self.parents = self.nodes.copy(), self.parents.copy()
-        self.uses, self.firm = self.uses.copy(), self.firm.copy()
+        self.uses, self.firm = self.uses.copy(), self.firm - gone
+        for id in gone:
+            self.uses[parent := self.parents.pop(id)] -= 1
+            self.touched |= {id, parent}
+            del self.nodes[id]
         for commit in changed:
             if commit.id not in self.nodes:
                 parent = _parent(commit)

@@ -6,6 +6,7 @@ from functools import singledispatch
 
 from core.errors import GuestFailed
 from core.inward import PortProtocol, Published, PublishedPort, host_of
+from core.journal.entry import JournalEntry
 from core.links import Linked
 from core.mirrors import HandedMirrors
 from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Operation, Outward, Plan
@@ -14,7 +15,7 @@ from core.reach import Attempt, in_words
 from core.refs import PROXY
 from core.tokens import NewToken
 from vertui.output import Cell, Row, say_table, warn
-from vertui.text import age, counted, millis, number, printable, short, size
+from vertui.text import SHORT_ID, age, counted, millis, number, printable, short, size
 
 
 @singledispatch
@@ -64,6 +65,11 @@ def _(made: NewToken) -> None:
 @say.register
 def _(freed: int) -> None:
     print(f"freed {size(freed)}")
+
+
+@say.register
+def _(entry: JournalEntry) -> None:
+    print(f"{entry.seq}  {entry.hash[:SHORT_ID]}")
 
 
 @say.register

@@ -7,12 +7,12 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.app import App, SuspendNotSupported
 
 from core.daemon.endpoint import Endpoint, variables_of
-from core.errors import DaemonStopped, NoRoom, UsageError, VertuiError
+from core.errors import DaemonStopped, NoRoom, VertuiError
 from core.home import Home
 from core.model import Event
 from vertui import theme
@@ -23,6 +23,7 @@ from vertui.feed import DaemonFeed, Feed, Watcher
 from vertui.keymap import key_files, read_keymap
 from vertui.messages import Arrived, Finished
 from vertui.plain import toast
+from vertui.reading import ReadingFeed, reading_client
 from vertui.remembered import Remembered
 from vertui.selection import Selection
 from vertui.text import age, printable
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TOAST_S = 8.0
-PLANS = "/v1/plan/"  # where is said what would be done
+ONLY_A_PAGE = "this page may only be looked at: it saves nothing and starts no program where it is served"
 LONG_S = 0.5  # what takes longer says how long
 
 
@@ -57,7 +58,7 @@ class BaseApp(App[None]):
     """The part of the app that knows no screen. `open_feed` is called in a thread; by default it is the daemon's.
 
     One that is `read_only` changes nothing but the screen: what would is refused where it is asked for, and whatever
-    is asked for in spite of that is not sent.
+    is asked for in spite of that is not sent (`vertui.reading`). On a page it leaves no file and starts no program.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class BaseApp(App[None]):
     ) -> None:
         super().__init__()
         self.endpoint, self.read_only = endpoint, read_only
-        self.remembered = Remembered(endpoint)
+        self.remembered = Remembered(endpoint, keeps=not read_only)
         self.keymap = read_keymap(key_files(endpoint.root if isinstance(endpoint, Home) else None))
         give_keys(self.keymap.keys)
         self.jobs: tuple[str, ...] = ()
@@ -76,21 +77,21 @@ class BaseApp(App[None]):
         self.page = own_page()  # that we are shown on, if it is no terminal: what is saved is for its browser
         self.kept: dict[str, object] = {}  # what screens want to find again, by a name of theirs
         self.arrangement = Arrangement()  # of comparisons
-        self.watcher = Watcher(open_feed or (lambda: DaemonFeed(endpoint)), self._notify)
+        self._open_feed = open_feed or (lambda: DaemonFeed(endpoint))
+        self.watcher = Watcher(self._reading_feed if read_only else self._open_feed, self._notify)
 
     @cached_property
     def client(self) -> "Client":
         """The daemon's client, imported when first used."""
+        if self.read_only:
+            return reading_client(self.endpoint)
         from core.daemon.client import Client
 
-        class ReadingClient(Client):
-            def _post(self, path: str, body: object, key: str | None = None) -> Any:
-                if path.startswith(PLANS):
-                    return super()._post(path, body, key)
-                raise UsageError(READ_ONLY)
+        return Client(self.endpoint, starts=False)  # the watcher starts it, and not one that somebody stopped
 
-        # the watcher starts it, and not one that somebody stopped
-        return (ReadingClient if self.read_only else Client)(self.endpoint, starts=False)
+    def _reading_feed(self) -> Feed:
+        """Whoever only looks at a page of ours starts no daemon that was stopped."""
+        return ReadingFeed(self._open_feed(), starts=self.page is None)
 
     def start_daemon(self) -> None:
         """Start the daemon that somebody stopped."""
@@ -132,6 +133,10 @@ class BaseApp(App[None]):
     @abstractmethod
     def perform(self, action: str, selection: Selection) -> None:
         """Do an action that can be done."""
+
+    @abstractmethod
+    def show_then(self, operation: int) -> None:
+        """Show the tree as it was when an operation had ended."""
 
     @abstractmethod
     def look_as_left(self) -> None:
@@ -198,6 +203,13 @@ class BaseApp(App[None]):
             self.fail(READ_ONLY)
         return not self.read_only
 
+    def may_use_host(self) -> bool:
+        """May files be written where we run, and programs started? Says so when not."""
+        refused = self.read_only and self.page is not None
+        if refused:
+            self.fail(ONLY_A_PAGE)
+        return not refused
+
     def _start(
         self,
         doing: str,
@@ -241,6 +253,8 @@ class BaseApp(App[None]):
 
     def leave_to(self, command: Sequence[str], name: str) -> None:
         """Leave the terminal to a program and come back when it ends."""
+        if not self.may_use_host():
+            return
         try:
             with self.suspend():
                 env = os.environ | variables_of(self.endpoint)

@@ -16,7 +16,7 @@ from vertui.answers import check, say, say_done
 from vertui.completion import offer_names
 from vertui.options import All, DryRun, Json, Yes
 from vertui.output import say_json
-from vertui.session import agree, connect, show_plan, unseen
+from vertui.session import agree, all_input, connect, show_plan, unseen
 from vertui.several import Refused, check_named, distinct, each
 from vertui.sizes import parse_size
 from vertui.variants import values_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.daemon.client import Client
 
 EVERYTHING = "everything"
+READ = {Kind.UNSEEN: unseen, Kind.INPUT: all_input}  # what is on no command line, and is asked for by name
 Carry = Callable[..., Any]
 """Takes a client and a verb, and as keywords the options that are the command line's own."""
 
@@ -38,7 +39,9 @@ def command_of(name: str, carry: Carry | None = None, own: Sequence[Parameter] =
 
     def run(*, json: bool, **given: Any) -> None:
         given |= {
-            field.name: unseen(field.name) for field in fields_of(verb) if field.given.kind is Kind.UNSEEN
+            field.name: READ[field.given.kind](field.name)
+            for field in fields_of(verb)
+            if field.given.kind in READ
         }
         if issubclass(verb, Planned):
             options = {option: given.pop(option, False) for option in ("yes", "dry_run")}

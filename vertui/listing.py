@@ -33,9 +33,9 @@ EXPENDABLE = ("UP", "FROM", "HEAD", "CHANGED", "MEMORY", "LINKS", "EGRESS", "POR
 """What goes in turn from a narrow terminal; --json has them all."""
 
 
-def list_branches(json: bool) -> None:
-    """A table of branches, or all there is as JSON."""
-    tree = connect().tree()
+def list_branches(json: bool, at: int | None = None) -> None:
+    """A table of branches, or all there is as JSON; now, or when an operation had ended."""
+    tree = _tree(at)
     if json:
         say_json(tree)
     elif not tree.branches:
@@ -54,9 +54,11 @@ def waits(waiting: Waiting) -> str:
     return f"ready for forks: {spares}, {machines}, {size(waiting.memory_bytes)}"
 
 
-def draw_tree(json: bool) -> None:
-    """The commit graph with the branches on it, cut to the terminal's width, or all there is as JSON."""
-    value = connect().tree()
+def draw_tree(json: bool, at: int | None = None) -> None:
+    """The commit graph with the branches on it, cut to the terminal's width, or all there is as JSON; now, or when an
+    operation had ended.
+    """
+    value = _tree(at)
     if json:
         say_json(value)
         return
@@ -69,6 +71,16 @@ def draw_tree(json: bool) -> None:
         print(f"{lanes}{styled(row.mark.glyph, row.mark.colour)} {styled(text, here)}")
     if not value.branches and not value.commits:
         print(_nothing(value))
+
+
+def _tree(at: int | None) -> Tree:
+    client = connect()
+    tree = client.tree()
+    if at is None:
+        return tree
+    from core.daemon.mirror import as_it_was
+
+    return as_it_was(tree, client.then_at(at, tree.moment, exact=False))
 
 
 def _nothing(tree: Tree) -> str:

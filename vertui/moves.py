@@ -1,5 +1,6 @@
 """What keys do that move about the tree or change how it is drawn, and nothing else."""
 
+from core.looking_back import Stride
 from vertui.actions import BY_ID
 from vertui.jumps import Jump
 from vertui.screens.main import MainScreen
@@ -42,6 +43,14 @@ class Moves:
     def range(self, selection: Selection) -> None:
         """Begin a range of marks, or end it."""
         self._main.mark_range()
+
+    def earlier(self, selection: Selection) -> None:
+        """Show the tree as it was an operation earlier."""
+        self._main.scrub.go(Stride.BACK)
+
+    def later(self, selection: Selection) -> None:
+        """Show it as it was an operation later, or as it is."""
+        self._main.scrub.go(Stride.ON)
 
     def letters(self, selection: Selection) -> None:
         """Go to a row by the letters before it."""

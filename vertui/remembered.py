@@ -37,9 +37,12 @@ class ScreenLook(Struct, frozen=True):
 
 
 class Remembered:
-    """The file of one home; of a daemon's port there is none, nor of a home that is not there yet."""
+    """The file of one home; of a daemon's port there is none, nor of a home that is not there yet. One that keeps
+    nothing leaves it as it is.
+    """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, keeps: bool = True) -> None:
+        self._keeps = keeps
         self._file = endpoint.screen if isinstance(endpoint, Home) else None
         self._writing = threading.Lock()
         self.kept = ScreenLook()
@@ -55,22 +58,23 @@ class Remembered:
         except (FileNotFoundError, NotADirectoryError):
             pass
         except (OSError, ValueError, RecursionError) as error:
-            self.trouble = _set_aside(self._file, error)
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            helps = _set_aside(self._file) if self._keeps else f"remove {self._file}"
+            self.trouble = f"how the screen was left cannot be read ({reason}): {helps}"
         return self.kept
 
     def keep(self, look: ScreenLook) -> None:
         """Write it, unless it is kept already. May block; raises VertuiError."""
         with self._writing:
-            if self._file is None or look == self.kept or not self._file.parent.is_dir():
+            if self._file is None or not self._keeps or look == self.kept or not self._file.parent.is_dir():
                 return
             self.kept = look
             write_atomic(self._file, json.dumps(encode(look), indent=2).encode())
 
 
-def _set_aside(file: Path, error: Exception) -> str:
+def _set_aside(file: Path) -> str:
     aside = file.with_name(f"{file.name}.broken")
-    reason = error.strerror if isinstance(error, OSError) else str(error)
     with suppress(OSError):
         file.replace(aside)
-        return f"how the screen was left cannot be read ({reason}): {file} is now {aside.name}"
-    return f"how the screen was left cannot be read ({reason}): remove {file}"
+        return f"{file} is now {aside.name}"
+    return f"remove {file}"

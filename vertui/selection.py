@@ -32,6 +32,12 @@ class Selection:
     connected: bool = True  # to a daemon
     read_only: bool = False  # is it only to be looked at?
     building: bool = False  # an image
+    now: Tree | None = None  # as it is, where `tree` is as it was
+
+    @property
+    def newest(self) -> Tree:
+        """The tree as it is."""
+        return self.now or self.tree
 
     @property
     def targets(self) -> tuple[Node, ...]:
@@ -58,7 +64,12 @@ class Selection:
 
     @property
     def pair(self) -> tuple[str, str] | None:
-        """The two REFs a diff compares: two marked ones, a marked and the current one, or parent and current."""
+        """The two REFs a diff compares: two marked ones, a marked and the current one, or parent and current. In the
+        past a branch's head of then, and the branch.
+        """
+        if self.now is not None:
+            both = self.then_and_now
+            return (short(both[0]), both[1].name) if both else None
         if len(self.marked) == 2:
             return ref_of(self.marked[0]), ref_of(self.marked[1])
         if self.node is None or len(self.marked) > 2:
@@ -67,6 +78,16 @@ class Selection:
             return ref_of(self.marked[0]), ref_of(self.node)
         parent = parent_of(self.node)
         return (short(parent), ref_of(self.node)) if parent else None
+
+    @property
+    def then_and_now(self) -> tuple[str, Branch] | None:
+        """The head of then of the branch under the cursor, and the branch as it is, where both are still there."""
+        if self.now is None or not isinstance(self.node, Branch):
+            return None
+        head, id = self.node.head, self.node.id
+        branch = next((branch for branch in self.now.branches if branch.id == id), None)
+        there = any(commit.id == head for commit in self.now.commits)
+        return (head, branch) if branch and there else None
 
 
 def parent_of(node: Node) -> str | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from core.daemon.client import Client
 
 MOST_UNSEEN_BYTES = 1 << 20  # far more than any field takes: what is longer is refused by its own bounds
+MOST_INPUT_BYTES = 8 << 20  # likewise
 
 
 def connect() -> "Client":
@@ -83,3 +84,18 @@ def unseen(what: str) -> str:
         raise UsageError(f"{what}: the input is no text in UTF-8") from None
     except EOFError:
         return ""
+
+
+def all_input(what: str) -> str:
+    """All of standard input, as it is. UsageError when it is no text, or longer than any may be."""
+    data = sys.stdin.buffer.read(MOST_INPUT_BYTES + 1)
+    if len(data) > MOST_INPUT_BYTES:
+        raise UsageError(
+            f"{what}: the input is longer than {size(MOST_INPUT_BYTES)}: keep it in a file, and name that"
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{what}: the input is no text in UTF-8 (byte {error.start}): encode it, as base64 does"
+        ) from None

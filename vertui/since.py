@@ -21,14 +21,16 @@ class Since(NamedTuple):
     path: str = ""
 
 
-def since(node: Node, path: str = "") -> Since | None:
-    """What is to be asked of a node; None where there is nothing to compare."""
+def since(node: Node, path: str = "", *, past: bool = False) -> Since | None:
+    """What is to be asked of a node; None where there is nothing to compare. Of a branch of the past it is its head of
+    then: its disk of then is no more.
+    """
     parent = parent_of(node)
     if parent is None or not _comparable(node):
         return None
     if isinstance(node, Commit):
         return Since(parent, node.id, None, path)
-    return Since(parent, node.name, _stamp(node), path)
+    return Since(parent, node.head if past else node.name, _stamp(node, past), path)
 
 
 def _comparable(node: Node) -> bool:
@@ -37,7 +39,9 @@ def _comparable(node: Node) -> bool:
     return node.state is not BranchState.STARTING
 
 
-def _stamp(branch: Branch) -> Hashable:
+def _stamp(branch: Branch, past: bool) -> Hashable:
+    if past:
+        return branch.id, branch.head
     last = (branch.last.id, branch.last.exit_code) if branch.last else None
     return branch.id, branch.head, branch.state, last
 
@@ -45,9 +49,11 @@ def _stamp(branch: Branch) -> Hashable:
 @dataclass
 class Differing:
     """Which nodes differ at which paths. `wanted` are those that were asked about and nobody knows of, in the order in
-    which they were, since it was emptied. Thousands are asked about at each letter of a filter.
+    which they were, since it was emptied. Thousands are asked about at each letter of a filter. `past`: nodes are as
+    they were.
     """
 
+    past: bool = False
     wanted: list[tuple[str, Node]] = field(default_factory=list)
     _known: dict[str, dict[Hashable, bool]] = field(default_factory=dict)  # by path, and by node
 
@@ -55,7 +61,7 @@ class Differing:
         """Does it? None while nobody knows; no where nobody can say."""
         if not _comparable(node):
             return False
-        key = node.id if isinstance(node, Commit) else _stamp(node)
+        key = node.id if isinstance(node, Commit) else _stamp(node, self.past)
         known = self._known.get(path)
         if known is None or (answer := known.get(key)) is None:
             self.wanted.append((path, node))
@@ -65,7 +71,9 @@ class Differing:
     def questions(self) -> Iterator[Since]:
         """What is to be asked for all that is wanted."""
         wanted: Iterable[tuple[str, Node]] = self.wanted
-        return (question for path, node in wanted if (question := since(node, path)) is not None)
+        return (
+            question for path, node in wanted if (question := since(node, path, past=self.past)) is not None
+        )
 
     def learn(self, answers: Mapping[Since, bool | None]) -> None:
         """Keep answers, of the paths that were asked about last."""

@@ -226,6 +226,12 @@ class VertuiApp(BaseApp):
             self._looked = look
             self.ask(partial(self.remembered.keep, look), failed=lambda error: self.say(str(error)))
 
+    def show_then(self, operation: int) -> None:
+        """Show the tree as it was when an operation had ended, on the main screen."""
+        while self.screen is not self.main:
+            self.pop_screen()
+        self.main.scrub.go(operation)
+
     def show_keys(self, hints: Iterable[tuple[str, str]]) -> None:
         """Show keys and what they do."""
         from vertui.screens.reading import keys_dialog

@@ -146,6 +146,12 @@ class Verbs(FirstSteps, Moves):
 
         self._app.push_screen(LogScreen())
 
+    def journal(self, selection: Selection) -> None:
+        """Open the branch's journal."""
+        from vertui.screens.journal import JournalScreen
+
+        self._app.push_screen(JournalScreen(selection.refs[0]))
+
     def trash(self, selection: Selection) -> None:
         """Open the trash."""
         from vertui.screens.trash import TrashScreen

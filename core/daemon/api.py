@@ -15,6 +15,7 @@ import core.daemon.requests as body
 from core.codec import encode
 from core.daemon.comparisons import add_comparisons
 from core.daemon.dialling import add_dialling
+from core.daemon.journal_routes import add_journals
 from core.daemon.request_id import RequestId
 from core.daemon.routes import Application, refusal, refused
 from core.daemon.store_routes import add_store
@@ -26,6 +27,7 @@ from core.engine import (
     images,
     inspect,
     memory,
+    past,
     plans,
     publish,
     secrets,
@@ -37,6 +39,7 @@ from core.engine.context import Engine
 from core.engine.operations import once
 from core.errors import UsageError, VertuiError
 from core.inward import GuestPort
+from core.looking_back import Stride, Then
 from core.model import (
     Command,
     DaemonStatus,
@@ -76,6 +79,7 @@ def make_app(engine: Engine) -> Application:
     _add_ends(app, engine)
     add_comparisons(app, engine)
     add_dialling(app, engine)
+    add_journals(app, engine)
     add_store(app, engine)
     add_verbs(app, engine)
     return app
@@ -148,6 +152,14 @@ def _add_reads(app: Application, engine: Engine) -> None:
     @app.get("/v1/turned")
     async def turned(operation: int) -> list[str]:
         return told_change.lines_of(engine, operation)
+
+    @app.get("/v1/then")
+    async def then(stride: Stride, held: int, exact: bool = False) -> Then:
+        return await past.step(engine, stride, held, exact=exact)
+
+    @app.get("/v1/then/{operation}")
+    async def then_at(operation: int, held: int, exact: bool = False) -> Then:
+        return await past.at(engine, operation, held, exact=exact)
 
     @app.get("/v1/trash")
     async def trash_entries() -> list[TrashEntry]:

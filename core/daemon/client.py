@@ -17,12 +17,15 @@ from urllib.parse import quote, urlencode
 from core.codec import decode, decode_long, encode
 from core.daemon.connection import IDLE, UNTIL_DEATH, DaemonConnection, Patience, failure
 from core.daemon.endpoint import Endpoint, find_endpoint, no_answer, own
+from core.daemon.lines import LineStream
 from core.daemon.start import ensure_daemon, rejoin
 from core.diff.result import Diff, DiffSize, FileDiff, SiblingRow, Siblings
 from core.errors import DaemonUnavailable, UsageError, VertuiError
 from core.holder.ask import Silent, ask_holder
 from core.home import Home
 from core.inward import GuestPort, SshHost
+from core.journal.entry import JournalCheck, JournalEntry
+from core.looking_back import Stride, Then
 from core.model import (
     Command,
     DaemonStatus,
@@ -103,6 +106,16 @@ class Client:
         """What taking an operation back would do, or doing it again; a line each thing."""
         return [str(line) for line in self._get(f"/v1/turned?operation={operation}")]
 
+    def then(self, stride: Stride, held: int, *, exact: bool) -> Then:
+        """The tree one operation back from one that is held, or on, as a change of it. `held` is its moment; an `exact`
+        one was told of so itself.
+        """
+        return _told(Then, self._get(f"/v1/then?{_query(stride=stride, held=held, exact=exact)}"))
+
+    def then_at(self, operation: int, held: int, *, exact: bool) -> Then:
+        """The same of the tree when an operation had ended."""
+        return _told(Then, self._get(f"/v1/then/{operation}?{_query(held=held, exact=exact)}"))
+
     def trash(self) -> list[TrashEntry]:
         """What was pruned and can be restored."""
         return self._list(TrashEntry, "/v1/trash")
@@ -176,6 +189,23 @@ class Client:
     def events(self) -> "EventStream":
         """Events from now on: whatever happens after this call returns is among them."""
         return EventStream(self.endpoint)
+
+    def journal(self, branch: str, *, follow: bool = False, **asked: Any) -> LineStream[JournalEntry]:
+        """Entries of a branch's journal, oldest first; with `follow` those that come as well, while the daemon lives.
+        `asked`: first (a number) or count (of the newest), whole (long bodies, too).
+        """
+        path = f"/v1/journal?{_query(branch=branch, follow=follow, **asked)}"
+        return LineStream(self.endpoint, path, JournalEntry, IDLE if follow else UNTIL_DEATH, endless=follow)
+
+    def journal_grep(self, branch: str, text: str) -> LineStream[JournalEntry]:
+        """The entries of a branch's journal that hold a text, as they are found."""
+        path = f"/v1/journal/grep?{_query(branch=branch, text=text)}"
+        return LineStream(self.endpoint, path, JournalEntry, UNTIL_DEATH)
+
+    def journal_verify(self, branch: str = "") -> list[JournalCheck]:
+        """What a look at every entry of a branch's journal finds, or of all branches'."""
+        found = self._get(f"/v1/journal/verify?{_query(branch=branch)}")
+        return [_told(JournalCheck, one) for one in found]
 
     # -- ways in ---------------------------------------------------------------------------------------------
 
@@ -374,43 +404,11 @@ class _Lost(DaemonUnavailable):
         self.heard = heard
 
 
-class EventStream:
+class EventStream(LineStream[Event]):
     """Events as they happen, until `close`; DaemonUnavailable when the daemon goes away."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._connection = DaemonConnection(endpoint, IDLE)
-        self._closed = False
-        try:
-            self._connection.request("GET", "/v1/events")
-            self._response = self._connection.getresponse()
-            if self._response.status >= 400:
-                raise failure(self._response.read())
-            self._response.readline()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise DaemonUnavailable(no_answer(endpoint)) from error
-        except VertuiError:
-            self._connection.close()
-            raise
-
-    def __iter__(self) -> Iterator[Event]:
-        try:
-            while line := self._response.readline():
-                yield _told(Event, json.loads(line))
-        except (OSError, ValueError, http.client.HTTPException, Silent) as error:
-            if not self._closed:
-                raise DaemonUnavailable("the daemon went away") from error
-        finally:
-            self._response.close()
-            self._connection.close()
-        if not self._closed:
-            raise DaemonUnavailable("the daemon went away")
-
-    def close(self) -> None:
-        """End the stream, from any thread: a reader blocked in it returns."""
-        self._closed = True
-        with contextlib.suppress(OSError, AttributeError):
-            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        super().__init__(endpoint, "/v1/events", Event, IDLE, endless=True)
 
 
 def _read(connection: DaemonConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:

@@ -5,7 +5,9 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from core.looking_back import Then
 from core.model import Branch, Changed, Event, Tree
+from core.reach import Traffic
 
 
 class TreeItem(Protocol):
@@ -72,7 +74,24 @@ def followed(tree: Tree, changed: Changed, sequence: int) -> Tree:
         changed.waiting,
         sequence,
         tree.ports if changed.ports is None else changed.ports,
+        max(tree.moment, changed.moment),
     )
+
+
+def as_it_was(held: Tree, then: Then) -> Tree:
+    """The tree that is told as a change of the one that is held. Nothing is in it that is only known of machines while
+    they run: that is of no time but its own.
+    """
+    was = followed(held, then.changed, 0)
+    return replace(was, branches=tuple(map(_at_rest, was.branches)), moment=then.moment)
+
+
+def _at_rest(branch: Branch) -> Branch:
+    rest = replace(
+        branch, address=None, namespace=None, tap=None, pid=None, memory_bytes=0, changed_bytes=0, disk_bytes=0,
+        uptime_s=0.0, cpu_percent=0, last=None, traffic=Traffic(), refused=None,
+    )  # fmt: skip
+    return branch if rest == branch else rest
 
 
 def _led(branches: Iterable[Branch], trunk: str | None) -> Iterable[Branch]:

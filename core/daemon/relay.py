@@ -15,6 +15,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from core.codec import decode
 from core.daemon.wire import HEADER, STDOUT, Order
 from core.engine.live import Console
+from core.engine.recording import CommandRecord
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.agent.wire import FRAME_COST, WINDOW_BYTES
 from core.guest.streams import CommandExit, CommandOutput, CommandStream
@@ -93,8 +94,11 @@ class Inbox:
             await self._socket.send_bytes(HEADER.pack(stream, offset) + data)
 
 
-async def follow(socket: WebSocket, stream: CommandStream, *, owner: bool) -> bool:
-    """Be between a client and a command until that ends or the client goes; has it ended?
+async def follow(
+    socket: WebSocket, stream: CommandStream, *, owner: bool, record: CommandRecord | None = None
+) -> bool:
+    """Be between a client and a command until that ends or the client goes; has it ended? A `record` is told of all
+    that passes.
 
     It hangs up when its owner is gone, or said what cannot be understood. When it is the daemon that goes, the agent
     waits for the owner to come back by the next one.
@@ -103,12 +107,14 @@ async def follow(socket: WebSocket, stream: CommandStream, *, owner: bool) -> bo
     await peer.tell(started=stream.id, stdin=[stream.stdin_sent, taken])
 
     async def write(data: bytes) -> None:
+        if record:
+            record.given(data)
         await (stream.write_stdin(data) if data else stream.eof())
 
     steering = asyncio.create_task(_steer(peer, stream))
     try:
         beside = (peer.feed(write), _acknowledge(peer, stream), _report(peer, stream, taken))
-        await first_of(_show(peer, stream), peer.hear(), *beside)
+        await first_of(_show(peer, stream, record), peer.hear(), *beside)
         peer.orders.put_nowait(None)
         await steering
     except asyncio.CancelledError:
@@ -124,8 +130,10 @@ async def follow(socket: WebSocket, stream: CommandStream, *, owner: bool) -> bo
     return peer.ended
 
 
-async def _show(peer: Inbox, stream: CommandStream) -> None:
+async def _show(peer: Inbox, stream: CommandStream, record: CommandRecord | None) -> None:
     while item := await stream.take():
+        if record:
+            record.said(item)
         if isinstance(item, CommandExit):
             peer.ended = True
             await peer.tell(exit=item.code, timed_out=item.timed_out)

@@ -25,6 +25,7 @@ from core.engine.context import Engine
 from core.engine.news import Announcer
 from core.engine.operations import note
 from core.engine.outside import Pasta
+from core.engine.past import forget
 from core.engine.pool import Pool
 from core.engine.ports import Ports
 from core.engine.rebuild import find_manifests, rebuild_catalog
@@ -106,7 +107,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
     work = (
         _tidy(engine), handover.watch(engine), clocks.watch(engine), Announcer(engine).tell(),
         engine.outside.watch(), egress.answer_names(engine), attempts.hear(engine), engine.swapper.serve(),
-        engine.weights.watch(), scoring.watch(engine), pulse.beat(look_after_socket),
+        engine.weights.watch(), scoring.watch(engine), engine.journals.keep(), pulse.beat(look_after_socket),
     )  # fmt: skip
     background = [asyncio.create_task(each) for each in work]
     pool = Pool(engine)
@@ -119,6 +120,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await pool.close()
+        await engine.journals.writer.flush()
         await engine.sealer.stop()
         await engine.stalls.stop()
         await engine.ports.stop()
@@ -165,6 +167,7 @@ async def _tidy(engine: Engine) -> None:
             await asyncio.to_thread(shorten, path)
         with contextlib.suppress(VertuiError):
             await expire(engine)
+            await forget(engine)
         await asyncio.sleep(EXPIRE_EVERY_S)
 
 

@@ -18,7 +18,9 @@ from core.engine.fate import followed
 from core.engine.glance import glance
 from core.engine.live import Live
 from core.engine.operations import note
+from core.engine.recording import CommandRecord
 from core.errors import GuestFailed, UsageError, VertuiError
+from core.guest.client import AgentClient
 from core.guest.sealed import exec_sealed
 from core.guest.streams import CommandStream
 from core.model import ExecRequest
@@ -44,11 +46,12 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
 
     @app.websocket("/v1/attach")
     async def attach(socket: WebSocket) -> None:
-        async with _request(socket, AttachStart) as request, followed(engine, request.branch):
+        async with _request(socket, AttachStart) as request, followed(engine, request.branch) as live:
             agent = await engine.agent(request.branch)
             offsets = (request.stdout_offset, request.stderr_offset)
             stream = await agent.attach(request.id, *offsets, owner_s=OWNER_S * request.owner)
-            await follow(socket, stream, owner=request.owner)
+            record = await _taken_up(engine, live, agent, request) if request.owner else None
+            await _recorded(socket, stream, record, owner=request.owner)
 
     @app.websocket("/v1/console")
     async def console(socket: WebSocket) -> None:
@@ -63,6 +66,7 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
         raise GuestFailed(f"whether the command was started is not known: `vertui ps {request.branch}`")
     line = len(request.argv) == 1 and any(blank in request.argv[0] for blank in " \t\n")
     handed, env = secrets.handed(engine, request.secrets), request.env
+    head = engine.branch(request.branch).head
     if handed.placeholders:
         env = {
             **await authority.introduce(engine, engine.awake(request.branch)),
@@ -87,17 +91,41 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
         if await follow(socket, stream, owner=not request.outlives):
             await agent.release(stream.id)
         return
+    record = CommandRecord(engine.journals, live.branch, head, request, stream.id)
     async with _hung_up_on_error(stream):
         note(engine, "exec", f"{request.branch}: {_summary(request)}")
         if request.score:
             scoring.expect(engine, live.branch, stream.id, request.score)
     live.may_work = True
     engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
-    if await follow(socket, stream, owner=not request.outlives):
+    if await _recorded(socket, stream, record, owner=not request.outlives):
         engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
     if engine.listened:  # its end is shown at once
         await glance(live)
         engine.shows_other(live.branch)
+
+
+async def _taken_up(
+    engine: Engine, live: Live, agent: AgentClient, request: AttachStart
+) -> CommandRecord | None:
+    """The record of a command whose client is back after the daemon died; None of one that is a verb's own doing."""
+    with contextlib.suppress(GuestFailed):
+        head = engine.catalog.branch(live.branch).head
+        for begun in await agent.ps():
+            if begun.id == request.id:
+                return CommandRecord.taken_up(engine.journals, live.branch, head, begun)
+    return None
+
+
+async def _recorded(
+    socket: WebSocket, stream: CommandStream, record: CommandRecord | None, *, owner: bool
+) -> bool:
+    """Be between a command and its client, and have the journal told how that went; has it ended?"""
+    try:
+        return await follow(socket, stream, owner=owner, record=record)
+    finally:
+        if record:
+            record.close()
 
 
 @contextlib.asynccontextmanager

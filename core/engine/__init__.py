@@ -13,6 +13,7 @@
     guests    what only running guests can tell           export    trees as tar        apply   changes into a branch
     secrets   values handed to commands                   scrub     files wiped before a commit
     scoring   what commands score                         tally     how far a verb is that does much
+    journals  what was said and done in branches          recording commands, as journals have them
     attending work for branches that events name, one task for each
 
 A verb is a function of the Engine. Its docstring says what it requires, does on success, and leaves on failure.

@@ -20,6 +20,7 @@ from core.engine.stalls import ROOM_BYTES
 from core.engine.start import end, set_paused, start_again
 from core.engine.tally import DoneCount
 from core.errors import Conflict, GuestFailed, VertuiError
+from core.journal.entry import EntryKind
 from core.model import BranchState, Commit, CommitState, Committed, MachineSpec
 from core.room import no_room
 from core.startable import nearest_kept, resumable
@@ -101,19 +102,25 @@ async def _go_on(stack: contextlib.AsyncExitStack, began: float) -> float:
 async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
     """Capture a branch's machine."""
     image = engine.image(row.image)
-    return await freeze_and_read(engine, live, image.id, image.spec)
+    engine.journals.last(row.id)  # read, if it is to be, before anything stands still
+    shot = await freeze_and_read(engine, live, image.id, image.spec)
+    return replace(shot, journal=engine.journals.last(row.id))
 
 
 async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
     """Make a captured state the branch's new head, as a hot commit. If the state did not change, the present head
     stays.
 
-    Not before the guest has said that it runs again: hashing takes every processor, and its vCPUs would wait.
+    Not before the guest has said that it runs again: hashing takes every processor, and its vCPUs would wait. What the
+    commit knows of the journal is written meanwhile.
     """
     with engine.needing(*shot.captured.needs):
         await shot.felt_ms
         head = engine.catalog.commit(engine.catalog.branch(row.id).head)
-        identified = await asyncio.to_thread(engine.store.identify, shot.captured, (head.id,))
+        identified, _ = await asyncio.gather(
+            asyncio.to_thread(engine.store.identify, shot.captured, (head.id,)),
+            engine.journals.writer.flush([row.id]),
+        )
         if identified.state_id == head.state_id:
             return head
         return await engine.sealer.add(row, shot, identified, message)
@@ -156,6 +163,7 @@ async def commit(
         else:
             record.summary = f"commit {row.name} as {made.id[:12]}"
             record.inverse = Change(heads={row.id: head}, hide=(made.id,), heads_from={row.id: made.id})
+            engine.journals.note(row.id, EntryKind.COMMIT, message, made.id)
         if scrub:
             record.summary += f", {len(scrub)} files scrubbed before"
     hot_ms = (time.perf_counter() - began) * 1000
@@ -237,7 +245,10 @@ async def resume_live(engine: Engine, live: Live) -> BranchRow:
 async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: RunningOperation) -> BranchRow:
     start = nearest_kept(row.head, engine.commits())
     if start is None or start.id == row.head:
-        return await start_again(engine, row)
+        resumed = await start_again(engine, row)
+        if row.state is not BranchState.SUSPENDED:
+            await _began_anew(engine, row.id, row.head)
+        return resumed
     reason = (
         f"started from {start.id[:12]}: its head {row.head[:12]} is gone, it was in memory when the host died"
     )
@@ -247,8 +258,14 @@ async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: Runni
     except VertuiError:
         engine.catalog.change_branch(row.id, head=row.head)
         raise
+    await _began_anew(engine, row.id, start.id)
     record.summary = f"resume {row.name}: {reason}"
     return engine.set_branch(row.id, reason=reason)
+
+
+async def _began_anew(engine: Engine, branch: str, commit: str) -> None:
+    """What a machine that ended did after its branch's last commit is gone with it: the journal says so."""
+    await engine.journals.went_back(branch, engine.catalog.commit(commit), how="started from", always=False)
 
 
 async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:

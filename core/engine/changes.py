@@ -57,6 +57,8 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
         await capture.pause_live(engine, engine.live[branch])
     for branch in change.resume:
         await capture.resume_live(engine, engine.live[branch])
+    for branch, commit in change.back.items():
+        await engine.journals.went_back(branch, engine.catalog.commit(commit), how="restored to")
     _tell(engine, change, inverse)
     return replace(inverse, show=(*inverse.show, *(commit for commit in left if commit not in in_trash)))
 

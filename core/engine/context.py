@@ -17,6 +17,7 @@ from core.catalog_values import BranchRow
 from core.diff.index import PathIndex
 from core.engine.admission import Admission
 from core.engine.change import Draft
+from core.engine.journals import Journals
 from core.engine.live import Live
 from core.engine.members import Members
 from core.engine.reaping import Reaping
@@ -74,6 +75,7 @@ class Engine:
     outside: WayOut = field(init=False)
     weights: Weights = field(init=False)
     admission: Admission = field(init=False)
+    journals: Journals = field(init=False)
     listening: str = ""  # the URL of the port by which others come, while there is one
     swapper: SecretSwapper = field(init=False)
     live: dict[str, Live] = field(default_factory=dict)
@@ -102,6 +104,7 @@ class Engine:
     def __post_init__(self) -> None:
         self.catalog.lent = self.reserve.lent
         self.admission = Admission(self.home.tokens)
+        self.journals = Journals(self.home.journal, self.catalog)
 
     @contextmanager
     def needing(self, *ids: str) -> Iterator[None]:
@@ -178,9 +181,10 @@ class Engine:
         self._listeners.pop(queue, None)
 
     def end_events(self) -> None:
-        """Let every listener's stream end: the daemon is about to."""
+        """Let every listener's stream end, and every journal's: the daemon is about to."""
         for queue in self._listeners:
             queue.put_nowait(None)
+        self.journals.end()
 
     def reach(self, step: str) -> None:
         """Name a step of a verb. VERTUI_FAULT lets a crash test end the daemon, or the verb, exactly here."""

@@ -18,6 +18,7 @@ from core.engine.change import Change
 from core.engine.children import NO_TERMS, Children, Terms, Wanted, listed
 from core.engine.context import Engine
 from core.engine.hot import Shot
+from core.engine.journals import Forkpoint
 from core.engine.live import Live
 from core.engine.members import LastFork
 from core.engine.memory import check_room
@@ -28,7 +29,7 @@ from core.engine.tally import counting, in_mebibytes
 from core.engine.transfer import check_trusted, trusted
 from core.errors import Conflict, VertuiError
 from core.mirrors import Mirrors
-from core.model import Child, Commit, Forked
+from core.model import BranchState, Child, Commit, Forked
 from core.naming import children_commands, children_names
 from core.refs import Ref, check_new
 from core.startable import unquiesced
@@ -39,11 +40,14 @@ NOT_YET = ""  # the commit of children that are loaded before theirs is made; a 
 
 @dataclass(frozen=True)
 class Made:
-    """A fork's commit and children, and the head that its branch had, by its id."""
+    """A fork's commit and children, and the head that its branch had, by its id; of a machine that was captured the
+    last entry of its journal then.
+    """
 
     commit: Commit
     children: tuple[Child, ...]
     heads: dict[str, str]
+    journal: int | None = None
 
 
 class ForkSource(Protocol):
@@ -102,10 +106,12 @@ async def fork(
     terms: Terms = NO_TERMS,
     trust: bool = False,
     eager: bool = False,
+    with_journal: int | None = None,
 ) -> Forked:
     """Start N branches from one commit: a branch is committed first and runs on. `trust` lets a foreign one start.
     `variants` are a command a child, where they are not all to start the same one. `terms` go for each child.
     `eager` reads all memory of a stored commit before its children run, so that none of them waits for it later.
+    Their journal is the parent's `with_journal`, up to that entry, or else up to where the parent stood.
 
     Requires free and legal names, a quiesced state, and memory for N × (delta + 60 MB). On success all children have
     run; one that fails is reported with its reason, marked failed, and leaves the others alone. On failure the parent
@@ -118,6 +124,9 @@ async def fork(
     rules = children_commands(names, terms.score, ())
     live = engine.live.get(engine.branch(point.branch).id) if point.branch else None
     summary = f"fork {ref} into {listed(names)}"
+    teller = _journal_of(engine, point)
+    if with_journal is not None:
+        engine.journals.check_last(teller, with_journal)
     async with AsyncExitStack() as stack:
         ready = await stack.enter_async_context(running(engine, point.commit, 0 if live else n, began))
         if live is None and not ready:  # no spare waits on a commit that is not trusted
@@ -133,13 +142,26 @@ async def fork(
             source = OfSpares(point, ready)
         made = await source.children(engine, Wanted(names, commands, record.id, began, terms, rules))
         engine.members.last_fork = LastFork(live.branch if live else None, made.commit.id)
-        ids = tuple(row.id for row in (engine.catalog.named(child.name) for child in made.children) if row)
+        rows = [row for row in (engine.catalog.named(child.name) for child in made.children) if row]
         keep = () if live else (point.commit,)
         stand = dict.fromkeys(made.heads, made.commit.id)
+        ids = tuple(row.id for row in rows)
         record.inverse = Change(prune=ids, heads=made.heads, keep=keep, heads_from=stand)
+        seen = made.commit.journal_position if point.branch is None else made.journal
+        at = Forkpoint(teller, seen, with_journal, made.commit.id, summary)
+        failed = BranchState.FAILED
+        begun = {row.id: None if row.state is failed else commands.get(row.name) for row in rows}
+        await engine.journals.forked(at, begun)
         children = await published_of(engine, made.children, terms.ports)
     pause = (made.commit.pause_ms, made.commit.felt_pause_ms) if live else (0.0, 0.0)
     return Forked(made.commit, children, record.id, *pause)
+
+
+def _journal_of(engine: Engine, point: Ref) -> str:
+    """The branch whose journal the children go on from, by its id; "" for none."""
+    if point.branch:
+        return engine.branch(point.branch).id
+    return engine.journals.maker(engine.catalog.commit(point.commit))
 
 
 @dataclass(frozen=True)
@@ -182,7 +204,7 @@ class OfMachine:
             told = await children.make_distinct(awake, committing)
             commit = await committing
             engine.sealer.shorten(commit.id, captured.layers)
-            return Made(commit, told, {parent.id: parent.head})
+            return Made(commit, told, {parent.id: parent.head}, shot.journal)
         except BaseException:
             made = (await asyncio.gather(committing, return_exceptions=True))[0] if committing else None
             await children.discard()

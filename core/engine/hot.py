@@ -29,13 +29,15 @@ PIECE_BYTES = 64 << 20  # one write(2) moves at most 2 GiB
 class Shot:
     """A captured state, still in RAM. `pause_ms` is how long its machine stood still, `felt_ms` how long its guest felt
     that: known once it runs again. Whoever holds the machine's lock waits for `felt_ms` before letting go of it.
-    `unfrozen` says why the state is not quiesced, "" when it is.
+    `unfrozen` says why the state is not quiesced, "" when it is; `journal` is the last entry of the branch's journal
+    that was there then.
     """
 
     captured: Captured
     pause_ms: float
     felt_ms: asyncio.Task[float]
     unfrozen: str = ""
+    journal: int = 0
 
 
 @dataclass(frozen=True)

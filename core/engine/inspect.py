@@ -24,14 +24,14 @@ Looks = dict[str, tuple[int, int, int, int]]
 
 async def tree(engine: Engine) -> Tree:
     """Branches with their machines' figures, commits with their nearest kept ancestors, images, the trunk."""
-    sequence, trunk = engine.sequence, engine.catalog.setting("trunk")
+    sequence, moment, trunk = engine.sequence, engine.catalog.moment, engine.catalog.setting("trunk")
     rows = engine.catalog.branches()
     counted, linked = await egress.traffic(engine), links.shown(engine)
     branches = await asyncio.gather(*(branch(engine, row, trunk, counted, linked) for row in rows))
     name = next((row.name for row in rows if row.id == trunk), None)
     ready = await asyncio.to_thread(waiting, engine)
     return Tree(
-        tuple(branches), engine.commits(), images(engine), name, ready, sequence, engine.ports.shown()
+        tuple(branches), engine.commits(), images(engine), name, ready, sequence, engine.ports.shown(), moment
     )
 
 

@@ -5,6 +5,7 @@ from core.engine.change import Change, Judgement
 from core.engine.changes import apply
 from core.engine.context import Engine
 from core.engine.operations import operation
+from core.journal.entry import EntryKind
 from core.model import Image, Operation
 from core.reach import Reach, in_words
 
@@ -14,6 +15,7 @@ async def score(engine: Engine, request_id: str, name: str, value: float, note: 
     row = engine.branch(name)
     change = Change(scores={row.id: Judgement(value, note)})
     await changed(engine, request_id, "score", f"score {row.name} {value:g}", change)
+    engine.journals.note(row.id, EntryKind.SCORE, f"{value:g} {note}".strip(), row.head)
     return engine.catalog.branch(row.id)
 
 

@@ -26,6 +26,7 @@ GATHER_S = 0.03  # what is written within this time is told together
 FIGURES_S = 2.0  # between looks at what machines take, when a look takes no time
 FIGURES_SHARE = 0.002  # of a processor, for such looks
 BUSY_SHARE = 0.02  # of one while a machine is at work: then there is something to see
+UNSEEN = ("operations", "past")  # tables of which the tree shows nothing
 BUSY_PERCENT = 10  # of a core, from which a machine counts as being at work
 
 
@@ -35,6 +36,7 @@ class Announcer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._written: set[tuple[str, str]] = set()
+        self._moment = 0  # what was true then has been told
         self._wakes = asyncio.Event()
         self._figures: dict[str, tuple[object, ...]] = {}
         self._looked: Looks = {}
@@ -62,12 +64,13 @@ class Announcer:
                 looked = time.monotonic()
 
     def _note(self, written: set[tuple[str, str]]) -> None:
-        if self._engine.listened and any(table != "operations" for table, _ in written):
+        if self._engine.listened and any(table not in UNSEEN for table, _ in written):
             self._written |= written
             self._wakes.set()
 
     async def _tell_written(self) -> None:
         written, self._written = self._written, set()
+        self._moment = self._engine.catalog.moment
         self._wakes.clear()
         keys = {table: {key for name, key in written if name == table} for table, _ in written}
         branches, gone = await self._branches(keys.get("branches", set()) | self._linked_otherwise())
@@ -107,7 +110,7 @@ class Announcer:
         trunk = engine.catalog.name_of(engine.catalog.setting("trunk"))
         ports = engine.ports.shown()
         told, self._ports = None if ports == self._ports else ports, ports
-        changed = Changed(shown, tuple(commits), images, gone, trunk, self._waiting, told)
+        changed = Changed(shown, tuple(commits), images, gone, trunk, self._waiting, told, self._moment)
         engine.publish("tree", "", "", changed=changed)
 
     def _linked_otherwise(self) -> set[str]:

@@ -13,6 +13,7 @@ from core.engine.trash import empty, plan_empty, purge
 from core.engine.warm import let_go
 from core.errors import Conflict
 from core.graph import Graph
+from core.journal.entry import EntryKind
 from core.model import Commit, CommitState, Operation, Plan, PlanSection
 from core.ports import guest_side, place
 from core.refs import TRUNK
@@ -54,7 +55,13 @@ async def plan_promote(engine: Engine, name: str, prune_losers: bool) -> Plan:
     plan = Plan(new_id(), "promote", names, (), 0, True, lines, tuple(files), (), head, sections)
     change = Change(trunk=winner.id, prune=tuple(row.id for row in losers))
     pruned = f", prune {' '.join(names[1:])}" if losers else ""
-    return kept(engine, plan, lambda: apply(engine, change), f"promote {winner.name}{pruned}")
+
+    async def promote() -> Change:
+        inverse = await apply(engine, change)
+        engine.journals.note(winner.id, EntryKind.PROMOTE, head, winner.head)
+        return inverse
+
+    return kept(engine, plan, promote, f"promote {winner.name}{pruned}")
 
 
 def _in_parts(parts: Parts) -> tuple[tuple[str, ...], tuple[PlanSection, ...]]:

@@ -1,7 +1,8 @@
 """The catalog made again: commits from their manifests, images from golden commits, branches from commits' labels.
 
 What no manifest says is gone: the trunk, branches that never committed, tags, scores, published ports, the operation
-log and settings. What was in the trash is outside it again.
+log and settings. What was in the trash is outside it again. Journals were those of branches by their ids, which are
+other ones now: they are set aside.
 """
 
 import time
@@ -52,6 +53,8 @@ def rebuild_catalog(engine: Engine, found: FoundManifests) -> list[str]:
         lines.append(f"{len(added)} commits were found again")
         lines += [_put_image(engine, manifest) for manifest in _goldens(engine, manifests)]
         lines += _put_branches(engine, {manifest.id for manifest in added if not manifest.foreign})
+    if aside := engine.journals.set_aside():
+        lines.append(f"journals that no branch has any more lie in {engine.home.journal}/aside: {aside}")
     return lines
 
 

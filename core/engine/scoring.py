@@ -20,6 +20,7 @@ from core.engine.live import Live
 from core.engine.operations import note
 from core.errors import GuestFailed, NotFound, VertuiError
 from core.guest.streams import CommandExit, CommandOutput, StreamName
+from core.journal.entry import EntryKind
 from core.model import BranchState, Event
 from core.patience import patient
 
@@ -130,4 +131,6 @@ def _write(engine: Engine, row: BranchRow, judged: Judgement) -> None:
     told = f"scored {judged.score:g}" if judged.score is not None else judged.note
     engine.catalog.change_branch(row.id, scoring=None, score=judged.score, note=judged.note or now.note)
     note(engine, "score", f"{now.name}: {told}")
+    if judged.score is not None:
+        engine.journals.note(row.id, EntryKind.SCORE, f"{judged.score:g}", now.head)
     engine.publish("branch", now.name, f"{now.name}: {told}")

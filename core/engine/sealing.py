@@ -84,7 +84,10 @@ class Sealer:
         await asyncio.to_thread(self._keep, hot)
         try:
             with self._engine.catalog.transaction():
-                commit = put_commit(self._engine, identified, shot, label, state=CommitState.HOT)
+                commit = put_commit(
+                    self._engine, identified, shot, label, state=CommitState.HOT,
+                    journal_position=min(shot.journal, self._engine.journals.durable(row.id)),
+                )  # fmt: skip
                 self._engine.catalog.change_branch(row.id, head=commit.id)
         except BaseException:
             self._engine.held.drop(key_of(hot.id))
@@ -243,7 +246,7 @@ class Sealer:
 
 def put_commit(
     engine: Engine, identified: Identified, shot: Shot, label: Label, stored: int = 0,
-    state: CommitState = CommitState.SEALED,
+    state: CommitState = CommitState.SEALED, journal_position: int = 0,
 ) -> Commit:  # fmt: skip
     """The catalog row of a captured state, whose guest runs again."""
     commit = Commit(
@@ -260,6 +263,7 @@ def put_commit(
         stored_bytes=stored,
         pause_ms=round(shot.pause_ms, 2),
         felt_pause_ms=round(shot.felt_ms.result(), 2),
+        journal_position=journal_position,
     )
     engine.catalog.put_commit(commit)
     engine.catalog.mark_commit(commit.id, None)  # the same state was committed before, and taken back

@@ -43,8 +43,9 @@ class Kind(Enum):
     """What a field names: completion offers those there are, and a form of the UI takes the selection for it.
 
     One that is `UNSEEN` is on no command line: it is typed without being shown, or is standard input. One that is
-    `BROUGHT` is asked of nobody (see `Verb.brought`). Of one that has `LINES`, `@FILE` among its values stands for the
-    lines of a file, which whoever asks people reads (`vertui.variants`), and `@@` for `@`; a form asks for that file.
+    `BROUGHT` is asked of nobody (see `Verb.brought`), `INPUT` is all of standard input, as it is. Of one that has
+    `LINES`, `@FILE` among its values stands for the lines of a file, which whoever asks people reads
+    (`vertui.variants`), and `@@` for `@`; a form asks for that file.
     """
 
     TEXT = "text"
@@ -58,11 +59,12 @@ class Kind(Enum):
     PATH = "path"
     SECRET = "secret"
     UNSEEN = "unseen"
+    INPUT = "input"
     BROUGHT = "brought"
     LINES = "lines"
 
 
-UNTYPED = (Kind.UNSEEN, Kind.BROUGHT)
+UNTYPED = (Kind.UNSEEN, Kind.INPUT, Kind.BROUGHT)
 NODES = (Kind.BRANCH, Kind.REF, Kind.COMMIT)
 NAMES = (*NODES, Kind.IMAGE, Kind.PRUNED)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from core.engine.context import Engine
 
 
-MOST_CHILDREN, LONGEST_COMMAND = 1000, 100_000
+MOST_CHILDREN, LONGEST_COMMAND, MOST_ENTRIES = 1000, 100_000, 10**15
 LONGEST_S = 1_000_000  # eleven days: the guest's agent takes no longer limit
 MODES: tuple[Mode, ...] = ("off", "open", "allow")
 
@@ -108,6 +108,15 @@ class Fork(Verb[Forked]):
     eager: Annotated[
         bool, Given("Read all of a stored commit's memory before its children run.", rare=True)
     ] = False
+    with_journal: Annotated[
+        Annotated[int, Meta(ge=0, le=MOST_ENTRIES)] | None,
+        Given(
+            "Their journal up to this entry; what it has after the commit is tried.",
+            "SEQ",
+            default="up to the commit",
+            rare=True,
+        ),
+    ] = None
 
     examples: ClassVar = (
         "vertui fork main -n 4",
@@ -213,4 +222,12 @@ class Fork(Verb[Forked]):
 
         wanted = (self.ref, self.children, self.prefix, self.command, self.variants)
         terms = children.Terms(self.reach, self.specs, self.timeout_s, self.score or "")
-        return await fork.fork(engine, request_id, *wanted, terms=terms, trust=self.trust, eager=self.eager)
+        return await fork.fork(
+            engine,
+            request_id,
+            *wanted,
+            terms=terms,
+            trust=self.trust,
+            eager=self.eager,
+            with_journal=self.with_journal,
+        )

@@ -13,6 +13,7 @@ import egress
 import floods
 import fork
 import handover
+import journal
 import listening
 import many
 import memory
@@ -57,6 +58,7 @@ SUBJECTS: dict[str, Measure] = {
     "floods": floods.measure,
     "tree": tree.measure,
     "ui": ui.measure,
+    "journal": journal.measure,
     **SPEED,
 }
 

@@ -57,6 +57,7 @@ def measure(quick: bool) -> Report:
             _add_keys(report, ui, "keys, all unfolded", TREE_KEYS[:: 8 if quick else 1])
             _add_updates(report, ui, home, "an update, all unfolded", 4 if quick else UPDATES)
             _add_letters(report, ui)
+            _add_scrub(report, ui, 3 if quick else UPDATES)
             _add_idle(report, ui, home, 5.0 if quick else IDLE_S)
     _add_busy(report, *((4, 5.0) if quick else (BUSY, BUSY_S)))
     _add_flood(report, FLOOD_LINES // 20 if quick else FLOOD_LINES)
@@ -146,6 +147,24 @@ def _add_letters(report: Report, ui: Driven) -> None:
         took,
         LETTER_MS,
         f"each letter of {FILTER!r} to the rows it leaves",
+    )
+
+
+def _add_scrub(report: Report, ui: Driven, count: int) -> None:
+    """Back by so many of the operations that updates have made, and on again to now."""
+    took = list[KeyCost]()
+
+    def shown(told: str) -> bool:
+        return told in ui.text if told else "as it was" not in ui.text
+
+    for key, steps in (("<", range(1, count + 1)), (">", range(count - 1, -1, -1))):
+        for step in steps:
+            told = f"{step} step{'s' * (step != 1)} back" if step else ""
+            if cost := ui.answer(key, partial(shown, told)):
+                took.append(cost)
+            ui.until_quiet()
+    _add_costs(
+        report, f"time scrub: p95 of {len(took)} steps", took, KEY_MS, "< or > typed to the tree of then"
     )
 
 

@@ -223,7 +223,7 @@ def test_ls_tree_and_diff_say_what_is(main: Guest, client: Client) -> None:
     client.fork("main", 1)
     main.other("b1").text("echo new > /root/new; chmod 700 /srv")
     listed = json.loads(succeeded("ls", "--json"))
-    assert set(listed) == {"branches", "commits", "images", "ports", "sequence", "trunk", "waiting"}
+    assert set(listed) == {"branches", "commits", "images", "moment", "ports", "sequence", "trunk", "waiting"}
     assert (
         [branch["name"] for branch in listed["branches"] if branch["trunk"]] == [listed["trunk"]] == ["main"]
     )

@@ -182,3 +182,11 @@ def test_pipelines_at_random(main: Guest, home: Home) -> None:
     ended = eventually(lambda: all(one.exit_code is not None for one in client.ps("main")), OWNER_S + SOON_S)
     assert ended, client.ps("main")
     assert eventually(lambda: main.text(PROCESSES) == before), f"left beside {before}: {main.text(PROCESSES)}"
+    main.text("echo $((6 * 7))")
+    [*_, last] = client.journal(
+        "main"
+    )  # it has what ended before it was asked, and is whole after all these deaths
+    assert last.exec and (last.body, last.exec.exit) == ("42\n", 0)
+    assert last.commit == client.tree().branches[0].head
+    [found] = client.journal_verify("main")
+    assert found.entries == last.seq and not found.problem

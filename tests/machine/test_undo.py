@@ -30,7 +30,10 @@ def tree(client: Client) -> dict[str, Any]:
     found = client.tree()
     shown = encode(
         replace(
-            found, sequence=0, waiting=replace(found.waiting, machines=0, spares=0, memory_bytes=0, making=0)
+            found,
+            sequence=0,
+            moment=0,
+            waiting=replace(found.waiting, machines=0, spares=0, memory_bytes=0, making=0),
         )
     )
     for branch in shown["branches"]:

@@ -14,6 +14,7 @@ from core.errors import VertuiError
 from core.verbs import load
 from tests.twins.engine import twin_engine
 from tests.twins.model import Commit, Model
+from tests.twins.stood import Stood
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,15 +47,17 @@ class Beside(RuleBasedStateMachine):
         self.loop.set_default_executor(AtOnce())
         self.loop.call_soon(self.twins.begin)
         self.run(asyncio.sleep(0))
+        self.stood = Stood(self.engine)
         self.images = {image.id: image.golden for image in self.engine.catalog.images()}
         self.model = Model(self.twins.world(), self.images.values())
         self.states: dict[str, object] = {}  # of paused machines, and of commits of theirs
         self.commits_of: dict[tuple[object, str], str] = {}
 
     def teardown(self) -> None:
-        """Nothing is left that nobody needs, and the catalog is whole."""
+        """The past is as it was, nothing is left that nobody needs, and the catalog is whole."""
         try:
             self.run(self.engine.sealer.all_sealed())
+            self.run(self.stood.check())
             self.run(self.twins.close())
             engine = self.engine
             self.run(free(engine))

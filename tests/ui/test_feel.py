@@ -21,11 +21,13 @@ from tests.ui.conftest import Show
 from tests.ui.looks import app_of, text_of, until, until_seen
 from tests.ui.trees import DEMO, EMPTY, HandMadeFeed, event
 from vertui.actions import ACTIONS, BY_ID, READ_ONLY, Action
-from vertui.browser import PAGE, PAGE_FILES, SAVE
+from vertui.base import ONLY_A_PAGE
+from vertui.browser import PAGE, PAGE_FILES, SAVE, OwnPage
 from vertui.compare.noise import RULES
 from vertui.folds import Folds
 from vertui.screens.actions import ActionsScreen
 from vertui.screens.board import BoardScreen
+from vertui.screens.carry import Carry
 from vertui.screens.dialogs import FormDialog
 from vertui.screens.diff import DiffScreen
 from vertui.screens.images import ImagesScreen
@@ -301,7 +303,13 @@ async def test_where_one_may_only_look_no_key_changes_anything_and_says_so(tmp_p
                     await pilot.press(key)
                     assert app.screen is opened, f"{opened}: {key}"
                 app.pop_screen()
-            assert not bodies
+            app.page = OwnPage(-1, tmp_path)  # where it is served nothing is written or started either
+            app.leave_to(["touch", str(home / "made")], "touch")
+            Carry(app, "main", "b1").save("")
+            app.picture()
+            await until_seen(pilot, ONLY_A_PAGE[:40])
+            assert app.screen is app.main and not bodies and not [*home.glob("made")]
+            assert [*tmp_path.iterdir()] == [home]
     async with at_home(tmp_path / "empty", EMPTY, read_only=True) as pilot:
         await pilot.press("enter")
         await until_seen(pilot, "started with --readonly")

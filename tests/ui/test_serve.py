@@ -19,10 +19,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from core.daemon.endpoint import Remote, variables_of
 from core.tokens import new_token
 from tests.browsing import browsing, chromium
 from tests.conftest import full
 from tests.guests import SOON_S, eventually
+from tests.twins.engine import twin_engine
+from tests.twins.served import open_port, served
+from vertui.actions import ACTIONS, as_printed
 from vertui.serve.pages import FETCH
 from vertui.serve.program import TerminalProgram
 from vertui.serve.server import listening, server
@@ -229,34 +233,50 @@ def test_a_browser_keeps_a_picture(tmp_path: Path) -> None:
         assert "try1" in picture.read_text() and browser.failures == []
 
 
-def test_the_ui_from_the_command_to_its_end(tmp_path: Path) -> None:
-    place = tmp_path / "home"
-    place.write_text("no daemon can be started here")
-    command = [sys.executable, "-m", "vertui", "serve", "--json", "--listen", "0"]
+CHANGING = "".join(key for key in (as_printed(one.key) for one in ACTIONS if one.changes) if len(key) == 1)
+
+
+def look(remote: Remote, where: Path) -> None:
+    """Have a page to be looked at only, type into it whatever would change something, and end it."""
+    command = [sys.executable, "-m", "vertui", "serve", "--readonly", "--json", "--listen", "0"]
+    root, here = str(Path(__file__).parents[2]), str(where)
+    given = {"PYTHONPATH": root, "HOME": here, "TMPDIR": here, "PAGER": "touch"}
     serve = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
-        env=os.environ | {"VERTUI_HOME": str(place), "TMPDIR": str(tmp_path)},
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=where,
+        env=os.environ | variables_of(remote) | given,
     )  # fmt: skip
     try:
-        assert serve.stdout is not None
-        while "}" not in (
-            told := serve.stdout.readline() + serve.stdout.readline() + serve.stdout.readline()
-        ):
-            pass
-        url = json.loads(told)["url"]
-        found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", url)
+        assert serve.stdout is not None and serve.stderr is not None
+        told = "".join(serve.stdout.readline() for _ in range(3))
+        found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", json.loads(told)["url"])
         assert found is not None
-        page = Page(int(found[1]), found[2])
-        with page.terminal() as line:
-            read(line, "running machines to commit")
-            line.send(json.dumps(["stdin", "?"]))
-            read(line, "type to search")
+        with Page(int(found[1]), found[2]).terminal() as line:
+            read(line, "read-only")
+            for keys, until in (("+", "started with --readonly"), (f"{CHANGING}\r", "type to search")):
+                for key in keys:
+                    line.send(json.dumps(["stdin", key]))
+                read(line, until)
             [ui] = psutil.Process(serve.pid).children()
             serve.send_signal(signal.SIGINT)
             assert serve.wait(SOON_S) == 0
-        assert not psutil.pid_exists(ui.pid)
-        assert serve.stderr is not None and serve.stderr.read() == ""
-        assert list(tmp_path.iterdir()) == [place]
+        assert not psutil.pid_exists(ui.pid) and serve.stderr.read() == ""
     finally:
         serve.kill()
         serve.communicate()
+
+
+async def test_whoever_types_into_a_page_to_be_looked_at_changes_nothing(tmp_path: Path) -> None:
+    """From the command to its end, which leaves nothing."""
+    with twin_engine() as twins:
+        twins.begin()
+        try:
+            await twins.do("up")
+            await twins.do("fork", "main", 1)
+            async with served(twins) as client:
+                [remote] = await asyncio.to_thread(open_port, client, "page")
+                before, done = twins.world(), len(twins.engine.catalog.operations())
+                await asyncio.to_thread(look, remote, tmp_path)
+                assert twins.world() == before and len(twins.engine.catalog.operations()) == done
+            assert not [*tmp_path.rglob("*")]
+        finally:
+            await twins.close()

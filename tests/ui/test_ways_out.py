@@ -19,6 +19,7 @@ from vertui.screens.actions import ActionsScreen
 from vertui.screens.dialogs import Field, FormDialog
 from vertui.screens.diff import DiffScreen
 from vertui.screens.images import ImagesScreen
+from vertui.screens.journal import JournalScreen
 from vertui.screens.log import LogScreen
 from vertui.screens.plan import plan_dialog
 from vertui.screens.reading import ReadDialog
@@ -37,6 +38,7 @@ SCREENS: dict[str, Callable[[], object]] = {
     "keys": lambda: ReadDialog("keys", [Text(line) for line in MANY]),
     "actions": lambda: ActionsScreen("help", Selection(DEMO, DEMO.branches[0])),
     "log": LogScreen,
+    "journal": lambda: JournalScreen("b1"),
     "trash": TrashScreen,
     "images": ImagesScreen,
     "diff": lambda: DiffScreen("a", "b"),

@@ -1,7 +1,9 @@
 """The catalog: a digest for each row whatever wrote it, and catalogs of earlier formats."""
 
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,9 @@ from msgspec.structs import replace
 from core import catalog_rows
 from core import catalog_schema as module
 from core.catalog import Catalog
-from core.catalog_values import Intent
+from core.catalog_values import Intent, commit_of
 from core.commands import Scoring
-from core.errors import Damaged, NotFound
+from core.errors import Damaged, NoRoom, NotFound
 from core.inward import PortProtocol
 from core.links import LinkRow
 from core.model import Commit, CommitState, Origin
@@ -21,7 +23,8 @@ from core.reach import NOWHERE, of_mode
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
 EGRESS = ", egress TEXT NOT NULL DEFAULT '{}'"
-EIGHTH = module.SCHEMA.replace(", scoring TEXT NOT NULL DEFAULT 'null'", "")
+NINTH = module.SCHEMA.replace(module.PAST, "")
+EIGHTH = NINTH.replace(", scoring TEXT NOT NULL DEFAULT 'null'", "")
 SEVENTH = EIGHTH.replace(",\n  weight INTEGER NOT NULL DEFAULT 100", "")
 SIXTH = SEVENTH.replace(", egress TEXT NOT NULL DEFAULT 'null'", "")
 FIFTH = SIXTH.replace(module.LINKS, "")
@@ -212,7 +215,7 @@ def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual_and_are_to_be_sco
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "catalog.db"
-    assert SEVENTH != EIGHTH != module.SCHEMA
+    assert SEVENTH != EIGHTH != NINTH
     with sqlite3.connect(path) as database:
         database.executescript(f"{SEVENTH} PRAGMA user_version = 7;")
         values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"
@@ -224,6 +227,67 @@ def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual_and_are_to_be_sco
     assert catalog.branch("b").scoring is None
     assert catalog.change_branch("b", scoring=scoring).scoring == catalog.branch("b").scoring == scoring
     assert catalog.branches()[0].weight == 300 and catalog.check() == []
+    catalog.close()
+
+
+def test_what_an_operation_of_format_9_ended_at_is_not_known(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    assert NINTH != module.SCHEMA
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{NINTH} PRAGMA user_version = 9;")
+        values = "'r1', 'commit', '', 'done', 0, 1.0, 2.0, '', '{}', '{}', 'null'"
+        database.execute(f"INSERT INTO operations VALUES (1, {values})")
+    database.close()
+    catalog = Catalog(path)
+    assert catalog.moment == 0
+    catalog.put_commit(COMMIT)
+    catalog.change_operation(catalog.begin("r2", "commit", "", Intent(), 3.0), finished=4.0)
+    with closing(catalog.past()) as reader:
+        assert reader.unknown() == 1 and (reader.before(2) or {})["id"] == 2 and reader.before(1) is None
+    assert catalog.moment == 1 and catalog.check() == []
+    catalog.close()
+
+
+def test_what_a_row_was_is_kept_to_the_last_bit(tmp_path: Path) -> None:
+    """Also of one that is gone for good; what came and went in one transaction, or was written as it was, is not."""
+    catalog = Catalog(tmp_path / "catalog.db")
+    moments = [catalog.moment]
+    made = replace(COMMIT, created=1750000000.1234567, message='"é\udcff', tags=("a",))
+    changes: tuple[Callable[[], object], ...] = (
+        lambda: catalog.put_commit(made), lambda: catalog.put_commit(made),
+        lambda: catalog.mark_commit(made.id, 2.5), lambda: catalog.delete_commit(made.id),
+        lambda: catalog.set_setting("trunk", "b1"), lambda: catalog.set_setting("trunk", "b2"),
+        lambda: catalog.set_setting("other", "x"),
+    )  # fmt: skip
+    for change in changes:
+        change()
+        moments.append(catalog.moment)
+    with catalog.transaction():
+        catalog.put_commit(made)
+        catalog.delete_commit(made.id)
+    assert moments == [0, 1, 1, 2, 3, 4, 5, 5] and catalog.moment == 5
+    with closing(catalog.past()) as reader:
+        found = [reader.rows(moment, 5) for moment in range(6)]
+    shown, commit, trunk = commit_of, ("commits", made.id), ("settings", "trunk")
+    kept = replace(made, message='"é\\udcff')
+    assert found[0] == {commit: None, trunk: None}
+    assert shown(found[1][commit]) == shown(found[2][commit]) == kept  # type: ignore[arg-type]
+    assert [found[place][commit]["deleted"] for place in (1, 2)] == [None, 2.5]  # type: ignore[index]
+    assert found[3] == {trunk: None} and found[4] == {trunk: {"key": "trunk", "value": "b1"}}
+    assert found[5] == {}
+    catalog.close()
+
+
+def test_what_a_full_disk_took_back_is_no_moment(tmp_path: Path) -> None:
+    """A number of it would be given again by the next daemon, to what was done later."""
+    catalog = Catalog(tmp_path / "catalog.db")
+    catalog.put_commit(replace(COMMIT, message="x" * 100_000))
+    [pages] = catalog._db.execute("PRAGMA page_count").fetchone()
+    for most, moment in ((pages, 1), (2 * pages, 2)):
+        catalog._db.execute(f"PRAGMA max_page_count = {most}")
+        with pytest.raises(NoRoom) if moment == 1 else nullcontext():
+            catalog.mark_commit(COMMIT.id, 2.5)  # to keep what it was takes room
+        assert catalog.moment == moment
     catalog.close()
 
 

@@ -84,8 +84,18 @@ def test_a_mistake_is_one_line(home: Path, argv: list[str], status: int, line: s
     assert (done.returncode, done.stdout, done.stderr) == (status, "", f"vertui: {line}\n")
 
 
-TALKS = {"shell", "console", "ssh", "ssh-config", "connect", "completion", "patch", "daemon logs"}
-"""Verbs that answer no program: a terminal's, another program's, and what is text by itself."""
+TALKS = {
+    "shell",
+    "console",
+    "ssh",
+    "ssh-config",
+    "connect",
+    "completion",
+    "patch",
+    "daemon logs",
+    "journal export",
+}
+"""Verbs that answer no program: a terminal's, another program's, and what is text, or JSON, by itself."""
 
 
 def test_every_verb_answers_programs() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.ui.trees import DEMO, NOON, branch, commit
 from vertui.filters import LONGEST, PATIENCE_S, Filter, Texts, parse, select
 from vertui.selection import Node, ref_of
+from vertui.since import Differing
 from vertui.strands import Strands
 
 NODES = Strands(DEMO).all_nodes()
@@ -99,6 +100,18 @@ def test_who_knows_what_changed_is_asked_of_what_all_else_shows() -> None:
         assert [ref_of(node) for node in select(typed, Texts().of(NODES), NOW)[0]] == found
         assert not typed.error and set(asked) <= {"b1", "b2", "main"}
     assert "changed: takes a path: changed:/etc/hosts" in parse("changed:x", differs).error
+
+
+def test_of_a_branch_of_the_past_its_head_of_then_is_asked_about() -> None:
+    differing, node = Differing(), branch("b1", "77d05a")
+    for past, asked in ((False, "b1"), (True, node.head)):
+        differing.past = past
+        assert differing.of("/etc", node) is None, "what is known of now is not known of then"
+        [question] = differing.questions()
+        assert question.after == asked
+        differing.learn({question: past})
+        differing.wanted.clear()
+        assert differing.of("/etc", node) is past
 
 
 def test_an_expression_that_takes_too_long_is_cut_short() -> None:

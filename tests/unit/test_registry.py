@@ -19,17 +19,28 @@ from core.verbs.base import Absent, Entry, Kind, Planned, Verb, command_line, fi
 from tests.stand_in import standing_in
 from tests.ui.trees import DEMO
 from vertui import asking
-from vertui.actions import ACTIONS, BY_ID, DERIVED, GROUPS, READ_ONLY, Action, give_keys, group_of
+from vertui.actions import (
+    ACTIONS,
+    BY_ID,
+    DERIVED,
+    GROUPS,
+    OF_THE_PAST,
+    READ_ONLY,
+    Action,
+    as_it_was,
+    give_keys,
+    group_of,
+)
 from vertui.cli import main
 from vertui.commands.group import app
 from vertui.selection import NOTHING, Selection
 
 ENTRIES = [verb for verb in all_verbs() if isinstance(verb.screen, Entry)]
 LOOKING = {
-    "watch", "board", "diff", "open", "images", "log", "trash", "mark", "range", "unmark", "filter", "trunk",
+    "watch", "board", "diff", "open", "images", "log", "journal", "trash", "mark", "range", "unmark", "filter", "trunk",
     "parent", "child", "next_sibling", "previous_sibling", "best", "letters", "fold", "fold_all", "sort", "turn",
     "freeze", "scroll", "view", "menu", "copy", "palette", "themes", "picture", "help", "quit",
-    "unread", "words", "tour",
+    "unread", "words", "tour", "earlier", "later",
 }  # fmt: skip
 """What changes no machine: all else is a verb, or as one."""
 
@@ -90,12 +101,13 @@ def test_what_is_said_of_keys_is_true_of_those_that_were_moved() -> None:
         )  # fmt: skip
         wanted = ("f9 builds", "f10 clears", "f10 clears", "f11 publishes", "with f12")
         assert all(key in (reason or "") for key, reason in zip(wanted, said, strict=True)), said
+        assert "f10 leads back to now" in as_it_was()
     finally:
         give_keys({})
 
 
 def test_nothing_that_changes_anything_is_to_be_had_where_one_may_only_look() -> None:
-    assert {action.id for action in ACTIONS if not action.changes} == LOOKING
+    assert {action.id for action in ACTIONS if not action.changes} == LOOKING > OF_THE_PAST
     for action in ACTIONS:
         for selection in (
             Selection(NOTHING, read_only=True), Selection(DEMO, TWO[0], read_only=True),

@@ -9,10 +9,11 @@ from fastapi import WebSocket
 
 from core.daemon.relay import follow, follow_console
 from core.engine.live import Console
+from core.engine.recording import CommandRecord
 from core.errors import GuestFailed, UsageError
 from core.guest.agent import wire
 from core.guest.connection import Connection
-from core.guest.streams import CommandExit, CommandStream
+from core.guest.streams import CommandExit, CommandOutput, CommandStream, StreamName
 from tests.guests import SOON_S
 
 Message = dict[str, Any]
@@ -46,7 +47,7 @@ class Socket:
 class Command:
     """A command that takes a byte while its client is greeted; `left` is how it was let go."""
 
-    def __init__(self, *items: CommandExit) -> None:
+    def __init__(self, *items: CommandOutput | CommandExit) -> None:
         self._items = list(items)
         self._looked = 0
         self.id, self.stdin_sent, self.stdin_shut = 7, 5, False
@@ -58,13 +59,16 @@ class Command:
         self._looked += 1
         return 3 if self._looked == 1 else 4
 
-    async def take(self) -> CommandExit | None:
+    async def take(self) -> CommandOutput | CommandExit | None:
         if not self._items:
             await asyncio.Event().wait()
         return self._items.pop(0)
 
     async def changed(self) -> None:
         await asyncio.Event().wait()
+
+    async def write_stdin(self, data: bytes) -> None:
+        pass
 
     def consumed(self, total: int) -> None:
         pass
@@ -154,6 +158,34 @@ async def test_a_command_that_ends_has_ended() -> None:
     client = Socket()
     assert await between(client, Command(CommandExit(0, None, False, 0, 0)))
     assert {"exit": 0, "timed_out": False} in client.told
+
+
+class HeardRecord:
+    """What a journal would be told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def given(self, data: bytes) -> None:
+        self.told.append(data)
+
+    def said(self, item: object) -> None:
+        self.told.append(item)
+
+
+async def test_a_record_is_told_of_all_that_passes() -> None:
+    record, output, end = (
+        HeardRecord(),
+        CommandOutput(StreamName.STDOUT, 0, b"out"),
+        CommandExit(0, None, False, 3, 0),
+    )
+    command, client = Command(output, end), Socket({"type": "websocket.receive", "bytes": b"in"})
+    told = cast(CommandRecord, record)
+    await follow(cast(WebSocket, client), cast(CommandStream, command), owner=True, record=told)
+    assert [one for one in record.told if one != b"in"] == [output, end]
+    command, client = Command(), Socket({"type": "websocket.receive", "bytes": b"in"}, LEAVES)
+    await follow(cast(WebSocket, client), cast(CommandStream, command), owner=True, record=told)
+    assert b"in" in record.told
 
 
 async def test_who_follows_a_console_is_told_of_its_end() -> None:

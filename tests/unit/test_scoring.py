@@ -87,7 +87,9 @@ async def test_the_next_daemon_goes_on_and_a_score_of_somebodys_stays(client: Ag
         await twins.do("score", "main", 0.5, "mine")
         await asyncio.sleep(0.4)
         assert await scored(twins) == (0.5, "mine")
-        row = twins.engine.branch("main")
+        row, journals = twins.engine.branch("main"), twins.engine.journals
+        told = [one async for some in journals.show(row.id, 0, 0, whole=False, follow=False) for one in some]
+        assert [(one.kind, one.body) for one in told] == [("score", "7"), ("score", "0.5 mine")]
         twins.engine.catalog.change_branch(row.id, score=None, note="")
         scoring.expect(twins.engine, row.id, 99, PRINTED)
         assert await scored(twins) == (None, "not scored: its command is gone")

@@ -47,7 +47,7 @@ class OneGuest:
         return SimpleNamespace(guests=0, lost=False, branch="1")
 
     def branch(self, name: str) -> Any:
-        return SimpleNamespace(name=name)
+        return SimpleNamespace(name=name, head="")
 
     async def agent(self, name: str) -> AgentClient:
         if self.refused == name:

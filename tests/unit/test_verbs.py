@@ -32,7 +32,7 @@ from core.verbs.shown import Shown
 from tests.ui.trees import DEMO, EMPTY
 from vertui.actions import ACTIONS
 from vertui.commands.group import app
-from vertui.derived import command_of
+from vertui.derived import READ, command_of
 
 VERBS = tuple(all_verbs())
 IDS = [name_of(verb) for verb in VERBS]
@@ -126,7 +126,7 @@ def test_its_command_line_asks_for_the_same(verb: type[Verb[Any]], monkeypatch: 
     monkeypatch.delenv("VERTUI_MIRRORS")
     monkeypatch.setattr("vertui.derived.connect", Listening)
     typed: dict[str, str] = {}
-    monkeypatch.setattr("vertui.derived.unseen", typed.get)
+    monkeypatch.setattr("vertui.derived.READ", dict.fromkeys(READ, typed.get))
     monkeypatch.setattr("vertui.derived.say", lambda answer: None)
     monkeypatch.setattr("vertui.several.TRUNK", "")
     group = typer.Typer()

@@ -6,11 +6,12 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from msgspec.structs import replace
 
+from core.commands import Recorded
 from core.daemon.client import Client
 from core.daemon.endpoint import Endpoint
 from core.errors import UsageError, VertuiError
@@ -67,6 +68,10 @@ def execute(
             "--score", metavar="printed|CMD", help="Score the branch by what is printed, as `fork` does."
         ),
     ] = None,
+    recorded: Annotated[
+        str,
+        typer.Option("--journal", metavar="some|all|none", help="How much output the journal keeps."),
+    ] = "some",
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Leave it running and print its id.")
     ] = False,
@@ -84,6 +89,9 @@ def execute(
     Ctrl-C goes to the command; a second one leaves it running. When this process is killed or its terminal closed, the
     command's input ends and it gets SIGHUP, unless it was left by --detach. Several branches' lines are prefixed.
     A terminal too slow for the output misses some, and is told so; a file or pipe gets all, and the command waits.
+
+    It is written into the branch's journal: the command, directory, names of variables, exit status, 64 KiB of the
+    output's beginning and end (1 MiB with --journal all; nothing with none or -t), by whom VERTUI_AUTHOR names.
 
     With --json nothing is printed until the end, then for each branch in order: exit (null and a reason where it is not
     known), timed_out, command (its id), stdout and stderr as text (the last MiB of each; truncated says that there was
@@ -122,6 +130,7 @@ def execute(
             "secrets": _secrets(secret or []),
             "score": score or "",
         }
+        more |= {"author": os.environ.get("VERTUI_AUTHOR", ""), "recorded": _recorded(recorded)}
         what = _started(ctx.obj, from_offset, tty, interactive, env or [], timeout, **more)
     else:
         starts = bool(ctx.obj or detach or env or secret or score) or (cwd, user, timeout) != (
@@ -214,6 +223,12 @@ def _positive(timeout_s: float | None) -> float | None:
     if timeout_s is not None and not 0 < timeout_s <= LONGEST_S:
         raise UsageError(f"a timeout is more than 0 seconds and at most {LONGEST_S}")
     return timeout_s
+
+
+def _recorded(given: str) -> str:
+    if given not in (known := get_args(Recorded)):
+        raise UsageError(f"--journal is {', '.join(known[:-1])} or {known[-1]}, not '{given[:40]}'")
+    return given
 
 
 def _variables(pairs: list[str]) -> dict[str, str]:

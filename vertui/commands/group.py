@@ -34,8 +34,8 @@ ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
     "resume", "restore", "hand-over", "weigh", "score", "tag", "rename", "ports", "publish", "unpublish", "open",
-    "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "image", "export", "import", "store",
-    "config", "daemon", "doctor", "demo", "serve", "completion",
+    "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "journal", "image", "export", "import",
+    "store", "config", "daemon", "doctor", "demo", "serve", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 
@@ -62,6 +62,7 @@ WRITTEN = {
     "open": "ports",
     "log": "tree",
     "secret": "secret",
+    "journal": "journal",
     "token": "token",
     "image": "image",
     "export": "move",
@@ -206,6 +207,8 @@ def _open(
         check_terminal()
         raise typer.Exit(run(find_endpoint(), read_only=read_only))  # imports textual
     if read_only:
+        if ctx.invoked_subcommand == "serve":
+            raise UsageError("a page's --readonly stands behind the verb: `vertui serve --readonly`")
         raise UsageError(f"--readonly is the UI's: `vertui {ctx.invoked_subcommand}` takes it not")
 
 

@@ -23,27 +23,37 @@ OPERATION_COLOURS = {
 }
 
 
+At = Annotated[
+    int | None,
+    typer.Option(
+        "--at", metavar="ID", min=1, help="How it was when this operation of the log had ended.", show_default=False,
+    ),
+]  # fmt: skip
+
+
 @app.command()
-def ls(json: Json = False) -> None:
+def ls(at: At = None, json: Json = False) -> None:
     """List branches: state, address, memory, score, published ports. * marks the trunk.
 
     CHANGED is the memory that differs from the base a machine lies on: its image, or what the last hand-over made. No
     commit lowers it.
 
     --json prints everything there is: branches, commits, images, published ports and the trunk.
+
+    With --at nothing is told of what machines took then: nobody kept it.
     """
-    list_branches(json)
+    list_branches(json, at)
 
 
 @app.command()
-def tree(json: Json = False) -> None:
+def tree(at: At = None, json: Json = False) -> None:
     """Draw commits as a graph, newest at the top, with the branches that hang on them.
 
     \b
     ◌ starting  ● running  ◑ paused  ◔ suspended  ■ stopped  ✗ failed  ? lost     branches
     ◆ hot       ○ sealed   ✗ gone                                                 commits
     """
-    draw_tree(json)
+    draw_tree(json, at)
 
 
 @app.command()

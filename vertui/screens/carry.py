@@ -76,6 +76,8 @@ class Carry:
 
     def _open(self, command: Sequence[str], write: Callable[[Path], Path]) -> None:
         """Make a file in a thread, then leave the terminal to a program that shows it."""
+        if not self._app.may_use_host():
+            return
         place = tempfile.TemporaryDirectory(prefix="vertui-", ignore_cleanup_errors=True)
 
         def made() -> Path:
@@ -119,7 +121,7 @@ class Carry:
     def apply(self, path: str) -> None:
         """Ask which branch is to have it, say what that means, and do it."""
         what = path or "everything"
-        shown = Shown(self._app.selection.tree)
+        shown = Shown(self._app.selection.newest)
 
         def verb(answers: Answers) -> Apply:
             return Apply(self._b, answers["to"], (path,) if path else (), PREFERENCES[answers["prefer"]])
@@ -131,7 +133,7 @@ class Carry:
             if answers is not None:
                 self._confirm(verb(answers), what)
 
-        running = {branch.name for branch in self._app.selection.tree.branches}
+        running = {branch.name for branch in self._app.selection.newest.branches}
         to = self._a if self._a in running else ""
         fields = (
             Field("to", "to branch", to, "a running branch", check=needed),

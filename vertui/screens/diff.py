@@ -122,7 +122,7 @@ class DiffScreen(ComparingScreen[Diff]):
 
     def _count(self, asked: int, *, memory: bool = False) -> None:
         """Ask for lines, and for what is no file. It reads every file, so what differs is told before."""
-        live = {branch.name for branch in self.vertui.selection.tree.branches if branch.state in ALIVE}
+        live = {branch.name for branch in self.vertui.selection.newest.branches if branch.state in ALIVE}
         both, lines = {self._a, self._b} <= live, not self._many
 
         def counted(diff: Diff) -> None:

@@ -73,7 +73,7 @@ class ImagesScreen(VertuiScreen):
         self.app.push_screen(plan_dialog(plan, "Remove"), answer)
 
     def _show(self) -> None:
-        self._list.show(self.vertui.selection.tree.images)
+        self._list.show(self.vertui.selection.newest.images)
         progress, jobs = self.vertui.progress, self.vertui.jobs
         line = Text(f"◌ {printable(jobs[0])}…  " if jobs else "", style=theme.TEAL)
         if progress is not None:

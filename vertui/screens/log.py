@@ -30,13 +30,18 @@ class LogScreen(VertuiScreen):
         bound("log", "app.pop_screen"),
         bound("undo", "look_back('undo')"),
         bound("redo", "look_back('redo')"),
+        bound("earlier", "show_then"),
     ]
 
     def compose(self) -> ComposeResult:
         """The list and its keys."""
         yield RowList[Operation](_draw, lambda operation: operation.id, id="operations")
         yield KeyHints(
-            ("{undo}", "undo the newest"), ("{redo}", "redo"), ("⏎", "show it whole"), ("esc", "back")
+            ("{undo}", "undo the newest"),
+            ("{redo}", "redo"),
+            ("⏎", "show it whole"),
+            ("{earlier}", "the tree as it was then"),
+            ("esc", "back"),
         )
 
     def on_mount(self) -> None:
@@ -53,6 +58,11 @@ class LogScreen(VertuiScreen):
         """Enter shows all of an entry that its row cuts."""
         if (operation := self._list.current) is not None:
             self.app.push_screen(ReadDialog(f"operation {operation.id}", _whole(operation)))
+
+    def action_show_then(self) -> None:
+        """Show the tree as it was when the current operation had ended."""
+        if (operation := self._list.current) is not None:
+            self.vertui.show_then(operation.id)
 
     @changing
     def action_look_back(self, verb: str) -> None:

@@ -1,6 +1,6 @@
 """The main screen: the tree at the left, detail and console at the right, the event line and the keys below."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -21,6 +21,7 @@ from vertui.plain import TextInput, entitle
 from vertui.screens.base import BREAKPOINTS, SCROLL_BESIDE_KEYS, VertuiScreen, bound
 from vertui.screens.inquiry import Inquiry
 from vertui.screens.letters import LettersScreen, labels
+from vertui.screens.scrub import Scrub
 from vertui.screens.tour import is_first_start
 from vertui.selection import ALIVE, NOTHING, Node, Selection, key_of
 from vertui.since import Since
@@ -61,6 +62,7 @@ class MainScreen(VertuiScreen):
         self._detail = LineView(id="detail")
         self._printed = ConsolePane(id="console")
         self._detail.can_focus = self._printed.can_focus = True
+        self.scrub = Scrub(self)
         self._keys = ActionFooter(id="keys")
         self.shown: Tree = NOTHING
         self.frozen = False
@@ -74,6 +76,7 @@ class MainScreen(VertuiScreen):
 
     def compose(self) -> ComposeResult:
         """All panes."""
+        yield self.scrub.line
         with Horizontal(id="panes"):
             with Vertical(id="left"):
                 yield self.tree_view
@@ -82,6 +85,7 @@ class MainScreen(VertuiScreen):
             with Vertical(id="right"):
                 yield self._detail
                 yield self._printed
+                yield self.scrub.pane
         yield self.event_line
         yield self._keys
 
@@ -104,7 +108,7 @@ class MainScreen(VertuiScreen):
         """What verbs act on."""
         return Selection(
             self.shown, self.tree_view.node, self.tree_view.marked_nodes, not self._stopped, self.vertui.read_only,
-            self.event_line.build is not None,
+            self.event_line.build is not None, self.scrub.now,
         )  # fmt: skip
 
     @property
@@ -114,7 +118,7 @@ class MainScreen(VertuiScreen):
         return golden and not self.shown.branches
 
     def hear(self, news: News) -> None:
-        """Show news, or keep it while the view is frozen."""
+        """Show news, or keep it while the view is frozen or shows the past."""
         self.event_line.trouble(self.vertui.trouble)
         self._welcome.trouble(self.vertui.trouble)
         self._stopped, self.tree_view.stale = news.stopped, bool(news.error)
@@ -125,8 +129,9 @@ class MainScreen(VertuiScreen):
         if news.fresh:
             self.tree_view.trouble = ""
             self._inquiry.again()
-        if self.frozen:
+        if self.frozen or self.scrub.past:
             self._held = _newer(self._held, news)
+            self.scrub.hear(news)
             return
         if news.fresh:
             self.event_line.progress = None  # what was under way may have ended meanwhile
@@ -162,12 +167,51 @@ class MainScreen(VertuiScreen):
         self._go_to_children()
         self._welcome.offer(tree)
         self._offer(self.welcoming)
-        if opened and not tree.images and is_first_start(self.vertui.endpoint):
+        shows = opened and not tree.images and not self.vertui.read_only
+        if shows and is_first_start(self.vertui.endpoint):
             self.vertui.perform("tour", self.selection)
         self._title()
         self._show_selection()
         if _machine(before) != _machine(self.tree_view.node):
             self._settle()
+
+    # -- the past --------------------------------------------------------------------------------------------
+
+    @property
+    def newest(self) -> Tree:
+        """The tree as it is, shown or held."""
+        return (self._held.tree if self._held else None) or self.shown
+
+    def show_past(self, tree: Tree, strands: Strands, otherwise: Mapping[str, str]) -> None:
+        """Show the tree as it was, and what of it is `otherwise` now; what comes meanwhile is held."""
+        self.shown = tree
+        self.add_class("-past")
+        self.tree_view.show_past(tree, strands, otherwise)
+        self._offer(False)
+        self._take_keys_from(self._printed)
+        self._title()
+        self._show_selection()
+
+    def return_to_now(self, tree: Tree, strands: Strands) -> None:
+        """Show the tree as it was left, then what came meanwhile."""
+        self.shown = tree
+        self.remove_class("-past")
+        self.tree_view.return_from_past(tree, strands)
+        self._offer(self.welcoming)
+        self._take_keys_from(self.scrub.pane)
+        self._title()
+        self._show_selection()
+        self._settle()
+        self._hear_held()
+
+    def _take_keys_from(self, hidden: Widget) -> None:
+        if self.focused is hidden:
+            self._focus_list()
+
+    def _hear_held(self) -> None:
+        if not self.frozen and self._held is not None:
+            held, self._held = self._held, None
+            self.hear(held)
 
     def _offer(self, welcoming: bool) -> None:
         """Show the offer to begin in place of the panes, or the panes. Hidden, the tree must take no keys."""
@@ -186,22 +230,26 @@ class MainScreen(VertuiScreen):
         marks = f" · {marked} marked" if marked else ""
         marks += " · read-only" if self.vertui.read_only else ""
         commits, branches = counted(len(self.shown.commits), "commit"), len(self.shown.branches)
-        title = f"tree{marks} · {running} of {branches} running · {commits}"
+        title = f"tree{' as it was' if self.scrub.past else ''}{marks} · {running} of {branches} running · {commits}"
         stale = "as it was before the daemon went away" if self.tree_view.stale else self.tree_view.told
         frozen = f"frozen: {BY_ID['freeze'].key_label} goes on"
         entitle(self.tree_view, title, frozen if self.frozen else stale)
+
+    def describe(self) -> None:
+        """Say anew what is known of the node under the cursor."""
+        self._show_selection()
 
     def _show_selection(self) -> None:
         """Detail and keys for the node under the cursor; what must be asked comes when the cursor rests."""
         node = self.tree_view.node
         self.tree_view.read()
         self._keys.selection = self.selection
-        commands, processes = self._asked.get(key_of(node), ([], [])) if node else ([], [])
+        asked = {} if self.scrub.past else self._asked  # what runs now was told of nobody then
+        commands, processes = asked.get(key_of(node), ([], [])) if node else ([], [])
         width = self._detail.container_size.width - 1
         fold = self.tree_view.fold
-        self._detail.show(
-            fold_detail(fold, width) if fold else detail(self.shown, node, commands, processes, width)
-        )
+        known = fold_detail(fold, width) if fold else detail(self.shown, node, commands, processes, width)
+        self._detail.show([*self.scrub.about(node), *known])
         if self._described != (described := key_of(node) if node else ""):
             self._described = described
             self._detail.scroll_home(animate=False)
@@ -235,6 +283,8 @@ class MainScreen(VertuiScreen):
 
     def _ask(self) -> None:
         node, feed = self.tree_view.node, self.vertui.watcher.feed
+        if self.scrub.past:  # nobody can be asked there
+            return
         self._printed.look_at(feed, node)
         if feed is None or not isinstance(node, Branch) or node.state not in ALIVE:
             return
@@ -279,7 +329,9 @@ class MainScreen(VertuiScreen):
         self._show_selection()
 
     def unmark(self) -> None:
-        """Forget the range, the marks and the filter."""
+        """Leave the past; or forget the range, the marks and the filter."""
+        if not self.has_class("-filtering") and self.scrub.leave():
+            return
         self.tree_view.clear_marks()
         self.remove_class("-filtering")
         self.filter_by("")
@@ -321,13 +373,18 @@ class MainScreen(VertuiScreen):
         """The offer to begin; the pane that has the focus; the console where it is alone, else the detail."""
         if self.has_class("-welcoming"):
             return (self._welcome,)
-        if self.focused in (self._detail, self._printed):
+        if self.focused in (self._detail, self._lowest):
             return (self.focused,)
-        return (self._printed if self.has_class("-console") else self._detail,)
+        return (self._lowest if self.has_class("-console") else self._detail,)
+
+    @property
+    def _lowest(self) -> LineView:
+        """The console, or what is in its place in the past."""
+        return self.scrub.pane if self.scrub.past else self._printed
 
     def action_go_to_pane(self, number: int) -> None:
         """Give tree, detail or console the keys; one that is hidden is shown for it."""
-        pane = (self.tree_view, self._detail, self._printed)[number - 1]
+        pane = (self.tree_view, self._detail, self._lowest)[number - 1]
         if self.has_class("-welcoming"):
             return
         if not all(node.display for node in pane.ancestors_with_self if isinstance(node, Widget)):
@@ -384,9 +441,7 @@ class MainScreen(VertuiScreen):
         self.frozen = not self.frozen
         self.set_class(self.frozen, "-frozen")
         self._title()
-        if not self.frozen and self._held is not None:
-            held, self._held = self._held, None
-            self.hear(held)
+        self._hear_held()
 
     def next_view(self) -> None:
         """Both panes, the detail, the console."""

@@ -12,9 +12,9 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from core.errors import GuestFailed
+from core.errors import GuestFailed, UsageError
 from vertui import theme
-from vertui.actions import BY_ID
+from vertui.actions import BY_ID, READ_ONLY
 from vertui.base import BaseApp
 from vertui.emulator.modes import Private
 from vertui.login import shell_request
@@ -127,6 +127,9 @@ class TerminalsScreen(VertuiScreen):
     def _connect(self, shell: Shell, again: bool) -> ShellStream:
         """Start a shell, or go on with it: never start it twice."""
         from core.daemon import streams
+
+        if self.vertui.read_only:
+            raise UsageError(READ_ONLY)
 
         endpoint = self.vertui.endpoint
         if shell.command is not None:

@@ -42,7 +42,8 @@ class TourScreen(Dialog[None]):
 
     def on_mount(self) -> None:
         """The first card."""
-        self.vertui.ask(partial(remember, self.vertui.endpoint))
+        if not self.vertui.read_only:
+            self.vertui.ask(partial(remember, self.vertui.endpoint))
         self._show()
 
     def scrolled(self) -> Iterable[Widget]:

@@ -70,7 +70,7 @@ class VerbForm(FormDialog):
 
     @property
     def _shown(self) -> Shown:
-        return Shown(self.vertui.selection.tree)
+        return Shown(self.vertui.selection.newest)
 
     @property
     def _doing(self) -> Text:
@@ -94,7 +94,7 @@ class VerbForm(FormDialog):
 
     def _do(self, answers: Answers) -> None:
         made = self._made(answers)
-        self._before = {branch.name for branch in self.vertui.selection.tree.branches}
+        self._before = {branch.name for branch in self.vertui.selection.newest.branches}
         self._left = len(made)
         if self._verb.lasts:
             self.end()

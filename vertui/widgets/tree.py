@@ -1,7 +1,7 @@
 """The live tree: the lane graph of commits with the branches on it, one row a node or a fold."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rich.text import Text
 from textual.timer import Timer
@@ -51,6 +51,13 @@ class TreeView(RowList[Row]):
         self._lives = Lives()
         self._pulsing: dict[str, float] = {}  # nodes that changed, and until when they are drawn so
         self._calming: Timer | None = None
+        self._otherwise: Mapping[str, str] = {}  # signs of nodes of the past
+        self._left: tuple[Lives, set[str], Row | None] | None = None  # to be found again after the past
+
+    @property
+    def strands(self) -> Strands:
+        """The strands of the tree that is shown."""
+        return self._strands
 
     @property
     def stale(self) -> bool:
@@ -76,6 +83,34 @@ class TreeView(RowList[Row]):
         if self.sorting.by:
             self.sorting.arrange(strands)
         self._show()
+
+    # -- the past ----------------------------------------------------------------------------------------------
+
+    def show_past(self, tree: Tree, strands: Strands, otherwise: Mapping[str, str]) -> None:
+        """Show the tree as it was, a sign before each node that is otherwise now. Nothing in it is marked or new."""
+        if self._left is None:
+            self.clear_range()
+            self._left = self._lives, self.marked, self.current
+        self._lives, self.marked, self._pulsing = Lives(), set(), {}
+        self._otherwise, self._differing.past = otherwise, True
+        self._drawn.clear()
+        self.show_tree(tree, strands)
+
+    def mark_otherwise(self, otherwise: Mapping[str, str]) -> None:
+        """Put these signs before its nodes instead."""
+        if otherwise != self._otherwise:
+            self._otherwise = otherwise
+            self.draw_anew()
+
+    def return_from_past(self, tree: Tree, strands: Strands) -> None:
+        """Show the tree that was shown before, with its marks and the cursor where it was."""
+        assert self._left is not None
+        (self._lives, self.marked, row), self._left, self._otherwise = self._left, None, {}
+        self._differing.past = False
+        self._drawn.clear()
+        self.show_tree(tree, strands)
+        if row is not None:
+            self.go_to(row)
 
     # -- what changes ------------------------------------------------------------------------------------------
 
@@ -168,6 +203,10 @@ class TreeView(RowList[Row]):
     def clear_marks(self) -> None:
         """Mark nothing."""
         self.marked.clear()
+        self.clear_range()
+
+    def clear_range(self) -> None:
+        """Forget a range that was begun."""
         self._range_from = None
         self._stretch()
 
@@ -311,7 +350,8 @@ class TreeView(RowList[Row]):
             key_of(row.item) in self.marked or key_of(row.item) in self._range
         )
         label = self._labels.get(_row_key(row)) if self._labels else None
-        prefix = Text(f"{label:<2}" if label else "✓ " if marked else "  ", no_wrap=True)
+        sign = "✓" if marked else self._otherwise.get(_row_key(row), "")
+        prefix = Text(f"{label or sign:<2}", no_wrap=True)
         prefix.stylize(f"bold {theme.GROUND} on {theme.GOLD}" if label else theme.GOLD)
         line = draw_row(row, width, self._name_room, prefix, self._lives)
         if self._pulsing and _row_key(row) in self._pulsing:

@@ -1,0 +1,125 @@
+"""What a journal is made of, as values. Clients know them too: nothing that takes long to import is needed for it."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+VERSION = 1
+Ranges = tuple[tuple[int, int], ...]
+"""Numbers of entries, from … to, in order."""
+
+
+class EntryKind(StrEnum):
+    """What an entry tells of."""
+
+    MESSAGE = "message"
+    TOOL_CALL = "tool_call"
+    TOOL_RESULT = "tool_result"
+    EXEC = "exec"
+    COMMIT = "commit"
+    FORK = "fork"
+    PROMOTE = "promote"
+    NOTE = "note"
+    SCORE = "score"
+    RESTORE = "restore"
+
+
+KINDS = frozenset(EntryKind)
+DAMAGED = "damaged"  # the kind of what is shown in place of a line that is not whole
+
+
+class JournalExec(Struct, frozen=True, omit_defaults=True):
+    """A command that was run; what it printed is the body of its entry. `env` are the names of the variables it was
+    given, `stdin_hash` and `output_hash` BLAKE3 of its input and of stdout and stderr (in this order), which are empty
+    where not all of that was seen. `exit` is None when its client left it running, or hung up.
+    """
+
+    argv: tuple[str, ...]
+    command: int = 0
+    cwd: str = ""
+    env: tuple[str, ...] = ()
+    user: str = ""
+    tty: bool = False
+    exit: int | None = None
+    timed_out: bool = False
+    duration_ms: float = 0.0
+    stdin_bytes: int = 0
+    stdin_hash: str = ""
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+    output_hash: str = ""
+
+
+class PackedBody(Struct, frozen=True):
+    """Where a long body lies: so many bytes of the file of bodies, packed by Zstandard, and BLAKE3 of these bytes."""
+
+    place: int
+    size_bytes: int
+    hash: str
+
+
+class NewEntry(Struct, frozen=True):
+    """What is to be appended: all of an entry that its place in a chain does not say."""
+
+    kind: str
+    body: str
+    author: str = ""
+    commit: str = ""
+    key: str = ""
+    exec: JournalExec | None = None
+    tries: Ranges | None = None
+
+
+class JournalEntry(Struct, frozen=True, omit_defaults=True):
+    """An entry. `commit` is the branch's head when it was made, of a command when that began; `hash` is BLAKE3 of its
+    line without that.
+
+    Of a long body, `body` is the beginning unless all was asked for, `body_bytes` its length and `body_hash` BLAKE3 of
+    it; it lies `apart`. `raw` is the line itself of an entry that a newer version wrote, is of a kind that is not known
+    here, or is not whole. `key` is of the request that made it. `exec` tells of a command.
+
+    An entry is `tried` when the branch's machine was taken back to before it. `tries` are all these, as an entry of
+    kind restore tells them; `mark` is the number of the newest of that kind up to here, 0 for none.
+    """
+
+    seq: int
+    time: float
+    kind: str
+    author: str
+    body: str
+    commit: str
+    parent_hash: str
+    hash: str
+    version: int = VERSION
+    body_bytes: int = 0
+    body_hash: str = ""
+    apart: PackedBody | None = None
+    key: str = ""
+    exec: JournalExec | None = None
+    tries: Ranges | None = None
+    mark: int = 0
+    tried: bool = False
+    raw: str = ""
+
+
+class JournalHead(Struct, frozen=True):
+    """The first line of a segment: whose it is, and where its chain goes on: at an entry of the `parent` segment, none
+    for a chain that begins here. `mark` is that entry's.
+    """
+
+    journal: str
+    parent: str = ""
+    seq: int = 0
+    parent_hash: str = ""
+    mark: int = 0
+
+
+class JournalCheck(Struct, frozen=True):
+    """What a look at a branch's journal found: how many entries are what was written and chained, and of the first that
+    is not its number and what is wrong; an empty `problem` for a journal that is whole.
+    """
+
+    branch: str
+    entries: int
+    seq: int = 0
+    problem: str = ""
