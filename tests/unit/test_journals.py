@@ -15,7 +15,7 @@ import pytest
 
 from core.daemon.client import Client
 from core.engine.journals import Forkpoint, Journals
-from core.engine.rebuild import rebuild_catalog
+from core.engine.rebuild import find_manifests, rebuild_catalog
 from core.errors import DaemonUnavailable, Damaged, UsageError
 from core.files import Files
 from core.home import Home, find_home
@@ -200,7 +200,9 @@ async def test_what_a_lost_catalog_leaves_of_journals_no_sweep_takes() -> None:
         await ask(client.journal_append, "main", "said")
         branch = twins.engine.branch("main").id
         twins.engine.catalog.delete_branch(branch)
-        assert any("journals" in line for line in rebuild_catalog(twins.engine))
+        assert any(
+            "journals" in line for line in rebuild_catalog(twins.engine, find_manifests(twins.engine.store))
+        )
         await twins.do("trash empty")
         assert b"said" in (twins.engine.home.journal / "aside" / f"{branch}.journal").read_bytes()
         assert not segments(twins.engine.home.journal)
