@@ -63,6 +63,13 @@ def in_tmux(socket: Path, argv: list[str], columns: int = 120, rows: int = 36) -
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TMUX")}
     command = ["tmux", "-S", str(socket), "-f", "/dev/null", "new-session", "-d", *size, *argv]
     command += [";", "set-option", "-g", "remain-on-exit", "on", ";", "set-option", "-g", "status", "off"]
+    command += [
+        ";",
+        "set-option",
+        "-g",
+        "window-size",
+        "manual",
+    ]  # else it may become that of no client, 80 by 24
     subprocess.run(command, env=environment, check=True, timeout=SOON_S)
     try:
         yield tmux

@@ -128,11 +128,17 @@ class Model:
     def remove(self, ids: Collection[str]) -> None:
         """For good: children of commits hang on what those came from."""
         parents = {i: c.parents for i, c in {**self.world.commits, **self.trash.commits}.items()}
-        for world in (self.world, self.trash):
-            for key, commit in world.commits.items():
-                world.commits[key] = replace(commit, parents=tuple(_beyond(commit.parents, ids, parents)))
         links = frozenset(link for link in self.world.links if link.isdisjoint(ids))
-        self.world, self.trash = replace(self.world.lacking(ids), links=links), self.trash.lacking(ids)
+
+        def left(world: World) -> World:  # another one: steps have the one there was
+            kept = world.lacking(ids)
+            hung = {
+                key: replace(commit, parents=tuple(_beyond(commit.parents, ids, parents)))
+                for key, commit in kept.commits.items()
+            }
+            return replace(kept, commits=hung)
+
+        self.world, self.trash = replace(left(self.world), links=links), left(self.trash)
         self.gone |= set(ids)
         for step in (*self.done, *self.undone):
             step.may_be_gone = True

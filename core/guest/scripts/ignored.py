@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLANK = b"\x20"
+SPECIAL = re.compile(rb"[*?[\\]")
 MOST_BYTES = 1 << 20  # of a file of rules
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 CLASSES = {
@@ -212,7 +213,9 @@ def _stars(glob: bytes, at: int, *, whole: bool) -> tuple[bytes, int]:
     end = at
     while glob[end : end + 1] == b"*":
         end += 1
-    alone = end - at > 1 and whole and (at == 0 or glob[at - 1 : at] == b"/")
+    # git compares what stands before the first of these by itself: what follows is to it where a glob begins
+    begins = not SPECIAL.search(glob[:at]) or glob[at - 1 : at] == b"/"
+    alone = end - at > 1 and whole and begins
     if alone and end == len(glob):
         return b".*", end
     if alone and glob[end : end + 1] == b"/":
