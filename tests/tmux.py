@@ -10,6 +10,11 @@ from pathlib import Path
 from tests.guests import SOON_S, eventually
 
 PRESS_S = 0.15  # between keys, as fast as people press them
+SETTINGS = """
+set-option -g default-size {columns}x{rows}
+set-option -g remain-on-exit on
+set-option -g status off
+"""
 
 
 class Tmux:
@@ -59,17 +64,12 @@ class Tmux:
 def in_tmux(socket: Path, argv: list[str], columns: int = 120, rows: int = 36) -> Iterator[Tmux]:
     """This program, in a pane of this size."""
     tmux = Tmux(socket)
-    size = ("-x", str(columns), "-y", str(rows))
+    # read before the window is made: else tmux may take it at any time for one of 80 by 24
+    settings = socket.with_name("tmux.conf")
+    settings.write_text(SETTINGS.format(columns=columns, rows=rows))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TMUX")}
-    command = ["tmux", "-S", str(socket), "-f", "/dev/null", "new-session", "-d", *size, *argv]
-    command += [";", "set-option", "-g", "remain-on-exit", "on", ";", "set-option", "-g", "status", "off"]
-    command += [
-        ";",
-        "set-option",
-        "-g",
-        "window-size",
-        "manual",
-    ]  # else it may become that of no client, 80 by 24
+    size = ("-x", str(columns), "-y", str(rows))
+    command = ["tmux", "-S", str(socket), "-f", str(settings), "new-session", "-d", *size, *argv]
     subprocess.run(command, env=environment, check=True, timeout=SOON_S)
     try:
         yield tmux
