@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "VERTUI_ACCEL": "kvm or tcg: the accelerator that images are built for, instead of the first that boots.",
     "VERTUI_SLOW": "A factor from 1 to 1000 that makes every deadline as many times as long, for slow hosts.",
     "VERTUI_AUTHOR": "Who says and does what is written into branches' journals.",
+    "VERTUI_MCP_TOKEN": "The token that lets agents in by `vertui mcp --http`; a new one without it.",
     "VERTUI_DEBUG": "With 1, a bug is told with its traceback.",
     "VERTUI_VERBS": "Directories, separated by colons, with modules of further verbs.",
     "NO_COLOR": "When set, nothing is coloured.",

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from core.daemon.endpoint import find_endpoint
+from core.daemon.endpoint import find_endpoint, listens
 from core.errors import VertuiError
 from core.model import Tree
 from core.refs import TRUNK
 from core.verbs.base import Kind
-from vertui.session import listens
 from vertui.text import short
 
 if TYPE_CHECKING:

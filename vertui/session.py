@@ -4,7 +4,7 @@ import sys
 from getpass import getpass
 from typing import TYPE_CHECKING
 
-from core.daemon.endpoint import Endpoint, Remote, connected, find_endpoint, own
+from core.daemon.endpoint import Endpoint, Remote, find_endpoint, listens, own
 from core.errors import Conflict, UsageError, VertuiError
 from core.home import Home
 from core.model import Plan
@@ -41,15 +41,6 @@ def revive(endpoint: Endpoint) -> None:
     ensure_daemon(
         endpoint, warn if sys.stderr and sys.stderr.isatty() else None
     )  # a script wants the outcome only
-
-
-def listens(endpoint: Endpoint) -> bool:
-    """Does a daemon accept connections? Impostor when a home's is somebody else's."""
-    try:
-        connected(endpoint).close()
-    except OSError:
-        return False
-    return True
 
 
 def show_plan(plan: Plan) -> None:

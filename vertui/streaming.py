@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.daemon.endpoint import Endpoint
+from core.daemon.start import revive
 from core.daemon.streams import (
     STDERR,
     STDOUT,
@@ -32,7 +33,6 @@ from core.daemon.streams import (
 )
 from core.errors import DaemonUnavailable, GuestFailed
 from core.model import ExecRequest, new_key
-from vertui.session import revive
 
 ATTEMPTS = 5  # connections in a row that come to nothing before following is given up
 LASTED_S = 5.0  # so long a connection to a command that is silent was a good one
@@ -121,7 +121,7 @@ class Follower:
                     raise
             again = True
             time.sleep(PAUSE_S)
-            revive(self.endpoint)
+            revive(self.endpoint, self.note)
 
     def _progress(self) -> tuple[int, ...]:
         """How far output and input have come."""
@@ -176,6 +176,8 @@ class Follower:
     def _once(self, again: bool) -> Exit:
         """One connection's worth."""
         with self._open(again) as self._stream:
+            if self._closed:  # by somebody who could not know of this connection
+                raise DaemonUnavailable("nobody follows the command any more")
             if self._size:
                 self._stream.resize(*self._size)
             for key, number in list(self._signals.items()):

@@ -39,7 +39,7 @@ def find_endpoint() -> Endpoint:
     VERTUI_URL that of the home. UsageError says what is wrong with any of them.
     """
     url = os.environ.get(URL)
-    return _remote(url) if url else find_home()
+    return remote(url) if url else find_home()
 
 
 def own(endpoint: Endpoint) -> Home:
@@ -68,6 +68,15 @@ def connected(endpoint: Endpoint, timeout_s: float | None = None) -> socket.sock
     return made
 
 
+def listens(endpoint: Endpoint) -> bool:
+    """Does a daemon accept connections? Impostor when a home's is somebody else's."""
+    try:
+        connected(endpoint).close()
+    except OSError:
+        return False
+    return True
+
+
 def place_of(endpoint: Endpoint) -> tuple[str, int]:
     """What a request names as its host and port; of a home anything would do."""
     return (endpoint.host, endpoint.port) if isinstance(endpoint, Remote) else ("vertui", 80)
@@ -85,7 +94,10 @@ def variables_of(endpoint: Endpoint) -> dict[str, str]:
     return {URL: "", "VERTUI_HOME": str(endpoint.root)}
 
 
-def _remote(url: str) -> Remote:
+def remote(url: str, token: str | None = None) -> Remote:
+    """The daemon's port that a URL names, for the bearer of a token, or of the environment's. UsageError says what is
+    wrong with either.
+    """
     wrong = UsageError(f"'{url[:60]}' is no URL of a daemon: set {URL} to one as http://127.0.0.1:7080")
     try:
         parts = urlsplit(url)
@@ -94,7 +106,7 @@ def _remote(url: str) -> Remote:
         raise wrong from None
     if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
         raise wrong
-    return Remote(parts.hostname, port, _token())
+    return Remote(parts.hostname, port, _checked(_token() if token is None else token))
 
 
 def _token() -> str:
@@ -107,6 +119,10 @@ def _token() -> str:
             raise UsageError(f"{TOKEN_FILE}: '{path[:200]}' cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:
             raise UsageError(f"{TOKEN_FILE}: '{path[:200]}' holds no token") from None
+    return token
+
+
+def _checked(token: str) -> str:
     token = token.strip()
     if not token:
         raise UsageError(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.daemon.connection import lives
-from core.daemon.endpoint import Endpoint, Remote, no_answer
+from core.daemon.endpoint import Endpoint, Remote, listens, no_answer
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
 from core.files import disk_error
 from core.holder.ask import ask_holder, connect_holder
@@ -48,6 +48,12 @@ def ensure_daemon(endpoint: Endpoint, tell: Tell | None = None) -> None:
     home.make()
     _ensure_holder(home)
     _wait(home, tell, lambda state: DaemonUnavailable(_failed(home, "daemon.log", state.get("log_from", 0))))
+
+
+def revive(endpoint: Endpoint, tell: Tell | None = None) -> None:
+    """Start the daemon unless it listens; one that is reached by its port is started by nobody here."""
+    if not (isinstance(endpoint, Remote) or listens(endpoint)):
+        ensure_daemon(endpoint, tell)
 
 
 def rejoin(endpoint: Endpoint) -> None:

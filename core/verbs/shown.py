@@ -60,3 +60,16 @@ class Shown:
             return Refusal(str(error), type(error))
         there = next((commit for commit in self.commits if commit.id == found), None)
         return there or Refusal(f"commit {found[:12]} is in the trash", NotFound)
+
+    def origin(self, ref: str) -> str:
+        """The REF that a diff of one REF compares with: a branch's fork point or image, a commit's parent."""
+        branch = self.branch(ref)
+        if branch is None:
+            base, tilde, steps = ref.rpartition("~")
+            return (
+                f"{base}~{int(steps) + 1}" if tilde and steps.isdecimal() and len(steps) < 7 else f"{ref}~1"
+            )
+        goldens = (image.golden for image in self.images if branch.image in (image.id, image.name))
+        if found := branch.parent or next(goldens, None):
+            return found
+        raise NotFound(f"{branch.name} comes from no commit that is still here: name two REFs")

@@ -20,6 +20,7 @@ import memory
 import pause
 import peers
 import ports
+import programs
 import slopes
 import ssh
 import store
@@ -59,6 +60,7 @@ SUBJECTS: dict[str, Measure] = {
     "tree": tree.measure,
     "ui": ui.measure,
     "journal": journal.measure,
+    "programs": programs.measure,
     **SPEED,
 }
 

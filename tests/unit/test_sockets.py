@@ -16,6 +16,7 @@ from core import linux
 from core.async_sockets import open_line
 from core.daemon import streams
 from core.daemon.client import Client, EventStream
+from core.daemon.endpoint import listens
 from core.daemon.start import end_all, ensure_daemon, holder_runs
 from core.engine.live import Console
 from core.errors import Impostor
@@ -25,7 +26,6 @@ from core.home import Home
 from core.machine.monitor import Monitor
 from core.model import ExecRequest
 from core.sockets import check_way
-from vertui.session import listens
 
 NOBODY = 65534
 LISTEN = """

@@ -56,7 +56,7 @@ def test_what_was_said_to_a_daemon_that_is_gone_is_said_again(
     first, second, third = Connection(begun), Connection(done), Connection(Exit(130, False))
     coming = [first, second, third]
     monkeypatch.setattr(streaming, "PAUSE_S", 0)
-    monkeypatch.setattr(streaming, "revive", lambda home: None)
+    monkeypatch.setattr(streaming, "revive", lambda *_: None)
     monkeypatch.setattr(Follower, "_open", lambda self, again: coming.pop(0))
     assert follower.follow() == Exit(130, False)
     assert [number for number, _ in first.said] == [2, 24]

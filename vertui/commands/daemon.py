@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from core.daemon.client import Client
-from core.daemon.endpoint import find_endpoint
+from core.daemon.endpoint import find_endpoint, listens
 from core.errors import DaemonUnavailable, UsageError
 from core.home import Home
 from core.model import DaemonStatus, Finding
@@ -16,7 +16,7 @@ from core.ports import parse_listener
 from vertui.listing import waits
 from vertui.options import Json, new_app
 from vertui.output import say_json, styled, warn
-from vertui.session import connect, listens, own_home
+from vertui.session import connect, own_home
 from vertui.text import age, counted, printable
 
 LOOK_EVERY_MS = 250  # at logs that are followed

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from core.daemon.client import Client
-from core.errors import NotFound, UsageError
+from core.errors import UsageError
 from core.names import spelled
 from core.tar import Pieces
 from core.verbs.apply import Apply
@@ -252,16 +252,8 @@ def apply(
 
 
 def origin(client: Client, ref: str) -> str:
-    """The REF that `diff REF` compares with: a branch's fork point or image, a commit's parent."""
-    tree = client.tree()
-    branch = Shown(tree).branch(ref)
-    if branch is None:
-        base, tilde, steps = ref.rpartition("~")
-        return f"{base}~{int(steps) + 1}" if tilde and steps.isdecimal() and len(steps) < 7 else f"{ref}~1"
-    goldens = (image.golden for image in tree.images if branch.image in (image.id, image.name))
-    if found := branch.parent or next(goldens, None):
-        return found
-    raise NotFound(f"{branch.name} comes from no commit that is still here: name two REFs")
+    """The REF that `diff REF` compares with."""
+    return Shown(client.tree()).origin(ref)
 
 
 def _check_asked(forms: dict[str, bool], *, json: bool, mtime: bool, fallback: bool, more: bool) -> None:

@@ -35,7 +35,7 @@ ORDER = (
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
     "resume", "restore", "hand-over", "weigh", "score", "tag", "rename", "ports", "publish", "unpublish", "open",
     "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "journal", "image", "export", "import",
-    "store", "config", "daemon", "doctor", "demo", "serve", "completion",
+    "store", "config", "daemon", "doctor", "demo", "serve", "mcp", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 
@@ -73,6 +73,7 @@ WRITTEN = {
     "doctor": "daemon",
     "demo": "demo",
     "serve": "serve",
+    "mcp": "mcp",
 }
 
 

@@ -1,0 +1,36 @@
+"""A home of twins, reached by the SDK."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from core.guest.client import AgentClient
+from tests.guests import SOON_S
+from tests.twins.engine import Twins, twin_engine
+from tests.twins.served import served
+from vertui.sdk import AsyncVertui, connect
+
+
+@asynccontextmanager
+async def reached(agent: AgentClient | None = None) -> AsyncIterator[tuple[Twins, AsyncVertui]]:
+    """A home with a trunk `main`, whose guest's agent may be a real one."""
+    with twin_engine() as twins:
+        twins.begin()
+        try:
+            await twins.do("up")
+            [live] = twins.engine.live.values()
+            own = live._agent
+            live._agent = agent or own
+            try:
+                async with served(twins) as client, connect(client.home, author="tester") as v:
+                    yield twins, v
+            finally:
+                live._agent = own
+        finally:
+            await twins.close()
+
+
+async def until(met: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(SOON_S):
+        while not await met():
+            await asyncio.sleep(0.02)

@@ -1,0 +1,60 @@
+"""A branch is an environment of mini-swe-agent, and where that is installed, its own agent works in it, with a model
+that says what it is told to.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.guest.client import AgentClient
+from tests.unit.reached import reached
+from vertui.adapters.mini_swe_agent import DONE, VertuiEnvironment, VertuiEnvironmentConfig
+from vertui.sdk import SyncBranch
+
+
+async def test_an_environment_is_a_branch(client: AgentClient, tmp_path: Path) -> None:
+    def attempt(branch: SyncBranch, lost: SyncBranch) -> None:
+        config = VertuiEnvironmentConfig(cwd=str(tmp_path), env={"A": "b"}, timeout=20)
+        environment = VertuiEnvironment.of(branch, config)
+        ran = environment.execute({"command": "echo $A; pwd; echo no >&2; exit 3"})
+        assert ran == {"output": f"b\n{tmp_path}\nno\n", "returncode": 3, "exception_info": ""}
+        assert environment.execute({"command": "pwd"}, cwd="/")["output"] == "/\n"
+        late = environment.execute({"command": "echo so far; sleep 20"}, timeout=1)
+        assert (late["returncode"], late["output"]) == (-1, "so far\n") and "timed out" in late[
+            "exception_info"
+        ]
+        lost.name = "nobody"
+        assert (
+            "no branch 'nobody'"
+            in VertuiEnvironment.of(lost, config).execute({"command": "true"})["exception_info"]
+        )
+        assert environment.get_template_vars(task="t")["system"] == "Linux"
+        assert environment.serialize()["info"]["branch"] == "main"
+        [child] = environment.forked(1)
+        assert (child.branch.name, child.config) == ("b1", config)
+
+    async with reached(client) as (_, v):
+        branches = [await asyncio.to_thread(v.blocking.branch, "main") for _ in range(2)]
+        await asyncio.to_thread(attempt, *branches)
+
+
+async def test_its_agent_works_in_a_branch(client: AgentClient, tmp_path: Path) -> None:
+    models: Any = pytest.importorskip("minisweagent.models.test_models")
+    agents: Any = pytest.importorskip("minisweagent.agents.default")
+
+    def attempt(branch: SyncBranch) -> None:
+        environment = VertuiEnvironment.of(branch, VertuiEnvironmentConfig(cwd=str(tmp_path)))
+        commands = ("echo 'x = 1' > made.py", f"echo {DONE}; cat made.py")
+        outputs = [models.make_output("next", [{"command": command}]) for command in commands]
+        model, templates = models.DeterministicModel(outputs=outputs), ("you work", "{{task}} on {{system}}")
+        agent = agents.DefaultAgent(
+            model, environment, system_template=templates[0], instance_template=templates[1]
+        )
+        ended = agent.run("make a file")
+        assert (ended["exit_status"], ended["submission"]) == ("Submitted", "x = 1\n")
+        assert "make a file on Linux" in str(agent.messages)
+
+    async with reached(client) as (_, v):
+        await asyncio.to_thread(attempt, await asyncio.to_thread(v.blocking.branch, "main"))
