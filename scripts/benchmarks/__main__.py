@@ -29,6 +29,7 @@ import tree
 import ui
 import verbs
 import views
+import wake
 from report import Report, as_promises, markdown_head, markdown_notes
 from where import header
 
@@ -59,6 +60,7 @@ SUBJECTS: dict[str, Measure] = {
     "tree": tree.measure,
     "ui": ui.measure,
     "journal": journal.measure,
+    "wake": wake.measure,
     **SPEED,
 }
 
