@@ -1,9 +1,11 @@
 """A suspended branch is on disk alone, whoever needs it wakes it and is served; one that is idle may be suspended."""
 
 import asyncio
+import gc
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -26,6 +28,7 @@ from tests.twins.served import served
 LOOPBACK = "127.0.0.1"
 SOON_S = 60
 TCP = PortProtocol.TCP
+MOST_BYTES = 1_000_000
 
 
 @asynccontextmanager
@@ -301,13 +304,19 @@ async def loaded(_: Twins, live: Live) -> AsyncIterator[None]:
     Load.percent = 0
 
 
-async def test_two_hundred_that_are_suspended_are_watched_by_nobody() -> None:
+async def test_two_hundred_that_are_suspended_take_next_to_nothing_and_are_watched_by_nobody() -> None:
     async with home() as twins:
         await twins.do("suspend", "main")
-        row = twins.engine.branch("main")
-        for number in range(2, 202):
-            other = replace(row, id=f"s{number}", name=f"s{number}", number=number, idle_s=1)
-            twins.engine.catalog.put_branch(other)
+        row, catalog = twins.engine.branch("main"), twins.engine.catalog
+        tracemalloc.start()
+        with catalog.transaction():
+            for number in range(2, 202):
+                catalog.put_branch(replace(row, id=f"s{number}", name=f"s{number}", number=number, idle_s=1))
+        assert len(catalog.branches()) == 201
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert taken < MOST_BYTES
         await twins.engine.reaping.done()
         before = len(asyncio.all_tasks())
         watching = asyncio.create_task(suspend.watch(twins.engine))
