@@ -60,9 +60,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
         if branch not in engine.live:  # else somebody has needed it meanwhile
             paused = branch in change.states and change.states[branch].state is BranchState.PAUSED
             await start.start_again(engine, engine.catalog.branch(branch), paused=paused)
-    made_to_sleep = {
-        engine.catalog.branch(branch).head for branch in change.wake
-    }  # and are made anew for that
+    slept_as = {engine.catalog.branch(branch).head for branch in change.wake}  # redo makes others
     with engine.catalog.transaction():
         left = _lead(engine, change, list(back.values()) if again else [])
     for branch in change.pause:
@@ -72,7 +70,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     for branch, commit in change.back.items():
         await engine.journals.went_back(branch, engine.catalog.commit(commit), how="restored to")
     _tell(engine, change, inverse)
-    shown_again = (commit for commit in left if commit not in in_trash | made_to_sleep)
+    shown_again = (commit for commit in left if commit not in in_trash | slept_as)
     return replace(inverse, show=(*inverse.show, *shown_again))
 
 
