@@ -86,9 +86,9 @@ def _to_watch(engine: Engine, event: Event | None) -> list[str]:
 async def _when_idle(engine: Engine, branch: str) -> None:
     while (live := await idle.waited(engine, branch, partial(_wanted_s, engine, branch))) is not None:
         name, idle_s, used = engine.catalog.branch(branch).name, _wanted_s(engine, branch), live.used
-        reason = f"idle for {idle_s} s"
-        with suppress(VertuiError):  # the log says why
-            async with operation(engine, new_key(), "suspend", f"suspend {name}: {reason}"):
+        reason, request_id = f"idle for {idle_s} s", new_key()
+        with suppress(VertuiError), engine.working(request_id, "suspend"):  # the log says why
+            async with operation(engine, request_id, "suspend", f"suspend {name}: {reason}"):
                 await fall_asleep(engine, live, reason, partial(_used_since, live, used))
             return
         await asyncio.sleep(AGAIN_S)
