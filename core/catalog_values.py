@@ -30,7 +30,7 @@ class BranchRow:
     `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
     `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
     first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others; `scoring` is
-    what will score it.
+    what will score it; after `idle_s` seconds in which nothing goes on it is suspended, never where that is 0.
     """
 
     id: str
@@ -54,6 +54,7 @@ class BranchRow:
     egress: Reach = NOWHERE
     weight: int = USUAL_WEIGHT
     scoring: Scoring | None = None
+    idle_s: int = 0
 
     def shown(self) -> Branch:
         """What the API shows of it, before anything of the machine is known."""
@@ -62,11 +63,14 @@ class BranchRow:
 
 @dataclass(frozen=True)
 class Intent:
-    """What an operation is for: names of what it is to make, the plan it carries out, the request that asked for it."""
+    """What an operation is for: names of what it is to make, the plan it carries out, the request that asked for it,
+    and the branches it wakes, which are suspended again if it does not end.
+    """
 
     names: tuple[str, ...] = ()
     plan: Plan | None = None
     asked: str = ""
+    wakes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

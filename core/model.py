@@ -124,6 +124,7 @@ class Commit(Struct, frozen=True):
 class Branch(Struct, frozen=True):
     """A named line of work and what is known of its machine now. `links` are the names of those it may talk to,
     `refused` is what it tried to reach and may not, the newest of that. `cpu_percent` is of one core of the host's.
+    After `idle_s` seconds in which nothing goes on it is suspended, never by itself where that is 0.
     """
 
     id: str
@@ -150,6 +151,7 @@ class Branch(Struct, frozen=True):
     note: str = ""
     egress: Reach = NOWHERE
     weight: int = USUAL_WEIGHT
+    idle_s: int = 0
     traffic: Traffic = Traffic()
     links: tuple[str, ...] = ()
     refused: Attempt | None = None

@@ -125,7 +125,8 @@ def _branches(selection: Selection) -> str | None:
 
 
 def _running(selection: Selection) -> str | None:
-    return _branches(selection) or _not_in(selection, (BranchState.RUNNING,))
+    """Or are suspended, and wake."""
+    return _branches(selection) or _not_in(selection, (BranchState.RUNNING, BranchState.SUSPENDED))
 
 
 def _away(selection: Selection) -> str | None:
@@ -272,7 +273,8 @@ WRITTEN = (
 """What is no verb, or one that takes a screen or a terminal of its own."""
 
 GROUPS = {
-    "machines": ("up", "fork", "pause", "resume", "rename", "image_build", "cancel_build", "images", "start"),
+    "machines": ("up", "fork", "pause", "suspend", "resume", "rename", "image_build", "cancel_build", "images",
+                 "start"),
     "work": ("exec", "watch", "shell", "score", "board"),
     "history": ("commit", "diff", "promote", "prune", "tag", "undo", "redo", "log", "journal", "trash",
                 "earlier", "later"),
@@ -290,7 +292,7 @@ GROUPS = {
 
 FIRST = (
     "start", "fork", "commit", "exec", "watch", "board", "shell", "diff", "promote", "prune", "undo", "redo", "pause",
-    "resume", "score",
+    "suspend", "resume", "score",
 )  # fmt: skip
 """What the footer and the menu begin with; all else follows group by group."""
 

@@ -132,7 +132,7 @@ class DaemonFeed:
         """What a command printed from these offsets of its two streams, and what follows."""
         from core.daemon import streams
 
-        return streams.attach(self._endpoint, branch, command, *offsets)
+        return streams.attach(self._endpoint, branch, command, *offsets, looks=True)
 
     def run(self, request: ExecRequest) -> Printing:
         """Start a command, and what it prints."""

@@ -114,5 +114,7 @@ def unlike(was: Branch, now: Branch) -> Iterator[str]:
         yield f"reaches {in_words(now.egress)}"
     if was.weight != now.weight:
         yield f"weight {was.weight} → {now.weight}"
+    if was.idle_s != now.idle_s:
+        yield f"suspended when idle for {now.idle_s} s" if now.idle_s else "suspended by itself no more"
     if was.links != now.links:
         yield f"linked with {' '.join(now.links) or 'none'}"

@@ -116,8 +116,8 @@ WORDS = (
     ),
     Explained(
         "pause and suspend",
-        "a paused machine stands still in memory, a suspended one is on disk alone",
-        ("pause", "resume"),
+        "a paused machine stands still in memory, a suspended one is on disk alone until somebody needs it",
+        ("pause", "suspend", "resume"),
     ),
     Explained(
         "states",

@@ -19,6 +19,7 @@ from core.engine.glance import glance
 from core.engine.live import Live
 from core.engine.operations import note
 from core.engine.recording import CommandRecord
+from core.engine.wake import wake_named
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.client import AgentClient
 from core.guest.sealed import exec_sealed
@@ -41,17 +42,19 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
         async with _request(socket, ExecStart) as request:
             if not request.argv:
                 raise UsageError("give a command to run")
+            await wake_named(engine, request.branch, "exec")
             async with followed(engine, request.branch) as live:
-                await _execute(engine, live, socket, request)
+                with live.followed():
+                    await _execute(engine, live, socket, request)
 
     @app.websocket("/v1/attach")
     async def attach(socket: WebSocket) -> None:
-        async with _request(socket, AttachStart) as request, followed(engine, request.branch) as live:
-            agent = await engine.agent(request.branch)
-            offsets = (request.stdout_offset, request.stderr_offset)
-            stream = await agent.attach(request.id, *offsets, owner_s=OWNER_S * request.owner)
-            record = await _taken_up(engine, live, agent, request) if request.owner else None
-            await _recorded(socket, stream, record, owner=request.owner)
+        async with _request(socket, AttachStart) as request:
+            if not request.looks:
+                await wake_named(engine, request.branch, "attach")
+            async with followed(engine, request.branch) as live:
+                with contextlib.nullcontext() if request.looks else live.followed():
+                    await _attach(engine, live, socket, request)
 
     @app.websocket("/v1/console")
     async def console(socket: WebSocket) -> None:
@@ -103,6 +106,15 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
     if engine.listened:  # its end is shown at once
         await glance(live)
         engine.shows_other(live.branch)
+
+
+async def _attach(engine: Engine, live: Live, socket: WebSocket, request: AttachStart) -> None:
+    """Be between a command that was started before and its client."""
+    agent = await engine.agent(request.branch)
+    offsets = (request.stdout_offset, request.stderr_offset)
+    stream = await agent.attach(request.id, *offsets, owner_s=OWNER_S * request.owner)
+    record = await _taken_up(engine, live, agent, request) if request.owner else None
+    await _recorded(socket, stream, record, owner=request.owner)
 
 
 async def _taken_up(

@@ -233,13 +233,15 @@ def attach(
     stderr_offset: int = 0,
     *,
     owner: bool = False,
+    looks: bool = False,
     stdin: Input | None = None,
 ) -> Stream:
     """Go on reading a command from given offsets, also one inherited by a fork or already finished.
 
-    The `owner` is the client that started it: it is back after its connection broke.
+    The `owner` is the client that started it: it is back after its connection broke. One who only `looks` neither wakes
+    a suspended branch nor keeps one from being suspended.
     """
-    request = AttachStart(branch, command, stdout_offset, stderr_offset, owner)
+    request = AttachStart(branch, command, stdout_offset, stderr_offset, owner, looks)
     return Stream(endpoint, "/v1/attach", request, stdin)
 
 

@@ -19,13 +19,16 @@ class ExecStart(ExecRequest, frozen=True):
 
 
 class AttachStart(Struct, frozen=True):
-    """The first message of an attach: from which offsets on, and whether by the client that started the command."""
+    """The first message of an attach: from which offsets on, and whether by the client that started the command, or by
+    one who only looks.
+    """
 
     branch: str
     id: int
     stdout_offset: Offset = 0
     stderr_offset: Offset = 0
     owner: bool = False
+    looks: bool = False
 
 
 class ConsoleStart(Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import TypeVar
 from core.catalog_values import BranchRow
 from core.engine.bases import make_layer
 from core.engine.change import Change
-from core.engine.context import Engine, new_id
+from core.engine.context import Engine, new_id, no_machine
 from core.engine.hot import Shot
 from core.engine.live import Live
 from core.engine.operations import RunningOperation, operation, refuse
@@ -36,6 +36,10 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
     GuestFailed if the guest's agent does not answer at all: a machine started from such a state could not be given an
     identity. Nor can the branch be restored or pruned then, for both commit it first; the error says what can be done.
     """
+    if live.branch and live.ended:
+        raise no_machine(
+            engine.catalog.branch(live.branch)
+        )  # it was suspended while this waited for its turn
     if live.stall.is_set():
         raise no_room("a commit of what stands still for lack of it", engine.home.root, ROOM_BYTES)
     directory = engine.home.images / (image if live.base else f".{image}.tmp")
@@ -223,7 +227,8 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
         resumed = await engine.stalls.resume(live)
         if not live.paused:  # else it was paused as well, and is resumed below
             return resumed
-    async with operation(engine, request_id, "resume", f"resume {row.name}") as record:
+    wakes = [row.id] if row.state is BranchState.SUSPENDED else []
+    async with operation(engine, request_id, "resume", f"resume {row.name}", wakes=wakes) as record:
         if live is None:
             return await _start_from_what_is_left(engine, row, record)
         resumed = await resume_live(engine, live)
@@ -273,7 +278,8 @@ async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
 
     Hot commits are sealed first. If one machine cannot be committed, all keep running and the error says why.
     """
-    async with operation(engine, request_id, "suspend", f"suspend {len(engine.live)} branches"):
+    summary = f"suspend {len(engine.live)} branches"
+    async with operation(engine, request_id, "suspend", summary), engine.sleepers.at_rest():
         machines = list(engine.live.values())
         if now:
             with contextlib.suppress(VertuiError):
@@ -284,7 +290,7 @@ async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
             await engine.sealer.all_sealed()
         state = BranchState.STOPPED if now else BranchState.SUSPENDED
         reason = "stopped uncommitted; its head is its last commit" if now else ""
-        for live in machines:
+        for live in (live for live in machines if not live.ended):
             engine.set_branch(live.branch, state=state, reason=reason, machine=None)
         await asyncio.gather(*(end(engine, live) for live in machines))
         await engine.reaping.done()
@@ -293,5 +299,6 @@ async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
 async def _save_last(engine: Engine, live: Live, tally: DoneCount) -> None:
     await engine.sealer.room(live)
     async with live.lock:
-        await save(engine, live, "suspend")
+        if not live.ended:
+            await save(engine, live, "suspend")
     tally.one()

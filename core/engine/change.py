@@ -34,6 +34,8 @@ class Change:
     get once they have started. They started from a commit that was made only to keep their state; with the head from
     before, what they had changed counts as not committed again. `keep` are commits that do not go into the trash with
     the branches of `prune` or with what `back` saved, nor does what they come from: they were outside it before.
+    `suspend` are machines that are committed and ended, `wake` branches that were suspended so and start again, as what
+    `states` says. `idle` is after how many seconds of nothing branches are suspended by themselves.
     `publish` are ports as they were, to be open again as far as their host ports are free; `unpublish` ports by id;
     `link` and `unlink` are links likewise.
     """
@@ -51,6 +53,9 @@ class Change:
     weights: dict[str, int] = field(default_factory=dict)
     pause: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
+    suspend: tuple[str, ...] = ()
+    wake: tuple[str, ...] = ()
+    idle: dict[str, int] = field(default_factory=dict)
     back: dict[str, str] = field(default_factory=dict)
     states: dict[str, Was] = field(default_factory=dict)
     lead: dict[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from core.engine.change import Change, Judgement, Was
 from core.engine.context import Engine
 from core.engine.exchange import exchange
 from core.engine.lost import is_a_step, why_lost
+from core.engine.suspend import fall_asleep
 from core.engine.tally import DoneCount
 from core.errors import Conflict
 from core.graph import Graph
@@ -31,19 +32,22 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     """
     _check(engine, change)
     change = replace(change, heads=_steps(engine, change))
-    heads = {branch: engine.catalog.branch(branch).head for branch in (*change.prune, *change.back)}
+    ending = (*change.prune, *change.back, *change.suspend)
+    heads = {branch: engine.catalog.branch(branch).head for branch in ending}
     in_trash = {commit.id for commit in engine.catalog.commits(deleted=True)}
-    states = {branch: _state(engine, branch) for branch in (*change.prune, *change.back)}
+    states = {branch: _state(engine, branch) for branch in ending}
     await _commit_first(engine, change.prune)
     if change.prune:
         engine.reach("prune.committed")
         _check(engine, change)  # again: a branch that had no machine may have been resumed meanwhile
     back = {branch: await _take_back(engine, change, branch) for branch in change.back}
+    for branch in change.suspend:
+        await fall_asleep(engine, engine.live[branch])
     reaches = await egress.move_all(engine, change.reaches)
     async with links.moved(engine, change):
         with engine.catalog.transaction():
             inverse = replace(_apply_rows(engine, change), back=back, states=states, reaches=reaches)
-            saved = back | {branch: engine.catalog.branch(branch).head for branch in change.prune}
+            saved = {branch: engine.catalog.branch(branch).head for branch in ending} | back
             inverse = replace(inverse, lead={b: head for b, head in heads.items() if head != saved[b]})
     await engine.ports.settle()
     engine.weights.settle()
@@ -51,6 +55,12 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     if change.prune:
         engine.reach("prune.ended")
     await _start_restored(engine, change)
+    for branch in change.wake:
+        await engine.sleepers.settled(branch)
+        if branch not in engine.live:  # else somebody has needed it meanwhile
+            paused = branch in change.states and change.states[branch].state is BranchState.PAUSED
+            await start.start_again(engine, engine.catalog.branch(branch), paused=paused)
+    slept_as = {engine.catalog.branch(branch).head for branch in change.wake}  # redo makes others
     with engine.catalog.transaction():
         left = _lead(engine, change, list(back.values()) if again else [])
     for branch in change.pause:
@@ -60,7 +70,8 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     for branch, commit in change.back.items():
         await engine.journals.went_back(branch, engine.catalog.commit(commit), how="restored to")
     _tell(engine, change, inverse)
-    return replace(inverse, show=(*inverse.show, *(commit for commit in left if commit not in in_trash)))
+    shown_again = (commit for commit in left if commit not in in_trash | slept_as)
+    return replace(inverse, show=(*inverse.show, *shown_again))
 
 
 def _state(engine: Engine, branch: str) -> Was:
@@ -92,14 +103,14 @@ def _check(engine: Engine, change: Change) -> None:
     """Everything named must still be there and as it was left, and every name needed free."""
     if reason := why_lost(engine, change):
         raise Conflict(reason)
-    for branch in (*change.prune, *change.restore, *change.back):
+    for branch in (*change.prune, *change.restore, *change.back, *change.suspend, *change.wake):
         check_started(engine.catalog.branch(branch))
     taken = {row.name: row.id for row in engine.catalog.branches()}
     wanted = change.names | {branch: engine.catalog.branch(branch).name for branch in change.restore}
     for branch, name in wanted.items():
         if taken.get(name, branch) != branch:
             raise Conflict(f"the name '{name}' is taken by another branch: rename that one first")
-    for branch in (*change.pause, *change.resume):
+    for branch in (*change.pause, *change.resume, *change.suspend):
         if branch not in engine.live:
             raise Conflict(f"branch {engine.catalog.branch(branch).name} has no machine any more")
 
@@ -122,6 +133,7 @@ async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
     tally = DoneCount(engine, "committing what goes", len(branches))
 
     async def one(branch: str) -> None:
+        await engine.sleepers.settled(branch)
         live = engine.live.get(branch)
         if live is not None:
             await engine.sealer.room(live)
@@ -187,6 +199,9 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
     weights = {branch: catalog.branch(branch).weight for branch in change.weights}
     for branch, weight in change.weights.items():
         catalog.change_branch(branch, weight=weight)
+    idle = {branch: catalog.branch(branch).idle_s for branch in change.idle}
+    for branch, idle_s in change.idle.items():
+        catalog.change_branch(branch, idle_s=idle_s)
     tags = {commit: catalog.commit(commit).tags for commit in change.tags}
     for commit, given in change.tags.items():
         catalog.set_tags(commit, given)
@@ -203,7 +218,8 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
         catalog.set_setting("trunk", None)
     return Change(
         trunk, change.restore, change.prune, tuple(shown), tuple(hidden), heads, names, scores, tags,
-        weights=weights, pause=change.resume, resume=change.pause, keep=(*loose, *change.back.values()),
+        weights=weights, idle=idle, pause=change.resume, resume=change.pause, suspend=change.wake, wake=change.suspend,
+        keep=(*loose, *change.back.values()),
         publish=unpublished, unpublish=tuple(port.id for port in change.publish), link=unlinked,
         unlink=tuple(link.id for link in change.link), heads_from=change.heads,
         trunk_from=None if trunk is None else catalog.setting("trunk") or "",
@@ -296,7 +312,7 @@ def _tell(engine: Engine, change: Change, inverse: Change) -> None:
         engine.publish("trunk", change.trunk or "", "the trunk moved")
     for branch in (
         *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.reaches, *change.weights,
-        *ends_of((*change.link, *inverse.link)),
+        *change.idle, *ends_of((*change.link, *inverse.link)),
     ):  # fmt: skip
         row = engine.catalog.branch(branch)
         engine.publish("trash" if row.deleted else "branch", row.name, row.name)

@@ -22,6 +22,7 @@ from core.engine.live import Live
 from core.engine.members import Members
 from core.engine.reaping import Reaping
 from core.engine.seams import HotCommits, OpenPorts, SecretSwapper, StalledBranches, WayOut, Weights
+from core.engine.sleepers import Sleepers
 from core.errors import Conflict, NotFound
 from core.graph import kept
 from core.guest.client import AgentClient
@@ -92,6 +93,7 @@ class Engine:
     needed: Counter[str] = field(default_factory=Counter)
     members: Members = field(default_factory=Members)
     reaping: Reaping = field(default_factory=Reaping)
+    sleepers: Sleepers = field(default_factory=Sleepers)
     waking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WAKING))
     requests: dict[str, str] = field(default_factory=dict)  # at work: what each request id asks for
     worked: float = 0.0

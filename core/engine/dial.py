@@ -1,8 +1,10 @@
 """TCP connections from the hub to what listens in a branch's guest, for whoever is to be their other end."""
 
 import socket
+import time
 
 from core.engine.context import Engine
+from core.engine.wake import wake_named
 from core.errors import Conflict, GuestFailed
 from core.network.doors import connected
 from core.patience import patient
@@ -13,12 +15,15 @@ UNANSWERED = 120  # times: a branch that is paused for two hours still has its c
 
 
 async def dial(engine: Engine, branch: str, port: int, within_s: float = REACH_S) -> socket.socket:
-    """A connection to a port of a branch that runs. Conflict says why there is none, GuestFailed that none comes.
+    """A connection to a port of a branch that runs, or wakes for it. Conflict says why there is none, GuestFailed that
+    none comes.
 
     It is the kernel's alone: it goes on when the daemon ends, waits while the branch is paused, and is reset when the
     branch's network goes.
     """
+    await wake_named(engine, branch, f"a connection to port {port}")
     name, live = engine.branch(branch).name, engine.awake(branch)
+    live.used = time.monotonic()
     try:
         connection = await connected(live.network.info.address, port, within_s)
         try:

@@ -40,7 +40,7 @@ async def exchange(engine: Engine, live: Live, commit: str, *, paused: bool) -> 
         await engine.sealer.room(live)
         async with live.lock, _network_for_two(live):
             row, old = engine.catalog.branch(live.branch), live.machine
-            async with _beside(engine, live, row, source) as fresh, _stopped(live):
+            async with _beside(engine, live, row, source) as fresh, stopped(live):
                 saved = await capture.save(engine, live, "before restore")
                 engine.reach("restore.committed")
                 await _put_in_place(engine, live, row, fresh, commit)
@@ -75,7 +75,7 @@ async def _network_for_two(live: Live) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _stopped(live: Live) -> AsyncIterator[None]:
+async def stopped(live: Live) -> AsyncIterator[None]:
     """The branch's machine stopped for the body. If the body fails, a machine that ran before runs on."""
     ran = not live.paused
     if ran:

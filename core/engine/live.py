@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import math
+import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ class Console:
         self._viewers: set[asyncio.Queue[bytes | None]] = set()
         self._line: Line | None = None
         self._task: asyncio.Task[None] | None = None
+        self.typed = -math.inf  # when somebody last typed into it (monotonic)
 
     async def open(self, path: Path) -> None:
         """Connect to the machine's console socket and start reading."""
@@ -69,6 +71,7 @@ class Console:
         """Type into the console."""
         if self._line is None:
             raise GuestFailed("this machine's console cannot be reached")
+        self.typed = time.monotonic()
         self._line[1].write(data)
         await self._line[1].drain()
 
@@ -149,6 +152,8 @@ class Live:
         self.stall = asyncio.Event()  # set while the machine stands still because the host's disk is full
         self.moved = -math.inf
         self.visits: set[asyncio.Task[None]] = set()  # of who came by a published port
+        self.followers = 0  # of commands
+        self.used = time.monotonic()  # when somebody last came or left: it is not idle before
         self.admitting: asyncio.Task[str] | None = None  # the guest is asked once for all who come at once
         self.guests = 1  # how many it has had: one that is restored gets another
         self.last: LastCommand | None = None  # as it was when somebody last looked
@@ -193,6 +198,15 @@ class Live:
         self._frozen = True
         self._agent = await AgentClient.connect(self.machine.agent_socket, CONNECT_DEADLINE_S)
         return self._agent
+
+    @contextlib.contextmanager
+    def followed(self) -> Iterator[None]:
+        """For the body somebody follows a command of the guest's."""
+        self.followers, self.used = self.followers + 1, time.monotonic()
+        try:
+            yield
+        finally:
+            self.followers, self.used = self.followers - 1, time.monotonic()
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[bool]:

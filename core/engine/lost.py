@@ -8,7 +8,7 @@ from core.engine.change import Change
 from core.engine.context import Engine
 from core.errors import NotFound
 from core.links import ends_of
-from core.model import CommitState
+from core.model import BranchState, CommitState
 from core.refs import PROXY, TRUNK
 from core.startable import gone
 
@@ -29,6 +29,7 @@ def _look_up(engine: Engine, change: Change) -> None:
     for branch in (
         *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.back, *change.lead,
         *filter(None, [change.trunk]), *change.reaches, *change.weights, *change.pause, *change.resume,
+        *change.suspend, *change.wake, *change.idle,
     ):  # fmt: skip
         engine.catalog.branch(branch)
     for commit in (
@@ -60,11 +61,18 @@ def _in_the_trash(engine: Engine, change: Change) -> Iterator[str]:
     """
     for branch in (
         *change.prune, *change.heads, *change.names, *change.scores, *change.back, *change.reaches, *change.pause,
-        *change.resume, *filter(None, [change.trunk]),
+        *change.resume, *change.suspend, *change.wake, *change.idle, *filter(None, [change.trunk]),
     ):  # fmt: skip
         row = engine.catalog.branch(branch)
         if row.deleted and branch not in change.restore:
             yield f"branch {row.name} is in the trash"
+
+
+def _awake_by_now(engine: Engine, change: Change) -> Iterator[str]:
+    """Somebody needed it, or resumed it."""
+    for row in map(engine.catalog.branch, change.wake):
+        if row.state is not BranchState.SUSPENDED:
+            yield f"branch {row.name} is not suspended any more"
 
 
 def _built_upon(engine: Engine, change: Change) -> Iterator[str]:
@@ -97,4 +105,4 @@ def is_a_step(engine: Engine, change: Change, branch: str) -> bool:
     )
 
 
-_FINDERS = (_without_content, _in_the_trash, _built_upon, _trunk_elsewhere)
+_FINDERS = (_without_content, _in_the_trash, _awake_by_now, _built_upon, _trunk_elsewhere)

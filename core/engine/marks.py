@@ -1,4 +1,4 @@
-"""Score, tag, rename, an image's egress: what people write on branches and commits."""
+"""Score, tag, rename, an image's egress, when to suspend: what people write on branches and commits."""
 
 from core.catalog_values import BranchRow
 from core.engine.change import Change, Judgement
@@ -23,6 +23,15 @@ async def rename(engine: Engine, request_id: str, name: str, new: str) -> Branch
     """Give a branch another, free name. Its hostname stays: the guest is not touched."""
     row = engine.branch(name)
     await changed(engine, request_id, "rename", f"rename {row.name} to {new}", Change(names={row.id: new}))
+    return engine.catalog.branch(row.id)
+
+
+async def suspend_when_idle(engine: Engine, request_id: str, name: str, idle_s: int) -> BranchRow:
+    """Have a branch suspended whenever nothing has gone on in it for so long; 0 for never."""
+    row = engine.branch(name)
+    when = f"when idle for {idle_s} s" if idle_s else "never by itself"
+    change = Change(idle={row.id: idle_s})
+    await changed(engine, request_id, "suspend", f"suspend {row.name} {when}", change)
     return engine.catalog.branch(row.id)
 
 

@@ -42,11 +42,12 @@ async def operation(
     summary: str,
     names: Sequence[str] = (),
     plan: Plan | None = None,
+    wakes: Sequence[str] = (),
 ) -> AsyncIterator[RunningOperation]:
     """Log the body as one operation: done with its inverse if it ends well, failed with the reason if not. `names` are
-    of what it means to make, `plan` what it carries out.
+    of what it means to make, `plan` what it carries out, `wakes` suspended branches, by id, that it is to start.
     """
-    intent = Intent(tuple(names), plan, engine.requests.get(request_id, ""))
+    intent = Intent(tuple(names), plan, engine.requests.get(request_id, ""), tuple(wakes))
     try:
         record = RunningOperation(
             engine.catalog.begin(request_id, verb, summary, intent, time.time()), summary

@@ -21,7 +21,7 @@ from core.engine.memory import available_bytes, pss_bytes
 from core.engine.start import load_warm, source_of
 from core.engine.warm import end_warm, start_warm
 from core.errors import NotFound, VertuiError
-from core.model import PAGE_BYTES, Commit, CommitState, Image, Origin, Waiting
+from core.model import PAGE_BYTES, BranchState, Commit, CommitState, Image, Origin, Waiting
 
 MACHINES_AFTER_S = 0.05  # since the last verb: clients that send one after the other must not wait for it
 SPARES_AFTER_S = 0.4  # a head that is about to be replaced by the next is not worth loading
@@ -145,7 +145,7 @@ def wanted_by(engine: Engine) -> PoolTarget:
     mapped = [engine.live[branch] for branch in (trunk, last and last.branch) if branch in engine.live]
     parents = {live.base: live for live in mapped if live.base}
     bases = {base: engine.catalog.branch(live.branch).image for base, live in parents.items()}
-    heads = [engine.catalog.branch(trunk).head] if trunk else []
+    heads = [engine.catalog.branch(trunk).head] if trunk and not _suspended(engine, trunk) else []
     likely = _forkable(engine, [*(image.golden for image in engine.catalog.images()[-1:]), *heads])
     forked = _forkable(engine, [last.commit] if last else [])
     if last and last.branch not in engine.live:
@@ -160,6 +160,11 @@ def wanted_by(engine: Engine) -> PoolTarget:
         {commit: images[image] for commit, image in of.items() if image in images},
         parents,
     )
+
+
+def _suspended(engine: Engine, branch: str) -> bool:
+    """Then nothing is to be in memory for it."""
+    return engine.catalog.branch(branch).state is BranchState.SUSPENDED
 
 
 def _forkable(engine: Engine, commits: list[str]) -> dict[str, str]:

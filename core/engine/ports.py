@@ -9,15 +9,17 @@ import contextlib
 import socket
 import time
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.seams import Wish
+from core.engine.wake import is_due, wake
 from core.errors import VertuiError
 from core.holder.protocol import HostPorts
 from core.inward import PortProtocol, PublishedPort
-from core.network.datagrams import DatagramDoor
+from core.network.datagrams import DatagramDoor, NotYet
 from core.network.doors import Door, NoWay, Way
 from core.network.hosts import asked_for, page
 from core.ports import PortRow
@@ -170,17 +172,32 @@ class Ports:
         """Lead from now on who comes."""
 
         async def lead(visitor: socket.socket) -> Way:
-            return await self._asked(visitor) if row.branch == PROXY else self._way(row)
+            return await self._asked(visitor) if row.branch == PROXY else await self._awake_way(row)
 
-        if row.protocol is PortProtocol.UDP:
-            self._doors[row.id] = DatagramDoor(made, lambda: self._way(row))
-        else:
-            self._doors[row.id] = Door(made, lead)
+        def find() -> Way:
+            if is_due(self._engine, self._target(row)):
+                raise NotYet(partial(self._awake_way, row))
+            return self._way(row)
+
+        self._doors[row.id] = (
+            DatagramDoor(made, find) if row.protocol is PortProtocol.UDP else Door(made, lead)
+        )
+
+    def _target(self, row: PortRow) -> str:
+        """The branch that a port leads to now, by its id; none if that is the trunk's and there is none."""
+        return (self._engine.catalog.setting("trunk") or "") if row.branch == TRUNK else row.branch
+
+    async def _awake_way(self, row: PortRow) -> Way:
+        """To its branch's machine, which runs for that if it was suspended."""
+        try:
+            await wake(self._engine, self._target(row), f"a connection to port {row.guest_port}")
+        except VertuiError as error:
+            raise NoWay from error
+        return self._way(row)
 
     def _way(self, row: PortRow) -> Way:
         """To its branch's machine as it is now; NoWay when there is none."""
-        branch = self._engine.catalog.setting("trunk") if row.branch == TRUNK else row.branch
-        live = self._engine.live.get(branch or "")
+        live = self._engine.live.get(self._target(row))
         if live is None:
             raise NoWay
         return way_to(live, row.guest_port)
@@ -188,7 +205,13 @@ class Ports:
     async def _asked(self, visitor: socket.socket) -> Way:
         """To the branch that an HTTP request names."""
         head, name, port = await asked_for(visitor)
-        live = self._called(name)
+        branch = self._called(name)
+        try:
+            await wake(self._engine, branch, f"a request to port {port}")
+        except VertuiError as error:
+            said = f"{name} is suspended and does not start: {error}"
+            raise NoWay(page(HTTPStatus.SERVICE_UNAVAILABLE, said)) from error
+        live = self._engine.live.get(branch)
         if live is None:
             names = " ".join(sorted(row.name for row in self._engine.catalog.branches()))
             raise NoWay(page(HTTPStatus.NOT_FOUND, f"no branch '{name}' runs; there are: {names or 'none'}"))
@@ -197,10 +220,11 @@ class Ports:
         )
         return way_to(live, port, head, sorry)
 
-    def _called(self, name: str) -> Live | None:
+    def _called(self, name: str) -> str:
+        """The branch of a name, by its id; none if there is none."""
         row = self._engine.catalog.named(name)
         trunk = self._engine.catalog.setting("trunk") if name == TRUNK_LABEL else None
-        return self._engine.live.get(row.id if row else trunk or "")
+        return row.id if row else trunk or ""
 
     def _tell(self, branch: str, text: str) -> None:
         name = self._engine.catalog.name_of(branch) or branch

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from core.catalog_values import BranchRow
@@ -44,9 +44,12 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
             engine.held.kill(key)
     unfinished = engine.catalog.operations(state=OperationState.INTENT)
     begun = min((operation.created for operation in unfinished), default=math.inf)
+    woken = {branch for operation in unfinished for branch in operation.intent.wakes}
     found = [(key, row) for key, row in rows.items() if row.state in WITH_MACHINE]
     for done, step in enumerate(
-        asyncio.as_completed([_recover_branch(engine, row, key, holdings, begun) for key, row in found])
+        asyncio.as_completed(
+            [_recover_branch(engine, row, key, holdings, begun, woken) for key, row in found]
+        )
     ):
         tell(f"recovering: {done} of {len(found)} machines")
         await step
@@ -66,11 +69,16 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
     _sweep_files(engine, holdings)
 
 
-async def _recover_branch(engine: Engine, row: BranchRow, key: str, holdings: Holdings, begun: float) -> None:
+async def _recover_branch(
+    engine: Engine, row: BranchRow, key: str, holdings: Holdings, begun: float, woken: Collection[str]
+) -> None:
     """Take over a branch's machine, or account for its end. `begun` is when the first operation began that the last
-    daemon did not finish.
+    daemon did not finish, `woken` the suspended branches that it was about to start: their heads are all they are.
     """
-    if row.state is BranchState.STARTING:
+    if row.state is BranchState.STARTING and row.id in woken:
+        engine.held.kill(key)
+        engine.set_branch(row.id, state=BranchState.SUSPENDED, machine=None)
+    elif row.state is BranchState.STARTING:
         engine.held.kill(key)
         _forget_unborn(engine, row, begun)
     elif key not in holdings.children:

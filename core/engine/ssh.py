@@ -7,6 +7,7 @@ own since it woke (`core.guest.identity`) and stands in no catalog: it is asked 
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from core.engine.context import Engine
 from core.engine.live import Live
 from core.engine.own_key import own_key
+from core.engine.wake import wake_named
 from core.files import write_atomic
 from core.home import Home
 from core.inward import SshHost, host_of
@@ -31,7 +33,9 @@ _one_at_a_time = threading.Lock()  # of the threads that write
 
 async def admit(engine: Engine, branch: str) -> SshHost:
     """Let this home's key in, and write down by which host key the branch is known to ssh from now on."""
+    await wake_named(engine, branch, "ssh")
     name, live = engine.branch(branch).name, engine.awake(branch)
+    live.used = time.monotonic()
     if live.admitting is None or live.admitting.done():
         live.admitting = asyncio.create_task(_let_in(engine, live))
         live.admitting.add_done_callback(

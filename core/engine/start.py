@@ -192,17 +192,19 @@ async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -
     as it was.
     """
     source = source_of(engine, row.head)
-    starting = engine.set_branch(
-        row.id, state=BranchState.STARTING, reason="", machine=new_id(), base=source.base
-    )
-    try:
-        with engine.needing(*source.needs):
-            live = await load(engine, starting, source)
-        await run(engine, live)
-        await make_distinct(engine, live, starting, quiesced=source.quiesced, paused=paused)
-    except BaseException:
-        engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
-        raise
+    with engine.sleepers.turn(row.id):
+        starting = engine.set_branch(
+            row.id, state=BranchState.STARTING, reason="", machine=new_id(), base=source.base
+        )
+        try:
+            with engine.needing(*source.needs):
+                live = await load(engine, starting, source)
+            await run(engine, live)
+            await make_distinct(engine, live, starting, quiesced=source.quiesced, paused=paused)
+        except BaseException:
+            engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
+            raise
+    engine.sleepers.resting = False  # somebody goes on
     return engine.catalog.branch(row.id)
 
 

@@ -36,6 +36,13 @@ def _lines(engine: Engine, change: Change) -> Iterator[str]:
         yield f"{_name(engine, branch)} is paused"
     for branch in change.resume:
         yield f"{_name(engine, branch)} runs on"
+    for branch in change.suspend:
+        yield f"{_name(engine, branch)} is suspended"
+    for branch in change.wake:
+        yield f"{_name(engine, branch)} starts again as it was when it was suspended"
+    for branch, idle_s in change.idle.items():
+        when = f"when idle for {idle_s} s" if idle_s else "by itself no more"
+        yield f"{_name(engine, branch)} is suspended {when}"
     for branch, reach in change.reaches.items():
         yield f"{_name(engine, branch)} may reach: {in_words(reach)}"
     for branch, weight in change.weights.items():

@@ -34,9 +34,8 @@ async def redo(engine: Engine, request_id: str) -> Operation:
 async def _turn(
     engine: Engine, request_id: str, verb: str, row: OperationRow, state: OperationState
 ) -> Operation:
-    summary = f"{verb} {row.id}: {row.summary}"
-    async with engine.changing, operation(engine, request_id, verb, summary) as record:
-        change = decode(Change, row.inverse)
+    summary, change = f"{verb} {row.id}: {row.summary}", decode(Change, row.inverse)
+    async with engine.changing, operation(engine, request_id, verb, summary, wakes=change.wake) as record:
         if reason := why_lost(engine, change):
             engine.catalog.change_operation(row.id, undoable=False)
             raise Conflict(f"{reason}; the next `vertui {verb}` passes over {row.id} ({row.summary})")

@@ -1,4 +1,4 @@
-"""The connections that a namespace tracks (nfnetlink, ctnetlink): those of a branch listed, and forgotten.
+"""The connections that a namespace tracks (nfnetlink, ctnetlink): a branch's listed and forgotten, and who has any.
 
 pyroute2 makes the requests. What the kernel answers is read here, since to decode a thousand connections takes pyroute2
 0.2 s, and all of a branch's are to be looked through within half of that.
@@ -23,6 +23,13 @@ ORIGINAL, REPLY = 1, 2  # CTA_TUPLE_…
 ADDRESSES, PROTOCOL = 1, 2  # CTA_TUPLE_…, in these
 SOURCE, TARGET = 1, 2  # CTA_IP_V4_…
 NUMBER, SOURCE_PORT, TARGET_PORT = 1, 2, 3  # CTA_PROTO_…
+PROTOCOL_INFO, TCP_INFO, TCP_STATE, MARK = (
+    4,
+    1,
+    1,
+    8,
+)  # CTA_PROTOINFO, in that …_TCP, in that …_TCP_STATE; CTA_MARK
+OPEN = range(1, 6)  # TCP_CONNTRACK_…: from SYN_SENT to CLOSE_WAIT, as long as either side may say something
 AT_ONCE = 200  # requests in one message
 MOST_BYTES = 1 << 16  # of one answer; a dump comes in several
 
@@ -47,6 +54,22 @@ def flows(mark: int) -> list[Flow]:
     with _netfilter() as sock:
         sock.send(_request(IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, marked))
         return [flow for body in _answers(sock) if (flow := _flow(body)) is not None]
+
+
+def connected() -> set[str]:
+    """The addresses of both ends of the open TCP connections that rules gave a mark, in the namespace the thread is in:
+    those of branches with the outside and with each other. OSError when it is not told.
+    """
+    with _netfilter() as sock:
+        sock.send(_request(IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, ()))
+        found = [body for body in _answers(sock) if _is_open(attributes(body))]
+    flows = (flow for body in found if (flow := _flow(body)) is not None)
+    return {address for flow in flows for address in (flow.source[0], flow.target[0])}
+
+
+def _is_open(told: dict[int, bytes]) -> bool:
+    tcp = attributes(attributes(told.get(PROTOCOL_INFO, b"")).get(TCP_INFO, b""))
+    return any(told.get(MARK, b"")) and bool(tcp) and tcp.get(TCP_STATE, b"\0")[0] in OPEN
 
 
 def forget(ended: Sequence[Flow]) -> None:

@@ -1,9 +1,12 @@
-"""Doors for UDP: each sender's datagrams are carried to a guest by a socket of its own, and the answers back."""
+"""Doors for UDP: each sender's datagrams are carried to a guest by a socket of its own, and the answers back.
+
+Those for a guest that has to be woken first are kept until it runs.
+"""
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from core.network.doors import NoWay, Way, raised
@@ -12,6 +15,15 @@ MOST_SENDERS = 256  # a door; the one that was silent longest makes room for ano
 SILENT_S = 120.0  # after which a sender is forgotten
 LARGEST = 65535
 AT_A_TIME = 64  # datagrams, before others have their turn
+MOST_KEPT = 64  # datagrams a door, for a guest that does not run yet
+
+
+class NotYet(Exception):
+    """There is a way once `until` has made it, which raises NoWay when it cannot."""
+
+    def __init__(self, until: Callable[[], Awaitable[Way]]) -> None:
+        super().__init__()
+        self.until = until
 
 
 class Sender:
@@ -47,17 +59,24 @@ class Sender:
 
 
 class DatagramDoor:
-    """A bound socket, and the senders whose datagrams came in by it. `find` says where they are led; raises NoWay."""
+    """A bound socket, and the senders whose datagrams came in by it. `find` says where they are led; raises NoWay, or
+    NotYet.
+    """
 
     def __init__(self, bound: socket.socket, find: Callable[[], Way]) -> None:
         self._socket = raised(bound)
         self._find = find
         self._senders: dict[Any, Sender] = {}
+        self._kept: list[tuple[bytes, Any]] = []
+        self._waiting: asyncio.Task[None] | None = None
         asyncio.get_running_loop().add_reader(self._socket, self._arrived)
 
     async def close(self) -> None:
         """Take in nothing more."""
         asyncio.get_running_loop().remove_reader(self._socket)
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.gather(self._waiting, return_exceptions=True)
         for sender in list(self._senders):
             self._forget(sender)
         self._socket.close()
@@ -70,9 +89,34 @@ class DatagramDoor:
     def _arrived(self) -> None:
         with contextlib.suppress(OSError):
             for _ in range(AT_A_TIME):
-                data, sender = self._socket.recvfrom(LARGEST)
-                with contextlib.suppress(NoWay, OSError):
-                    self._of(sender).send(data)
+                self._carry(*self._socket.recvfrom(LARGEST))
+
+    def _carry(self, data: bytes, sender: Any) -> None:
+        try:
+            self._of(sender).send(data)
+        except NotYet as later:
+            self._keep(data, sender, later.until)
+        except (NoWay, OSError):
+            pass
+
+    def _keep(self, data: bytes, sender: Any, until: Callable[[], Awaitable[Way]]) -> None:
+        """Until there is a way; what is too much is lost, as anywhere."""
+        if len(self._kept) < MOST_KEPT:
+            self._kept.append((data, sender))
+        if self._waiting is None:
+            self._waiting = asyncio.create_task(self._until(until))
+
+    async def _until(self, until: Callable[[], Awaitable[Way]]) -> None:
+        kept: list[tuple[bytes, Any]] = []
+        try:
+            await until()
+            kept = self._kept
+        except NoWay:  # what was sent is lost, as where nobody is
+            pass
+        finally:
+            self._kept, self._waiting = [], None
+        for data, sender in kept:
+            self._carry(data, sender)
 
     def _of(self, sender: Any) -> Sender:
         """A sender's own socket; another one when the way has changed since."""

@@ -32,6 +32,12 @@ def reset_connections(ip: str) -> None:
             sock.recv(_ANSWER_BYTES)
 
 
+def peers() -> set[str]:
+    """The addresses that the namespace the thread is in has connections with; OSError when it is not told."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG) as sock:
+        return {one["idiag_dst"] for one in _connections(sock)}
+
+
 def _connections(sock: socket.socket) -> Iterator[Any]:
     """What is open, or being opened."""
     sock.send(_request(SOCK_DIAG_BY_FAMILY, NLM_F_ROOT | NLM_F_MATCH, idiag_states=SS_CONN))

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 
 from core.errors import Conflict, Unsupported
-from core.network import messages, namespace, netlink, nft, pairs, rules, tap
+from core.network import conntrack, diag, messages, namespace, netlink, nft, pairs, rules, tap
 from core.network.addresses import (
     BRANCH_NETWORK,
     BRANCH_PREFIX,
@@ -139,6 +139,12 @@ class HubNetwork:
             index: Traffic(**counts.get(index, {}), refused=stopped.get(index, 0))
             for index in counts.keys() | stopped.keys()
         }
+
+    def connected(self) -> frozenset[str]:
+        """Addresses of the branches that have TCP connections: with the outside, each other, or whoever came in."""
+        with mapped("listing connections"):
+            found = namespace.inside(self._hub_fd, lambda: conntrack.connected() | diag.peers())
+        return frozenset(found.intersection(map(address_of, self.list())))
 
     def refused(self) -> dict[int, tuple[Attempt, ...]]:
         """Where each branch tried to go and may not, of the last hour, by its index."""

@@ -141,6 +141,9 @@ class BranchNetwork(Protocol):
     def traffic(self) -> dict[int, Traffic]:
         """What each branch let out and in, and was refused, by its index."""
 
+    def connected(self) -> frozenset[str]:
+        """Addresses of the branches that have TCP connections: with the outside, each other, or whoever came in."""
+
     def listen(self) -> Heard | None:
         """What is refused from now on, as it is tried; None where the kernel cannot tell."""
 

@@ -30,6 +30,7 @@ import tree
 import ui
 import verbs
 import views
+import wake
 from report import Report, as_promises, markdown_head, markdown_notes
 from where import header
 
@@ -61,6 +62,7 @@ SUBJECTS: dict[str, Measure] = {
     "ui": ui.measure,
     "journal": journal.measure,
     "programs": programs.measure,
+    "wake": wake.measure,
     **SPEED,
 }
 

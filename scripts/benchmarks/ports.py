@@ -48,11 +48,11 @@ def measure(quick: bool) -> Report:
         with _asked(trunk, requests) as failed:
             found.client.execute(found.client.plan_promote("f1"))
         report.add(f"failed of {requests} to @trunk while it is promoted", len(failed), "", must=0, promise=2)
-        samples = [timed_ms(lambda: _get(own)) for _ in range(10 if quick else SAMPLES)]
+        samples = [timed_ms(lambda: get(own)) for _ in range(10 if quick else SAMPLES)]
         report.add_samples(
             "a request by a published port", samples, timed="connect to the answer's last byte"
         )
-        took_ms = timed_ms(lambda: _get(own, f"/{BODY_BYTES}"))
+        took_ms = timed_ms(lambda: get(own, f"/{BODY_BYTES}"))
         report.add("an answer of 32 MiB", BODY_BYTES / took_ms / 1000, "MB/s", at_least=True)
     return report
 
@@ -62,7 +62,7 @@ def _add_fork(report: Report, found: Lab, children: int) -> None:
     began = time.perf_counter()
     ports = {child.name: child.ports[0].host_port for child in forked.children}
     with ThreadPoolExecutor(children) as threads:
-        answers = list(threads.map(_get, ports.values()))
+        answers = list(threads.map(get, ports.values()))
     report.add(
         f"all {children} children answer on their ports", time.perf_counter() - began, "s", must=ALL_ANSWER_S,
         promise=2, timed="return of fork to the last answer",
@@ -80,7 +80,7 @@ def _asked(port: int, requests: int) -> Iterator[list[Exception]]:
     def ask() -> None:
         for _ in range(requests):
             try:
-                _get(port)
+                get(port)
             except (OSError, http.client.HTTPException) as error:
                 failed.append(error)
 
@@ -92,7 +92,8 @@ def _asked(port: int, requests: int) -> Iterator[list[Exception]]:
         thread.join()
 
 
-def _get(port: int, path: str = "/") -> bytes:
+def get(port: int, path: str = "/") -> bytes:
+    """What the server answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path)

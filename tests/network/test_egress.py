@@ -281,7 +281,9 @@ def test_who_gets_the_address_next_has_nothing_of_the_last() -> None:
             network.set_reach(OPEN)
             assert reaches(guest, SERVER, 80) and not reaches(guest, "169.254.0.1", 80)
             connection = guest.inside(lambda: socket.create_connection((SERVER, 443), 5))
+            assert outside.hub.connected() == {network.info.address}
         assert outside.hub.traffic() == {} and flows(1) == [] and not outside.hub.refused()
+        assert outside.hub.connected() == frozenset()
         with guest_of(outside) as (network, guest):
             assert not reaches(guest, SERVER, 80)
         connection.close()

@@ -18,7 +18,7 @@ from tests.twins.stood import Stood
 
 P = ParamSpec("P")
 R = TypeVar("R")
-RUNNING, PAUSED, LOST = "running", "paused", "lost"
+RUNNING, PAUSED, LOST, SUSPENDED = "running", "paused", "lost", "suspended"
 RUNS = {RUNNING, PAUSED}
 
 

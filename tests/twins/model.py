@@ -89,6 +89,11 @@ class Step:
     ended: set[str] = field(default_factory=set)
     may_be_gone: bool = False
 
+    @property
+    def changed(self) -> set[str]:
+        """Branches that it left otherwise."""
+        return {id for id, one in self.before.branches.items() if self.after.branches.get(id) != one}
+
     def take_along(self, went: World, *, back: bool) -> None:
         """These went with it, some made or moved since by what stays: as they are now they come back with it."""
         if back:

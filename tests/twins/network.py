@@ -111,6 +111,8 @@ class TwinHub:
         self.reaches: dict[int, Reach] = {}
         self.attempts: dict[int, tuple[Attempt, ...]] = {}
         self.pairs: frozenset[Pair] = frozenset()
+        self.connections: frozenset[str] = frozenset()
+        self.guests_at = ""  # where a test listens in the place of every guest
 
     def prepare(self) -> None:
         """Nothing is to be made ready."""
@@ -122,6 +124,8 @@ class TwinHub:
             raise Conflict(f"making the network {address}: File exists")
         network = TwinNetwork(self, index, _file("twin-namespace"), _file("twin-tap"))
         self.namespaces[index] = os.fstat(network.namespace_fd).st_ino
+        if self.guests_at:
+            network.reached_at(self.guests_at)
         return network
 
     def adopt(self, index: int, namespace_fd: int, tap_name: str = TAP) -> TwinNetwork:
@@ -145,6 +149,10 @@ class TwinHub:
     def traffic(self) -> dict[int, Traffic]:
         """Nobody sends anything."""
         return {}
+
+    def connected(self) -> frozenset[str]:
+        """Those that a test says."""
+        return self.connections
 
     def listen(self) -> None:
         """Nobody can tell."""

@@ -23,7 +23,8 @@ from core.reach import NOWHERE, of_mode
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
 EGRESS = ", egress TEXT NOT NULL DEFAULT '{}'"
-NINTH = module.SCHEMA.replace(module.PAST, "")
+TENTH = module.SCHEMA.replace(", idle_s INTEGER NOT NULL DEFAULT 0", "")
+NINTH = TENTH.replace(module.PAST, "")
 EIGHTH = NINTH.replace(", scoring TEXT NOT NULL DEFAULT 'null'", "")
 SEVENTH = EIGHTH.replace(",\n  weight INTEGER NOT NULL DEFAULT 100", "")
 SIXTH = SEVENTH.replace(", egress TEXT NOT NULL DEFAULT 'null'", "")
@@ -227,6 +228,20 @@ def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual_and_are_to_be_sco
     assert catalog.branch("b").scoring is None
     assert catalog.change_branch("b", scoring=scoring).scoring == catalog.branch("b").scoring == scoring
     assert catalog.branches()[0].weight == 300 and catalog.check() == []
+    catalog.close()
+
+
+def test_branches_of_a_catalog_of_format_10_are_never_suspended_by_themselves(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    assert TENTH != module.SCHEMA
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{TENTH} PRAGMA user_version = 10;")
+        values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"
+        database.execute(f"INSERT INTO branches VALUES ({values}, '{{}}', 100, 'null')")
+    database.close()
+    catalog = Catalog(path)
+    assert catalog.branch("b").idle_s == 0 and catalog.change_branch("b", idle_s=300).idle_s == 300
+    assert catalog.check() == []
     catalog.close()
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 from core.model import OperationState
 from core.refs import TRUNK
 from tests.conftest import full
-from tests.twins.beside import LOST, PAUSED, RUNNING, RUNS, Beside
+from tests.twins.beside import LOST, PAUSED, RUNNING, RUNS, SUSPENDED, Beside
 from tests.twins.engine import IMAGES
 from tests.twins.model import Branch, Commit, Step, World
 
@@ -112,14 +112,30 @@ class Verbs(Beside):
     @precondition(lambda self: self.model.world.branches)
     @rule(pick=PICK)
     def resume(self, pick: int) -> None:
-        id = self.one(pick, PAUSED, LOST)
+        id = self.one(pick, PAUSED, LOST, SUSPENDED)
         branch = self.model.world.branches[id]
         if self.ask(branch.state != RUNNING, "resume", branch.name):
             world = self.model.world.having({id: replace(branch, state=RUNNING)})
             self.model.become(world, "resume" if branch.state == PAUSED else "")
             if branch.state != PAUSED:
                 self.model.ended(id)
+            for step in (*self.model.done, *self.model.undone):
+                step.may_be_gone |= (
+                    step.verb == "suspend" and id in step.ended
+                )  # it is not suspended any more
             self.restarted({id})
+
+    @precondition(lambda self: self.model.world.branches)
+    @rule(pick=PICK)
+    def suspend(self, pick: int) -> None:
+        id, before = self.one(pick, *RUNS), self.model.world
+        expected = self.captured(id, "suspend") if before.branches[id].state in RUNS else (None, None)
+        if self.ask(before.branches[id].state in RUNS, "suspend", before.branches[id].name):
+            self.model.become(self.asleep(before, id, *self.learned(id, *expected)), "suspend")
+            self.restarted({id})
+
+    def asleep(self, world: World, id: str, head: str, commits: dict[str, Commit]) -> World:
+        return world.having({id: replace(world.branches[id], head=head, state=SUSPENDED)}, commits)
 
     @precondition(lambda self: self.model.world.branches)
     @rule(pick=PICK, which=PICK)
@@ -352,7 +368,8 @@ class Verbs(Beside):
 
     def turn(self, step: Step, *, back: bool) -> bool:
         model = self.model
-        world = model.turned(step, back=back)
+        anew = step.verb == "suspend" and not back
+        world = model.world if anew else model.turned(step, back=back)
         appearing = (world.branches.keys() - model.world.branches) | (
             world.commits.keys() - model.world.commits
         )
@@ -361,8 +378,15 @@ class Verbs(Beside):
         vanishing = model.world.branches.keys() - world.branches
         went = model.world.lacking({*world.branches, *world.commits})
         saved = self.saving(vanishing)
+        there = model.world.branches
+        slept = [id for id in step.changed & there.keys() if there[id].state in RUNS] if anew else []
+        expected = [self.captured(id, "suspend") for id in slept]
         if not self.ask(allowed, "undo" if back else "redo"):
             return False
+        for id, one in zip(slept, expected, strict=True):
+            head, commits = self.learned(id, *one)
+            world = self.asleep(world, id, head, commits)
+            step.after = self.asleep(step.after, id, head, commits)
         step.take_along(went, back=back)
         seen = self.twins.world()
         for id in step.ended & world.branches.keys():  # whether it runs follows from both
@@ -374,8 +398,8 @@ class Verbs(Beside):
         assert step.verb == "restore" or not strangers
         model.trash = model.trash.having({}, strangers)
         model.binned |= dict.fromkeys(strangers, max(model.binned.values(), default=0) + 1)
-        changed = {id for id, b in step.before.branches.items() if step.after.branches.get(id) != b}
-        self.restarted((appearing & world.branches.keys()) | (changed if step.verb == "restore" else set()))
+        changed = step.changed if step.verb in ("restore", "suspend") else set()
+        self.restarted((appearing & world.branches.keys()) | changed)
         return True
 
     # -- what happens by itself ------------------------------------------------------------------------------

@@ -33,9 +33,9 @@ V = TypeVar("V", "Mirrors", "Up")
 ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
-    "resume", "restore", "hand-over", "weigh", "score", "tag", "rename", "ports", "publish", "unpublish", "open",
-    "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "journal", "image", "export", "import",
-    "store", "config", "daemon", "doctor", "demo", "serve", "mcp", "completion",
+    "suspend", "resume", "restore", "hand-over", "weigh", "score", "tag", "rename", "ports", "publish", "unpublish",
+    "open", "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "journal", "image", "export",
+    "import", "store", "config", "daemon", "doctor", "demo", "serve", "mcp", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 

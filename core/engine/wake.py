@@ -1,0 +1,66 @@
+"""Wake: a suspended branch is started from its head because somebody needs it, who waits for that and is served.
+
+Whoever only looks (`ls`, `ps`, a diff, the console) wakes nobody. Nothing of this can be undone: the branch is as it
+was when it was suspended, and goes on.
+"""
+
+import asyncio
+
+from core.catalog_values import BranchRow
+from core.engine.context import Engine
+from core.engine.memory import check_room
+from core.engine.operations import operation
+from core.engine.start import start_again
+from core.errors import NotFound, VertuiError
+from core.model import BranchState, new_key
+
+
+async def wake(engine: Engine, branch: str, why: str) -> None:
+    """Start a branch, by its id, if it is suspended, or is being; many who need it at once start it once. What is in
+    any other state stays as it is, or is no branch. Raises why it cannot be started.
+    """
+    await engine.sleepers.settled(branch)
+    if (waking := engine.sleepers.waking.get(branch)) is None:
+        if _asleep(engine, branch) is None:
+            return
+        waking = asyncio.create_task(_woken(engine, branch, why))
+        engine.sleepers.waking[branch] = waking
+        waking.add_done_callback(lambda _: engine.sleepers.waking.pop(branch, None))
+        waking.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe all have left
+    await asyncio.shield(waking)
+
+
+async def wake_named(engine: Engine, name: str, why: str) -> None:
+    """The same of a branch by its name, or of the trunk."""
+    await wake(engine, engine.branch(name).id, why)
+
+
+def is_due(engine: Engine, branch: str) -> bool:
+    """Would `wake` start it, or wait for it?"""
+    if branch in engine.sleepers.turning or branch in engine.sleepers.waking:
+        return True
+    return branch not in engine.live and _asleep(engine, branch) is not None
+
+
+def _asleep(engine: Engine, branch: str) -> BranchRow | None:
+    """A branch that is suspended, and may be woken."""
+    try:
+        row = engine.catalog.branch(branch)
+    except NotFound:
+        return None
+    awakes = row.deleted is None and not engine.sleepers.resting
+    return row if awakes and row.state is BranchState.SUSPENDED else None
+
+
+async def _woken(engine: Engine, branch: str, why: str) -> None:
+    request_id, name = new_key(), engine.catalog.name_of(branch)
+    with engine.working(request_id, "wake"):
+        async with operation(engine, request_id, "wake", f"wake {name}: {why}", wakes=(branch,)):
+            try:
+                await check_room(engine, 1)
+                if (row := _asleep(engine, branch)) is not None:  # it may have been resumed meanwhile
+                    await start_again(engine, row)
+            except VertuiError as error:
+                if _asleep(engine, branch) is not None:
+                    engine.set_branch(branch, reason=f"does not wake: {error}")
+                raise
