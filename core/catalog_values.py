@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from core.cgroups import USUAL_WEIGHT
 from core.codec import decode, encode
 from core.commands import Scoring
+from core.crash import CrashDisk
 from core.errors import Damaged, VertuiError
 from core.links import LinkRow
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState, Plan
@@ -30,7 +31,7 @@ class BranchRow:
     `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
     `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
     first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others; `scoring` is
-    what will score it.
+    what will score it; `crash` what its machine had written when it died last.
     """
 
     id: str
@@ -54,6 +55,7 @@ class BranchRow:
     egress: Reach = NOWHERE
     weight: int = USUAL_WEIGHT
     scoring: Scoring | None = None
+    crash: CrashDisk | None = None
 
     def shown(self) -> Branch:
         """What the API shows of it, before anything of the machine is known."""
@@ -106,7 +108,7 @@ def image_of(row: Columns) -> Image:
 
 def branch_of(row: Columns) -> BranchRow:
     """A branch."""
-    return _value(BranchRow, row, "egress", "scoring", flag="quiesced")
+    return _value(BranchRow, row, "egress", "scoring", "crash", flag="quiesced")
 
 
 def commit_of(row: Columns) -> Commit:
