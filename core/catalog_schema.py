@@ -30,7 +30,8 @@ CREATE TABLE branches (id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT N
   image TEXT NOT NULL, head TEXT NOT NULL, parent TEXT, parent_branch TEXT, created REAL NOT NULL,
   number INTEGER NOT NULL, fork INTEGER, machine TEXT, started REAL, score REAL, note TEXT NOT NULL, deleted REAL,
   base TEXT, quiesced INTEGER NOT NULL DEFAULT 0, egress TEXT NOT NULL DEFAULT '{{}}',
-  weight INTEGER NOT NULL DEFAULT 100, scoring TEXT NOT NULL DEFAULT 'null', idle_s INTEGER NOT NULL DEFAULT 0);
+  weight INTEGER NOT NULL DEFAULT 100, scoring TEXT NOT NULL DEFAULT 'null', idle_s INTEGER NOT NULL DEFAULT 0,
+  crash TEXT NOT NULL DEFAULT 'null');
 CREATE UNIQUE INDEX branch_names ON branches (name) WHERE deleted IS NULL;
 CREATE UNIQUE INDEX branch_numbers ON branches (number) WHERE deleted IS NULL;
 CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE NOT NULL, verb TEXT NOT NULL,
@@ -51,7 +52,8 @@ UPDATE operations SET undoable = 0 WHERE state = 'undone';""",
     7: "ALTER TABLE branches ADD COLUMN weight INTEGER NOT NULL DEFAULT 100;",
     8: "ALTER TABLE branches ADD COLUMN scoring TEXT NOT NULL DEFAULT 'null';",
     9: PAST,
-    10: "ALTER TABLE branches ADD COLUMN idle_s INTEGER NOT NULL DEFAULT 0;",
+    10: """ALTER TABLE branches ADD COLUMN idle_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE branches ADD COLUMN crash TEXT NOT NULL DEFAULT 'null';""",
 }  # from each format to the next
 
 

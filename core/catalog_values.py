@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from core.cgroups import USUAL_WEIGHT
 from core.codec import decode, encode
 from core.commands import Scoring
+from core.crash import CrashDisk
 from core.errors import Damaged, VertuiError
 from core.links import LinkRow
 from core.model import Branch, BranchState, Commit, Image, Operation, OperationState, Plan
@@ -30,7 +31,8 @@ class BranchRow:
     `parent` is the commit it was forked from, `parent_branch` the id of that commit's branch, `fork` the operation;
     `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
     first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others; `scoring` is
-    what will score it; after `idle_s` seconds in which nothing goes on it is suspended, never where that is 0.
+    what will score it; after `idle_s` seconds in which nothing goes on it is suspended, never where that is 0; `crash`
+    is what its machine had written when it died last.
     """
 
     id: str
@@ -55,6 +57,7 @@ class BranchRow:
     weight: int = USUAL_WEIGHT
     scoring: Scoring | None = None
     idle_s: int = 0
+    crash: CrashDisk | None = None
 
     def shown(self) -> Branch:
         """What the API shows of it, before anything of the machine is known."""
@@ -110,7 +113,7 @@ def image_of(row: Columns) -> Image:
 
 def branch_of(row: Columns) -> BranchRow:
     """A branch."""
-    return _value(BranchRow, row, "egress", "scoring", flag="quiesced")
+    return _value(BranchRow, row, "egress", "scoring", "crash", flag="quiesced")
 
 
 def commit_of(row: Columns) -> Commit:

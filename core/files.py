@@ -89,9 +89,9 @@ class Files:
         with _mapped(path):
             path.mkdir(mode=0o700, exist_ok=True)
 
-    def replace(self, path: Path, data: Buffer) -> None:
+    def replace(self, path: Path, data: Buffer, *, durable: bool = True) -> None:
         """Replace a file by `data`: readers see the old bytes or the new, also after a crash. On failure nothing
-        changed.
+        changed. What is not `durable` outlives every process, and not the host's power.
 
         Cannot promise durability on a disk that lies about flushes.
         """
@@ -99,13 +99,15 @@ class Files:
         try:
             self.unlink(temporary)
             self.append(temporary, data)
-            self.fsync(temporary)
+            if durable:
+                self.fsync(temporary)
             self.rename(temporary, path)
         except BaseException:
             with contextlib.suppress(VertuiError):
                 self.unlink(temporary)
             raise
-        self.fsync(path.parent)
+        if durable:
+            self.fsync(path.parent)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/ ssh/
                                                      secrets.json authority.pem tokens.json builds.json toured
-                                                     screen.json journal/
+                                                     screen.json journal/ chains/
 $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
 """
 
@@ -81,6 +81,11 @@ class Home:
         return self.root / "layers"
 
     @property
+    def chains(self) -> Path:
+        """What the disks of machines lie on, a file a machine."""
+        return self.root / "chains"
+
+    @property
     def journal(self) -> Path:
         """What was said and done in branches, a file a branch."""
         return self.root / "journal"
@@ -144,7 +149,7 @@ class Home:
         """Create every directory, private to this user. UsageError for a directory that holds something else."""
         self._refuse_others()
         # What tells that it is a home comes first.
-        for path in (self.root, self.commits, self.layers, self.images, self.cache, self.log):
+        for path in (self.root, self.commits, self.layers, self.chains, self.images, self.cache, self.log):
             _private(path)
         self.make_runtime()
         check_way(self.runtime)

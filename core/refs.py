@@ -1,4 +1,4 @@
-"""What a REF means: a branch, `@trunk`, a tag or the first digits of a commit's id, each with `~N`.
+"""What a REF means: a branch, `@trunk`, a tag or the first digits of a commit's id, each with `~N`; or BRANCH@crash.
 
 The one rule that engine, command line and UI share; so nothing that takes long to import is needed for it.
 """
@@ -13,19 +13,25 @@ from core.model import HEX, SHORTEST_PREFIX, Commit, check_name
 TRUNK = "@trunk"  # whichever branch that is
 LONGEST = 40  # characters of a name that an error repeats
 PROXY = "@proxy"  # of a published port: every branch, by the name in each request
-REF = re.compile(r"(?P<name>@trunk|[a-z0-9][a-z0-9-]*)(?:~(?P<back>\d{1,6}))?")
+CRASH = "@crash"  # behind a branch: the disk that its machine left when it died
+REF = re.compile(rf"(?P<name>@trunk|[a-z0-9][a-z0-9-]*)(?:~(?P<back>\d{{1,6}})|(?P<crash>{CRASH}))?")
 
 
 @dataclass(frozen=True)
 class Ref:
-    """What a REF names: a commit, and the branch when it was named by branch and without `~`."""
+    """What a REF names: a commit, and the branch when it was named by branch and without `~`; with `crash` the disk
+    that this branch's machine left, and of the commit only that the branch stands on it.
+    """
 
     commit: str
     branch: str | None = None
+    crash: bool = False
 
 
 def resolve(text: str, commits: Sequence[Commit], heads: Mapping[str, str], trunk: str | None) -> Ref:
-    """What a REF means: branch name, `@trunk`, tag, commit id prefix, each with `~N`. `heads` are by branch name."""
+    """What a REF means: branch name, `@trunk`, tag, commit id prefix, each with `~N`; or a branch with `@crash`.
+    `heads` are by branch name.
+    """
     match = REF.fullmatch(text)
     if not match:
         raise UsageError(
@@ -37,10 +43,29 @@ def resolve(text: str, commits: Sequence[Commit], heads: Mapping[str, str], trun
             raise NotFound("there is no trunk yet: run `vertui up`")
         name = trunk
     steps = int(match["back"] or 0)
+    if match["crash"]:
+        if name not in heads:
+            raise NotFound(unknown(name, heads))
+        return Ref(heads[name], name, crash=True)
     if name in heads:
         branch = None if match["back"] else name
         return Ref(_back(heads[name], steps, commits), branch)
     return Ref(_back(_commit(name, commits, heads), steps, commits))
+
+
+def no_commit(branch: str) -> UsageError:
+    """Says that a crash disk is not what a commit is, and what can be done with one."""
+    return UsageError(
+        f"{branch}{CRASH} is a disk without a machine's memory: `diff`, `patch`, `export-files` and `apply` take it,"
+        f" `vertui recover {branch} --from-crash-disk` boots it"
+    )
+
+
+def no_crash(branch: str) -> NotFound:
+    """Says that a branch has no crash disk."""
+    return NotFound(
+        f"{branch} has no crash disk: no machine of it died with anything written since its commit"
+    )
 
 
 def unknown(name: str, names: Iterable[str], what: str = "branch") -> str:

@@ -26,7 +26,7 @@ class BranchSpace(Struct, frozen=True):
 
 class StoreSpace(Struct, frozen=True):
     """The store's size, and what the home takes beside it. `dedup` is logical pages to distinct ones, `compression`
-    distinct pages to what they take.
+    distinct pages to what they take; of `layers_bytes` crash disks have `crash_bytes`.
     """
 
     commits: tuple[CommitSpace, ...]
@@ -38,6 +38,7 @@ class StoreSpace(Struct, frozen=True):
     compression: float
     images_bytes: int = 0
     layers_bytes: int = 0
+    crash_bytes: int = 0
     cache_bytes: int = 0
     logs_bytes: int = 0
     reserve_bytes: int = 0

@@ -15,7 +15,7 @@ from core.reach import Attempt, in_words
 from core.refs import PROXY
 from core.tokens import NewToken
 from vertui.output import Cell, Row, say_table, warn
-from vertui.text import SHORT_ID, age, counted, millis, number, printable, short, size
+from vertui.text import SHORT_ID, age, counted, left_of, millis, number, printable, short, size
 
 
 @singledispatch
@@ -42,7 +42,7 @@ def _(branch: Branch) -> None:
     score = f"score {number(branch.score)}" if branch.score is not None else ""
     parts = (branch.name, str(branch.state), branch.address or "", "(trunk)" if branch.trunk else "", score)
     print("  ".join(part for part in parts if part))
-    if text := branch.reason or branch.note:
+    for text in filter(None, (branch.reason or branch.note, left_of(branch))):
         print(f"  {printable(text)}")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from core.daemon.endpoint import find_endpoint, listens
 from core.errors import VertuiError
 from core.model import Tree
-from core.refs import TRUNK
+from core.refs import CRASH, TRUNK
 from core.verbs.base import Kind
 from vertui.text import short
 
@@ -48,7 +48,7 @@ def names_in(tree: Tree, kind: Kind) -> list[str]:
     found = {
         Kind.BRANCH: branches,
         Kind.COMMIT: commits + branches,
-        Kind.REF: branches + commits,
+        Kind.REF: branches + commits + [f"{branch.name}{CRASH}" for branch in tree.branches if branch.crash],
         Kind.IMAGE: [image.name for image in tree.images],
     }
     return found[kind]

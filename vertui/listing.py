@@ -9,7 +9,7 @@ from core.reach import ReachMode
 from vertui.lanes import BRANCH_MARKS, NodeKind, rows
 from vertui.output import Cell, Row, clip, line_width, say_json, say_table, styled
 from vertui.session import connect
-from vertui.text import age, counted, number, printable, short, size
+from vertui.text import age, counted, left_of, number, printable, short, size
 
 NOTHING = "nothing yet: `vertui up` starts a machine"
 NO_IMAGE = "nothing yet: `vertui image build` builds what machines start from, `vertui up` starts one"
@@ -95,6 +95,7 @@ def _nothing(tree: Tree) -> str:
 def _branch(tree: Tree, branch: Branch) -> Row:
     mark = BRANCH_MARKS[branch.state]
     note = branch.note if branch.state is BranchState.RUNNING else branch.reason
+    note = "; ".join(filter(None, (note, left_of(branch))))
     return (
         Cell("*" if branch.trunk else "", "bold"),
         Cell(branch.name, "bold" if branch.trunk else ""),

@@ -1,7 +1,11 @@
 """Values as people read them: sizes, ages, short ids, and text nobody can trust made safe to print."""
 
 import re
+import time
 import unicodedata
+
+from core.model import Branch
+from core.refs import CRASH
 
 SHORT_ID = 8  # hex digits shown of a commit id; six are the least a REF accepts
 MARKS = ("Mn", "Me")  # they stand on the character before them
@@ -88,3 +92,11 @@ def _escaped(char: str) -> str:
 def _spelled(char: str) -> str:
     """Its bytes, as `core.names` spells what it cannot show: such a character may be part of a name told by it."""
     return "".join(f"\\x{byte:02x}" for byte in char.encode())
+
+
+def left_of(branch: Branch) -> str:
+    """What a branch's machine left when it died, by its name; empty when it left nothing."""
+    if branch.crash is None:
+        return ""
+    ago = age(time.time() - branch.crash.died)
+    return f"{branch.name}{CRASH} is its disk as it died {ago} ago, {size(branch.crash.size_bytes)}"

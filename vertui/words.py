@@ -97,7 +97,7 @@ WORDS = (
     Explained(
         "REF",
         "how a machine or commit is named: a branch's name, @trunk, six digits of a commit's id, REF~2 for "
-        "two below",
+        "two below; main@crash for what the disk of main held when its machine died",
     ),
     Explained(
         "egress",

@@ -26,7 +26,7 @@ _BATCH_BLOCKS = 2048  # directory blocks held at a time: 8 MiB
 
 
 def read_names(volume: Volume, inodes: Inodes) -> dict[int, Names]:
-    """The entries of every directory among `inodes`."""
+    """The entries of every directory among `inodes`. On a torn disk blocks that are not whole are left out."""
     found: dict[int, Names] = {inode: {} for inode in inodes.directories.tolist()}
     owners, positions, blocks = _blocks_of(volume, inodes)
     for first in range(0, len(blocks), _BATCH_BLOCKS):
@@ -34,11 +34,14 @@ def read_names(volume: Volume, inodes: Inodes) -> dict[int, Names]:
         rows = volume.blocks(blocks[batch])
         leaves = ~_are_index(inodes, owners[batch], positions[batch], rows)
         holders, rows = owners[batch][leaves], rows[leaves]
-        _check_sums(volume, inodes, holders, rows)
-        for inode, row in zip(holders.tolist(), rows, strict=True):
-            _parse_block(volume.disk.name, inode, row.tobytes(), found[inode])
-    for inode, names in found.items():
-        _check_names(volume.disk.name, inode, names)
+        whole = _sums_match(volume, inodes, holders, rows)
+        if not (volume.torn or whole.all()):
+            raise Damaged(f"disk {volume.disk.name}: directory inode {holders[~whole][0]} fails its checksum")
+        for inode, row in zip(holders[whole].tolist(), rows[whole], strict=True):
+            _add_block(volume, inode, row.tobytes(), found[inode])
+    for names in found.values():
+        names.pop(b".", None)
+        names.pop(b"..", None)
     return found
 
 
@@ -57,7 +60,7 @@ def _blocks_of(volume: Volume, inodes: Inodes) -> tuple[Blocks, Blocks, Blocks]:
     counts = np.bincount(rows[inside], minlength=len(inodes.numbers))
     at = np.searchsorted(inodes.numbers, inodes.directories)
     holed = (counts[at] != wanted[at]) | (wanted[at] == 0)
-    if holed.any():
+    if holed.any() and not volume.torn:
         raise Damaged(f"disk {volume.disk.name}: directory inode {inodes.directories[holed][0]} has a hole")
     return owners[inside], positions[inside], blocks[inside]
 
@@ -70,20 +73,38 @@ def _are_index(inodes: Inodes, owners: Blocks, positions: Blocks, rows: Bytes) -
     return np.asarray(((records["flags"] & INDEXED) != 0) & ((positions == 0) | unused))
 
 
-def _check_sums(volume: Volume, inodes: Inodes, owners: Blocks, rows: Bytes) -> None:
+def _sums_match(volume: Volume, inodes: Inodes, owners: Blocks, rows: Bytes) -> NDArray[np.bool_]:
+    """Which blocks of directories are what their checksums say; all, where there are none."""
     seed = volume.superblock.checksum_seed
     if seed is None or not len(owners):
-        return
+        return np.ones(len(owners), dtype=bool)
     seeds = inode_seeds(seed, owners, inodes.records[np.searchsorted(inodes.numbers, owners)])
     stored = np.ascontiguousarray(rows[:, -4:]).view("<u4").reshape(-1)
-    bad = crc32c(seeds, rows[:, :-_TAIL_BYTES]) != stored
-    bad |= (rows[:, -_TAIL_BYTES:-4] != _TAIL).any(axis=1)
-    if bad.any():
-        raise Damaged(f"disk {volume.disk.name}: directory inode {owners[bad][0]} fails its checksum")
+    good = crc32c(seeds, rows[:, :-_TAIL_BYTES]) == stored
+    return np.asarray(good & (rows[:, -_TAIL_BYTES:-4] == _TAIL).all(axis=1))
 
 
-def _parse_block(disk: str, inode: int, block: bytes, names: Names) -> None:
-    """Add the entries of one block of directory `inode`, `.` and `..` too, to `names`; Damaged if it is malformed."""
+def _add_block(volume: Volume, inode: int, block: bytes, names: Names) -> None:
+    """Add the entries of one block of directory `inode`, `.` and `..` too, to `names`. Damaged if it is malformed, or
+    has a name again; of a torn disk's that is left out.
+    """
+    try:
+        entries = _parse_block(volume.disk.name, inode, block)
+    except Damaged:
+        if not volume.torn:
+            raise
+        return
+    if not (volume.torn or names.keys().isdisjoint(entries)):
+        raise _damaged(volume.disk.name, inode)
+    for name, target in entries.items():
+        names.setdefault(name, target)
+
+
+def _parse_block(disk: str, inode: int, block: bytes) -> Names:
+    """The entries of one block of directory `inode`, `.` and `..` too; Damaged if it is malformed, or has a name that
+    is a path.
+    """
+    names: Names = {}
     position, end, unpack = 0, len(block), _ENTRY.unpack_from
     while position < end:
         if end - position < 8:
@@ -97,15 +118,10 @@ def _parse_block(disk: str, inode: int, block: bytes, names: Names) -> None:
                 raise _damaged(disk, inode)
             names[name] = target
         position += length
-
-
-def _check_names(disk: str, inode: int, names: Names) -> None:
-    """Refuse names that are paths, and leave out the directory itself and the one above."""
     together = b"".join(names)
     if b"/" in together or b"\0" in together:
         raise _damaged(disk, inode)
-    names.pop(b".", None)
-    names.pop(b"..", None)
+    return names
 
 
 def _damaged(disk: str, inode: int) -> Damaged:

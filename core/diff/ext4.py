@@ -58,6 +58,8 @@ class Volume:
         self.superblock = read_superblock(disk)
         self.inode_tables = read_inode_tables(disk, self.superblock)
         """First block of each group's inode table."""
+        self.torn = disk.torn
+        self.unsound = 0  # reads that found something torn: whoever counts them bounds what they cost
         self._record_type = record_type(self.superblock.inode_bytes)
 
     @property

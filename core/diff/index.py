@@ -3,12 +3,15 @@
 A PathIndex of a base image costs a walk over all its directories and inodes. The index of a disk derived from
 that image is the base's with the touched inodes laid over it, so it costs what changed.
 
+Of a torn disk an index has only what is whole (`core.diff.torn`), and remembers which directories it has not wholly: on
+another disk these may have more, though nothing of theirs is unlike.
+
 Invariant: an index knows every inode reachable from the root of its disk. Holding it while advancing: an inode
 that becomes reachable does so through a changed directory, which is read again, and what it names that was
 unknown is read too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,6 +20,7 @@ import numpy as np
 from core.diff.directories import Names, read_names
 from core.diff.ext4 import Inodes, Volume, merge_numbers
 from core.diff.inodes import ROOT_INODE
+from core.diff.torn import sound, whole_names
 from core.disk.blocks import Blocks, Disk
 from core.errors import Damaged, Unsupported
 from core.progress import Told, nobody
@@ -100,8 +104,10 @@ class PathIndex:
         self.volume = Volume(disk)
         self._hidden = _EMPTY
         self._upper = _Layer({}, {}, _NOTHING)
+        self._thinned = set[int]()
         directories: dict[int, Names | None] = {}
-        owned = _read_reachable(self.volume, np.array([ROOT_INODE]), directories, set(), told)
+        root = np.array([ROOT_INODE])
+        owned = _read_reachable(self.volume, root, directories, set(), self._thinned, told)
         self._lower = _Layer.of(directories, owned)
         if directories.get(ROOT_INODE) is None:
             raise Damaged(f"disk {disk.name}: the root inode is not a directory")
@@ -113,21 +119,30 @@ class PathIndex:
 
     def touched(self, volume: Volume, changed: Blocks) -> Blocks:
         """Every inode whose record or blocks differ on `volume`, a later or earlier state of the same filesystem;
-        `changed`, ascending, are the filesystem blocks that differ. All others are the same on both."""
+        `changed`, ascending, are the filesystem blocks that differ. All others are the same on both. Where names lead
+        to what is not whole on either, their directories are touched as well."""
         records = self.volume.changed_inodes(volume, changed)
         lower = np.setdiff1d(self._lower.owned.touched_by(changed), self._hidden, assume_unique=True)
-        return merge_numbers(records, lower, self._upper.owned.touched_by(changed))
+        found = merge_numbers(records, lower, self._upper.owned.touched_by(changed), _numbers(self._thinned))
+        if not volume.torn:
+            return found
+        torn = np.setdiff1d(found, sound(volume, found), assume_unique=True)
+        return merge_numbers(
+            found, _numbers({above for inode in torn.tolist() for above, _ in self.links(inode)})
+        )
 
     def advanced(self, volume: Volume, touched: Blocks, told: Told = nobody) -> "PathIndex":
         """The index of `volume`, which differs from this one's in the inodes `touched` and no others; `told` hears how
         many files of it were read.
         """
         directories: dict[int, Names | None] = dict.fromkeys(touched.tolist())
-        known = _Known(self, directories)
-        owned = _read_reachable(volume, volume.living(touched), directories, known, told)
+        known, thinned = _Known(self, directories), set[int]()
+        wanted = sound(volume, touched) if volume.torn else volume.living(touched)
+        owned = _read_reachable(volume, wanted, directories, known, thinned, told)
         renewed = merge_numbers(touched, np.fromiter(directories, dtype=np.int64), np.unique(owned.inode))
         after = object.__new__(PathIndex)
         after.volume = volume
+        after._thinned = thinned
         after._lower = self._lower
         after._hidden = merge_numbers(self._hidden, renewed)
         after._upper = _Layer.of(
@@ -216,15 +231,21 @@ class _Known:
         return isinstance(inode, int) and (inode in self._read or self._index.knows(inode))
 
 
+def _numbers(numbers: Collection[int]) -> Blocks:
+    return np.array(sorted(numbers), dtype=np.int64)
+
+
 def _read_reachable(
     volume: Volume,
     wanted: Blocks,
     directories: dict[int, Names | None],
     known: "_Known | set[int]",
+    thinned: set[int],
     told: Told,
 ) -> Owned:
     """Read the inodes `wanted` and, level by level, those their directories name that are not `known`;
-    their entries go to `directories`, and what they own comes back."""
+    their entries go to `directories`, and what they own comes back. Directories of a torn disk that lack entries go to
+    `thinned`."""
     owned = _NOTHING
     seen: set[int] = set(wanted.tolist())
     count = read = 0
@@ -234,6 +255,9 @@ def _read_reachable(
             inodes = volume.inodes(wanted[at : at + _AT_ONCE])
             owned = owned.joined(Owned.of(inodes))
             names = read_names(volume, inodes)
+            if volume.torn:
+                names, lacking = whole_names(volume, names)
+                thinned |= lacking
             directories.update(names)
             count += sum(map(len, names.values()))
             if count > _MAX_NAMES:

@@ -1,7 +1,8 @@
 """ext4 superblock and group descriptors: the geometry everything else is found by.
 
 Layout: the kernel's Documentation/filesystems/ext4. Every number is checked against the disk's size here, so
-that the other modules may multiply and shift them freely.
+that the other modules may multiply and shift them freely. On a torn disk checksums of these may be behind what they are
+of; the geometry itself never changes.
 """
 
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def read_superblock(disk: Disk) -> Superblock:
         raise Unsupported(f"disk {disk.name} holds no ext4 filesystem")
     _check_features(disk, raw)
     checked = bool(_word(raw, 100) & _METADATA_CSUM)
-    if checked and crc32c_of(0xFFFFFFFF, raw[:1020]) != _word(raw, 1020):
+    if checked and not disk.torn and crc32c_of(0xFFFFFFFF, raw[:1020]) != _word(raw, 1020):
         raise Damaged(f"disk {disk.name}: the ext4 superblock fails its checksum")
     return _geometry(disk, raw, checked)
 
@@ -130,7 +131,7 @@ def read_inode_tables(disk: Disk, superblock: Superblock) -> Blocks:
         raise Damaged(f"disk {disk.name}: the ext4 group descriptors lie beyond its end")
     raw = disk.read(offset, superblock.groups * width)
     rows = np.frombuffer(raw, dtype=np.uint8).reshape(superblock.groups, width)
-    if superblock.checksum_seed is not None:
+    if superblock.checksum_seed is not None and not disk.torn:
         _check_descriptors(disk, superblock.checksum_seed, rows)
     tables = _column(rows, 8)
     if width >= 64:

@@ -24,6 +24,10 @@ class Disk(Protocol):
     def size(self) -> int:
         """Length in bytes, a multiple of 4096."""
 
+    @property
+    def torn(self) -> bool:
+        """Did whoever wrote it die meanwhile, so that what was not synced may be there in part?"""
+
     def read(self, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`; Damaged beyond the end or when they cannot be read."""
 

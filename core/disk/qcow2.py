@@ -187,6 +187,7 @@ class ChainDisk:
     """
 
     def __init__(self, base: Path, overlays: Sequence[Path] = ()) -> None:
+        self.torn = False  # may a part of what was written last not be there?
         self._base = LayerFile(base)
         self.size = self._base.file_bytes
         try:

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from core.engine import chains
 from core.engine.context import Engine
 from core.engine.live import Live
 from core.errors import Damaged, MachineFailed
@@ -72,8 +73,9 @@ async def shorten(engine: Engine, commit: str, layers: tuple[str, ...]) -> None:
             if merged := merged_layers(live.machine.layers, layers):
                 with contextlib.suppress(MachineFailed):
                     await live.machine.rebase_disk(disk_of(engine, commit), merged)
+                await asyncio.to_thread(chains.keep, engine, live.machine)
 
-    with engine.needing(commit):  # until machines lie on it: its row may go meanwhile
+    with engine.needing(commit, *layers):  # until machines lie on it: its row may go meanwhile
         await asyncio.gather(*(one(live) for live in list(engine.live.values())))
     engine.collect_layers()
 

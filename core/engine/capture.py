@@ -6,9 +6,11 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from core.catalog_values import BranchRow
+from core.engine import chains
 from core.engine.bases import make_layer
 from core.engine.change import Change
 from core.engine.context import Engine, new_id, no_machine
@@ -46,7 +48,7 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
     layer = new_id()
     with engine.needing(layer):
         try:
-            await asyncio.to_thread(make_layer, engine, directory, layer)
+            await asyncio.to_thread(_make_ready, engine, live, directory, layer)
             async with contextlib.AsyncExitStack() as stack:
                 prepared = live.machine.prepared(engine.layer(layer))
                 capture, quiesced = await stack.enter_async_context(_both(prepared, live.held()))
@@ -67,6 +69,13 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
         state.pages, state.table, state.devices, state.layers, quiesced,
     )  # fmt: skip
     return Shot(captured, state.pause_ms, felt_ms, "" if quiesced else live.unfrozen)
+
+
+def _make_ready(engine: Engine, live: Live, directory: Path, layer: str) -> None:
+    """Make the layer that a machine is about to write, and write that down; nobody looks for one of an image."""
+    make_layer(engine, directory, layer)
+    if live.base:
+        chains.keep(engine, live.machine, layer)
 
 
 @contextlib.asynccontextmanager

@@ -95,9 +95,9 @@ def ends(engine: Engine, a: str, b: str) -> tuple[str, str]:
 def merge_base(engine: Engine, refs: Sequence[str]) -> str:
     """The nearest commit that all REFs come from."""
     graph = Graph(engine.commits())
-    base = engine.resolve(refs[0]).commit
+    base = engine.resolve_disk(refs[0]).commit
     for ref in refs[1:]:
-        common = graph.merge_base(base, engine.resolve(ref).commit)
+        common = graph.merge_base(base, engine.resolve_disk(ref).commit)
         if common is None:
             raise NotFound(f"{refs[0]} and {ref} have no commit in common")
         base = common
@@ -245,6 +245,8 @@ async def _memory(engine: Engine, before: State, after: State) -> HeatMap:
 async def _hashes(engine: Engine, state: State) -> Hashes:
     """The hash of every page of a state's memory."""
     live = state.live
+    if live is None and not state.commit:
+        raise UsageError(f"{state.ref} is a disk: of the memory it was beside nothing is left")
     if live is None or live.base is None:
         return await asyncio.to_thread(engine.store.memory_hashes, state.commit)
     async with live.lock:
@@ -259,7 +261,7 @@ async def diff_siblings(engine: Engine, refs: Sequence[str], asked: DiffOptions,
     """Which files differ among REFs, each against the commit all come from, or against the REF `base`."""
     named: dict[Ref, str] = {}
     for ref in refs:
-        named.setdefault(engine.resolve(ref), ref)
+        named.setdefault(engine.resolve_disk(ref), ref)
     refs = list(named.values())
     if len(refs) < 2 and not base:
         raise UsageError("name at least two different REFs to compare with each other")

@@ -9,11 +9,12 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.catalog import Catalog
 from core.catalog_values import BranchRow
+from core.crash import CrashDisk
 from core.diff.index import PathIndex
 from core.engine.admission import Admission
 from core.engine.change import Draft
@@ -34,7 +35,7 @@ from core.model import BranchState, Changed, Commit, CommitState, Event, Image
 from core.network.protocol import BranchNetwork
 from core.progress import BuildProgress
 from core.reach import Attempt
-from core.refs import TRUNK, Ref, resolve, unknown
+from core.refs import CRASH, TRUNK, Ref, no_commit, no_crash, resolve, unknown
 from core.room import Reserve
 from core.startable import gone
 from core.store.protocol import PageStore
@@ -201,12 +202,32 @@ class Engine:
     # -- finding things --------------------------------------------------------------------------------------
 
     def resolve(self, ref: str) -> Ref:
-        """What a REF means now."""
+        """What a REF that names a commit means now; UsageError for one that names a crash disk."""
+        found = self.resolve_disk(ref)
+        if found.crash:
+            raise no_commit(found.branch or "")
+        return found
+
+    def resolve_disk(self, ref: str) -> Ref:
+        """What a REF means now. The commit of a crash disk is the one that it comes from."""
         branches = self.catalog.branches()
         heads = {row.name: row.head for row in branches}
         trunk = self.catalog.setting("trunk")
         name = next((row.name for row in branches if row.id == trunk), None)
-        return resolve(ref, self.catalog.commits(), heads, name)
+        found = resolve(ref, self.catalog.commits(), heads, name)
+        return replace(found, commit=self.crash_disk(found.branch or "").head) if found.crash else found
+
+    def crash_disk(self, name: str) -> CrashDisk:
+        """The disk that a branch's machine left when it died; NotFound when there is none."""
+        row = self.branch(name)
+        if row.crash is None:
+            raise no_crash(row.name)
+        return row.crash
+
+    def crashed(self) -> list[BranchRow]:
+        """The branches, also in the trash, that have a crash disk."""
+        rows = [row for deleted in (False, True) for row in self.catalog.branches(deleted=deleted)]
+        return [row for row in rows if row.crash]
 
     def branch(self, name: str) -> BranchRow:
         """The branch of that name; `@trunk` is the trunk's."""
@@ -263,13 +284,14 @@ class Engine:
         return Layer(layer, self.store.layer_path(layer).relative_to(self.home.root))
 
     def bases(self) -> set[str]:
-        """The commits that machines, hot commits and verbs at work lie on: they stay, whatever was pruned."""
+        """The commits that machines, hot commits, crash disks and verbs at work lie on: they stay if pruned."""
         machines = {
             base for live in self.live.values() for base in (live.base, live.machine.disk_base) if base
         }
         states = [hot.captured for hot in self.sealer.all()]
         hot = {base for state in states for base in (state.base, state.disk_base) if base}
-        return machines | hot | {warm.base for warm in self.members} | self.needed.keys()
+        left = {row.crash.base for row in self.crashed() if row.crash}
+        return machines | hot | left | {warm.base for warm in self.members} | self.needed.keys()
 
     def damage(self, commits: Iterable[str]) -> str | None:
         """The damage in these commits that a machine ran into, in words; None when there is none."""
@@ -280,11 +302,12 @@ class Engine:
         return self.store.collect(self.layers_needed()) if self.recovered else 0
 
     def layers_needed(self) -> frozenset[str]:
-        """The disk layers that machines, hot commits and verbs at work have."""
+        """The disk layers that machines, hot commits, crash disks and verbs at work have."""
         machines = [live.machine for live in self.live.values()] + [warm.machine for warm in self.members]
         layers = [layer for machine in machines for layer in machine.layers]
         hot = [layer for commit in self.sealer.all() for layer in commit.captured.layers]
-        return frozenset((*layers, *hot, *self.needed))
+        left = [layer for row in self.crashed() if row.crash for layer in row.crash.layers]
+        return frozenset((*layers, *hot, *left, *self.needed))
 
     def free_number(self) -> int:
         """A network number that nobody has: no branch, no machine, nothing being taken apart."""
@@ -305,8 +328,9 @@ def no_machine(row: BranchRow) -> Conflict:
     if row.state is BranchState.STARTING:
         return Conflict(f"branch {row.name} is starting: it will run by itself")
     reason = f" ({row.reason})" if row.reason else ""
+    left = f"; {row.name}{CRASH} is what its disk held when it died" if row.crash else ""
     return Conflict(
-        f"branch {row.name} is {row.state}{reason}: `vertui resume {row.name}` starts it from its head"
+        f"branch {row.name} is {row.state}{reason}: `vertui resume {row.name}` starts it from its head{left}"
     )
 
 

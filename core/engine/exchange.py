@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from core.catalog_values import BranchRow
-from core.engine import capture
+from core.engine import capture, chains
 from core.engine.bases import base_of, check_root, disk_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
@@ -96,6 +96,7 @@ async def _put_in_place(engine: Engine, live: Live, row: BranchRow, fresh: Live,
         if live.closing:
             raise Conflict(f"the machine of {row.name} ended meanwhile")
         machine, running = fresh.machine.id, BranchState.RUNNING
+        chains.keep(engine, fresh.machine)
         engine.catalog.change_branch(
             row.id, machine=machine, base=fresh.base, head=commit, state=running, reason=""
         )
@@ -134,6 +135,7 @@ async def _end(engine: Engine, fresh: Live | None, layer: str) -> None:
     if fresh is not None:
         await fresh.leave()
         await fresh.machine.close()
+        chains.forget(engine, fresh.machine.id)
     engine.store.layer_path(layer).unlink(missing_ok=True)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from core.catalog_values import BranchRow
 from core.codec import encode
+from core.engine import chains
 from core.engine.attending import attend
 from core.engine.bases import base_of, disk_of, make_layer
 from core.engine.context import Engine, new_id
@@ -87,6 +88,7 @@ async def _hand_over(engine: Engine, live: Live, row: BranchRow) -> tuple[float,
                 await asyncio.to_thread(make_layer, engine, engine.home.images / image.id, layer)
             async with _successor(engine, live, row, image, written) as following:
                 places = await asyncio.to_thread(_places, engine, live.base or image.golden, row.head)
+                await asyncio.to_thread(chains.keep, engine, old, left)
                 async with old.leaving(engine.layer(left), following.base, places) as capture:
                     async with _frozen(live):
                         began = time.perf_counter()
@@ -154,6 +156,7 @@ async def _go_over(
         undo.push_async_callback(live.move, old, base, before)
         if live.closing:
             raise Conflict(f"the machine of {row.name} ended meanwhile")
+        chains.keep(engine, machine)
         engine.catalog.change_branch(row.id, machine=machine.id, base=row.head)
         undo.callback(engine.catalog.change_branch, row.id, machine=old.id, base=row.base)
         engine.reach("hand-over.written")
@@ -185,6 +188,7 @@ async def _clear(engine: Engine, live: Live, old: Machine, layers: tuple[str, ..
     """End the process that is not the branch's, and remove the tap and the layers that the branch does not use."""
     if live.machine is not old:
         await old.close()
+        chains.forget(engine, old.id)
     for layer in layers:
         if layer not in live.machine.layers:
             engine.store.layer_path(layer).unlink(missing_ok=True)

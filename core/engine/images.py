@@ -33,7 +33,6 @@ from core.machine.accelerator import ACCELERATORS, KVM, TCG, kvm_trouble, requir
 from core.machine.arguments import CPU, MACHINE_TYPE
 from core.machine.protocol import Boot, Layer
 from core.model import Image, MachineSpec, Plan, check_name
-from core.names import spelled
 from core.network.addresses import MAX_INDEX
 from core.patience import patient
 from core.progress import BuildStep
@@ -262,15 +261,9 @@ async def _boot(engine: Engine, live: Live, work: Path, deadline_s: float) -> No
         async with asyncio.timeout(deadline_s):
             await _answered(engine, live)
     except TimeoutError as error:
-        raise GuestFailed(f"it did not answer within {deadline_s:g} s; {_last_words(live)}") from error
+        raise GuestFailed(f"it did not answer within {deadline_s:g} s; {live.console.last_words}") from error
     except (MachineFailed, GuestFailed) as error:
-        raise type(error)(f"{error}; {_last_words(live)}") from error
-
-
-def _last_words(live: Live) -> str:
-    """What a machine last printed on its console."""
-    lines = [line.strip() for line in live.console.text.split(b"\n")]
-    return f"it last said: {spelled(next(filter(None, reversed(lines)), b'nothing'))}"
+        raise type(error)(f"{error}; {live.console.last_words}") from error
 
 
 async def _answered(engine: Engine, live: Live) -> None:

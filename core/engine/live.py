@@ -19,6 +19,7 @@ from core.guest.client import AgentClient
 from core.guest.clock import PROMPT_S, set_clock
 from core.guest.connection import Line
 from core.machine.protocol import Machine
+from core.names import spelled
 from core.network.protocol import Network
 from core.patience import patient
 
@@ -66,6 +67,12 @@ class Console:
     def text(self) -> bytes:
         """What is kept of the past."""
         return b"".join(self._past)
+
+    @property
+    def last_words(self) -> str:
+        """What the machine printed last, in words."""
+        lines = [line.strip() for line in self.text.split(b"\n")]
+        return f"it last said: {spelled(next(filter(None, reversed(lines)), b'nothing'))}"
 
     async def write(self, data: bytes) -> None:
         """Type into the console."""
@@ -193,10 +200,10 @@ class Live:
         """Is the machine stopped until `resume`?"""
         return self._paused is not None
 
-    async def connect(self) -> AgentClient:
+    async def connect(self, within_s: float = CONNECT_DEADLINE_S) -> AgentClient:
         """Greet the agent of a guest that has just begun to run; it stays frozen until `thaw`."""
         self._frozen = True
-        self._agent = await AgentClient.connect(self.machine.agent_socket, CONNECT_DEADLINE_S)
+        self._agent = await AgentClient.connect(self.machine.agent_socket, within_s)
         return self._agent
 
     @contextlib.contextmanager

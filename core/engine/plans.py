@@ -1,9 +1,10 @@
 """What plans say exactly, and their execution, once: promote, prune, emptying the trash, removing an image."""
 
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from core.catalog_values import BranchRow
-from core.engine import compare, links, start
+from core.engine import compare, crashes, links, start
 from core.engine.change import Change, Draft
 from core.engine.changes import apply, check_started, only_of
 from core.engine.context import Engine, new_id
@@ -11,12 +12,12 @@ from core.engine.images import plan_remove_image, remove_image
 from core.engine.operations import operation
 from core.engine.trash import empty, plan_empty, purge
 from core.engine.warm import let_go
-from core.errors import Conflict
+from core.errors import Conflict, UsageError
 from core.graph import Graph
 from core.journal.entry import EntryKind
 from core.model import Commit, CommitState, Operation, Plan, PlanSection
 from core.ports import guest_side, place
-from core.refs import TRUNK
+from core.refs import CRASH, TRUNK
 
 SHOWN_FILES = 20  # of what a plan lists one by one; the rest are counted
 PLANS_KEPT = 100  # shown and neither executed nor refused
@@ -122,14 +123,20 @@ def losers_of(engine: Engine, winner: BranchRow) -> list[BranchRow]:
 
 
 def plan_prune(engine: Engine, targets: Sequence[str], now: bool) -> Plan:
-    """What pruning branches and commits removes: into the trash, or with `now` for good."""
-    branches, wanted = _wanted(engine, targets)
+    """What pruning branches and commits removes: into the trash, or with `now` for good. Crash disks go for good, and
+    so apart from what could be undone.
+    """
+    branches, wanted, left = _wanted(engine, targets)
+    if left and (branches or wanted):
+        raise UsageError(f"{left[0].name}{CRASH} goes for good: prune it apart from the rest")
+    if left:
+        return _plan_forget(engine, left)
     orphans = only_of(engine, {row.id for row in branches})
     commits = {commit.id: commit for commit in (*wanted, *orphans)}
     end = "for good: nothing brings it back" if now else "into the trash: undo brings it back"
     lines, sections = _in_parts(
         [
-            ("branches", [f"branch {row.name} ({row.state}) goes {end}" for row in branches]),
+            ("branches", [_goes(row, end) for row in branches]),
             ("ports and links", _closing(engine, branches)),
             ("commits", [
                 f"commit {c.id[:12]} of {c.branch or c.image} ({c.message or 'no message'}) goes {end}"
@@ -152,6 +159,7 @@ def plan_prune(engine: Engine, targets: Sequence[str], now: bool) -> Plan:
         if count
     )  # fmt: skip
     frees = sum(commit.stored_bytes for commit in commits.values())
+    frees += sum(row.crash.size_bytes for row in branches if row.crash)
     names = tuple(row.name for row in branches)
     verb = "prune --now" if now else "prune"
     plan = Plan(new_id(), verb, names, tuple(commits), frees, not now, lines, (), (), head, sections)
@@ -160,6 +168,32 @@ def plan_prune(engine: Engine, targets: Sequence[str], now: bool) -> Plan:
         return await apply(engine, _still(engine, plan))
 
     return kept(engine, plan, (lambda: _prune_now(engine, plan)) if now else prune)
+
+
+def _plan_forget(engine: Engine, left: Sequence[BranchRow]) -> Plan:
+    """What pruning the crash disks of branches removes."""
+    lines, names = tuple(map(_left, left)), [f"{row.name}{CRASH}" for row in left]
+    frees = sum(row.crash.size_bytes for row in left if row.crash)
+    head = _counted(len(left), "crash disk", "crash disks")
+    plan = Plan(new_id(), "prune", (), (), frees, False, lines, (), (), head)
+
+    async def forget() -> None:
+        there = [engine.catalog.named(row.name) for row in left]
+        if any(now is None or now.crash != row.crash for now, row in zip(there, left, strict=True)):
+            raise Conflict("there is another crash disk since this plan was shown: make it again")
+        crashes.forget(engine, tuple(row.id for row in left))
+
+    return kept(engine, plan, forget, f"prune {' '.join(names)}")
+
+
+def _goes(row: BranchRow, end: str) -> str:
+    left = ", with its crash disk" if row.crash else ""
+    return f"branch {row.name} ({row.state}{left}) goes {end}"
+
+
+def _left(row: BranchRow) -> str:
+    died = "" if row.crash is None else f" at {time.strftime('%F %T', time.localtime(row.crash.died))}"
+    return f"{row.name}{CRASH}, what its disk held when its machine died{died}, goes for good: nothing brings it back"
 
 
 def plan_empty_trash(engine: Engine) -> Plan:
@@ -179,18 +213,23 @@ def plan_image_rm(engine: Engine, image: str) -> Plan:
     return kept(engine, plan, remove)
 
 
-def _wanted(engine: Engine, targets: Sequence[str]) -> tuple[list[BranchRow], list[Commit]]:
+def _wanted(engine: Engine, targets: Sequence[str]) -> tuple[list[BranchRow], list[Commit], list[BranchRow]]:
+    """Branches, commits, and branches whose crash disks are meant."""
     branches: dict[str, BranchRow] = {}
     commits: dict[str, Commit] = {}
+    left: dict[str, BranchRow] = {}
     for target in targets:
-        found = engine.resolve(target)
-        if found.branch:
+        found = engine.resolve_disk(target)
+        if found.branch and found.crash:
+            row = engine.branch(found.branch)
+            left[row.id] = row
+        elif found.branch:
             row = engine.branch(found.branch)
             check_started(row)
             branches[row.id] = row
         else:
             commits[found.commit] = engine.catalog.commit(found.commit)
-    return list(branches.values()), list(commits.values())
+    return list(branches.values()), list(commits.values()), list(left.values())
 
 
 def kept(

@@ -1,4 +1,5 @@
-"""A REF's disk, held still to be read: a commit's as stored, a live branch's as of one instant, called a point.
+"""A REF's disk, held still to be read: a commit's as stored, a live branch's as of one instant, called a point; or the
+one that a machine left when it died.
 
 A point is the written layer copied while the guest stood quiesced. The copy has no name once it is open: it is in no
 tree and no chain, and gone with its last reader, whatever becomes of the daemon.
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from core.catalog_values import BranchRow
 from core.diff.filesystem import FINDING, index_of
 from core.diff.index import PathIndex
 from core.engine.context import Engine, new_id
@@ -23,7 +25,9 @@ MOST_COMMIT_INDEXES = 8  # fork points compared with again and again
 
 @dataclass(frozen=True)
 class State:
-    """What a REF names, as of one instant. `live` is its machine when it is a branch with one, then `commit` is ""."""
+    """What a REF names, as of one instant. `live` is its machine when it is a branch with one; then `commit` is "", as
+    it is of a crash disk.
+    """
 
     ref: str
     commit: str
@@ -49,17 +53,20 @@ async def states_of(engine: Engine, refs: Sequence[str]) -> AsyncIterator[list[S
 
 @asynccontextmanager
 async def _state(engine: Engine, ref: str) -> AsyncIterator[State]:
-    found = engine.resolve(ref)
+    found = engine.resolve_disk(ref)
     row = engine.branch(found.branch) if found.branch else None
     live = engine.live.get(row.id) if row else None
     ref = ref[:12] if ref == found.commit else ref  # it is told to people
-    if live is None:
+    if live is None and not found.crash:
         await engine.sealer.sealed(found.commit)
         engine.check_there(engine.catalog.commit(found.commit))
     with ExitStack() as needs:
-        reading = (
-            _stored(engine, ref, found.commit, needs) if live is None else _point(engine, ref, live, needs)
-        )
+        if row and found.crash:
+            reading = _left(engine, ref, row, needs)
+        elif live is not None:
+            reading = _point(engine, ref, live, needs)
+        else:
+            reading = _stored(engine, ref, found.commit, needs)
         state = await reading
         needs.enter_context(state.disk)
         await _pin(engine, state.image.golden, needs)  # see `known_paths`
@@ -94,6 +101,18 @@ async def _point(engine: Engine, ref: str, live: Live, needs: ExitStack) -> Stat
         copy.unlink(missing_ok=True)
     note = "" if quiesced else f"{ref} could not be frozen: its latest writes may be missing"
     return State(ref, "", image, disk, live, note)
+
+
+async def _left(engine: Engine, ref: str, row: BranchRow, needs: ExitStack) -> State:
+    """The disk that a branch's machine left when it died."""
+    crash = engine.crash_disk(row.name)
+    needs.enter_context(engine.needing(crash.base, *crash.layers))
+    await _pin(engine, crash.base, needs)
+    paths = [*map(engine.store.layer_path, crash.layers)]
+    disk = await asyncio.to_thread(engine.store.disk, crash.base, paths)
+    disk.torn = True
+    note = f"{ref} is as a machine left it that died: what was not synced by then may be missing"
+    return State(ref, "", engine.image(row.image), disk, None, note)
 
 
 async def _pin(engine: Engine, commit: str, needs: ExitStack) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from core.catalog_values import BranchRow
-from core.engine import links
+from core.engine import chains, crashes, links
 from core.engine.bases import base_of
 from core.engine.context import Engine
 from core.engine.live import Live
@@ -82,8 +82,8 @@ async def _recover_branch(
         engine.held.kill(key)
         _forget_unborn(engine, row, begun)
     elif key not in holdings.children:
-        status = holdings.exits.get(key)
-        _account(engine, row, status)
+        await crashes.keep(engine, row, chains.chain_of(engine, row.machine or ""))
+        _account(engine, row, holdings.exits.get(key))
     else:
         try:
             await _adopt(engine, row, holdings.children[key])
@@ -91,6 +91,7 @@ async def _recover_branch(
             raise
         except VertuiError as error:
             engine.held.kill(key)
+            await crashes.keep(engine, row, chains.chain_of(engine, row.machine or ""))
             if live := engine.live.get(row.id):
                 await end(engine, live)
             engine.set_branch(row.id, state=BranchState.LOST, reason=str(error), machine=None)
@@ -131,6 +132,7 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
         os.close(namespace)
         raise
     live = engine.live[row.id] = Live(row.id, machine, network, base_commit)
+    chains.keep(engine, machine)  # one that an older vertui started has none
     await asyncio.to_thread(network.set_reach, row.egress)
     await live.console.open(machine.console_socket)
     if stalled:
@@ -172,6 +174,8 @@ def watch(engine: Engine) -> None:
 async def _ended(engine: Engine, live: Live, status: int) -> None:
     row = engine.catalog.branch(live.branch)
     bases = (live.base or "", live.machine.disk_base)
+    if row.deleted is None and row.state in ALIVE:
+        await crashes.keep(engine, row, chains.chain_of(engine, live.machine.id))
     await end(engine, live)
     if row.deleted is None and row.state in ALIVE:
         _account(engine, row, status, engine.damage(bases))
@@ -221,6 +225,7 @@ def _sweep_files(engine: Engine, holdings: Holdings) -> None:
     for path in engine.home.machines.glob("*"):
         if path.stem not in machines:
             path.unlink(missing_ok=True)
+    chains.sweep(engine, machines)
     needed = {f"net:{live.network.index}" for live in engine.live.values()}
     needed |= {f"{PORT}{row.id}" for row in wanted(engine)}
     for key in holdings.kept:

@@ -6,10 +6,10 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from core.catalog_values import BranchRow
-from core.engine import egress, touched
+from core.engine import chains, egress, touched
 from core.engine.bases import check_root, disk_of
 from core.engine.context import Engine, new_id
-from core.engine.live import FREEZE_S, Live
+from core.engine.live import CONNECT_DEADLINE_S, FREEZE_S, Live
 from core.engine.members import Warm
 from core.engine.transfer import check_trusted
 from core.engine.warm import end_machine, end_warm, start_warm
@@ -99,6 +99,7 @@ def give(engine: Engine, row: BranchRow, warm: Warm) -> Live:
     if row.base != warm.base:
         engine.catalog.change_branch(row.id, base=warm.base)
     live = engine.live[row.id] = Live(row.id, warm.machine, warm.network, warm.base)
+    chains.keep(engine, live.machine)
     return live
 
 
@@ -131,12 +132,14 @@ async def make_distinct(
     *,
     quiesced: bool,
     paused: bool = False,
+    within_s: float = CONNECT_DEADLINE_S,
 ) -> None:
     """Give a running machine an identity of its own. Once it confirms that and its commit is there, its link goes up
-    and its guest's processes run, or it is `paused`. On failure the machine is ended.
+    and its guest's processes run, or it is `paused`. On failure, also when its agent is not there `within_s`, the
+    machine is ended.
     """
     try:
-        identity = take_identity(engine, live, row.name, quiesced=quiesced)
+        identity = take_identity(engine, live, row.name, quiesced=quiesced, within_s=within_s)
         await asyncio.gather(identity, egress.prepare(engine, live))
         engine.reach("wake.distinct")
         if committed is not None:
@@ -149,11 +152,13 @@ async def make_distinct(
         raise
 
 
-async def take_identity(engine: Engine, live: Live, name: str, *, quiesced: bool) -> None:
+async def take_identity(
+    engine: Engine, live: Live, name: str, *, quiesced: bool, within_s: float = CONNECT_DEADLINE_S
+) -> None:
     """Give a guest its identity, and have it confirm that. Its processes are frozen before, unless they are already."""
     await live.console.open(live.machine.console_socket)
     async with engine.waking:
-        agent = await live.connect()
+        agent = await live.connect(within_s)
         if not quiesced:
             await _freeze_late(engine, name, agent)
         await agent.identity(make_identity(name))

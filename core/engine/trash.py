@@ -22,7 +22,8 @@ def entries(engine: Engine) -> list[TrashEntry]:
     branches = engine.catalog.branches(deleted=True)
     for row in branches:
         deleted = row.deleted or 0.0
-        listed.append(TrashEntry(row.id, "branch", row.name, 0, deleted, deleted + GRACE_S))
+        size = row.crash.size_bytes if row.crash else 0
+        listed.append(TrashEntry(row.id, "branch", row.name, size, deleted, deleted + GRACE_S))
     for commit in engine.catalog.commits(deleted=True):
         deleted = engine.catalog.deleted_at(commit.id) or 0.0
         whose = f" of {commit.branch}" if commit.branch else ""

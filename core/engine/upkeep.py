@@ -3,7 +3,7 @@
 import asyncio
 
 from core.codec import encode
-from core.engine import space
+from core.engine import crashes, space
 from core.engine.changes import only_of
 from core.engine.context import Engine
 from core.engine.operations import operation
@@ -27,7 +27,9 @@ async def du(engine: Engine) -> StoreSpace:
     )
     totals = (found.packs_bytes, found.index_bytes, found.records_bytes)
     ratios = (round(found.dedup, 3), round(found.compression, 3))
-    return StoreSpace(commits, branches, *totals, *ratios, **await asyncio.to_thread(space.taken, engine))
+    left = sum(row.crash.size_bytes for row in engine.crashed() if row.crash)
+    taken = await asyncio.to_thread(space.taken, engine)
+    return StoreSpace(commits, branches, *totals, *ratios, crash_bytes=left, **taken)
 
 
 def _branches(engine: Engine) -> dict[str, CommitGroup]:
@@ -56,6 +58,7 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
         StoreProblem(f"commit {commit[:12]} has a row and is not in the store", commit)
         for commit in sorted(known - set(engine.store.commits()))
     ]
+    rows += [StoreProblem(what) for what in crashes.problems(engine)]
     return rows + [StoreProblem(p.what, p.commit, p.medium, p.page) for p in problems]
 
 
@@ -71,7 +74,7 @@ async def gc(engine: Engine, request_id: str, *, cache: bool = False) -> int:
 async def plan_gc(engine: Engine, *, cache: bool = False) -> Plan:
     """What gc would free now. It needs no plan to run: nothing it frees can be asked for."""
     keep = frozenset(row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted))
-    marked = await asyncio.to_thread(engine.store.mark, keep)
+    marked = await asyncio.to_thread(engine.store.mark, keep | engine.bases())
     found = await asyncio.to_thread(engine.store.layers)  # first: a new one is needed before it is there
     layers = sum(found[layer] for layer in found.keys() - engine.layers_needed())
     lines = [f"commit {commit[:12]} goes: it was never acknowledged" for commit in marked.leftover]

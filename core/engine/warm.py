@@ -4,19 +4,21 @@ import asyncio
 import contextlib
 import os
 
+from core.engine import chains
 from core.engine.bases import base_of, make_layer
 from core.engine.context import Engine, new_id
 from core.engine.members import Warm
 from core.errors import VertuiError
-from core.machine.protocol import Machine
+from core.machine.protocol import Boot, Machine
 from core.model import Image
 from core.network.protocol import Network
 
 
 async def start_warm(
-    engine: Engine, image: Image, base: str, number: int, machine: str | None = None
+    engine: Engine, image: Image, base: str, number: int, machine: str | None = None, boot: Boot | None = None
 ) -> Warm:
-    """A machine on a commit's memory with a network and a layer of its own to write, claimed.
+    """A machine on a commit's memory with a network and a layer of its own to write, claimed; with `boot` it will begin
+    there as on any memory that was used before.
 
     On failure nothing is left of it.
     """
@@ -25,7 +27,7 @@ async def start_warm(
     layer = new_id()
     with engine.needing(layer, base):
         try:
-            started = await _started(engine, image, base, network, layer, machine or new_id())
+            started = await _started(engine, image, base, network, layer, machine or new_id(), boot)
         except BaseException:
             engine.reaping.begin(engine.held, network)
             engine.store.layer_path(layer).unlink(missing_ok=True)
@@ -40,13 +42,13 @@ async def start_warm(
 
 
 async def _started(
-    engine: Engine, image: Image, base: str, network: Network, layer: str, machine: str
+    engine: Engine, image: Image, base: str, network: Network, layer: str, machine: str, boot: Boot | None
 ) -> Machine:
     await asyncio.to_thread(make_layer, engine, engine.home.images / image.id, layer)
     memory = await base_of(engine, base)
     try:
         tap = network.tap_fd or -1
-        return await engine.hypervisor.start(machine, image.spec, memory, tap, engine.layer(layer))
+        return await engine.hypervisor.start(machine, image.spec, memory, tap, engine.layer(layer), boot)
     finally:
         os.close(memory.descriptor)
 
@@ -65,6 +67,7 @@ async def end_warm(engine: Engine, warm: Warm) -> None:
 async def end_machine(engine: Engine, machine: Machine) -> None:
     """End a machine, and its disk layers that no other has."""
     await machine.close()
+    chains.forget(engine, machine.id)
     with contextlib.suppress(VertuiError):
         engine.collect_layers()
 

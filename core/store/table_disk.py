@@ -21,6 +21,7 @@ class TableDisk:
     """A `Disk` over a page table under qcow2 layers; a context manager. Damaged names commit and block, or the file."""
 
     def __init__(self, reader: PageReader, commit: str, layers: Sequence[Path] = ()) -> None:
+        self.torn = False  # may a part of what was written last not be there?
         self._reader, self._commit = reader, commit
         self._table: Ids = reader.table(commit, DISK)
         self.size = len(self._table) * BLOCK_BYTES

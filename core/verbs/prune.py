@@ -24,7 +24,7 @@ MOST_TARGETS = 10_000
 class Prune(Settled):
     """Remove branches and commits into the trash; `undo` brings them back as they were until the grace period ends.
 
-    Shows the plan first, and asks.
+    Shows the plan first, and asks. BRANCH@crash, what a machine had written when it died, goes for good.
     """
 
     targets: Annotated[
@@ -52,7 +52,10 @@ class Prune(Settled):
         heads = {branch.head: name for name, branch in shown.branches.items() if name not in branches}
         goldens = {image.golden: image.name for image in shown.images}
         for target in self.targets:
-            if shown.branch(target):
+            left = shown.with_crash(target)
+            if isinstance(left, Refusal):
+                return left
+            if left or shown.branch(target):
                 continue
             commit = shown.commit(target)
             if isinstance(commit, Refusal):

@@ -8,7 +8,7 @@ from functools import cached_property
 from core.errors import NotFound, VertuiError
 from core.inward import PublishedPort
 from core.model import Branch, Commit, Image, Tree
-from core.refs import TRUNK, resolve
+from core.refs import CRASH, TRUNK, Ref, no_commit, no_crash, resolve
 from core.verbs.refusal import Refusal
 
 
@@ -54,15 +54,39 @@ class Shown:
 
     def commit(self, ref: str) -> Commit | Refusal:
         """The commit that a REF names now, a branch standing for its head; or why it names none."""
+        found = self._resolved(ref)
+        if isinstance(found, Refusal):
+            return found
+        if found.crash:
+            return _refused(no_commit(found.branch or ""))
+        there = next((commit for commit in self.commits if commit.id == found.commit), None)
+        return there or Refusal(f"commit {found.commit[:12]} is in the trash", NotFound)
+
+    def with_crash(self, ref: str) -> Branch | Refusal | None:
+        """The branch whose crash disk a REF names, or why there is none; None when it names something else."""
+        if not ref.endswith(CRASH):
+            return None
+        found = self._resolved(ref)
+        if isinstance(found, Refusal):
+            return found
+        branch = self.branches[found.branch or ""]
+        return branch if branch.crash else _refused(no_crash(branch.name))
+
+    def _resolved(self, ref: str) -> Ref | Refusal:
         try:
-            found = resolve(ref, self.commits, self.heads, self.trunk).commit
+            return resolve(ref, self.commits, self.heads, self.trunk)
         except VertuiError as error:
-            return Refusal(str(error), type(error))
-        there = next((commit for commit in self.commits if commit.id == found), None)
-        return there or Refusal(f"commit {found[:12]} is in the trash", NotFound)
+            return _refused(error)
 
     def origin(self, ref: str) -> str:
-        """The REF that a diff of one REF compares with: a branch's fork point or image, a commit's parent."""
+        """The REF that a diff of one REF compares with: a branch's fork point or image, a commit's parent, the commit
+        that a crash disk comes from.
+        """
+        left = self.with_crash(ref)
+        if isinstance(left, Refusal):
+            raise left.error()
+        if left and left.crash:
+            return left.crash.head
         branch = self.branch(ref)
         if branch is None:
             base, tilde, steps = ref.rpartition("~")
@@ -73,3 +97,7 @@ class Shown:
         if found := branch.parent or next(goldens, None):
             return found
         raise NotFound(f"{branch.name} comes from no commit that is still here: name two REFs")
+
+
+def _refused(error: VertuiError) -> Refusal:
+    return Refusal(str(error), type(error))

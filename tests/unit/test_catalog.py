@@ -14,6 +14,7 @@ from core import catalog_schema as module
 from core.catalog import Catalog
 from core.catalog_values import Intent, commit_of
 from core.commands import Scoring
+from core.crash import CrashDisk
 from core.errors import Damaged, NoRoom, NotFound
 from core.inward import PortProtocol
 from core.links import LinkRow
@@ -23,7 +24,9 @@ from core.reach import NOWHERE, of_mode
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
 EGRESS = ", egress TEXT NOT NULL DEFAULT '{}'"
-TENTH = module.SCHEMA.replace(", idle_s INTEGER NOT NULL DEFAULT 0", "")
+TENTH = module.SCHEMA.replace(", idle_s INTEGER NOT NULL DEFAULT 0", "").replace(
+    ",\n  crash TEXT NOT NULL DEFAULT 'null'", ""
+)
 NINTH = TENTH.replace(module.PAST, "")
 EIGHTH = NINTH.replace(", scoring TEXT NOT NULL DEFAULT 'null'", "")
 SEVENTH = EIGHTH.replace(",\n  weight INTEGER NOT NULL DEFAULT 100", "")
@@ -215,8 +218,9 @@ def test_images_of_a_catalog_of_format_6_say_nothing_of_egress(tmp_path: Path) -
 def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual_and_are_to_be_scored_by_nothing(
     tmp_path: Path,
 ) -> None:
+    """Nor has any of their machines left a disk."""
     path = tmp_path / "catalog.db"
-    assert SEVENTH != EIGHTH != NINTH
+    assert SEVENTH != EIGHTH != NINTH and TENTH != module.SCHEMA
     with sqlite3.connect(path) as database:
         database.executescript(f"{SEVENTH} PRAGMA user_version = 7;")
         values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"
@@ -227,6 +231,9 @@ def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual_and_are_to_be_sco
     scoring = Scoring(7, "./measure")
     assert catalog.branch("b").scoring is None
     assert catalog.change_branch("b", scoring=scoring).scoring == catalog.branch("b").scoring == scoring
+    crash = CrashDisk(1.5, "ab", ("l1", "l2"), "cd", 4096)
+    assert catalog.branch("b").crash is None
+    assert catalog.change_branch("b", crash=crash).crash == catalog.branch("b").crash == crash
     assert catalog.branches()[0].weight == 300 and catalog.check() == []
     catalog.close()
 

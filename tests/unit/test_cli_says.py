@@ -4,15 +4,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from core.crash import CrashDisk
 from core.daemon.client import GOES_ON
 from core.home import Home, find_home
-from core.model import Committed, Origin, Tree
+from core.model import BranchState, Committed, Origin, Tree
 from core.reach import of_mode
 from tests.diffs import diff_of
 from tests.stand_in import standing_in
@@ -104,3 +106,15 @@ def test_help_has_words_for_every_value(capsys: pytest.CaptureFixture[str]) -> N
     for verb in ("exec", "log", "daemon logs"):
         main([*verb.split(), "--help"])
         assert not {"<str>", "<int", "<float"} & set(capsys.readouterr().out.split())
+
+
+def test_what_a_machine_left_that_died_is_named_and_booted_from(run: Run) -> None:
+    crash = CrashDisk(time.time() - 200, "ab" * 20, ("l1",), DEMO.commits[0].id, 12 << 20)
+    lost = replace(DEMO.branches[0], state=BranchState.LOST, reason="it was killed", pid=None, crash=crash)
+    tree, left = replace(DEMO, branches=(lost,)), f"{lost.name}@crash is its disk as it died 3m ago, 12M"
+    assert f"it was killed; {left}" in run("ls", tree=tree)[1]
+    assert left in run("recover", lost.name, "--from-crash-disk", **{"cold-boot": lost})[1]
+    assert "--from-crash-disk; `vertui resume" in run("recover", lost.name)[2]
+    assert run("diff", f"{lost.name}@crash", tree=tree, diff=diff_of())[0] == 0
+    none = replace(tree, branches=(replace(lost, crash=None),))
+    assert "has no crash disk" in run("diff", f"{lost.name}@crash", tree=none)[2]

@@ -48,6 +48,7 @@ NOT_TAKEN_BACK = {
 ANEW = {"suspend": "what is suspended again is what the machine is by then, another commit"}
 UNLOGGED = {"journal append": "its own log"}
 NOT_ASKED = {
+    "cold-boot": "it needs a machine that died, which test_crash_disks has",
     "image build": "it boots a machine of its own; what takes it back is `image rm`",
     "mirrors": "it writes files in a guest, and twins have no programs; asked the other way it takes that back",
     "redo": "each is asked for with every other verb",

@@ -76,8 +76,9 @@ def diff(
 ) -> None:
     """List the files that differ from A to B: A added, D removed, M modified, R renamed.
 
-    With one REF: a branch since the commit it was forked from, a commit since its parent. A...B: what B did since
-    the commit both come from. With --multi equal numbers in a row are the same change. Running branches are compared
+    With one REF: a branch since the commit it was forked from, a commit since its parent, BRANCH@crash (what a
+    machine had written when it died) since the commit it comes from. A...B: what B did since the commit both come
+    from. With --multi equal numbers in a row are the same change. Running branches are compared
     as they are now, unsynced writes included; commits have files, packages and memory, but no list of processes or
     ports: the exit status is 3 where these are asked of one.
 
@@ -85,6 +86,7 @@ def diff(
     Examples:
       vertui diff b1
       vertui diff main b2 /root/project --patch
+      vertui diff main@crash
       vertui diff main...b2 --stat --ignore '*.pyc'
       vertui diff --multi b1 b2 b3 b4
       vertui diff --multi b2 b3 b4 --base b1

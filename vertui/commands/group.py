@@ -33,9 +33,9 @@ V = TypeVar("V", "Mirrors", "Up")
 ORDER = (
     "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
-    "suspend", "resume", "restore", "hand-over", "weigh", "score", "tag", "rename", "ports", "publish", "unpublish",
-    "open", "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "journal", "image", "export",
-    "import", "store", "config", "daemon", "doctor", "demo", "serve", "mcp", "completion",
+    "suspend", "resume", "restore", "recover", "cold-boot", "hand-over", "weigh", "score", "tag", "rename", "ports",
+    "publish", "unpublish", "open", "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "journal",
+    "image", "export", "import", "store", "config", "daemon", "doctor", "demo", "serve", "mcp", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 
@@ -58,6 +58,7 @@ WRITTEN = {
     "export-files": "diff",
     "apply": "diff",
     "trash": "trash",
+    "recover": "recover",
     "ports": "ports",
     "open": "ports",
     "log": "tree",
@@ -199,7 +200,8 @@ def _open(
     """Commit, fork, compare and restore running virtual machines.
 
     Without a verb the terminal UI opens. REF is a branch name, @trunk, a commit id of six digits or more, a tag,
-    or REF~N. State lives in VERTUI_HOME; the daemon starts when it is first needed.
+    REF~N, or BRANCH@crash where files are read. State lives in VERTUI_HOME; the daemon starts when it is first
+    needed.
     """
     if ctx.invoked_subcommand is None:
         from core.daemon.endpoint import find_endpoint

@@ -54,9 +54,11 @@ def du(json: Json = False) -> None:
     parts = (space.packs_bytes, space.index_bytes, space.records_bytes)
     print(f"packs {size(parts[0])}, index {size(parts[1])}, records {size(parts[2])};", end=" ")
     print(f"{space.dedup:.1f}x by deduplication, {space.compression:.1f}x by compression")
+    left = f" ({size(space.crash_bytes)} of crash disks)" if space.crash_bytes else ""
     print(
-        f"beside them: images {size(space.images_bytes)}, disk layers of machines {size(space.layers_bytes)},"
-        f" cache {size(space.cache_bytes)}, logs {size(space.logs_bytes)}, reserve {size(space.reserve_bytes)}"
+        f"beside them: images {size(space.images_bytes)}, disk layers of machines {size(space.layers_bytes)}"
+        f"{left}, cache {size(space.cache_bytes)},"
+        f" logs {size(space.logs_bytes)}, reserve {size(space.reserve_bytes)}"
     )
 
 

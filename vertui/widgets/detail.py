@@ -14,7 +14,7 @@ from vertui.actions import BY_ID
 from vertui.lanes import BRANCH_MARKS, COMMIT_MARKS
 from vertui.plain import cut, cut_each
 from vertui.selection import Node
-from vertui.text import age, counted, millis, number, printable, short, size
+from vertui.text import age, counted, left_of, millis, number, printable, short, size
 
 TWO_COLUMNS = 60  # from this width facts stand in two columns
 MOST_PROCESSES = 40
@@ -69,6 +69,8 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         "born": _moment(branch.created),
     }
     yield from _facts(facts, width)
+    if branch.crash:
+        yield from cut_each([_fact("crash disk", left_of(branch))], width)
     yield from cut_each(refused(branch.refused), width)
     yield from cut_each(_ports([*leading_to(branch.name, tree.trunk, tree.ports)]), width)
 
