@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from core.cgroups import USUAL_WEIGHT
 from core.commands import Command as Command
-from core.commands import LastCommand, Recorded
+from core.commands import LastCommand, Recorded, Scoring
 from core.errors import UsageError
 from core.inward import PublishedPort
 from core.progress import BuildProgress
@@ -123,7 +123,8 @@ class Commit(Struct, frozen=True):
 
 class Branch(Struct, frozen=True):
     """A named line of work and what is known of its machine now. `links` are the names of those it may talk to,
-    `refused` is what it tried to reach and may not, the newest of that. `cpu_percent` is of one core of the host's.
+    `refused` is what it tried to reach and may not, the newest of that. `cpu_percent` is of one core of the host's,
+    `scoring` what will score it.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Branch(Struct, frozen=True):
     traffic: Traffic = Traffic()
     links: tuple[str, ...] = ()
     refused: Attempt | None = None
+    scoring: Scoring | None = None
 
 
 class Outward(Struct, frozen=True):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.catalog import Catalog
 from core.catalog_values import BranchRow
@@ -94,6 +95,7 @@ class Engine:
     reaping: Reaping = field(default_factory=Reaping)
     waking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WAKING))
     requests: dict[str, str] = field(default_factory=dict)  # at work: what each request id asks for
+    answers: dict[str, asyncio.Task[Any]] = field(default_factory=dict)  # what they will be answered
     worked: float = 0.0
     recovered: bool = False
     _sequence: int = 0

@@ -24,6 +24,7 @@ import slopes
 import ssh
 import store
 import sustained
+import swarm
 import sync
 import tree
 import ui
@@ -59,6 +60,7 @@ SUBJECTS: dict[str, Measure] = {
     "tree": tree.measure,
     "ui": ui.measure,
     "journal": journal.measure,
+    "swarm": swarm.measure,
     **SPEED,
 }
 

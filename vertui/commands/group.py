@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 V = TypeVar("V", "Mirrors", "Up")
 ORDER = (
-    "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
+    "up", "ls", "tree", "commit", "fork", "swarm",
+    "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
     "resume", "restore", "hand-over", "weigh", "score", "tag", "rename", "ports", "publish", "unpublish", "open",
     "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "journal", "image", "export", "import",
@@ -63,6 +64,7 @@ WRITTEN = {
     "log": "tree",
     "secret": "secret",
     "journal": "journal",
+    "swarm": "swarm",
     "token": "token",
     "image": "image",
     "export": "move",
