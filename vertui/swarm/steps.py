@@ -40,7 +40,7 @@ class ForkedInto(Struct, frozen=True):
     failed: dict[str, str] = {}
 
 
-class Printed(Struct, frozen=True):
+class FinishedCommand(Struct, frozen=True):
     """How a command ended, and the end of what it printed."""
 
     code: int
@@ -109,14 +109,16 @@ class Swarm:
         )
         return self.once(step, lambda _: self.again(lambda: self.hands.start(request)), int)
 
-    def printed(self, branch: str, command: int) -> Printed:
+    def printed(self, branch: str, command: int) -> FinishedCommand:
         """Wait for a command's end; how that was, and what it printed last."""
         step = f"printed {branch} {command}"
         return self.once(
-            step, lambda _: Printed(*self.again(lambda: self.hands.printed(branch, command))), Printed
+            step,
+            lambda _: FinishedCommand(*self.again(lambda: self.hands.printed(branch, command))),
+            FinishedCommand,
         )
 
-    def run(self, branch: str, command: str, *, timeout: float | None = None) -> Printed:
+    def run(self, branch: str, command: str, *, timeout: float | None = None) -> FinishedCommand:
         """Run a command in a branch to its end."""
         return self.printed(branch, self.start(branch, command, timeout=timeout))
 

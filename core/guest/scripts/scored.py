@@ -40,7 +40,13 @@ def reported(path: str) -> float | None:
     return share(tests - skipped - failed - wrong, failed + wrong)
 
 
-kind, *rest = sys.argv[1:]
-text = sys.stdin.buffer.read().decode(errors="replace")
-score = matched(rest[0], text) if kind == "regex" else reported(rest[0]) if rest else summed(text)
-print("" if score is None else score)
+def main() -> None:
+    """Print it."""
+    kind, *rest = sys.argv[1:]
+    text = sys.stdin.buffer.read().decode(errors="replace")
+    score = matched(rest[0], text) if kind == "regex" else reported(rest[0]) if rest else summed(text)
+    print("" if score is None else score)
+
+
+if __name__ == "__main__":
+    main()
