@@ -1,6 +1,7 @@
 """A swarm tries, ranks and forks again; killed after every step it goes on to the same end, and does nothing twice."""
 
 import asyncio
+import io
 import json
 import subprocess
 from functools import partial
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from rich.console import Console
 
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
 from core.guest.scripts import guest_script
@@ -15,8 +17,9 @@ from core.home import Home
 from tests.unit.swarming import Killed, Quiet, swarming
 from vertui.cli import main
 from vertui.swarm import record as records
+from vertui.swarm.board import table_of
 from vertui.swarm.playing import finish
-from vertui.swarm.results import SwarmOutcome
+from vertui.swarm.results import SwarmOutcome, SwarmResult
 from vertui.swarm.spec import SwarmSpec, make_spec, read_spec, rule_of
 
 ASSETS = Path(__file__).parents[2] / "assets" / "swarms"
@@ -224,6 +227,16 @@ def test_a_report_of_pytest_s_is_a_score(tmp_path: Path) -> None:
         [*guest_script("scored", "pytest", str(report))], input=b"", capture_output=True, check=True
     )
     assert float(done.stdout) == 0.75
+
+
+def test_the_table_shows_what_guests_say_as_text() -> None:
+    result = SwarmResult("b-1", 1, "work", note="not scored: \x1b[31m[red]x[/red]")
+    said = io.StringIO()
+    console = Console(width=80, file=said)
+    console.print(table_of(2, ["b-2"], [result, *[SwarmResult("b-3", 1, "work", 0.5)] * 30]))
+    told = said.getvalue()
+    assert "round 2" in told and "\\x1b[31m[red]x[/red]" in told and "\x1b" not in told
+    assert "and 11 more" in told and "at work" in told and told.count("\n") < 30
 
 
 def test_swarms_are_listed_and_shown(
