@@ -59,7 +59,7 @@ async def test_rounds_fork_the_best_again_of_what_was_made_ready_and_losers_are_
         few = SwarmSpec(base="main", command="work {i}", n=6, at_once=2, score="printed", losers="prune")
         here.commands.most = 0
         outcome = await asyncio.to_thread(here.run, "few", few)
-        assert (outcome.winner, here.commands.most) == ("few-3", 2)
+        assert outcome.winner == "few-3" and here.commands.most <= 2
         assert here.names() == {"main", "beam-3a2", "few-3"}
         with pytest.raises(NoRoom, match=r"memory of 1 MiB is for 0 branches.*losers pruned"):
             await asyncio.to_thread(here.run, "none", replace(few, memory=1))
@@ -88,6 +88,9 @@ async def test_the_first_success_ends_it_and_so_does_time() -> None:
 
     async with swarming(judge) as here:
         spec = SwarmSpec(base="main", variants=("hang", "good", "hang"), stop="first", losers="pause")
+        guest = here.twins.machine("main").guest
+        guest.stubborn = True  # for a moment, as one that is too busy to be frozen
+        asyncio.get_running_loop().call_later(0.2, setattr, guest, "stubborn", False)
         outcome = await asyncio.to_thread(here.run, "one", spec)
         assert (outcome.winner, outcome.why) == ("one-2", "one-2 succeeded")
         assert [one.note for one in outcome.results] == ["", *["not scored: the swarm was over first"] * 2]
@@ -165,12 +168,16 @@ def test_a_record_is_one_process_s_and_a_torn_line_was_never_written(home: Home)
     path.write_bytes(path.read_bytes() + b'{"kind": "st')
     with records.go_on(home, "s") as record:
         assert list(record.steps) == ["fork s-"] and record.spec == BEAM
+        key = record.key("fork t-")
+        record.refuse("fork t-", "not now")
+        assert record.key("fork t-") != key, "what was refused is another request when it is tried again"
+        key = record.key("fork t-")
         record.add("two", 2)
-    assert records.look(home, "s").answer("two", int) == 2
+    assert (records.look(home, "s").answer("two", int), records.look(home, "s").key("fork t-")) == (2, key)
     with pytest.raises(Conflict, match="there is a swarm s already"), records.begin(home, "s", BEAM):
         pass
     path.write_bytes(path.read_bytes() + b"{}\n")
-    with pytest.raises(Damaged, match="line 4"):
+    with pytest.raises(Damaged, match="line 5"):
         records.look(home, "s")
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2s
@@ -47,6 +48,14 @@ class SwarmStep(Struct, frozen=True, tag="step", tag_field="kind"):
     time: float
 
 
+class SwarmRefused(Struct, frozen=True, tag="refused", tag_field="kind"):
+    """A step was refused, and nothing of it happened. Its next attempt has another request id."""
+
+    step: str
+    error: str
+    time: float
+
+
 class SwarmEnded(Struct, frozen=True, tag="ended", tag_field="kind"):
     """It is over. Of several such lines the last one counts: the winner may be promoted later."""
 
@@ -54,7 +63,7 @@ class SwarmEnded(Struct, frozen=True, tag="ended", tag_field="kind"):
     time: float
 
 
-SwarmLine = SwarmBegun | SwarmStep | SwarmEnded
+SwarmLine = SwarmBegun | SwarmStep | SwarmRefused | SwarmEnded
 
 
 class SwarmRecord:
@@ -66,6 +75,7 @@ class SwarmRecord:
             raise Damaged(f"{path.name} does not say what swarm it is of: `rm {path}`, and run it again")
         self.path, self.begun = path, first
         self.steps = {line.step: line for line in lines if isinstance(line, SwarmStep)}
+        self._refused = Counter(line.step for line in lines if isinstance(line, SwarmRefused))
         self.ended = next((line for line in reversed(lines) if isinstance(line, SwarmEnded)), None)
         self._lock = threading.Lock()
 
@@ -79,8 +89,9 @@ class SwarmRecord:
         """What it tries."""
         return self.begun.spec
 
-    def key(self, step: str, attempt: int = 0) -> str:
-        """The request id of a step, at its nth attempt."""
+    def key(self, step: str) -> str:
+        """The request id of a step, another one after it was refused."""
+        attempt = self._refused[step]
         return blake2s(f"{self.begun.id}\0{step}\0{attempt}".encode(), digest_size=16).hexdigest()
 
     def answer(self, step: str, cls: type[T]) -> T | None:
@@ -92,6 +103,11 @@ class SwarmRecord:
         """A step was taken."""
         self._write(made := SwarmStep(step, encode(answer), time.time()))
         self.steps[step] = made
+
+    def refuse(self, step: str, error: str) -> None:
+        """A step was refused: it may be tried anew."""
+        self._write(SwarmRefused(step, error, time.time()))
+        self._refused[step] += 1
 
     def end(self, outcome: SwarmOutcome) -> None:
         """It is over."""

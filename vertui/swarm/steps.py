@@ -28,6 +28,7 @@ U = TypeVar("U")
 
 ATTEMPTS = 5  # at a step, when the daemon ends while it is at work
 AGAIN_S = 0.5
+UNSURE = (GuestFailed,)  # whether a guest did it: asked again, it does it once
 AT_ONCE = 4  # steps that a driver takes beside each other, where it says no number
 BLANKS = " \t\n"
 
@@ -107,14 +108,14 @@ class Swarm:
             key=self.record.key(step),
             score=score,
         )
-        return self.once(step, lambda _: self.again(lambda: self.hands.start(request)), int)
+        return self.once(step, lambda _: self.again(lambda: self.hands.start(request), UNSURE), int)
 
     def printed(self, branch: str, command: int) -> FinishedCommand:
         """Wait for a command's end; how that was, and what it printed last."""
         step = f"printed {branch} {command}"
         return self.once(
             step,
-            lambda _: FinishedCommand(*self.again(lambda: self.hands.printed(branch, command))),
+            lambda _: FinishedCommand(*self.again(lambda: self.hands.printed(branch, command), UNSURE)),
             FinishedCommand,
         )
 
@@ -162,31 +163,35 @@ class Swarm:
             self.record.add(step, found := take(step))
         return found
 
-    def do(self, step: str, verb: Verb[A], again: tuple[type[VertuiError], ...] = ()) -> A:
-        """A verb's answer. One that a daemon left unfinished when it ended is asked for anew, as are those that are
-        refused so.
+    def do(self, step: str, verb: Verb[A]) -> A:
+        """A verb's answer. It is asked for anew where a daemon left it unfinished when it ended, and where it is in
+        conflict with what goes on: with a guest too busy to be frozen, or with somebody else's prune.
         """
-        for attempt in range(ATTEMPTS):
-            key = self.record.key(step, attempt)
+        for left in reversed(range(ATTEMPTS)):
+            key = self.record.key(step)
             try:
                 return self.again(lambda key=key: self.hands.do(verb, key))  # type: ignore[misc]
+            except DaemonUnavailable:
+                raise
             except VertuiError as error:
-                left = type(error) is VertuiError or isinstance(error, again)
-                if not left or attempt == ATTEMPTS - 1:
+                self.record.refuse(step, str(error))
+                if not left or not (type(error) is VertuiError or isinstance(error, Conflict)):
                     raise
-        raise AssertionError("unreachable")
+            time.sleep(AGAIN_S)
+        raise AssertionError("the last attempt raises")
 
-    def again(self, ask: Callable[[], U]) -> U:
-        """Ask, and once more each time the daemon dies meanwhile."""
-        for _ in range(ATTEMPTS):
+    def again(self, ask: Callable[[], U], also: tuple[type[VertuiError], ...] = ()) -> U:
+        """Ask, and once more each time the daemon dies meanwhile; at a failure of these kinds, too."""
+        for left in reversed(range(ATTEMPTS)):
             try:
                 return ask()
             except DaemonStopped:
                 raise
-            except DaemonUnavailable as error:
-                lost = error
-                time.sleep(AGAIN_S)
-        raise lost
+            except VertuiError as error:
+                if not left or not isinstance(error, (DaemonUnavailable, *also)):
+                    raise
+            time.sleep(AGAIN_S)
+        raise AssertionError("the last attempt raises")
 
     # -- how they are taken ----------------------------------------------------------------------------------
 
@@ -211,7 +216,7 @@ class Swarm:
 
     def _pruned(self, step: str, names: tuple[str, ...], *, now: bool) -> bool:
         try:
-            self.do(step, Prune(names, now), (Conflict,))  # somebody else's prune or commit came between
+            self.do(step, Prune(names, now))
         except AnswerLost:
             pass
         except NotFound:
