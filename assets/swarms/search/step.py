@@ -29,6 +29,9 @@ def descend(point, size, dice, steps):
 
 if __name__ == "__main__":
     point, size = json.loads(HERE.read_text()) if HERE.exists() else ([-1.0] * 6, 0.5)
-    point, size = descend(point, size, random.Random(sys.argv[1]), int(sys.argv[2]))
+    dice = random.Random(
+        f"{sys.argv[1]} {point}"
+    )  # other steps in each round, the same whenever it is run again
+    point, size = descend(point, size, dice, int(sys.argv[2]))
     HERE.write_text(json.dumps([point, size]))
     print(height(point))
