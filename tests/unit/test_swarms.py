@@ -14,6 +14,7 @@ from rich.console import Console
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
 from core.guest.scripts import guest_script
 from core.home import Home
+from tests.conftest import full
 from tests.unit.swarming import Killed, Quiet, swarming
 from vertui.cli import main
 from vertui.swarm import record as records
@@ -37,10 +38,15 @@ def in_short(outcome: SwarmOutcome) -> list[tuple[str, int, float | None]]:
     return [(one.branch, one.round, one.score) for one in outcome.results]
 
 
-def expected() -> list[tuple[str, int, float]]:
+def expected(rounds: int) -> list[tuple[str, int, float]]:
     """All results of it, best first."""
     first = [(f"beam-{i}", 1) for i in range(1, 5)]
-    later = [(f"beam-{round_}{which}{at}", round_) for round_ in (2, 3) for at in (1, 2) for which in "ab"]
+    later = [
+        (f"beam-{round_}{which}{at}", round_)
+        for round_ in range(2, rounds + 1)
+        for at in (1, 2)
+        for which in "ab"
+    ]
     told = [
         (name, round_, in_rounds(name, f"work {at % 4 + 1}"))
         for at, (name, round_) in enumerate(first + later)
@@ -51,7 +57,7 @@ def expected() -> list[tuple[str, int, float]]:
 async def test_rounds_fork_the_best_again_of_what_was_made_ready_and_losers_are_pruned() -> None:
     async with swarming(lambda *told: in_rounds(*told) if "work" in told[1] else 0.0) as here:
         outcome = await asyncio.to_thread(here.run, "beam", replace(BEAM, prepare="make ready"))
-        assert in_short(outcome) == expected() and outcome.winner == "beam-3a2"
+        assert in_short(outcome) == expected(3) and outcome.winner == "beam-3a2"
         assert here.names() == {"main", "beam-3a2"}, "what was made ready goes, too"
         assert set(here.commands.begun.values()) == {1} and here.commands.begun["beam-base"] == 1
         assert here.twins.engine.branch("main").head == outcome.origin != outcome.forked
@@ -69,17 +75,18 @@ async def test_rounds_fork_the_best_again_of_what_was_made_ready_and_losers_are_
 
 
 async def test_a_swarm_killed_after_every_step_comes_to_the_same_end_and_does_nothing_twice() -> None:
+    rounds = 3 if full() else 2
     async with swarming(in_rounds) as here:
         deaths, outcome = 0, None
         while outcome is None:
             try:
-                play = here.resume if deaths else partial(here.run, spec=BEAM)
+                play = here.resume if deaths else partial(here.run, spec=replace(BEAM, rounds=rounds))
                 outcome = await asyncio.to_thread(partial(play, "beam", lives=1))
             except Killed:
                 deaths += 1
-        assert deaths > 10
-        assert in_short(outcome) == expected() and here.forks() == 5
-        assert here.names() == {"main", "beam-3a2"} and set(here.commands.begun.values()) == {1}
+        assert deaths > 5 * rounds - 5
+        assert in_short(outcome) == expected(rounds) and here.forks() == 2 * rounds - 1
+        assert here.names() == {"main", f"beam-{rounds}a2"} and set(here.commands.begun.values()) == {1}
 
 
 async def test_the_first_success_ends_it_and_so_does_time() -> None:
