@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from lab import Lab, lab
 from report import Report
 
-VARIANTS, TURNS = 8, 5
-LOOPS, QUICK_LOOPS = 12_000_000, 400_000  # some ten seconds of an emulated processor
+VARIANTS, TURNS = 8, 3
+LOOPS, QUICK_LOOPS = 5_000_000, 400_000  # some ten seconds of an emulated processor; it tries the program
 MOST = 1.1  # times what they take by hand
 WORK = "import sys\nat = 1\nfor n in range({loops}):\n    at = (at * 31 + n) % 65521\nprint(at + {variant})"
 
