@@ -2,7 +2,7 @@
 
 VERTUI_HOME (default $XDG_DATA_HOME/vertui)          catalog.db lock reserve images/ commits/ layers/ cache/ log/ ssh/
                                                      secrets.json authority.pem tokens.json builds.json toured
-                                                     screen.json journal/ chains/
+                                                     screen.json journal/ chains/ swarms/
 $XDG_RUNTIME_DIR, /run/user/UID or /tmp: vertui-HASH  daemon.sock holder.sock m/ID.qmp …
 """
 
@@ -89,6 +89,11 @@ class Home:
     def journal(self) -> Path:
         """What was said and done in branches, a file a branch."""
         return self.root / "journal"
+
+    @property
+    def swarms(self) -> Path:
+        """How far swarms have come, a file each."""
+        return self.root / "swarms"
 
     @property
     def views(self) -> Path:

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from core.cgroups import USUAL_WEIGHT
 from core.commands import Command as Command
-from core.commands import LastCommand, Recorded
+from core.commands import LastCommand, Recorded, Scoring
 from core.crash import CrashDisk
 from core.errors import UsageError
 from core.inward import PublishedPort
@@ -126,7 +126,7 @@ class Branch(Struct, frozen=True):
     """A named line of work and what is known of its machine now. `links` are the names of those it may talk to,
     `refused` is what it tried to reach and may not, the newest of that. `cpu_percent` is of one core of the host's.
     After `idle_s` seconds in which nothing goes on it is suspended, never by itself where that is 0.
-    `crash` is what its machine had written when it died last, NAME@crash.
+    `crash` is what its machine had written when it died last, NAME@crash. `scoring` is what will score it.
     """
 
     id: str
@@ -158,6 +158,7 @@ class Branch(Struct, frozen=True):
     links: tuple[str, ...] = ()
     refused: Attempt | None = None
     crash: CrashDisk | None = None
+    scoring: Scoring | None = None
 
 
 class Outward(Struct, frozen=True):

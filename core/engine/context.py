@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from core.catalog import Catalog
 from core.catalog_values import BranchRow
@@ -97,6 +98,7 @@ class Engine:
     sleepers: Sleepers = field(default_factory=Sleepers)
     waking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WAKING))
     requests: dict[str, str] = field(default_factory=dict)  # at work: what each request id asks for
+    answers: dict[str, asyncio.Task[Any]] = field(default_factory=dict)  # what they will be answered
     worked: float = 0.0
     recovered: bool = False
     _sequence: int = 0

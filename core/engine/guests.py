@@ -27,14 +27,21 @@ PORT = re.compile(  # a process's name may hold a newline, but its 15 bytes are 
 USER = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 
 
-async def output_of(live: Live, argv: tuple[str, ...], deadline_s: float) -> bytes:
-    """What a command prints; GuestFailed when it fails, prints without end, or does not end.
+async def output_of(
+    live: Live, argv: tuple[str, ...], deadline_s: float, given: bytes | None = None
+) -> bytes:
+    """What a command prints that is `given` so much input, less than a window of it; GuestFailed when it fails, prints
+    without end, or does not end.
 
     Nothing of it stays in the guest: neither its output nor a line in `ps`.
     """
     output, said = bytearray(), b""
     agent = await live.agent()
-    stream = await agent.exec(argv, timeout_s=deadline_s, lossless=True, inner=True)
+    takes = given is not None
+    stream = await agent.exec(argv, timeout_s=deadline_s, lossless=True, inner=True, stdin=takes)
+    if given is not None:
+        await stream.write_stdin(given)
+        await stream.eof()
     async for item in stream:
         if isinstance(item, CommandExit):
             with contextlib.suppress(GuestFailed):

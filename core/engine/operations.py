@@ -87,15 +87,22 @@ def note(engine: Engine, verb: str, summary: str) -> None:
 
 
 async def once(engine: Engine, request_id: str, asked: str, run: Callable[[], Awaitable[T]]) -> Any:
-    """`run()` encoded as JSON values; for a request id seen before, the answer it got then. `asked` is the verb.
+    """`run()` encoded as JSON values; for a request id seen before, the answer it gets or got. `asked` is the verb.
 
     The run goes on when its client hangs up: a verb is not left half done because nobody waits for it.
     """
+    if engine.requests.get(request_id, asked) != asked:
+        raise Conflict(
+            f"request id {request_id} is that of a {engine.requests[request_id]} at work: take another"
+        )
+    if (at_work := engine.answers.get(request_id)) is not None:
+        return await asyncio.shield(at_work)
     earlier = engine.catalog.requested(request_id)
-    if request_id in engine.requests:
-        raise Conflict(f"{earlier.summary if earlier else 'this'} is still at work")
     if earlier is None:
-        return await asyncio.shield(asyncio.create_task(_answered(engine, request_id, asked, run)))
+        answer = asyncio.create_task(_answered(engine, request_id, asked, run))
+        engine.answers[request_id] = answer
+        answer.add_done_callback(lambda _: engine.answers.pop(request_id, None))
+        return await asyncio.shield(answer)
     if earlier.intent.asked not in ("", asked):
         raise Conflict(
             f"request id {request_id} is that of operation {earlier.id}, {earlier.summary}: take another"

@@ -25,6 +25,9 @@ from core.model import BranchState, Event
 from core.patience import patient
 
 TAIL_BYTES = 4096  # of output: the last number stands in its last lines
+GIVEN_BYTES = (
+    64 * 1024
+)  # of output that a command which scores may read: a window of input is four times that
 AT_ONCE_BYTES = (
     64 * 1024
 )  # of output between two pauses: of what is printed faster the guest drops what nobody reads
@@ -84,7 +87,7 @@ async def _judged(live: Live, scoring: Scoring) -> Judgement:
     async for item in await agent.attach(scoring.command):
         if isinstance(item, CommandExit):
             if scoring.rule != PRINTED:
-                return await _by_command(live, scoring.rule, item.code)
+                return await _by_command(live, scoring.rule, item.code, tail)
             return by_output(item, tail)
         tail, read = _read(item, tail), read + len(item.data)
         if read > AT_ONCE_BYTES:
@@ -94,7 +97,7 @@ async def _judged(live: Live, scoring: Scoring) -> Judgement:
 
 
 def _read(item: CommandOutput, tail: bytes) -> bytes:
-    return (tail + item.data)[-TAIL_BYTES:] if item.stream is StreamName.STDOUT else tail
+    return (tail + item.data)[-GIVEN_BYTES:] if item.stream is StreamName.STDOUT else tail
 
 
 def by_output(ended: CommandExit, printed: bytes) -> Judgement:
@@ -106,10 +109,11 @@ def by_output(ended: CommandExit, printed: bytes) -> Judgement:
     return _of_number(printed)
 
 
-async def _by_command(live: Live, rule: str, code: int) -> Judgement:
-    """What a command finds, which is told in STATUS how the branch's own has ended."""
+async def _by_command(live: Live, rule: str, code: int, printed: bytes) -> Judgement:
+    """What a command finds: STATUS tells it how the branch's own has ended, and its input is what that printed last."""
+    argv = ("sh", "-c", f"export STATUS={code}\n{rule}")
     try:
-        return _of_number(await output_of(live, ("sh", "-c", f"export STATUS={code}\n{rule}"), SCORING_S))
+        return _of_number(await output_of(live, argv, SCORING_S, printed))
     except GuestFailed as error:
         if live.lost or live.ended or live.closing:
             raise

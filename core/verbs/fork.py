@@ -44,8 +44,8 @@ class Fork(Verb[Forked]):
 
     After --timeout a command is killed with all it started, and its exit status is 124. With --score printed the last
     number that a child's command prints is the child's score, if the command ends with 0. Any other --score is a
-    command that runs in the child once its own has ended, with that one's exit status in STATUS: the last number it
-    prints is the score. Where there is none, the child's note says why.
+    command that runs in the child once its own has ended, with that one's exit status in STATUS and the end of what it
+    printed as input: the last number it prints is the score. Where there is none, the child's note says why.
     """
 
     ref: Ref

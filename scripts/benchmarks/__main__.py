@@ -25,6 +25,7 @@ import slopes
 import ssh
 import store
 import sustained
+import swarm
 import sync
 import tree
 import ui
@@ -63,6 +64,7 @@ SUBJECTS: dict[str, Measure] = {
     "journal": journal.measure,
     "programs": programs.measure,
     "wake": wake.measure,
+    "swarm": swarm.measure,
     **SPEED,
 }
 

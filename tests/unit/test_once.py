@@ -1,5 +1,6 @@
 """A request is carried out once: sent again it gets the same answer or refusal, and no other request's."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,25 @@ async def test_a_request_sent_again_gets_its_first_answer_and_another_with_its_i
         assert await once(engine, "r", "score", run) == await once(engine, "r", "score", run) == [7]
         with pytest.raises(Conflict, match="score b1"):
             await once(engine, "r", "tag", run)
+    assert done == [1]
+
+
+async def test_a_request_sent_again_while_it_is_at_work_gets_the_same_answer(tmp_path: Path) -> None:
+    done, go = [], asyncio.Event()
+    with engine_of(tmp_path) as engine:
+
+        async def run() -> list[int]:
+            done.append(1)
+            await go.wait()
+            return [7]
+
+        both = [asyncio.create_task(once(engine, "r", "score", run)) for _ in range(2)]
+        while not done:
+            await asyncio.sleep(0)
+        with pytest.raises(Conflict, match="that of a score at work"):
+            await once(engine, "r", "tag", run)
+        go.set()
+        assert await asyncio.gather(*both) == [[7], [7]]
     assert done == [1]
 
 

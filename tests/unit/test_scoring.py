@@ -57,6 +57,7 @@ async def test_what_is_printed_is_the_score_and_the_note_says_why_there_is_none(
         ("echo b3 of v1.x", PRINTED, None, (None, "not scored: no number was printed")),
         ("echo 1; sleep 60", PRINTED, 0.1, (None, "not scored: its time limit was over")),
         ("echo 1; exit 3", "echo $STATUS", None, (3.0, "")),
+        ("echo 5; echo 6", "head -n 1", None, (5.0, "")),
         (
             "true",
             "echo 5; echo broken >&2; exit 2",

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 V = TypeVar("V", "Mirrors", "Up")
 ORDER = (
-    "up", "ls", "tree", "commit", "fork", "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
+    "up", "ls", "tree", "commit", "fork", "swarm",
+    "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
     "suspend", "resume", "restore", "recover", "cold-boot", "hand-over", "weigh", "score", "tag", "rename", "ports",
     "publish", "unpublish", "open", "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "journal",
@@ -64,6 +65,7 @@ WRITTEN = {
     "log": "tree",
     "secret": "secret",
     "journal": "journal",
+    "swarm": "swarm",
     "token": "token",
     "image": "image",
     "export": "move",

@@ -1,0 +1,371 @@
+"""N ways tried at once in forks of one state, the best of them kept."""
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from msgspec import Struct
+from msgspec.structs import replace
+
+from core.errors import Conflict, Damaged, UsageError, VertuiError
+from core.home import Home
+from core.model import Plan
+from core.verbs.base import Kind
+from vertui.completion import offer_names
+from vertui.options import Json, Yes, new_app
+from vertui.output import Cell, Row, say_json, say_table, warn
+from vertui.session import agree, connect, own_home, show_plan
+from vertui.swarm import record as records
+from vertui.swarm.results import SwarmOutcome, SwarmResult
+from vertui.swarm.spec import SwarmSpec, make_spec, read_spec
+from vertui.text import age, counted, millis, number, printable, short
+
+if TYPE_CHECKING:
+    from vertui.swarm.record import SwarmRecord
+
+app = new_app()
+swarm = new_app()
+app.add_typer(swarm, name="swarm")
+
+HEADER = ("", "BRANCH", "SCORE", "ROUND", "EXIT", "TIME", "FILES", "LINES", "NOTE")
+LETTERS = re.compile(r"[^a-z0-9-]+")
+
+
+class ListedSwarm(Struct, frozen=True):
+    """A swarm in short: how many of its tries have come to a result, when it was `begun`, its winner or answer."""
+
+    name: str
+    state: str
+    base: str
+    results: int
+    begun: float
+    winner: str = ""
+    answer: str = ""
+
+
+def _names(incomplete: str) -> list[str]:
+    try:
+        return [name for name in records.swarms(own_home()) if name.startswith(incomplete)]
+    except VertuiError:
+        return []
+
+
+Name = Annotated[str, typer.Argument(metavar="SWARM", help="A swarm's name.", autocompletion=_names)]
+NewName = Annotated[
+    str | None,
+    typer.Option(
+        "--name", metavar="NAME", help="Its name, and the beginning of its branches'.", show_default=False
+    ),
+]
+
+
+def _option(flag: str, metavar: str, help: str, **more: Any) -> Any:
+    return typer.Option(flag, metavar=metavar, help=help, show_default=False, **more)
+
+
+@swarm.callback()
+def _swarm() -> None:
+    """Try N ways at once in forks of one state, and keep the best."""
+
+
+@swarm.command("run")
+def run(
+    spec: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SPEC]", help="A spec (TOML), or a driver (Python).", show_default=False),
+    ] = None,
+    base: Annotated[
+        str | None,
+        _option("--base", "REF", "What is forked; @trunk without it.", autocompletion=offer_names(Kind.REF)),
+    ] = None,
+    n: Annotated[int | None, _option("-n", "N", "How many tries a round has.")] = None,
+    command: Annotated[
+        str | None, _option("--command", "CMD", "Run in each; {i}, {name} are its own.")
+    ] = None,
+    variants: Annotated[
+        list[str] | None,
+        _option("--variant", "CMD|@FILE", "A command a try, in place of one for all; repeat."),
+    ] = None,
+    files: Annotated[
+        list[str] | None, _option("--file", "HERE=THERE", "Put this in first; may be repeated.")
+    ] = None,
+    prepare: Annotated[
+        str | None, _option("--prepare", "CMD", "Run this first, once, before the fork.")
+    ] = None,
+    egress: Annotated[
+        list[str] | None, _option("--egress", "off|open|RULE", "What tries may reach outside.")
+    ] = None,
+    secrets: Annotated[
+        list[str] | None,
+        _option("--secret", "NAME[=VARIABLE]", "Give each command a secret; may be repeated."),
+    ] = None,
+    timeout: Annotated[
+        float | None, _option("--timeout", "SECONDS", "End a try's command after so long.")
+    ] = None,
+    within: Annotated[
+        float | None, _option("--within", "SECONDS", "End the swarm after so long, with its best.")
+    ] = None,
+    memory: Annotated[int | None, _option("--memory", "MIB", "What its branches may take at once.")] = None,
+    at_once: Annotated[
+        int | None, _option("--at-once", "N", "How many tries may be at work at once.")
+    ] = None,
+    score: Annotated[
+        str | None,
+        _option("--score", "RULE", "exit (without it), printed, pytest[:FILE], regex:PATTERN, or a command."),
+    ] = None,
+    lowest: Annotated[bool, typer.Option("--lowest", help="The lowest score is the best.")] = False,
+    target: Annotated[
+        float | None, _option("--target", "SCORE", "A success is as good as this; 1 without it.")
+    ] = None,
+    stop: Annotated[
+        str | None, _option("--stop", "best|first", "Wait for all tries, or for the first success.")
+    ] = None,
+    rounds: Annotated[int | None, _option("--rounds", "N", "Fork the best again, so often in all.")] = None,
+    beam: Annotated[
+        int | None, _option("--beam", "K", "How many of the best the next round is forked from.")
+    ] = None,
+    losers: Annotated[
+        str | None,
+        _option("--losers", "keep|pause|suspend|prune", "What is done with those that do not win."),
+    ] = None,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Make the winner the trunk; shows the plan, and asks.")
+    ] = False,
+    name: NewName = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Fork a state into N tries, run a command in each, score them, and rank them.
+
+    What a spec's file says, an option says otherwise; its fields are called as the options are. A score is the exit
+    status (1 for success), the last number that is printed, the share of tests that pass, the last match of a pattern
+    (or its first group), or what a command prints in the branch afterwards. Of pytest a report in JUnit's XML may be
+    named, as in pytest:report.xml.
+
+    Losers that are kept run on. A swarm that was killed goes on with `swarm resume`; its commands have run on
+    meanwhile. With --promote the winner becomes the trunk, unless the trunk did anything since the swarm began.
+    """
+    options = {
+        "base": base, "n": n, "command": command, "variants": variants, "files": _pairs(files), "prepare": prepare,
+        "egress": egress, "secrets": secrets, "timeout": timeout, "within": within, "memory": memory,
+        "at_once": at_once, "score": score, "lowest": lowest or None, "target": target, "stop": stop, "rounds": rounds,
+        "beam": beam, "losers": losers, "promote": promote or None,
+    }  # fmt: skip
+    given = {field: value for field, value in options.items() if value not in (None, [], {})}
+    wanted = read_spec(spec, given) if spec else make_spec(given, "swarm", Path())
+    _begin(wanted, name or _free(spec.stem if spec else "swarm"), yes=yes, json=json)
+
+
+@swarm.command("ls")
+def ls(json: Json = False) -> None:
+    """List swarms: how far each is, and its best."""
+    home = own_home()
+    looked = (_looked(home, name) for name in records.swarms(home))
+    found = [_listed(home, one) for one in looked if one is not None]
+    if json:
+        say_json(found)
+        return
+    rows = [
+        (
+            one.name,
+            one.state,
+            one.base,
+            str(one.results or ""),
+            one.winner or one.answer,
+            age(time.time() - one.begun),
+        )
+        for one in found
+    ]
+    say_table(("SWARM", "STATE", "BASE", "RESULTS", "WINNER", "AGE"), rows)
+
+
+@swarm.command("show")
+def show(name: Name, json: Json = False) -> None:
+    """Show what a swarm was asked for, and what came of it so far."""
+    found = records.look(own_home(), name)
+    if json:
+        say_json({"begun": found.begun, "steps": list(found.steps.values()), "ended": found.ended})
+        return
+    for field, value in _said(found.spec):
+        print(f"{field:<9} {value}")
+    print(f"{'state':<9} {_state(own_home(), found)}")
+    _say_outcome(found.ended.outcome if found.ended else SwarmOutcome(tuple(_results(found))))
+
+
+@swarm.command("resume")
+def resume(name: Name, yes: Yes = False, json: Json = False) -> None:
+    """Go on with a swarm that was killed or interrupted, from where it was; nothing is done twice."""
+    with records.go_on(own_home(), name) as found:
+        _play(found, yes=yes, json=json)
+
+
+@swarm.command("rerun")
+def rerun(name: Name, new: NewName = None, yes: Yes = False, json: Json = False) -> None:
+    """Run a swarm's spec once more, from the commit it began with."""
+    found = records.look(own_home(), name)
+    from vertui.swarm.beginning import SwarmOrigin
+
+    origin = found.answer("origin", SwarmOrigin)
+    spec = replace(found.spec, base=origin.commit) if origin else found.spec
+    _begin(spec, new or _free(name.rstrip("0123456789") or "swarm"), yes=yes, json=json)
+
+
+# -- playing -------------------------------------------------------------------------------------------------
+
+
+def _begin(spec: SwarmSpec, name: str, *, yes: bool, json: bool) -> None:
+    connect()  # makes the home, where there is none yet
+    with records.begin(own_home(), name, spec) as record:
+        _play(record, yes=yes, json=json)
+
+
+def _play(record: "SwarmRecord", *, yes: bool, json: bool) -> None:
+    """To the end. What interrupts it says how it goes on."""
+    from core.daemon.client import Client
+    from vertui.swarm.hands import Hands
+    from vertui.swarm.playing import finish, play
+
+    def ask(plan: Plan) -> None:
+        show_plan(plan)
+        if not yes:
+            agree(plan)
+
+    hands = Hands(Client(connect().endpoint, starts=False))
+    try:
+        with _looking_on(quiet=json) as board, _resumable(record):
+            outcome = play(record, hands, board)
+        if not json:
+            _say_outcome(outcome)
+        done = finish(record, hands, board, ask)
+        if json:
+            say_json(done or outcome)
+        elif done:
+            print(f"{done.winner} is the trunk")
+    finally:
+        hands.close()
+    if outcome.results and not outcome.winner:
+        raise VertuiError(f"swarm {record.name}: {outcome.why}")
+
+
+@contextmanager
+def _looking_on(*, quiet: bool) -> Iterator[Any]:
+    """Whom it tells how far it is: a table on a terminal, lines elsewhere, nobody where JSON is wanted."""
+    from vertui.swarm.board import LiveBoard, PrintedBoard, SilentBoard
+
+    board = SilentBoard() if quiet else LiveBoard() if sys.stdout.isatty() else PrintedBoard()
+    try:
+        yield board
+    finally:
+        board.close()
+
+
+@contextmanager
+def _resumable(record: "SwarmRecord") -> Iterator[None]:
+    note = f"`vertui swarm resume {record.name}` goes on from here"
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        stopped.add_note(note)
+        raise
+    except VertuiError:
+        if record.steps:
+            warn(note)
+        raise
+
+
+# -- what is said --------------------------------------------------------------------------------------------
+
+
+def _say_outcome(outcome: SwarmOutcome) -> None:
+    if outcome.results:
+        say_table(
+            HEADER, [_ranked(one, outcome.winner) for one in outcome.results], expendable=("LINES", "ROUND")
+        )
+    if outcome.answer:
+        print(printable(outcome.answer))
+    if outcome.why:
+        print(printable(outcome.why))
+    if outcome.winner:
+        print(
+            f"winner: {outcome.winner}  (`vertui diff {short(outcome.forked or outcome.origin)} {outcome.winner}`)"
+        )
+
+
+def _ranked(one: SwarmResult, winner: str) -> Row:
+    lines = one.changed.lines if one.changed else None
+    return (
+        "★" if one.branch == winner else "",
+        Cell(one.branch, "bold" if one.branch == winner else ""),
+        number(one.score),
+        str(one.round),
+        "" if one.exit_code is None else str(one.exit_code),
+        millis(one.lasted_ms) if one.lasted_ms is not None else "",
+        str(one.changed.paths) if one.changed else "",
+        f"+{lines[0]} -{lines[1]}" if lines else "",
+        one.note or one.command,
+    )
+
+
+def _listed(home: Home, found: "SwarmRecord") -> ListedSwarm:
+    outcome = found.ended.outcome if found.ended else SwarmOutcome()
+    begun, results = found.begun, len(_results(found))
+    state = _state(home, found)
+    return ListedSwarm(
+        found.name, state, found.spec.base, results, begun.time, outcome.winner, outcome.answer
+    )
+
+
+def _state(home: Home, found: "SwarmRecord") -> str:
+    if found.ended:
+        return "promoted" if found.ended.outcome.promoted else "ended"
+    return "at work" if records.is_at_work(home, found.name) else "interrupted"
+
+
+def _results(found: "SwarmRecord") -> list[SwarmResult]:
+    """What is known of its tries, best first."""
+    from vertui.swarm.results import ranked
+
+    known = (found.answer(step, SwarmResult) for step in found.steps if step.startswith("result "))
+    return ranked(found.spec, [one for one in known if one is not None])
+
+
+def _said(spec: SwarmSpec) -> Iterator[tuple[str, str]]:
+    """The fields that say something, as text."""
+    plain = SwarmSpec()
+    for field in spec.__struct_fields__:
+        value = getattr(spec, field)
+        if field == "base" or value != getattr(plain, field):
+            lines = str(value).count("\n")
+            yield field, counted(lines, "line") if field == "driver" else printable(str(value))
+
+
+def _looked(home: Home, name: str) -> "SwarmRecord | None":
+    try:
+        return records.look(home, name)
+    except Damaged as error:
+        warn(str(error))
+        return None
+
+
+def _pairs(files: list[str] | None) -> dict[str, str]:
+    pairs = [one.partition("=") for one in files or ()]
+    if wrong := next((here for here, _, there in pairs if not (here and there)), None):
+        raise UsageError(f"--file {wrong}: give HERE=THERE, a path here and one in the guest")
+    return {here: there for here, _, there in pairs}
+
+
+def _free(stem: str) -> str:
+    """A name like this one that neither a swarm has, nor a branch begins with."""
+    like = LETTERS.sub("-", stem.lower()).strip("-0123456789")[: records.LONGEST_NAME - 3] or "swarm"
+    taken = set(records.swarms(own_home()))
+    branches = [branch.name for branch in connect().tree().branches]
+    for at in range(1, 1000):
+        name = like if at == 1 else f"{like}{at}"
+        if name not in taken and not any(one == name or one.startswith(f"{name}-") for one in branches):
+            return name
+    raise Conflict(f"there are a thousand swarms called {like}: give another --name")

@@ -1,0 +1,184 @@
+"""What a swarm is to try: a value, as a TOML file or a command line's options give it."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from core.codec import decode
+from core.errors import UsageError
+from core.guest.scripts import guest_script
+from core.refs import TRUNK
+from core.verbs import names
+from core.verbs.fork import LONGEST_COMMAND, LONGEST_S, MOST_CHILDREN, Fork
+from vertui.variants import MOST_BYTES, values_of
+
+Losers = Literal["keep", "pause", "suspend", "prune"]
+Line = Annotated[str, Meta(max_length=LONGEST_COMMAND)]
+Count = Annotated[int, Meta(ge=0, le=MOST_CHILDREN)]
+Seconds = Annotated[float, Meta(gt=0, le=LONGEST_S)]
+
+MOST_ROUNDS, MOST_KEPT = 1000, 26  # parents of a round are told apart by a letter
+DRIVERS = ".py"
+EXIT, PYTEST, REGEX = "exit", "pytest", "regex:"
+WHERE = re.compile(r" - at `\$\.?(?P<field>[^`]*)`$")
+SUCCESS = 1.0
+
+
+class SwarmSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A swarm as it was asked for.
+
+    Of `base` N children are forked, each with the `command` ({i}, {name} are its own) or a variant. If there are
+    `files` (paths here and in the guest) or something to `prepare`, that is done first, once, in a fork of the base.
+    `timeout` is of a command, `within` of the whole swarm, both in seconds; `memory` is MiB that its branches may take
+    at once, `at_once` how many of them may be at work. With `stop` first the swarm is over with the first success: a
+    score as good as `target`. The `beam` best tries so far are forked for the next round. `driver` is the text of a
+    program that plays the swarm in place of rounds (see `vertui.swarm.drivers`); a spec's file names its file.
+    """
+
+    base: Annotated[str, Meta(min_length=1, max_length=200)] = TRUNK
+    command: Line = ""
+    variants: Annotated[tuple[Line, ...], Meta(max_length=MOST_CHILDREN)] = ()
+    n: Count = 0
+    files: dict[str, str] = {}
+    prepare: Line = ""
+    egress: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    timeout: Seconds | None = None
+    within: Seconds | None = None
+    memory: Annotated[int, Meta(ge=0)] = 0
+    at_once: Count = 0
+    score: Line = EXIT
+    lowest: bool = False
+    target: float = SUCCESS
+    stop: Literal["best", "first"] = "best"
+    rounds: Annotated[int, Meta(ge=1, le=MOST_ROUNDS)] = 1
+    beam: Annotated[int, Meta(ge=1, le=MOST_KEPT)] = 1
+    losers: Losers = "keep"
+    promote: bool = False
+    driver: str = ""
+
+    @property
+    def tries(self) -> int:
+        """How many a round has."""
+        return len(self.variants) or self.n or 1
+
+    @property
+    def given_secrets(self) -> dict[str, str]:
+        """Variables, with the secret that each is given."""
+        named = (one.partition("=") for one in self.secrets)
+        return {variable or secret: secret for secret, _, variable in named}
+
+    def is_better(self, score: float, other: float) -> bool:
+        """Is a score the better one?"""
+        return score < other if self.lowest else score > other
+
+    def succeeds(self, score: float | None) -> bool:
+        """Is it as good as is asked for?"""
+        return score is not None and not self.is_better(self.target, score)
+
+
+def read_spec(path: Path, options: Mapping[str, Any]) -> SwarmSpec:
+    """The spec of a file, with options in place of what it says. A file of Python is a driver. UsageError says what is
+    wrong with it.
+    """
+    text = _text(path)
+    if path.suffix == DRIVERS:
+        return make_spec({"driver": text, **options}, str(path), path.parent)
+    try:
+        told = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no TOML: {error}") from error
+    return make_spec({**told, **options}, str(path), path.parent)
+
+
+def make_spec(told: Mapping[str, Any], where: str, directory: Path) -> SwarmSpec:
+    """A spec of these fields, with what they name brought along: lines of @FILE, and paths from a directory."""
+    try:
+        spec = decode(SwarmSpec, dict(told))
+    except ValueError as error:
+        raise UsageError(f"{where}: {_plainly(str(error))}") from error
+    found = dict(told)
+    found["variants"] = values_of(_placed(one, directory) for one in spec.variants)
+    if spec.driver.endswith(DRIVERS):
+        found["driver"] = _text(directory / spec.driver)
+    found["files"] = {str((directory / here).resolve()): there for here, there in spec.files.items()}
+    spec = decode(SwarmSpec, found)
+    if wrong := _wrong(spec):
+        raise UsageError(f"{where}: {wrong}")
+    return spec
+
+
+def rule_of(score: str) -> str:
+    """How a swarm's tries are scored, as the engine is told it (see `core.commands.Scoring`)."""
+    kind, _, rest = score.partition(":")
+    if score == EXIT:
+        return "echo $((STATUS == 0))"
+    if score.startswith(REGEX):
+        return shlex.join(guest_script("scored", "regex", rest))
+    if kind == PYTEST:
+        return shlex.join(guest_script("scored", "pytest", *filter(None, [rest])))
+    return score
+
+
+def _wrong(spec: SwarmSpec) -> str:
+    """What makes no sense together; nothing where all does."""
+    if spec.driver:
+        return "a driver starts its own commands: leave them out" if spec.command or spec.variants else ""
+    if not spec.command and not spec.variants:
+        return "give a command, or variants"
+    if spec.command and spec.variants:
+        return "give one command for all, or variants: not both"
+    if spec.variants and spec.n not in (0, len(spec.variants)):
+        return f"n is {spec.n} and there are {len(spec.variants)} variants: leave n out"
+    if spec.beam > spec.tries:
+        return f"beam is {spec.beam}, and a round has {spec.tries} tries"
+    if spec.losers in ("pause", "suspend") and spec.losers not in names():
+        return f"this vertui has no verb `{spec.losers}`: keep losers, or prune them"
+    return _wrong_value(spec)
+
+
+def _wrong_value(spec: SwarmSpec) -> str:
+    """What a value says that cannot be."""
+    try:
+        _ = Fork(spec.base, egress=spec.egress).reach
+        if spec.score.startswith(REGEX):
+            re.compile(spec.score.removeprefix(REGEX))
+    except UsageError as error:
+        return str(error)
+    except re.error as error:
+        return f"score: '{spec.score}' is no pattern: {error}"
+    if not spec.score:
+        return "score is empty: leave it out, or give printed, exit, pytest, regex:PATTERN or a command"
+    return ""
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no text") from error
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"{path} is larger than {MOST_BYTES >> 20} MiB")
+    return text
+
+
+def _placed(variant: str, directory: Path) -> str:
+    """With the file that it names found from a directory."""
+    names_file = variant.startswith("@") and not variant.startswith("@@")
+    return f"@{directory / variant[1:]}" if names_file else variant
+
+
+def _plainly(error: str) -> str:
+    """A failure of msgspec's, its field in front."""
+    found = WHERE.search(error)
+    told = WHERE.sub("", error)
+    return f"{found['field']}: {told}" if found and found["field"] else told
