@@ -152,7 +152,9 @@ class Walk(Tour):
             line.say(Started(1), Output(1, 0, said))
             await self.all_seen(name)
             line.say(Conflict(name))
-            await self.seen("the shell in")
+            shell = screen.shells[-1]
+            await until(self.pilot, lambda shell=shell: shell.ended)  # type: ignore[misc]  # else it is given the key
+            await self.seen("the shell in", "is gone:")
             await self.pilot.press("enter")
             await until(self.pilot, lambda: self.app.screen is self.app.main)
 
