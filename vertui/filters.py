@@ -85,7 +85,7 @@ class Texts:
         found = []
         for node in nodes:
             told = self._known.get(node.id)
-            found.append(told if told is not None and told.node is node else Searched(node, _text(node)))
+            found.append(told if told is not None and told.node is node else told_of(node))
         self._known = {told.node.id: told for told in found}
         return found
 
@@ -112,6 +112,11 @@ def select(typed: Filter, told: Sequence[Searched], now: float) -> tuple[list[No
         if place % AT_ONCE == 0 and time.process_time() > until:
             return found, f"takes too long: {place + 1} of {len(told)} were looked at"
     return found, typed.error
+
+
+def told_of(node: Node) -> Searched:
+    """A node with what is said of it."""
+    return Searched(node, _text(node))
 
 
 def _text(node: Node) -> str:
