@@ -44,8 +44,8 @@ CHANGED, LOOKS = (
     "!changed:/etc",
     "to look into",
 )  # each answer adds a row: the made-up states differ in nothing
-CHANGED_KEYS = (*"j" * 40, *"\x04" * 5, *"k" * 20, *"GgGg")  # each moves the cursor
-ROOM = 400  # rows that they need
+CHANGED_KEYS = (*"j" * 40, *"\x04" * 2, *"k" * 40, *"GgGg")  # each moves the cursor
+ROOM = 150  # rows that they need
 CURSOR = "│▌"  # beside the frame: a score is drawn by such signs, too
 
 
@@ -165,6 +165,8 @@ def _add_changed(report: Report, ui: Driven, keys: Iterable[str]) -> None:
     ui.until_quiet()
     ui.press(f"{CHANGED}\r")
     ui.until(lambda: _nodes_shown(ui) >= ROOM)
+    ui.press("g")
+    ui.watch(KEY_S)
     took = list[KeyCost]()
     for key in keys:
         if LOOKS not in ui.text:
