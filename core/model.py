@@ -269,7 +269,8 @@ class Plan(Struct, frozen=True):
 
     `branches`, `commits` and `images` are what it is done to; `files` what the old trunk changed and the branch to
     promote lacks. `lines` are for people, one thing each, `head` is all of it in one, `sections` say in their
-    order what the lines are about; `frees_bytes` is what comes back once nothing can undo it.
+    order what the lines are about; `frees_bytes` is what comes back once nothing can undo it. `until` is when the trash
+    lets go of what it puts there: from then on nothing brings that back.
     """
 
     id: str
@@ -283,6 +284,7 @@ class Plan(Struct, frozen=True):
     images: tuple[str, ...] = ()
     head: str = ""
     sections: tuple[PlanSection, ...] = ()
+    until: float | None = None
 
 
 class Operation(Struct, frozen=True):

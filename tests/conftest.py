@@ -29,6 +29,7 @@ settings.load_profile("unhurried")
 os.environ["VERTUI_MIRRORS"] = "none"  # whatever this host is configured for is no part of a test
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "build" / "test-home"  # kept between runs: building the same image again is instant
+WITHOUT_IMAGE = "test_environment.py"  # takes longer than the build of an image
 
 
 def full() -> bool:
@@ -48,6 +49,17 @@ class Failures:
             crash = getattr(report.longrepr, "reprcrash", None)
             why = str(crash.message if crash else report.longreprtext).partition("\n")[0]
             self._terminal.write_line(f"\n{report.when} of {report.nodeid}: {why}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two workers the first begins with the first file, for which the image is built: let the second not wait for
+    that too, but begin with what takes none.
+    """
+    files = {item.path: item.path.name != WITHOUT_IMAGE for item in items}
+    order = {path: place for place, path in enumerate(sorted(files, key=files.__getitem__))}
+    if len(order) > 1:
+        order[items[0].path] = -1
+    items.sort(key=lambda item: order[item.path])
 
 
 @pytest.hookimpl(trylast=True)  # pytest makes the terminal at the same time
@@ -83,7 +95,7 @@ def idle_home(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         shutil.copytree(
             built.root,
             root,
-            copy_function=_link,
+            copy_function=link_or_copy,
             ignore=shutil.ignore_patterns("catalog.db*", "cache", "*lock", "log", "reserve"),
         )
         for path in built.root.glob("catalog.db*"):
@@ -146,7 +158,8 @@ def _of_built(lock: int) -> Iterator[None]:
         yield
 
 
-def _link(source: str, target: str) -> None:
+def link_or_copy(source: str, target: str) -> None:
+    """For files that nobody changes."""
     try:
         os.link(source, target)
     except OSError:

@@ -220,6 +220,8 @@ WRITTEN = (
             changes=True),
     Action("exec", "e", "exec", "run a command in the selected branches", _all("exec", "-- CMD"), _running,
             footer=True, changes=True),
+    Action("verb_line", "semicolon", "any verb", "type a verb that has no key: cp, sync, store du, config, doctor",
+            changes=True),
     Action("watch", "w", "watch", "live output of the selected branches, side by side", WATCH, _branches, footer=True),
     Action("board", "B", "scoreboard", "branches ranked by score, time, exit, files changed", _plain("vertui ls"),
             _no_machine),
@@ -228,6 +230,8 @@ WRITTEN = (
     Action("diff", "d", "diff", "compare with the parent, or up to eight marked nodes", _diff, _comparable,
             footer=True),
     Action("open", "o", "open", "open the branch's published port in the browser", _all("open"), _one_published),
+    Action("ssh", "dollar_sign", "ssh command", "copy the command that logs in to the branch", _all("ssh"),
+            _one_running),
     Action("let", "A", "allow refused", "let the branch reach what it was refused last", LET, _refused, changes=True),
     Action("let_siblings", "W", "allow for siblings", "the same, for all branches of its fork", LET_ALL, _refused,
             changes=True),
@@ -273,12 +277,14 @@ WRITTEN = (
 """What is no verb, or one that takes a screen or a terminal of its own."""
 
 GROUPS = {
-    "machines": ("up", "fork", "pause", "suspend", "resume", "rename", "image_build", "cancel_build", "images",
+    "machines": ("up", "fork", "pause", "suspend", "resume", "rename", "weigh", "image_build", "cancel_build", "images",
                  "start"),
-    "work": ("exec", "watch", "shell", "score", "board"),
-    "history": ("commit", "diff", "promote", "prune", "tag", "undo", "redo", "log", "journal", "trash",
+    "work": ("exec", "watch", "shell", "score", "board", "verb_line"),
+    "history": ("commit", "diff", "promote", "prune", "restore", "tag", "undo", "redo", "log", "journal", "trash",
                 "earlier", "later"),
-    "ports and reach": ("publish", "unpublish", "open", "egress", "let", "let_siblings", "link", "unlink"),
+    "ports and reach": (
+        "publish", "unpublish", "open", "ssh", "egress", "let", "let_siblings", "link", "unlink",
+    ),
     "marks": ("mark", "range", "unmark"),
     "moving about": (
         "trunk", "parent", "child", "next_sibling", "previous_sibling", "best", "letters", "filter", "fold",

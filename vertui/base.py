@@ -25,7 +25,7 @@ from vertui.messages import Arrived, Finished
 from vertui.plain import toast
 from vertui.reading import ReadingFeed, reading_client
 from vertui.remembered import Remembered
-from vertui.selection import Selection
+from vertui.selection import Node, Selection
 from vertui.text import age, printable
 from vertui.themes import FIRST, ColourTheme
 
@@ -137,6 +137,10 @@ class BaseApp(App[None]):
     @abstractmethod
     def show_then(self, operation: int) -> None:
         """Show the tree as it was when an operation had ended."""
+
+    @abstractmethod
+    def go_to_node(self, node: Node) -> None:
+        """Put the cursor of the main screen on a node, and show that screen."""
 
     @abstractmethod
     def look_as_left(self) -> None:

@@ -31,7 +31,7 @@ from vertui.text import SHORT_ID, printable
 SEARCHED = 200  # characters of a text that an expression is tried on
 MOST_REPEATS = 3  # of an expression: each may cost as many tries again as there are characters; and groups
 LONGEST = 500  # characters of a filter
-PATIENCE_S = 0.04  # of processor time: a key is answered in 50 ms
+PATIENCE_S = 0.04  # of the loop's processor time: a key is answered in 50 ms, whatever threads do meanwhile
 AT_ONCE = 32  # nodes looked at between two looks at the clock
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 STATES = list(dict.fromkeys(str(state) for kind in (BranchState, CommitState) for state in kind))
@@ -85,7 +85,7 @@ class Texts:
         found = []
         for node in nodes:
             told = self._known.get(node.id)
-            found.append(told if told is not None and told.node is node else Searched(node, _text(node)))
+            found.append(told if told is not None and told.node is node else told_of(node))
         self._known = {told.node.id: told for told in found}
         return found
 
@@ -105,13 +105,18 @@ def parse(text: str, differs: Differs = _nobody) -> Filter:
 
 def select(typed: Filter, told: Sequence[Searched], now: float) -> tuple[list[Node], str]:
     """The nodes it shows at a time, and what is wrong with it."""
-    found, until = [], time.process_time() + PATIENCE_S
+    found, until = [], time.thread_time() + PATIENCE_S
     for place, one in enumerate(told):
         if all(term(one, now) for term in typed.terms):
             found.append(one.node)
-        if place % AT_ONCE == 0 and time.process_time() > until:
+        if place % AT_ONCE == 0 and time.thread_time() > until:
             return found, f"takes too long: {place + 1} of {len(told)} were looked at"
     return found, typed.error
+
+
+def told_of(node: Node) -> Searched:
+    """A node with what is said of it."""
+    return Searched(node, _text(node))
 
 
 def _text(node: Node) -> str:

@@ -30,7 +30,7 @@ from vertui.plain import toast
 from vertui.remembered import ScreenLook
 from vertui.screens.base import Dialog, VertuiScreen
 from vertui.screens.main import MainScreen
-from vertui.selection import NOTHING, Selection
+from vertui.selection import NOTHING, Node, Selection
 from vertui.widgets.footer import KeyHints
 
 OWN = ("quit", "command_palette")
@@ -231,6 +231,15 @@ class VertuiApp(BaseApp):
         while self.screen is not self.main:
             self.pop_screen()
         self.main.scrub.go(operation)
+
+    def go_to_node(self, node: Node) -> None:
+        """Put the cursor of the main screen on a node, whatever filter hides it, and show that screen."""
+        while self.screen is not self.main:
+            self.pop_screen()
+        self.main.scrub.leave()
+        if not self.main.tree_view.go_to_node(node):
+            self.main.filter_by("")
+            self.main.tree_view.go_to_node(node)
 
     def show_keys(self, hints: Iterable[tuple[str, str]]) -> None:
         """Show keys and what they do."""

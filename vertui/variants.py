@@ -1,6 +1,8 @@
-"""Values that people keep in a file: `@FILE` stands for its lines."""
+"""Values that people keep in files: `@FILE` stands for its lines, `@DIR` for commands that bring in its patches."""
 
+import base64
 import json
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +11,10 @@ from core.errors import UsageError
 MOST_BYTES = 1 << 20  # of a file: a thousand commands of a thousand letters
 JSONL = (".jsonl", ".ndjson")
 COMMAND = "command"
+PATCHES = (".patch", ".diff")
+MOST_PATCH_BYTES = 70_000  # what a command may take, as text
+APPLY = "base64 -d <<'END-OF-PATCH' | git apply --whitespace=nowarn\n{0}\nEND-OF-PATCH"
+"""A line of shell that applies a patch, whatever is in it."""
 
 
 def values_of(given: Iterable[str]) -> tuple[str, ...]:
@@ -25,9 +31,17 @@ def values_of(given: Iterable[str]) -> tuple[str, ...]:
 
 
 def lines_of(path: Path) -> tuple[str, ...]:
-    """The lines of a file, those that are empty left out. In a file of JSON each is a text, or an object's command."""
+    """The lines of a file, those that are empty left out. In a file of JSON each is a text, or an object's command.
+
+    Of a directory, DIR or DIR:PLACE, a command for each patch in it, that applies it at that place of a guest.
+    """
     try:
         path = path.expanduser()
+        if path.is_dir():
+            return patches_of(path)
+        directory, colon, place = str(path).rpartition(":")
+        if colon and not path.exists() and Path(directory).is_dir():
+            return patches_of(Path(directory), place)
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
         text = data.decode()
@@ -45,6 +59,24 @@ def lines_of(path: Path) -> tuple[str, ...]:
     if path.suffix not in JSONL:
         return tuple(line for _, line in lines)
     return tuple(_told(path, number, line) for number, line in lines)
+
+
+def patches_of(directory: Path, place: str = "") -> tuple[str, ...]:
+    """A command for each patch in a directory, in the order of their names; they are applied in the guest's home, or at
+    a place of it. UsageError where there are none; OSError.
+    """
+    found = sorted(path for path in directory.iterdir() if path.suffix in PATCHES)
+    if not found:
+        raise UsageError(f"{directory} has no patches: they are called *.patch or *.diff")
+    goes = f"cd {shlex.quote(place)} && " if place else ""
+    return tuple(goes + APPLY.format(_in_letters(path)) for path in found)
+
+
+def _in_letters(path: Path) -> str:
+    data = path.read_bytes()
+    if len(data) > MOST_PATCH_BYTES:
+        raise UsageError(f"{path} is larger than {MOST_PATCH_BYTES} bytes: bring it in by `vertui cp`")
+    return base64.b64encode(data).decode()
 
 
 def _told(path: Path, number: int, line: str) -> str:

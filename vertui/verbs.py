@@ -62,9 +62,18 @@ class Verbs(FirstSteps, Moves):
 
         def go(answers: Answers | None) -> None:
             if answers is not None:
-                self._app.push_screen(WatchScreen(selection.refs, exec_of(answers)))
+                self._app.push_screen(WatchScreen(selection.refs, exec_of(self._app, answers)))
 
-        self._app.push_screen(exec_form(selection.refs), go)
+        self._app.push_screen(exec_form(self._app, selection.refs), go)
+
+    def verb_line(self, selection: Selection) -> None:
+        """Open a line for any verb. A page's is of another machine, and it could do there what no key of ours does."""
+        from vertui.screens.verb_line import VerbLine
+
+        if self._app.page is not None:
+            self._app.fail("a page has no command line: type it where vertui serves this page")
+        else:
+            self._app.push_screen(VerbLine())
 
     def watch(self, selection: Selection) -> None:
         """Open the output of each."""
@@ -105,6 +114,12 @@ class Verbs(FirstSteps, Moves):
             lambda text: None if text in pages else f"give one of {ports}",
         )  # fmt: skip
         self._app.push_screen(FormDialog(f"open {selection.refs[0]}", (field,), "Open"), go)
+
+    def ssh(self, selection: Selection) -> None:
+        """Copy the command that logs in: it is for another terminal."""
+        command = BY_ID["ssh"].command(selection)
+        self._app.copy_to_clipboard(command)
+        self._main.say(f"copied: {command}", theme.GREEN)
 
     def let(self, selection: Selection) -> None:
         """Let each branch reach what it was refused last."""

@@ -42,6 +42,19 @@ def merge_lines(old: Lines, ours: Lines, theirs: Lines) -> list[bytes] | None:
     return [*merged, *old[at:]]
 
 
+def only_at(old: Lines, new: Lines, first: int, last: int) -> list[bytes]:
+    """`old` with those changes of `new` alone that touch lines `first` to `last` of it, counted from 1; lines that went
+    touch both that they stood between.
+    """
+    made, at = list[bytes](), 0
+    for a0, a1, b0, b1 in changed_spans(old, new):
+        begin, end = (b0 + 1, b1) if b0 < b1 else (b0, b0 + 1)
+        if begin <= last and end >= first:
+            made += [*old[at:a0], *new[b0:b1]]
+            at = a1
+    return [*made, *old[at:]]
+
+
 def _differing(old: Lines, new: Lines) -> Iterator[Span]:
     a0 = b0 = 0
     for a1, b1 in [*_anchors(old, new), (len(old), len(new))]:

@@ -15,14 +15,17 @@ from core.diff.entry import DiffEntry
 from core.diff.ext4 import Volume
 from core.diff.filesystem import diff_disks, index_of
 from core.diff.index import PathIndex
-from core.diff.lines import merge_lines
+from core.diff.lines import merge_lines, only_at
 from core.diff.meta import FileType, Meta
 from core.diff.select import PathFilter
 from core.diff.text import MAX_TEXT_BYTES, as_lines, is_binary
 from core.disk.blocks import Disk
+from core.errors import UsageError
 from core.names import spelled
 
 DiskT = TypeVar("DiskT", bound=Disk)
+LineRange = tuple[int, int]
+"""The first and the last line, counted from 1, as theirs has them."""
 _RIGHTS = {("mode",): "permissions", ("uid", "gid"): "owner", ("xattrs",): "attributes"}
 
 
@@ -94,12 +97,16 @@ def merge(
     index: PathIndex | None,
     wanted: PathFilter,
     prefer: Prefer | None,
+    lines: LineRange | None = None,
 ) -> Merge:
-    """How `ours` takes the selected changes of `theirs` since `base`, whose path index, or its image's, is `index`."""
+    """How `ours` takes the selected changes of `theirs` since `base`, whose path index, or its image's, is `index`.
+
+    With `lines` it is those of texts alone that are in these lines; UsageError where there are none.
+    """
     known = index_of(base, index)
     taken = wanted.of(diff_disks(base, theirs, known, renames=False)).entries
     mine = diff_disks(base, ours, known, times=True, renames=False).entries
-    return _Merger((base, ours, theirs), taken, mine).merge(prefer)
+    return _Merger((base, ours, theirs), taken, mine, lines).merge(prefer)
 
 
 @dataclass(frozen=True)
@@ -139,8 +146,14 @@ class _Version:
 
 
 class _Merger:
-    def __init__(self, disks: Sequence[Disk], taken: Sequence[DiffEntry], mine: Sequence[DiffEntry]) -> None:
-        self._taken = taken
+    def __init__(
+        self,
+        disks: Sequence[Disk],
+        taken: Sequence[DiffEntry],
+        mine: Sequence[DiffEntry],
+        lines: LineRange | None,
+    ) -> None:
+        self._taken, self._lines = taken, lines
         self._mine = {entry.path: entry for entry in mine}
         self._made = {entry.path for entry in taken if _is_directory(entry.after)}
         metas = (
@@ -159,7 +172,7 @@ class _Merger:
             try:
                 step = self._step(entry)
             except _Differ as clash:
-                decidable = not isinstance(clash, _NoPlace)
+                decidable = not isinstance(clash, _NoPlace) and self._lines is None
                 clashes.append(Clash(entry.path, str(clash), decidable))
                 if not decidable or prefer is not Prefer.THEIRS:
                     continue
@@ -184,6 +197,8 @@ class _Merger:
         before = _Version(entry.before, self._base) if entry.before else None
         after = _Version(entry.after, self._theirs) if entry.after else None
         seen = self._seen(entry)
+        if self._lines is not None:
+            return _merged_lines(entry.path, before, seen, after, self._lines)
         self._check_directories(entry)
         if seen is None:
             if before and after:
@@ -228,6 +243,25 @@ def _merged(path: bytes, before: _Version | None, seen: _Version, after: _Versio
     renewed, body = _merged_body(before, seen, after)
     wanted = _rights(old, ours, theirs, theirs if renewed else ours)
     return Step(path, ours, wanted, renewed, body) if renewed or wanted != ours else None
+
+
+def _merged_lines(
+    path: bytes, before: _Version | None, seen: _Version | None, after: _Version | None, lines: LineRange
+) -> Step | None:
+    """Some lines of a text, and nothing else of it."""
+    name, (first, last) = spelled(path), lines
+    texts = [version.lines() if version else None for version in (before, seen, after)]
+    old, ours, theirs = texts
+    if old is None or ours is None or theirs is None or seen is None or after is None:
+        raise UsageError(f"{name} is not a text on all sides: bring all of it, without lines")
+    if (taken := only_at(old, theirs, first, last)) == old:
+        raise UsageError(f"nothing was changed in lines {first} to {last} of {name}")
+    if (merged := merge_lines(old, ours, taken)) is None:
+        raise _Differ("content")
+    if merged == ours:
+        return None
+    wanted = replace(seen.meta, mtime_ns=after.meta.mtime_ns)
+    return Step(path, seen.meta, wanted, True, b"".join(merged))
 
 
 def _merged_body(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from core.diff.content import Content
-from core.diff.merge import Clash, Merge, Prefer, Step, merge
+from core.diff.merge import Clash, LineRange, Merge, Prefer, Step, merge
 from core.diff.meta import FILE_TYPES, FileType, Meta
 from core.diff.select import PathFilter
 from core.engine.compare import in_pieces, merge_base, require_paths
@@ -33,9 +33,15 @@ LOST_S = 1.0  # after which a guest that hears of its daemon no more takes away 
 
 
 async def apply(
-    engine: Engine, request_id: str, source: str, target: str, files: PathFilter, prefer: Prefer | None
+    engine: Engine,
+    request_id: str,
+    source: str,
+    target: str,
+    files: PathFilter,
+    prefer: Prefer | None,
+    lines: LineRange | None = None,
 ) -> Applied:
-    """Bring what REF `source` changed since the merge base into branch `target`.
+    """Bring what REF `source` changed since the merge base into branch `target`; with `lines` what is in these.
 
     Requires a running target. On success its files hold both sides' changes. Conflict lists clashes when there is no
     preference, and files that changed while it was at work. On failure nothing changed. It cannot be undone: commit
@@ -50,7 +56,7 @@ async def apply(
             def plan() -> Merge:
                 require_paths(files, root, ours, theirs)
                 disks = (root.disk, ours.disk, theirs.disk)
-                return merge(*disks, known_paths(engine, root), files, prefer)
+                return merge(*disks, known_paths(engine, root), files, prefer, lines)
 
             found = await asyncio.to_thread(plan)
             undecided = found.undecided(prefer)

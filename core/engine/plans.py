@@ -10,7 +10,7 @@ from core.engine.changes import apply, check_started, only_of
 from core.engine.context import Engine, new_id
 from core.engine.images import plan_remove_image, remove_image
 from core.engine.operations import operation
-from core.engine.trash import empty, plan_empty, purge
+from core.engine.trash import GRACE_S, empty, plan_empty, purge
 from core.engine.warm import let_go
 from core.errors import Conflict, UsageError
 from core.graph import Graph
@@ -53,7 +53,8 @@ async def plan_promote(engine: Engine, name: str, prune_losers: bool) -> Plan:
     if losers:
         head += f", {_counted(len(losers), 'loser', 'losers')} pruned"
     names = (winner.name, *(row.name for row in losers))
-    plan = Plan(new_id(), "promote", names, (), 0, True, lines, tuple(files), (), head, sections)
+    until = time.time() + GRACE_S if losers else None
+    plan = Plan(new_id(), "promote", names, (), 0, True, lines, tuple(files), (), head, sections, until)
     change = Change(trunk=winner.id, prune=tuple(row.id for row in losers))
     pruned = f", prune {' '.join(names[1:])}" if losers else ""
 
@@ -161,8 +162,8 @@ def plan_prune(engine: Engine, targets: Sequence[str], now: bool) -> Plan:
     frees = sum(commit.stored_bytes for commit in commits.values())
     frees += sum(row.crash.size_bytes for row in branches if row.crash)
     names = tuple(row.name for row in branches)
-    verb = "prune --now" if now else "prune"
-    plan = Plan(new_id(), verb, names, tuple(commits), frees, not now, lines, (), (), head, sections)
+    verb, until = ("prune --now", None) if now else ("prune", time.time() + GRACE_S)
+    plan = Plan(new_id(), verb, names, tuple(commits), frees, not now, lines, (), (), head, sections, until)
 
     async def prune() -> Change:
         return await apply(engine, _still(engine, plan))

@@ -37,7 +37,8 @@ class Fork(Verb[Forked]):
 
     In a command {i} is the child's number and {name} its name; ${i} is the shell's own, and {{i}} stands for {i}. With
     --variant there is a child for each, unless --number says how many there are. Of JSONL each line is a text, or an
-    object with a "command".
+    object with a "command". Of a directory each *.patch or *.diff is one: `git apply` brings it into the child's home,
+    or of @DIR:PLACE to that place.
 
     --egress is off, open, or a rule as `vertui egress` has them, in place of what the parent may reach. --publish gives
     each child a port of the host for a port of its own, beside those for the ports of its parent that are published.
@@ -76,8 +77,8 @@ class Fork(Verb[Forked]):
     variants: Annotated[
         tuple[Annotated[str, Meta(max_length=LONGEST_COMMAND)], ...],
         Given(
-            "A command a child, or @FILE: one a line, or JSONL.",
-            "CMD|@FILE",
+            "Commands, or @FILE of them, or @DIR of patches.",
+            "CMD|@FILE|@DIR",
             ("--variant",),
             Kind.LINES,
             label="variants file",
@@ -123,6 +124,7 @@ class Fork(Verb[Forked]):
         "vertui fork main~2 -n 2 --name try --exec 'make test > /tmp/log 2>&1'",
         "vertui fork main -n 4 --exec 'python3 train.py --seed {i}'",
         "vertui fork main --variant @tries.txt --timeout 600 --score printed",
+        "vertui fork main --variant @patches:/srv/app --score 'cd /srv/app && ./test'",
         "vertui fork main -n 8 --exec ./train --egress @pip --publish 3000 --score ./measure",
     )
     screen: ClassVar = Entry(

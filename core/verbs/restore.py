@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core.model import Branch
-from core.verbs.base import Absent, Given, Kind, Verb
+from core.verbs.base import Entry, Given, Kind, Verb
 from core.verbs.fields import BranchName, Short, no_branch
 from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
@@ -29,7 +29,9 @@ class Restore(Verb[Branch]):
     ] = None
 
     examples: ClassVar = ("vertui restore main main~2",)
-    screen: ClassVar = Absent("the screen restores by forking a commit; in place comes with the time scrub")
+    screen: ClassVar = Entry(
+        "minus", "restore", "take the branch back in place to a commit, or to its head", "restoring"
+    )
 
     def refuse(self, shown: Shown) -> Refusal | None:
         if shown.branch(self.branch) is None:

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from core.cgroups import LEAST_WEIGHT, MOST_WEIGHT
 from core.model import Operation
-from core.verbs.base import Absent, Given, Verb
+from core.verbs.base import Entry, Given, Verb
 from core.verbs.fields import BranchName, no_branch
 from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
@@ -30,7 +30,10 @@ class Weigh(Verb[Operation]):
     weight: Annotated[int, Given("From 1 to 10000.", "WEIGHT"), Meta(ge=LEAST_WEIGHT, le=MOST_WEIGHT)]
 
     examples: ClassVar = ("vertui weigh b1 300", "vertui weigh b1 100")
-    screen: ClassVar = Absent("said once, at a shell")
+    screen: ClassVar = Entry(
+        "ampersand", "weigh", "say what share of scarce processors and disks a branch gets", "weighing", several=True,
+        suggests=(("weight", "100"),),
+    )  # fmt: skip
 
     def refuse(self, shown: Shown) -> Refusal | None:
         return None if shown.branch(self.branch) else no_branch(shown, self.branch)

@@ -1,11 +1,12 @@
 """`scripts/bench ui`: how fast the UI is and what it costs, by keys in a terminal.
 
-Of 10,000 commits and 200 branches in a catalog that a daemon serves; beside 64 busy machines; idle; and with nine panes
-into which branches print as fast as they are read. What must hold is of the UI's processor time where it is alone, so
-that what else runs on the host does not count; and by the clock, less the time its loop has waited for a core, where
-threads of its own may be in the way.
+Of 10,000 commits and 200 branches in a catalog that a daemon serves; while a filter looks into each of them; beside 64
+busy machines; idle; and with nine panes into which branches print as fast as they are read. What must hold is of the
+UI's processor time where it is alone, so that what else runs on the host does not count; and by the clock, less the
+time its loop has waited for a core, where threads of its own may be in the way.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,13 @@ TEAL = pens.DIRECT | int(theme.TEAL.removeprefix("#"), 16)  # of the frame that 
 TAGS = counting()
 TREE_KEYS = (*"j" * 40, *"\x04" * 10, *"k" * 20, *"GgGg", *"****", *" " * 8, *"zzzzzz")
 BOARD_KEYS = (*"j" * 40, *"\x04" * 5, *"k" * 20, *"GgGg", *"~~", *" " * 8)
+CHANGED, LOOKS = (
+    "!changed:/etc",
+    "to look into",
+)  # each answer adds a row: the made-up states differ in nothing
+CHANGED_KEYS = (*"j" * 40, *"\x04" * 2, *"k" * 40, *"GgGg")  # each moves the cursor
+ROOM = 150  # rows that they need
+CURSOR = "│▌"  # beside the frame: a score is drawn by such signs, too
 
 
 def measure(quick: bool) -> Report:
@@ -57,6 +65,7 @@ def measure(quick: bool) -> Report:
             _add_keys(report, ui, "keys, all unfolded", TREE_KEYS[:: 8 if quick else 1])
             _add_updates(report, ui, home, "an update, all unfolded", 4 if quick else UPDATES)
             _add_letters(report, ui)
+            _add_changed(report, ui, CHANGED_KEYS[:: 8 if quick else 1])
             _add_scrub(report, ui, 3 if quick else UPDATES)
             _add_idle(report, ui, home, 5.0 if quick else IDLE_S)
     _add_busy(report, *((4, 5.0) if quick else (BUSY, BUSY_S)))
@@ -148,6 +157,43 @@ def _add_letters(report: Report, ui: Driven) -> None:
         LETTER_MS,
         f"each letter of {FILTER!r} to the rows it leaves",
     )
+
+
+def _add_changed(report: Report, ui: Driven, keys: Iterable[str]) -> None:
+    """Keys while a thread asks of node after node, and what is told is shown as it comes."""
+    ui.answer("/")
+    ui.until_quiet()
+    ui.press(f"{CHANGED}\r")
+    ui.until(lambda: _nodes_shown(ui) >= ROOM)
+    ui.press("g")
+    ui.watch(KEY_S)
+    took = list[KeyCost]()
+    for key in keys:
+        if LOOKS not in ui.text:
+            raise SystemExit(f"all answers came before {len(took)} keys were pressed")
+        row = _at_cursor(ui)
+        if cost := ui.answer(key, lambda row=row: _at_cursor(ui) != row):  # type: ignore[misc]
+            took.append(cost)
+        ui.watch(KEY_S)
+    ui.press("\x1b")
+    ui.until_quiet()
+    name = f"keys under {CHANGED}: p95 of {len(took)}"
+    report.add(
+        name, percentile([each.wall_ms - each.queued_ms for each in took], 0.95), "ms", must=KEY_MS,
+        timed="key typed to the cursor elsewhere while answers come, less waits for a core",
+    )  # fmt: skip
+    report.add(f"{name} by the clock", percentile([each.wall_ms for each in took], 0.95), "ms")
+
+
+def _nodes_shown(ui: Driven) -> int:
+    """How many the filter shows so far, as the tree's frame says it."""
+    told = re.search(r"(\d+) of \d+ nodes", ui.text)
+    return int(told[1]) if told else 0
+
+
+def _at_cursor(ui: Driven) -> str:
+    """The row that the cursor is on."""
+    return next((row.text for row in ui.emulator.screen.rows if CURSOR in row.text), "")
 
 
 def _add_scrub(report: Report, ui: Driven, count: int) -> None:

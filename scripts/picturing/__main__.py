@@ -35,7 +35,7 @@ from vertui.stage.scenes import play  # noqa: E402
 
 COLUMNS, ROWS = 118, 34
 CHILDREN = 8
-LOOK_S = 0.1  # between looks for another frame
+LOOK_S = 0.16  # between looks for another frame
 POSE_S = 2.0  # until a screen has all that it asks for
 STILLS = {  # a picture's name, and after which words of which scene it is taken
     "tree": ("begin", 3), "fork": ("fork", 3), "watch": ("watch", 3), "scoreboard": ("score", 2),

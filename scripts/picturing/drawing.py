@@ -80,7 +80,7 @@ def _marks(text: str, look: Look, x: float) -> Iterator[str]:
             classes = f' class="{look.classes}"' if look.classes else ""
             width = cell_len(part) * WIDTH
             yield (
-                f'<text x="{x:g}" y="{BASELINE:g}" textLength="{width:g}" lengthAdjust="spacingAndGlyphs"'
+                f'<text x="{x:g}" y="{BASELINE:g}" textLength="{width:g}"'
                 f'{classes} fill="{look.colour}">{escape(part, quote=False)}</text>'
             )
         x = round(x + cell_len(part) * WIDTH, 2)

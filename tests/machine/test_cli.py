@@ -77,9 +77,10 @@ def test_exec_passes_on_output_input_and_exit_status(main: Guest) -> None:
     late = vertui("exec", "main", "--timeout", "0.5", "--", "sleep", "60")
     assert (late.returncode, late.stderr) == (124, "vertui: main: timed out\n")
     assert len(succeeded("exec", "main", "--", "seq", "1", "300000").splitlines()) == 300_000
+    a_reader_that_leaves_ends_the_command_quietly()
 
 
-def test_a_reader_that_leaves_ends_the_command_quietly(main: Guest) -> None:
+def a_reader_that_leaves_ends_the_command_quietly() -> None:
     line = f"{sys.executable} -m vertui exec main -- seq 1 1000000 | head -1"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=WAIT_S)
     assert (done.stdout, done.stderr) == ("1\n", "")

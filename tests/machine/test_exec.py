@@ -26,9 +26,10 @@ def test_streams_exit_codes_and_surroundings(main: Guest, client: Client) -> Non
         assert collect(stream).code == 127
     with streams.run(client.home, ExecRequest("main", ("echo one line | wc -w",))) as stream:
         assert collect(stream).text == "2"
+    input_terminal_and_time_limit(client)
 
 
-def test_stdin_terminal_and_timeout(main: Guest, client: Client) -> None:
+def input_terminal_and_time_limit(client: Client) -> None:
     data = os.urandom(300_000)
     with streams.run(client.home, ExecRequest("main", ("sha256sum",), stdin=True)) as stream:
         stream.write(data)
@@ -54,7 +55,12 @@ def test_a_command_outlives_the_daemon(main: Guest, client: Client) -> None:
     assert client.diff("main", "b1").entries == ()
 
 
-def test_refusals(main: Guest, client: Client) -> None:
+def test_it_is_logged_as_not_undoable_and_refused(main: Guest, client: Client) -> None:
+    main.text("echo logged")
+    newest = client.log(1)[0]
+    assert newest.verb == "exec"
+    assert not newest.undoable
+    assert "echo logged" in newest.summary
     with pytest.raises(NotFound), streams.run(client.home, ExecRequest("nobody", ("true",))) as stream:
         collect(stream)
     with pytest.raises(UsageError), streams.run(client.home, ExecRequest("main", ())) as stream:
@@ -62,14 +68,6 @@ def test_refusals(main: Guest, client: Client) -> None:
     client.pause("main")
     with pytest.raises(Conflict, match="paused"):
         main.run("true")
-
-
-def test_exec_is_logged_as_not_undoable(main: Guest, client: Client) -> None:
-    main.text("echo logged")
-    newest = client.log(1)[0]
-    assert newest.verb == "exec"
-    assert not newest.undoable
-    assert "echo logged" in newest.summary
 
 
 def test_an_agent_that_was_killed_is_greeted_again(main: Guest, client: Client) -> None:

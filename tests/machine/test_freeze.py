@@ -263,8 +263,17 @@ def quoted(line: str) -> str:
     return "'" + line.replace("'", "'\\''") + "'"
 
 
+def the_agent_is_spared_and_its_children_are_ordinary(main: Guest) -> None:
+    agent = agent_of(main)
+    assert main.text(f"cat /proc/{agent}/oom_score_adj") == "-1000"
+    ours = main.text("cat /proc/self/oom_score_adj; cut -d' ' -f19,41 /proc/self/stat; ulimit -a")
+    lines = ours.splitlines()
+    assert lines[:2] == ["0", "0 0"]
+
+
 def test_an_agent_that_is_killed_comes_back(main: Guest, client: Client) -> None:
     """By SIGKILL to all there is, from which only init is safe."""
+    the_agent_is_spared_and_its_children_are_ordinary(main)
     before = agent_of(main)
     main.start("kill -9 -1")
     assert eventually(lambda: agent_of(main) not in ("", before))
@@ -302,14 +311,6 @@ def answers(guest: Guest) -> bool:
             return False
 
     return eventually(once)
-
-
-def test_the_agent_is_spared_and_its_children_are_ordinary(main: Guest) -> None:
-    agent = agent_of(main)
-    assert main.text(f"cat /proc/{agent}/oom_score_adj") == "-1000"
-    ours = main.text("cat /proc/self/oom_score_adj; cut -d' ' -f19,41 /proc/self/stat; ulimit -a")
-    lines = ours.splitlines()
-    assert lines[:2] == ["0", "0 0"]
 
 
 def test_a_process_that_cannot_be_stopped_is_named(main: Guest, client: Client) -> None:

@@ -12,7 +12,9 @@ from core.verbs.unlink import Unlink
 from tests.guests import Guest, eventually
 
 NAMED = Path(__file__).parent / "guest" / "named.py"
-ASK = "timeout 20 python3 -c 'import urllib.request as u; print(u.urlopen(\"http://{0}:8000\").read().decode())'"
+ASK = (  # a Python for each of these takes an emulated guest two seconds
+    "timeout 20 bash -c 'exec 3<>/dev/tcp/{0}/8000 && printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3 && tail -n 1 <&3'"
+)
 HOLD = """
 import socket
 with socket.create_connection(("b1.vertui", 8000)) as idle:

@@ -103,15 +103,6 @@ def test_children_answer_on_ports_of_their_own_while_the_parent_never_falters(
         client.publish("b2", (f"{other.getsockname()[1]}:9000",))
 
 
-def test_the_trunks_port_moves_and_no_request_is_refused(served: Guest, client: Client) -> None:
-    [port] = client.publish("@trunk", ("8000",)).ports
-    client.fork("main", 1)
-    with visited(port.host_port, REQUESTS) as answers:
-        client.execute(client.plan_promote("b1"))
-        assert asked(port.host_port) == "b1"
-    assert answers[0] == "main" and answers[-1] == "b1" and answers == sorted(answers, reverse=True)
-
-
 def test_a_port_outlives_the_daemon_and_all_machines(served: Guest, client: Client) -> None:
     [port] = client.publish("main", ("8000",)).ports
     os.kill(client.status().pid, signal.SIGKILL)
@@ -133,7 +124,8 @@ def vertui(*argv: str) -> str:
     return done.stdout
 
 
-def test_one_port_leads_to_every_branch_by_name(served: Guest, client: Client) -> None:
+def test_one_port_leads_to_every_branch_by_name_and_one_to_the_trunk(served: Guest, client: Client) -> None:
+    """That one moves, and no request is refused meanwhile."""
     client.fork("main", 1)
     with socket.create_server(("127.0.0.1", 0)) as free:
         number = free.getsockname()[1]
@@ -151,3 +143,8 @@ def test_one_port_leads_to_every_branch_by_name(served: Guest, client: Client) -
     url = vertui("open", "main", "8000", "--no-browser").strip()
     assert url == f"http://127.0.0.1:{port_of(client, 'main').host_port}/"
     assert vertui("open", "main", "--no-browser").strip() == url
+    [port] = client.publish("@trunk", ("8000",)).ports
+    with visited(port.host_port, REQUESTS) as answers:
+        client.execute(client.plan_promote("b1"))
+        assert asked(port.host_port) == "b1"
+    assert answers[0] == "main" and answers[-1] == "b1" and answers == sorted(answers, reverse=True)

@@ -21,6 +21,7 @@ from tests.stored import memory_bytes, read_bytes, settled
 MEGABYTES = 100 if full() else 20
 KILLS, MACHINES = (20, 8) if full() else (4, 2)
 SUCCESSOR_S = 1.0
+STOPS_S = 1.0  # from what a line of shell says to what it does next
 COUNTER = f"""
 import hashlib, os, random, time
 room = random.Random(7).randbytes({MEGABYTES} << 20)
@@ -71,16 +72,15 @@ def test_restore_takes_a_branch_back_in_place(main: Guest, client: Client) -> No
 def test_a_guest_whose_agent_is_gone_is_not_thrown_away(main: Guest, client: Client) -> None:
     """What it is now cannot be kept, so that nothing but `prune --now` ends it; each refusal says so."""
     client.commit("main", "early")
-    main.start("exec kill -STOP $(pgrep -f lib/vertui/agent)")
+    main.start("pid=$(pgrep -f lib/vertui/agent); echo stops > /dev/console; kill -STOP $pid")
+    assert eventually(lambda: b"stops" in client.console_text("main"))
+    time.sleep(STOPS_S)
 
     def refusal(verb: Callable[[], object]) -> str:
-        try:
+        with pytest.raises(GuestFailed) as refused:
             verb()
-        except GuestFailed as error:
-            return str(error)
-        return ""
+        return str(refused.value)
 
-    assert eventually(lambda: bool(refusal(lambda: client.commit("main"))))
     before = client.tree()
     way_out = "`vertui prune --now main` ends this one uncommitted"
     for verb in (lambda: client.restore("main"), lambda: client.execute(client.plan_prune(["main"]))):

@@ -16,7 +16,7 @@ from core.model import ExecRequest
 from tests.conftest import full
 from tests.guests import Guest
 
-LASTS_S = 300.0 if full() else 15.0
+LASTS_S = 300.0 if full() else 8.0
 STANDS_STILL_S = 120.0  # no answer to anybody for so long, on a host with other work to do, is a deadlock
 SCRATCH = "scratch"  # what is forked and pruned all the time
 

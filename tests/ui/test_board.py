@@ -103,6 +103,24 @@ async def test_marks_ranges_and_the_others(show: Show) -> None:
         await until(pilot, lambda: pilot.app.screen is app_of(pilot).main)
 
 
+async def test_what_a_filter_shows_is_marked_together(show: Show) -> None:
+    async with show(Commands()) as pilot:
+        await opened(pilot)
+        await pilot.press("slash", *"state:xx")
+        await until_seen(pilot, "state:xx is no state")
+        await pilot.press("left", "backspace", "right", "backspace", *"run", "enter", "percent_sign")
+        await until_seen(pilot, "/state:run · 3 of 7 branches", "3 marked")
+        assert {*board(pilot).selection.refs} == {*order(pilot)} == {"main", "b1", "b2"}
+        await pilot.press("slash", *"score>0.5", "enter", "percent_sign")
+        assert order(pilot) == ["b2"] and {*board(pilot).selection.refs} == {"main", "b1"}, (
+            "others stay marked"
+        )
+        await pilot.press("slash", *"changed:/etc")
+        await until_seen(pilot, "changed: is for the tree")
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: len(order(pilot)) == 7 and not board(pilot).selection.marked)
+
+
 async def test_verbs_act_on_what_is_marked(show: Show) -> None:
     async with show(Commands()) as pilot:
         await opened(pilot)

@@ -396,5 +396,14 @@ async def test_a_patch_is_saved_and_a_file_applied(tmp_path: Path) -> None:
         await until_seen(pilot, "nothing brings it back", "into main")
         await pilot.press("right", "enter")
         await until(pilot, lambda: len(bodies) > 0)
-    sent = json.loads(bodies[-1])
-    assert (sent["source"], sent["target"], sent["paths"]) == ("b1", "main", ["/srv/app.py"])
+        sent = json.loads(bodies[-1])
+        assert (sent["source"], sent["target"], sent["paths"]) == ("b1", "main", ["/srv/app.py"])
+        assert sent.get("lines") is None
+        await until(pilot, lambda: not app_of(pilot).jobs)
+        await pilot.press("right_parenthesis", "right_parenthesis", "M")
+        await until_seen(pilot, "apply /srv/app.py of b1", "5-5")
+        await pilot.press("enter")
+        await until_seen(pilot, "/srv/app.py, lines 5-5: what b1 did", "into main")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: len(bodies) > 1)
+    assert json.loads(bodies[-1])["lines"] == "5-5"

@@ -1,5 +1,6 @@
 """What somebody new meets in the UI: nothing is cut, nothing is empty without a word, no key says what is not so."""
 
+import re
 import threading
 from pathlib import Path
 
@@ -7,19 +8,21 @@ import pytest
 
 from core.daemon.client import GOES_ON
 from core.home import Home
-from core.model import Operation, OperationState
+from core.model import Operation, OperationState, TrashEntry
 from core.verbs import all_verbs
 from core.verbs.base import Entry
 from tests.stand_in import standing_in
 from tests.ui.conftest import Show
 from tests.ui.looks import app_of, text_of, until, until_seen
 from tests.ui.trees import DEMO, HandMadeFeed
+from vertui import ui
 from vertui.actions import ACTIONS, LEAST_FIT
 from vertui.asking import questions
 from vertui.selection import NOTHING, Selection
 from vertui.ui import VertuiApp
 
 SMALL = (80, 24)
+STYLES = Path(ui.__file__).with_name("theme.tcss")
 FIELD_WIDTH = 51  # of a form's field, the cursor's place left out
 PLAN_WIDTH = 66  # of a plan's line of keys
 NOON = 1_000_000_000.0  # 01:46:40
@@ -52,6 +55,22 @@ async def test_what_is_empty_says_so(tmp_path: Path) -> None:
             await until_seen(pilot, "the trash is empty")
 
 
+async def test_what_is_in_the_trash_is_told_before_it_is_brought_back(tmp_path: Path) -> None:
+    home, bodies = Home(tmp_path, tmp_path / "r"), list[bytes]()
+    entry = TrashEntry("t1", "branch", "b7", 9 << 20, NOON, NOON + 86400)
+    with standing_in(home, {"/v1/trash": [entry]}, bodies):
+        async with VertuiApp(home, lambda: HandMadeFeed(DEMO)).run_test(size=SMALL) as pilot:
+            await until(pilot, lambda: app_of(pilot).main.shown is not NOTHING)
+            await pilot.press("T")
+            await until_seen(pilot, "b7", "⏎ show it whole")
+            await pilot.press("enter")
+            await until_seen(
+                pilot, "branch in the trash", "pruned         09 Sep 01:46:40", "9.0M", "r restores it"
+            )
+            await pilot.press("escape", "r")
+            await until(pilot, lambda: any(b"t1" in body for body in bodies))
+
+
 async def test_the_key_that_is_for_leaving_is_named(show: Show) -> None:
     async with show(HandMadeFeed(DEMO), SMALL) as pilot:
         await pilot.press("ctrl+c")
@@ -66,9 +85,11 @@ async def test_a_size_is_suggested_as_people_type_it(show: Show) -> None:
 
 
 def test_hints_and_keys_of_dialogs_fit_into_them() -> None:
+    others = re.findall(r"#([\w-]+)", STYLES.read_text())  # parts of screens, that may be hidden
     for verb in all_verbs():
         if isinstance(verb.screen, Entry):
             for question in questions(verb, Selection()):
+                assert question.field.name not in others
                 hint = question.field.given.help
                 assert question.answer or len(hint) <= FIELD_WIDTH, f"{verb.__name__}: {hint}"
             variant = verb.screen.variant or ("", "")

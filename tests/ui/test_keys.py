@@ -154,6 +154,13 @@ async def test_copy_as_command(show: Show) -> None:
         await until(pilot, lambda: app_of(pilot).clipboard == "vertui prune b2")
 
 
+async def test_the_command_that_logs_in_is_copied(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        await pilot.press("dollar_sign")
+        await until(pilot, lambda: app_of(pilot).clipboard == "vertui ssh main")
+        await until_seen(pilot, "copied: vertui ssh main")
+
+
 async def test_the_palette_knows_the_actions(show: Show) -> None:
     async with show(HandMadeFeed(DEMO)) as pilot:
         await pilot.press("colon", *"freeze")

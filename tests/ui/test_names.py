@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from vertui.screens.plan import plan_dialog
 from vertui.screens.terminals import NAME, TerminalsScreen
 from vertui.screens.watch import WatchScreen
 from vertui.selection import NOTHING
-from vertui.text import printable
+from vertui.text import MARKS, printable
 from vertui.ui import VertuiApp
 from vertui.widgets.folder_list import FolderList
 
@@ -65,8 +66,13 @@ NAMES = st.lists(LETTERS, min_size=1, max_size=80).map(fitting).filter(lambda na
 
 
 def head(text: str) -> str:
-    """The beginning of a text as it is shown, which no screen cuts."""
+    """The beginning of a text as it is shown, which no screen cuts.
+
+    A mark that stood on a blank is none of it: by itself it would be looked for as it is spelled.
+    """
     shown = printable(text).strip()
+    while shown and unicodedata.category(shown[0]) in MARKS:
+        shown = shown[1:].strip()
     return next(shown[:end] for end in range(len(shown), -1, -1) if cells(shown[:end]) <= SEEN).strip()
 
 
@@ -152,7 +158,9 @@ class Walk(Tour):
             line.say(Started(1), Output(1, 0, said))
             await self.all_seen(name)
             line.say(Conflict(name))
-            await self.seen("the shell in")
+            shell = screen.shells[-1]
+            await until(self.pilot, lambda shell=shell: shell.ended)  # type: ignore[misc]  # else it is given the key
+            await self.seen("the shell in", "is gone:")
             await self.pilot.press("enter")
             await until(self.pilot, lambda: self.app.screen is self.app.main)
 

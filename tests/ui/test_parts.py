@@ -85,7 +85,9 @@ def test_a_line_of_one_style_keeps_it() -> None:
     assert segment.style == Style.parse("green")
 
 
-PLAN = Plan("p1", "prune", ("b1",), (), 21 << 20, True, ("branch b1", "its machine, committed first"))
+PLAN = Plan(
+    "p1", "prune", ("b1",), (), 21 << 20, True, ("branch b1", "its machine, committed first"), until=NOON
+)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ async def test_a_plan_is_cancelled_by_habit(show: Show, keys: str, said: Answer 
     async with show(HandMadeFeed(DEMO)) as pilot:
         answers: list[Answer | None] = []
         app_of(pilot).push_screen(plan_dialog(PLAN, "Prune", "now: skip the trash"), answers.append)
-        await until_seen(pilot, "• branch b1", "frees 21M", "u takes it back")
+        await until_seen(pilot, "• branch b1", "frees 21M", "u takes it back until Sun 15:06")
         await pilot.press(*keys.split())
         await until(pilot, lambda: answers == [said])
 

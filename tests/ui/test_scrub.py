@@ -140,6 +140,22 @@ async def is_walked_through_and_only_looked_at(twins: Twins, pilot: Pilot[None])
     await until(pilot, lambda: at(pilot) == 0)
     await pilot.pause(0.2)
     assert at(pilot) == 0, "what was asked for before does not come after"
+    await log_leads_to_what_it_tells_of(pilot)
+
+
+async def log_leads_to_what_it_tells_of(pilot: Pilot[None]) -> None:
+    """A rename to the branch, a fork to its child; a prune has left nothing."""
+    app = app_of(pilot)
+    for done, wanted in (("rename b1 to bee", "bee"), ("fork bee into later", "later"), ("prune b2", "")):
+        await pilot.press("l")
+        await until_seen(pilot, "go to what it changed", "rename")
+        log = app.screen.query_one(RowList)
+        log.go_to(next(one for one in log.items if one.summary == done))
+        await pilot.press("apostrophe")
+        if wanted:
+            await until(pilot, lambda: app.screen is app.main)
+            assert getattr(app.main.tree_view.node, "name", "") == wanted
+    await until_seen(pilot, "#4 left nothing in the tree: T shows the trash")
 
 
 async def test_the_tree_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:

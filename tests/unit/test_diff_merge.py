@@ -10,9 +10,10 @@ from typing import Any, cast
 import pytest
 
 from core.diff.lines import merge_lines
-from core.diff.merge import Merge, Prefer, merge
+from core.diff.merge import LineRange, Merge, Prefer, merge
 from core.diff.select import ALL_FILES, PathFilter
 from core.disk.qcow2 import ChainDisk
+from core.errors import UsageError
 from core.guest.scripts.put import PutStep, Putter
 from tests.unit.diff_images import copy_sparse, debugfs, make_image
 
@@ -43,13 +44,18 @@ class Sides:
         source.write_text(text)
         debugfs(self.paths[side], f"rm {name}", f"write {source} {name}", f"sif {name} mode 0100644")
 
-    def merge(self, prefer: Prefer | None = None, wanted: PathFilter = ALL_FILES) -> Merge:
+    def merge(
+        self,
+        prefer: Prefer | None = None,
+        wanted: PathFilter = ALL_FILES,
+        lines: LineRange | None = None,
+    ) -> Merge:
         with (
             ChainDisk(self.base) as base,
             ChainDisk(self.paths[0]) as ours,
             ChainDisk(self.paths[1]) as theirs,
         ):
-            return merge(base, ours, theirs, None, wanted, prefer)
+            return merge(base, ours, theirs, None, wanted, prefer, lines)
 
 
 @pytest.fixture
@@ -100,6 +106,40 @@ def test_texts_changed_in_different_places_are_merged(sides: Sides) -> None:
     sides.write(1, "text", TEXT.replace("line 20\n", "twenty\n"))
     (step,) = sides.merge().steps
     assert step.body == TEXT.replace("line 3\n", "three\n").replace("line 20\n", "twenty\n").encode()
+
+
+def test_some_lines_of_a_text_are_taken_alone(sides: Sides) -> None:
+    """What went touches both lines that it stood between; rights stay ours, whoever wins, and a clash stays one."""
+    new = (
+        TEXT.replace("line 3\n", "three\n")
+        .replace("line 10\nline 11\n", "")
+        .replace("line 20\n", "20\ntwenty\n")
+    )
+    sides.write(1, "text", new)
+    sides.change(1, "sif text mode 0100755")
+    sides.write(0, "text", TEXT.replace("line 28\n", "ours\n"))
+
+    def taken(first: int, last: int) -> str:
+        (step,) = sides.merge(wanted=PathFilter.typed(("/text",)), lines=(first, last)).steps
+        assert isinstance(step.body, bytes) and step.wanted and step.wanted.mode & 0o777 == 0o644
+        return step.body.decode()
+
+    ours = TEXT.replace("line 28\n", "ours\n")
+    assert taken(1, 6) == taken(4, 4) == ours.replace("line 3\n", "three\n")
+    assert taken(10, 10) == taken(11, 11) == ours.replace("line 10\nline 11\n", "")
+    assert taken(19, 19) == ours.replace("line 20\n", "20\ntwenty\n")
+    for lines in ((5, 8), (90, 99)):
+        with pytest.raises(
+            UsageError, match=f"nothing was changed in lines {lines[0]} to {lines[1]} of /text"
+        ):
+            taken(*lines)
+    sides.write(0, "text", TEXT.replace("line 3\n", "III\n"))
+    for prefer in (None, Prefer.THEIRS):
+        assert clashes(sides.merge(prefer, PathFilter.typed(("/text",)), (4, 4))) == {"/text": "content"}
+        assert not sides.merge(prefer, PathFilter.typed(("/text",)), (4, 4)).steps
+    sides.change(1, "rm gone")
+    with pytest.raises(UsageError, match="/gone is not a text on all sides"):
+        sides.merge(wanted=PathFilter.typed(("/gone",)), lines=(1, 1))
 
 
 def test_what_both_changed_otherwise_is_a_clash(sides: Sides) -> None:

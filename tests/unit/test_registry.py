@@ -40,7 +40,7 @@ LOOKING = {
     "watch", "board", "diff", "open", "images", "log", "journal", "trash", "mark", "range", "unmark", "filter", "trunk",
     "parent", "child", "next_sibling", "previous_sibling", "best", "letters", "fold", "fold_all", "sort", "turn",
     "freeze", "scroll", "view", "menu", "copy", "palette", "themes", "picture", "help", "quit",
-    "unread", "words", "tour", "earlier", "later",
+    "unread", "words", "tour", "earlier", "later", "ssh",
 }  # fmt: skip
 """What changes no machine: all else is a verb, or as one."""
 
@@ -86,7 +86,7 @@ BOTH = Selection(DEMO, TWO[0], TWO)
 )
 def test_it_honours_what_is_marked_or_says_why_not(action: Action) -> None:
     verb = next((verb for verb in ENTRIES if identifier(name_of(verb)) == action.id), None)
-    if action.id in ("start", "cancel_build") or (verb and not asking.takes_nodes(verb)):
+    if action.id in ("start", "cancel_build", "verb_line") or (verb and not asking.takes_nodes(verb)):
         return  # what is selected is nothing to it
     reason, command = action.refuse(BOTH) or "", action.command(BOTH)
     assert "takes one, 2 are marked" in reason or ("b1" in command and "b2" in command)

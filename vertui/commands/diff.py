@@ -221,6 +221,14 @@ def apply(
     paths: Paths = None,
     ours: Annotated[bool, typer.Option("--ours", help="Where both changed a file, keep TO's.")] = False,
     theirs: Annotated[bool, typer.Option("--theirs", help="Where both changed a file, take FROM's.")] = False,
+    lines: Annotated[
+        str | None,
+        typer.Option(
+            "--lines",
+            metavar="FIRST[-LAST]",
+            help="Only what changed in these lines of one text, as FROM has them.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Bring FROM's file changes into a running branch, three ways against the commit both come from.
@@ -233,11 +241,12 @@ def apply(
     Examples:
       vertui apply b2 main /root/project
       vertui apply b2 b3 --theirs
+      vertui apply b2 main /srv/app.py --lines 12-20
     """
     if ours and theirs:
         raise UsageError("--ours and --theirs exclude each other")
     prefer: Literal["ours", "theirs"] | None = "ours" if ours else "theirs" if theirs else None
-    applied = connect().do(Apply(source, target, tuple(paths or ()), prefer))
+    applied = connect().do(Apply(source, target, tuple(paths or ()), prefer, lines))
     if json:
         say_json(applied)
     else:

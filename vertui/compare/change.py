@@ -122,6 +122,16 @@ class FilePatch:
         bisect = bisect_right if by > 0 else bisect_left
         return bisect(self.blocks, line, key=lambda block: block.first) - (by < 0)
 
+    def span_of(self, index: int) -> str:
+        """The lines that a block is in the file after the change, as `apply` is told them; of one that only takes away
+        the line before.
+        """
+        block = self.blocks[index]
+        if block.added < block.end:
+            return f"{self.new[block.added]}-{self.new[block.end - 1]}"
+        before = self.new[block.first - 1] if block.first else 0
+        return str(max(1, before))
+
     def hunks(self) -> Iterator[tuple[int, int]]:
         """The lines of each hunk, from its first to before its end."""
         begin = None

@@ -14,13 +14,16 @@ from textual.widget import Widget
 from core.commands import Command, newest
 from core.errors import DaemonUnavailable, VertuiError
 from core.model import Branch, Tree
+from vertui import theme
 from vertui.actions import BY_ID, DERIVED
 from vertui.feed import News
-from vertui.plain import Words, entitle
+from vertui.filters import CHANGED, Filter, parse, select, told_of
+from vertui.plain import TextInput, Words, entitle
 from vertui.screens.base import VertuiScreen, bound
 from vertui.screens.measures import Measures
 from vertui.screens.ranking import COLUMNS, Board, Ranked, ranked
 from vertui.selection import ALIVE, Selection
+from vertui.text import printable
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList
 
@@ -30,7 +33,7 @@ DONE_HERE = (*DERIVED, "exec", "watch", "shell", "diff", "log", "trash")
 KEYS = (
     ("{mark}", "mark"), ("{range}", "range"), ("%", "invert"), ("{sort} ←/→", "sort by"), ("{turn}", "turn round"),
     ("{score}", "score"), ("{promote}", "promote"), ("{prune}", "prune"), ("{watch}", "watch"), ("{diff}", "diff"),
-    ("{undo}", "undo"), ("{freeze}", "freeze"), ("esc", "back"),
+    ("{undo}", "undo"), ("{filter}", "filter"), ("{freeze}", "freeze"), ("esc", "back"),
 )  # fmt: skip
 
 
@@ -68,6 +71,7 @@ class BoardScreen(VertuiScreen):
         bound("mark", "mark"),
         bound("range", "range"),
         bound("freeze", "freeze"),
+        bound("filter", "search"),
         bound("sort", "sort(1)"),
         bound("turn", "turn"),
         Binding("percent_sign", "invert", show=False),
@@ -81,11 +85,14 @@ class BoardScreen(VertuiScreen):
         self._list = RowList[Ranked](self._draw, lambda entry: entry.branch.id, id="board")
         self._heading = Heading()
         self._board = Board.of((), 0)
+        self._ranked: list[Ranked] = []  # all, in order, those too that the filter hides
         self._sorted, self._turned = 0, False
         self._commands: dict[str, Command | None] = {}
         self._asked: dict[str, float] = {}
         self._marked: set[str] = set()
         self._from: str | None = None  # where a range begins
+        self._filter, self._wrong = Filter(), ""
+        self._line = TextInput(hint="words  !not  re:^b  state:run  score>0.5  age<10m", id="search")
 
     def compose(self) -> ComposeResult:
         """The columns' names, the list and its keys."""
@@ -93,6 +100,7 @@ class BoardScreen(VertuiScreen):
         self._measures.told = self._measured
         yield self._heading
         yield self._list
+        yield self._line
         yield Words(id="said")
         yield KeyHints(*KEYS)
 
@@ -147,19 +155,35 @@ class BoardScreen(VertuiScreen):
         ]
         self._marked &= {entry.branch.id for entry in entries}
         self._board = Board.of(entries, self._list.size.width - 1)
-        self._list.show(ranked(entries, COLUMNS[self._sorted], self._turned))
+        self._ranked = ranked(entries, COLUMNS[self._sorted], self._turned)
+        self._list.show(self._fitting())
         self._list.draw_anew()
         self._heading.line = self._board.heading(self._sorted, self._turned)
         self._heading.refresh(layout=True)
         self._title()
         self.call_after_refresh(self._measure)
 
+    def _fitting(self) -> list[Ranked]:
+        """Those that the filter shows."""
+        self._wrong = ""
+        if not self._filter.text:
+            return self._ranked
+        told = [told_of(entry.branch) for entry in self._ranked]
+        found, self._wrong = select(self._filter, told, time.time())
+        if CHANGED in self._filter.text:
+            self._wrong = f"{CHANGED} is for the tree, which asks each disk"
+        shown = {node.id for node in found}
+        return [entry for entry in self._ranked if entry.branch.id in shown]
+
     def _title(self) -> None:
         marks = f" · {len(self._chosen)} marked" if self._chosen else ""
-        entitle(self._list, f"scoreboard · {_branches(len(self._list.items))}{marks}")
+        entitle(self._list, f"scoreboard · {_branches(len(self._ranked))}{marks}")
         ends = BY_ID["range"].key_label
         goes_on = f"frozen: {BY_ID['freeze'].key_label} goes on" if self.vertui.frozen else ""
-        entitle(self._list, below=f"a range: {ends} ends it, esc forgets it" if self._from else goes_on)
+        below: Text | str = f"a range: {ends} ends it, esc forgets it" if self._from else goes_on
+        if self._filter.text:
+            below = f"/{self._filter.text} · {len(self._list.items)} of {_branches(len(self._ranked))}"
+        entitle(self._list, below=Text(printable(self._wrong), style=theme.RED) if self._wrong else below)
 
     def _draw(self, entry: Ranked, width: int) -> Text:
         return self._board.draw(entry, width, marked=entry.branch.id in self._chosen, now=time.time())
@@ -220,8 +244,8 @@ class BoardScreen(VertuiScreen):
     @property
     def selection(self) -> Selection:
         """What verbs act on."""
-        entries = {entry.branch.id: entry.branch for entry in self._list.items}
-        marked = tuple(branch for id, branch in entries.items() if id in self._chosen)
+        branches = (entry.branch for entry in self._ranked)
+        marked = tuple(branch for branch in branches if branch.id in self._chosen)
         current = self._list.current
         return Selection(
             self._tree, current.branch if current else None, marked, self.vertui.selection.connected,
@@ -251,8 +275,8 @@ class BoardScreen(VertuiScreen):
             self._title()
 
     def action_invert(self) -> None:
-        """Mark the others: with the winner marked, the losers."""
-        self._mark({entry.branch.id for entry in self._list.items} - self._chosen)
+        """Mark the others of those that are shown: with the winner marked, the losers; under a filter, all it shows."""
+        self._mark(self._chosen ^ {entry.branch.id for entry in self._list.items})
 
     def _mark(self, marked: set[str]) -> None:
         self._marked, self._from = marked, None
@@ -260,11 +284,37 @@ class BoardScreen(VertuiScreen):
         self._title()
 
     def action_back(self) -> None:
-        """Forget the range, then the marks, then leave."""
-        if self._from is not None or self._marked:
+        """Leave the line; forget the range, then the marks, then the filter, then leave."""
+        if self._line.has_focus:
+            self._line.value = ""
+            self.on_input_submitted()
+        elif self._from is not None or self._marked:
             self._mark(set() if self._from is None else self._marked)
+        elif self._filter.text:
+            self._line.value = ""
         else:
             self.app.pop_screen()
+
+    # -- filter ----------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Left and right are the line's while somebody types in it."""
+        return action != "sort" or not self._line.has_focus
+
+    def action_search(self) -> None:
+        """Ask which are to be shown."""
+        self._line.display = True
+        self._line.focus()
+
+    def on_input_changed(self, event: TextInput.Changed) -> None:
+        """Filter as it is typed, as the tree does."""
+        self._filter = parse(event.value)
+        self._show()
+
+    def on_input_submitted(self) -> None:
+        """Keep it, and go back."""
+        self._line.display = False
+        self._list.focus()
 
     # -- keys ------------------------------------------------------------------------------------------------
 

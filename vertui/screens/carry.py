@@ -118,13 +118,14 @@ class Carry:
 
     # -- another branch --------------------------------------------------------------------------------------
 
-    def apply(self, path: str) -> None:
-        """Ask which branch is to have it, say what that means, and do it."""
+    def apply(self, path: str, lines: str = "") -> None:
+        """Ask which branch is to have it, all or some `lines` of it, say what that means, and do it."""
         what = path or "everything"
         shown = Shown(self._app.selection.newest)
 
         def verb(answers: Answers) -> Apply:
-            return Apply(self._b, answers["to"], (path,) if path else (), PREFERENCES[answers["prefer"]])
+            paths, prefer = (path,) if path else (), PREFERENCES[answers["prefer"]]
+            return Apply(self._b, answers["to"], paths, prefer, answers.get("lines") or None)
 
         def rule(answers: Answers) -> str | None:
             return verb(answers).refuse(shown)
@@ -135,19 +136,16 @@ class Carry:
 
         running = {branch.name for branch in self._app.selection.newest.branches}
         to = self._a if self._a in running else ""
-        fields = (
+        fields = [
             Field("to", "to branch", to, "a running branch", check=needed),
-            Field(
-                "prefer",
-                "prefer",
-                "",
-                "where both changed: ours or theirs",
-                check=_wrong_side,
-            ),
-        )
-        self._app.push_screen(FormDialog(f"apply {what} of {self._b}", fields, "Apply", rule), go)
+            Field("prefer", "prefer", "", "where both changed: ours or theirs", check=_wrong_side),
+        ]
+        if path:
+            fields.append(Field("lines", "lines", lines, "12-20: what changed in these alone"))
+        self._app.push_screen(FormDialog(f"apply {what} of {self._b}", tuple(fields), "Apply", rule), go)
 
     def _confirm(self, verb: Apply, what: str) -> None:
+        what = f"{what}, lines {verb.lines}" if verb.lines else what
         lines = [f"{what}: what {verb.source} did since the commit that both come from, into {verb.target}"]
         winner = {"ours": verb.target, "theirs": verb.source, None: ""}[verb.prefer]
         listed = "what both changed in different ways is listed, and then nothing is done"

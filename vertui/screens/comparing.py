@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.timer import Timer
 
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.base import TOAST_S
 from vertui.compare.change import FilePatch, Spans
 from vertui.compare.folders import Folders, HasPath, Totals, grow
@@ -23,6 +24,7 @@ from vertui.widgets.change_lines import MOST_FOUND
 from vertui.widgets.change_view import ChangeView
 from vertui.widgets.folder_list import FolderList
 
+MOST_NOTES = 2
 SETTLE_S = 0.08  # the cursor rests this long before a change is asked for
 WALKING = (
     ("]/[", "file"), (")/(", "change"), ("|", "side by side"), ("{filter}", "search"), ("!", "noise"),
@@ -153,8 +155,12 @@ class ComparingScreen(VertuiScreen, Generic[F]):
         return not self.is_attached or asked != self.round
 
     def tell_notes(self, notes: Iterable[str]) -> None:
-        """Say what limits the comparison."""
-        told = "\n".join(map(printable, notes))
+        """Say what limits the comparison, of many states that of one."""
+        lines = [*map(printable, notes)]
+        if len(lines) > MOST_NOTES:
+            copies = BY_ID["copy"].key_label
+            lines = [lines[0], f"and {len(lines) - 1} more such: {copies} copies the command that tells all"]
+        told = "\n".join(lines)
         self.notes.display = bool(told)
         self.notes.say(Text(told, style=theme.GOLD))
 

@@ -23,13 +23,20 @@ Rule = Callable[[Answers], str | None]  # why answers that are good one by one a
 
 @dataclass(frozen=True)
 class Field:
-    """One question. `check` gives the reason why an answer is none."""
+    """One question. `check` gives the reason why an answer is none; `line` makes what it is typed into, where that is
+    no plain one.
+    """
 
     id: str
     label: str
     value: str = ""
     hint: str = ""
     check: Check = lambda text: None
+    line: Callable[..., TextInput] | None = None
+
+    def typed(self) -> TextInput:
+        """What it is typed into."""
+        return (self.line or TextInput)(self.value, hint=self.hint, id=self.id)
 
 
 def needed(text: str) -> str | None:
@@ -56,10 +63,11 @@ class FormDialog(Dialog[Answers]):
         tell: Told = lambda answers: "",
         command: Told | None = None,
         do: Callable[[Answers], object] | None = None,
+        hints: tuple[tuple[str, str], ...] = (("tab", "next"),),
     ) -> None:
         super().__init__()
         self._title, self._fields, self._submit, self._rule = title, fields, submit, rule
-        self._tell, self._as_command, self._carry_out = tell, command, do
+        self._tell, self._as_command, self._carry_out, self._hints = tell, command, do, hints
         self.busy = False
 
     def compose(self) -> ComposeResult:
@@ -70,13 +78,13 @@ class FormDialog(Dialog[Answers]):
                 for field in self._fields:
                     with Horizontal(classes="field"):
                         yield Caption(field.label)
-                        yield TextInput(field.value, hint=field.hint, id=field.id)
+                        yield field.typed()
             yield Words(id="reason")
             with Horizontal(classes="buttons"):
                 yield Choice("Cancel", id="cancel")
                 yield Choice(self._submit, id="submit", main=True)
             if self._as_command:
-                yield KeyHints(("tab", "next"), ("ctrl+y", "copy as command"), ("esc", "leave"))
+                yield KeyHints(*self._hints, ("ctrl+y", "copy as command"), ("esc", "leave"))
 
     def on_input_changed(self) -> None:
         """Say what is typed comes to."""

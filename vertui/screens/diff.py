@@ -16,7 +16,7 @@ from core.diff.result import Diff, FileDiff
 from core.errors import VertuiError
 from core.model import BranchState, new_key
 from vertui import theme
-from vertui.compare.change import FilePatch, change_of, names_of
+from vertui.compare.change import NOWHERE, FilePatch, change_of, names_of
 from vertui.compare.folders import NOISE, ROOT, Folders, Node, Totals
 from vertui.feed import News
 from vertui.plain import entitle
@@ -300,8 +300,10 @@ class DiffScreen(ComparingScreen[Diff]):
 
     @changing
     def action_apply(self) -> None:
-        """Apply what is under the cursor to another branch."""
-        self._carry.apply(self._path)
+        """Apply what is under the cursor to another branch: the change that was stepped to, or all of it."""
+        view = self.view
+        stepped = view.display and view.block != NOWHERE
+        self._carry.apply(self._path, view.change.span_of(view.block) if stepped else "")
 
     @property
     def _carry(self) -> Carry:

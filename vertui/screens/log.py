@@ -1,21 +1,26 @@
 """The operation log: every state-changing verb, newest first."""
 
 import time
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from core.errors import VertuiError
-from core.model import Operation
+from core.daemon.mirror import as_it_was
+from core.errors import NotFound, VertuiError
+from core.looking_back import Stride
+from core.model import Operation, Tree
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.feed import News
 from vertui.plain import entitle
 from vertui.screens.base import VertuiScreen, bound, changing
 from vertui.screens.reading import ReadDialog
-from vertui.selection import Selection
+from vertui.selection import NOTHING, Node, Selection
 from vertui.text import millis, printable
+from vertui.then_and_now import ThenAndNow
 from vertui.widgets.footer import KeyHints
 from vertui.widgets.rows import RowList, columns
 
@@ -31,6 +36,7 @@ class LogScreen(VertuiScreen):
         bound("undo", "look_back('undo')"),
         bound("redo", "look_back('redo')"),
         bound("earlier", "show_then"),
+        bound("letters", "go_there"),
     ]
 
     def compose(self) -> ComposeResult:
@@ -40,6 +46,7 @@ class LogScreen(VertuiScreen):
             ("{undo}", "undo the newest"),
             ("{redo}", "redo"),
             ("⏎", "show it whole"),
+            ("{letters}", "go to what it changed"),
             ("{earlier}", "the tree as it was then"),
             ("esc", "back"),
         )
@@ -64,6 +71,39 @@ class LogScreen(VertuiScreen):
         if (operation := self._list.current) is not None:
             self.vertui.show_then(operation.id)
 
+    def action_go_there(self) -> None:
+        """Leave for the node that the current operation made or changed, if it is still there."""
+        operation, now = self._list.current, self.vertui.selection.newest
+        if operation is None:
+            return
+        number = operation.id
+
+        def go(nodes: list[Node]) -> None:
+            if nodes:
+                self.vertui.go_to_node(nodes[0])
+            else:
+                trash = BY_ID["trash"].key_label
+                self._told(f"#{number} left nothing in the tree: {trash} shows the trash")
+
+        self.ask(partial(self._changed_by, number, now), go, self._failed)
+
+    def _changed_by(self, operation: int, now: Tree) -> list[Node]:
+        """The nodes of now that an operation made, then those that it changed, the trunk first; in a thread."""
+        client = self.vertui.client
+        then = client.then_at(operation, now.moment, exact=False)
+        after, exact = (as_it_was(now, then), True) if then.operation else (now, False)
+        try:
+            earlier = client.then(Stride.BACK, after.moment, exact=exact)
+            before = as_it_was(after, earlier)
+        except NotFound:  # it was the first
+            before = NOTHING
+        both = ThenAndNow(before, after)
+        moved = sorted((branch for _, branch in both.moved), key=lambda branch: not branch.trunk)
+        shown: list[Node] = [*now.branches, *now.commits]
+        there = {node.id: node for node in shown}
+        nodes: tuple[Node, ...] = (*both.came, *both.commits_came, *moved)
+        return [there[node.id] for node in nodes if node.id in there]
+
     @changing
     def action_look_back(self, verb: str) -> None:
         """Undo or redo, as on the main screen."""
@@ -77,7 +117,10 @@ class LogScreen(VertuiScreen):
         entitle(self._list, below="" if log else "no operation yet")
 
     def _failed(self, error: VertuiError) -> None:
-        entitle(self._list, below=Text(printable(str(error)), style=theme.RED))
+        self._told(str(error))
+
+    def _told(self, why: str) -> None:
+        entitle(self._list, below=Text(printable(why), style=theme.RED))
 
     @property
     def _list(self) -> RowList[Operation]:

@@ -123,7 +123,8 @@ class MatrixScreen(ComparingScreen[Siblings]):
     def show_found(self, tree: Folders[SiblingRow]) -> None:
         """Show the tree, the columns and what is under the cursor."""
         rows = self.found.rows if self.found else ()
-        differ = f"{counted(len(rows), 'file')} differ in some, {self._alike} in all in the same way"
+        files = f"{counted(len(rows), 'file')} differ{'s' * (len(rows) == 1)}"
+        differ = f"{files} in some, {self._alike} in all in the same way"
         entitle(self.files, below=f"/{self.words} · {differ}" if self.words else differ)
         self.show_tree(tree)
         self.action_column(self._column)

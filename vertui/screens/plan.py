@@ -1,5 +1,6 @@
 """A plan that is shown before it is carried out."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import ClassVar
@@ -161,7 +162,8 @@ def plan_dialog(plan: Plan, do: str, variant: str = "") -> PlanDialog:
     if plan.frees_bytes:
         footing.append(f"frees {size(plan.frees_bytes)}  ", theme.MUTED)
     if plan.undoable:
-        footing.append(f"{BY_ID['undo'].key_label} takes it back", theme.GREEN)
+        end = time.strftime(" until %a %H:%M", time.localtime(plan.until)) if plan.until is not None else ""
+        footing.append(f"{BY_ID['undo'].key_label} takes it back{end}", theme.GREEN)
     else:
         footing.append("nothing brings it back", f"bold {theme.RED}")
     return PlanDialog(

@@ -19,7 +19,7 @@ from vertui.base import BaseApp
 from vertui.emulator.modes import Private
 from vertui.login import shell_request
 from vertui.messages import Printed
-from vertui.plain import TextInput, Words
+from vertui.plain import TextInput, Words, cut
 from vertui.screens.base import VertuiScreen, bound
 from vertui.text import counted, printable
 from vertui.widgets.footer import KeyHints
@@ -36,6 +36,7 @@ FRAME_S = 0.05  # between two drawings, while more comes
 WHOLE_S = 0.1  # that a program may draw unseen: one that died meanwhile is seen as far as it came
 BELL_S = 1.0  # between two bells: what rings without end is heard once a second
 AROUND = 2  # rows of this screen beside the pane
+MOST_OF_NAME = 48  # cells, with what stands before it
 
 LIVE_KEYS = (
     ("ctrl+]", "back, it lives on"),
@@ -326,13 +327,11 @@ class TerminalsScreen(VertuiScreen):
 
 
 def _end_of(shell: Shell) -> Text:
-    """The line under a shell that has ended."""
+    """The line under a shell that has ended. However long a name is, there is room for the reason."""
+    where = cut(Text(f"the shell in {printable(shell.branch)}"), MOST_OF_NAME)
     if shell.error is not None:
-        return Text(
-            f" the shell in {printable(shell.branch)} is gone: {printable(str(shell.error))}", theme.RED
-        )
-    colour = theme.RED if shell.exit_code else theme.MUTED
-    return Text(f"the shell in {printable(shell.branch)} ended: exit {shell.exit_code}", colour)
+        return Text(f"{where} is gone: {printable(str(shell.error))}", theme.RED)
+    return Text(f"{where} ended: exit {shell.exit_code}", theme.RED if shell.exit_code else theme.MUTED)
 
 
 def open_shell(app: BaseApp, branch: str) -> None:

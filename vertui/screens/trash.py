@@ -12,10 +12,12 @@ from core.model import Plan, TrashEntry
 from core.verbs.trash.empty import Empty
 from core.verbs.trash.restore import Restore
 from vertui import theme
+from vertui.actions import BY_ID
 from vertui.feed import News
 from vertui.plain import entitle
 from vertui.screens.base import VertuiScreen, bound, changing
 from vertui.screens.plan import Answer, plan_dialog
+from vertui.screens.reading import ReadDialog
 from vertui.text import age, printable, size
 from vertui.widgets.events import progress_bar
 from vertui.widgets.footer import KeyHints
@@ -35,7 +37,9 @@ class TrashScreen(VertuiScreen):
     def compose(self) -> ComposeResult:
         """The list and its keys."""
         yield RowList[TrashEntry](_draw, lambda entry: entry.id, id="trash")
-        yield KeyHints(("{resume}", "restore"), ("{prune}", "empty the trash"), ("esc", "back"))
+        yield KeyHints(
+            ("{resume}", "restore"), ("⏎", "show it whole"), ("{prune}", "empty the trash"), ("esc", "back")
+        )
 
     def on_mount(self) -> None:
         """Read it."""
@@ -50,8 +54,9 @@ class TrashScreen(VertuiScreen):
             self._read()
 
     def on_row_list_chosen(self) -> None:
-        """Enter restores."""
-        self.action_restore()
+        """Enter shows all that is known of an entry."""
+        if (entry := self._list.current) is not None:
+            self.app.push_screen(ReadDialog(f"{entry.kind} in the trash", _whole(entry)))
 
     @changing
     def action_restore(self) -> None:
@@ -89,6 +94,26 @@ class TrashScreen(VertuiScreen):
     @property
     def _list(self) -> RowList[TrashEntry]:
         return self.query_one(RowList)
+
+
+def _whole(entry: TrashEntry) -> list[Text]:
+    key = BY_ID["resume"].key_label
+    facts = {
+        "name": printable(entry.name),
+        "pruned": _moment(entry.deleted),
+        "goes for good": f"{_moment(entry.expires)}, or when the trash is emptied",
+        "holds": size(entry.size_bytes) if entry.size_bytes else "",
+        "back": f"{key} restores it; a branch that ran runs again",
+    }
+    return [
+        Text.assemble((f"{fact:<14} ", theme.MUTED), (said, theme.TEXT))
+        for fact, said in facts.items()
+        if said
+    ]
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%d %b %H:%M:%S", time.localtime(seconds))
 
 
 def _draw(entry: TrashEntry, width: int) -> Text:

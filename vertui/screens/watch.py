@@ -22,6 +22,7 @@ from vertui.guest_text import clean
 from vertui.messages import Printed
 from vertui.plain import TextInput, Words, toast
 from vertui.screens.base import SCROLL_KEYS, VertuiScreen, bound, changing
+from vertui.screens.dialogs import Answers
 from vertui.screens.exec import exec_form, exec_of
 from vertui.screens.grid import arrange
 from vertui.screens.saving import save_as
@@ -339,9 +340,12 @@ class WatchScreen(VertuiScreen):
     @changing
     def action_exec(self) -> None:
         """Run another command in all of them."""
-        self.app.push_screen(
-            exec_form(self._branches), lambda answers: self._run(exec_of(answers)) if answers else None
-        )
+
+        def go(answers: Answers | None) -> None:
+            if answers is not None:
+                self._run(exec_of(self.vertui, answers))
+
+        self.app.push_screen(exec_form(self.vertui, self._branches), go)
 
     def action_save(self) -> None:
         """Save the chosen pane's lines."""

@@ -117,6 +117,8 @@ async def compare(player: Player, children: list[str]) -> None:
     await player.say("All of them compared with the commit they come from: files by branches.", "compare")
     await player.act("diff")
     await compared(player)
+    await player.press("]")
+    await player.until("the changes", lambda: len(comparing(player).view.change) > 0)
     await player.say("Equal numbers are the same change; below, what each did to the file.")
     await player.press("escape")
     await to_tree(player)
@@ -126,9 +128,9 @@ async def compare(player: Player, children: list[str]) -> None:
     await compared(player)
     await player.press("]")
     await player.until("the change", lambda: not comparing(player).view.blank)
-    await player.press("|")
+    await player.press("|", "\\")
     await player.say("Exactly the files that differ, between any two states, running ones too.")
-    await player.press("escape")
+    await player.press("\\", "|", "escape")
     await to_tree(player)
 
 
