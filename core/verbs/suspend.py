@@ -50,7 +50,7 @@ class Suspend(Verb[Branch]):
     )
     each: ClassVar = "branch"
     screen: ClassVar = Entry(
-        "minus", "suspend", "keep the selected machines on disk alone until needed", "suspending"
+        "comma", "suspend", "keep the selected machines on disk alone until needed", "suspending"
     )
 
     def refuse(self, shown: Shown) -> Refusal | None:

@@ -44,7 +44,7 @@ STEPS: tuple[Step, ...] = (
      ["paused", "paused"]),
     ("resume", ("b1", "bee"), ("r",), lambda world: [of(name, "state")(world) for name in ("b1", "bee")],
      ["running", "running"]),
-    ("suspend", ("b1", "bee"), ("minus",), lambda world: [of(name, "state")(world) for name in ("b1", "bee")],
+    ("suspend", ("b1", "bee"), ("comma",), lambda world: [of(name, "state")(world) for name in ("b1", "bee")],
      ["suspended", "suspended"]),
     ("resume", ("b1", "bee"), ("r",), lambda world: [of(name, "state")(world) for name in ("b1", "bee")],
      ["running", "running"]),

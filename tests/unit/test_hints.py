@@ -48,7 +48,8 @@ def commands() -> dict[str, str]:
 
 def _left(line: str) -> str:
     """A line of the README without the column that says what its command does."""
-    return line[:COLUMN].rstrip() if line.startswith("vertui ") else line
+    cut = line.startswith("vertui ") and line[COLUMN - 1 : COLUMN] == " "
+    return line[:COLUMN].rstrip() if cut else line
 
 
 COMMANDS = commands()

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,10 +24,11 @@ from core.codec import encode
 from core.daemon import streams
 from core.daemon.sockets import add_streams
 from core.engine.context import Engine
+from core.engine.sleepers import Sleepers
 from core.errors import Conflict
 from core.guest.client import AgentClient
 from core.home import Home
-from core.model import ExecRequest, Tree
+from core.model import BranchState, ExecRequest, Tree
 from tests.guests import eventually
 from tests.unit.agents import connected, started
 from vertui.sync.batch import MOST_BYTES
@@ -42,12 +43,17 @@ class OneGuest:
 
     agents: AgentClient
     refused: str = ""
+    sleepers: Sleepers = field(default_factory=Sleepers)
+
+    @property
+    def catalog(self) -> Any:
+        return self
 
     def machine(self, name: str) -> Any:
-        return SimpleNamespace(guests=0, lost=False, branch="1")
+        return SimpleNamespace(guests=0, lost=False, branch="1", followed=nullcontext)
 
     def branch(self, name: str) -> Any:
-        return SimpleNamespace(name=name, head="")
+        return SimpleNamespace(id=name, name=name, head="", state=BranchState.RUNNING, deleted=None)
 
     async def agent(self, name: str) -> AgentClient:
         if self.refused == name:

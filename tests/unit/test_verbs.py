@@ -63,8 +63,8 @@ def _of_type(type_: Any, field: Asked) -> st.SearchStrategy[Any]:
         return st.booleans()
     if type_ is not str:
         return st.none()
-    least = field.bounds.min_length or 0
-    return st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=least, max_size=20)
+    least, most = field.bounds.min_length or 0, min(field.bounds.max_length or 20, 20)
+    return st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=least, max_size=most)
 
 
 def made(verb: type[Verb[Any]]) -> st.SearchStrategy[Verb[Any]]:

@@ -89,7 +89,7 @@ def test_every_file_is_in_it(wheel: Path) -> None:
     wanted = {f"{top}/{name}" for top in ("core", "vertui") for name in files_of(ROOT / top)}
     assets = {
         f"vertui/assets/{part}/{name}"
-        for part in ("completion", "demo")
+        for part in ("completion", "demo", "swarms")
         for name in files_of(ROOT / "assets" / part)
     }
     shared = {name for name in packed if ".data/" in name}

@@ -1,4 +1,4 @@
-"""vertui for Python programs, blocking or with asyncio.
+"""Branches driven by Python programs, blocking or with asyncio.
 
     from vertui.sdk import connect
 

@@ -6,6 +6,7 @@ else's own (VERTUI_VERBS) is asked for by its value: `v.do(Theirs(…))`.
 
 from core.verbs import (
     apply,
+    cold_boot,
     commit,
     egress,
     hand_over,
@@ -20,6 +21,7 @@ from core.verbs import (
     restore,
     resume,
     score,
+    suspend,
     tag,
     undo,
     unlink,
@@ -45,6 +47,7 @@ class VerbsOfHome:
     """What a home is asked for. What the command line shows a plan of is carried out at once: `plan` shows it."""
 
     apply = of_home(apply.Apply)
+    cold_boot = of_home(cold_boot.ColdBoot)
     commit = of_home(commit.Commit)
     egress = of_home(egress.Egress)
     hand_over = of_home(hand_over.HandOver)
@@ -67,6 +70,7 @@ class VerbsOfHome:
     secret_set = of_home(secret_set.Set)
     store_compact = of_home(store_compact.Compact)
     store_gc = of_home(store_gc.Gc)
+    suspend = of_home(suspend.Suspend)
     tag = of_home(tag.Tag)
     token_new = of_home(token_new.New)
     token_revoke = of_home(token_revoke.Revoke)
@@ -82,6 +86,7 @@ class VerbsOfBranch:
     """What is done to one branch. `apply` brings its changes into another."""
 
     apply = of_branch(apply.Apply)
+    cold_boot = of_branch(cold_boot.ColdBoot)
     commit = of_branch(commit.Commit)
     egress = of_branch(egress.Egress)
     hand_over = of_branch(hand_over.HandOver)
@@ -93,6 +98,7 @@ class VerbsOfBranch:
     restore = of_branch(restore.Restore)
     resume = of_branch(resume.Resume)
     score = of_branch(score.Score)
+    suspend = of_branch(suspend.Suspend)
     tag = of_branch(tag.Tag)
     unpublish = of_branch(unpublish.Unpublish)
     weigh = of_branch(weigh.Weigh)
