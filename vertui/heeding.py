@@ -6,6 +6,7 @@ that waits for a lock or a queue takes none. Source: Linux kernel/signal.c (comp
 """
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -29,6 +30,20 @@ def heeded(numbers: Collection[int], heed: Callable[[signal.Signals], None]) -> 
             signal.signal(number, handler)
         signal.set_wakeup_fd(former)
         os.close(tell)
+
+
+def heed_hang_up(terminal: int, heed: Callable[[], None]) -> None:
+    """Call `heed`, in another thread, once a terminal is gone. Its session's leader is sent a SIGHUP then; whoever was
+    started in a session of its own (setsid, a container's entry) is told nothing. Source: Linux drivers/tty/tty_io.c.
+    """
+
+    def wait() -> None:
+        waiting = select.poll()
+        waiting.register(terminal, 0)  # that it hung up is told unasked
+        waiting.poll()
+        heed()
+
+    threading.Thread(target=wait, name="hang-up", daemon=True).start()
 
 
 def _wait(number: int, frame: object) -> None:

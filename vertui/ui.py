@@ -23,7 +23,7 @@ from vertui.actions import BY_ID
 from vertui.base import TOAST_S, BaseApp, told
 from vertui.explain import WordProvider
 from vertui.feed import Feed, News
-from vertui.heeding import heeded
+from vertui.heeding import heed_hang_up, heeded
 from vertui.looks import look_of, look_so
 from vertui.palette import ActionProvider
 from vertui.plain import toast
@@ -37,6 +37,7 @@ OWN = ("quit", "command_palette")
 SWITCH_S = 0.001  # that a thread keeps the others waiting: a key's way to the screen may wait some ten times
 GARBAGE = 10_000  # objects until garbage is looked for: a screen drawn anew makes some thousands
 TROUBLE_S = 12.0  # what is wrong with a file of the user's is to be read whole
+TERMINAL = 0  # the descriptor that keys come from
 LEAVE_S = 3.0  # for the terminal to be put back, after a signal
 
 
@@ -176,7 +177,7 @@ class VertuiApp(BaseApp):
 
     def _end_on_signals(self) -> None:
         """Put the terminal back before a signal ends us. One that is gone, or takes nothing more, is not waited for:
-        Textual's loop would wait for it for ever.
+        Textual's loop would wait for it for ever. A terminal's end is as good as a signal.
         """
         loop = asyncio.get_running_loop()
 
@@ -187,6 +188,8 @@ class VertuiApp(BaseApp):
             loop.call_soon_threadsafe(partial(self.exit, return_code=128 + number))
 
         self._heeding.enter_context(heeded((signal.SIGTERM, signal.SIGHUP), end))
+        if os.isatty(TERMINAL):
+            heed_hang_up(TERMINAL, partial(end, signal.SIGHUP))
 
     # -- what screens ask for ----------------------------------------------------------------------------------
 

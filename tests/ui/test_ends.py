@@ -16,14 +16,14 @@ from tests.guests import eventually
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
 
 
-def started() -> tuple[int, subprocess.Popen[bytes]]:
-    """The UI in a terminal of its own; the terminal's other end."""
+def started(*, controlling: bool = True) -> tuple[int, subprocess.Popen[bytes]]:
+    """The UI in a terminal, of its own or of nobody's session; the terminal's other end."""
     master, slave = pty.openpty()
     root = Path(__file__).parents[2]
     environment = os.environ | {"TERM": "xterm-256color", "PYTHONPATH": str(root)}
     termios.tcsetwinsize(master, (24, 80))
     child = subprocess.Popen(
-        ["setsid", "-c", sys.executable, "-m", "tests.ui.dying"],
+        ["setsid", *["-c"] * controlling, sys.executable, "-m", "tests.ui.dying"],
         stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=root,
     )  # fmt: skip
     os.close(slave)
@@ -83,6 +83,25 @@ def test_it_ends_with_a_terminal_that_took_nothing_more() -> None:
     finally:
         os.close(master)
     try:
+        assert child.wait(30) == 128 + signal.SIGHUP
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize("controlling", [True, False])
+def test_it_ends_with_its_terminal(controlling: bool) -> None:
+    """Whoever is in another session than its terminal is sent no signal."""
+    master, child = started(controlling=controlling)
+    try:
+        shown = bytearray()
+
+        def drawn() -> bool:
+            shown.extend(os.read(master, 65536))
+            return b"trunk" in shown
+
+        assert eventually(drawn)
+        os.close(master)
         assert child.wait(30) == 128 + signal.SIGHUP
     finally:
         child.kill()
