@@ -163,9 +163,11 @@ async def test_a_layer_that_a_machine_was_about_to_write_is_known_before() -> No
         await settled(twins)
         for row in twins.engine.catalog.branches():
             machine = twins.machine(row.name)
-            assert chains.chain_of(twins.engine, machine.id) == chains.DiskChain(
-                machine.disk_base, machine.layers
-            )
+            async with asyncio.timeout(60):  # it is written down once the machine has gone over
+                while chains.chain_of(twins.engine, machine.id) != chains.DiskChain(
+                    machine.disk_base, machine.layers
+                ):
+                    await asyncio.sleep(0.01)
 
 
 async def test_the_newest_is_kept_unless_nothing_was_written() -> None:
