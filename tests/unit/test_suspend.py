@@ -321,9 +321,9 @@ async def test_two_hundred_that_are_suspended_take_next_to_nothing_and_are_watch
         tracemalloc.stop()
         assert taken < MOST_BYTES
         await twins.engine.reaping.done()
-        before = len(asyncio.all_tasks())
+        before = asyncio.all_tasks()
         watching = asyncio.create_task(suspend.watch(twins.engine))
         await asyncio.sleep(0.05)
-        assert len(asyncio.all_tasks()) == before + 1
+        assert asyncio.all_tasks() - before == {watching}
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from queue import SimpleQueue
@@ -16,6 +17,8 @@ from core.model import ExecRequest
 from vertui.outcomes import KeptOutput, Outcome
 from vertui.sdk.away import AHEAD
 from vertui.streaming import AttachRequest, Follower
+
+LOOK_S = 0.01  # between looks at whether it runs
 
 
 class PrintedPiece(NamedTuple):
@@ -106,8 +109,10 @@ class SyncRunning:
         raise self._end or DaemonUnavailable("it was left running")
 
     def leave(self) -> int:
-        """Let it run on without us; its number, for `attach`. DaemonUnavailable when that is not sure."""
+        """Let it run on without us, once it runs; its number, for `attach`. DaemonUnavailable when that is not sure."""
         self.unread()
+        while self._follower.command is None and self._thread.is_alive():
+            time.sleep(LOOK_S)
         number = self._follower.command
         if number is None or not self._follower.leave():
             raise DaemonUnavailable("the command was not left running: it ends with its connection")
