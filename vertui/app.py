@@ -19,10 +19,13 @@ def prepare() -> None:
 
     That makes some hundred thousand objects that stay: looking for garbage among them costs a third of the time to the
     first frame, so the collector rests until then. And Textual, which draws a change at once after a rest, draws the
-    next one up to two of its frames later: short frames make that 17 ms of 33.
+    next one up to two of its frames later: short frames make that 17 ms of 33. COLUMNS and LINES, which some shells and
+    programs hand on, were another terminal's size, or this one's once: the UI would have that for ever.
     """
     gc.disable()
     os.environ.setdefault("TEXTUAL_FPS", "120")
+    for once in ("COLUMNS", "LINES"):
+        os.environ.pop(once, None)
 
 
 def run(endpoint: Endpoint, *, read_only: bool = False) -> int:

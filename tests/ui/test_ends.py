@@ -1,7 +1,11 @@
-"""However the UI ends, the terminal is as it was, one line says why, and the exit status is no lie."""
+"""The UI is as large as its terminal; and however it ends, that is as it was, one line says why, and the exit status is
+no lie.
+"""
 
+import gc
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +16,26 @@ from pathlib import Path
 import pytest
 
 from tests.guests import eventually
+from vertui import app
 
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+def test_its_size_is_its_terminals_and_not_what_a_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.setenv(name, "20")
+    with monkeypatch.context() as patched:
+        patched.setattr(gc, "disable", lambda: None)
+        app.prepare()
+    master, slave = pty.openpty()
+    try:
+        termios.tcsetwinsize(slave, (36, 120))
+        with os.fdopen(os.dup(slave), "w") as shown:
+            monkeypatch.setattr(sys, "__stdout__", shown)
+            assert shutil.get_terminal_size() == (120, 36)
+    finally:
+        os.close(slave)
+        os.close(master)
 
 
 def started(*, controlling: bool = True) -> tuple[int, subprocess.Popen[bytes]]:
