@@ -64,7 +64,6 @@ class Tmux:
 def in_tmux(socket: Path, argv: list[str], columns: int = 120, rows: int = 36) -> Iterator[Tmux]:
     """This program, in a pane of this size."""
     tmux = Tmux(socket)
-    # read before the window is made: else tmux may take it at any time for one of 80 by 24
     settings = socket.with_name("tmux.conf")
     settings.write_text(SETTINGS.format(columns=columns, rows=rows))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TMUX")}
