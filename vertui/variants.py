@@ -42,23 +42,32 @@ def lines_of(path: Path) -> tuple[str, ...]:
         directory, colon, place = str(path).rpartition(":")
         if colon and not path.exists() and Path(directory).is_dir():
             return patches_of(Path(directory), place)
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        text = data.decode()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except RuntimeError as error:
         raise UsageError(f"{path} leads nowhere: there is no such user") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is no text") from error
-    if len(data) > MOST_BYTES:
-        raise UsageError(f"{path} is larger than {MOST_BYTES >> 20} MiB")
+    text = text_of(path)
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
         raise UsageError(f"{path} has no lines")
     if path.suffix not in JSONL:
         return tuple(line for _, line in lines)
     return tuple(_told(path, number, line) for number, line in lines)
+
+
+def text_of(path: Path) -> str:
+    """What a file says. UsageError when it cannot be read, is no text, or is too large."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no text") from error
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"{path} is larger than {MOST_BYTES >> 20} MiB")
+    return text
 
 
 def patches_of(directory: Path, place: str = "") -> tuple[str, ...]:

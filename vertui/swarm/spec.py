@@ -15,7 +15,7 @@ from core.guest.scripts import guest_script
 from core.refs import TRUNK
 from core.verbs import names
 from core.verbs.fork import LONGEST_COMMAND, LONGEST_S, MOST_CHILDREN, Fork
-from vertui.variants import MOST_BYTES, values_of
+from vertui.variants import text_of, values_of
 
 Losers = Literal["keep", "pause", "suspend", "prune"]
 Line = Annotated[str, Meta(max_length=LONGEST_COMMAND)]
@@ -86,7 +86,7 @@ def read_spec(path: Path, options: Mapping[str, Any]) -> SwarmSpec:
     """The spec of a file, with options in place of what it says. A file of Python is a driver. UsageError says what is
     wrong with it.
     """
-    text = _text(path)
+    text = text_of(path)
     if path.suffix == DRIVERS:
         return make_spec({"driver": text, **options}, str(path), path.parent)
     try:
@@ -105,7 +105,7 @@ def make_spec(told: Mapping[str, Any], where: str, directory: Path) -> SwarmSpec
     found = dict(told)
     found["variants"] = values_of(_placed(one, directory) for one in spec.variants)
     if spec.driver.endswith(DRIVERS):
-        found["driver"] = _text(directory / spec.driver)
+        found["driver"] = text_of(directory / spec.driver)
     found["files"] = {str((directory / here).resolve()): there for here, there in spec.files.items()}
     spec = decode(SwarmSpec, found)
     if wrong := _wrong(spec):
@@ -155,20 +155,6 @@ def _wrong_value(spec: SwarmSpec) -> str:
     if not spec.score:
         return "score is empty: leave it out, or give printed, exit, pytest, regex:PATTERN or a command"
     return ""
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        text = data.decode()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is no text") from error
-    if len(data) > MOST_BYTES:
-        raise UsageError(f"{path} is larger than {MOST_BYTES >> 20} MiB")
-    return text
 
 
 def _placed(variant: str, directory: Path) -> str:
