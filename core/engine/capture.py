@@ -38,10 +38,8 @@ async def freeze_and_read(engine: Engine, live: Live, image: str, spec: MachineS
     GuestFailed if the guest's agent does not answer at all: a machine started from such a state could not be given an
     identity. Nor can the branch be restored or pruned then, for both commit it first; the error says what can be done.
     """
-    if live.branch and live.ended:
-        raise no_machine(
-            engine.catalog.branch(live.branch)
-        )  # it was suspended while this waited for its turn
+    if live.branch and live.ended:  # it was suspended while this waited for its turn
+        raise no_machine(engine.catalog.branch(live.branch))
     if live.stall.is_set():
         raise no_room("a commit of what stands still for lack of it", engine.home.root, ROOM_BYTES)
     directory = engine.home.images / (image if live.base else f".{image}.tmp")

@@ -15,14 +15,9 @@ from core.errors import NotFound, VertuiError
 from core.machine.protocol import Machine
 from core.model import BranchState
 
-BUSY_PERCENT = (
-    10  # of a core, from which a machine is at work: an idle guest's timers take 1 to 3 under emulation
-)
+BUSY_PERCENT = 10  # of a core: who takes more is at work; an idle guest's timers take 1 to 3 under emulation
 LOOKS = 4  # while it becomes idle
-SHORTEST_LOOK_S, LONGEST_LOOK_S = (
-    1.0,
-    15.0,
-)  # a share of a processor over less says little, over more it hides work
+SHORTEST_LOOK_S, LONGEST_LOOK_S = 1.0, 15.0  # a share over less says little, over more it hides work
 
 
 def at_work(live: Live) -> str:

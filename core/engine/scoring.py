@@ -25,9 +25,7 @@ from core.model import BranchState, Event
 from core.patience import patient
 
 TAIL_BYTES = 4096  # of output: the last number stands in its last lines
-GIVEN_BYTES = (
-    64 * 1024
-)  # of output that a command which scores may read: a window of input is four times that
+GIVEN_BYTES = 64 * 1024  # of output that a command which scores may read: a quarter of a window of input
 AT_ONCE_BYTES = (
     64 * 1024
 )  # of output between two pauses: of what is printed faster the guest drops what nobody reads

@@ -23,12 +23,8 @@ ORIGINAL, REPLY = 1, 2  # CTA_TUPLE_…
 ADDRESSES, PROTOCOL = 1, 2  # CTA_TUPLE_…, in these
 SOURCE, TARGET = 1, 2  # CTA_IP_V4_…
 NUMBER, SOURCE_PORT, TARGET_PORT = 1, 2, 3  # CTA_PROTO_…
-PROTOCOL_INFO, TCP_INFO, TCP_STATE, MARK = (
-    4,
-    1,
-    1,
-    8,
-)  # CTA_PROTOINFO, in that …_TCP, in that …_TCP_STATE; CTA_MARK
+PROTOCOL_INFO, MARK = 4, 8  # CTA_PROTOINFO, CTA_MARK
+TCP_INFO, TCP_STATE = 1, 1  # CTA_PROTOINFO_TCP, and in that CTA_PROTOINFO_TCP_STATE
 OPEN = range(1, 6)  # TCP_CONNTRACK_…: from SYN_SENT to CLOSE_WAIT, as long as either side may say something
 AT_ONCE = 200  # requests in one message
 MOST_BYTES = 1 << 16  # of one answer; a dump comes in several

@@ -14,10 +14,7 @@ from vertui.text import printable
 if TYPE_CHECKING:
     from core.model import Tree
 
-OUTPUT_BYTES, MOST_OUTPUT_BYTES = (
-    16 * 1024,
-    1 << 20,
-)  # of each output, from its end: an agent reads all it is told
+OUTPUT_BYTES, MOST_OUTPUT_BYTES = 16 * 1024, 1 << 20  # of each, from its end: an agent reads all it is told
 FILE_BYTES, MOST_FILE_BYTES = 64 * 1024, 4 << 20
 PATCH_BYTES = 64 * 1024
 MOST_CHANGES, MOST_ENTRIES, MOST_COMMITS = 500, 200, 50

@@ -45,9 +45,7 @@ class Rounds:
     results: dict[str, SwarmResult] = field(default_factory=dict)
     running: dict[str, Try] = field(default_factory=dict)
     commands: dict[str, int] = field(default_factory=dict)
-    commits: dict[str, str] = field(
-        default_factory=dict
-    )  # of parents, by REF: what the first of their forks made
+    commits: dict[str, str] = field(default_factory=dict)  # by parents' REFs: what their first forks made
     gone: set[str] = field(default_factory=set)
     at_once: int = 0
     why: str = ""

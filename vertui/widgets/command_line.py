@@ -11,9 +11,7 @@ from textual.suggester import Suggester
 from vertui.plain import TextInput
 from vertui.text import printable
 
-WORDS = re.compile(
-    r"(?:\\.|[^\s'\"|&;<>()$`=:])+"
-)  # of a line for a shell; one that it ends with may be a path
+WORDS = re.compile(r"(?:\\.|[^\s'\"|&;<>()$`=:])+")  # of a shell's line; one that it ends with may be a path
 SPECIAL = re.compile(r"([^\w@%+,./~-])")  # to a shell
 
 Names = list[str]
@@ -70,10 +68,8 @@ class CommandLine(TextInput):
     def __init__(self, suggestions: Suggestions, value: str = "", *, hint: str, id: str) -> None:
         super().__init__(value, hint=hint, id=id)
         self.suggester = self.suggestions = suggestions
-        self._place, self._own = (
-            0,
-            "",
-        )  # of what was run before, from 1; what was typed before that was looked at
+        self._place = 0  # of what was run before, from 1
+        self._own = ""  # what was typed before that was looked at
 
     def take(self) -> str:
         """What is typed; the line is empty then."""
