@@ -278,7 +278,7 @@ async def diff_siblings(engine: Engine, refs: Sequence[str], asked: DiffOptions,
         notes = [state.note for state in (root, *siblings) if state.note]
         for unseen in await asyncio.gather(*(_unseen(engine, root, state, asked) for state in siblings)):
             notes += unseen
-    return Siblings(base, tuple(refs), rows, tuple(notes))
+    return Siblings(base, tuple(refs), rows, tuple(dict.fromkeys(notes)))
 
 
 @asynccontextmanager

@@ -172,12 +172,15 @@ async def unseen(before: State, after: State, since: float) -> list[str]:
     """
     if any(state.live and state.note for state in (before, after)):
         return []  # a guest that could not be frozen does not answer
-    lives = [state.live for state in (before, after) if state.live]
+    lives = [(state.ref, state.live) for state in (before, after) if state.live]
     both = len(lives) == 2
     test = _CONTENT if both else f"-newerct @{since:.3f} -print -quit"
-    told = [seen for seen in await asyncio.gather(*(_look(live, test) for live in lives)) if seen is not None]
+    answers = await asyncio.gather(*(_look(ref, live, test) for ref, live in lives))
+    told = [answer for answer in answers if isinstance(answer, dict)]
     if not lives or len(told) < len(lives):
-        return []
+        return [
+            f"not on the disks, and not looked at: {answer}" for answer in answers if isinstance(answer, str)
+        ]
     changed = sorted(
         point
         for point in set[str]().union(*told)
@@ -194,11 +197,13 @@ async def unseen(before: State, after: State, since: float) -> list[str]:
     ]
 
 
-async def _look(live: Live, test: str) -> dict[str, str] | None:
-    """What `find` says with `test` of each filesystem in memory; None when the guest cannot be asked."""
+async def _look(ref: str, live: Live, test: str) -> dict[str, str] | str | None:
+    """What `find` says with `test` of each filesystem in memory; why it says nothing, or None of a paused guest."""
     try:
         told = await guests.output_of(live, ("sh", "-c", _LOOK.replace("TEST", test)), LOOK_DEADLINE_S)
-    except (Conflict, GuestFailed):  # a diff does not fail for want of a note
+    except Conflict:
         return None
+    except GuestFailed as error:  # a diff does not fail for want of a note
+        return f"what {ref} holds in memory, as in /tmp ({error})"
     lines = (line.partition(b" ") for line in told.split(b"\n") if line)
     return {spelled(point): spelled(content) for point, _, content in lines}
