@@ -1,6 +1,7 @@
 """The store's own verbs: what it holds, whether it is whole, and getting space back."""
 
 import asyncio
+import math
 
 from core.codec import encode
 from core.engine import crashes, space
@@ -13,6 +14,7 @@ from core.engine.trash import free
 from core.errors import UsageError
 from core.graph import Graph
 from core.model import CommitState, Plan
+from core.room import MARGIN_BYTES, free_bytes
 from core.space import BranchSpace, CommitSpace, StoreProblem, StoreSpace
 from core.store.usage import CommitGroup
 
@@ -63,12 +65,14 @@ async def check(engine: Engine, read_data_percent: float) -> list[StoreProblem]:
 
 
 async def gc(engine: Engine, request_id: str, *, cache: bool = False) -> int:
-    """Free what no commit, in the trash or not, needs, and do what `space.clear` does; bytes freed."""
+    """Free what no commit, in the trash or not, needs, rewrite packs of which little is needed where there is room for
+    that, and do what `space.clear` does; bytes freed.
+    """
     with engine.reserve.lent():
         async with operation(engine, request_id, "store gc", "store gc"):
             async with engine.changing:
                 cleared = await space.clear(engine, cache=cache)
-            return cleared + await free(engine)
+            return cleared + await free(engine) + await _rewritten(engine, _room(engine))
 
 
 async def plan_gc(engine: Engine, *, cache: bool = False) -> Plan:
@@ -78,10 +82,12 @@ async def plan_gc(engine: Engine, *, cache: bool = False) -> Plan:
     found = await asyncio.to_thread(engine.store.layers)  # first: a new one is needed before it is there
     layers = sum(found[layer] for layer in found.keys() - engine.layers_needed())
     lines = [f"commit {commit[:12]} goes: it was never acknowledged" for commit in marked.leftover]
+    sparse = await asyncio.to_thread(engine.store.would_free, marked, _room(engine))
     lines += ["packs go that hold no page any commit needs"] if marked.frees_bytes else []
+    lines += ["packs are written anew of which little is needed"] if sparse else []
     lines += ["disk layers go that no machine has"] if layers else []
     cleared, more = await space.clearing(engine, cache=cache)
-    frees, lines = marked.frees_bytes + layers + cleared, lines + more
+    frees, lines = marked.frees_bytes + sparse + layers + cleared, lines + more
     return Plan(
         "", "store gc", (), marked.leftover, frees, False, tuple(lines) or ("there is nothing to free",)
     )
@@ -104,5 +110,14 @@ async def compact(engine: Engine, request_id: str) -> int:
     """Rewrite packs with little live data; bytes freed."""
     with engine.reserve.lent():
         async with operation(engine, request_id, "store compact", "store compact"):
-            with counting(engine, "rewriting packs") as told:
-                return await asyncio.to_thread(engine.store.compact, told)
+            return await _rewritten(engine, math.inf)
+
+
+async def _rewritten(engine: Engine, room_bytes: float) -> int:
+    with counting(engine, "rewriting packs") as told:
+        return await asyncio.to_thread(engine.store.compact, told, room_bytes)
+
+
+def _room(engine: Engine) -> int:
+    """How much may be written before any comes back: nothing on a full disk."""
+    return free_bytes(engine.home.root) - engine.reserve.size_bytes - MARGIN_BYTES

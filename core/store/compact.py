@@ -1,7 +1,8 @@
 """Moving pages: out of packs that are mostly dead or very small, and out of an image that goes. Ids never change."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from core.errors import Damaged, NotFound
 from core.progress import Told, nobody
 from core.store.collect import needed, use_index, with_references
-from core.store.index import EMPTY, Run, merged, run_of, split
+from core.store.index import EMPTY, NOWHERE, Index, Run, merged, run_of, split
 from core.store.layout import source_of, with_packs
 from core.store.owner import Owner
 from core.store.pack import Ids, Pack, Rows
@@ -18,6 +19,8 @@ from core.store.reader import BadPage
 from core.store.values import MEMORY
 
 LIVE_SHARE = 0.5  # a pack with less live than this is rewritten: copying costs no more than what comes back
+MOST_DEAD = 1 / 8  # of the pages in all packs: the sparsest are rewritten until no more than this is dead
+BATCH_BYTES = 256 << 20  # of packs that are rewritten into one: commits are sealed between these
 SMALL_BYTES, MANY_SMALL = 1 << 20, 8  # so many packs of small commits are made one: each costs an open file
 BATCH_PAGES = 4096
 GATHER_LEVEL = 12  # once an image: 2 s, and the golden commit's memory with what is gathered is below 8 MB
@@ -25,12 +28,28 @@ DEAD_SHARE = 1 / 16  # a pack that pages were gathered from stays while no more 
 NOTHING = np.empty(0, np.uint64)
 
 
-def compact(owner: Owner, told: Told = nobody) -> int:
-    """Rewrite packs that are mostly dead, or many small ones, into one; bytes freed. A damaged pack stays as it is.
+def compact(owner: Owner, told: Told = nobody, room_bytes: float = math.inf) -> int:
+    """Rewrite packs that are mostly dead, or many small ones, as one; and the sparsest of the others, until little of
+    all is dead. So many bytes may be written before any comes back. The bytes freed; a damaged pack stays as it is.
     `told` hears how many packs of how many are done.
     """
+    with owner.keeping:
+        with owner.sealing:
+            chosen = _sound(owner, sorted(_chosen(owner, _live(owner.index), room_bytes)))
+        freed = done = 0
+        for batch in _batches(owner, chosen):
+            with owner.sealing:
+                freed += _rewrite(owner, batch, NOTHING, told=_further(told, done, len(chosen)))
+            done += len(batch)
+        return freed
+
+
+def would_free(owner: Owner, live: Ids, room_bytes: float = math.inf) -> int:
+    """About how many bytes `compact` would free were these the pages that are needed."""
     with owner.keeping, owner.sealing:
-        return _rewrite(owner, _chosen(owner), NOTHING, told=told)
+        used = with_references(owner, owner.index.everything, live)
+        counts = _live(owner.index, used)
+        return int(sum(_dead_bytes(owner, one, counts[one]) for one in _chosen(owner, counts, room_bytes)))
 
 
 def gather(owner: Owner, lists: Mapping[str, Rows]) -> None:
@@ -50,7 +69,7 @@ def gather(owner: Owner, lists: Mapping[str, Rows]) -> None:
         packs = [number for number in found if not source_of(paths[number])]
         newest, others = packs[-1:], packs[:-1]  # the newest is a new image's own: most of it goes along
         _rewrite(owner, _sound(owner, newest), ids, GATHER_LEVEL)
-        live, shelf = _live(owner), owner.reader.shelf
+        live, shelf = _live(owner.index), owner.reader.shelf
         alive = {n: live.get(n, 0) / len(shelf.pack(n).outline.ids) for n in others}
         for number in _sound(owner, [n for n, share in alive.items() if 0 < share < 1 - DEAD_SHARE]):
             _rewrite(owner, [number], NOTHING, GATHER_LEVEL)
@@ -90,6 +109,24 @@ def _readable_of(owner: Owner, ids: Ids) -> Ids:
         except BadPage:
             damaged.append(number)
     return ids[~np.isin(packs, damaged)]
+
+
+def _batches(owner: Owner, packs: Sequence[int]) -> Iterator[list[int]]:
+    """These packs, so many at a time as are of a size that nobody waits for long."""
+    batch, size = list[int](), 0
+    for number in packs:
+        batch.append(number)
+        size += _size(owner, number)
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _further(told: Told, done: int, total: int) -> Told:
+    """Tells of a batch as part of the whole."""
+    return lambda more, _: told(done + more, total)
 
 
 def _rewrite(
@@ -163,21 +200,40 @@ def _add(owner: Owner, writer: PackWriter, ids: Ids, told: Told = nobody) -> Non
         told(at + len(part), len(ids))
 
 
-def _chosen(owner: Owner) -> list[int]:
-    """Packs worth rewriting that can be read whole; external ones are not rewritten."""
-    counts = _live(owner)
-    sparse, small = [], []
-    for number, path in owner.reader.shelf.paths().items():
-        live = counts.get(number, 0)
-        with contextlib.suppress(Damaged):
-            pack = owner.reader.shelf.pack(number)
-            if source_of(path) or not live:
-                continue
-            if live < LIVE_SHARE * len(pack.directory.ids):
-                sparse.append(number)
-            elif pack.size_bytes < SMALL_BYTES:
-                small.append(number)
-    return _sound(owner, sorted(sparse + (small if len(small) >= MANY_SMALL else [])))
+def _chosen(owner: Owner, live: Mapping[int, int], room_bytes: float) -> list[int]:
+    """Packs worth rewriting, the sparsest first, as far as what is live in them has room; external ones are not
+    rewritten.
+    """
+    sizes = {number: held for number in live if (held := _held(owner, number))}
+    dead = sum(held - live[number] for number, held in sizes.items())
+    bearable, chosen, small = MOST_DEAD * sum(sizes.values()), list[int](), list[int]()
+    for number in sorted(sizes, key=lambda number: live[number] / sizes[number]):
+        alive, held = live[number], sizes[number]
+        if alive < LIVE_SHARE * held or dead > bearable:
+            chosen.append(number)
+            dead -= held - alive
+        elif _size(owner, number) < SMALL_BYTES:
+            small.append(number)
+    worth = chosen + (small if len(small) >= MANY_SMALL else [])
+    copied = np.cumsum([_size(owner, number) - _dead_bytes(owner, number, live[number]) for number in worth])
+    return worth[: int(np.searchsorted(copied, room_bytes, "right"))]
+
+
+def _held(owner: Owner, number: int) -> int:
+    """How many pages a pack of ours holds; 0 of an image's files, and of one that cannot be read."""
+    with contextlib.suppress(Damaged):
+        if not source_of(owner.reader.shelf.paths()[number]):
+            return len(owner.reader.shelf.pack(number).outline.ids)
+    return 0
+
+
+def _size(owner: Owner, number: int) -> int:
+    return owner.reader.shelf.pack(number).size_bytes
+
+
+def _dead_bytes(owner: Owner, number: int, live: int) -> float:
+    """About what the other pages of a pack take, of which so many are live."""
+    return _size(owner, number) * (1 - live / _held(owner, number))
 
 
 def _sound(owner: Owner, numbers: list[int]) -> list[int]:
@@ -185,9 +241,10 @@ def _sound(owner: Owner, numbers: list[int]) -> list[int]:
     return [number for number in numbers if _readable(owner.reader.shelf.pack(number))]
 
 
-def _live(owner: Owner) -> dict[int, int]:
-    """How many pages are read from each pack that any is read from."""
-    packs, counts = np.unique(split(owner.index.everything.locations)[0], return_counts=True)
+def _live(index: Index, ids: Ids | None = None) -> dict[int, int]:
+    """How many pages, or how many of these, are read from each pack that any is read from."""
+    where = index.everything.locations if ids is None else index.locate(ids)
+    packs, counts = np.unique(split(where[where != NOWHERE])[0], return_counts=True)
     return dict(zip(packs.tolist(), counts.tolist(), strict=True))
 
 

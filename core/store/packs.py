@@ -1,6 +1,7 @@
 """The store as the engine sees it: `PageStore`, and what a person asks of it."""
 
 import contextlib
+import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from core.progress import Told, nobody
 from core.store import check as checking
 from core.store import transfer, usage
 from core.store.collect import Marked, delete, mark, sweep
-from core.store.compact import compact, forget_image, gather
+from core.store.compact import compact, forget_image, gather, would_free
 from core.store.hashing import Contents, Hashes
 from core.store.identify import identify
 from core.store.index_file import write_index
@@ -138,6 +139,10 @@ class PackStore:
         """What gc would remove if only these commits, and those sealed since the store opened, are kept."""
         return mark(self._owner, frozenset(keep))
 
+    def would_free(self, marked: Marked, room_bytes: float = math.inf) -> int:
+        """About how many bytes `compact` would free after a gc of that."""
+        return would_free(self._owner, marked.live, room_bytes)
+
     def sweep(self, marked: Marked) -> int:
         """Remove what was marked and nothing has come to need; bytes freed."""
         return sweep(self._owner, marked)
@@ -146,9 +151,9 @@ class PackStore:
         """Remove leftover commits not in `keep`, and every page no commit names; bytes freed."""
         return sweep(self._owner, mark(self._owner, frozenset(keep), told), told)
 
-    def compact(self, told: Told = nobody) -> int:
-        """Rewrite packs with little live data, and many small ones as one; bytes freed."""
-        return compact(self._owner, told)
+    def compact(self, told: Told = nobody, room_bytes: float = math.inf) -> int:
+        """Rewrite packs with little live data, and many small ones as one; bytes freed. So many may be written."""
+        return compact(self._owner, told, room_bytes)
 
     def gather(self, lists: Mapping[str, Rows]) -> None:
         """Store the pages at these places of commits' memories side by side, grouped by which commits name them, so

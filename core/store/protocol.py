@@ -85,8 +85,8 @@ class PageStore(Protocol):
         """Everything that is not as it was written; that share of the pages is read. `told` hears how far it is."""
         ...
 
-    def compact(self, told: Told = nobody) -> int:
-        """Rewrite packs with little live data; bytes freed. `told` hears how far it is."""
+    def compact(self, told: Told = nobody, room_bytes: float = ...) -> int:
+        """Rewrite packs with little live data; bytes freed. So many may be written; `told` hears how far it is."""
         ...
 
     def gather(self, lists: Mapping[str, Rows]) -> None:
@@ -111,6 +111,10 @@ class PageStore(Protocol):
 
     def mark(self, keep: frozenset[str]) -> Marked:
         """What gc would remove now."""
+        ...
+
+    def would_free(self, marked: Marked, room_bytes: float = ...) -> int:
+        """About how many bytes `compact` would free after a gc of that."""
         ...
 
     def layers(self) -> dict[str, int]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from core.errors import NotFound
+from core.store.layout import source_of
 from core.store.packs import PackStore
 from core.store.values import DISK, MEMORY
 from tests.conftest import full
@@ -132,6 +133,38 @@ def test_compaction_moves_pages_and_keeps_ids(bench: Bench) -> None:
     again = PackStore(bench.home)
     assert again.reader.table(kept, MEMORY).tolist() == table
     assert bench.reads(kept, again) and again.check(100) == []
+
+
+def test_after_a_compaction_little_is_dead(bench: Bench) -> None:
+    """Also where most packs are mostly live: a winner may have much of what its losers wrote."""
+    golden = bench.commit({0: content(1)}, {})
+    kept, losers = dict[int, bytes](), list[str]()
+    for n in range(6):
+        pages = {15 * n + page: content(100 * n + page) for page in range(15)}
+        kept |= dict(list(pages.items())[: 15 - n])
+        losers.append(bench.commit(pages, {}, golden))
+    winner = bench.commit(kept, {}, golden)
+    for loser in losers:
+        bench.forget(loser)
+    marked = bench.store.mark(bench.states)
+    bench.store.gc(bench.states)
+    before = tree_bytes(bench.home / "store" / "packs")
+    assert bench.store.compact(room_bytes=0) == 0 == bench.store.would_free(marked, 0)
+    expected = bench.store.would_free(marked)
+    freed = bench.store.compact()
+    after = tree_bytes(bench.home / "store" / "packs")
+    assert after == before - freed and 0.8 * freed < expected < 1.2 * freed
+    assert held(bench) <= (1 + 1 / 8) * (len(kept) + 1), "an eighth may be dead"
+    assert bench.reads(winner, PackStore(bench.home)) and bench.store.check(100) == []
+    assert bench.store.compact() == 0, "it is done"
+
+
+def held(bench: Bench) -> int:
+    """How many pages the packs hold, dead or alive."""
+    shelf = bench.store.reader.shelf
+    return sum(
+        len(shelf.pack(number).outline.ids) for number, path in shelf.paths().items() if not source_of(path)
+    )
 
 
 def test_a_commit_that_never_got_its_row_is_a_leftover(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """`PageStore` in memory: of each commit the whole content. Ids are the real store's, for they are hashes of content."""
 
+import math
 import pickle
 import uuid
 from collections import Counter
@@ -200,7 +201,11 @@ class TwinStore:
             self.delete(commit)
         return marked.frees_bytes
 
-    def compact(self, told: Told = nobody) -> int:
+    def would_free(self, marked: Marked, room_bytes: float = math.inf) -> int:
+        """There are no packs."""
+        return 0
+
+    def compact(self, told: Told = nobody, room_bytes: float = math.inf) -> int:
         """There are no packs."""
         told(1, 1)
         return 0

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class Gc(Planned[int]):
     """Free what no commit (also none in the trash) and no machine needs, images that others replaced, and old logs.
 
-    It works on a full disk, for a reserve is kept for it. A branch that a full disk has paused goes on by itself.
+    Packs of which little is needed are written anew, where there is room for that, until at most an eighth of what all
+    hold is needed by nobody; `compact` does that alone. It works on a full disk, for a reserve is kept for it. A branch
+    that a full disk has paused goes on by itself.
     """
 
     cache: Annotated[
