@@ -99,7 +99,7 @@ def give(engine: Engine, row: BranchRow, warm: Warm) -> Live:
     if row.base != warm.base:
         engine.catalog.change_branch(row.id, base=warm.base)
     live = engine.live[row.id] = Live(row.id, warm.machine, warm.network, warm.base)
-    chains.keep(engine, live.machine)
+    chains.keep(engine, live)
     return live
 
 
