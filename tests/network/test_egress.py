@@ -337,6 +337,9 @@ class Branch:
     def address_of(self, branch: str) -> str | None:
         return LINKED.get(branch)
 
+    async def wake(self, branch: str) -> None:
+        """All are awake."""
+
     def branch_at(self, address: str) -> str | None:
         return next((name for name, there in LINKED.items() if there == address), None)
 
