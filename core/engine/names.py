@@ -12,7 +12,7 @@ from core.engine.context import Engine
 from core.engine.groups import PORTS
 from core.engine.host_names import HostNames
 from core.engine.live import Live
-from core.engine.wake import wake
+from core.engine.wake import wake_linked
 from core.errors import VertuiError
 from core.network.resolver import Resolver
 from core.reach import may_ask
@@ -40,7 +40,7 @@ class Names:
         row = self._engine.catalog.named(branch)
         if row is not None and self.address_of(branch) is not None:
             with suppress(VertuiError):
-                await wake(
+                await wake_linked(
                     self._engine, row.id, f"{self._engine.catalog.name_of(self.live.branch)} looked it up"
                 )
 
