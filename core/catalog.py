@@ -336,6 +336,22 @@ class Catalog:
         rows = self._read("SELECT * FROM operations WHERE request_id = ?", request_id)
         return operation_of(rows[0]) if rows else None
 
+    def turnable(self, state: OperationState) -> OperationRow | None:
+        """The operation to be undone next, which is the newest that was done and can be, or to be done again: the
+        oldest of those undone. None for none.
+        """
+        order = "DESC" if state is OperationState.DONE else "ASC"
+        rows = self._read(
+            f"SELECT * FROM operations WHERE state = ? AND undoable ORDER BY id {order} LIMIT 1", state.value
+        )
+        return operation_of(rows[0]) if rows else None
+
+    def forget_operations(self, operations: Iterable[int]) -> None:
+        """Forget some for good (`PastReader.over`)."""
+        with self.transaction():
+            for operation in operations:
+                self._write("DELETE FROM operations WHERE id = ?", operation)
+
     def operations(self, limit: int = 1000, state: OperationState | None = None) -> list[OperationRow]:
         """The newest operations, newest first."""
         where = "WHERE state = ?" if state else ""

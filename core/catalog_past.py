@@ -21,6 +21,10 @@ KEYS = {
 ENDED = "operations"
 TRUNK = ("settings", "trunk")
 MOST_KEPT = 50_000  # rows, of ten thousand operations and more: 20 to 40 MB
+MOST_OPERATIONS = (
+    10_000  # that are kept of the log: 10 to 20 MB. A request sent again after so many happens again
+)
+MOST_TURNABLE = 1000  # that can be undone or done again, and are kept however old
 AT_ONCE = 100  # rows that are forgotten in a transaction: milliseconds
 Key = tuple[str, str]
 """A table, and the key of a row in it."""
@@ -150,6 +154,19 @@ class PastReader:
         """The newest operation that ended before moments were kept; 0 for none."""
         query = "SELECT coalesce(max(id), 0) FROM operations WHERE moment IS NULL AND finished IS NOT NULL"
         return int(self._db.execute(query).fetchone()[0])
+
+    def over(self, most: int, turnable: int) -> list[int]:
+        """The operations that nothing needs: not the newest `most`, nor those at work, nor the newest `turnable` that
+        can be undone or done again, nor what steps through the past stop at: the first of each moment that is known,
+        and the newest of which none is.
+        """
+        query = """SELECT id FROM operations
+WHERE id <= (SELECT max(id) FROM operations) - ? AND finished IS NOT NULL AND id <> ?
+  AND id NOT IN (SELECT id FROM operations WHERE undoable ORDER BY id DESC LIMIT ?)
+  AND id NOT IN (SELECT min(id) FROM operations WHERE moment >= ? GROUP BY moment)
+ORDER BY id"""
+        given = most, self.unknown(), turnable, self.oldest
+        return [row[0] for row in self._db.execute(query, given)]
 
     def _first(self, moment: str, *given: int) -> Fields | None:
         """Of those that ended at one moment the first: it is what made the tree so."""

@@ -100,6 +100,11 @@ class OperationRow:
         return decode(Operation, encode(self) | {"figures": figures})
 
     @property
+    def was_refused(self) -> bool:
+        """Did it end with a refusal, so that nothing of it happened? It may, where a daemon's death ended it."""
+        return self.state is OperationState.FAILED and isinstance(self.result, dict) and "kind" in self.result
+
+    @property
     def refused(self) -> str:
         """The kind of error that a failed one ended with."""
         told = self.result if isinstance(self.result, dict) else {}

@@ -1,4 +1,6 @@
-"""What `diff` prints: files as a list, as git's --stat or a matrix of siblings; processes, ports, packages, memory."""
+"""What `diff` prints: files as a list, as git's --stat or a matrix of siblings; processes, ports,
+connections, packages, memory.
+"""
 
 import shutil
 import sys
@@ -10,9 +12,11 @@ from msgspec.structs import asdict
 from core.diff.entry import Aspect, DiffKind
 from core.diff.meta import FileType
 from core.diff.result import (
+    ConnectionsDiff,
     Diff,
     FileDiff,
     FileState,
+    GuestConnection,
     HeatMap,
     ListeningPort,
     PackagesDiff,
@@ -121,7 +125,8 @@ def _all_alike(cells: Sequence[SiblingChange | None]) -> bool:
 
 def say_more(found: Diff) -> None:
     """What was asked for beside files, and what limits the comparison."""
-    for part in filter(None, (found.processes, found.ports, found.packages, found.memory)):
+    parts = (found.processes, found.ports, found.connections, found.packages, found.memory)
+    for part in filter(None, parts):
         print()
         _say_part(part)
     _warn(found.notes)
@@ -158,6 +163,18 @@ def _(found: PortsDiff) -> None:
 
 def _port(letter: Cell, port: ListeningPort) -> Row:
     return (letter, port.protocol, printable(port.address), str(port.port), printable(port.command))
+
+
+@_say_part.register
+def _(found: ConnectionsDiff) -> None:
+    rows = [_connection(LETTERS[DiffKind.ADDED], one) for one in found.opened]
+    rows += [_connection(LETTERS[DiffKind.REMOVED], one) for one in found.closed]
+    _say(("", "PROTOCOL", "HERE", "THERE", "COMMAND"), rows, "no connection opened or closed")
+
+
+def _connection(letter: Cell, one: GuestConnection) -> Row:
+    here, there = f"{one.address}:{one.port}", f"{one.peer}:{one.peer_port}"
+    return (letter, one.protocol, printable(here), printable(there), printable(one.command))
 
 
 @_say_part.register

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
 import core.daemon.requests as body
+from core.catalog_past import MOST_OPERATIONS
 from core.codec import encode
 from core.daemon.comparisons import add_comparisons
 from core.daemon.dialling import add_dialling
@@ -126,7 +127,7 @@ def _add_reads(app: Application, engine: Engine) -> None:
 
     @app.get("/v1/log")
     async def log(limit: int = 50) -> list[Operation]:
-        return [row.shown() for row in engine.catalog.operations(min(max(limit, 1), 10_000))]
+        return [row.shown() for row in engine.catalog.operations(min(max(limit, 1), MOST_OPERATIONS))]
 
     # As a path, so that a name with a slash, or none, is one that the engine does not know.
     @app.get("/v1/branches/{branch:path}/commands")

@@ -156,7 +156,7 @@ class Client:
 
     def diff(self, a: str, b: str = "", key: str | None = None, **asked: Any) -> Diff:
         """What changed from REF a to REF b, or `x...y` for both. `asked`: path and ignore (lists), mtime, lines,
-        processes, ports, packages, memory, fallback (flags). Events of progress name the `key`."""
+        processes, ports, connections, packages, memory, fallback (flags). Events of progress name the `key`."""
         headers = {"Request-Id": key} if key else None
         path = f"/v1/diff?{_query(a=a, b=b, **asked)}"
         return _told_long(Diff, self._ask("GET", path, headers=headers), "entries", FileDiff)

@@ -24,12 +24,12 @@ def add_comparisons(app: FastAPI, engine: Engine) -> None:
     @app.get("/v1/diff")
     async def diff(
         a: str, path: Texts, ignore: Texts, b: str = "", mtime: bool = False, lines: bool = False,
-        processes: bool = False, ports: bool = False, packages: bool = False, memory: bool = False,
-        fallback: bool = True, request_id: str = RequestId,
+        processes: bool = False, ports: bool = False, connections: bool = False, packages: bool = False,
+        memory: bool = False, fallback: bool = True, request_id: str = RequestId,
     ) -> Diff:  # fmt: skip
         REQUEST.set(request_id)
         files = PathFilter.typed(path, ignore)
-        asked = DiffOptions(files, mtime, lines, processes, ports, packages, memory, fallback)
+        asked = DiffOptions(files, mtime, lines, processes, ports, connections, packages, memory, fallback)
         return await compare.diff(engine, a, b, asked)
 
     @app.get("/v1/siblings")

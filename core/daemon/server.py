@@ -20,7 +20,7 @@ from core.daemon.door import behind_door
 from core.daemon.listening import Listening, add_listening
 from core.daemon.peers import BACKLOG, HttpServer
 from core.daemon.sockets import add_streams
-from core.engine import attempts, clocks, egress, handover, scoring, settings, suspend
+from core.engine import clocks, handover, hearing, names, scoring, settings, suspend
 from core.engine.context import Engine
 from core.engine.news import Announcer
 from core.engine.operations import note
@@ -106,7 +106,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
 
     work = (
         _tidy(engine), handover.watch(engine), clocks.watch(engine), Announcer(engine).tell(),
-        engine.outside.watch(), egress.answer_names(engine), attempts.hear(engine), engine.swapper.serve(),
+        engine.outside.watch(), names.answer_names(engine), hearing.hear(engine), engine.swapper.serve(),
         engine.weights.watch(), scoring.watch(engine), suspend.watch(engine), engine.journals.keep(),
         pulse.beat(look_after_socket),
     )  # fmt: skip

@@ -104,6 +104,24 @@ class PortsDiff(Struct, frozen=True):
     closed: tuple[ListeningPort, ...]
 
 
+class GuestConnection(Struct, frozen=True, order=True):
+    """Two ends that a program of a guest holds together, and its name as far as the guest tells."""
+
+    protocol: str
+    address: str
+    port: int
+    peer: str
+    peer_port: int
+    command: str
+
+
+class ConnectionsDiff(Struct, frozen=True):
+    """Connections of one of two guests alone."""
+
+    opened: tuple[GuestConnection, ...]
+    closed: tuple[GuestConnection, ...]
+
+
 class ProcessesDiff(Struct, frozen=True):
     """Processes of one of two guests alone. A forked process keeps its number and its command."""
 
@@ -134,6 +152,7 @@ class Diff(Struct, frozen=True, omit_defaults=True, kw_only=True):
     memory: HeatMap | None = None
     processes: ProcessesDiff | None = None
     ports: PortsDiff | None = None
+    connections: ConnectionsDiff | None = None
     a: str
     b: str
     notes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What branches try to reach and may not: heard of as they try it, and told with the guest's word on who it is."""
+"""What branches try to reach and may not: told with the guest's word on who it is."""
 
 import asyncio
 import time
@@ -12,52 +12,13 @@ from core.engine.live import Live
 from core.engine.refusals import TOLD_AGAIN_S
 from core.engine.wanted_port import wanted_of
 from core.errors import NotFound, VertuiError
-from core.network.protocol import Heard, Tried
 from core.patience import patient
 from core.reach import NOWHERE, Attempt, Traffic, covers, spelled
 
 MOST_TOLD = 8  # refusals of a branch, at each look
-MOST_ASKED = 64  # guests that are asked at once who tries; what comes beside these is refused at once
 ABOUT_S = 2.0  # the kernel tells about when something was refused
 OWNER_S = patient(0.5)
 """How long a refusal may wait for the guest's word on who is refused: who has its answer may end."""
-
-
-async def hear(engine: Engine) -> None:
-    """For ever: tell of what is refused as it is tried. Connections wait for that, as long as somebody listens here."""
-    heard = await asyncio.to_thread(engine.network.listen)
-    if heard is None:  # `tell_refused` finds it all the same, later
-        return
-    loop, asked = asyncio.get_running_loop(), set[asyncio.Task[None]]()
-
-    def arrived() -> None:
-        for one in heard.read():
-            if len(asked) >= MOST_ASKED:
-                heard.reset(one)
-                continue
-            task = asyncio.create_task(_heard(engine, heard, one))
-            asked.add(task)
-            task.add_done_callback(asked.discard)
-
-    loop.add_reader(heard.fileno(), arrived)
-    try:
-        await asyncio.Event().wait()
-    finally:
-        loop.remove_reader(heard.fileno())
-        for task in asked:
-            task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
-        heard.close()
-
-
-async def _heard(engine: Engine, heard: Heard, one: Tried) -> None:
-    try:
-        if (live := live_at(engine, one.source[0])) is not None:
-            host = live.network.ties.name_of(one.target[0]) or one.target[0]
-            tried = Attempt(host, one.target[1], one.protocol, 1, time.time())
-            await refuse(engine, live, tried, one.source[1], one.protocol)
-    finally:
-        heard.reset(one)
 
 
 def live_at(engine: Engine, address: str) -> Live | None:

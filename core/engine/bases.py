@@ -73,7 +73,7 @@ async def shorten(engine: Engine, commit: str, layers: tuple[str, ...]) -> None:
             if merged := merged_layers(live.machine.layers, layers):
                 with contextlib.suppress(MachineFailed):
                     await live.machine.rebase_disk(disk_of(engine, commit), merged)
-                await asyncio.to_thread(chains.keep, engine, live.machine)
+                await asyncio.to_thread(chains.keep, engine, live)
 
     with engine.needing(commit, *layers):  # until machines lie on it: its row may go meanwhile
         await asyncio.gather(*(one(live) for live in list(engine.live.values())))

@@ -73,7 +73,7 @@ def _make_ready(engine: Engine, live: Live, directory: Path, layer: str) -> None
     """Make the layer that a machine is about to write, and write that down; nobody looks for one of an image."""
     make_layer(engine, directory, layer)
     if live.base:
-        chains.keep(engine, live.machine, layer)
+        chains.keep(engine, live, layer)
 
 
 @contextlib.asynccontextmanager

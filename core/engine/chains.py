@@ -16,9 +16,9 @@ from msgspec import Struct
 
 from core.codec import decode, encode
 from core.engine.context import Engine
+from core.engine.live import Live
 from core.errors import VertuiError
 from core.files import os_files
-from core.machine.protocol import Machine
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +30,19 @@ class DiskChain(Struct, frozen=True):
     layers: tuple[str, ...]
 
 
-def keep(engine: Engine, machine: Machine, following: str = "") -> None:
-    """Write down a machine's chain, with the layer that it is about to write. When that fails, the machine goes on."""
+def keep(engine: Engine, live: Live, following: str = "") -> None:
+    """Write down the chain of a branch's machine, with the layer that it is about to write. When that fails, the
+    machine goes on. Of one that has ended nothing is written: it is accounted for, and its file was removed or will be.
+    """
+    machine = live.machine
     layers = (*machine.layers, following) if following else machine.layers
     chain = DiskChain(machine.disk_base, layers)
     try:
         os_files.replace(_path(engine, machine.id), json.dumps(encode(chain)).encode(), durable=False)
     except VertuiError as error:
         logger.warning("the disk of machine %s would not be found after a crash: %s", machine.id, error)
+    if live.ended:  # looked at last: threads write this, and the machine may have ended while they did
+        forget(engine, machine.id)
 
 
 def chain_of(engine: Engine, machine: str) -> DiskChain | None:

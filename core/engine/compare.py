@@ -15,6 +15,7 @@ from core.diff.multi import matrix
 from core.diff.packages import compare_packages, installed_packages
 from core.diff.pages import differing_pages, heat_map
 from core.diff.result import (
+    ConnectionsDiff,
     Diff,
     DiffSize,
     FileDiff,
@@ -54,6 +55,7 @@ class DiffOptions:
     lines: bool = False
     processes: bool = False
     ports: bool = False
+    connections: bool = False
     packages: bool = False
     memory: bool = False
     fallback: bool = True
@@ -75,10 +77,10 @@ async def diff(engine: Engine, a: str, b: str, asked: DiffOptions = EVERYTHING) 
         notes += unseen
         packages = await asyncio.to_thread(_packages, before, after) if asked.packages else None
         memory = await _memory(engine, before, after) if asked.memory else None
-        processes, ports = await _guests(before, after, asked, notes)
+        processes, ports, connections = await _guests(before, after, asked, notes)
     return Diff(
         entries=entries, counts=counted(entries), fallbacks=fallbacks, packages=packages, memory=memory,
-        processes=processes, ports=ports, a=a, b=b, notes=tuple(notes),
+        processes=processes, ports=ports, connections=connections, a=a, b=b, notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -220,10 +222,10 @@ def _packages(before: State, after: State) -> PackagesDiff:
 
 async def _guests(
     before: State, after: State, asked: DiffOptions, notes: list[str]
-) -> tuple[ProcessesDiff | None, PortsDiff | None]:
-    """Processes and ports, which no commit remembers."""
+) -> tuple[ProcessesDiff | None, PortsDiff | None, ConnectionsDiff | None]:
+    """Processes, ports and connections, which no commit remembers."""
     machines = guests.both_live(before, after)
-    wanted = {"processes": asked.processes, "ports": asked.ports}
+    wanted = {"processes": asked.processes, "ports": asked.ports, "connections": asked.connections}
     if machines is None and any(wanted.values()):
         dead = next(state.ref for state in (before, after) if state.live is None)
         what = " and ".join(name for name in wanted if wanted[name])
@@ -232,7 +234,8 @@ async def _guests(
         )
     processes = await guests.processes(*machines) if machines and asked.processes else None
     ports = await guests.ports(*machines) if machines and asked.ports else None
-    return processes, ports
+    connections = await guests.connections(*machines, notes) if machines and asked.connections else None
+    return processes, ports, connections
 
 
 async def _memory(engine: Engine, before: State, after: State) -> HeatMap:

@@ -96,7 +96,7 @@ async def _put_in_place(engine: Engine, live: Live, row: BranchRow, fresh: Live,
         if live.closing:
             raise Conflict(f"the machine of {row.name} ended meanwhile")
         machine, running = fresh.machine.id, BranchState.RUNNING
-        chains.keep(engine, fresh.machine)
+        chains.keep(engine, fresh)
         engine.catalog.change_branch(
             row.id, machine=machine, base=fresh.base, head=commit, state=running, reason=""
         )

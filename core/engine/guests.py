@@ -1,12 +1,15 @@
-"""What only a running guest can tell: processes, listening ports, and its files when its disk cannot be read."""
+"""What only a running guest can tell: processes, listening ports, connections, and its files when its disk cannot be
+read.
+"""
 
 import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
-from core.diff.result import ListeningPort, PortsDiff, ProcessesDiff
+from core.diff.result import ConnectionsDiff, GuestConnection, ListeningPort, PortsDiff, ProcessesDiff
 from core.diff.walked import Walked, parse_walk
 from core.engine.live import Live
 from core.engine.points import State
@@ -24,6 +27,11 @@ ASK_DEADLINE_S = patient(30.0)
 PORT = re.compile(  # a process's name may hold a newline, but its 15 bytes are too few to forge such a line
     r"(?P<protocol>tcp|udp)\s+(?:LISTEN|UNCONN)\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s+\S+\s*(?P<users>.*)"
 )
+CONNECTION = re.compile(
+    r"(?P<protocol>tcp|udp)\s+[A-Z0-9-]+\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)"
+    r"\s+(?P<peer>\S+):(?P<peer_port>\d+)\s*(?P<users>.*)"
+)
+MOST_CONNECTIONS = 10_000  # of a guest, that are compared
 USER = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 
 
@@ -90,15 +98,48 @@ async def ports(before: Live, after: Live) -> PortsDiff:
 async def listening(live: Live) -> set[ListeningPort]:
     """What programs in a guest listen on, as it tells."""
     told = await output_of(live, ("ss", "-Hlntup"), ASK_DEADLINE_S)
-    ports = set()
-    for line in told.split(b"\n"):
-        if match := PORT.match(os.fsdecode(line)):
-            user = USER.search(match["users"])
-            address, name = (
-                spelled(os.fsencode(text)) for text in (match["address"], user["name"] if user else "")
-            )
-            ports.add(ListeningPort(match["protocol"], address, int(match["port"]), name))
-    return ports
+    return {
+        ListeningPort(match["protocol"], _spelled(match["address"]), int(match["port"]), _user(match))
+        for match in _lines(PORT, told)
+    }
+
+
+async def connections(before: Live, after: Live, notes: list[str]) -> ConnectionsDiff:
+    """What is connected, and what no longer; `notes` hear where a guest has more than are compared."""
+    old, new = await asyncio.gather(_connected(before), _connected(after))
+    if max(len(old), len(new)) >= MOST_CONNECTIONS:
+        notes.append(f"of connections the first {MOST_CONNECTIONS:,} of each guest are compared")
+    return ConnectionsDiff(tuple(sorted(new - old)), tuple(sorted(old - new)))
+
+
+async def _connected(live: Live) -> set[GuestConnection]:
+    return connections_in(await output_of(live, ("ss", "-Hntup"), ASK_DEADLINE_S))
+
+
+def connections_in(told: bytes) -> set[GuestConnection]:
+    """Those that `ss` tells, of very many the first."""
+    return {
+        GuestConnection(
+            match["protocol"], _spelled(match["address"]), int(match["port"]), _spelled(match["peer"]),
+            int(match["peer_port"]), _user(match),
+        )
+        for match in islice(_lines(CONNECTION, told), MOST_CONNECTIONS)
+    }  # fmt: skip
+
+
+def _lines(pattern: re.Pattern[str], told: bytes) -> Iterator[re.Match[str]]:
+    """The lines of `ss` that are of this kind."""
+    return (match for line in told.split(b"\n") if (match := pattern.match(os.fsdecode(line))))
+
+
+def _user(match: re.Match[str]) -> str:
+    """The name of the program that a line is of."""
+    user = USER.search(match["users"])
+    return _spelled(user["name"]) if user else ""
+
+
+def _spelled(text: str) -> str:
+    return spelled(os.fsencode(text))
 
 
 def both_live(before: State, after: State) -> tuple[Live, Live] | None:

@@ -88,7 +88,7 @@ async def _hand_over(engine: Engine, live: Live, row: BranchRow) -> tuple[float,
                 await asyncio.to_thread(make_layer, engine, engine.home.images / image.id, layer)
             async with _successor(engine, live, row, image, written) as following:
                 places = await asyncio.to_thread(_places, engine, live.base or image.golden, row.head)
-                await asyncio.to_thread(chains.keep, engine, old, left)
+                await asyncio.to_thread(chains.keep, engine, live, left)
                 async with old.leaving(engine.layer(left), following.base, places) as capture:
                     async with _frozen(live):
                         began = time.perf_counter()
@@ -121,6 +121,7 @@ async def _successor(
             if lines is not None:
                 await lines.close()
             await machine.close()
+            chains.forget(engine, machine.id)
 
 
 def _places(engine: Engine, base: str, head: str) -> Pages:
@@ -156,7 +157,7 @@ async def _go_over(
         undo.push_async_callback(live.move, old, base, before)
         if live.closing:
             raise Conflict(f"the machine of {row.name} ended meanwhile")
-        chains.keep(engine, machine)
+        chains.keep(engine, live)
         engine.catalog.change_branch(row.id, machine=machine.id, base=row.head)
         undo.callback(engine.catalog.change_branch, row.id, machine=old.id, base=row.base)
         engine.reach("hand-over.written")

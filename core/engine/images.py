@@ -25,6 +25,7 @@ from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed,
 from core.files import sync_directory, write_atomic
 from core.guest.identity import make_identity
 from core.holder.porter import KEY as PORTER
+from core.image import whole
 from core.image.job import run_build, run_digest
 from core.image.kernel import command_line
 from core.image.recipe import Recipe
@@ -137,9 +138,8 @@ async def _learn(engine: Engine, image: Image) -> None:
 
 
 async def _whole(engine: Engine, image: Image) -> bool:
-    """Are an image's files there, and does its golden commit read?"""
-    names = ("root.raw", "vmlinux", "initrd", "empty.qcow2")
-    if not all((engine.home.images / image.id / name).is_file() for name in names):
+    """Are an image's files there as they were made, and does its golden commit read?"""
+    if not whole.is_whole(engine.home.images / image.id):
         return False
     try:
         await asyncio.to_thread(engine.store.manifest, image.golden)
@@ -372,8 +372,12 @@ async def remove_image(engine: Engine, image_id: str) -> None:
             told(done, len(commits))
     with counting(engine, f"moving pages out of image {image.name}") as told:
         await asyncio.to_thread(engine.store.forget_image, image_id, told)
+    gone = (
+        engine.home.images / f".{image_id}.gone.tmp"
+    )  # should the daemon end meanwhile, the next one sweeps it
     with contextlib.suppress(FileNotFoundError):
-        await asyncio.to_thread(shutil.rmtree, engine.home.images / image_id)
+        (engine.home.images / image_id).rename(gone)
+        await asyncio.to_thread(shutil.rmtree, gone)
     engine.publish("image", image.name, f"image {image.name} was removed")
 
 

@@ -13,6 +13,7 @@ from core.engine.change import Change
 from core.engine.context import Engine
 from core.errors import VertuiError
 from core.links import peers
+from core.model import BranchState
 from core.network.addresses import GUEST_ADDRESS, Pair, address_of
 
 NO_CHANGE = Change()
@@ -47,6 +48,15 @@ def who(engine: Engine, branch: str, address: str) -> str | None:
 async def settle(engine: Engine) -> None:
     """Make it as the catalog says."""
     await asyncio.to_thread(engine.network.set_pairs, _pairs(engine, NO_CHANGE))
+    await look_for_asleep(engine)
+
+
+async def look_for_asleep(engine: Engine) -> None:
+    """Hear of it when somebody sends something to a linked branch that is suspended, as the catalog says now."""
+    if theirs := peers(engine.catalog.links()):
+        rows = [row for row in engine.catalog.branches() if row.state is BranchState.SUSPENDED]
+        wanted = frozenset(row.number for row in rows if row.id in theirs)
+        await asyncio.to_thread(engine.network.set_asleep, wanted)
 
 
 @asynccontextmanager
@@ -60,6 +70,7 @@ async def moved(engine: Engine, change: Change) -> AsyncIterator[None]:
     try:
         engine.reach("link.let")
         yield
+        await look_for_asleep(engine)
     except BaseException:
         with contextlib.suppress(VertuiError):  # the next change, or the next daemon, makes it so
             await asyncio.to_thread(engine.network.set_pairs, before)

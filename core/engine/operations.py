@@ -1,4 +1,8 @@
-"""The operation log around a verb: intent first, outcome last, each request once."""
+"""The operation log around a verb: intent first, outcome last, each request once.
+
+A request happens once, by its id: what happened is answered again to whoever asks again, and so is what the death of a
+daemon left in doubt. A refusal is no such thing, for nothing of it happened: who asks again is answered as it is now.
+"""
 
 import asyncio
 import contextlib
@@ -57,11 +61,7 @@ async def operation(
     try:
         yield record
     except BaseException as error:
-        reason = str(error) if isinstance(error, VertuiError) else type(error).__name__
-        if isinstance(error, asyncio.CancelledError):
-            reason = "interrupted"
-        kind = type(error).__name__ if isinstance(error, VertuiError) else VertuiError.__name__
-        _finish(engine, record, OperationState.FAILED, error=reason, result={"kind": kind})
+        _finish(engine, record, OperationState.FAILED, **_failure(error))
         raise
     _finish(
         engine,
@@ -74,7 +74,16 @@ async def operation(
 
 def refuse(engine: Engine, record: RunningOperation, error: VertuiError) -> None:
     """Mark an operation that was done as failed, because what it did was taken back."""
-    _finish(engine, record, OperationState.FAILED, error=str(error), undoable=False)
+    _finish(engine, record, OperationState.FAILED, undoable=False, **_failure(error))
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    """What is written of how an operation failed: of a refusal its kind, which nothing else has."""
+    if isinstance(error, VertuiError):
+        return {"error": str(error), "result": {"kind": type(error).__name__}}
+    if isinstance(error, asyncio.CancelledError):
+        return {"error": "interrupted", "result": {"kind": VertuiError.__name__}}
+    return {"error": type(error).__name__}
 
 
 def note(engine: Engine, verb: str, summary: str) -> None:
@@ -87,7 +96,8 @@ def note(engine: Engine, verb: str, summary: str) -> None:
 
 
 async def once(engine: Engine, request_id: str, asked: str, run: Callable[[], Awaitable[T]]) -> Any:
-    """`run()` encoded as JSON values; for a request id seen before, the answer it gets or got. `asked` is the verb.
+    """`run()` encoded as JSON values; for a request id seen before, the answer it gets or got, unless it was refused.
+    `asked` is the verb.
 
     The run goes on when its client hangs up: a verb is not left half done because nobody waits for it.
     """
@@ -98,6 +108,9 @@ async def once(engine: Engine, request_id: str, asked: str, run: Callable[[], Aw
     if (at_work := engine.answers.get(request_id)) is not None:
         return await asyncio.shield(at_work)
     earlier = engine.catalog.requested(request_id)
+    if earlier is not None and earlier.was_refused:
+        engine.catalog.change_operation(earlier.id, request_id=f"{request_id}/{earlier.id}")
+        earlier = None
     if earlier is None:
         answer = asyncio.create_task(_answered(engine, request_id, asked, run))
         engine.answers[request_id] = answer

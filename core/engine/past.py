@@ -13,7 +13,16 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from core.catalog_past import MOST_KEPT, TRUNK, Fields, Key, PastReader
+from core.catalog_past import (
+    AT_ONCE,
+    MOST_KEPT,
+    MOST_OPERATIONS,
+    MOST_TURNABLE,
+    TRUNK,
+    Fields,
+    Key,
+    PastReader,
+)
 from core.catalog_values import BranchRow, branch_of, commit_of, image_of, link_of, operation_of, port_of
 from core.engine.context import Engine
 from core.errors import Damaged, NotFound
@@ -100,9 +109,23 @@ async def at(engine: Engine, operation: int, held: int, *, exact: bool) -> Then:
     return await _told(engine, find, held, exact=exact)
 
 
-async def forget(engine: Engine) -> None:
-    """Forget how the tree was long ago, a little at a time."""
+async def forget(engine: Engine, most: int = MOST_OPERATIONS, turnable: int = MOST_TURNABLE) -> None:
+    """Forget how the tree was long ago, then the operations that nothing needs beside the newest `most`, a little at a
+    time. Damaged when the catalog cannot be read.
+    """
     while engine.catalog.forget_past():
+        await asyncio.sleep(PAUSE_S)
+
+    def find() -> list[int]:
+        try:
+            with closing(engine.catalog.past()) as reader:
+                return reader.over(most, turnable)
+        except sqlite3.Error as error:
+            raise Damaged(f"the catalog cannot be read: {error}") from error
+
+    over = await asyncio.to_thread(find)
+    for first in range(0, len(over), AT_ONCE):
+        engine.catalog.forget_operations(over[first : first + AT_ONCE])
         await asyncio.sleep(PAUSE_S)
 
 

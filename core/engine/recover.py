@@ -132,7 +132,7 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
         os.close(namespace)
         raise
     live = engine.live[row.id] = Live(row.id, machine, network, base_commit)
-    chains.keep(engine, machine)  # one that an older vertui started has none
+    chains.keep(engine, live)  # one that an older vertui started has none
     await asyncio.to_thread(network.set_reach, row.egress)
     await live.console.open(machine.console_socket)
     if stalled:

@@ -16,6 +16,8 @@ class Sleepers:
     """Being suspended, or started from their heads."""
     waking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """Being started for who needs them."""
+    tired: dict[str, float] = field(default_factory=dict)
+    """Until when guests do not wake those that did not start for one (monotonic)."""
     resting: bool = False
 
     @contextmanager

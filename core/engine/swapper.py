@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from core.engine import authority, secrets
 from core.engine.context import Engine, new_id
-from core.engine.egress import Names, names_at
 from core.engine.host_names import HostNames
 from core.engine.live import Live
+from core.engine.names import Names, names_at
 from core.errors import VertuiError
 from core.network.addresses import HUB_ADDRESS, SWAPPER_PORT
 from core.network.doors import raised

@@ -15,20 +15,18 @@ async def undo(engine: Engine, request_id: str) -> Operation:
     """Take back the newest operation that can be. Refused with the reason when what it needs is gone, once: the next
     undo takes an older one.
     """
-    done = [row for row in engine.catalog.operations(state=OperationState.DONE) if row.undoable]
-    if not done:
+    if (row := engine.catalog.turnable(OperationState.DONE)) is None:
         raise Conflict(
             "there is nothing to undo: `vertui log` shows what was done and what can be taken back"
         )
-    return await _turn(engine, request_id, "undo", done[0], OperationState.UNDONE)
+    return await _turn(engine, request_id, "undo", row, OperationState.UNDONE)
 
 
 async def redo(engine: Engine, request_id: str) -> Operation:
     """Do again what was undone last; gone once something else was done since."""
-    undone = [row for row in engine.catalog.operations(state=OperationState.UNDONE) if row.undoable]
-    if not undone:
+    if (row := engine.catalog.turnable(OperationState.UNDONE)) is None:
         raise Conflict("there is nothing to redo")
-    return await _turn(engine, request_id, "redo", undone[-1], OperationState.DONE)
+    return await _turn(engine, request_id, "redo", row, OperationState.DONE)
 
 
 async def _turn(

@@ -5,14 +5,17 @@ was when it was suspended, and goes on.
 """
 
 import asyncio
+import time
 
 from core.catalog_values import BranchRow
 from core.engine.context import Engine
 from core.engine.memory import check_room
 from core.engine.operations import operation
 from core.engine.start import start_again
-from core.errors import NotFound, VertuiError
+from core.errors import Conflict, NotFound, VertuiError
 from core.model import BranchState, new_key
+
+TIRED_S = 10.0  # guests ask again within seconds
 
 
 async def wake(engine: Engine, branch: str, why: str) -> None:
@@ -33,6 +36,19 @@ async def wake(engine: Engine, branch: str, why: str) -> None:
 async def wake_named(engine: Engine, name: str, why: str) -> None:
     """The same of a branch by its name, or of the trunk."""
     await wake(engine, engine.branch(name).id, why)
+
+
+async def wake_linked(engine: Engine, branch: str, why: str) -> None:
+    """The same for a guest that is linked with it, and may ask as often as it likes: one that did not start is left
+    alone for some seconds, as each attempt is an operation.
+    """
+    if branch not in engine.live and time.monotonic() < engine.sleepers.tired.get(branch, 0.0):
+        raise Conflict(f"{engine.catalog.name_of(branch)} did not wake a moment ago")
+    try:
+        await wake(engine, branch, why)
+    except VertuiError:
+        engine.sleepers.tired[branch] = time.monotonic() + TIRED_S
+        raise
 
 
 def is_due(engine: Engine, branch: str) -> bool:

@@ -6,6 +6,7 @@ kernel     Debian's cloud kernel: `vmlinux`, the ELF a PVH boot starts, and the 
 initrd     busybox and the virtio modules: just enough to mount the root disk
 root disk  ext4 without a journal: rootfs + modules + busybox + agent
 base       rootfs, kernel and modules of one Debian state, kept in the cache and shared by images
+whole      what says that a base or an image has lost nothing since it was made
 
 build_files: recipe -> base (cached) -> root.raw, vmlinux, initrd, empty.qcow2 in a directory of the caller's.
 Nothing here starts a machine; the golden commit is the engine's.

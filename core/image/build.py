@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from core.errors import Conflict
-from core.files import disk_error, write_atomic
+from core.files import disk_error, sync_directory, write_atomic
+from core.image import whole
 from core.image.debian import kernel_version, make_rootfs, unpack_packages
 from core.image.modules import initrd
 from core.image.recipe import GUEST, SOURCES, Recipe
-from core.image.tools import alone, run
+from core.image.tools import alone, hearing, run
 from core.progress import BuildStep, TellStep
 
 KEPT_BASES = 3
@@ -26,9 +27,10 @@ async def digest(recipe: Recipe) -> str:
 
 
 async def build_files(recipe: Recipe, directory: Path, cache: Path, progress: TellStep) -> None:
-    """Fill the empty `directory` with root.raw, vmlinux, initrd and empty.qcow2.
+    """Fill the empty `directory` with root.raw, vmlinux, initrd and empty.qcow2, durably, and a list of them.
 
-    `cache` keeps the base for the next image; `progress` is told the step's name and how far it is, 0…1.
+    `cache` keeps the base for the next image; one that is not whole is made again. `progress` is told the step's name
+    and how far it is, 0…1.
     Raises Conflict when another build uses the cache, Unsupported when a tool is missing, NoRoom, Damaged, VertuiError.
     On failure, cancelled or killed, the cache holds whole bases only; the caller removes `directory`.
     """
@@ -36,6 +38,7 @@ async def build_files(recipe: Recipe, directory: Path, cache: Path, progress: Te
         async with _workshop(cache) as work:
             base = await _base(recipe, cache, work, progress)
             await _assemble(recipe, base, directory, work, progress)
+            await asyncio.to_thread(whole.settle, directory)
     except OSError as error:
         raise disk_error(error, directory) from error
 
@@ -43,6 +46,9 @@ async def build_files(recipe: Recipe, directory: Path, cache: Path, progress: Te
 async def _base(recipe: Recipe, cache: Path, work: Path, progress: TellStep) -> Path:
     """The cached base of this recipe, made first if need be."""
     base = cache / f"base-{recipe.base_digest(await kernel_version())}"
+    if base.exists() and not await asyncio.to_thread(whole.is_whole, base):
+        hearing.get()("what was kept of Debian is not whole: it is made again")
+        await asyncio.to_thread(whole.remove, base, work)
     if not base.exists():
         fresh = work / "base"
         fresh.mkdir()
@@ -50,12 +56,14 @@ async def _base(recipe: Recipe, cache: Path, work: Path, progress: TellStep) -> 
         await make_rootfs(recipe, fresh, lambda fraction: progress(BuildStep.INSTALL, fraction))
         progress(BuildStep.UNPACK, 0.0)
         await unpack_packages(fresh)
+        await asyncio.to_thread(whole.settle, fresh)
         progress(BuildStep.UNPACK, 1.0)
         fresh.replace(base)
+        sync_directory(cache)
     os.utime(base)
     bases = sorted(cache.glob("base-*"), key=lambda path: path.stat().st_mtime)
     for unused in bases[:-KEPT_BASES]:
-        await asyncio.to_thread(shutil.rmtree, unused)
+        await asyncio.to_thread(whole.remove, unused, work)
     return base
 
 
@@ -111,10 +119,13 @@ def empty_cache(cache: Path) -> int:
         return 0
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        freed = 0
-        for base in (*cache.glob("base-*"), *cache.glob("work")):
-            freed += sum(path.lstat().st_blocks * 512 for path in base.rglob("*"))
-            shutil.rmtree(base)
+        work = cache / "work"
+        work.mkdir(exist_ok=True)
+        bases = list(cache.glob("base-*"))
+        freed = sum(path.lstat().st_blocks * 512 for top in (work, *bases) for path in top.rglob("*"))
+        for base in bases:
+            whole.remove(base, work)
+        shutil.rmtree(work)
         return freed
     except BlockingIOError:
         return 0

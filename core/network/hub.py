@@ -122,6 +122,11 @@ class HubNetwork:
         with mapped("linking branches"):
             namespace.inside(self._hub_fd, lambda: pairs.let(wanted))
 
+    def set_asleep(self, indexes: Collection[int]) -> None:
+        """Have what linked branches send to these told of by `listen`."""
+        with mapped("watching for whom suspended branches wake"):
+            namespace.inside(self._hub_fd, lambda: nft.apply(rules.asleep(indexes)))
+
     def shield(self, addresses: Sequence[str]) -> None:
         """Keep the host's own addresses from branches whose egress is open."""
         with mapped("shielding the host"):

@@ -135,6 +135,11 @@ class BranchNetwork(Protocol):
         Connections of pairs that may no more are ended. On failure nothing has changed.
         """
 
+    def set_asleep(self, indexes: Collection[int]) -> None:
+        """Have exactly these branches, which have no network, be looked for: what those linked with them begin is told
+        of by `listen` while somebody does, and lost rather than refused, as it is sent again.
+        """
+
     def shield(self, addresses: Sequence[str]) -> None:
         """Let no branch reach these, which are the host's own, but by a rule that names them or their names."""
 

@@ -42,6 +42,9 @@ class Asker(Protocol):
     def address_of(self, branch: str) -> str | None:
         """Where it reaches the branch of that name; None for one that it is not linked with."""
 
+    async def wake(self, branch: str) -> None:
+        """Have the branch of that name run, if it is suspended and linked with this one."""
+
     def branch_at(self, address: str) -> str | None:
         """The name of the branch that it reaches there; None for one that it is not linked with."""
 
@@ -120,7 +123,7 @@ class Resolver:
         protocol = "tcp" if tcp else "udp"
         if asker is None or asked.klass != dns.IN:
             return dns.told(asked, Code.REFUSED)
-        if (of_branches := _of_branches(asker, asked)) is not None:
+        if (of_branches := await _of_branches(asker, asked)) is not None:
             return of_branches
         if not await asker.may_ask(asked.name, source[1], protocol):
             return dns.told(asked, Code.REFUSED)
@@ -231,10 +234,14 @@ class Resolver:
                 await writer.drain()
 
 
-def _of_branches(asker: Asker, asked: dns.Query) -> bytes | None:
-    """What is answered to who asks for a branch's name or address; None when it is none of these."""
+async def _of_branches(asker: Asker, asked: dns.Query) -> bytes | None:
+    """What is answered to who asks for a branch's name, once that branch is awake, or for an address; None when it is
+    none of these. To look at an address wakes nobody.
+    """
     if asked.name.endswith(HOST_SUFFIX):
-        address = asker.address_of(asked.name.removesuffix(HOST_SUFFIX))
+        name = asked.name.removesuffix(HOST_SUFFIX)
+        await asker.wake(name)
+        address = asker.address_of(name)
         if address and asked.kind == dns.A:
             return dns.told_address(asked, address, BRANCH_TTL_S)
         return dns.told(asked, Code.OK if address else Code.UNKNOWN_NAME)

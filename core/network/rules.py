@@ -46,6 +46,7 @@ TOLD_PER_S = 10  # attempts of a branch that are told; what is tried beyond is r
 HUB = f"""
 add table inet vertui
 add set inet vertui linked {{ type ipv4_addr . ipv4_addr; }}
+add set inet vertui asleep {{ type ipv4_addr; }}
 add map inet vertui egress {{ type ipv4_addr : verdict; }}
 add set inet vertui never {{ type ipv4_addr; flags interval; }}
 add element inet vertui never {{ {", ".join(map(str, NEVER))} }}
@@ -66,6 +67,7 @@ add set inet vertui trying {{ type ipv4_addr; size 65535; flags dynamic,timeout;
 add set inet vertui visiting {{ type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
 add chain inet vertui refuse
 add chain inet vertui tell
+add chain inet vertui awaken
 add chain inet vertui admitted
 add chain inet vertui outward
 add chain inet vertui forward {{ type filter hook forward priority filter; policy drop; }}
@@ -75,6 +77,7 @@ flush chain inet vertui told
 flush chain inet vertui inward
 flush chain inet vertui refuse
 flush chain inet vertui tell
+flush chain inet vertui awaken
 flush chain inet vertui admitted
 flush chain inet vertui outward
 flush chain inet vertui forward
@@ -83,6 +86,7 @@ flush chain inet vertui masked
 add rule inet vertui told meta mark {TOLD} notrack
 add rule inet vertui inward iifname "v*" ip daddr {BRANCHES} ip daddr != {HUB_ADDRESS} \
   ct state invalid meta l4proto tcp reject with tcp reset
+add rule inet vertui inward iifname "v*" ip saddr . ip daddr @linked ip daddr @asleep ct state new jump awaken
 add rule inet vertui refuse update @refusals {{ ip saddr }}
 add rule inet vertui refuse meta l4proto {{ tcp, udp }} \
   update @refused {{ ip saddr . ip daddr . meta l4proto . th dport }}
@@ -112,7 +116,8 @@ add rule inet vertui input icmp type echo-request accept
 add rule inet vertui masked oifname "{EGRESS}" ip saddr {BRANCHES} masquerade
 """
 """The hub. Branches meet only as pairs in `linked`, which survives a daemon, as what `egress` leads to does. A segment
-of a connection between branches that is not known any more is reset, also where the other branch has no machine.
+of a connection between branches that is not known any more is reset, also where the other branch has no machine. Those
+in `asleep` have none, and no route leads to them: what begins with them is led to `awaken` before one is looked for.
 
 Guests cannot open connections to the hub itself, but to its resolver and for the swapper: what else listens there is
 not theirs to talk to.
@@ -129,10 +134,17 @@ add rule inet vertui tell update @trying {{ ip saddr limit rate over {TOLD_PER_S
 add rule inet vertui tell add @heard {{ ip saddr . ip daddr . meta l4proto . th dport }} \
   log group {GROUP} snaplen {SEEN_BYTES} queue-threshold 1 \
   tcp flags & (fin | syn | rst | ack) == syn drop
+flush chain inet vertui awaken
+add rule inet vertui awaken \
+  update @trying {{ ip saddr limit rate over {TOLD_PER_S}/second burst {TOLD_PER_S} packets }} drop
+add rule inet vertui awaken log group {GROUP} snaplen {SEEN_BYTES} queue-threshold 1
+add rule inet vertui awaken drop
 """
-"""While somebody reads the log (`attempts.py`)."""
+"""While somebody reads the log (`attempts.py`). What is for a branch that is asleep is dropped, and sent again: a
+connection after a second, and after more.
+"""
 
-TELL_NOBODY = "flush chain inet vertui tell"
+TELL_NOBODY = "flush chain inet vertui tell\nflush chain inet vertui awaken"
 
 
 def shielded(addresses: Iterable[str]) -> str:
@@ -147,6 +159,14 @@ def paired(added: Iterable[Pair], removed: Iterable[Pair]) -> str:
     changes = {"add": [*_both_ways(added)], "delete": [*_both_ways(removed)]}
     return "\n".join(
         f"{do} element inet vertui linked {{ {', '.join(ways)} }}" for do, ways in changes.items() if ways
+    )
+
+
+def asleep(indexes: Iterable[int]) -> str:
+    """Exactly these branches are asleep."""
+    elements = ", ".join(map(address_of, indexes))
+    return "flush set inet vertui asleep" + (
+        f"\nadd element inet vertui asleep {{ {elements} }}" if elements else ""
     )
 
 

@@ -33,7 +33,8 @@ class Link(Verb[Linked]):
     """Let branches talk to each other: each reaches each other one as NAME.vertui, on any port, by TCP, UDP and ping.
 
     Nobody does unless linked; egress is not needed for it. A link stays while a branch is suspended, restored or
-    started again. Children of a fork have none, nor have branches in the trash.
+    started again; who comes by it wakes one that is suspended. Children of a fork have none, nor have branches in the
+    trash.
     """
 
     branches: Several

@@ -29,7 +29,7 @@ def make_disks(files: int) -> Disks:
     """The disks with so many files; instant when they are there already."""
     directory = ROOT / str(files)
     disks = Disks(directory / "before.raw", directory / "after.raw", directory / "overlay.qcow2")
-    if not disks.overlay.exists():
+    if not all(path.exists() for path in (disks.before, disks.after, disks.overlay)):
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         names = _fill(directory / "tree", files)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.files import write_atomic
+from core.image import whole
 from core.image.build import build_files
 from core.image.debian import kernel_version, make_rootfs, unpack_packages
 from core.image.modules import initrd
@@ -29,13 +30,12 @@ PACKAGES = (
 )
 PYTHON = "3.11"  # bookworm's
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-FILES = ("root.raw", "vmlinux", "initrd")
 
 
 async def make_l1() -> Path:
     """The directory with L1's root disk, kernel and initrd; made when an input of it is another."""
     wanted = KEPT / f"l1-{_digest(await kernel_version())}"
-    if all((wanted / name).exists() for name in FILES):
+    if whole.is_whole(wanted):
         return wanted
     for other in KEPT.glob("l1-*"):
         shutil.rmtree(other)
@@ -56,6 +56,7 @@ async def make_l1() -> Path:
         await run(alone(["sh", str(HERE / "disk.sh"), *map(str, words)], scratch))
         shutil.copyfile(work / "vmlinux", made / "vmlinux")
         write_atomic(made / "initrd", initrd(work / "modules", work / "busybox"))
+        whole.settle(made)
         made.rename(wanted)
     return wanted
 
@@ -64,7 +65,7 @@ async def make_base() -> Path:
     """The Debian base of L2's image, under the name it has where apt knows no version, as in L1."""
     recipe, cache, scratch = Recipe(), KEPT / "cache", KEPT / "l2"
     base = cache / f"base-{recipe.base_digest(await kernel_version())}"
-    if not base.exists():
+    if not whole.is_whole(base):
         _say("installing L2's Debian")
         scratch.mkdir(parents=True, exist_ok=True)
         try:

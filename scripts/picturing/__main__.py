@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,8 +26,13 @@ sys.path.insert(0, str(ROOT))
 
 os.environ.setdefault("VERTUI_SLOW", "3")  # eight machines on two processors are no reason to end a test
 
+from core.daemon.client import Client  # noqa: E402
 from core.daemon.start import end_all, ensure_daemon  # noqa: E402
+from core.errors import GuestFailed  # noqa: E402
 from core.home import find_home  # noqa: E402
+from core.patience import patient  # noqa: E402
+from core.verbs.image.build import Build  # noqa: E402
+from vertui.demo import IMAGE  # noqa: E402
 from vertui.stage.app import StagedApp  # noqa: E402
 from vertui.stage.bar import CaptionBar  # noqa: E402
 from vertui.stage.dressed import DressedApp  # noqa: E402
@@ -36,11 +42,18 @@ from vertui.stage.scenes import play  # noqa: E402
 COLUMNS, ROWS = 118, 34
 CHILDREN = 8
 LOOK_S = 0.16  # between looks for another frame
-POSE_S = 2.0  # until a screen has all that it asks for
-STILLS = {  # a picture's name, and after which words of which scene it is taken
-    "tree": ("begin", 3), "fork": ("fork", 3), "watch": ("watch", 3), "scoreboard": ("score", 2),
-    "matrix": ("compare", 2), "diff": ("compare", 4), "plan": ("promote", 2),
-}  # fmt: skip
+POSE_S = 2.0  # until a screen has all that it asks for, where that cannot be told by what is to be read on it
+COMES_S = patient(60.0)
+LAST = f"-b{CHILDREN}"
+STILLS = {  # a picture's name, the words after which it is taken, and what must be on the screen by then
+    "tree": ("Left the tree", ("★ trunk", '"count"')),
+    "fork": (f"{CHILDREN} machines, each", (LAST,)),
+    "watch": ("The patch 'right'", (LAST,)),
+    "scoreboard": ("The scoreboard", (LAST,)),
+    "matrix": ("Equal numbers", ()),
+    "diff": ("Exactly the files", ()),
+    "plan": (": the losers are pruned", ()),
+}
 FILM = "main-job"
 LARGEST_STILL, LARGEST_FILM = 300_000, 3_000_000  # bytes
 
@@ -53,18 +66,15 @@ class PicturedPlayer(Player):
         self.stills: dict[str, list[Row]] = {}
         self.film = Film(COLUMNS, ROWS, paper(app))
         self.recording: asyncio.Task[None] | None = None
-        self._said: dict[str, int] = {}
         self._posing = False
 
     async def say(self, text: str, scene: str = "") -> None:
         """As ever; then perhaps a picture."""
         self.recording = self.recording or asyncio.create_task(self._record())
         await super().say(text, scene)
-        scene = self.caption.scene
-        self._said[scene] = self._said.get(scene, 0) + 1
-        for name, moment in STILLS.items():
-            if moment == (scene, self._said[scene]):
-                self.stills[name] = await self._pose()
+        for name, (words, seen) in STILLS.items():
+            if words in text:
+                self.stills[name] = await self._pose(name, seen)
 
     async def _record(self) -> None:
         """Look for another frame, until it is cancelled."""
@@ -78,13 +88,18 @@ class PicturedPlayer(Player):
                     self.film.add(now - before, rows)
             before = now
 
-    async def _pose(self) -> list[Row]:
+    async def _pose(self, name: str, seen: Sequence[str]) -> list[Row]:
         self._posing = True
         bars = [bar for screen in self.app.screen_stack for bar in screen.query(CaptionBar)]
         try:
             for bar in bars:
                 bar.display = False
             await asyncio.sleep(POSE_S)
+            deadline = time.monotonic() + COMES_S
+            while missing := [one for one in seen if one not in texts(screen_of(self.app))]:
+                if time.monotonic() > deadline:
+                    raise GuestFailed(f"pictures: {name} does not show {', '.join(missing)}")
+                await asyncio.sleep(LOOK_S)
             return screen_of(self.app)
         finally:
             for bar in bars:
@@ -108,10 +123,17 @@ def paper(app: DressedApp) -> Paper:
 
 
 async def pictured(pace: float) -> PicturedPlayer:
-    """The demo, played, with the keys and the colours that everybody has at first."""
+    """The demo, played, with the keys and the colours that everybody has at first.
+
+    It begins where there is an image and somebody who knows the UI: the lines of a build name paths of this machine.
+    """
     home = find_home()
     ensure_daemon(home)
+    if not Client(home).tree().images:
+        print("an image is built, once: some minutes", flush=True)
+        Client(home).do(Build(IMAGE))
     home.screen.unlink(missing_ok=True)
+    home.toured.touch()
     os.environ["XDG_CONFIG_HOME"] = str(home.root / "no-config")  # of this process, not of the daemon
     made: list[PicturedPlayer] = []
 

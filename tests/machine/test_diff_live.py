@@ -124,23 +124,27 @@ def rooted(side: object) -> dict[bytes, Seen]:
 def test_beyond_files(main: Guest, client: Client) -> None:
     client.fork("main", 2)
     one, two = main.other("b1"), main.other("b2")
-    server = "import socket, time; s = socket.create_server(('', 8123)); time.sleep(600)"
+    server = (
+        "import socket, time; s = socket.create_server(('', 8123));"
+        " c = socket.create_connection(('127.0.0.1', 8123)); time.sleep(600)"
+    )
     two.start(f'exec python3 -c "{server}"')
     one.start("exec sleep 4321")
     two.text("head -c 20000000 /dev/urandom > /dev/shm/heat")
     two.text(
         "sed -i '0,/^Version: /s/^Version: .*/Version: 99/' /var/lib/dpkg/status;"
-        " until ss -Hlnt | grep 8123; do sleep 0.2; done"
+        " until ss -Hnt | grep 8123; do sleep 0.2; done"
     )
     eventually(lambda: "not looked at" not in str(client.diff("b1", "b2").notes))  # beside busy machines
-    diff = client.diff("b1", "b2", processes=True, ports=True, packages=True, memory=True)
+    diff = client.diff("b1", "b2", processes=True, ports=True, connections=True, packages=True, memory=True)
     assert ["/dev/shm" in note for note in diff.notes] == [True]
     processes, ports, packages, heat = diff.processes, diff.ports, diff.packages, diff.memory
     assert processes and ports and packages and heat
     assert any(server in process.command for process in processes.started)
     assert [process.command for process in processes.ended if "4321" in process.command]
     assert {(port.port, port.command) for port in ports.opened} == {(8123, "python3")}
-    assert ports.closed == ()
+    assert ports.closed == () and diff.connections and diff.connections.closed == ()
+    assert (8123, "python3") in {(one.peer_port, one.command) for one in diff.connections.opened}
     assert [package.after for package in packages.changed] == ["99"]
     assert 20_000_000 / 4096 <= heat.changed_pages == sum(heat.cells) < heat.pages
     assert heat.pages == len(heat.cells) * heat.cell_pages

@@ -40,7 +40,8 @@ def image(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_files_are_sound(image: Path) -> None:
-    assert {path.name for path in image.iterdir()} == {"root.raw", "vmlinux", "initrd", "empty.qcow2"}
+    files = {"root.raw", "vmlinux", "initrd", "empty.qcow2", "whole.json"}
+    assert {path.name for path in image.iterdir()} == files
     assert has_pvh_note((image / "vmlinux").read_bytes())
     disk = image / "root.raw"
     assert disk.stat().st_size == Recipe().disk_bytes

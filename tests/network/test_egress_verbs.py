@@ -9,7 +9,7 @@ from contextlib import ExitStack, asynccontextmanager
 
 from core import linux
 from core.engine.context import Engine
-from core.engine.egress import answer_names
+from core.engine.names import answer_names
 from core.engine.outside import Pasta
 from core.holder import porter
 from core.model import Outward

@@ -23,6 +23,7 @@ from tests.guests import eventually
 from tests.network.frames import tcp_frame, udp_frame
 from tests.network.guest import Guest, can_connect, ping, received, send
 from tests.network.isolation import isolated
+from tests.network.test_attempts import heard_within
 
 ALL_ETHERNET = 3
 ACK, SYN_ACK = 0x10, 0x12
@@ -263,3 +264,28 @@ def test_pairs_are_what_was_asked_for_last_also_of_another_daemon() -> None:
         assert later.sweep({1, 2, 300}) == () and reaches(guests[0], 2)
         later.set_pairs(())
         assert pairs.paired() == set() and not reaches(guests[0], 2)
+
+
+@isolated
+def test_who_is_asleep_is_looked_for_and_answers_once_it_is_awake() -> None:
+    answered: list[bool] = []
+    with three() as (hub, _, [one, other, _]):
+        hub.set_pairs({(1, 5)})
+        hub.set_asleep({5})
+        assert not reaches(one, 5)  # while nobody listens it is refused, as any that is not there
+        heard = hub.listen()
+        assert heard is not None
+        visitor = threading.Thread(target=lambda: answered.append(reaches(one, 5)))
+        visitor.start()
+        [tried] = heard_within(heard)
+        assert (tried.source[0], tried.target) == (address_of(1), (address_of(5), 80))
+        assert not reaches(other, 5) and not answered
+        network = hub.create(5)
+        network.set_link(True)
+        with Guest(network) as awake:
+            awake.listen(80)
+            hub.set_asleep(())
+            visitor.join()
+        assert answered == [True]
+        heard.close()
+        network.close()

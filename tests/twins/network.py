@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from core.errors import Conflict
 from core.network.addresses import TAP, TAPS, Pair, address_of
 from core.network.faults import mapped
-from core.network.protocol import NetworkInfo
+from core.network.protocol import Heard, NetworkInfo
 from core.network.ties import Ties
 from core.reach import NOWHERE, Attempt, Reach, Traffic
 
@@ -111,6 +111,8 @@ class TwinHub:
         self.reaches: dict[int, Reach] = {}
         self.attempts: dict[int, tuple[Attempt, ...]] = {}
         self.pairs: frozenset[Pair] = frozenset()
+        self.asleep: frozenset[int] = frozenset()
+        self.heard: Heard | None = None
         self.connections: frozenset[str] = frozenset()
         self.guests_at = ""  # where a test listens in the place of every guest
 
@@ -143,6 +145,10 @@ class TwinHub:
         """Nothing is open that could end."""
         self.pairs = frozenset(wanted)
 
+    def set_asleep(self, indexes: Collection[int]) -> None:
+        """Remember them."""
+        self.asleep = frozenset(indexes)
+
     def shield(self, addresses: Sequence[str]) -> None:
         """There is no host."""
 
@@ -154,8 +160,9 @@ class TwinHub:
         """Those that a test says."""
         return self.connections
 
-    def listen(self) -> None:
-        """Nobody can tell."""
+    def listen(self) -> Heard | None:
+        """What a test says; nobody can tell where it says nothing."""
+        return self.heard
 
     def refused(self) -> dict[int, tuple[Attempt, ...]]:
         """What a test says."""

@@ -1,6 +1,6 @@
 """What a branch was refused outside: the screen says it at once, with the keys that let it, for it or its siblings."""
 
-from core.engine.egress import names_at
+from core.engine.names import names_at
 from core.reach import in_words
 from tests.twins.engine import Twins
 from tests.ui.engines import engine_shown

@@ -63,7 +63,7 @@ def test_an_interrupted_verb_says_that_it_goes_on(home: Home) -> None:
     assert (command.returncode, said) == (130, f"\nvertui: {GOES_ON}\n")
 
 
-@pytest.mark.parametrize("asked", ["--processes", "--ports"])
+@pytest.mark.parametrize("asked", ["--processes", "--ports", "--connections"])
 def test_what_no_commit_has_is_in_the_status_of_a_diff(run: Run, asked: str) -> None:
     assert run("diff", "a", "b", diff=diff_of())[0] == 0
     for option in ((), ("--json",)):

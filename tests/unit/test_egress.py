@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from core.engine import inspect, settings
 from core.engine.attempts import tell_refused
 from core.engine.context import FAULT
-from core.engine.egress import Names, names_at, traffic
+from core.engine.egress import traffic
 from core.engine.groups import USUAL
+from core.engine.names import Names, names_at
 from core.engine.refusals import EXPECTED_S, MOST, TOLD_AGAIN_S, Refusals
 from core.engine.wanted_port import configured, said_by, usual
 from core.errors import Conflict, Unsupported, UsageError, VertuiError

@@ -29,6 +29,9 @@ class Anybody:
     def address_of(self, branch: str) -> str | None:
         return None
 
+    async def wake(self, branch: str) -> None:
+        """All are awake."""
+
     def branch_at(self, address: str) -> str | None:
         return None
 

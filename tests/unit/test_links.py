@@ -10,7 +10,7 @@ import pytest
 from core.daemon.mirror import Mirror
 from core.engine import inspect, plans
 from core.engine.context import FAULT
-from core.engine.egress import names_at
+from core.engine.names import names_at
 from core.engine.news import Announcer
 from core.engine.recover import recover
 from core.errors import Conflict, NotFound, UsageError, VertuiError

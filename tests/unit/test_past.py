@@ -13,6 +13,7 @@ from core.catalog import Catalog
 from core.catalog_values import BranchRow, Intent
 from core.daemon.mirror import as_it_was
 from core.engine import past
+from core.engine.operations import note
 from core.errors import NotFound
 from core.looking_back import Stride
 from core.model import BranchState, Commit, CommitState, Image, OperationState
@@ -122,3 +123,35 @@ def test_what_is_too_long_ago_is_forgotten_and_said_to_be() -> None:
         with closing(again.past()) as reader:
             assert len(reader.rows(0, now)) == 4 and (again.moment, again.check()) == (now, [])
         again.close()
+
+
+def test_of_the_log_there_stays_what_undo_and_steps_into_the_past_need_and_no_more() -> None:
+    """Beside the newest: what is at work, what can be undone, and what made the tree as it was at each moment known."""
+    newest, undoable, moments = 10, 2, 12
+
+    async def look(twins: Twins) -> None:
+        catalog, stood = twins.engine.catalog, Stood(twins.engine)
+        at_work = catalog.begin("r", "fork", "", Intent(), 1.0)
+        for number in range(moments):
+            operation = catalog.begin(f"r{number}", "promote", "", Intent(), 1.0)
+            catalog.set_setting("trunk", f"b{number}")
+            done = {"state": OperationState.DONE, "undoable": number < 2 * undoable, "finished": 2.0}
+            catalog.change_operation(operation, **done)
+            for _ in range(5):
+                note(twins.engine, "exec", "nothing of the tree")
+        ended = catalog.operations(10_000)
+        await past.forget(twins.engine, newest, undoable)
+        kept = {row.id for row in catalog.operations(10_000)}
+        stood.trees = {operation: tree for operation, tree in stood.trees.items() if operation in kept}
+        await stood.check()
+        assert {row.id for row in ended[:newest]} | {at_work} <= kept and len(kept) <= newest + moments + 2
+        assert catalog.check() == []
+        while catalog.forget_past(1):
+            pass
+        await past.forget(twins.engine, newest, undoable)
+        assert len(catalog.operations(10_000)) <= newest + undoable + 2
+        next_undone = next(row.id for row in ended if row.undoable)
+        assert (found := catalog.turnable(OperationState.DONE)) and found.id == next_undone
+
+    with twin_engine() as twins:
+        asyncio.run(look(twins))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import socket
 import threading
 import time
@@ -15,12 +16,17 @@ import pytest
 
 from core.catalog_values import Intent
 from core.daemon import streams
-from core.engine import idle, suspend
+from core.engine import hearing, idle, suspend
 from core.engine.live import Live
+from core.engine.names import names_at
 from core.engine.recover import recover
 from core.errors import Conflict, MachineFailed, VertuiError
 from core.inward import PortProtocol
 from core.model import BranchState, CommitState, ExecRequest, OperationState
+from core.network import dns
+from core.network.addresses import address_of
+from core.network.protocol import Tried
+from core.network.resolver import Resolver
 from core.refs import TRUNK
 from tests.twins.engine import Twins, twin_engine
 from tests.twins.served import served
@@ -71,6 +77,10 @@ async def asked(twins: Twins, port: int, said: bytes = b"words") -> bytes:
                 while data := await loop.sock_recv(visitor, 1000):
                     answer += data
     return answer
+
+
+def no_machine(*_: object) -> None:
+    raise MachineFailed("no process can be started")
 
 
 def state(twins: Twins, name: str = "main") -> BranchState:
@@ -129,6 +139,75 @@ async def test_all_who_come_by_ports_are_served_and_it_is_woken_once() -> None:
                 async with asyncio.timeout(SOON_S):
                     words = [await asyncio.get_running_loop().sock_recv(heard, 100) for _ in range(2)]
             assert words == [b"one", b"two"] and len(logged(twins, "wake")) == 2
+
+
+async def test_who_comes_by_a_link_wakes_it_and_who_is_not_linked_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By its name, whose answer waits; and by an address that is known, where what waits is sent again. One that does
+    not start is not tried again at once, however often a guest asks.
+    """
+
+    async def looked_up(name: str) -> tuple[str, ...]:
+        asked = dns.addresses_of(f"{name}.vertui")
+        answer = await resolver.answer((address_of(number), 9), dns.ask(asked, 1, large=False), tcp=False)
+        return dns.addresses(answer or b"", asked).addresses
+
+    async with home() as twins:
+        twins.hub.guests_at = ""
+        await twins.do("fork", "main", 2)
+        await twins.do("link", ("b1", "b2"))
+        number, other = (twins.engine.branch(name).number for name in ("b1", "b2"))
+        resolver = Resolver(lambda address: names_at(twins.engine, address))
+        await twins.do("suspend", "main")
+        await twins.do("suspend", "b2")
+        assert twins.hub.asleep == {other}
+        assert await looked_up("main") == () and state(twins) is BranchState.SUSPENDED
+        assert await looked_up("b2") == (address_of(other),)
+        assert state(twins, "b2") is BranchState.RUNNING and twins.hub.asleep == frozenset()
+        await twins.do("suspend", "b2")
+        with monkeypatch.context() as patch:
+            patch.setattr(twins.hypervisor, "start", no_machine)
+            for _ in range(3):
+                assert await looked_up("b2") == (address_of(other),)
+        twins.engine.sleepers.tired.clear()
+        heard = twins.hub.heard = HeardOnce([Tried((address_of(number), 9), (address_of(other), 80), "tcp")])
+        listening = asyncio.create_task(hearing.hear(twins.engine))
+        async with asyncio.timeout(SOON_S):
+            while state(twins, "b2") is not BranchState.RUNNING or twins.engine.sleepers.waking:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # whoever waited for that has been told
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        assert not heard.refused
+        woken = [why for why, *_ in logged(twins, "wake")]
+        assert woken == [*["wake b2: b1 looked it up"] * 2, "wake b2: b1 came to its port 80"]
+
+
+class HeardOnce:
+    """A hub's word on what was tried, once."""
+
+    def __init__(self, tried: list[Tried]) -> None:
+        self._tried, self.refused = tried, list[Tried]()
+        self._readable, other = os.pipe()
+        os.close(other)
+
+    def fileno(self) -> int:
+        """Always readable."""
+        return self._readable
+
+    def read(self) -> list[Tried]:
+        """What is left."""
+        tried, self._tried = self._tried, []
+        return tried
+
+    def reset(self, one: Tried) -> None:
+        """Remembered."""
+        self.refused.append(one)
+
+    def close(self) -> None:
+        """Read no more."""
+        os.close(self._readable)
 
 
 async def test_exec_attach_ssh_and_connect_wake_it_and_to_look_does_not() -> None:
@@ -192,19 +271,15 @@ async def test_one_that_cannot_be_suspended_runs_on_and_one_that_cannot_be_woken
     async with home() as twins, answering() as port:
         await twins.do("publish", "main", (f"3000:{port}",))
         await twins.do("proxy", 7070)
-
-        def fails(*_: object) -> None:
-            raise MachineFailed("no process can be started")
-
         with monkeypatch.context() as patch:
-            patch.setattr(twins.store, "put", fails)
+            patch.setattr(twins.store, "put", no_machine)
             with pytest.raises(MachineFailed):
                 await twins.do("suspend", "main")
             assert state(twins) is BranchState.RUNNING and await twins.machine("main").is_running()
             assert await asked(twins, 3000) == b"heard words"
         await twins.do("suspend", "main")
         with monkeypatch.context() as patch:
-            patch.setattr(twins.hypervisor, "start", fails)
+            patch.setattr(twins.hypervisor, "start", no_machine)
             assert await asked(twins, 3000) == b""
             request = f"GET / HTTP/1.1\r\nHost: {port}.main.localhost\r\n\r\n".encode()
             assert b"main is suspended and does not start: no process can be" in await asked(

@@ -65,6 +65,9 @@ def diff(
     ports: Annotated[
         bool, typer.Option("--ports", help="Listening, opened and closed; of running branches only.")
     ] = False,
+    connections: Annotated[
+        bool, typer.Option("--connections", help="Opened and closed; of running branches only.")
+    ] = False,
     packages: Annotated[bool, typer.Option("--packages", help="Debian packages.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="Changed pages of memory as a heat map.")] = False,
     fallback: Annotated[
@@ -79,8 +82,8 @@ def diff(
     With one REF: a branch since the commit it was forked from, a commit since its parent, BRANCH@crash (what a
     machine had written when it died) since the commit it comes from. A...B: what B did since the commit both come
     from. With --multi equal numbers in a row are the same change. Running branches are compared
-    as they are now, unsynced writes included; commits have files, packages and memory, but no list of processes or
-    ports: the exit status is 3 where these are asked of one.
+    as they are now, unsynced writes included; commits have files, packages and memory, but no list of processes,
+    ports or connections: the exit status is 3 where these are asked of one.
 
     \b
     Examples:
@@ -92,7 +95,8 @@ def diff(
       vertui diff --multi b2 b3 b4 --base b1
     """
     forms = {"stat": stat, "patch": patch, "name-only": name_only, "multi": multi}
-    more = {"processes": processes, "ports": ports, "packages": packages, "memory": memory}
+    living = {"processes": processes, "ports": ports, "connections": connections}
+    more = {**living, "packages": packages, "memory": memory}
     if base and not multi:
         raise UsageError("--base goes with --multi: to compare two states name both")
     _check_asked(forms, json=json, mtime=mtime, fallback=fallback, more=any(more.values()))
@@ -120,7 +124,7 @@ def diff(
     else:
         say(told)
         differences.say_more(told)
-    if (processes and told.processes is None) or (ports and told.ports is None):
+    if any(wanted and getattr(told, name) is None for name, wanted in living.items()):
         raise typer.Exit(LEFT_OUT)
 
 

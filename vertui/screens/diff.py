@@ -135,7 +135,9 @@ class DiffScreen(ComparingScreen[Diff]):
                 self._uncounted = f"not all is told: {error}"
                 self.look()
 
-        more = self._comparing(lines=lines, packages=True, processes=both, ports=both, memory=memory)
+        more = self._comparing(
+            lines=lines, packages=True, memory=memory, processes=both, ports=both, connections=both
+        )
         self.vertui.ask(more, counted, failed)
 
     def items_of(self, found: Diff) -> Sequence[FileDiff]:

@@ -7,14 +7,22 @@ from msgspec.structs import asdict
 from rich.text import Text
 
 from core.diff.entry import Aspect, DiffKind
-from core.diff.result import Diff, FileDiff, HeatMap, PackagesDiff, PortsDiff, ProcessesDiff
+from core.diff.result import (
+    ConnectionsDiff,
+    Diff,
+    FileDiff,
+    HeatMap,
+    PackagesDiff,
+    PortsDiff,
+    ProcessesDiff,
+)
 from vertui import theme
 from vertui.compare import heat
 from vertui.compare.folders import NOISE, Folders, Node, Totals
 from vertui.text import counted, printable, size
 
 MOST_NAMED = 12  # of what changed most
-MOST_LISTED = 30  # of packages, ports and processes each
+MOST_LISTED = 30  # of packages, ports, connections and processes each
 BAR = 10  # signs of the longest
 MARKS = {
     DiffKind.ADDED: ("+", theme.GREEN),
@@ -90,7 +98,7 @@ def summary(diff: Diff, tree: Folders[FileDiff], uncounted: str) -> list[Text]:
         )
         lines.append(Text(told, style=theme.GOLD))
     lines += _most_changed(tree, tree.nodes[0])
-    for part in (diff.packages, diff.ports, diff.processes):
+    for part in (diff.packages, diff.ports, diff.connections, diff.processes):
         lines += _beside(part)
     return lines + (_heat(diff.memory) if diff.memory else [])
 
@@ -149,7 +157,10 @@ def _most_changed(tree: Folders[FileDiff], top: Node[FileDiff]) -> list[Text]:
     return lines
 
 
-def _beside(part: PackagesDiff | PortsDiff | ProcessesDiff | None) -> list[Text]:
+Beside = PackagesDiff | PortsDiff | ConnectionsDiff | ProcessesDiff
+
+
+def _beside(part: Beside | None) -> list[Text]:
     if part is None:
         return []
     title, rows = _listed(part)
@@ -165,7 +176,7 @@ def _beside(part: PackagesDiff | PortsDiff | ProcessesDiff | None) -> list[Text]
     return [Text(), Text(title, style=theme.MUTED), *shown, *more]
 
 
-def _listed(part: PackagesDiff | PortsDiff | ProcessesDiff) -> tuple[str, list[tuple[DiffKind, str]]]:
+def _listed(part: Beside) -> tuple[str, list[tuple[DiffKind, str]]]:
     added, removed, changed = DiffKind.ADDED, DiffKind.REMOVED, DiffKind.MODIFIED
     if isinstance(part, PackagesDiff):
         rows = [(added, f"{one.name} {one.version}") for one in part.added]
@@ -179,6 +190,13 @@ def _listed(part: PackagesDiff | PortsDiff | ProcessesDiff) -> tuple[str, list[t
             (kind, f"{one.protocol} {one.address} {one.port} {one.command}")
             for kind, ports in both
             for one in ports
+        ]
+    if isinstance(part, ConnectionsDiff):
+        ends = ((added, part.opened), (removed, part.closed))
+        return "connections", [
+            (kind, f"{one.protocol} {one.address}:{one.port} ↔ {one.peer}:{one.peer_port} {one.command}")
+            for kind, connections in ends
+            for one in connections
         ]
     processes = ((added, part.started), (removed, part.ended))
     return "processes", [
