@@ -24,8 +24,13 @@ class Busy:
         if pid == self._pid and now - self._at < LEAST_S:
             return self.percent
         with contextlib.suppress(psutil.Error):
-            times = psutil.Process(pid).cpu_times()
-            used_s = times.user + times.system
+            used_s = processor_s(pid)
             self.percent = round(100 * (used_s - self._used_s) / (now - self._at)) if pid == self._pid else 0
             self._pid, self._at, self._used_s = pid, now, used_s
         return self.percent
+
+
+def processor_s(pid: int) -> float:
+    """How many seconds of a core a process has taken; psutil.Error for one that has ended."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system

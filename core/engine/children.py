@@ -228,6 +228,7 @@ def _write_rows(
                     new_id(), name, BranchState.STARTING, "", image, commit, commit, parent_id, time.time(),
                     number, wanted.fork, warm.machine.id if warm else new_id(), base=base, egress=reach,
                     weight=parent.weight if parent else USUAL_WEIGHT, idle_s=parent.idle_s if parent else 0,
+                    policy=parent.policy if parent else None,
                 )
             )  # fmt: skip
             engine.catalog.put_branch(rows[-1])

@@ -43,11 +43,13 @@ async def operation(
     names: Sequence[str] = (),
     plan: Plan | None = None,
     wakes: Sequence[str] = (),
+    replayed: str = "",
 ) -> AsyncIterator[RunningOperation]:
     """Log the body as one operation: done with its inverse if it ends well, failed with the reason if not. `names` are
-    of what it means to make, `plan` what it carries out, `wakes` suspended branches, by id, that it is to start.
+    of what it means to make, `plan` what it carries out, `wakes` suspended branches, by id, that it is to start,
+    `replayed` a branch in which it runs again what was done.
     """
-    intent = Intent(tuple(names), plan, engine.requests.get(request_id, ""), tuple(wakes))
+    intent = Intent(tuple(names), plan, engine.requests.get(request_id, ""), tuple(wakes), replayed)
     try:
         record = RunningOperation(
             engine.catalog.begin(request_id, verb, summary, intent, time.time()), summary

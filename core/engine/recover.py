@@ -45,6 +45,7 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
     unfinished = engine.catalog.operations(state=OperationState.INTENT)
     begun = min((operation.created for operation in unfinished), default=math.inf)
     woken = {branch for operation in unfinished for branch in operation.intent.wakes}
+    _end_half_replayed(engine, {operation.intent.replayed for operation in unfinished}, rows)
     found = [(key, row) for key, row in rows.items() if row.state in WITH_MACHINE]
     for done, step in enumerate(
         asyncio.as_completed(
@@ -67,6 +68,16 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
     await engine.ports.settle()
     engine.outside.settle()
     _sweep_files(engine, holdings)
+
+
+def _end_half_replayed(engine: Engine, replayed: set[str], rows: dict[str, BranchRow]) -> None:
+    """End machines in the middle of a replay: half of it is nobody's work. It can be begun again."""
+    for key, row in list(rows.items()):
+        if row.id in replayed:
+            engine.held.kill(key)
+            reason = f"its replay was cut off: `vertui recover --replay {row.name}` begins it again"
+            engine.set_branch(row.id, state=BranchState.LOST, reason=reason, machine=None)
+            del rows[key]
 
 
 async def _recover_branch(
