@@ -4,7 +4,7 @@ import sqlite3
 
 from core.errors import Damaged
 
-FORMAT = 11
+FORMAT = 12
 PORTS = """
 CREATE TABLE ports (id TEXT PRIMARY KEY, branch TEXT NOT NULL, guest_port INTEGER NOT NULL, protocol TEXT NOT NULL,
   address TEXT NOT NULL, host_port INTEGER NOT NULL, created REAL NOT NULL);
@@ -53,9 +53,9 @@ UPDATE operations SET undoable = 0 WHERE state = 'undone';""",
     7: "ALTER TABLE branches ADD COLUMN weight INTEGER NOT NULL DEFAULT 100;",
     8: "ALTER TABLE branches ADD COLUMN scoring TEXT NOT NULL DEFAULT 'null';",
     9: PAST,
-    10: """ALTER TABLE commits ADD COLUMN checkpoint TEXT NOT NULL DEFAULT '';
-ALTER TABLE branches ADD COLUMN idle_s INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE branches ADD COLUMN crash TEXT NOT NULL DEFAULT 'null';
+    10: """ALTER TABLE branches ADD COLUMN idle_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE branches ADD COLUMN crash TEXT NOT NULL DEFAULT 'null';""",
+    11: """ALTER TABLE commits ADD COLUMN checkpoint TEXT NOT NULL DEFAULT '';
 ALTER TABLE branches ADD COLUMN policy TEXT NOT NULL DEFAULT 'null';""",
 }  # from each format to the next
 
