@@ -58,7 +58,12 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
     @app.websocket("/v1/console")
     async def console(socket: WebSocket) -> None:
         async with _request(socket, ConsoleStart) as request, followed(engine, request.branch) as live:
-            await follow_console(socket, live.console)
+            typed = live.console.typed
+            try:
+                await follow_console(socket, live.console)
+            finally:
+                if live.console.typed != typed:
+                    engine.acting.acts(live.branch)
 
 
 @contextlib.contextmanager

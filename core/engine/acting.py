@@ -18,14 +18,16 @@ MOST_TIMES = 3600  # of commits: more an hour than there can be
 
 @dataclass
 class Signs:
-    """Of one branch: the newest sign and when it came, the one that the last capture had seen, and when the first came
-    after that (monotonic both); the newest signs that a command has ended and that an agent waits; and when it was
-    committed by itself (Unix time).
+    """Of one branch: the newest sign; the newest that something was done, and when that came; the one that the last
+    capture had seen, and when it was done first after that (monotonic both); when that capture began (Unix time); the
+    newest signs that a command has ended and that an agent waits; and when it was committed by itself (Unix time).
     """
 
     newest: int = 0
+    acted: int = 0
     at: float = 0.0
     captured: int = 0
+    captured_at: float = 0.0
     changed_at: float = -math.inf
     ended: int = 0
     waits: int = 0
@@ -34,7 +36,7 @@ class Signs:
     @property
     def changed(self) -> bool:
         """Has anything been done since the last capture?"""
-        return self.newest > self.captured
+        return self.acted > self.captured
 
 
 @dataclass
@@ -61,6 +63,7 @@ class Acting:
         if not signs.changed:
             signs.changed_at = now
         signs.newest, signs.at = signs.newest + 1, now
+        signs.acted = signs.newest
         self.tell(branch)
 
     @contextmanager
@@ -79,32 +82,31 @@ class Acting:
         signs.ended = signs.newest
 
     def waits(self, branch: str) -> None:
-        """Its agent says that it waits."""
-        self.acts(branch)
+        """Its agent says that it waits. That does nothing to the branch."""
         signs = self.of(branch)
+        signs.newest += 1
         signs.waits = signs.newest
+        self.tell(branch)
 
     def tell(self, branch: str) -> None:
         """Have somebody look at it."""
         self.named.add(branch)
         self.heard.set()
 
-    def captured(self, branch: str, seen: int) -> None:
-        """It was captured, and what is known of it since sign `seen` is not in that."""
+    def captured(self, branch: str, seen: int, began: float) -> None:
+        """It was captured, which `began` then (Unix time); what is known of it since sign `seen` is not in that."""
         signs = self.of(branch)
-        signs.captured = max(signs.captured, seen)
+        signs.captured, signs.captured_at = max(signs.captured, seen), began
         signs.changed_at = signs.at if signs.changed else -math.inf
 
     def began_anew(self, branch: str) -> None:
         """Its machine is that of a commit."""
-        signs = self._signs.get(branch)
-        if signs is not None:
-            signs.captured, signs.changed_at = signs.newest, -math.inf
+        signs = self.of(branch)
+        signs.captured, signs.captured_at, signs.changed_at = signs.newest, time.time(), -math.inf
 
-    def forget(self, branches: set[str]) -> None:
-        """Of branches that are no more."""
-        for branch in branches & self._signs.keys():
-            del self._signs[branch]
+    def forget(self, branch: str) -> None:
+        """Of a branch that is no more."""
+        self._signs.pop(branch, None)
 
     @contextmanager
     def apart(self, branch: str) -> Iterator[None]:

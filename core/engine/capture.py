@@ -115,10 +115,10 @@ async def _go_on(stack: contextlib.AsyncExitStack, began: float) -> float:
 
 async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
     """Capture a branch's machine."""
-    image, seen = engine.image(row.image), engine.acting.of(row.id).newest
+    image, seen, began = engine.image(row.image), engine.acting.of(row.id).newest, time.time()
     engine.journals.last(row.id)  # read, if it is to be, before anything stands still
     shot = await freeze_and_read(engine, live, image.id, image.spec)
-    engine.acting.captured(row.id, seen)
+    engine.acting.captured(row.id, seen, began)
     return replace(shot, journal=engine.journals.last(row.id))
 
 

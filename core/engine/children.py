@@ -188,6 +188,7 @@ class Children:
         started = await (await live.agent()).exec(command, timeout_s=self.wanted.terms.timeout_s)
         await started.detach()
         live.may_work = True
+        self.engine.acting.acts(row.id)
         if rule := self.wanted.rules.get(row.name):
             scoring.expect(self.engine, row.id, started.id, rule)
 

@@ -145,6 +145,13 @@ class Journals:
         maker = self.maker(commit) or branch
         return shared(self.chain(branch), self.chain(maker), commit.journal_position)
 
+    async def has_run(self, branch: str, commit: Commit) -> bool:
+        """Has a branch's machine run a command, as far as its journal tells, that a commit of it does not know of?"""
+        with _stopping_nobody():
+            chain, seen, tip = self.chain(branch), self.seen(branch, commit), self.writer.open(branch).tip
+            return tip.seq > seen and await asyncio.to_thread(_has_run, chain, seen, tip.mark)
+        return False
+
     async def _set_back(self, branch: str, seen: int, commit: str, how: str, *, lost: bool = False) -> None:
         seen, former = await asyncio.to_thread(_tries_at, self.chain(branch), seen, commit)
         last, told = self.last(branch), f"{how} {commit[:12]}"
@@ -291,6 +298,12 @@ def _head_at(stretches: Sequence[ChainStretch], last: int) -> JournalHead:
         return JournalHead("")
     owner = next(one.branch for one in stretches if one.last is None or one.last >= last)
     return JournalHead("", owner, last, entry.hash, entry.mark)
+
+
+def _has_run(stretches: Sequence[ChainStretch], seen: int, mark: int) -> bool:
+    tried = Numbers(tries(stretches, mark) if mark else ())
+    after = entries(stretches, seen + 1)
+    return any(entry.kind == EntryKind.EXEC and entry.seq not in tried for entry in after)
 
 
 def _tries_at(stretches: Sequence[ChainStretch], seq: int, commit: str) -> tuple[int, Ranges]:

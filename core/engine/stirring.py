@@ -5,10 +5,12 @@ after, the capture and the sealing take of its processor and write its layer as 
 a while: its journal, the times of files. None of that is anything new.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import psutil
 
@@ -17,11 +19,14 @@ from core.engine.busy import processor_s
 from core.engine.context import Engine
 from core.engine.idle import BUSY_PERCENT
 from core.engine.live import Live
+from core.errors import VertuiError
+from core.patience import patient
 
 SETTLED_S = 60.0  # after a capture: until then a guest's kernel writes what belongs to that
 LEAST_BUSY_S = (
     0.5  # of a processor: less is what a guest's clock takes, however short the time between two looks
 )
+PATIENCE_S = patient(2.0)  # for a guest to tell of its commands
 
 
 @dataclass
@@ -78,3 +83,20 @@ def written_at(engine: Engine, live: Live) -> float:
     with suppress(OSError, IndexError):
         return engine.store.layer_path(live.machine.layers[-1]).stat().st_mtime
     return 0.0
+
+
+class CommandsLeft(NamedTuple):
+    """Of a guest's commands, whoever follows them: do any run, and has any ended of late?"""
+
+    run: bool
+    ended: bool
+
+
+async def commands_left(live: Live, since: float) -> CommandsLeft:
+    """What has ended since then (Unix time). One that does not answer is asked again: some may run."""
+    with suppress(VertuiError, TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            commands = await (await live.agent()).ps()
+        ended = (one.started + one.lasted_ms / 1000 for one in commands if one.lasted_ms is not None)
+        return CommandsLeft(any(one.exit_code is None for one in commands), any(at > since for at in ended))
+    return CommandsLeft(run=True, ended=False)

@@ -17,7 +17,7 @@ from core.verbs.shown import Shown
 if TYPE_CHECKING:
     from core.engine.context import Engine
 
-Seconds = Annotated[float, Meta(gt=0, le=1_000_000)]
+Seconds = Annotated[float, Meta(ge=0.1, le=1_000_000)]
 Kept = Annotated[int, Meta(ge=0, le=10_000)]
 
 
@@ -25,11 +25,12 @@ Kept = Annotated[int, Meta(ge=0, le=10_000)]
 class Policy(Verb[Policed]):
     """Show when a branch is committed by itself and what that costs, or say when it is to be.
 
-    What is said takes the place of what was said before; several may be. Such commits are made while no verb is at
-    work, and are sealed like all others. They are no operations: undo passes over them, and a branch that nobody works
-    in gets none. Of a commit that is not kept nothing is left but what others have of it: a branch's head, what a
-    branch was forked from, what has a tag and what undo may need are kept. Children of a fork inherit the policy.
-    --every counts from the first command after a commit; what a guest does by itself is noticed from a minute after.
+    What is said takes the place of what was said before; several may be. Such commits wait for verbs that are at work,
+    and are sealed like all others. They are no operations: undo passes over them, a swarm's winner does not become
+    stale by them, and a branch that nobody works in gets none. One that is not kept is removed for good; a branch's
+    head, what a branch or several commits were made from, what has a tag and what undo may need are kept. Children of a
+    fork inherit the policy. --every counts from the first command after a commit; what a guest does by itself is
+    noticed from a minute after. --idle also waits until nothing is connected with it and its processors do little.
 
     Where nobody has said anything it is what `vertui config` says: when idle for 30 s, and every 10 min of change.
     """

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from core.checkpoints import CheckpointPolicy, Trigger
 from core.engine import checkpoints, policing, settings
-from core.engine.checkpoints import WatchedBranch, wanted
+from core.engine.checkpoints import Occasion, WatchedBranch, checkpoint, wanted
 from core.engine.stirring import Stirring
-from core.engine.thinning import not_kept
+from core.engine.thinning import not_kept, thin
+from core.journal.entry import EntryKind, JournalExec, NewEntry
 from core.model import Commit, CommitState
 from tests.twins.engine import Twins, twin_engine
 
@@ -21,7 +22,7 @@ SOON_S = 20.0
 
 
 @asynccontextmanager
-async def watched(**policy: Any) -> AsyncIterator[Twins]:
+async def watched(used_s: Callable[[int], float] = lambda _: 0.0, **policy: Any) -> AsyncIterator[Twins]:
     """A trunk with this policy, and who commits by it."""
     with twin_engine() as twins:
         twins.begin()
@@ -29,7 +30,7 @@ async def watched(**policy: Any) -> AsyncIterator[Twins]:
         try:
             await twins.do("up", None, "main")
             await twins.do("policy", "main", **policy)
-            watching = asyncio.create_task(checkpoints.watch(twins.engine, 0.0))
+            watching = asyncio.create_task(checkpoints.watch(twins.engine, 0.0, used_s))
             yield twins
         finally:
             if watching:
@@ -98,6 +99,92 @@ async def test_nothing_by_itself_when_manual_paused_or_replayed() -> None:
         assert len(made(twins)) == 1
 
 
+async def test_what_somebody_does_first_makes_it_needless() -> None:
+    """While it waits for its turn somebody commits the branch, says never, replays, or works in what was idle."""
+    async with watched(manual=True) as twins:
+        engine, row = twins.engine, twins.engine.branch("main")
+        live, head = engine.live[row.id], row.head
+
+        def found(trigger: Trigger) -> Occasion:
+            now = engine.branch("main")
+            return Occasion(trigger, now, checkpoints.policy_of(engine, now), engine.acting.of(row.id).newest)
+
+        idle, timed = found(Trigger.IDLE), found(Trigger.TIME)
+        async with live.lock:
+            waiting = asyncio.create_task(checkpoint(engine, live, timed))
+            await asyncio.sleep(0.01)
+            twins.machine("main").guest.ticks += 1
+            with engine.acting.apart(row.id):
+                assert not timed.lasts(engine, row, live)
+            assert timed.lasts(engine, row, live) and not idle.lasts(engine, row, live), (
+                "what was replayed is work"
+            )
+            engine.catalog.change_branch(row.id, policy=CheckpointPolicy(exec=True))
+        assert await waiting is None and engine.branch("main").head == head
+        timed = found(Trigger.TIME)
+        await twins.do("commit", "main")
+        assert await checkpoint(engine, live, timed) is None, "somebody has committed it"
+        works(twins)
+        assert await checkpoint(engine, live, found(Trigger.TIME)) is not None
+
+
+async def test_one_that_has_begun_is_made_to_its_end() -> None:
+    async with watched(manual=True) as twins:
+        engine, main = twins.engine, twins.machine("main")
+        row, live = engine.branch("main"), engine.live[engine.branch("main").id]
+        timed = Occasion(Trigger.TIME, row, checkpoints.policy_of(engine, row), 0)
+        main.guest.ticks += 1
+        begun = asyncio.create_task(checkpoint(engine, live, timed))
+        async with asyncio.timeout(SOON_S):
+            while not main.guest.frozen:
+                await asyncio.sleep(0)
+        begun.cancel()
+        await asyncio.wait([begun])
+        assert begun.cancelled() and not main.guest.frozen and engine.branch("main").head != row.head
+
+
+async def test_who_waits_or_reads_changes_nothing() -> None:
+    async with watched(idle=0.05, waiting=False) as twins:
+        await twins.do("journal append", "main", "I wait", "wait")
+        await twins.do("journal append", "main", "words")
+        await asyncio.sleep(0.3)
+        assert not made(twins)
+        works(twins)
+        address = twins.engine.live[twins.engine.branch("main").id].network.info.address
+        assert await soon(twins, 1)
+        twins.hub.connections = frozenset({address})
+        works(twins)
+        await asyncio.sleep(0.3)
+        assert len(made(twins)) == 1, "somebody is connected with it"
+        twins.hub.connections = frozenset()
+        assert len(await soon(twins, 2)) == 2
+
+
+async def test_what_computes_is_not_idle() -> None:
+    computes = True
+    async with watched(lambda _: time.monotonic() if computes else 0.0, idle=0.6) as twins:
+        works(twins)
+        await asyncio.sleep(1.5)
+        assert not made(twins)
+        computes = False
+        assert [commit.checkpoint for commit in await soon(twins, 1)] == [Trigger.IDLE]
+
+
+async def test_what_was_run_under_an_earlier_daemon_is_committed_once() -> None:
+    async with watched(idle=0.05) as twins:
+        engine, branch = twins.engine, twins.engine.branch("main").id
+        ran = NewEntry(EntryKind.EXEC, "", exec=JournalExec(("make",), 1, exit=0))
+        await engine.journals.append(branch, [NewEntry(EntryKind.MESSAGE, "plan")])
+        await checkpoints._take_up(engine)
+        assert not engine.acting.of(branch).changed
+        await engine.journals.append(branch, [ran])
+        twins.machine("main").guest.ticks += 1
+        await checkpoints._take_up(engine)
+        await soon(twins, 1)
+        await checkpoints._take_up(engine)
+        assert not engine.acting.of(branch).changed
+
+
 async def test_undo_passes_over_what_nobody_asked_for() -> None:
     async with watched(exec=True) as twins:
         mine = (await twins.do("commit", "main", "mine")).commit
@@ -108,6 +195,9 @@ async def test_undo_passes_over_what_nobody_asked_for() -> None:
         assert mine.id not in shown and twins.engine.branch("main").head == its.id
         await twins.do("redo")
         assert mine.id in {commit.id for commit in twins.engine.commits()}
+        assert twins.engine.branch("main").head == its.id
+        await twins.do("restore", "main")
+        assert twins.engine.branch("main").head == mine.id, "nobody goes back to it who does not name it"
 
 
 async def test_a_commit_of_the_same_state_is_somebodys_from_then_on() -> None:
@@ -135,6 +225,30 @@ async def test_what_a_policy_keeps_is_kept_and_what_is_named() -> None:
             while twins.engine.acting.thinned < 2:
                 await asyncio.sleep(0.01)
         assert [commit.id for commit in made(twins)] == [heads[2], heads[4], heads[5]]
+
+
+async def test_what_a_replay_begins_with_and_what_several_come_from_is_kept() -> None:
+    """Nor is anything left for ever that the branch was taken back from."""
+    async with watched(manual=True) as twins:
+        engine, row = twins.engine, twins.engine.branch("main")
+
+        def put(letter: str, parent: str, state: CommitState = CommitState.SEALED) -> str:
+            id, now = letter * 40, time.time()
+            commit = Commit(
+                id, "", (parent,), "main", row.image, "", now, state, True, checkpoint=Trigger.IDLE
+            )
+            engine.catalog.put_commit(commit)
+            return id
+
+        first = put("a", row.head)
+        second, left = put("b", first), put("c", first)
+        sealed = put("d", second)
+        row = engine.catalog.change_branch(row.id, head=put("e", sealed, CommitState.HOT))
+        nothing = CheckpointPolicy(keep_last=0, hourly=0)
+        with engine.needing(left):  # as a machine needs what it lies on
+            assert thin(engine, row, nothing) == 1
+        assert thin(engine, row, nothing) == 1
+        assert {commit.id for commit in made(twins)} == {first, sealed, row.head}
 
 
 def commit_at(created: float) -> Commit:
@@ -198,6 +312,7 @@ async def test_what_it_does_by_itself_is_told_once_it_has_settled() -> None:
 
 
 async def test_what_a_branch_was_suspended_as_is_thinned_too() -> None:
+    """But not what its machine lies on."""
     async with watched(exec=True, keep_last=1, hourly=0) as twins:
         for _ in range(2):
             works(twins)
@@ -209,9 +324,9 @@ async def test_what_a_branch_was_suspended_as_is_thinned_too() -> None:
             twins.engine.catalog.change_operation(operation.id, undoable=False)
         twins.engine.acting.ends(works(twins))
         async with asyncio.timeout(SOON_S):
-            while twins.engine.acting.thinned < 2:
+            while twins.engine.acting.thinned < 1:
                 await asyncio.sleep(0.01)
-        assert [commit.id for commit in made(twins)] == [twins.engine.branch("main").head]
+        assert [commit.id for commit in made(twins)] == [second.id, twins.engine.branch("main").head]
 
 
 async def test_every_so_often_while_it_changes_alone() -> None:

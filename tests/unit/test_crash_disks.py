@@ -262,7 +262,7 @@ async def test_recover_boots_from_it_when_told_and_what_it_comes_from_is_not_thi
         head = engine.catalog.commit(engine.crash_disk("main").head)
         engine.catalog.put_commit(replace(head, checkpoint=Trigger.IDLE))
         engine.catalog.change_branch(main, parent=None)
-        await twins.do("commit", "main")
+        await twins.do("suspend", "main")
         for operation in engine.catalog.operations():
             engine.catalog.change_operation(operation.id, undoable=False)
         row, nothing = engine.catalog.branch(main), CheckpointPolicy(keep_last=0, hourly=0)
