@@ -71,7 +71,7 @@ class BranchRow:
 class Intent:
     """What an operation is for: names of what it is to make, the plan it carries out, the request that asked for it,
     the branches it wakes, which are suspended again if it does not end, and the branch in which it runs again what was
-    done before.
+    done before, with the machine that this had when it began.
     """
 
     names: tuple[str, ...] = ()
@@ -79,6 +79,7 @@ class Intent:
     asked: str = ""
     wakes: tuple[str, ...] = ()
     replayed: str = ""
+    machine: str | None = None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def check(answer: object) -> None:
     """Raise what an answer says went wrong in part, after it was printed: it makes the exit status."""
     if isinstance(answer, Forked) and (failed := sum(not child.ok for child in answer.children)):
         raise GuestFailed(f"{failed} of {len(answer.children)} children failed; the others run")
-    if isinstance(answer, Recovered) and (step := answer.stopped):
+    if isinstance(answer, Recovered) and not answer.dry_run and (step := answer.stopped):
         raise GuestFailed(f"the replay stopped at entry {step.seq}: {step.why}")
 
 
@@ -131,6 +131,7 @@ SIGNS = {
     StepEnd.OTHER: "✗",
     StepEnd.HELD: "✗",
     StepEnd.LEFT: "&",
+    StepEnd.CUT: "-",
 }
 
 
@@ -158,7 +159,7 @@ def _(done: Recovered) -> None:
 
 
 def _step(step: ReplayStep) -> str:
-    ends = {StepEnd.AHEAD: "to be run again"}
+    ends = {StepEnd.AHEAD: "to be run again", StepEnd.HELD: "not run again", StepEnd.CUT: "not run again"}
     why = f": {printable(step.why)}" if step.why else ""
     return f"{command_words(step.argv)}  {ends.get(step.end, step.end)}{why}"
 

@@ -120,6 +120,10 @@ async def follow(
     except asyncio.CancelledError:
         peer.restarting = True
         raise
+    except GuestFailed:
+        if record:
+            record.cut = True
+        raise
     finally:
         steering.cancel()
         if record:

@@ -63,6 +63,8 @@ class SeenCommand:
         self._exit: CommandExit | None = None
         self.left = False
         """Did its client leave it running?"""
+        self.cut = False
+        """Was the line to its guest lost?"""
 
     def given(self, data: bytes) -> None:
         """It is given input."""
@@ -103,6 +105,7 @@ class SeenCommand:
             secrets=tuple(sorted(request.secrets.items())),
             left=end is None and self.left,
             partial=self._partial,
+            cut=end is None and self.cut and not self.left,
         )
 
 

@@ -12,7 +12,7 @@ from core.engine.context import Engine
 from core.engine.fate import followed
 from core.engine.journals import AUTHOR, with_its_own
 from core.engine.operations import RunningOperation, operation
-from core.engine.replay import Replay, Replayable, replayable
+from core.engine.replay import Replay, Replayable, ahead, replayable
 from core.engine.start import start_again
 from core.engine.tally import DoneCount
 from core.errors import Conflict
@@ -48,10 +48,15 @@ async def recover(
     check_started(row)
     way = await _way(engine, row)
     if dry_run:
-        ahead = tuple(_ahead(way.found.commands)) if replay else ()
-        return await _answer(engine, way, dry_run=True, steps=ahead)
+        chain = engine.journals.chain(row.id)
+        steps = (
+            await asyncio.to_thread(lambda: tuple(ahead(chain, way.found, way.start.created)))
+            if replay
+            else ()
+        )
+        return await _answer(engine, way, dry_run=True, steps=steps)
     summary = f"recover {row.name} from {way.start.id[:12]}"
-    replayed, wakes = row.id if replay else "", [row.id] if row.state is BranchState.SUSPENDED else []
+    replayed, wakes = row if replay else None, [row.id] if row.state is BranchState.SUSPENDED else []
     async with operation(engine, request_id, "recover", summary, wakes=wakes, replayed=replayed) as record:
         await _bring_back(engine, way, record)
         taken_up, steps = await _replayed(engine, way, outputs=outputs) if replay else ((), ())
@@ -148,18 +153,16 @@ def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
     return tuple(found)
 
 
-def _ahead(commands: Iterable[JournalEntry]) -> Iterable[ReplayStep]:
-    return (ReplayStep(e.seq, e.exec.argv, StepEnd.AHEAD) for e in commands if e.exec)
-
-
 def _summed(steps: tuple[ReplayStep, ...]) -> str:
     if not steps:
         return "nothing to replay"
-    again = [step for step in steps if step.end not in STOPPED]
+    again = [step for step in steps if step.end not in (*STOPPED, StepEnd.CUT)]
     said = f"{len(again)} {'command' if len(again) == 1 else 'commands'} run again"
     if diverged := [str(step.seq) for step in again if step.end is StepEnd.DIVERGED]:
         said += f", diverged: {' '.join(diverged)}"
-    return said if len(again) == len(steps) else f"{said}, stopped at {steps[-1].seq}: {steps[-1].why}"
+    if cut := [str(step.seq) for step in steps if step.end is StepEnd.CUT]:
+        said += f", cut off: {' '.join(cut)}"
+    return said if steps[-1].end not in STOPPED else f"{said}, stopped at {steps[-1].seq}: {steps[-1].why}"
 
 
 async def _answer(

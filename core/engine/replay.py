@@ -6,7 +6,7 @@ started, and so the replay waits for it there, instead of running it a second ti
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -27,6 +27,7 @@ from core.journal.recovered import STOPPED, ReplayStep, StepEnd
 from core.model import Command, ExecRequest
 from core.patience import patient
 
+CUT_OFF = "its machine ended in the middle of it, and nobody was told of its end"
 NO_MEANS = CommandMeans({}, b"")
 OWNER_S = patient(120.0)  # should the daemon die, the guest hangs up on what was being replayed
 LONGER, LEAST_S = 20, patient(60.0)  # times what it took before that a command may take, and at least so long
@@ -60,6 +61,7 @@ def replayable(chain: Sequence[ChainStretch], seen: int, mark: int, last: int) -
     """
     after = list(entries(chain, seen + 1))
     by_number = {entry.seq: entry for entry in after}
+    after = [entry for entry in after if not _is_of_former(entry, by_number.get(entry.mark))]
     while True:
         tried = tries(chain, mark) if mark else ()
         left_out = [range(first, end + 1) for first, end in tried]
@@ -72,6 +74,16 @@ def replayable(chain: Sequence[ChainStretch], seen: int, mark: int, last: int) -
         mark = before.mark if before else 0
         if last <= seen:
             return Replayable(seen, last)
+
+
+def _is_of_former(entry: JournalEntry, mark: JournalEntry | None) -> bool:
+    """Was a command begun in the machine that was the branch's before it was taken back? That ended with it, and its
+    entry comes late.
+    """
+    ran = entry.exec
+    if ran is None or ran.exit is not None or mark is None:
+        return False
+    return entry.time - ran.duration_ms / 1000 < mark.time
 
 
 def _commands(there: Iterable[JournalEntry]) -> tuple[JournalEntry, ...]:
@@ -95,7 +107,7 @@ def _commands(there: Iterable[JournalEntry]) -> tuple[JournalEntry, ...]:
 
 def _goes_on(entry: JournalEntry, ran: JournalExec) -> bool:
     begun = entry.exec
-    if begun is None or begun.exit is not None or begun.left or begun.command != ran.command:
+    if begun is None or begun.exit is not None or begun.left or begun.cut or begun.command != ran.command:
         return False
     return ran.partial or begun.argv == ran.argv
 
@@ -120,7 +132,7 @@ class InCommit:
         first = max(1, found.seen - LOOKED_BACK)
         before = islice(entries(chain, first), found.seen + 1 - first) if at else ()
         theirs = (e for e in before if not any(e.seq in some for some in others))
-        ran = [e.exec for e in (*theirs, *found.commands) if e.exec]
+        ran = [e.exec for e in (*theirs, *found.commands) if e.exec and not e.exec.cut]
         told = {one.command for one in ran if one.command}
         unnumbered = {one.argv for one in ran if not one.command}  # a fork's children were started with these
         least = min(told, default=0)
@@ -171,8 +183,12 @@ class Replay:
         """
         steps = list[ReplayStep]()
         known = (await InCommit.of(await self.live.agent())).known
+        last = _last_heard(self.found.commands)
         for entry in self.found.commands:
             if (ran := entry.exec) is None:
+                continue
+            if ran.cut and entry.seq > last:
+                steps.append(ReplayStep(entry.seq, ran.argv, StepEnd.CUT, CUT_OFF))
                 continue
             try:
                 end, why = await self._again(entry, ran, inside=ran.command > 0 and ran.command in known)
@@ -193,7 +209,7 @@ class Replay:
         return tuple(steps)
 
     async def _again(self, entry: JournalEntry, ran: JournalExec, *, inside: bool) -> tuple[StepEnd, str]:
-        means = await asyncio.to_thread(self._means, entry)
+        means = await asyncio.to_thread(_means, self.chain, entry)
         if inside:
             if ran.exit is None:
                 return StepEnd.LEFT, "the commit is in the middle of it"
@@ -221,15 +237,40 @@ class Replay:
             raise
         return _compared(ran, seen.told(), outputs=self.outputs)
 
-    def _means(self, entry: JournalEntry) -> CommandMeans | None:
-        data = given_to(self.chain, entry)
-        return None if data is None else means_of(data)
+
+def ahead(chain: Sequence[ChainStretch], found: Replayable, made: float) -> Iterator[ReplayStep]:
+    """What a replay would do, as far as that can be told, from a commit that was `made` then (Unix time)."""
+    last = _last_heard(found.commands)
+    for entry in found.commands:
+        if (ran := entry.exec) is None:
+            continue
+        if ran.cut and entry.seq > last:
+            yield ReplayStep(entry.seq, ran.argv, StepEnd.CUT, CUT_OFF)
+        elif entry.time - ran.duration_ms / 1000 < made:
+            yield ReplayStep(entry.seq, ran.argv, StepEnd.AHEAD, "unless the commit is in the middle of it")
+        elif why := _why_held(ran, _means(chain, entry)):
+            yield ReplayStep(entry.seq, ran.argv, StepEnd.HELD, why)
+            return
+        else:
+            yield ReplayStep(entry.seq, ran.argv, StepEnd.AHEAD, _read_by(ran))
+
+
+def _last_heard(commands: Sequence[JournalEntry]) -> int:
+    """The last entry of a command that was not cut off: what was cut off later was so by the machine's end."""
+    return max((entry.seq for entry in commands if entry.exec and not entry.exec.cut), default=0)
+
+
+def _means(chain: Sequence[ChainStretch], entry: JournalEntry) -> CommandMeans | None:
+    data = given_to(chain, entry)
+    return None if data is None else means_of(data)
 
 
 def _why_held(ran: JournalExec, means: CommandMeans | None) -> str:
     """Why a command cannot be run again as it was; "" when it can."""
     if ran.partial:
         return "how it was asked for is not known: its client came back to it under another daemon"
+    if ran.cut:
+        return "the line to its guest was lost in the middle of it: how far it ran is not known"
     if ran.exit is None and not ran.left:
         return "its client hung up in the middle of it: how far it ran is not known"
     if ran.tty and ran.stdin_bytes:
@@ -277,13 +318,17 @@ def _compared(was: JournalExec, now: JournalExec, *, outputs: bool) -> tuple[Ste
     if (was.exit, was.timed_out) != (now.exit, now.timed_out):
         return StepEnd.OTHER, f"it ended with {now.exit}, and had with {was.exit}"
     if not (was.output_hash and now.output_hash):
-        return StepEnd.SAME, "what it printed is not known whole"
+        return StepEnd.SAME, "; ".join(filter(None, ("what it printed is not known whole", _read_by(was))))
     if was.output_hash == now.output_hash:
-        return StepEnd.SAME, ""
-    said = f"it printed {_printed(now)}, and had {_printed(was)}"
-    if sources := [what for what, words in READS.items() if any(words.search(word) for word in _lines(was))]:
-        said += f"; it seems to read {' and '.join(sources)}"
+        return StepEnd.SAME, _read_by(was)
+    said = "; ".join(filter(None, (f"it printed {_printed(now)}, and had {_printed(was)}", _read_by(was))))
     return StepEnd.OTHER if outputs else StepEnd.DIVERGED, said
+
+
+def _read_by(ran: JournalExec) -> str:
+    """What of it may be another each time, by its words: also where it prints the same, what it writes may be."""
+    sources = [what for what, words in READS.items() if any(words.search(word) for word in _lines(ran))]
+    return f"it seems to read {' and '.join(sources)}" if sources else ""
 
 
 def _printed(ran: JournalExec) -> str:

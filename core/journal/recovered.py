@@ -11,9 +11,10 @@ from core.model import Branch
 class StepEnd(StrEnum):
     """What became of a command that was to be run again.
 
-    ahead: it would be. same: it ended as it had. diverged: likewise, and printed something else. other: it ended
-    otherwise, or its output is another one and that was not to be; there the replay stopped. held: it cannot be run
-    again as it was, nor is what comes after. left: it was started, and runs on as it had.
+    ahead: it would be, unless the commit is in the middle of it. same: it ended as it had. diverged: likewise, and
+    printed something else. other: it ended otherwise, or its output is another one and that was not to be; there the
+    replay stopped. held: it cannot be run again as it was, nor is what comes after. left: it was started, and runs on
+    as it had. cut: its machine ended in the middle of it, so nobody was told of an end, and it is not run again.
     """
 
     AHEAD = "ahead"
@@ -22,6 +23,7 @@ class StepEnd(StrEnum):
     OTHER = "other"
     HELD = "held"
     LEFT = "left"
+    CUT = "cut"
 
 
 STOPPED = (StepEnd.OTHER, StepEnd.HELD)

@@ -28,10 +28,11 @@ class Recover(Verb[Recovered]):
 
     A machine that runs is committed first, and `vertui undo` brings that back. --replay runs again what `exec` ran
     after the commit, in order, with directory, user, variables and input as they were, and stops at the first command
-    that ends otherwise, or of which not all of that is kept. One that prints something else is named as diverged,
-    with what it seems to read that is not the same again: the clock, the network, random numbers. A command that the
-    commit was made in the middle of goes on in it, and is waited for instead. When the daemon dies in a replay, the
-    branch is lost again, and another replay begins anew.
+    that ends otherwise, or of which not all of that is kept. One that prints something else is named as diverged, and
+    whichever seems to read what is not the same again with that: the clock, the network, random numbers. A command that
+    the commit was made in the middle of goes on in it, and is waited for instead; one that the machine's end cut off is
+    named and not run. When the daemon dies in a replay, the branch is lost again, and another replay begins anew.
+    --dry-run says all of that beforehand, as far as it can be told without a machine.
 
     --from-crash-disk has no journal and no process: the machine boots from what its disk held when it died, see
     `cold-boot`. BRANCH@crash is compared (`diff`) and taken from (`export-files`, `apply`) without that.

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from core.catalog_values import Intent
-from core.engine.recover import recover
+from core.engine.recover import MACHINE, end_half_replayed, recover
 from core.errors import GuestFailed
 from core.journal.entry import EntryKind, JournalExec, NewEntry
 from core.model import BranchState, CommitState
@@ -74,6 +74,11 @@ async def test_a_replay_that_the_daemon_died_in_is_begun_again() -> None:
         try:
             await twins.do("up", None, "main")
             engine, row = twins.engine, twins.engine.branch("main")
+            rows = {f"{MACHINE}{row.machine}": row}
+            end_half_replayed(engine, [Intent(replayed=row.id, machine=row.machine)], rows)
+            assert rows and engine.branch("main") == row, (
+                "it was not taken back yet: it has what nobody committed"
+            )
             engine.catalog.begin("r", "recover", "recover main", Intent(replayed=row.id), time.time())
             live = engine.live.pop(row.id)  # this daemon has not adopted it yet
             await recover(engine, lambda _: None)

@@ -88,6 +88,13 @@ class Command:
             raise GuestFailed("the line is lost")
 
 
+class Lost(Command):
+    """One whose machine ends."""
+
+    async def take(self) -> CommandOutput | CommandExit | None:
+        raise GuestFailed("the line is lost")
+
+
 async def between(client: Socket, command: Command, *, owner: bool = True) -> bool:
     async with asyncio.timeout(SOON_S):
         return await follow(cast(WebSocket, client), cast(CommandStream, command), owner=owner)
@@ -165,7 +172,7 @@ class HeardRecord:
 
     def __init__(self) -> None:
         self.told: list[object] = []
-        self.left = False
+        self.left = self.cut = False
         self.heard_before: list[object] = []
         self.client = Socket()
 
@@ -195,7 +202,10 @@ async def test_a_record_is_told_of_all_that_passes() -> None:
     for leaving, left in ((LEAVES, False), (said('{"leave": true}'), True)):
         command, client = Command(), Socket({"type": "websocket.receive", "bytes": b"in"}, leaving)
         await follow(cast(WebSocket, client), cast(CommandStream, command), owner=True, record=told)
-        assert b"in" in record.told and record.left == left
+        assert b"in" in record.told and record.left == left and not record.cut
+    with pytest.raises(GuestFailed):
+        await follow(cast(WebSocket, Socket()), cast(CommandStream, Lost()), owner=True, record=told)
+    assert record.cut, "its end is not known"
 
 
 async def test_who_follows_a_console_is_told_of_its_end() -> None:

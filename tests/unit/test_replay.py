@@ -1,6 +1,7 @@
 """Recorded commands run again: which, what is said of each, and none of them twice."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from core.engine.live import Live
 from core.engine.recording import CommandRecord
 from core.engine.recovery import merged
-from core.engine.replay import InCommit, Replay, Replayable, replayable
+from core.engine.replay import CUT_OFF, InCommit, Replay, Replayable, ahead, replayable
+from core.engine.stirring import commands_left
 from core.guest.client import AgentClient
 from core.guest.streams import CommandExit
 from core.journal.entry import EntryKind, JournalExec, NewEntry, Ranges
@@ -48,6 +50,8 @@ def ran(command: int, **told: Any) -> NewEntry:
         ([RUN, RUN, mark((2, 2), lost=False)], 1, [], ((2, 2),)),  # taken back by somebody
         ([RUN, RUN, mark((2, 2), lost=False), RUN], 1, [4], ((2, 2),)),
         ([RUN], 1, [], ()),
+        # it was still followed when its machine was taken back
+        ([RUN, mark((1, 1), lost=False), ran(9, duration_ms=5000, cut=True), RUN], 0, [4], ((1, 1),)),
     ],
 )
 async def test_what_the_lost_machine_had_done_is_run_again(
@@ -163,6 +167,31 @@ async def test_it_stops_where_a_command_ends_otherwise_or_cannot_be_run_as_it_wa
             ).exists()
 
 
+async def test_what_was_cut_off_by_the_end_of_its_machine_is_named_and_not_run(
+    client: AgentClient, tmp_path: Path
+) -> None:
+    """A dry run says the same."""
+    async with trunk(client) as (twins, live):
+
+        def foretold(made: float) -> list[tuple[StepEnd, str]]:
+            chain, tip = twins.engine.journals.chain(live.branch), twins.engine.journals.last(live.branch)
+            return [(step.end, step.why) for step in ahead(chain, replayable(chain, 0, 0, tip), made)]
+
+        await record(twins, live, ("sh", "-c", f"date > {tmp_path}/stamp"))
+        off = JournalExec(("touch", str(tmp_path / "off")), 99, cut=True)
+        await twins.engine.journals.append(live.branch, [NewEntry(EntryKind.EXEC, "", exec=off)])
+        read, cut = "it seems to read the clock", (StepEnd.CUT, CUT_OFF)
+        assert foretold(0.0) == [(StepEnd.AHEAD, read), cut]
+        assert foretold(time.time() + 9)[0] == (StepEnd.AHEAD, "unless the commit is in the middle of it")
+        _, steps = await again(twins, live)
+        assert [(step.end, step.why) for step in steps] == [(StepEnd.SAME, read), cut]
+        await record(twins, live, ("true",))
+        _, steps = await again(twins, live)
+        assert [step.end for step in steps] == [StepEnd.SAME, StepEnd.HELD], "it went on after that"
+        assert [(step.end, step.why) for step in steps] == [(StepEnd.SAME, read), foretold(0.0)[1]]
+        assert not (tmp_path / "off").exists()
+
+
 async def test_what_a_commit_is_in_the_middle_of_is_waited_for(client: AgentClient, tmp_path: Path) -> None:
     """The guest knows of two commands: of one the journal tells how it ended later, of the other nothing."""
     async with trunk(client) as (twins, live):
@@ -192,3 +221,19 @@ async def test_the_end_of_a_command_is_on_disk_before_anybody_hears_of_it(tmp_pa
         kept.said(CommandExit(0, None, False, 0, 0))
         await kept.kept()
         assert engine.journals.durable("b1") == 1
+
+
+async def test_a_command_that_nobody_follows_is_told_of_once_it_has_ended(
+    client: AgentClient, tmp_path: Path
+) -> None:
+    """By its guest, and of that alone is a branch known to have changed that no sign comes of."""
+    async with trunk(client) as (_, live):
+        agent, began, go = await live.agent(), time.time(), tmp_path / "go"
+        begun = await agent.exec(["sh", "-c", f"while [ ! -e {go} ]; do sleep 0.02; done"])
+        await begun.detach()
+        assert await commands_left(live, began) == (True, False)
+        go.touch()
+        async with asyncio.timeout(20):
+            while await commands_left(live, began) != (False, True):
+                await asyncio.sleep(0.05)
+        assert await commands_left(live, time.time() + 1) == (False, False)
