@@ -16,13 +16,15 @@ from core.daemon.start import ensure_daemon
 from core.errors import VertuiError
 from core.home import Home
 from core.journal.recovered import Recovered, StepEnd
-from core.model import BranchState, ExecRequest
+from core.model import Branch, BranchState, ExecRequest
 from tests.conftest import full
 from tests.guests import Guest, collect, eventually
 
-STEPS, ROUNDS = (30, 20) if full() else (12, 1)
+STEPS, ROUNDS = (30, 20) if full() else (7, 1)
 EVERY_S = 0.6  # between commits that are made by themselves, many of them in the middle of a step
 LONGEST_S = 3.0 if full() else 1.2  # from the beginning of a session to the kill
+SYNCED_S = 1.0  # before that: a file is written and synced, of which no journal tells
+ENDED_S = 60.0  # within which a session notices that all is gone
 WORK = (
     "mkdir -p /root/w; echo $N $WHO >> log; sleep 0.1; echo done $N >> log",
     "cat >> /root/w/input; wc -c < /root/w/input",
@@ -41,10 +43,13 @@ SUM = (
 
 @dataclass
 class Session:
-    """Steps in a branch; `heard` are those of whose ends it was told, `noted` what it said into the journal."""
+    """Steps in a branch; `heard` are those of whose ends it was told, `noted` what it said into the journal, `synced`
+    what a file has that was written before them.
+    """
 
     client: Client
     branch: str
+    synced: str = ""
     heard: list[int] = field(default_factory=list)
     noted: list[str] = field(default_factory=list)
 
@@ -67,10 +72,23 @@ class Session:
                 self.client.journal_append(self.branch, f"step {number} is done")
                 self.noted.append(f"step {number} is done")
 
+    def sync(self, text: str) -> None:
+        """Write the file, by a command that no journal has and so no replay runs."""
+        line = f"echo {text} > /opt/synced; sync"
+        request = ExecRequest(self.branch, ("sh", "-c", line), inner=True)
+        with streams.run(self.client.home, request) as stream:
+            assert collect(stream).code == 0
+        self.synced = text
+
+    def is_got_back(self) -> bool:
+        """Is the file in what the dead machine's disk held? Where that is the head's, nothing was written after it."""
+        ref = f"{self.branch}@crash" if self.shown.crash else self.branch
+        return self.synced.encode() in b"".join(self.client.files(ref, "/opt/synced"))
+
     @property
-    def state(self) -> BranchState:
-        """Its branch's."""
-        return next(one.state for one in self.client.tree().branches if one.name == self.branch)
+    def shown(self) -> Branch:
+        """Its branch."""
+        return next(one for one in self.client.tree().branches if one.name == self.branch)
 
     def told(self) -> list[int]:
         """The steps that the branch's machine has, by its journal."""
@@ -87,15 +105,15 @@ def killed(home: Home, session: Session, after_s: float) -> None:
         except VertuiError:
             return
 
-    machine = next(b.pid for b in session.client.tree().branches if b.name == session.branch)
-    daemon = session.client.status().pid
-    worker = threading.Thread(target=run)
+    machine, daemon = session.shown.pid, session.client.status().pid
+    worker = threading.Thread(target=run, daemon=True)
     worker.start()
     time.sleep(after_s)
     os.kill(daemon, signal.SIGKILL)
     if machine:
         os.kill(machine, signal.SIGKILL)
-    worker.join()
+    worker.join(ENDED_S)
+    assert not worker.is_alive(), "it was not told that all is gone"
     ensure_daemon(home)
 
 
@@ -126,10 +144,13 @@ def test_a_session_killed_at_random_instants_comes_to_the_same(main: Guest, home
         client.fork(base, 1, session.branch)
         if not full() or dice.random() < 0.7:
             client.policy(session.branch, every=EVERY_S)
+        session.sync(f"synced-{seed}-{number}")
+        time.sleep(SYNCED_S)
         killed(home, session, dice.uniform(0.1, LONGEST_S))
-        assert eventually(lambda session=session: session.state is BranchState.LOST)  # type: ignore[misc]
+        assert eventually(lambda session=session: session.shown.state is BranchState.LOST)  # type: ignore[misc]
+        assert session.is_got_back()
         dry = client.recover(session.branch, replay=True, dry_run=True)
-        assert session.state is BranchState.LOST, "nothing was changed"
+        assert session.shown.state is BranchState.LOST, "nothing was changed"
         done = client.recover(session.branch, replay=True)
         assert [step.seq for step in dry.steps] == [step.seq for step in done.steps]
         check(done, session)
