@@ -216,7 +216,9 @@ class Catalog:
 
     def put_branch(self, row: BranchRow) -> None:
         """Add or change a branch."""
-        texts = {"egress": row.egress, "scoring": row.scoring, "crash": row.crash}
+        texts = {
+            "egress": row.egress, "scoring": row.scoring, "crash": row.crash, "policy": row.policy,
+        }  # fmt: skip
         self._put(
             "branches", **encode(row) | {key: json.dumps(encode(value)) for key, value in texts.items()}
         )

@@ -4,7 +4,7 @@ import sqlite3
 
 from core.errors import Damaged
 
-FORMAT = 11
+FORMAT = 12
 PORTS = """
 CREATE TABLE ports (id TEXT PRIMARY KEY, branch TEXT NOT NULL, guest_port INTEGER NOT NULL, protocol TEXT NOT NULL,
   address TEXT NOT NULL, host_port INTEGER NOT NULL, created REAL NOT NULL);
@@ -25,13 +25,14 @@ CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT UNIQUE NOT NULL, spec TEXT N
 CREATE TABLE commits (id TEXT PRIMARY KEY, state_id TEXT NOT NULL, parents TEXT NOT NULL, branch TEXT NOT NULL,
   image TEXT NOT NULL, message TEXT NOT NULL, created REAL NOT NULL, state TEXT NOT NULL, quiesced INTEGER NOT NULL,
   changed_pages INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, pause_ms REAL NOT NULL, felt_pause_ms REAL NOT NULL,
-  journal_position INTEGER NOT NULL, tags TEXT NOT NULL, deleted REAL, origin TEXT NOT NULL DEFAULT '');
+  journal_position INTEGER NOT NULL, tags TEXT NOT NULL, deleted REAL, origin TEXT NOT NULL DEFAULT '',
+  checkpoint TEXT NOT NULL DEFAULT '');
 CREATE TABLE branches (id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
   image TEXT NOT NULL, head TEXT NOT NULL, parent TEXT, parent_branch TEXT, created REAL NOT NULL,
   number INTEGER NOT NULL, fork INTEGER, machine TEXT, started REAL, score REAL, note TEXT NOT NULL, deleted REAL,
   base TEXT, quiesced INTEGER NOT NULL DEFAULT 0, egress TEXT NOT NULL DEFAULT '{{}}',
   weight INTEGER NOT NULL DEFAULT 100, scoring TEXT NOT NULL DEFAULT 'null', idle_s INTEGER NOT NULL DEFAULT 0,
-  crash TEXT NOT NULL DEFAULT 'null');
+  crash TEXT NOT NULL DEFAULT 'null', policy TEXT NOT NULL DEFAULT 'null');
 CREATE UNIQUE INDEX branch_names ON branches (name) WHERE deleted IS NULL;
 CREATE UNIQUE INDEX branch_numbers ON branches (number) WHERE deleted IS NULL;
 CREATE TABLE operations (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE NOT NULL, verb TEXT NOT NULL,
@@ -54,6 +55,8 @@ UPDATE operations SET undoable = 0 WHERE state = 'undone';""",
     9: PAST,
     10: """ALTER TABLE branches ADD COLUMN idle_s INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE branches ADD COLUMN crash TEXT NOT NULL DEFAULT 'null';""",
+    11: """ALTER TABLE commits ADD COLUMN checkpoint TEXT NOT NULL DEFAULT '';
+ALTER TABLE branches ADD COLUMN policy TEXT NOT NULL DEFAULT 'null';""",
 }  # from each format to the next
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from core.cgroups import USUAL_WEIGHT
+from core.checkpoints import CheckpointPolicy
 from core.codec import decode, encode
 from core.commands import Scoring
 from core.crash import CrashDisk
@@ -32,7 +33,8 @@ class BranchRow:
     `base` the commit whose memory its machine maps; `quiesced` tells of a paused one whether its processes were frozen
     first; `egress` what of the outside it may reach; `weight` how much its machine weighs against others; `scoring` is
     what will score it; after `idle_s` seconds in which nothing goes on it is suspended, never where that is 0; `crash`
-    is what its machine had written when it died last.
+    is what its machine had written when it died last; `policy` when it is committed by itself, None for as the home
+    says.
     """
 
     id: str
@@ -58,6 +60,7 @@ class BranchRow:
     scoring: Scoring | None = None
     idle_s: int = 0
     crash: CrashDisk | None = None
+    policy: CheckpointPolicy | None = None
 
     def shown(self) -> Branch:
         """What the API shows of it, before anything of the machine is known."""
@@ -67,13 +70,16 @@ class BranchRow:
 @dataclass(frozen=True)
 class Intent:
     """What an operation is for: names of what it is to make, the plan it carries out, the request that asked for it,
-    and the branches it wakes, which are suspended again if it does not end.
+    the branches it wakes, which are suspended again if it does not end, and the branch in which it runs again what was
+    done before, with the machine that this had when it began.
     """
 
     names: tuple[str, ...] = ()
     plan: Plan | None = None
     asked: str = ""
     wakes: tuple[str, ...] = ()
+    replayed: str = ""
+    machine: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ def image_of(row: Columns) -> Image:
 
 def branch_of(row: Columns) -> BranchRow:
     """A branch."""
-    return _value(BranchRow, row, "egress", "scoring", "crash", flag="quiesced")
+    return _value(BranchRow, row, "egress", "scoring", "crash", "policy", flag="quiesced")
 
 
 def commit_of(row: Columns) -> Commit:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from core.cgroups import USUAL_WEIGHT
+from core.checkpoints import CheckpointPolicy, Trigger
 from core.commands import Command as Command
 from core.commands import LastCommand, Recorded, Scoring
 from core.crash import CrashDisk
@@ -102,7 +103,8 @@ class Image(Struct, frozen=True):
 
 
 class Commit(Struct, frozen=True):
-    """An immutable snapshot of a machine."""
+    """An immutable snapshot of a machine. A `checkpoint` was made by itself, by its branch's policy or as
+    the branch was suspended."""
 
     id: str
     state_id: str
@@ -120,13 +122,15 @@ class Commit(Struct, frozen=True):
     journal_position: int = 0
     tags: tuple[str, ...] = ()
     origin: Origin = Origin.HERE
+    checkpoint: Trigger = Trigger.NONE
 
 
 class Branch(Struct, frozen=True):
     """A named line of work and what is known of its machine now. `links` are the names of those it may talk to,
     `refused` is what it tried to reach and may not, the newest of that. `cpu_percent` is of one core of the host's.
     After `idle_s` seconds in which nothing goes on it is suspended, never by itself where that is 0.
-    `crash` is what its machine had written when it died last, NAME@crash. `scoring` is what will score it.
+    `crash` is what its machine had written when it died last, NAME@crash. `scoring` is what will score it. `policy`
+    says when it is committed by itself, None where the home does.
     """
 
     id: str
@@ -159,6 +163,7 @@ class Branch(Struct, frozen=True):
     refused: Attempt | None = None
     crash: CrashDisk | None = None
     scoring: Scoring | None = None
+    policy: CheckpointPolicy | None = None
 
 
 class Outward(Struct, frozen=True):

@@ -6,6 +6,7 @@ of its ancestors that is not.
 
 from collections.abc import Iterable, Mapping
 
+from core.checkpoints import Trigger
 from core.model import Branch, BranchState, Commit, CommitState, Origin
 
 
@@ -92,3 +93,13 @@ def nearest_kept(commit: str, commits: Iterable[Commit]) -> Commit | None:
         seen.add(candidate)
         waiting.extend(found.parents)
     return None
+
+
+def nearest_asked(commit: str, commits: Iterable[Commit], until: str = "") -> str:
+    """A commit, or if nobody asked for it the nearest of its ancestors that is `until` or that somebody asked for."""
+    by_id = {each.id: each for each in commits}
+    while commit != until and (found := by_id.get(commit)) is not None and found.parents:
+        if found.checkpoint is Trigger.NONE:
+            break
+        commit = found.parents[0]
+    return commit

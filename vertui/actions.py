@@ -280,8 +280,8 @@ GROUPS = {
     "machines": ("up", "fork", "pause", "suspend", "resume", "rename", "weigh", "image_build", "cancel_build", "images",
                  "start"),
     "work": ("exec", "watch", "shell", "score", "board", "verb_line"),
-    "history": ("commit", "diff", "promote", "prune", "restore", "tag", "undo", "redo", "log", "journal", "trash",
-                "earlier", "later"),
+    "history": ("commit", "policy", "diff", "promote", "prune", "restore", "tag", "undo", "redo", "log", "journal",
+                "trash", "earlier", "later"),
     "ports and reach": (
         "publish", "unpublish", "open", "ssh", "egress", "let", "let_siblings", "link", "unlink",
     ),

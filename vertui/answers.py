@@ -4,16 +4,20 @@ import sys
 import time
 from functools import singledispatch
 
+from core.checkpoints import Policed
+from core.checkpoints import in_words as policy_words
 from core.errors import GuestFailed
 from core.inward import PortProtocol, Published, PublishedPort, host_of
 from core.journal.entry import JournalEntry
+from core.journal.recovered import Recovered, ReplayStep, StepEnd
 from core.links import Linked
 from core.mirrors import HandedMirrors
 from core.model import Branch, Child, Committed, Forked, HandedOver, Image, Operation, Outward, Plan
 from core.ports import guest_side, place, url
 from core.reach import Attempt, in_words
-from core.refs import PROXY
+from core.refs import CRASH, PROXY
 from core.tokens import NewToken
+from vertui.entries import command_words, line_of
 from vertui.output import Cell, Row, say_table, warn
 from vertui.text import SHORT_ID, age, counted, left_of, millis, number, printable, short, size
 
@@ -28,6 +32,8 @@ def check(answer: object) -> None:
     """Raise what an answer says went wrong in part, after it was printed: it makes the exit status."""
     if isinstance(answer, Forked) and (failed := sum(not child.ok for child in answer.children)):
         raise GuestFailed(f"{failed} of {len(answer.children)} children failed; the others run")
+    if isinstance(answer, Recovered) and not answer.dry_run and (step := answer.stopped):
+        raise GuestFailed(f"the replay stopped at entry {step.seq}: {step.why}")
 
 
 def say_done(plan: Plan, done: Operation) -> None:
@@ -99,6 +105,63 @@ def _(done: Committed) -> None:
 def _(done: HandedOver) -> None:
     paused = f"paused {millis(done.rebase_ms)}"
     print(f"{done.branch}  on {short(done.commit)}  {counted(done.pages, 'page')} brought along  {paused}")
+
+
+@say.register
+def _(told: Policed) -> None:
+    """When, what is kept, and the price."""
+    policy, price = told.policy, told.price
+    when = ", ".join(policy_words(policy)) or "never by itself"
+    print(f"{told.branch}  committed {when}{'' if told.own else '  (as the home says)'}")
+    if not policy.is_manual:
+        hourly = f", one an hour of the last {counted(policy.hourly, 'hour')}" if policy.hourly else ""
+        print(f"keeps the newest {policy.keep_last}{hourly}")
+    if price.count:
+        each = f"paused {millis(price.felt_pause_ms)}, {size(price.stored_bytes)} added"
+        an_hour = f"{millis(price.an_hour * price.felt_pause_ms)}, {size(round(price.an_hour * price.stored_bytes))}"
+        print(f"price of the newest {price.count}: {each} each; of late {price.an_hour:g} an hour: {an_hour}")
+    elif not policy.is_manual:
+        print("none was made yet that tells the price")
+
+
+SIGNS = {
+    StepEnd.AHEAD: " ",
+    StepEnd.SAME: "=",
+    StepEnd.DIVERGED: "≠",
+    StepEnd.OTHER: "✗",
+    StepEnd.HELD: "✗",
+    StepEnd.LEFT: "&",
+    StepEnd.CUT: "-",
+}
+
+
+@say.register
+def _(done: Recovered) -> None:
+    """The branch, what its journal has after the commit, then a line a command that was run again."""
+    if done.from_crash_disk:
+        print(
+            f"{done.branch.name}  runs from {done.branch.name}{CRASH}, the disk that its machine left when it died"
+        )
+        return
+    text = f" {printable(done.message)}" if done.message else ""
+    verb = "would start" if done.dry_run else "runs"
+    print(f"{done.branch.name}  {verb} from {short(done.commit)}{text}")
+    if done.after or done.left_out:
+        print(f"after it the journal has {len(done.after) + done.left_out} more:")
+    if done.left_out:
+        print(f"        {done.left_out} more: `vertui journal show {done.branch.name}`")
+    for entry in done.after:
+        print(line_of(entry))
+    for step in done.taken_up:
+        print(f"{'taken up':>9}  {_step(step)}")
+    for step in done.steps:
+        print(f"{SIGNS[step.end]}{step.seq:>6}  {_step(step)}")
+
+
+def _step(step: ReplayStep) -> str:
+    ends = {StepEnd.AHEAD: "to be run again", StepEnd.HELD: "not run again", StepEnd.CUT: "not run again"}
+    why = f": {printable(step.why)}" if step.why else ""
+    return f"{command_words(step.argv)}  {ends.get(step.end, step.end)}{why}"
 
 
 @say.register

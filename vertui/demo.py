@@ -182,6 +182,7 @@ class Demo:
         image = next((one.name for one in images if one.name == IMAGE), images[0].name if images else IMAGE)
         with self._step(f"start {self.main} from image {image}"):
             self.client.up(image, self.main)
+            self.client.policy(self.main, manual=True)  # the tree is to show what the demo does
         with self._step("copy the project in"):
             Copier(self.client, lambda _: None).copy(Place(None, str(ASSETS)), Place(self.main, "/root/demo"))
         with self._step("start a service that counts, and one connection to it"):

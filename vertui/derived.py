@@ -136,12 +136,13 @@ def _several(verb: type[Verb[Any]], /, *, json: bool, **given: Any) -> None:
 
     def one(name: str) -> None:
         try:
-            answers.append(client.do(made(name)))
+            answers.append(_done(client, made(name)))
         except VertuiError as error:
             answers.append(Refused(name, error.kind, str(error)))
             raise
         if not json:
             say(answers[-1])
+        check(answers[-1])
 
     try:
         each(wanted, one)
@@ -151,9 +152,9 @@ def _several(verb: type[Verb[Any]], /, *, json: bool, **given: Any) -> None:
 
 
 def _every(tree: Tree, made: Callable[[str], Verb[Any]]) -> Iterable[str]:
-    """The branches it would not be refused for."""
+    """The branches that are meant by all."""
     shown = Shown(tree)
-    return (branch.name for branch in tree.branches if made(branch.name).refuse(shown) is None)
+    return (branch.name for branch in tree.branches if made(branch.name).is_meant(shown))
 
 
 # -- what typer is told --------------------------------------------------------------------------------------

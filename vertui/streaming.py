@@ -166,12 +166,15 @@ class Follower:
             self._stream.close()
 
     def _open(self, again: bool) -> Stream:
-        owner = isinstance(self.what, ExecRequest) and not self.what.outlives
+        asked = self.what if isinstance(self.what, ExecRequest) and not self.what.outlives else None
         if self.command is None:
             assert isinstance(self.what, ExecRequest)
             return run(self.endpoint, self.what, self.stdin, again=again)
         offsets = self.offsets[STDOUT], self.offsets[STDERR]
-        return attach(self.endpoint, self.branch, self.command, *offsets, owner=owner, stdin=self.stdin)
+        return attach(
+            self.endpoint, self.branch, self.command, *offsets,
+            owner=asked is not None, stdin=self.stdin, asked=asked,
+        )  # fmt: skip
 
     def _once(self, again: bool) -> Exit:
         """One connection's worth."""

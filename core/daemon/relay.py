@@ -120,8 +120,14 @@ async def follow(
     except asyncio.CancelledError:
         peer.restarting = True
         raise
+    except GuestFailed:
+        if record:
+            record.cut = True
+        raise
     finally:
         steering.cancel()
+        if record:
+            record.left = peer.left or not owner
         if not peer.restarting:
             with suppress(VertuiError):
                 await (stream.hang_up() if owner and not peer.left else stream.detach())
@@ -135,6 +141,8 @@ async def _show(peer: Inbox, stream: CommandStream, record: CommandRecord | None
         if record:
             record.said(item)
         if isinstance(item, CommandExit):
+            if record:
+                await record.kept()
             peer.ended = True
             await peer.tell(exit=item.code, timed_out=item.timed_out)
             return

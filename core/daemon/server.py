@@ -20,7 +20,7 @@ from core.daemon.door import behind_door
 from core.daemon.listening import Listening, add_listening
 from core.daemon.peers import BACKLOG, HttpServer
 from core.daemon.sockets import add_streams
-from core.engine import clocks, handover, hearing, names, scoring, settings, suspend
+from core.engine import checkpoints, clocks, handover, hearing, names, scoring, settings, suspend
 from core.engine.context import Engine
 from core.engine.news import Announcer
 from core.engine.operations import note
@@ -33,7 +33,7 @@ from core.engine.recover import recover, watch
 from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
 from core.engine.swapper import Swappers
-from core.engine.trash import expire
+from core.engine.trash import expire, free
 from core.engine.weights import MachineWeights
 from core.errors import Conflict, VertuiError
 from core.files import disk_error, file_bytes
@@ -107,7 +107,8 @@ async def serve(home: Home, pulse: Pulse) -> None:
     work = (
         _tidy(engine), handover.watch(engine), clocks.watch(engine), Announcer(engine).tell(),
         engine.outside.watch(), names.answer_names(engine), hearing.hear(engine), engine.swapper.serve(),
-        engine.weights.watch(), scoring.watch(engine), suspend.watch(engine), engine.journals.keep(),
+        engine.weights.watch(), scoring.watch(engine), suspend.watch(engine), checkpoints.watch(engine),
+        engine.journals.keep(),
         pulse.beat(look_after_socket),
     )  # fmt: skip
     background = [asyncio.create_task(each) for each in work]
@@ -170,6 +171,9 @@ async def _tidy(engine: Engine) -> None:
         with contextlib.suppress(VertuiError):
             await expire(engine)
             await forget(engine)
+            if engine.acting.thinned:
+                engine.acting.thinned = 0
+                await free(engine)
         await asyncio.sleep(EXPIRE_EVERY_S)
 
 

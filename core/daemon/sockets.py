@@ -3,8 +3,7 @@
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Iterator
 from typing import TypeVar
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
@@ -12,7 +11,8 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from core.codec import decode
 from core.daemon.relay import follow, follow_console
 from core.daemon.wire import AttachStart, ConsoleStart, ExecStart
-from core.engine import authority, scoring, secrets
+from core.engine import scoring
+from core.engine.beginning import begin
 from core.engine.context import Engine
 from core.engine.fate import followed
 from core.engine.glance import glance
@@ -22,7 +22,6 @@ from core.engine.recording import CommandRecord
 from core.engine.wake import wake_named
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.client import AgentClient
-from core.guest.sealed import exec_sealed
 from core.guest.streams import CommandStream
 from core.model import ExecRequest
 from core.patience import patient
@@ -44,7 +43,7 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
                 raise UsageError("give a command to run")
             await wake_named(engine, request.branch, "exec")
             async with followed(engine, request.branch) as live:
-                with live.followed():
+                with _follows(engine, live):
                     await _execute(engine, live, socket, request)
 
     @app.websocket("/v1/attach")
@@ -53,13 +52,28 @@ def add_streams(app: FastAPI, engine: Engine) -> None:
             if not request.looks:
                 await wake_named(engine, request.branch, "attach")
             async with followed(engine, request.branch) as live:
-                with contextlib.nullcontext() if request.looks else live.followed():
+                with contextlib.nullcontext() if request.looks else _follows(engine, live):
                     await _attach(engine, live, socket, request)
 
     @app.websocket("/v1/console")
     async def console(socket: WebSocket) -> None:
         async with _request(socket, ConsoleStart) as request, followed(engine, request.branch) as live:
-            await follow_console(socket, live.console)
+            typed = live.console.typed
+            try:
+                await follow_console(socket, live.console)
+            finally:
+                if live.console.typed != typed:
+                    engine.acting.acts(live.branch)
+
+
+@contextlib.contextmanager
+def _follows(engine: Engine, live: Live) -> Iterator[None]:
+    """In the body somebody follows a command: its branch is not idle, and is looked at once it may be."""
+    try:
+        with live.followed():
+            yield
+    finally:
+        engine.acting.tell(live.branch)
 
 
 async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecStart) -> None:
@@ -67,32 +81,13 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
     agent = await engine.agent(request.branch)
     if request.again and not agent.knows_keys:
         raise GuestFailed(f"whether the command was started is not known: `vertui ps {request.branch}`")
-    line = len(request.argv) == 1 and any(blank in request.argv[0] for blank in " \t\n")
-    handed, env = secrets.handed(engine, request.secrets), request.env
     head = engine.branch(request.branch).head
-    if handed.placeholders:
-        env = {
-            **await authority.introduce(engine, engine.awake(request.branch)),
-            **handed.placeholders,
-            **env,
-        }
-    start = partial(exec_sealed, agent, variables=handed.values) if handed.values else agent.exec
-    stream = await start(
-        request.argv[0] if line else request.argv,
-        env=env,
-        cwd=request.cwd,
-        user=request.user,
-        terminal=(request.rows, request.columns) if request.tty else None,
-        stdin=request.stdin,
-        timeout_s=request.timeout_s,
-        lossless=request.lossless,
-        owner_s=0 if request.outlives else OWNER_S,
-        key=request.key,
-        inner=request.inner,
-    )
+    stream = await begin(engine, live, request, owner_s=0 if request.outlives else OWNER_S)
     if request.inner:
         if await follow(socket, stream, owner=not request.outlives):
             await agent.release(stream.id)
+        if request.stdin:  # what only reads gets no input
+            engine.acting.acts(live.branch)
         return
     record = CommandRecord(engine.journals, live.branch, head, request, stream.id)
     async with _hung_up_on_error(stream):
@@ -101,7 +96,10 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
             scoring.expect(engine, live.branch, stream.id, request.score)
     live.may_work = True
     engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
-    if await _recorded(socket, stream, record, owner=not request.outlives):
+    with engine.acting.command(live.branch):
+        ended = await _recorded(socket, stream, record, owner=not request.outlives)
+    if ended:
+        engine.acting.ends(live.branch)
         engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
     if engine.listened:  # its end is shown at once
         await glance(live)
@@ -114,7 +112,10 @@ async def _attach(engine: Engine, live: Live, socket: WebSocket, request: Attach
     offsets = (request.stdout_offset, request.stderr_offset)
     stream = await agent.attach(request.id, *offsets, owner_s=OWNER_S * request.owner)
     record = await _taken_up(engine, live, agent, request) if request.owner else None
-    await _recorded(socket, stream, record, owner=request.owner)
+    if record:
+        record.pass_over(stream.stdin_sent)
+    with contextlib.nullcontext() if request.looks else engine.acting.command(live.branch):
+        await _recorded(socket, stream, record, owner=request.owner)
 
 
 async def _taken_up(
@@ -125,7 +126,7 @@ async def _taken_up(
         head = engine.catalog.branch(live.branch).head
         for begun in await agent.ps():
             if begun.id == request.id:
-                return CommandRecord.taken_up(engine.journals, live.branch, head, begun)
+                return CommandRecord.taken_up(engine.journals, live.branch, head, begun, request.asked)
     return None
 
 

@@ -235,13 +235,14 @@ def attach(
     owner: bool = False,
     looks: bool = False,
     stdin: Input | None = None,
+    asked: ExecRequest | None = None,
 ) -> Stream:
     """Go on reading a command from given offsets, also one inherited by a fork or already finished.
 
-    The `owner` is the client that started it: it is back after its connection broke. One who only `looks` neither wakes
-    a suspended branch nor keeps one from being suspended.
+    The `owner` is the client that started it, as it `asked`: it is back after its connection broke. One who only
+    `looks` neither wakes a suspended branch nor keeps one from being suspended.
     """
-    request = AttachStart(branch, command, stdout_offset, stderr_offset, owner, looks)
+    request = AttachStart(branch, command, stdout_offset, stderr_offset, owner, looks, asked)
     return Stream(endpoint, "/v1/attach", request, stdin)
 
 

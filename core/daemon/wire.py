@@ -20,7 +20,7 @@ class ExecStart(ExecRequest, frozen=True):
 
 class AttachStart(Struct, frozen=True):
     """The first message of an attach: from which offsets on, and whether by the client that started the command, or by
-    one who only looks.
+    one who only looks. The client tells how it had `asked` for the command, for the journal.
     """
 
     branch: str
@@ -29,6 +29,7 @@ class AttachStart(Struct, frozen=True):
     stderr_offset: Offset = 0
     owner: bool = False
     looks: bool = False
+    asked: ExecRequest | None = None
 
 
 class ConsoleStart(Struct, frozen=True):

@@ -15,6 +15,8 @@
     scoring   what commands score                         tally     how far a verb is that does much
     journals  what was said and done in branches          recording commands, as journals have them
     attending work for branches that events name, one task for each
+    acting    what was done in branches                   checkpoints, thinning, policing: commits made by themselves
+    recovery  a branch from its head and its journal      replay: recorded commands run again
 
 A verb is a function of the Engine. Its docstring says what it requires, does on success, and leaves on failure.
 Every state-changing one runs inside `operations.operation`, which writes an intent first and the outcome last.

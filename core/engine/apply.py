@@ -64,6 +64,7 @@ async def apply(
                 raise Conflict(_listed(source, row.name, undecided, prefer))
             if found.steps:
                 await _put(live, found.steps)
+        engine.acting.acts(row.id)
         changes = "1 change" if len(found.steps) == 1 else f"{len(found.steps)} changes"
         record.summary = f"apply {changes} of {source} to {row.name}"
     engine.publish("branch", row.name, record.summary)

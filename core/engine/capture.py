@@ -9,7 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace as replaced
+
 from core.catalog_values import BranchRow
+from core.checkpoints import Trigger
 from core.engine import chains
 from core.engine.bases import make_layer
 from core.engine.change import Change
@@ -112,9 +115,10 @@ async def _go_on(stack: contextlib.AsyncExitStack, began: float) -> float:
 
 async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
     """Capture a branch's machine."""
-    image = engine.image(row.image)
+    image, seen, began = engine.image(row.image), engine.acting.of(row.id).newest, time.time()
     engine.journals.last(row.id)  # read, if it is to be, before anything stands still
     shot = await freeze_and_read(engine, live, image.id, image.spec)
+    engine.acting.captured(row.id, seen, began)
     return replace(shot, journal=engine.journals.last(row.id))
 
 
@@ -137,14 +141,15 @@ async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> 
         return await engine.sealer.add(row, shot, identified, message)
 
 
-async def save(engine: Engine, live: Live, message: str) -> Commit:
+async def save(engine: Engine, live: Live, message: str, checkpoint: Trigger = Trigger.NONE) -> Commit:
     """Commit a machine whose lock the caller holds, and wait until the commit is sealed. One that cannot be sealed is
-    taken back.
+    taken back. `checkpoint` says why, when nobody asked for a commit.
 
     Whoever calls this has waited for `Sealer.room` before taking the lock.
     """
     row = engine.catalog.branch(live.branch)
-    made = await make_hot(engine, row, await shoot(engine, live, row), message)
+    shot = replace(await shoot(engine, live, row), checkpoint=checkpoint)
+    made = await make_hot(engine, row, shot, message)
     return await _sealed(engine, row.id, made, row.head)
 
 
@@ -171,6 +176,7 @@ async def commit(
             made = await make_hot(engine, row, await shoot(engine, live, row), message)
         if made.id == head:
             record.summary = f"commit {row.name}: its state is its head's, {made.id[:12]}"
+            made = _asked_for(engine, made, message)
         else:
             record.summary = f"commit {row.name} as {made.id[:12]}"
             record.inverse = Change(heads={row.id: head}, hide=(made.id,), heads_from={row.id: made.id})
@@ -187,6 +193,14 @@ async def commit(
             raise
     sealed_ms = (time.perf_counter() - began) * 1000 if made.state is CommitState.SEALED else None
     return Committed(made, record.id, round(hot_ms, 2), sealed_ms and round(sealed_ms, 2), made.id != head)
+
+
+def _asked_for(engine: Engine, made: Commit, message: str) -> Commit:
+    """A commit that was made by itself is somebody's from now on, who says what it is."""
+    if made.checkpoint is not Trigger.NONE:
+        made = replaced(made, checkpoint=Trigger.NONE, message=message or made.message)
+        engine.catalog.put_commit(made)
+    return made
 
 
 async def _sealed(engine: Engine, branch: str, made: Commit, former: str) -> Commit:
@@ -277,7 +291,8 @@ async def _start_from_what_is_left(engine: Engine, row: BranchRow, record: Runni
 
 async def _began_anew(engine: Engine, branch: str, commit: str) -> None:
     """What a machine that ended did after its branch's last commit is gone with it: the journal says so."""
-    await engine.journals.went_back(branch, engine.catalog.commit(commit), how="started from", always=False)
+    found = engine.catalog.commit(commit)
+    await engine.journals.went_back(branch, found, how="started from", always=False, lost=True)
 
 
 async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
@@ -307,5 +322,5 @@ async def _save_last(engine: Engine, live: Live, tally: DoneCount) -> None:
     await engine.sealer.room(live)
     async with live.lock:
         if not live.ended:
-            await save(engine, live, "suspend")
+            await save(engine, live, "suspend", Trigger.SUSPEND)
     tally.one()

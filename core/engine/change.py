@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from core.checkpoints import CheckpointPolicy
 from core.links import LinkRow
 from core.model import BranchState, Plan
 from core.ports import PortRow
@@ -51,6 +52,7 @@ class Change:
     tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reaches: dict[str, Reach] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
+    policies: dict[str, CheckpointPolicy | None] = field(default_factory=dict)
     pause: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
     suspend: tuple[str, ...] = ()

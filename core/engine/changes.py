@@ -202,6 +202,10 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
     idle = {branch: catalog.branch(branch).idle_s for branch in change.idle}
     for branch, idle_s in change.idle.items():
         catalog.change_branch(branch, idle_s=idle_s)
+    policies = {branch: catalog.branch(branch).policy for branch in change.policies}
+    for branch, policy in change.policies.items():
+        catalog.change_branch(branch, policy=policy)
+        engine.acting.tell(branch)
     tags = {commit: catalog.commit(commit).tags for commit in change.tags}
     for commit, given in change.tags.items():
         catalog.set_tags(commit, given)
@@ -218,7 +222,8 @@ def _apply_rows(engine: Engine, change: Change) -> Change:
         catalog.set_setting("trunk", None)
     return Change(
         trunk, change.restore, change.prune, tuple(shown), tuple(hidden), heads, names, scores, tags,
-        weights=weights, idle=idle, pause=change.resume, resume=change.pause, suspend=change.wake, wake=change.suspend,
+        weights=weights, idle=idle, policies=policies, pause=change.resume, resume=change.pause, suspend=change.wake,
+        wake=change.suspend,
         keep=(*loose, *change.back.values()),
         publish=unpublished, unpublish=tuple(port.id for port in change.publish), link=unlinked,
         unlink=tuple(link.id for link in change.link), heads_from=change.heads,
@@ -312,7 +317,7 @@ def _tell(engine: Engine, change: Change, inverse: Change) -> None:
         engine.publish("trunk", change.trunk or "", "the trunk moved")
     for branch in (
         *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.reaches, *change.weights,
-        *change.idle, *ends_of((*change.link, *inverse.link)),
+        *change.idle, *change.policies, *ends_of((*change.link, *inverse.link)),
     ):  # fmt: skip
         row = engine.catalog.branch(branch)
         engine.publish("trash" if row.deleted else "branch", row.name, row.name)

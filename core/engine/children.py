@@ -188,6 +188,7 @@ class Children:
         started = await (await live.agent()).exec(command, timeout_s=self.wanted.terms.timeout_s)
         await started.detach()
         live.may_work = True
+        self.engine.acting.acts(row.id)
         if rule := self.wanted.rules.get(row.name):
             scoring.expect(self.engine, row.id, started.id, rule)
 
@@ -228,6 +229,7 @@ def _write_rows(
                     new_id(), name, BranchState.STARTING, "", image, commit, commit, parent_id, time.time(),
                     number, wanted.fork, warm.machine.id if warm else new_id(), base=base, egress=reach,
                     weight=parent.weight if parent else USUAL_WEIGHT, idle_s=parent.idle_s if parent else 0,
+                    policy=parent.policy if parent else None,
                 )
             )  # fmt: skip
             engine.catalog.put_branch(rows[-1])

@@ -52,6 +52,7 @@ async def boot_cold(engine: Engine, request_id: str, name: str) -> BranchRow:
         except BaseException:
             engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
             raise
+        engine.acting.acts(row.id)  # what it has is in no commit
         told = f"booted from {row.name}{CRASH}, the disk that its machine left when it died"
         engine.journals.note(row.id, EntryKind.NOTE, told, row.head)
     return engine.catalog.branch(row.id)

@@ -17,6 +17,7 @@ from core.catalog import Catalog
 from core.catalog_values import BranchRow
 from core.crash import CrashDisk
 from core.diff.index import PathIndex
+from core.engine.acting import Acting
 from core.engine.admission import Admission
 from core.engine.change import Draft
 from core.engine.journals import Journals
@@ -95,6 +96,7 @@ class Engine:
     needed: Counter[str] = field(default_factory=Counter)
     members: Members = field(default_factory=Members)
     reaping: Reaping = field(default_factory=Reaping)
+    acting: Acting = field(default_factory=Acting)
     sleepers: Sleepers = field(default_factory=Sleepers)
     waking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WAKING))
     requests: dict[str, str] = field(default_factory=dict)  # at work: what each request id asks for

@@ -31,6 +31,7 @@ async def dial(engine: Engine, branch: str, port: int, within_s: float = REACH_S
         except BaseException:
             connection.close()
             raise
+        engine.acting.acts(live.branch)  # what goes on by it is not seen
     except ConnectionRefusedError as error:
         raise Conflict(f"nothing listens on port {port} of {name}") from error
     except OSError as error:  # a TimeoutError of asyncio's has no errno

@@ -64,6 +64,7 @@ async def hand_over(engine: Engine, request_id: str, name: str) -> HandedOver:
         record.summary = f"{summary}: {pages} pages were unlike it, {rebase_ms:.0f} ms"
         done = HandedOver(row.name, row.head, record.id, pages, round(rebase_ms, 2), round(felt_ms, 2))
     engine.weights.settle()
+    engine.acting.tell(row.id)
     engine.catalog.change_operation(record.id, result=encode(done))
     engine.publish("branch", row.name, record.summary)
     return done

@@ -123,29 +123,42 @@ class Journals:
                 if last > seen:
                     await self._set_back(child, seen, of.commit, "forked from")
                 if command:
-                    ran = JournalExec((command,))
+                    ran = JournalExec((command,), left=True)
                     self.writer.note(child, NewEntry(EntryKind.EXEC, "", AUTHOR, of.commit, exec=ran))
             if of.parent:
                 self.note(of.parent, EntryKind.FORK, of.summary, of.commit)
 
-    async def went_back(self, branch: str, commit: Commit, *, how: str, always: bool = True) -> None:
+    async def went_back(
+        self, branch: str, commit: Commit, *, how: str, always: bool = True, lost: bool = False
+    ) -> None:
         """Write down `how` a branch's machine is a commit's from now on: the entries after that are *tried*. Unless
-        `always` only if there are any.
+        `always` only if there are any. What was `lost` so, and not taken back by anybody, may be replayed.
         """
         with _stopping_nobody():
             await self.writer.flush([branch])
-            maker, own = self.maker(commit) or branch, self.chain(branch)
-            seen = shared(own, self.chain(maker), commit.journal_position)
+            seen = self.seen(branch, commit)
             if always or self.last(branch) > seen:
-                await self._set_back(branch, seen, commit.id, how)
+                await self._set_back(branch, seen, commit.id, how, lost=lost)
 
-    async def _set_back(self, branch: str, seen: int, commit: str, how: str) -> None:
+    def seen(self, branch: str, commit: Commit) -> int:
+        """The last entry of a branch's chain that a commit's machine knows of."""
+        maker = self.maker(commit) or branch
+        return shared(self.chain(branch), self.chain(maker), commit.journal_position)
+
+    async def has_run(self, branch: str, commit: Commit) -> bool:
+        """Has a branch's machine run a command, as far as its journal tells, that a commit of it does not know of?"""
+        with _stopping_nobody():
+            chain, seen, tip = self.chain(branch), self.seen(branch, commit), self.writer.open(branch).tip
+            return tip.seq > seen and await asyncio.to_thread(_has_run, chain, seen, tip.mark)
+        return False
+
+    async def _set_back(self, branch: str, seen: int, commit: str, how: str, *, lost: bool = False) -> None:
         seen, former = await asyncio.to_thread(_tries_at, self.chain(branch), seen, commit)
         last, told = self.last(branch), f"{how} {commit[:12]}"
         now = (*former, (seen + 1, last)) if last > seen else former
         if last > seen:
             told += f": {last} is tried" if last == seen + 1 else f": {seen + 1} to {last} are tried"
-        self.writer.note(branch, NewEntry(EntryKind.RESTORE, told, AUTHOR, commit, tries=now))
+        self.writer.note(branch, NewEntry(EntryKind.RESTORE, told, AUTHOR, commit, tries=now, lost=lost))
 
     def sweep(self) -> None:
         """Remove the journals of branches that are gone for good, unless a chain leads through them."""
@@ -287,14 +300,24 @@ def _head_at(stretches: Sequence[ChainStretch], last: int) -> JournalHead:
     return JournalHead("", owner, last, entry.hash, entry.mark)
 
 
+def _has_run(stretches: Sequence[ChainStretch], seen: int, mark: int) -> bool:
+    tried = Numbers(tries(stretches, mark) if mark else ())
+    after = entries(stretches, seen + 1)
+    return any(entry.kind == EntryKind.EXEC and entry.seq not in tried for entry in after)
+
+
 def _tries_at(stretches: Sequence[ChainStretch], seq: int, commit: str) -> tuple[int, Ranges]:
     """The last entry that a commit's machine knows of, or the one that tells of this commit right behind it; and the
     entries that were tried then.
     """
-    entry, after = entry_at(stretches, seq), entry_at(stretches, seq + 1)
-    if after and (after.kind, after.commit) == (EntryKind.COMMIT, commit):
-        seq = after.seq
-    return seq, tries(stretches, entry.mark) if entry else ()
+    entry = entry_at(stretches, seq)
+    return with_its_own(stretches, seq, commit), tries(stretches, entry.mark) if entry else ()
+
+
+def with_its_own(stretches: Sequence[ChainStretch], seq: int, commit: str) -> int:
+    """The last entry that a commit's machine knows of, or the one right behind it that tells of this commit."""
+    after = entry_at(stretches, seq + 1)
+    return seq + 1 if after and (after.kind, after.commit) == (EntryKind.COMMIT, commit) else seq
 
 
 async def _pieces(source: Iterator[T]) -> AsyncIterator[list[T]]:

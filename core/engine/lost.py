@@ -4,6 +4,8 @@ cannot be taken back stands in its way. Undo and redo pass over such an operatio
 
 from collections.abc import Iterator
 
+from core.catalog_values import BranchRow
+from core.checkpoints import Trigger
 from core.engine.change import Change
 from core.engine.context import Engine
 from core.errors import NotFound
@@ -28,8 +30,8 @@ def _look_up(engine: Engine, change: Change) -> None:
     """NotFound unless everything named is there, in the trash maybe."""
     for branch in (
         *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.back, *change.lead,
-        *filter(None, [change.trunk]), *change.reaches, *change.weights, *change.pause, *change.resume,
-        *change.suspend, *change.wake, *change.idle,
+        *filter(None, [change.trunk]), *change.reaches, *change.weights, *change.policies, *change.pause,
+        *change.resume, *change.suspend, *change.wake, *change.idle,
     ):  # fmt: skip
         engine.catalog.branch(branch)
     for commit in (
@@ -79,12 +81,22 @@ def _built_upon(engine: Engine, change: Change) -> Iterator[str]:
     """A commit is not taken from under what stands on it."""
     if not (change.prune or change.restore):
         for row in map(engine.catalog.branch, change.heads):
-            if not is_a_step(engine, change, row.id):
+            if not (is_a_step(engine, change, row.id) or _only_by_itself(engine, change, row)):
                 yield f"branch {row.name} was committed since: {row.head[:12]} would be lost"
     moved = {*change.prune, *change.heads}
     for row in engine.catalog.branches():
         if row.head in change.hide and row.id not in moved:
             yield f"branch {row.name} stands on commit {row.head[:12]} by now"
+
+
+def _only_by_itself(engine: Engine, change: Change, row: BranchRow) -> bool:
+    """Was a branch committed by nobody since the commit that is to be taken back? Such a commit stays its head."""
+    made, commit = change.heads_from.get(row.id), engine.catalog.commit(row.head)
+    while made is not None and commit.checkpoint is not Trigger.NONE and commit.parents:
+        if made in commit.parents:
+            return True
+        commit = engine.catalog.commit(commit.parents[0])
+    return False
 
 
 def _trunk_elsewhere(engine: Engine, change: Change) -> Iterator[str]:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from core.catalog_values import Intent
+from core.catalog_values import BranchRow, Intent
 from core.codec import encode
 from core.engine.change import Change
 from core.engine.context import Engine
@@ -47,11 +47,14 @@ async def operation(
     names: Sequence[str] = (),
     plan: Plan | None = None,
     wakes: Sequence[str] = (),
+    replayed: BranchRow | None = None,
 ) -> AsyncIterator[RunningOperation]:
     """Log the body as one operation: done with its inverse if it ends well, failed with the reason if not. `names` are
-    of what it means to make, `plan` what it carries out, `wakes` suspended branches, by id, that it is to start.
+    of what it means to make, `plan` what it carries out, `wakes` suspended branches, by id, that it is to start,
+    `replayed` a branch in which it runs again what was done.
     """
-    intent = Intent(tuple(names), plan, engine.requests.get(request_id, ""), tuple(wakes))
+    branch, machine = (replayed.id, replayed.machine) if replayed else ("", None)
+    intent = Intent(tuple(names), plan, engine.requests.get(request_id, ""), tuple(wakes), branch, machine)
     try:
         record = RunningOperation(
             engine.catalog.begin(request_id, verb, summary, intent, time.time()), summary

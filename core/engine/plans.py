@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from core.catalog_values import BranchRow
+from core.checkpoints import Trigger
 from core.engine import compare, crashes, links, start
 from core.engine.change import Change, Draft
 from core.engine.changes import apply, check_started, only_of
@@ -92,12 +93,12 @@ def _closing(engine: Engine, branches: Sequence[BranchRow]) -> list[str]:
 
 
 async def _lacks(engine: Engine, winner: BranchRow, old: BranchRow) -> tuple[list[str], tuple[str, ...]]:
-    """Commits and files of the old trunk since the merge base that the winner does not have."""
+    """Commits that somebody asked for and files of the old trunk since the merge base that the winner does not have."""
     graph = Graph(engine.commits())
     base = graph.merge_base(winner.head, old.head)
     if base is None:
         return [f"{winner.name} and {old.name} have no commit in common"], ()
-    commits = graph.between(winner.head, old.head)
+    commits = [c for c in graph.between(winner.head, old.head) if c.checkpoint is Trigger.NONE]
     if old.id not in engine.live and engine.catalog.commit(old.head).state is CommitState.GONE:
         return [f"{old.name} is gone with what it did: it was still in memory when the host died"], ()
     changed = await compare.diff(engine, base, old.name)

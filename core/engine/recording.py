@@ -1,7 +1,7 @@
 """A command that is run in a branch, written into its journal once it has ended or its client is gone.
 
-Of its output the beginning and the end are kept, of its input and of all its output hashes. What a terminal shows is
-not kept at all: it is a picture that was drawn over and over, and may show what was typed.
+Of its output the beginning and the end are kept, and hashes of its input and of all its output. What a terminal shows
+is not kept at all: it is a picture that was drawn over and over, and may show what was typed.
 """
 
 import time
@@ -12,6 +12,7 @@ from core.commands import Recorded
 from core.engine.journals import AUTHOR, Journals
 from core.guest.streams import CommandExit, CommandOutput, StreamName
 from core.journal.entry import EntryKind, JournalExec, NewEntry
+from core.journal.means import MeansPacker
 from core.model import Command, ExecRequest
 
 LONGEST_AUTHOR = 200  # characters
@@ -48,32 +49,22 @@ class Excerpt:
         return self._begin.decode(errors="replace") + between + end.decode(errors="replace")
 
 
-class CommandRecord:
-    """One command: what it is given and says is shown to this as it passes. It is written down once: when it ends, so
-    that whoever is told of its end finds that in the journal, or else by `close`.
-    """
+class SeenCommand:
+    """One command: what it is given and says is shown to this as it passes, and it tells what an entry has of that."""
 
-    def __init__(
-        self, journals: Journals, branch: str, head: str, request: ExecRequest, command: int
-    ) -> None:
-        self._journals, self._branch, self._head = journals, branch, head
+    def __init__(self, request: ExecRequest, command: int) -> None:
         self._request, self._command = request, command
         self._began = time.time()
         self._stdin, self._stdin_bytes = blake3(), 0
         self._output = {name: blake3() for name in StreamName}
         self._bytes = dict.fromkeys(StreamName, 0)
         self._excerpt = Excerpt(*KEPT_BYTES["none" if request.tty else request.recorded])
-        self._missed, self._written = False, False
+        self._missed, self._partial, self._passed_over = False, False, 0
         self._exit: CommandExit | None = None
-
-    @classmethod
-    def taken_up(cls, journals: Journals, branch: str, head: str, begun: Command) -> "CommandRecord":
-        """Of a command that was begun under an earlier daemon: how it was asked for, and what it said until now, is not
-        known.
-        """
-        record = cls(journals, branch, head, ExecRequest(branch, begun.argv, recorded="none"), begun.id)
-        record._began, record._missed = begun.started, True
-        return record
+        self.left = False
+        """Did its client leave it running?"""
+        self.cut = False
+        """Was the line to its guest lost?"""
 
     def given(self, data: bytes) -> None:
         """It is given input."""
@@ -84,23 +75,14 @@ class CommandRecord:
         """It printed something, or ended."""
         if isinstance(item, CommandExit):
             self._exit = item
-            self.close()
             return
         self._missed |= bool(item.dropped)
         self._bytes[item.stream] = item.offset + len(item.data)
         self._output[item.stream].update(item.data)
         self._excerpt.add(item.data)
 
-    def close(self) -> None:
-        """Write it down, unless that was done; idempotent."""
-        if self._written:
-            return
-        self._written = True
-        author = self._request.author[:LONGEST_AUTHOR] or AUTHOR
-        new = NewEntry(EntryKind.EXEC, self._excerpt.text(), author, self._head, exec=self._done())
-        self._journals.writer.note(self._branch, new)
-
-    def _done(self) -> JournalExec:
+    def told(self) -> JournalExec:
+        """What is known of it."""
         request, end = self._request, self._exit
         out, err = self._output.values()
         whole = end is not None and not self._missed
@@ -114,9 +96,76 @@ class CommandRecord:
             exit=end.code if end else None,
             timed_out=end is not None and end.timed_out,
             duration_ms=round(max(0.0, time.time() - self._began) * 1000, 2),
-            stdin_bytes=self._stdin_bytes,
-            stdin_hash=self._stdin.hexdigest() if self._stdin_bytes else "",
+            stdin_bytes=self._passed_over + self._stdin_bytes,
+            stdin_hash=self._stdin.hexdigest() if self._stdin_bytes and not self._passed_over else "",
             stdout_bytes=self._bytes[StreamName.STDOUT],
             stderr_bytes=self._bytes[StreamName.STDERR],
             output_hash=blake3(out.digest() + err.digest()).hexdigest() if whole else "",
+            timeout_s=request.timeout_s,
+            secrets=tuple(sorted(request.secrets.items())),
+            left=end is None and self.left,
+            partial=self._partial,
+            cut=end is None and self.cut and not self.left,
         )
+
+
+class CommandRecord(SeenCommand):
+    """A command that is written down once: when it ends, so that whoever is told of its end finds that in the journal,
+    or else by `close`.
+
+    With its entry is kept what a replay gives it again, see `core.journal.means`. That is not what was typed at a
+    terminal, passwords maybe, and nothing of a command of whose output nothing is to be kept.
+    """
+
+    def __init__(
+        self, journals: Journals, branch: str, head: str, request: ExecRequest, command: int
+    ) -> None:
+        super().__init__(request, command)
+        self._journals, self._branch, self._head = journals, branch, head
+        self._means = MeansPacker(request.env) if not request.tty and request.recorded != "none" else None
+        self._written = False
+
+    @classmethod
+    def taken_up(
+        cls, journals: Journals, branch: str, head: str, begun: Command, asked: ExecRequest | None = None
+    ) -> "CommandRecord":
+        """Of a command that was begun under an earlier daemon: what it said until now is not known, and unless its
+        client says how it had `asked`, that neither.
+        """
+        request = asked or ExecRequest(branch, begun.argv, recorded="none")
+        record = cls(journals, branch, head, request, begun.id)
+        record._began, record._missed, record._partial = begun.started, True, asked is None
+        return record
+
+    def pass_over(self, size_bytes: int) -> None:
+        """So much input it was given before."""
+        self._passed_over = size_bytes
+
+    def given(self, data: bytes) -> None:
+        """It is given input."""
+        super().given(data)
+        if self._means:
+            self._means.add(data)
+
+    def said(self, item: CommandOutput | CommandExit) -> None:
+        """It printed something, or ended."""
+        super().said(item)
+        if isinstance(item, CommandExit):
+            self.close()
+
+    def close(self) -> None:
+        """Write it down, unless that was done; idempotent."""
+        if self._written:
+            return
+        self._written = True
+        author = self._request.author[:LONGEST_AUTHOR] or AUTHOR
+        given = self._means.finish() if self._means else b""
+        text, told = self._excerpt.text(), self.told()
+        new = NewEntry(EntryKind.EXEC, text, author, self._head, exec=told, given=given)
+        self._journals.writer.note(self._branch, new)
+
+    async def kept(self) -> None:
+        """Wait until its entry is on disk: whoever hears of its end may count on that, whatever dies next. One that
+        cannot be written is logged, and stops no command.
+        """
+        await self._journals.writer.flush([self._branch])

@@ -5,10 +5,10 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 
-from core.catalog_values import BranchRow
+from core.catalog_values import BranchRow, Intent
 from core.engine import chains, crashes, links
 from core.engine.bases import base_of
 from core.engine.context import Engine
@@ -45,6 +45,7 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
     unfinished = engine.catalog.operations(state=OperationState.INTENT)
     begun = min((operation.created for operation in unfinished), default=math.inf)
     woken = {branch for operation in unfinished for branch in operation.intent.wakes}
+    end_half_replayed(engine, [operation.intent for operation in unfinished], rows)
     found = [(key, row) for key, row in rows.items() if row.state in WITH_MACHINE]
     for done, step in enumerate(
         asyncio.as_completed(
@@ -67,6 +68,19 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
     await engine.ports.settle()
     engine.outside.settle()
     _sweep_files(engine, holdings)
+
+
+def end_half_replayed(engine: Engine, unfinished: Sequence[Intent], rows: dict[str, BranchRow]) -> None:
+    """End machines in the middle of a replay: half of it is nobody's work. It can be begun again. One that the branch
+    had before that was not taken back yet, and goes on.
+    """
+    before = {intent.replayed: intent.machine for intent in unfinished}
+    for key, row in list(rows.items()):
+        if row.id in before and row.machine != before[row.id]:
+            engine.held.kill(key)
+            reason = f"its replay was cut off: `vertui recover --replay {row.name}` begins it again"
+            engine.set_branch(row.id, state=BranchState.LOST, reason=reason, machine=None)
+            del rows[key]
 
 
 async def _recover_branch(

@@ -264,6 +264,7 @@ def put_commit(
         pause_ms=round(shot.pause_ms, 2),
         felt_pause_ms=round(shot.felt_ms.result(), 2),
         journal_position=journal_position,
+        checkpoint=shot.checkpoint,
     )
     engine.catalog.put_commit(commit)
     engine.catalog.mark_commit(commit.id, None)  # the same state was committed before, and taken back

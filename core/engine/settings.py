@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from core.checkpoints import EVERY_S, IDLE_S, CheckpointPolicy
 from core.engine.context import Engine
 from core.engine.members import FLOOR_MIB, MACHINES, SPARES
 from core.errors import NotFound, UsageError
@@ -42,6 +43,15 @@ SETTINGS = {
     "egress.default": KnownSetting(
         0, 0, 1, "what a branch that `up` starts may reach outside, unless its image says: 0 nothing, 1 all"
     ),
+    "policy.default": KnownSetting(
+        1, 0, 1, "is a branch without a policy of its own committed by itself: 0 never, 1 as the next two say"
+    ),
+    "policy.every-s": KnownSetting(
+        EVERY_S, 0, 1 << 20, "seconds of change after which such a branch is committed; 0: never"
+    ),
+    "policy.idle-s": KnownSetting(
+        IDLE_S, 0, 1 << 20, "seconds without a command after which one that has changed is; 0: never"
+    ),
     "log.level": KnownSetting(
         2, 0, 3, "what the daemon logs: 0 errors, 1 warnings too, 2 each request too, 3 each step of one too"
     ),
@@ -81,11 +91,19 @@ def reach(engine: Engine, image: str) -> Reach:
     return Reach(ReachMode.OPEN if value(engine, "egress.default") else ReachMode.OFF)
 
 
+def policy(engine: Engine) -> CheckpointPolicy:
+    """When a branch is committed by itself that has no policy of its own."""
+    if not value(engine, "policy.default"):
+        return CheckpointPolicy()
+    return CheckpointPolicy(every_s=value(engine, "policy.every-s"), idle_s=value(engine, "policy.idle-s"))
+
+
 def use(engine: Engine) -> None:
     """Let the settings take effect."""
     level, frame_pages = value(engine, "store.level"), value(engine, "store.frame-pages")
     engine.store.tune(level=level, frame_pages=frame_pages)
     engine.members.changed.set()
+    engine.acting.heard.set()
     ours.setLevel(LEVELS[value(engine, "log.level")])
 
 

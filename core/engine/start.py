@@ -180,6 +180,7 @@ def settled(engine: Engine, live: Live) -> None:
     if live.ended:
         raise MachineFailed("its machine ended as soon as it ran")
     engine.weights.settle()
+    engine.acting.began_anew(live.branch)
     if live.paused:
         engine.catalog.change_branch(live.branch, started=time.time())
         set_paused(engine, live)

@@ -14,14 +14,17 @@ from contextlib import suppress
 from functools import partial
 
 from core.catalog_values import BranchRow
+from core.checkpoints import Trigger
 from core.engine import capture, idle
 from core.engine.attending import attend
 from core.engine.change import Change, Was
+from core.engine.checkpoints import policy_of
 from core.engine.context import Engine, no_machine
 from core.engine.exchange import stopped
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.start import end
+from core.engine.thinning import thin
 from core.errors import Conflict, NotFound, VertuiError
 from core.model import BranchState, Event, new_key
 
@@ -54,7 +57,7 @@ async def fall_asleep(
             if unless():
                 raise Conflict(f"{row.name} is needed after all")
             async with stopped(live):
-                head = (await capture.save(engine, live, MESSAGE)).id
+                head = (await capture.save(engine, live, MESSAGE, Trigger.SUSPEND)).id
                 engine.reach("suspend.committed")
                 engine.set_branch(row.id, state=BranchState.SUSPENDED, reason=reason, machine=None)
             await end(engine, live)
@@ -90,6 +93,8 @@ async def _when_idle(engine: Engine, branch: str) -> None:
         with suppress(VertuiError), engine.working(request_id, "suspend"):  # the log says why
             async with operation(engine, request_id, "suspend", f"suspend {name}: {reason}"):
                 await fall_asleep(engine, live, reason, partial(_used_since, live, used))
+            row = engine.catalog.branch(branch)
+            thin(engine, row, policy_of(engine, row))
             return
         await asyncio.sleep(AGAIN_S)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from core.checkpoints import in_words as policy_words
 from core.codec import decode
 from core.engine.change import Change
 from core.engine.context import Engine
@@ -47,6 +48,9 @@ def _lines(engine: Engine, change: Change) -> Iterator[str]:
         yield f"{_name(engine, branch)} may reach: {in_words(reach)}"
     for branch, weight in change.weights.items():
         yield f"{_name(engine, branch)} has the weight {weight}"
+    for branch, policy in change.policies.items():
+        when = "as the home says" if policy is None else ", ".join(policy_words(policy)) or "never"
+        yield f"{_name(engine, branch)} is committed by itself: {when}"
     for commit, tags in change.tags.items():
         yield f"commit {commit[:12]} has {'the tags ' + ' '.join(tags) if tags else 'no tag'}"
     for count, what in (

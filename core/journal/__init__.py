@@ -8,6 +8,7 @@ Glossary
     stretch   the part of a segment that belongs to a chain: of a parent's only what was there at the fork
     body      what was said; a long one lies apart, packed, in a file that a branch has for them
     tried     said of entries whose work the branch's machine does not have, as it was taken back to before them
+    means     what a command was given and no entry tells (values, input): kept with the bodies, for a replay alone
     mark      the newest entry of kind restore, up to another entry: it tells what is tried from then on
 
 Life cycle

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from core.journal.entry import JournalEntry, Ranges
+from core.journal.entry import JournalEntry, PackedBody, Ranges
 from core.journal.lines import backward, forward, place_of
 from core.journal.record import APART, EXEC, read_entry, unpacked
 from core.journal.segment import bodies_of, file_of, opened
@@ -31,12 +31,12 @@ class ChainStretch:
         """The segment."""
         return file_of(self.directory, self.branch)
 
-    def body(self, entry: JournalEntry) -> bytes | None:
-        """An entry's long body, None of one that is not there as it was written."""
+    def body(self, body: PackedBody) -> bytes | None:
+        """What lies with the long bodies, None of what is not there as it was written."""
         with opened(bodies_of(self.directory, self.branch)) as descriptor:
-            if descriptor is None or entry.apart is None:
+            if descriptor is None:
                 return None
-            return unpacked(entry, os.pread(descriptor, entry.apart.size_bytes, entry.apart.place))
+            return unpacked(body, os.pread(descriptor, body.size_bytes, body.place))
 
 
 def entries(chain: Sequence[ChainStretch], first: int = 0, *, whole: bool = False) -> Iterator[JournalEntry]:
@@ -51,6 +51,14 @@ def entry_at(chain: Sequence[ChainStretch], seq: int) -> JournalEntry | None:
     """The entry of a number, None where there is none."""
     found = next(entries(chain, seq), None) if seq > 0 else None
     return found if found and found.seq == seq else None
+
+
+def given_to(chain: Sequence[ChainStretch], entry: JournalEntry) -> bytes | None:
+    """What an entry's command was given and the entry does not tell, None where that is not there as it was written."""
+    if entry.exec is None or entry.exec.given is None:
+        return None
+    stretch = next(one for one in chain if one.last is None or one.last >= entry.seq)
+    return stretch.body(entry.exec.given)
 
 
 def tries(chain: Sequence[ChainStretch], mark: int) -> Ranges:
@@ -126,7 +134,7 @@ def _end(descriptor: int, stretch: ChainStretch) -> int:
 
 def _read(stretch: ChainStretch, line: bytes, whole: bool) -> JournalEntry:
     entry = read_entry(line)
-    if not (whole and entry.body_hash):
+    if not (whole and entry.apart):
         return entry
-    data = stretch.body(entry)
+    data = stretch.body(entry.apart)
     return entry if data is None else replace(entry, body=data.decode(errors="surrogatepass"))

@@ -8,6 +8,7 @@ from core.journal.entry import JournalCheck
 from core.journal.lines import forward
 from core.journal.record import (
     APART,
+    GIVEN,
     HASH_CHARS,
     TAIL_BYTES,
     beginning,
@@ -69,8 +70,12 @@ def _wrong(stretch: ChainStretch, line: bytes, seq: int, hash_: str) -> Iterator
         yield f"number {told[1]} stands in its place"
     if _parent_hash(line) != hash_:
         yield "it is not chained to the one before"
-    if APART in line and (entry := read_entry(line)).apart and stretch.body(entry) is None:
-        yield "its body is not what was written"
+    if APART in line or GIVEN in line:
+        entry = read_entry(line)
+        if entry.apart and stretch.body(entry.apart) is None:
+            yield "its body is not what was written"
+        if entry.exec and entry.exec.given and stretch.body(entry.exec.given) is None:
+            yield "what its command was given is not what was written"
 
 
 def _parent_hash(line: bytes) -> str:

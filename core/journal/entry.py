@@ -22,16 +22,29 @@ class EntryKind(StrEnum):
     NOTE = "note"
     SCORE = "score"
     RESTORE = "restore"
+    WAIT = "wait"
 
 
 KINDS = frozenset(EntryKind)
 DAMAGED = "damaged"  # the kind of what is shown in place of a line that is not whole
 
 
+class PackedBody(Struct, frozen=True):
+    """Where bytes lie: so many of the file of bodies, packed by Zstandard, and BLAKE3 of these bytes."""
+
+    place: int
+    size_bytes: int
+    hash: str
+
+
 class JournalExec(Struct, frozen=True, omit_defaults=True):
     """A command that was run; what it printed is the body of its entry. `env` are the names of the variables it was
-    given, `stdin_hash` and `output_hash` BLAKE3 of its input and of stdout and stderr (in this order), which are empty
-    where not all of that was seen. `exit` is None when its client left it running, or hung up.
+    given, `secrets` those of them that were given a secret, with its name; `stdin_hash` and `output_hash` BLAKE3 of its
+    input and of stdout and stderr (in this order), which are empty where not all of that was seen. `exit` is None when
+    its client `left` it running, or hung up, or it was `cut` off: the line to its guest was lost.
+
+    What it was `given` besides lies with the bodies, for a replay alone (`core.journal.means`). Of a `partial` one it
+    is not known how it was asked for: its client came back to it under another daemon, or it was found in a commit.
     """
 
     argv: tuple[str, ...]
@@ -48,18 +61,18 @@ class JournalExec(Struct, frozen=True, omit_defaults=True):
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     output_hash: str = ""
-
-
-class PackedBody(Struct, frozen=True):
-    """Where a long body lies: so many bytes of the file of bodies, packed by Zstandard, and BLAKE3 of these bytes."""
-
-    place: int
-    size_bytes: int
-    hash: str
+    timeout_s: float | None = None
+    secrets: tuple[tuple[str, str], ...] = ()
+    given: PackedBody | None = None
+    left: bool = False
+    partial: bool = False
+    cut: bool = False
 
 
 class NewEntry(Struct, frozen=True):
-    """What is to be appended: all of an entry that its place in a chain does not say."""
+    """What is to be appended: all of an entry that its place in a chain does not say. `given` is what its command was
+    given, packed.
+    """
 
     kind: str
     body: str
@@ -68,6 +81,8 @@ class NewEntry(Struct, frozen=True):
     key: str = ""
     exec: JournalExec | None = None
     tries: Ranges | None = None
+    lost: bool = False
+    given: bytes = b""
 
 
 class JournalEntry(Struct, frozen=True, omit_defaults=True):
@@ -79,7 +94,8 @@ class JournalEntry(Struct, frozen=True, omit_defaults=True):
     here, or is not whole. `key` is of the request that made it. `exec` tells of a command.
 
     An entry is `tried` when the branch's machine was taken back to before it. `tries` are all these, as an entry of
-    kind restore tells them; `mark` is the number of the newest of that kind up to here, 0 for none.
+    kind restore tells them; `mark` is the number of the newest of that kind up to here, 0 for none. One of that kind
+    tells by `lost` that nobody wanted it so: the machine had ended, and what it did may be replayed.
     """
 
     seq: int
@@ -97,6 +113,7 @@ class JournalEntry(Struct, frozen=True, omit_defaults=True):
     key: str = ""
     exec: JournalExec | None = None
     tries: Ranges | None = None
+    lost: bool = False
     mark: int = 0
     tried: bool = False
     raw: str = ""

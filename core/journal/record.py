@@ -20,21 +20,24 @@ END = b'"}'
 TAIL_BYTES = len(PARTED) + HASH_CHARS + len(END)
 BEGINNING = re.compile(rb'\{"v":(\d{1,9}),"seq":(\d{1,18}),')
 APART, EXEC = b'"body_hash":"', b'"exec":{'  # in the lines of entries with a long body, of those of commands
+GIVEN = b'"given":{'  # in those of commands that were given what no entry tells
 T = TypeVar("T")
 
 
 def with_body(entry: JournalEntry, body: bytes, place: int) -> tuple[JournalEntry, bytes]:
     """An entry whose long body lies apart, at this place, and what is to lie there."""
     data = ZstdCompressor(level=LEVEL).compress(body)
-    apart = PackedBody(place, len(data), _digest(data))
-    return replace(entry, body_bytes=len(body), body_hash=_digest(body), apart=apart), data
+    return replace(entry, body_bytes=len(body), body_hash=_digest(body), apart=laid(data, place)), data
 
 
-def unpacked(entry: JournalEntry, data: bytes) -> bytes | None:
-    """The long body of an entry, None when what lies there is not what was written."""
-    if entry.apart is None or _digest(data) != entry.apart.hash:
-        return None
-    return ZstdDecompressor().decompress(data)
+def laid(data: bytes, place: int) -> PackedBody:
+    """Says where packed bytes lie."""
+    return PackedBody(place, len(data), _digest(data))
+
+
+def unpacked(body: PackedBody, data: bytes) -> bytes | None:
+    """The bytes that lie somewhere, None when what was found there is not what was written."""
+    return ZstdDecompressor().decompressobj().decompress(data) if _digest(data) == body.hash else None
 
 
 def entry_line(entry: JournalEntry) -> tuple[str, bytes]:
@@ -51,6 +54,8 @@ def entry_line(entry: JournalEntry) -> tuple[str, bytes]:
         fields["exec"] = encode(entry.exec)
     if entry.tries is not None:
         fields["tries"] = entry.tries
+    if entry.lost:
+        fields["lost"] = True
     if entry.mark:
         fields["mark"] = entry.mark
     return hashed_line(fields | {"parent_hash": entry.parent_hash})

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from core.errors import Damaged, NoRoom, VertuiError
 from core.files import Files, file_bytes, os_files
 from core.journal.entry import EntryKind, JournalEntry, JournalHead, NewEntry
-from core.journal.record import INLINE_BYTES, entry_line, head_line, with_body
+from core.journal.record import INLINE_BYTES, entry_line, head_line, laid, with_body
 from core.journal.segment import RECENT, Tip, bodies_of, file_of, found_tip, head_of, opened
 from core.room import no_room
 
@@ -196,10 +196,15 @@ class JournalWriter:
         tip, seq, apart = segment.tip, segment.tip.seq + 1, b""
         wanted = JournalEntry(
             seq, max(time.time(), tip.time), new.kind, new.author, new.body, new.commit, tip.hash, "", key=new.key,
-            exec=new.exec, tries=new.tries, mark=seq if new.kind == EntryKind.RESTORE else tip.mark,
+            exec=new.exec, tries=new.tries, lost=new.lost,
+            mark=seq if new.kind == EntryKind.RESTORE else tip.mark,
         )  # fmt: skip
         if len(body := new.body.encode(errors="surrogatepass")) > INLINE_BYTES:
             wanted, apart = with_body(wanted, body, tip.bodies)
+        if new.exec and new.given:
+            place = tip.bodies + len(apart)
+            wanted = replace(wanted, exec=replace(new.exec, given=laid(new.given, place)))
+            apart += new.given
         hash_, line = entry_line(wanted)
         data = line + b"\n"
         if tip.size == 0:

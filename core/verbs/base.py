@@ -169,6 +169,10 @@ class Verb(Generic[A]):
         """Why this would be refused now; None when it would not. Pure, and about what `ls` shows."""
         return None
 
+    def is_meant(self, shown: Shown) -> bool:
+        """Is this among what `--all` means?"""
+        return self.refuse(shown) is None
+
     def foretell(self, shown: Shown, room: MemoryRoom | None) -> str:
         """What it will make and take, in a line, for a form to show while it is filled in; empty for nothing to say."""
         return ""

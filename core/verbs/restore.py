@@ -17,20 +17,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Restore(Verb[Branch]):
-    """Take a branch back in place to a commit, or to its head: same name, network and address.
+    """Take a branch back in place to a commit, or to its last one: same name, network and address.
 
-    Its machine now is committed first; `vertui undo` brings that back.
+    Its machine now is committed first; `vertui undo` brings that back. Its last one is the newest that somebody asked
+    for: what was committed by itself since (`vertui policy`) is named to go back to.
     """
 
     branch: BranchName
     commit: Annotated[
         Annotated[str, Short] | None,
-        Given("A commit, or any REF; the head without one.", "COMMIT", kind=Kind.COMMIT, argument=True),
+        Given(
+            "A commit, or any REF; without one the last asked for.",
+            "COMMIT",
+            kind=Kind.COMMIT,
+            argument=True,
+        ),
     ] = None
 
     examples: ClassVar = ("vertui restore main main~2",)
     screen: ClassVar = Entry(
-        "minus", "restore", "take the branch back in place to a commit, or to its head", "restoring"
+        "minus", "restore", "take the branch back in place to a commit, or to its last one", "restoring"
     )
 
     def refuse(self, shown: Shown) -> Refusal | None:

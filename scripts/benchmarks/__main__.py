@@ -19,6 +19,7 @@ import many
 import memory
 import pause
 import peers
+import policy
 import ports
 import programs
 import slopes
@@ -62,6 +63,7 @@ SUBJECTS: dict[str, Measure] = {
     "tree": tree.measure,
     "ui": ui.measure,
     "journal": journal.measure,
+    "policy": policy.measure,
     "programs": programs.measure,
     "wake": wake.measure,
     "swarm": swarm.measure,

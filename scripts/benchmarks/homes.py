@@ -41,6 +41,7 @@ def _with_images(name: str, images: tuple[str, ...]) -> tuple[Home, list[Image]]
     ensure_daemon(home)
     try:
         built = [Client(home).image_build(image, memory=MACHINES_MIB[image] << 20) for image in images]
+        Client(home).change_setting("policy.default", "0")  # no commit but those that are measured
     finally:
         end_all(home)
     return home, built

@@ -1,6 +1,8 @@
-"""Journals: entries made durable a second by many who append at once, and how long the first line takes of many.
+"""Journals: entries made durable a second by many who append at once, how long the first line takes of many, and a
+session replayed from its journal beside one resumed from its suspension.
 
-In the daemon's place: the writer and the readers themselves, without HTTP and without a machine.
+Entries are appended and read in the daemon's place: by the writer and the readers themselves, without HTTP and without
+a machine.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from pathlib import Path
 
 from homes import ROOT
 from report import Report
+from resuming import add_resumed
 
 from core.files import os_files
 from core.journal.chain import ChainStretch, entries, holding, newest
@@ -28,7 +31,7 @@ DURABLE, FIRST_MS = 2000, 100
 
 
 def measure(quick: bool) -> Report:
-    """Appends a second, the first lines, and a flipped byte found."""
+    """Appends a second, the first lines, a flipped byte found, and both ways back into a session."""
     many = MANY_QUICK if quick else MANY
     report = Report(f"journal of {many:,} entries")
     ROOT.mkdir(parents=True, exist_ok=True)
@@ -65,6 +68,7 @@ def measure(quick: bool) -> Report:
             timed="an entry, up to a flipped byte",
         )
         report.add("flipped byte named", float(bool(found.problem)), "", must=1, at_least=True, promise=2)
+    add_resumed(report, quick)
     return report
 
 

@@ -60,7 +60,7 @@ class Job:
         for base in Path("/opt/vertui/cache").iterdir():
             base.rename(self.home.cache / base.name)
         ensure_daemon(self.home)
-        for key in ("pool.machines", "pool.spares", "handover.bytes"):
+        for key in ("pool.machines", "pool.spares", "handover.bytes", "policy.default"):
             self.client.change_setting(key, "0")
         made = self.client.image_build("base", vcpus=2)
         assert made.spec.accelerator == "kvm", made.spec

@@ -140,7 +140,7 @@ class Twins:
             row.id: Branch(
                 row.name, row.image, row.head, row.parent, row.parent_branch, row.fork, row.state,
                 (row.score, row.note), ports.get(row.id, frozenset()), in_words(row.egress),
-                row.weight,
+                row.weight, row.policy,
             )
             for row in catalog.branches(deleted=deleted)
         }  # fmt: skip

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
+from core.checkpoints import CheckpointPolicy
+
 T = TypeVar("T")
 MADE_BRANCHES = (
     "fork",
@@ -30,6 +32,7 @@ class Branch:
     ports: frozenset[str] = frozenset()
     egress: str = "off"
     weight: int = 100
+    policy: CheckpointPolicy | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from textual.pilot import Pilot
 
+from core.checkpoints import CheckpointPolicy
 from tests.twins.engine import Twins
 from tests.twins.model import World
 from tests.ui.engines import engine_shown
@@ -37,6 +38,9 @@ STEPS: tuple[Step, ...] = (
      lambda world: world.commits[str(of("b1", "head")(world))].message == "work", False),
     ("weigh", ("b1", "b2"), ("ampersand", *"300", "enter"),
      lambda world: [of(name, "weight")(world) for name in ("b1", "b2")], [300, 300]),
+    ("policy", ("b1", "b2"), ("Y", "enter"),
+     lambda world: [of(name, "policy")(world) for name in ("b1", "b2")],
+     [CheckpointPolicy(every_s=600.0, idle_s=30.0)] * 2),
     ("score", ("b1", "b2"), ("S", *"0.5", "enter"),
      lambda world: [of(name, "score")(world) for name in ("b1", "b2")], [(0.5, ""), (0.5, "")]),
     ("rename", ("b2",), ("R", *"bee", "enter"), lambda world: branch(world, "bee") is not None, True),

@@ -13,6 +13,7 @@ from core import catalog_rows
 from core import catalog_schema as module
 from core.catalog import Catalog
 from core.catalog_values import Intent, commit_of
+from core.checkpoints import CheckpointPolicy, Trigger
 from core.commands import Scoring
 from core.crash import CrashDisk
 from core.errors import Damaged, NoRoom, NotFound
@@ -24,7 +25,10 @@ from core.reach import NOWHERE, of_mode
 
 QUIESCED = ", quiesced INTEGER NOT NULL DEFAULT 0"
 EGRESS = ", egress TEXT NOT NULL DEFAULT '{}'"
-TENTH = module.SCHEMA.replace(", idle_s INTEGER NOT NULL DEFAULT 0", "").replace(
+ELEVENTH = module.SCHEMA.replace(", policy TEXT NOT NULL DEFAULT 'null'", "").replace(
+    ",\n  checkpoint TEXT NOT NULL DEFAULT ''", ""
+)
+TENTH = ELEVENTH.replace(", idle_s INTEGER NOT NULL DEFAULT 0", "").replace(
     ",\n  crash TEXT NOT NULL DEFAULT 'null'", ""
 )
 NINTH = TENTH.replace(module.PAST, "")
@@ -220,7 +224,7 @@ def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual_and_are_to_be_sco
 ) -> None:
     """Nor has any of their machines left a disk."""
     path = tmp_path / "catalog.db"
-    assert SEVENTH != EIGHTH != NINTH and TENTH != module.SCHEMA
+    assert SEVENTH != EIGHTH != NINTH != TENTH != ELEVENTH
     with sqlite3.connect(path) as database:
         database.executescript(f"{SEVENTH} PRAGMA user_version = 7;")
         values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"
@@ -238,9 +242,26 @@ def test_branches_of_a_catalog_of_format_7_weigh_what_is_usual_and_are_to_be_sco
     catalog.close()
 
 
+def test_a_catalog_of_format_11_has_commits_that_somebody_made_and_no_policies(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    assert ELEVENTH != module.SCHEMA
+    with sqlite3.connect(path) as database:
+        database.executescript(f"{ELEVENTH} PRAGMA user_version = 11;")
+        values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"
+        database.execute(f"INSERT INTO branches VALUES ({values}, '{{}}', 100, 'null', 0, 'null')")
+        values = "'ab', 's', '[]', 'b', 'base', '', 1.0, 'sealed', 1, 0, 0, 0, 0, 0, '[]', NULL, ''"
+        database.execute(f"INSERT INTO commits VALUES ({values})")
+    database.close()
+    catalog, policy = Catalog(path), CheckpointPolicy(exec=True, idle_s=2.5)
+    assert catalog.commit("ab").checkpoint is Trigger.NONE and catalog.branch("b").policy is None
+    assert catalog.change_branch("b", policy=policy).policy == catalog.branch("b").policy == policy
+    assert catalog.check() == []
+    catalog.close()
+
+
 def test_branches_of_a_catalog_of_format_10_are_never_suspended_by_themselves(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    assert TENTH != module.SCHEMA
+    assert TENTH != ELEVENTH
     with sqlite3.connect(path) as database:
         database.executescript(f"{TENTH} PRAGMA user_version = 10;")
         values = "'b', 'b', 'running', '', 'base', 'ab', NULL, NULL, 1.0, 1, NULL, NULL, NULL, NULL, '', NULL, NULL, 0"

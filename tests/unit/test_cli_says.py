@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from core.crash import CrashDisk
 from core.daemon.client import GOES_ON
 from core.home import Home, find_home
+from core.journal.recovered import Recovered
 from core.model import BranchState, Committed, Origin, Tree
 from core.reach import of_mode
 from tests.diffs import diff_of
@@ -113,8 +114,8 @@ def test_what_a_machine_left_that_died_is_named_and_booted_from(run: Run) -> Non
     lost = replace(DEMO.branches[0], state=BranchState.LOST, reason="it was killed", pid=None, crash=crash)
     tree, left = replace(DEMO, branches=(lost,)), f"{lost.name}@crash is its disk as it died 3m ago, 12M"
     assert f"it was killed; {left}" in run("ls", tree=tree)[1]
-    assert left in run("recover", lost.name, "--from-crash-disk", **{"cold-boot": lost})[1]
-    assert "--from-crash-disk; `vertui resume" in run("recover", lost.name)[2]
+    booted = Recovered(lost, lost.head, "", dry_run=False, from_crash_disk=True)
+    assert f"runs from {lost.name}@crash" in run("recover", lost.name, "--from-crash-disk", recover=booted)[1]
     assert run("diff", f"{lost.name}@crash", tree=tree, diff=diff_of())[0] == 0
     none = replace(tree, branches=(replace(lost, crash=None),))
     assert "has no crash disk" in run("diff", f"{lost.name}@crash", tree=none)[2]

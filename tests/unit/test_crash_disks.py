@@ -9,13 +9,16 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from core.checkpoints import CheckpointPolicy, Trigger
 from core.engine import chains, compare, inspect, upkeep
 from core.engine.bases import shorten
 from core.engine.context import FAULT
 from core.engine.export import export_files
 from core.engine.recover import recover
 from core.engine.sealing import Sealer
+from core.engine.thinning import thin
 from core.engine.trash import free
 from core.errors import Conflict, NotFound, UsageError, VertuiError
 from core.model import BranchState
@@ -270,6 +273,28 @@ async def test_one_that_is_damaged_is_kept_and_said() -> None:
         layer.unlink()
         [problem] = await upkeep.check(twins.engine, 0)
         assert "main@crash lacks its layer" in problem.what
+
+
+async def test_recover_boots_from_it_when_told_and_what_it_comes_from_is_not_thinned() -> None:
+    async with home() as twins:
+        engine, main = twins.engine, twins.engine.branch("main").id
+        write(twins, "/root/late")
+        await twins.crash("main")
+        with pytest.raises(UsageError, match="give it alone"):
+            await twins.do("recover", "main", from_crash_disk=True, replay=True)
+        done = await twins.do("recover", "main", from_crash_disk=True)
+        assert done.from_crash_disk and done.branch.state is BranchState.RUNNING
+        assert engine.acting.of(main).changed, "what it has is in no commit"
+        head = engine.catalog.commit(engine.crash_disk("main").head)
+        engine.catalog.put_commit(replace(head, checkpoint=Trigger.IDLE))
+        engine.catalog.change_branch(main, parent=None)
+        await twins.do("suspend", "main")
+        for operation in engine.catalog.operations():
+            engine.catalog.change_operation(operation.id, undoable=False)
+        row, nothing = engine.catalog.branch(main), CheckpointPolicy(keep_last=0, hourly=0)
+        assert thin(engine, row, nothing) == 0
+        row = engine.catalog.change_branch(main, crash=None)
+        assert thin(engine, row, nothing) == 1
 
 
 async def test_a_branch_without_a_machine_boots_from_it() -> None:

@@ -76,6 +76,7 @@ BESIDE: dict[tuple[str, str], Any] = {
     ("trash restore", "entry"): "gone",
     ("publish", "ports"): "8000",
     ("weigh", "weight"): 300,
+    ("policy", "every"): 60.0,
     ("link", "branches"): ("main", "b1", "paused"),
     ("unlink", "branches"): ("b1",),
 }

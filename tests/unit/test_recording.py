@@ -7,8 +7,9 @@ from blake3 import blake3
 from core.commands import Recorded
 from core.engine.recording import KEPT_BYTES, CommandRecord
 from core.guest.streams import CommandExit, CommandOutput, StreamName
-from core.journal.chain import entries
+from core.journal.chain import ChainStretch, entries, given_to
 from core.journal.entry import JournalEntry
+from core.journal.means import MOST_KEPT_BYTES, CommandMeans, means_of
 from core.model import BranchState, ExecRequest
 from tests.unit.engines import HEAD, engine_of, put
 
@@ -50,6 +51,33 @@ async def test_all_that_a_replay_compares_and_no_secret(tmp_path: Path) -> None:
     assert (ran.stdout_bytes, ran.stderr_bytes, ran.output_hash) == (8, 1, blake3(both).hexdigest())
     [line] = (tmp_path / "home" / "journal" / "b1.journal").read_bytes().split(b"\n")[1:-1]
     assert b"hidden" not in line and ran.duration_ms > 0
+    given = given_of(tmp_path, entry)
+    assert (
+        given
+        and (given.env, given.stdin) == ({"K": "hidden"}, b"yes\n")
+        and ran.secrets == (("TOKEN", "GH"),)
+    )
+    assert (tmp_path / "home" / "journal" / "b1.bodies").stat().st_mode & 0o77 == 0
+    salted = await recorded(tmp_path / "again", request, CommandExit(3, None, False, 0, 0), typed=b"yes\n")
+    assert salted.exec and salted.exec.given and salted.exec.given != ran.given, "no value can be tried out"
+
+
+async def test_what_is_typed_at_a_terminal_or_is_too_much_is_not_kept(tmp_path: Path) -> None:
+    end, env = CommandExit(0, None, False, 0, 0), {"K": "v"}
+    at_terminal = ExecRequest("b1", ("sh",), env, tty=True)
+    silent = ExecRequest("b1", ("sh",), env, recorded="none")
+    for directory, request in ((tmp_path / "tty", at_terminal), (tmp_path / "none", silent)):
+        entry = await recorded(directory, request, end, typed=b"secret\n")
+        assert given_of(directory, entry) is None and entry.exec and entry.exec.env == ("K",)
+    large = bytes(MOST_KEPT_BYTES + 1)
+    entry = await recorded(tmp_path / "much", ExecRequest("b1", ("cat",), env), end, typed=large)
+    assert given_of(tmp_path / "much", entry) == CommandMeans(env, b"")
+    assert entry.exec and entry.exec.stdin_bytes == len(large)
+
+
+def given_of(directory: Path, entry: JournalEntry) -> CommandMeans | None:
+    data = given_to([ChainStretch(directory / "home" / "journal", "b1", 1)], entry)
+    return None if data is None else means_of(data)
 
 
 async def test_much_output_is_bounded_and_a_terminals_is_not_kept(tmp_path: Path) -> None:

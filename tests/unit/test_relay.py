@@ -88,6 +88,13 @@ class Command:
             raise GuestFailed("the line is lost")
 
 
+class Lost(Command):
+    """One whose machine ends."""
+
+    async def take(self) -> CommandOutput | CommandExit | None:
+        raise GuestFailed("the line is lost")
+
+
 async def between(client: Socket, command: Command, *, owner: bool = True) -> bool:
     async with asyncio.timeout(SOON_S):
         return await follow(cast(WebSocket, client), cast(CommandStream, command), owner=owner)
@@ -165,6 +172,12 @@ class HeardRecord:
 
     def __init__(self) -> None:
         self.told: list[object] = []
+        self.left = self.cut = False
+        self.heard_before: list[object] = []
+        self.client = Socket()
+
+    async def kept(self) -> None:
+        self.heard_before = [*self.client.told]
 
     def given(self, data: bytes) -> None:
         self.told.append(data)
@@ -180,12 +193,19 @@ async def test_a_record_is_told_of_all_that_passes() -> None:
         CommandExit(0, None, False, 3, 0),
     )
     command, client = Command(output, end), Socket({"type": "websocket.receive", "bytes": b"in"})
-    told = cast(CommandRecord, record)
+    told, record.client = cast(CommandRecord, record), client
     await follow(cast(WebSocket, client), cast(CommandStream, command), owner=True, record=told)
     assert [one for one in record.told if one != b"in"] == [output, end]
-    command, client = Command(), Socket({"type": "websocket.receive", "bytes": b"in"}, LEAVES)
-    await follow(cast(WebSocket, client), cast(CommandStream, command), owner=True, record=told)
-    assert b"in" in record.told
+    assert record.heard_before and not any(
+        "exit" in cast(dict[str, object], one) for one in record.heard_before
+    )
+    for leaving, left in ((LEAVES, False), (said('{"leave": true}'), True)):
+        command, client = Command(), Socket({"type": "websocket.receive", "bytes": b"in"}, leaving)
+        await follow(cast(WebSocket, client), cast(CommandStream, command), owner=True, record=told)
+        assert b"in" in record.told and record.left == left and not record.cut
+    with pytest.raises(GuestFailed):
+        await follow(cast(WebSocket, Socket()), cast(CommandStream, Lost()), owner=True, record=told)
+    assert record.cut, "its end is not known"
 
 
 async def test_who_follows_a_console_is_told_of_its_end() -> None:

@@ -11,6 +11,8 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from core.checkpoints import Trigger
+from core.engine.checkpoints import Occasion, checkpoint, policy_of
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
 from core.guest.scripts import guest_script
 from core.home import Home
@@ -131,6 +133,10 @@ async def test_a_winner_is_promoted_unless_the_trunk_went_on() -> None:
         with pytest.raises(Conflict, match="main changed 3 files since the swarm began"):
             await asyncio.to_thread(promoted, "three", 3)
         assert here.trunk() == "main"
+        engine, main = here.twins.engine, here.twins.engine.branch("main")
+        here.twins.machine("main").guest.ticks += 1
+        by_itself = Occasion(Trigger.TIME, main, policy_of(engine, main), 0)
+        assert await checkpoint(engine, engine.live[main.id], by_itself), "which nobody asked for"
         done = await asyncio.to_thread(promoted, "three")
         assert done is not None and done.promoted and here.trunk() == "three-2"
         assert await asyncio.to_thread(promoted, "three") is None, "once"

@@ -34,9 +34,9 @@ ORDER = (
     "up", "ls", "tree", "commit", "fork", "swarm",
     "exec", "ps", "shell", "console", "ssh", "ssh-config", "connect", "cp",
     "sync", "diff", "watch", "patch", "export-files", "apply", "promote", "prune", "undo", "redo", "trash", "pause",
-    "suspend", "resume", "restore", "recover", "cold-boot", "hand-over", "weigh", "score", "tag", "rename", "ports",
-    "publish", "unpublish", "open", "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log", "journal",
-    "image", "export", "import", "store", "config", "daemon", "doctor", "demo", "serve", "mcp", "completion",
+    "suspend", "resume", "restore", "recover", "cold-boot", "policy", "hand-over", "weigh", "score", "tag", "rename",
+    "ports", "publish", "unpublish", "open", "proxy", "egress", "mirrors", "link", "unlink", "secret", "token", "log",
+    "journal", "image", "export", "import", "store", "config", "daemon", "doctor", "demo", "serve", "mcp", "completion",
 )  # fmt: skip
 """Of the main job, in which help lists verbs; those it does not name follow."""
 
@@ -59,7 +59,6 @@ WRITTEN = {
     "export-files": "diff",
     "apply": "diff",
     "trash": "trash",
-    "recover": "recover",
     "ports": "ports",
     "open": "ports",
     "log": "tree",

@@ -10,11 +10,11 @@ import typer
 from core.codec import encode
 from core.errors import DaemonUnavailable, Damaged
 from core.journal.entry import JournalCheck, JournalEntry
-from vertui.entries import TRIED, end_of, words_of
+from vertui.entries import line_of
 from vertui.options import BranchName, Json, new_app
 from vertui.output import clip, line_width, say_json
 from vertui.session import connect
-from vertui.text import counted, printable
+from vertui.text import printable
 
 app = new_app()
 journal = new_app()
@@ -154,18 +154,3 @@ def _below(entry: JournalEntry) -> list[str]:
     """
     lines = entry.body.removesuffix("\n").split("\n") if entry.body else []
     return lines if entry.exec or len(lines) > 1 else []
-
-
-def line_of(entry: JournalEntry, *, lines: bool = True) -> str:
-    """An entry on one line, with all `lines` of its body or without it."""
-    sign = TRIED if entry.tried else " "
-    if entry.raw:
-        return f"{entry.seq:>6}{sign} {printable(entry.raw)}"
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.time))
-    more = ""
-    if entry.body_bytes > len(entry.body.encode(errors="surrogatepass")) and not entry.exec:
-        more = f"…  ({counted(entry.body_bytes, 'byte')})"
-    body = " ⏎ ".join(map(printable, entry.body.removesuffix("\n").split("\n"))) if lines else ""
-    what = f"{words_of(entry.exec)}  {end_of(entry.exec)}" if entry.exec else body
-    author = printable(entry.author) or "-"
-    return f"{entry.seq:>6}{sign} {at}  {printable(entry.kind):<11}  {author}  {what}{more}".rstrip()

@@ -13,10 +13,12 @@ from core.verbs import (
     link,
     mirrors,
     pause,
+    policy,
     promote,
     proxy,
     prune,
     publish,
+    recover,
     redo,
     restore,
     resume,
@@ -58,10 +60,12 @@ class VerbsOfHome:
     link = of_home(link.Link)
     mirrors = of_home(mirrors.Mirrors)
     pause = of_home(pause.Pause)
+    policy = of_home(policy.Policy)
     promote = of_home(promote.Promote)
     proxy = of_home(proxy.Proxy)
     prune = of_home(prune.Prune)
     publish = of_home(publish.Publish)
+    recover = of_home(recover.Recover)
     redo = of_home(redo.Redo)
     restore = of_home(restore.Restore)
     resume = of_home(resume.Resume)
@@ -93,8 +97,10 @@ class VerbsOfBranch:
     journal_append = of_branch(journal_append.Append)
     mirrors = of_branch(mirrors.Mirrors)
     pause = of_branch(pause.Pause)
+    policy = of_branch(policy.Policy)
     promote = of_branch(promote.Promote)
     publish = of_branch(publish.Publish)
+    recover = of_branch(recover.Recover)
     restore = of_branch(restore.Restore)
     resume = of_branch(resume.Resume)
     score = of_branch(score.Score)

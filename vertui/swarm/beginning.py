@@ -7,13 +7,14 @@ from msgspec import Struct
 
 from core.errors import GuestFailed, NotFound
 from core.refs import TRUNK
+from core.startable import nearest_asked
 from core.verbs.shown import Shown
 from vertui.swarm.steps import Swarm
 
 
 class SwarmOrigin(Struct, frozen=True):
-    """Where a swarm began: the commit of its base, and the trunk then, by its id, with its head; "" where there was
-    none. `is_trunk` tells whether the base was the trunk.
+    """Where a swarm began: the commit of its base, and the trunk then, by its id, with its head or the nearest commit
+    before it that somebody asked for; "" where there was none. `is_trunk` tells whether the base was the trunk.
     """
 
     commit: str
@@ -69,7 +70,8 @@ def _origin(swarm: Swarm, commit: str) -> SwarmOrigin:
     base = swarm.record.spec.base
     shown = Shown(tree).branch(base)
     is_trunk = base == TRUNK or (shown is not None and shown.id == trunk.id)
-    return SwarmOrigin(commit, trunk.id, commit if is_trunk else trunk.head, is_trunk)
+    head = commit if is_trunk else nearest_asked(trunk.head, tree.commits)
+    return SwarmOrigin(commit, trunk.id, head, is_trunk)
 
 
 def _put(swarm: Swarm, here: str, branch: str, there: str, _: str) -> bool:

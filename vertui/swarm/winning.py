@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from core.errors import Conflict, NotFound
 from core.model import Branch, Plan, Tree
+from core.startable import nearest_asked
 from core.verbs.promote import Promote
 from vertui.swarm.beginning import SwarmOrigin
 from vertui.swarm.results import SwarmOutcome
@@ -43,7 +44,7 @@ def stale(swarm: Swarm, tree: Tree) -> str:
     trunk = next((branch for branch in tree.branches if branch.trunk), None)
     if trunk is None or trunk.id != began.trunk:
         return f"the trunk is {tree.trunk or 'none'} now, and was another branch when the swarm began"
-    if trunk.head != began.head:
+    if nearest_asked(trunk.head, tree.commits, began.head) != began.head:
         return f"{trunk.name} has commits since {short(began.head)}, on which the swarm began"
     return _changed(swarm, began, trunk) if began.is_trunk else ""
 

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from core.codec import decode
 from core.errors import UsageError
-from core.journal.entry import JournalEntry, NewEntry
+from core.journal.entry import EntryKind, JournalEntry, NewEntry
 from core.verbs.base import Absent, Given, Kind, Verb
 from core.verbs.fields import LONGEST_GIVEN, BranchName, Short, no_branch
 from core.verbs.refusal import Refusal
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LONGEST_BODY = 1 << 20  # characters
 MOST_LINES = 1000  # as many as a request that is sent again is known by
 EntryKindName = Literal[
-    "message", "tool_call", "tool_result", "exec", "commit", "fork", "promote", "note", "score"
+    "message", "tool_call", "tool_result", "exec", "commit", "fork", "promote", "note", "score", "wait"
 ]
 
 
@@ -44,7 +44,8 @@ class Append(Verb[JournalEntry]):
 
     A journal only grows: no verb changes or removes an entry, `undo` neither. It goes into the trash with its branch,
     and comes back with it. A fork's children go on from their parent's entries. `exec`, `commit`, `fork`, `score`,
-    `promote` and `restore` write an entry by themselves.
+    `promote` and `restore` write an entry by themselves. --kind wait says that the agent waits, for a person or for a
+    model: a policy may commit its branch then.
     """
 
     branch: BranchName
@@ -69,7 +70,10 @@ class Append(Verb[JournalEntry]):
             NewEntry(kind, body, author, row.head, f"{request_id}.{number}" if number else request_id)
             for number, (kind, body, author) in enumerate(self._said())
         ]
-        return await engine.journals.append(row.id, wanted)
+        made = await engine.journals.append(row.id, wanted)
+        if any(new.kind == EntryKind.WAIT for new in wanted):
+            engine.acting.waits(row.id)
+        return made
 
     def _said(self) -> list[tuple[str, str, str]]:
         """Kind, body and author of each entry; UsageError when there is none, or one cannot be read."""

@@ -1,0 +1,88 @@
+"""`scripts/bench policy`: what checkpoint policies cost, on what branches do."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from lab import Lab, lab
+from report import Report
+
+from core.daemon import streams
+from core.model import ExecRequest
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "manual": {"manual": True},
+    "after each command": {"exec": True},
+    "every 5 s": {"every": 5.0},
+    "idle 2 s": {"idle": 2.0},
+}
+SETTLED_S = 4.0  # after the last command: an idle one is committed meanwhile
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Commands one after the other, and how long its agent thinks after each."""
+
+    line: str
+    steps: int
+    think_s: float
+
+
+WORKLOADS = {
+    "an agent that edits and thinks": Workload(
+        "echo $RANDOM >> /root/notes; python3 -c 'print(sum(range(20000)))'", 20, 3.0
+    ),
+    "an agent that does not think": Workload("echo x >> /root/notes", 60, 0.0),
+    "a build": Workload(
+        'python3 -c \'import os; b = bytearray(os.urandom(4 << 20)); open("/root/out", "wb").write(b)\'',
+        15,
+        0.2,
+    ),
+}
+QUICK = 3  # steps
+
+
+def measure(quick: bool) -> Report:
+    """Time lost, pauses felt and bytes added, by policy and by workload."""
+    report = Report("checkpoint policies")
+    with lab("policy") as found:
+        found.client.up("base", "main")
+        base = found.client.commit("main", "base").commit.id
+        for kind, workload in WORKLOADS.items():
+            plain_s = 0.0
+            for name, policy in POLICIES.items():
+                took_s = _measured(
+                    report, found, base, f"{kind}: {name}", workload, policy, plain_s, quick=quick
+                )
+                plain_s = plain_s or took_s
+    return report
+
+
+def _measured(
+    report: Report, found: Lab, base: str, title: str, workload: Workload, policy: dict[str, Any], plain_s: float,
+    *, quick: bool,
+) -> float:  # fmt: skip
+    """How long its commands took, without the thinking."""
+    client, took_s = found.client, 0.0
+    client.fork(base, 1, "tried")
+    client.policy("tried", **policy)
+    for _ in range(QUICK if quick else workload.steps):
+        began = time.monotonic()
+        with streams.run(found.home, ExecRequest("tried", ("sh", "-c", workload.line))) as stream:
+            for _ in stream:
+                pass
+        took_s += time.monotonic() - began
+        time.sleep(workload.think_s)
+    time.sleep(SETTLED_S)
+    price = client.policy("tried").price
+    steps = QUICK if quick else workload.steps
+    timed = (
+        f"{price.count} kept; pause felt {price.felt_pause_ms:g} ms, {price.stored_bytes / 1e6:.2f} MB each"
+    )
+    report.add(title, took_s * 1000 / steps, "ms", timed=f"a command of {steps}; {timed}")
+    if plain_s:
+        report.add(
+            f"{title}, beside manual", 100 * (took_s / plain_s - 1), "%", timed="more time for the commands"
+        )
+    client.execute(client.plan_prune(["tried"]))
+    return took_s
