@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,21 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
+from core.guest.client import AgentClient
 from core.guest.scripts import guest_script
 from core.home import Home
 from tests.conftest import full
+from tests.unit.reached import reached
 from tests.unit.swarming import Killed, swarming
 from vertui.cli import main
 from vertui.swarm import record as records
 from vertui.swarm.board import table_of
+from vertui.swarm.costs import CostMeter
+from vertui.swarm.hands import Hands
 from vertui.swarm.playing import finish, play
 from vertui.swarm.results import SwarmOutcome, SwarmResult
 from vertui.swarm.spec import SwarmSpec, make_spec, read_spec, rule_of
-from vertui.swarm.steps import SilentBoard
+from vertui.swarm.steps import SilentBoard, Swarm
 from vertui.swarm.tries import shared
 
 ASSETS = Path(__file__).parents[2] / "assets" / "swarms"
@@ -145,8 +150,10 @@ async def test_a_winner_is_promoted_unless_the_trunk_went_on() -> None:
     async with swarming(lambda branch, _: float(branch[-1])) as here:
         spec = SwarmSpec(base="main", command="work", n=2, score="printed", promote=True)
 
-        def promoted(name: str, paths: int = 0, *, rebase: bool = False) -> SwarmOutcome | None:
-            hands = here.hands()
+        def promoted(
+            name: str, paths: int = 0, *, rebase: bool = False, lives: int | None = None
+        ) -> SwarmOutcome | None:
+            hands = here.hands(lives)
             hands.paths = paths
             with records.go_on(here.home, name) as record:
                 return finish(record, hands, SilentBoard(), lambda plan: None, rebase=rebase)
@@ -171,7 +178,9 @@ async def test_a_winner_is_promoted_unless_the_trunk_went_on() -> None:
         ):
             await asyncio.to_thread(promoted, "two", rebase=True)
         assert here.trunk() == "three-2" and "two-on-trunk1" not in here.names()
-        done = await asyncio.to_thread(promoted, "one", rebase=True)
+        for lives in (0, 0, 0, None):  # killed behind the fork, what is applied to it, and the plan
+            with nullcontext() if lives is None else pytest.raises(Killed):
+                done = await asyncio.to_thread(promoted, "one", rebase=True, lives=lives)
         assert done is not None and (done.winner, done.rebased) == ("one-2", "one-on-trunk1")
         assert here.trunk() == "one-on-trunk1" and "one-2 to one-on-trunk1" in here.commands.applied.values()
         assert here.twins.engine.branch("one-on-trunk1").parent == here.twins.engine.branch("three-2").head
@@ -233,6 +242,25 @@ async def test_what_all_tries_cost_ends_them() -> None:
         async with asyncio.timeout(10):
             while here.commands.running:
                 await asyncio.sleep(0.01)
+
+
+async def test_costs_are_heard_while_a_command_runs_and_one_that_costs_too_much_is_killed(
+    client: AgentClient,
+) -> None:
+    async with reached(client) as (twins, v):
+        spec = SwarmSpec(command="work", cost="cost=(.*)", cost_limit_each=5)
+        with records.begin(twins.engine.home, "dear", spec) as record:
+            swarm = Swarm(record, Hands(v.blocking.client), SilentBoard())
+            meter = CostMeter(swarm)
+            number = await asyncio.to_thread(
+                swarm.start, "main", "echo cost=1; echo cost=nan; echo cost=9; sleep 60"
+            )
+            meter.follow("main", number)
+            charged = await asyncio.to_thread(meter.charged, SwarmResult("main", 1, "work", 1.0))
+            assert (charged.cost, charged.score, charged.note) == (9, None, "it cost 9, more than 5")
+            ended = await asyncio.to_thread(swarm.hands.command, "main", number)
+            assert ended is not None and ended.exit_code == 137
+            swarm.hands.close()
 
 
 async def test_a_function_is_called_with_each_branch_and_once_where_its_answer_is_known() -> None:

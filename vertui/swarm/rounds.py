@@ -70,10 +70,8 @@ class Rounds:
             self._wait(number)
         for one in list(self.running.values()):
             self._keep(one, lambda one=one: self.work.give_up(one))  # type: ignore[misc]
-        if (
-            number == 1 and ready.branch
-        ):  # not before: while it is there, so is the commit that tries are forked from
-            self.swarm.prune([ready.branch])
+        if number == 1 and ready.branch:
+            self.swarm.prune([ready.branch])  # while it is there, so is the commit that tries are forked from
 
     def _begin(self, tries: Sequence[Try]) -> None:
         """Fork tries of one parent, and start their work: several only where they are the first of it."""
