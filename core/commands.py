@@ -44,14 +44,16 @@ class LastCommand(Struct, frozen=True):
     printed_bytes: int = 0
     line: str = ""
     timed_out: bool = False
+    lasted_ms: float | None = None
 
 
-PRINTED = "printed"
+PRINTED, EXIT = "printed", "exit"
 
 
 class Scoring(Struct, frozen=True):
     """A command of a guest, by its number, that scores its branch when it ends. The rule is PRINTED: the last number of
-    its own output, if it ends with 0; or another command, that is run then: the last number of that one's.
+    its own output, if it ends with 0; or EXIT: 1 if it ends with 0, otherwise 0; or another command, that is run then:
+    the last number of that one's.
     """
 
     command: int

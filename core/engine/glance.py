@@ -48,7 +48,7 @@ async def _seen(live: Live, command: Command) -> LastCommand:
     if printed and (before is None or before.printed_bytes != printed):
         line = await _last_line(live, command) or line
     words = " ".join(command.argv)[:LONGEST_WORDS]
-    ended = command.exit_code, printed, line, command.timed_out
+    ended = command.exit_code, printed, line, command.timed_out, command.lasted_ms
     return LastCommand(command.id, words, command.started, *ended)
 
 

@@ -11,15 +11,17 @@ from contextlib import suppress
 from functools import partial
 
 from core.catalog_values import BranchRow
-from core.commands import PRINTED, Scoring
+from core.commands import EXIT, PRINTED, Scoring
 from core.engine.attending import attend
 from core.engine.change import Judgement
 from core.engine.context import Engine
+from core.engine.glance import glance
 from core.engine.guests import output_of
 from core.engine.live import Live
 from core.engine.operations import note
 from core.errors import GuestFailed, NotFound, VertuiError
-from core.guest.streams import CommandExit, CommandOutput, StreamName
+from core.guest.client import AgentClient
+from core.guest.streams import CommandExit, CommandOutput, CommandStream, StreamName
 from core.journal.entry import EntryKind
 from core.model import BranchState, Event
 from core.patience import patient
@@ -78,20 +80,38 @@ def _pending(engine: Engine, branch: str) -> BranchRow | None:
 
 async def _judged(live: Live, scoring: Scoring) -> Judgement:
     """What is to be written on a branch once its command has ended. GuestFailed when the guest cannot be asked."""
-    agent = await live.agent()
-    if all(one.id != scoring.command for one in await agent.ps()):
+    stream = await _attached(await live.agent(), scoring.command)
+    if stream is None:
         return Judgement(None, "not scored: its command is gone")
     tail, read = b"", 0
-    async for item in await agent.attach(scoring.command):
+    async for item in stream:
         if isinstance(item, CommandExit):
-            if scoring.rule != PRINTED:
-                return await _by_command(live, scoring.rule, item.code, tail)
-            return by_output(item, tail)
+            live.may_work = True
+            await glance(live)  # how it ended is told together with the score
+            return await _by_rule(live, scoring.rule, item, tail)
         tail, read = _read(item, tail), read + len(item.data)
         if read > AT_ONCE_BYTES:
             read = 0
             await asyncio.sleep(PAUSE_S)
     raise GuestFailed("the command was followed no further")
+
+
+async def _attached(agent: AgentClient, command: int) -> CommandStream | None:
+    """What a command prints, from its beginning; None where the guest has no such command."""
+    try:
+        return await agent.attach(command)
+    except GuestFailed:
+        if all(one.id != command for one in await agent.ps()):
+            return None
+        raise
+
+
+async def _by_rule(live: Live, rule: str, ended: CommandExit, printed: bytes) -> Judgement:
+    if rule == EXIT:
+        return Judgement(1.0 if ended.code == 0 else 0.0, "")
+    if rule == PRINTED:
+        return by_output(ended, printed)
+    return await _by_command(live, rule, ended.code, printed)
 
 
 def _read(item: CommandOutput, tail: bytes) -> bytes:

@@ -43,10 +43,11 @@ class Fork(Verb[Forked]):
     --egress is off, open, or a rule as `vertui egress` has them, in place of what the parent may reach. --publish gives
     each child a port of the host for a port of its own, beside those for the ports of its parent that are published.
 
-    After --timeout a command is killed with all it started, and its exit status is 124. With --score printed the last
-    number that a child's command prints is the child's score, if the command ends with 0. Any other --score is a
-    command that runs in the child once its own has ended, with that one's exit status in STATUS and the end of what it
-    printed as input: the last number it prints is the score. Where there is none, the child's note says why.
+    After --timeout a command is killed with all it started, and its exit status is 124. With --score exit a child's
+    score is 1 if its command ends with 0, and otherwise 0. With printed it is the last number that the command prints,
+    if that ends with 0. Any other --score is a command that runs in the child once its own has ended, with that one's
+    exit status in STATUS and the end of what it printed as input: the last number it prints is the score. Where there
+    is none, the child's note says why.
     """
 
     ref: Ref
@@ -101,7 +102,7 @@ class Fork(Verb[Forked]):
     ] = None
     score: Annotated[
         Annotated[str, Meta(max_length=LONGEST_COMMAND)] | None,
-        Given("Score each child by what is printed.", "printed|CMD", label="score rule"),
+        Given("Score each child by what is printed.", "exit|printed|CMD", label="score rule"),
     ] = None
     trust: Annotated[
         bool, Given("Let an imported commit start: QEMU loads its devices' state.", rare=True)

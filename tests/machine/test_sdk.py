@@ -26,7 +26,8 @@ def test_readme_and_tutorial(client: Client, main: Guest) -> None:
     assert [kid.ok for kid in known["kids"]] == [True] * 4 and known["best"].name == "try3"
     assert [change.path for change in known["changes"].entries] == ["/root/error.txt"]
     assert known["ended"].stdout == "1\n2\n3\n" and known["trunk"].name == "try3"
-    assert {branch.name for branch in client.tree().branches} == {"main", "try3"}
+    assert [one.branch for one in known["swarm"].results] == ["step-2", "step-1"]
+    assert {branch.name for branch in client.tree().branches} == {"main", "try3", "step-2"}
 
 
 async def told_by(cells: list[str]) -> dict[str, Any]:

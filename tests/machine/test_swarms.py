@@ -158,6 +158,50 @@ def test_the_swarms_that_come_along(main: Guest) -> None:
     assert scores[0] == scores[1], "what is run again from the same commit comes to the same"
 
 
+@pytest.mark.skipif(not full(), reason="the engine's twins are the sample")
+def test_files_are_crossed_costs_are_heard_and_a_stale_winner_is_rebased(main: Guest) -> None:
+    dear = "echo 'cost=1'; sleep 1; echo 'cost=9'; sleep 600"
+    work = "touch /root/by-{name}; ls /root | grep -c by-"
+    argv = [
+        "--name",
+        "x",
+        "--base",
+        "main",
+        "--score",
+        "printed",
+        "--rounds",
+        "2",
+        "--beam",
+        "2",
+        "--crossed",
+        "1",
+    ]
+    told = outcome("run", *argv, "--variant", work, "--variant", work, "--variant", dear, "--cost", "cost=(.*)",
+                   "--cost-limit-each", "5", "--promote", "--yes", "--diffs")  # fmt: skip
+    results = {one["branch"]: one for one in told["results"]}
+    assert results["x-3"]["note"] == "it cost 9, more than 5" and results["x-3"]["exit_code"] == 137
+    [crossed] = [one for one in told["results"] if one["crossed"]]
+    assert (crossed["parent"], crossed["crossed"], crossed["note"]) == (
+        "x-1",
+        "x-2",
+        "it cost 9, more than 5",
+    )
+    assert {"by-x-1", "by-x-2"} <= {*Guest(main.client, crossed["branch"]).text("ls /root").split()}
+    assert (
+        told["winner"] == "x-2a1"
+        and main.client.tree().trunk == "x-2a1"
+        and results["x-2a1"]["changed"]["paths"] == 2
+    )
+
+    stale = ["--name", "y", "--base", "x-2a1", "--score", "exit", "--command", "echo won >/root/won"]
+    assert outcome("run", *stale)["winner"] == "y-1"
+    trunk = Guest(main.client, "x-2a1")
+    trunk.text("echo later >/root/later; echo ours >/root/won.txt")
+    done = outcome("resume", "y", "--rebase", "--yes")
+    assert done["rebased"] == main.client.tree().trunk == "y-on-trunk1"
+    assert Guest(main.client, "y-on-trunk1").text("cat /root/later /root/won") == "later\nwon"
+
+
 def outcome(*argv: str) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(succeeded("swarm", *argv, "--json"))
     return told

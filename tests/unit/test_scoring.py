@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from core.commands import PRINTED
+from core.commands import EXIT, PRINTED
 from core.engine import scoring
 from core.guest.client import AgentClient
 from tests.twins.engine import Twins, twin_engine
@@ -57,6 +57,9 @@ async def test_what_is_printed_is_the_score_and_the_note_says_why_there_is_none(
         ("echo b3 of v1.x", PRINTED, None, (None, "not scored: no number was printed")),
         ("echo 1; sleep 60", PRINTED, 0.1, (None, "not scored: its time limit was over")),
         ("echo 1; exit 3", "echo $STATUS", None, (3.0, "")),
+        ("echo 1; exit 3", EXIT, None, (0.0, "")),
+        ("sleep 60", EXIT, 0.1, (0.0, "")),
+        ("true", EXIT, None, (1.0, "")),
         ("echo 5; echo 6", "head -n 1", None, (5.0, "")),
         (
             "true",
@@ -70,6 +73,10 @@ async def test_what_is_printed_is_the_score_and_the_note_says_why_there_is_none(
         for script, rule, timeout_s, told in cases:
             await begun(twins, client, script, rule, timeout_s)
             assert await scored(twins) == told, (script, rule)
+            (live,) = twins.engine.live.values()
+            ran = next(one for one in await client.ps() if one.exit_code is not None)
+            assert live.last and (live.last.id, live.last.exit_code) == (ran.id, ran.exit_code)
+            assert live.last.lasted_ms == ran.lasted_ms is not None, "how it ended is told with the score"
         operations = [one for one in twins.engine.catalog.operations() if one.verb == "score"]
         assert operations[0].summary == f"main: {cases[-1][3][1]}"
         assert not any(one.undoable for one in operations), "undo takes back what people did"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound
+from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound, UsageError
 from core.guest.client import AgentClient
 from core.model import BranchState
 from core.verbs import load, names
@@ -20,6 +20,8 @@ from core.verbs.prune import Prune
 from tests.unit.reached import reached, until
 from vertui.sdk import AsyncBranch, AsyncVertui, SyncBranch, SyncVertui, connect
 from vertui.sdk.methods import Method
+from vertui.sdk.swarming import SwarmAsked
+from vertui.swarm.spec import SwarmSpec
 
 OF_TERMINALS = {"textual", "rich", "typer", "click", "termios", "tty", "curses", "getpass", "readline"}
 LATE = {
@@ -195,3 +197,24 @@ async def test_the_same_without_a_loop() -> None:
 
     async with reached() as (_, v):
         await asyncio.to_thread(program, v.blocking.client.home)
+
+
+async def test_a_swarm_calls_a_function_of_the_program_for_each_branch() -> None:
+    async with reached() as (_, v):
+
+        async def tried(branch: AsyncBranch, number: int) -> float | None:
+            info = await branch.info()
+            return number * 2.0 if info.state is BranchState.RUNNING else None
+
+        outcome = await v.swarm("tries", tried, base="main", n=3, losers="prune")
+        assert [(one.branch, one.score) for one in outcome.results] == [
+            ("tries-3", 6), ("tries-2", 4), ("tries-1", 2)
+        ]  # fmt: skip
+        assert {branch.name for branch in await v.branches()} == {"main", "tries-3"}
+        assert await v.swarm("tries", tried, base="main", n=3, losers="prune") == outcome
+        with pytest.raises(Conflict, match="it is of something else: give another name"):
+            await v.swarm("tries", tried, base="main", n=4)
+        with pytest.raises(UsageError, match="score is of a command, and a function is called here"):
+            await v.swarm("other", tried, score="printed")
+    asked = {"command", "driver", "called"} | {*SwarmAsked.__annotations__}
+    assert asked == {*SwarmSpec.__struct_fields__}, "what a spec has can be asked for"

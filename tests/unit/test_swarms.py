@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import subprocess
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,22 @@ from rich.console import Console
 from core.checkpoints import Trigger
 from core.engine.checkpoints import Occasion, checkpoint, policy_of
 from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
+from core.guest.client import AgentClient
 from core.guest.scripts import guest_script
 from core.home import Home
 from tests.conftest import full
-from tests.unit.swarming import Killed, Quiet, swarming
+from tests.unit.reached import reached
+from tests.unit.swarming import Killed, swarming
 from vertui.cli import main
 from vertui.swarm import record as records
 from vertui.swarm.board import table_of
-from vertui.swarm.playing import finish
+from vertui.swarm.costs import CostMeter
+from vertui.swarm.hands import Hands
+from vertui.swarm.playing import finish, play
 from vertui.swarm.results import SwarmOutcome, SwarmResult
 from vertui.swarm.spec import SwarmSpec, make_spec, read_spec, rule_of
+from vertui.swarm.steps import SilentBoard, Swarm
+from vertui.swarm.tries import shared
 
 ASSETS = Path(__file__).parents[2] / "assets" / "swarms"
 BEAM = SwarmSpec(base="main", command="work {i}", n=4, score="printed", rounds=3, beam=2, losers="prune")
@@ -63,7 +69,9 @@ async def test_rounds_fork_the_best_again_of_what_was_made_ready_and_losers_are_
         assert here.names() == {"main", "beam-3a2"}, "what was made ready goes, too"
         assert set(here.commands.begun.values()) == {1} and here.commands.begun["beam-base"] == 1
         assert here.twins.engine.branch("main").head == outcome.origin != outcome.forked
-        assert await asyncio.to_thread(here.resume, "beam") == outcome, "what has ended is not played again"
+        assert await asyncio.to_thread(here.run, "beam", BEAM) == outcome, (
+            "what has ended is not played again"
+        )
         few = SwarmSpec(base="main", command="work {i}", n=6, at_once=2, score="printed", losers="prune")
         here.commands.most = 0
         outcome = await asyncio.to_thread(here.run, "few", few)
@@ -76,16 +84,28 @@ async def test_rounds_fork_the_best_again_of_what_was_made_ready_and_losers_are_
         )
 
 
+async def test_nothing_is_asked_of_a_try_but_to_start_and_of_the_winner_alone_what_it_changed() -> None:
+    async with swarming(in_rounds) as here:
+        hands, spec = here.hands(), SwarmSpec(base="main", command="work {i}", n=8)
+        with records.begin(here.home, "few", spec) as record:
+            outcome = await asyncio.to_thread(play, record, hands, SilentBoard())
+        hands.close()
+        assert hands.asked == {"Fork": 1, "start": 8, "tree": 1, "changed": 1}, (
+            "the tree was told, but for the origin"
+        )
+        assert {(one.exit_code, one.lasted_ms) for one in outcome.results} == {(0, 5.0)}
+        assert [one.branch for one in outcome.results if one.changed] == [outcome.winner]
+        hands = here.hands()
+        with records.begin(here.home, "all", replace(spec, diffs=True)) as record:
+            outcome = await asyncio.to_thread(play, record, hands, SilentBoard())
+        hands.close()
+        assert hands.asked["changed"] == 8 and all(one.changed for one in outcome.results)
+
+
 async def test_a_swarm_killed_after_every_step_comes_to_the_same_end_and_does_nothing_twice() -> None:
     rounds = 3 if full() else 2
     async with swarming(in_rounds) as here:
-        deaths, outcome = 0, None
-        while outcome is None:
-            try:
-                play = here.resume if deaths else partial(here.run, spec=replace(BEAM, rounds=rounds))
-                outcome = await asyncio.to_thread(partial(play, "beam", lives=1))
-            except Killed:
-                deaths += 1
+        outcome, deaths = await here.killed("beam", replace(BEAM, rounds=rounds))
         assert deaths > 5 * rounds - 5
         assert in_short(outcome) == expected(rounds) and here.forks() == 2 * rounds - 1
         assert here.names() == {"main", f"beam-{rounds}a2"} and set(here.commands.begun.values()) == {1}
@@ -114,15 +134,31 @@ async def test_the_first_success_ends_it_and_so_does_time() -> None:
         )
 
 
+async def test_what_was_scored_while_nobody_played_counts_also_when_time_is_up() -> None:
+    async with swarming(in_rounds) as here:
+        spec = replace(BEAM, rounds=2, within=600, losers="keep")
+        with pytest.raises(Killed):
+            await asyncio.to_thread(here.run, "late", spec, lives=8)
+        path = records.path_of(here.home, "late")
+        first, rest = path.read_bytes().split(b"\n", 1)
+        begun = json.loads(first)
+        path.write_bytes(json.dumps(begun | {"time": begun["time"] - 1000}).encode() + b"\n" + rest)
+        outcome = await asyncio.to_thread(here.run, "late", spec)
+        assert outcome.why == "600 s were over" and outcome.results[0].round == 2
+        assert here.forks() == 3, "nothing of another round is begun"
+
+
 async def test_a_winner_is_promoted_unless_the_trunk_went_on() -> None:
     async with swarming(lambda branch, _: float(branch[-1])) as here:
         spec = SwarmSpec(base="main", command="work", n=2, score="printed", promote=True)
 
-        def promoted(name: str, paths: int = 0) -> SwarmOutcome | None:
-            hands = here.hands()
+        def promoted(
+            name: str, paths: int = 0, *, rebase: bool = False, lives: int | None = None
+        ) -> SwarmOutcome | None:
+            hands = here.hands(lives)
             hands.paths = paths
             with records.go_on(here.home, name) as record:
-                return finish(record, hands, Quiet(), lambda plan: None)
+                return finish(record, hands, SilentBoard(), lambda plan: None, rebase=rebase)
 
         for name in ("one", "two", "three"):
             await asyncio.to_thread(here.run, name, spec)
@@ -142,6 +178,121 @@ async def test_a_winner_is_promoted_unless_the_trunk_went_on() -> None:
         assert await asyncio.to_thread(promoted, "three") is None, "once"
         with pytest.raises(Conflict, match="the trunk is three-2 now"):
             await asyncio.to_thread(promoted, "two")
+        here.commands.clashes.add("two-2")
+        with pytest.raises(
+            Conflict, match="two-2 won, is stale and cannot be brought to three-2: 1 changed in"
+        ):
+            await asyncio.to_thread(promoted, "two", rebase=True)
+        assert here.trunk() == "three-2" and "two-on-trunk1" not in here.names()
+        for lives in (0, 0, 0, None):  # killed behind the fork, what is applied to it, and the plan
+            with nullcontext() if lives is None else pytest.raises(Killed):
+                done = await asyncio.to_thread(promoted, "one", rebase=True, lives=lives)
+        assert done is not None and (done.winner, done.rebased) == ("one-2", "one-on-trunk1")
+        assert here.trunk() == "one-on-trunk1" and "one-2 to one-on-trunk1" in here.commands.applied.values()
+        assert here.twins.engine.branch("one-on-trunk1").parent == here.twins.engine.branch("three-2").head
+
+
+def unnamed(outcome: SwarmOutcome) -> list[tuple[object, ...]]:
+    """All results without the swarm's name."""
+    return [
+        (one.branch.partition("-")[2], one.parent.partition("-")[2], one.crossed.partition("-")[2], one.score, one.note,
+         one.cost)
+        for one in outcome.results
+    ]  # fmt: skip
+
+
+async def test_a_bandit_crosses_within_its_means_and_comes_to_the_same_however_it_is_killed() -> None:
+    spec = SwarmSpec(
+        base="main", command="work {i}", n=4, score="printed", rounds=2, beam=2, bandit=True, crossed=1,
+        cost="cost=([0-9.]+)", cost_limit_each=4,
+    )  # fmt: skip
+    async with swarming(in_rounds) as here:
+        here.commands.prints = lambda branch: (
+            b"cost=1\ncost=9" if branch.endswith("2a1") else b"cost=2 cost=x\n"
+        )
+        calm = await asyncio.to_thread(here.run, "calm", spec)
+        told = {one.branch: one for one in calm.results}
+        assert (calm.winner, len(told), told["calm-2a2"].cost) == ("calm-2a2", 8, 2)
+        assert (told["calm-2a1"].score, told["calm-2a1"].note) == (None, "it cost 9, more than 4")
+        crossed = {one.branch: (one.parent, one.crossed) for one in calm.results if one.crossed}
+        assert crossed == {"calm-2a4": ("calm-3", "calm-4")}
+        outcome, deaths = await here.killed("killed", spec)
+        assert deaths > 4 and unnamed(outcome) == unnamed(calm)
+        here.commands.clashes |= {"clash-4", "clash-5"}
+        clash = await asyncio.to_thread(
+            here.run, "clash", replace(spec, rounds=2, cost="", cost_limit_each=None)
+        )
+        [lost] = [one for one in clash.results if one.crossed]
+        assert (lost.score, lost.note) == (
+            None,
+            f"not crossed with {lost.crossed}: 1 changed in both: /root/answer",
+        )
+
+
+def test_a_bandit_goes_more_often_where_good_scores_came_from_and_forgets_nobody() -> None:
+    spec = SwarmSpec(command="a", n=8, beam=2, rounds=2, bandit=True)
+    known = {"s-1": SwarmResult("s-1", 1, "a", 4.0), "s-2": SwarmResult("s-2", 1, "a", 1.0)}
+    assert shared(spec, ["s-1", "s-2"], known, 8).count(0) == 7
+    children = {f"s-2a{at}": SwarmResult(f"s-2a{at}", 2, "a", None, parent="s-1") for at in range(8)}
+    assert shared(spec, ["s-1", "s-2"], known | children, 8).count(0) == 1
+    assert shared(replace(spec, lowest=True), ["s-1", "s-2"], known, 8).count(0) == 1
+
+
+async def test_what_all_tries_cost_ends_them() -> None:
+    async with swarming(lambda branch, _: 1.0 if branch.endswith("1") else None) as here:
+        here.commands.prints = lambda branch: b"cost=3\n"
+        spec = SwarmSpec(base="main", command="a", n=3, cost="cost=([0-9]+)", cost_limit=8)
+        outcome = await asyncio.to_thread(here.run, "dear", spec)
+        assert (outcome.winner, outcome.why) == ("dear-1", "tries cost 9, more than 8")
+        assert sum(one.cost or 0 for one in outcome.results) == 9
+        async with asyncio.timeout(10):
+            while here.commands.running:
+                await asyncio.sleep(0.01)
+
+
+async def test_costs_are_heard_while_a_command_runs_and_one_that_costs_too_much_is_killed(
+    client: AgentClient,
+) -> None:
+    async with reached(client) as (twins, v):
+        spec = SwarmSpec(command="work", cost="cost=(.*)", cost_limit_each=5)
+        with records.begin(twins.engine.home, "dear", spec) as record:
+            swarm = Swarm(record, Hands(v.blocking.client), SilentBoard())
+            meter = CostMeter(swarm)
+            number = await asyncio.to_thread(
+                swarm.start, "main", "echo cost=1; echo cost=nan; echo cost=9; sleep 60"
+            )
+            meter.follow("main", number)
+            charged = await asyncio.to_thread(meter.charged, SwarmResult("main", 1, "work", 1.0))
+            assert (charged.cost, charged.score, charged.note) == (9, None, "it cost 9, more than 5")
+            ended = await asyncio.to_thread(swarm.hands.command, "main", number)
+            assert ended is not None and ended.exit_code == 137
+            swarm.hands.close()
+
+
+async def test_a_function_is_called_with_each_branch_and_once_where_its_answer_is_known() -> None:
+    calls: list[str] = []
+
+    def work(branch: str, number: int) -> float | None:
+        calls.append(branch)
+        if number == 3:
+            raise ValueError("no way")
+        return None if number == 4 else number
+
+    async with swarming(lambda *_: 1.0) as here:
+        spec = SwarmSpec(base="main", n=4, called="work", losers="prune")
+        outcome, deaths = await here.killed("calls", spec, work)
+        assert deaths >= 2 and outcome.winner == "calls-2" and here.names() == {"main", "calls-2"}
+        notes = {one.branch: one.note for one in outcome.results if one.score is None}
+        assert notes == {
+            "calls-3": "not scored: ValueError: no way",
+            "calls-4": "not scored: the function answered nothing",
+        }
+        assert here.twins.engine.branch("calls-2").score == 2 and set(calls) == set(notes) | {
+            "calls-1",
+            "calls-2",
+        }
+        with pytest.raises(Conflict, match="are calls of work: the program that has it goes on"):
+            await asyncio.to_thread(here.run, "nobody", spec)
 
 
 async def test_a_driver_is_played_again_from_its_beginning_and_says_where_it_failed() -> None:
@@ -153,17 +304,7 @@ def drive(swarm, base):
     return "".join(one.text for one in said)
 """
     async with swarming(lambda *_: 1.0) as here:
-        outcome, deaths = None, 0
-        while outcome is None:
-            try:
-                play = (
-                    here.resume
-                    if deaths
-                    else partial(here.run, spec=make_spec({"driver": text}, "t", Path()))
-                )
-                outcome = await asyncio.to_thread(partial(play, "maze", lives=1))
-            except Killed:
-                deaths += 1
+        outcome, deaths = await here.killed("maze", make_spec({"driver": text}, "t", Path()))
         assert deaths >= 4 and outcome.answer.split()[::2] == ["x1", "x2"]
         assert here.names() == {"main", "x2"} and set(here.commands.begun.values()) == {1}
         wrong = make_spec({"driver": "def drive(swarm, base):\n    return 1 / 0\n"}, "t", Path())
@@ -204,6 +345,12 @@ def test_a_record_is_one_process_s_and_a_torn_line_was_never_written(home: Home)
         ({"command": "a", "beam": 2}, "beam is 2, and a round has 1 tries"),
         ({"command": "a", "egress": ["???"]}, r"\?\?\?"),
         ({"command": "a", "score": "regex:("}, "is no pattern"),
+        ({"command": "a", "cost": "("}, r"cost: '\(' is no pattern"),
+        ({"command": "a", "cost_limit": 3}, "a limit of costs needs cost"),
+        ({"command": "a", "n": 4, "bandit": True}, "give a beam of 2 or more"),
+        ({"command": "a", "n": 2, "beam": 2, "rounds": 2, "crossed": 3}, "3 tries are to be crossed"),
+        ({"command": "a", "rebase": True}, "give promote as well"),
+        ({"called": "f", "timeout": 1}, "timeout is of a command"),
         ({"variants": ["@nowhere"]}, "cannot be read"),
         ({"driver": "nowhere.py"}, "cannot be read"),
     ],
@@ -270,7 +417,7 @@ def test_swarms_are_listed_and_shown(
     assert "beam   interrupted  main  1  " in capsys.readouterr().out
     assert main(["swarm", "show", "beam"]) == 0
     said = capsys.readouterr().out
-    assert "command   work {i}" in said and "beam-1  2.5" in said
+    assert "command  work {i}" in said and "beam-1  2.5" in said
     assert main(["swarm", "show", "beam", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["begun"]["spec"]["losers"] == "prune"
     assert main(["swarm", "show", "none"]) == 4

@@ -32,7 +32,7 @@ app = new_app()
 swarm = new_app()
 app.add_typer(swarm, name="swarm")
 
-HEADER = ("", "BRANCH", "SCORE", "ROUND", "EXIT", "TIME", "FILES", "LINES", "NOTE")
+HEADER = ("", "BRANCH", "SCORE", "ROUND", "EXIT", "TIME", "COST", "FILES", "LINES", "NOTE")
 LETTERS = re.compile(r"[^a-z0-9-]+")
 
 
@@ -61,6 +61,12 @@ NewName = Annotated[
     typer.Option(
         "--name", metavar="NAME", help="Its name, and the beginning of its branches'.", show_default=False
     ),
+]
+
+
+Rebase = Annotated[
+    bool,
+    typer.Option("--rebase", help="Promote a winner that is stale, too: on top of what the trunk did since."),
 ]
 
 
@@ -129,6 +135,24 @@ def run(
     beam: Annotated[
         int | None, _option("--beam", "K", "How many of the best the next round is forked from.")
     ] = None,
+    bandit: Annotated[
+        bool, typer.Option("--bandit", help="Fork those more often from which good scores came.")
+    ] = False,
+    crossed: Annotated[
+        int | None, _option("--crossed", "N", "Apply another one's files to so many of a later round.")
+    ] = None,
+    cost: Annotated[
+        str | None, _option("--cost", "PATTERN", "Finds in a line of output what was spent until then.")
+    ] = None,
+    cost_limit: Annotated[
+        float | None, _option("--cost-limit", "COST", "End the swarm once its tries have cost more.")
+    ] = None,
+    cost_limit_each: Annotated[
+        float | None, _option("--cost-limit-each", "COST", "Kill a try's command once it has cost more.")
+    ] = None,
+    diffs: Annotated[
+        bool, typer.Option("--diffs", help="Count what each try changed, not the winner alone.")
+    ] = False,
     losers: Annotated[
         str | None,
         _option("--losers", "keep|pause|suspend|prune", "What is done with those that do not win."),
@@ -136,6 +160,7 @@ def run(
     promote: Annotated[
         bool, typer.Option("--promote", help="Make the winner the trunk; shows the plan, and asks.")
     ] = False,
+    rebase: Rebase = False,
     name: NewName = None,
     yes: Yes = False,
     json: Json = False,
@@ -147,14 +172,24 @@ def run(
     (or its first group), or what a command prints in the branch afterwards. Of pytest a report in JUnit's XML may be
     named, as in pytest:report.xml.
 
+    In later rounds all of the best are forked as often; with --bandit those more often from which good scores came,
+    their own and their children's (UCB1). To --crossed tries, forked from one of the best, the files of another one are
+    applied first, three-way; where both changed the same the try fails, and its note says what. A command that spends
+    something may print how much until now, in lines that --cost finds a number in, such as 'cost=([0-9.]+)'; it is
+    killed once that is more than --cost-limit-each, and the swarm ends once all tries together have cost more than
+    --cost-limit.
+
     Losers that are kept run on. A swarm that was killed goes on with `swarm resume`; its commands have run on
-    meanwhile. With --promote the winner becomes the trunk, unless the trunk did anything since the swarm began.
+    meanwhile. With --promote the winner becomes the trunk, unless the trunk did anything since the swarm began. With
+    --rebase a fork of the trunk becomes it then, to which the winner's files were applied.
     """
     options = {
         "base": base, "n": n, "command": command, "variants": variants, "files": _pairs(files), "prepare": prepare,
         "egress": egress, "secrets": secrets, "timeout": timeout, "within": within, "memory": memory,
         "at_once": at_once, "score": score, "lowest": lowest or None, "target": target, "stop": stop, "rounds": rounds,
-        "beam": beam, "losers": losers, "promote": promote or None,
+        "beam": beam, "bandit": bandit or None, "crossed": crossed, "cost": cost, "cost_limit": cost_limit,
+        "cost_limit_each": cost_limit_each, "diffs": diffs or None, "losers": losers, "promote": promote or None,
+        "rebase": rebase or None,
     }  # fmt: skip
     given = {field: value for field, value in options.items() if value not in (None, [], {})}
     wanted = read_spec(spec, given) if spec else make_spec(given, "swarm", Path())
@@ -185,23 +220,37 @@ def ls(json: Json = False) -> None:
 
 
 @swarm.command("show")
-def show(name: Name, json: Json = False) -> None:
+def show(
+    name: Name,
+    diffs: Annotated[
+        bool, typer.Option("--diffs", help="Count what each try that is there has changed until now.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Show what a swarm was asked for, and what came of it so far."""
     found = records.look(own_home(), name)
+    outcome = found.ended.outcome if found.ended else SwarmOutcome(tuple(_results(found)))
+    if diffs:
+        outcome = _counted(outcome)
     if json:
-        say_json({"begun": found.begun, "steps": list(found.steps.values()), "ended": found.ended})
+        ended = replace(found.ended, outcome=outcome) if found.ended else None
+        say_json({"begun": found.begun, "steps": list(found.steps.values()), "ended": ended})
         return
-    for field, value in _said(found.spec):
-        print(f"{field:<9} {value}")
-    print(f"{'state':<9} {_state(own_home(), found)}")
-    _say_outcome(found.ended.outcome if found.ended else SwarmOutcome(tuple(_results(found))))
+    lines = [*_said(found.spec), ("state", _state(own_home(), found))]
+    width = max(len(field) for field, _ in lines)
+    for field, value in lines:
+        print(f"{field:<{width}}  {value}")
+    _say_outcome(outcome)
 
 
 @swarm.command("resume")
-def resume(name: Name, yes: Yes = False, json: Json = False) -> None:
-    """Go on with a swarm that was killed or interrupted, from where it was; nothing is done twice."""
+def resume(name: Name, rebase: Rebase = False, yes: Yes = False, json: Json = False) -> None:
+    """Go on with a swarm that was killed or interrupted, from where it was; nothing is done twice.
+
+    With --rebase its winner is promoted once it has ended, also if the trunk has gone on.
+    """
     with records.go_on(own_home(), name) as found:
-        _play(found, yes=yes, json=json)
+        _play(found, rebase=rebase, yes=yes, json=json)
 
 
 @swarm.command("rerun")
@@ -224,14 +273,15 @@ def _begin(spec: SwarmSpec, name: str, *, yes: bool, json: bool) -> None:
         _play(record, yes=yes, json=json)
 
 
-def _play(record: "SwarmRecord", *, yes: bool, json: bool) -> None:
+def _play(record: "SwarmRecord", *, rebase: bool = False, yes: bool, json: bool) -> None:
     """To the end. What interrupts it says how it goes on."""
     from core.daemon.client import Client
     from vertui.swarm.hands import Hands
     from vertui.swarm.playing import finish, play
 
     def ask(plan: Plan) -> None:
-        show_plan(plan)
+        if not json:
+            show_plan(plan)
         if not yes:
             agree(plan)
 
@@ -241,11 +291,11 @@ def _play(record: "SwarmRecord", *, yes: bool, json: bool) -> None:
             outcome = play(record, hands, board)
         if not json:
             _say_outcome(outcome)
-        done = finish(record, hands, board, ask)
+        done = finish(record, hands, board, ask, rebase=rebase)
         if json:
             say_json(done or outcome)
         elif done:
-            print(f"{done.winner} is the trunk")
+            print(f"{done.rebased or done.winner} is the trunk")
     finally:
         hands.close()
     if outcome.results and not outcome.winner:
@@ -255,7 +305,8 @@ def _play(record: "SwarmRecord", *, yes: bool, json: bool) -> None:
 @contextmanager
 def _looking_on(*, quiet: bool) -> Iterator[Any]:
     """Whom it tells how far it is: a table on a terminal, lines elsewhere, nobody where JSON is wanted."""
-    from vertui.swarm.board import LiveBoard, PrintedBoard, SilentBoard
+    from vertui.swarm.board import LiveBoard, PrintedBoard
+    from vertui.swarm.steps import SilentBoard
 
     board = SilentBoard() if quiet else LiveBoard() if sys.stdout.isatty() else PrintedBoard()
     try:
@@ -284,7 +335,9 @@ def _resumable(record: "SwarmRecord") -> Iterator[None]:
 def _say_outcome(outcome: SwarmOutcome) -> None:
     if outcome.results:
         say_table(
-            HEADER, [_ranked(one, outcome.winner) for one in outcome.results], expendable=("LINES", "ROUND")
+            HEADER,
+            [_ranked(one, outcome.winner) for one in outcome.results],
+            expendable=("COST", "LINES", "ROUND"),
         )
     if outcome.answer:
         print(printable(outcome.answer))
@@ -296,6 +349,24 @@ def _say_outcome(outcome: SwarmOutcome) -> None:
         )
 
 
+def _counted(outcome: SwarmOutcome) -> SwarmOutcome:
+    """With what each try that is there has changed; what is known of the others stays."""
+    from core.daemon.client import Client
+    from vertui.swarm.hands import Hands
+
+    if not outcome.forked:
+        raise Conflict("what its tries changed can be counted once the swarm has ended")
+    hands = Hands(Client(connect().endpoint, starts=False))
+    there = {branch.name for branch in hands.tree().branches}
+
+    def counted_of(one: SwarmResult) -> SwarmResult:
+        if one.branch not in there:
+            return one
+        return replace(one, changed=hands.changed(outcome.forked, one.branch) or one.changed)
+
+    return replace(outcome, results=tuple(map(counted_of, outcome.results)))
+
+
 def _ranked(one: SwarmResult, winner: str) -> Row:
     lines = one.changed.lines if one.changed else None
     return (
@@ -305,6 +376,7 @@ def _ranked(one: SwarmResult, winner: str) -> Row:
         str(one.round),
         "" if one.exit_code is None else str(one.exit_code),
         millis(one.lasted_ms) if one.lasted_ms is not None else "",
+        number(one.cost),
         str(one.changed.paths) if one.changed else "",
         f"+{lines[0]} -{lines[1]}" if lines else "",
         one.note or one.command,

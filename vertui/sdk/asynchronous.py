@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial, update_wrapper
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from core.model import Branch, Child, Forked
 from core.verbs import fork, rename, up
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from core.model import Event
     from vertui.outcomes import Outcome
     from vertui.sdk.running import PrintedPiece, SyncRunning
+    from vertui.sdk.swarming import SwarmAsked
+    from vertui.swarm.results import SwarmOutcome
 
 A = TypeVar("A")
 
@@ -56,6 +58,26 @@ class AsyncVertui(Awaiting, VerbsOfHome):
     async def do(self, verb: Verb[A]) -> A:
         """Have a verb carried out, given as its value; its answer. It is done also when nobody waits any more."""
         return await away(lambda: self.blocking.do(verb))
+
+    async def swarm(
+        self,
+        name: str,
+        work: str | Callable[[AsyncBranch, int], Coroutine[Any, Any, float | None]],
+        **asked: Unpack[SwarmAsked],
+    ) -> SwarmOutcome:
+        """Try N ways at once in forks of one state, and rank them: a command, or a function that is awaited with each
+        try's branch and number. See `SyncVertui.swarm`.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+
+        def call(branch: SyncBranch, number: int) -> float | None:
+            assert not isinstance(work, str)
+            return asyncio.run_coroutine_threadsafe(work(AsyncBranch(self, branch), number), loop).result()
+
+        given = work if isinstance(work, str) else update_wrapper(call, work)
+        return await away(partial(self.blocking.swarm, name, given, **asked))
 
     def events(self) -> AsyncIterator[Event]:
         """What happens from the first step of the iteration on."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from core.journal.entry import JournalEntry
     from vertui.outcomes import Outcome
     from vertui.sdk.running import Execution, SyncRunning
+    from vertui.sdk.swarming import SwarmAsked
+    from vertui.swarm.results import SwarmOutcome
     from vertui.transfer import Copied
 
 A = TypeVar("A")
@@ -109,6 +112,24 @@ class SyncVertui(Blocking, VerbsOfHome):
         from vertui.sdk.files import read_kept
 
         return read_kept(self.client, ref, path)
+
+    def swarm(
+        self, name: str, work: str | Callable[[SyncBranch, int], float | None], **asked: Unpack[SwarmAsked]
+    ) -> SwarmOutcome:
+        """Try N ways at once in forks of one state, and rank them: a command ("" where there are variants), or a
+        function that is called with each try's branch and number, several at once, and answers its score. What it
+        raises is why a try has none. Asked once more by a program that was killed, a swarm of the same name goes on
+        where it was; a call that was cut off is made again in the same branch.
+        """
+        from vertui.sdk.swarming import swarm
+
+        if isinstance(work, str):
+            return swarm(self.client, name, asked, work, None)
+
+        def call(branch: str, number: int) -> float | None:
+            return work(SyncBranch(self, branch), number)
+
+        return swarm(self.client, name, asked, "", update_wrapper(call, work))
 
     def events(self) -> EventStream:
         """What happens from now on, until it is closed."""

@@ -6,6 +6,8 @@
   played from its beginning.
 - A *try* is a branch with a command; *rounds* fork the best tries again (`rounds`). A *driver* is a Python function
   that takes steps of its own (`drivers`).
+- What a try does is *work* (`work`): a command in its branch, or a call of a Python function here (`vertui.sdk`). What
+  commands say they cost is heard as they say it (`costs`).
 - What happens on machines is done by *hands* (`hands`): the daemon's verbs, by a client. Commands run on, and are
   scored, while no process of the swarm lives.
 """

@@ -28,19 +28,6 @@ class PrintedBoard:
         """There is nothing to leave."""
 
 
-class SilentBoard:
-    """Nothing."""
-
-    def say(self, line: str) -> None:
-        """It is in the record."""
-
-    def show(self, round: int, running: Sequence[str], results: Sequence[SwarmResult]) -> None:
-        """So is this."""
-
-    def close(self) -> None:
-        """There is nothing to leave."""
-
-
 class LiveBoard:
     """A table on the terminal, drawn when something happened and at no other time."""
 

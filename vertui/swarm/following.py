@@ -10,6 +10,7 @@ from core.daemon.start import rejoin
 from core.errors import DaemonStopped, DaemonUnavailable, VertuiError
 from core.model import Event, Tree
 
+WAKE = "wake"
 AGAIN_S = 0.2  # before another connection, after one was lost
 
 
@@ -20,7 +21,7 @@ class TreeFollower:
 
     def __init__(self, client: Client) -> None:
         self._client, self._mirror = client, Mirror(client.tree)
-        self._told: queue.SimpleQueue[Event | VertuiError | None] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[Event | VertuiError | str | None] = queue.SimpleQueue()
         self._stream: EventStream | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._listen, name="swarm", daemon=True)
@@ -38,16 +39,22 @@ class TreeFollower:
                 break
         return self._mirror.tree
 
+    def wake(self) -> None:
+        """Have who waits look at the tree as it is; who does not wait yet will not wait."""
+        self._told.put(WAKE)
+
     def close(self) -> None:
         """Follow no more."""
         self._closed = True
         if self._stream is not None:
             self._stream.close()
 
-    def _take(self, told: Event | VertuiError | None) -> bool:
-        """Whether the tree is another one."""
+    def _take(self, told: Event | VertuiError | str | None) -> bool:
+        """Whether the tree is another one, or to be looked at."""
         if isinstance(told, VertuiError):
             raise told
+        if isinstance(told, str):
+            return True
         if told is None:
             self._mirror.forget()
             return True

@@ -1,5 +1,8 @@
 """What a swarm does things with: the daemon, by a client, each thing once however often it is asked for."""
 
+import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,14 +33,17 @@ class Hands:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._follower: TreeFollower | None = None
+        self._lock = threading.Lock()
 
     def tree(self, wait_s: float | None = 0.0) -> Tree:
         """The tree; one that has changed since it was looked at last, if that happens within so long."""
         if not wait_s and wait_s is not None:
             return self.client.tree()
-        if self._follower is None:
-            self._follower = TreeFollower(self.client)
-        return self._follower.tree(wait_s)
+        return self._following().tree(wait_s)
+
+    def wake(self) -> None:
+        """Have who waits for another tree look at the one there is."""
+        self._following().wake()
 
     def do(self, verb: Verb[A], key: str) -> A:
         """A verb's answer. AnswerLost when it was carried out and its answer is known to nobody any more."""
@@ -74,6 +80,18 @@ class Hands:
         code = Follower(self.client.endpoint, what, keep, lambda _: None).follow().code
         return code, end.decode(errors="replace")
 
+    def listen(self, branch: str, command: int, heard: Callable[[int, bytes], None]) -> None:
+        """Hear all that a command prints, as it comes, to its end: which stream, and bytes."""
+        Follower(self.client.endpoint, AttachRequest(branch, command), heard, lambda _: None).follow()
+
+    def kill(self, branch: str, command: int) -> None:
+        """Kill a command with all that it started, and wait for its end."""
+        follower = Follower(
+            self.client.endpoint, AttachRequest(branch, command), lambda *_: None, lambda _: None
+        )
+        follower.signal(signal.SIGKILL)
+        follower.follow()
+
     def command(self, branch: str, command: int) -> Command | None:
         """What is known of a command; None where the guest does not say."""
         try:
@@ -99,6 +117,12 @@ class Hands:
         if not each:
             raise GuestFailed(f"what memory a child of {ref} takes is not known")
         return memory_bytes // each
+
+    def _following(self) -> TreeFollower:
+        with self._lock:
+            if self._follower is None:
+                self._follower = TreeFollower(self.client)
+            return self._follower
 
     def close(self) -> None:
         """Let go of the daemon."""

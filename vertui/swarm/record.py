@@ -174,6 +174,12 @@ def swarms(home: Home) -> list[str]:
     return [path.name.removesuffix(ENDING) for path in listed(home.swarms, f"*{ENDING}") if file_bytes(path)]
 
 
+def begun(home: Home, name: str) -> bool:
+    """Is there a record of that name?"""
+    path = path_of(home, name)
+    return path.exists() and b"\n" in _read(path)
+
+
 def is_at_work(home: Home, name: str) -> bool:
     """Does a process play it?"""
     try:

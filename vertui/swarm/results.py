@@ -11,7 +11,8 @@ from vertui.text import natural
 
 class SwarmResult(Struct, frozen=True):
     """What came of one try. Without a `score`, `note` says why; `changed` is what it did to the files it began with,
-    None where nobody could look.
+    None where nobody looked. `parent` is the branch that it was forked from, or the swarm's base, `crossed` the one
+    whose files were applied to it; `cost` is the highest that its command told.
     """
 
     branch: str
@@ -22,12 +23,15 @@ class SwarmResult(Struct, frozen=True):
     exit_code: int | None = None
     lasted_ms: float | None = None
     changed: DiffSize | None = None
+    parent: str = ""
+    crossed: str = ""
+    cost: float | None = None
 
 
 class SwarmOutcome(Struct, frozen=True):
     """What came of all, best first. `origin` is the commit of its base, `forked` the one that the first tries came
     from: another, where something was made ready before. `why` says what ended it early or kept it from its aim;
-    `answer` is a driver's.
+    `answer` is a driver's. `rebased` is the branch that is the trunk in the winner's place, if it was promoted so.
     """
 
     results: tuple[SwarmResult, ...] = ()
@@ -37,6 +41,7 @@ class SwarmOutcome(Struct, frozen=True):
     why: str = ""
     answer: str = ""
     promoted: bool = False
+    rebased: str = ""
 
 
 def ranked(spec: SwarmSpec, results: Iterable[SwarmResult]) -> list[SwarmResult]:

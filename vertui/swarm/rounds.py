@@ -9,32 +9,18 @@ from functools import partial
 from msgspec.structs import replace
 
 from core.errors import DaemonUnavailable, NoRoom, VertuiError
-from core.model import Branch, BranchState, Tree
+from core.model import Branch, Tree
 from core.verbs import load
 from core.verbs.base import Verb
 from vertui.swarm.beginning import Ready, SwarmOrigin, make_ready, remember_origin
 from vertui.swarm.hands import AnswerLost
 from vertui.swarm.results import SwarmOutcome, SwarmResult, ranked
-from vertui.swarm.spec import SwarmSpec, rule_of
+from vertui.swarm.spec import SwarmSpec
 from vertui.swarm.steps import ForkedInto, Swarm
+from vertui.swarm.tries import LETTERS, Try, tries_of
+from vertui.swarm.work import TryWork, result_of
 
-OVER = (BranchState.FAILED, BranchState.LOST, BranchState.STOPPED)
 STARTED_AT_ONCE = 16  # commands
-NOT_ENDED = "not scored: the swarm was over first"
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-
-
-@dataclass(frozen=True)
-class Try:
-    """A branch to be: its name, its round and its number there; what it is forked from, and its place among these."""
-
-    name: str
-    round: int
-    number: int
-    parent: str
-    prefix: str
-    place: int
-    command: str
 
 
 @dataclass
@@ -42,9 +28,9 @@ class Rounds:
     """All of a swarm's tries, as far as they have come."""
 
     swarm: Swarm
+    work: TryWork
     results: dict[str, SwarmResult] = field(default_factory=dict)
     running: dict[str, Try] = field(default_factory=dict)
-    commands: dict[str, int] = field(default_factory=dict)
     commits: dict[str, str] = field(default_factory=dict)  # by parents' REFs: what their first forks made
     gone: set[str] = field(default_factory=set)
     at_once: int = 0
@@ -61,7 +47,8 @@ class Rounds:
         self.at_once = self._room(ready.ref)
         parents: Sequence[str] = [ready.ref]
         for number in range(1, self.spec.rounds + 1):
-            if number > 1 and self._is_over():
+            if number > 1 and (why := self._over()) and not self._begun(number):
+                self.why = why
                 break
             self._round(number, parents, ready)
             parents = [one.branch for one in self._best()]
@@ -73,7 +60,7 @@ class Rounds:
     # -- a round ---------------------------------------------------------------------------------------------
 
     def _round(self, number: int, parents: Sequence[str], ready: Ready) -> None:
-        waiting = deque(self._tries(number, parents))
+        waiting = deque(tries_of(self.spec, self.swarm.name, number, parents, self.results))
         first = [waiting.popleft() for _ in range(min(self.at_once, len(waiting)))]
         for parent in parents:
             self._begin([one for one in first if one.parent == parent])
@@ -81,98 +68,73 @@ class Rounds:
             while waiting and len(self.running) < self.at_once:
                 self._begin([waiting.popleft()])
             self._wait(number)
-        self._give_up()
-        if (
-            number == 1 and ready.branch
-        ):  # not before: while it is there, so is the commit that tries are forked from
-            self.swarm.prune([ready.branch])
-
-    def _tries(self, number: int, parents: Sequence[str]) -> list[Try]:
-        """Of a round, in the order in which they begin."""
-        spec, made = self.spec, list[Try]()
-        for at in range(spec.tries):
-            which, place = at % len(parents), at // len(parents) + 1
-            prefix = f"{self.swarm.name}-" if number == 1 else f"{self.swarm.name}-{number}{LETTERS[which]}"
-            command = spec.variants[at] if spec.variants else spec.command
-            made.append(Try(f"{prefix}{place}", number, at + 1, parents[which], prefix, place, command))
-        return made
+        for one in list(self.running.values()):
+            self._keep(one, lambda one=one: self.work.give_up(one))  # type: ignore[misc]
+        if number == 1 and ready.branch:
+            self.swarm.prune([ready.branch])  # while it is there, so is the commit that tries are forked from
 
     def _begin(self, tries: Sequence[Try]) -> None:
-        """Fork tries of one parent, and start their commands: several only where they are the first of it."""
+        """Fork tries of one parent, and start their work: several only where they are the first of it."""
         if not tries:
             return
         parent, several = tries[0].parent, len(tries) > 1
         ref = self.commits.get(parent, parent)
         forked = self.swarm.fork(ref, len(tries), tries[0].prefix if several else tries[0].name)
+        beside: list[Callable[[], object]] = [partial(self._start, one, forked) for one in tries]
         if parent not in self.commits:
             self.commits[parent] = forked.commit
-            remember_origin(self.swarm, forked.commit)
-        self.swarm.each(lambda one: self._start(one, forked), tries, STARTED_AT_ONCE)
+            beside.append(partial(remember_origin, self.swarm, forked.commit))
+        self.swarm.each(lambda do: do(), beside, STARTED_AT_ONCE)
         self._show(tries[0].round)
 
     def _start(self, one: Try, forked: ForkedInto) -> None:
+        known = self.swarm.record.answer(f"result {one.name}", SwarmResult)
+        if known is not None or (why := self._not_begun(one, forked)):
+            self._keep(one, lambda: known or result_of(one, why))
+
+    def _not_begun(self, one: Try, forked: ForkedInto) -> str:
+        """Begin a try's work; why it cannot be begun, or nothing."""
         if one.name in forked.failed:
-            self._keep(SwarmResult(one.name, one.round, one.command, note=forked.failed[one.name]))
-            return
-        self.running[one.name] = one
-        if (known := self.swarm.record.answer(f"result {one.name}", SwarmResult)) is not None:
-            self._keep(known)
-            return
-        rule, limit = rule_of(self.spec.score), self.spec.timeout
+            return forked.failed[one.name]
+        if one.crossed and (why := self.swarm.apply(one.crossed, one.name)):
+            return f"not crossed with {one.crossed}: {why}"
         try:
-            self.commands[one.name] = self.swarm.start(
-                one.name, one.command, number=one.number, score=rule, timeout=limit
-            )
+            self.work.begin(one)
         except DaemonUnavailable:
             raise
         except VertuiError as error:
-            self._keep(
-                SwarmResult(one.name, one.round, one.command, note=f"its command did not start: {error}")
-            )
+            return f"its command did not start: {error}"
+        self.running[one.name] = one
+        return ""
 
     def _wait(self, number: int) -> None:
-        """Until a try has ended, or time is up."""
-        if not self._is_over() and not (self.running and self._ended(self.swarm.tree(self._left_s()))):
-            return
-        tree = self.swarm.tree()  # what was told may be older than a try that has begun just now
-        there = {branch.name: branch for branch in tree.branches}
-        for one in self._ended(tree):
-            self._keep(self._result(one, there.get(one.name)))
+        """Until a try has ended, or the swarm is over."""
+        over = self._over()
+        there = _branches(self.swarm.tree(self._left_s() if self.running and not over else 0.0))
+        certain = {name for name, one in self.running.items() if self.work.certain(one, there.get(name))}
+        if any(one.name not in certain for one in self._ended(there)):
+            there = _branches(self.swarm.tree())  # what was told may be older than a try that began just now
+        for one in self._ended(there):
+            self._keep(one, lambda one=one: self.work.result(one, there.get(one.name)))  # type: ignore[misc]
+        self.why = self.why or over
         if self.spec.losers != "keep" and self.at_once < self.spec.tries:
             ended = {name for name, one in self.results.items() if one.round == number}
             self._dispose(ended - {one.branch for one in self._best()})
 
-    def _ended(self, tree: Tree) -> list[Try]:
+    def _ended(self, there: dict[str, Branch]) -> list[Try]:
         """The tries for which there is nothing more to wait for."""
-        there = {branch.name: branch for branch in tree.branches}
-        return [one for one in self.running.values() if _has_ended(there.get(one.name))]
+        return [one for one in self.running.values() if self.work.has_ended(one, there.get(one.name))]
 
-    def _result(self, one: Try, branch: Branch | None) -> SwarmResult:
-        if branch is None:
-            return SwarmResult(one.name, one.round, one.command, note="it was pruned before it was scored")
-        made = SwarmResult(
-            one.name, one.round, one.command, branch.score, branch.note if branch.score is None else ""
-        )
-        if branch.state in OVER:
-            return replace(made, note=made.note or f"{branch.state}: {branch.reason}")
-        if (command := self.swarm.hands.command(one.name, self.commands[one.name])) is not None:
-            made = replace(made, exit_code=command.exit_code, lasted_ms=command.lasted_ms)
-        return made
-
-    def _keep(self, result: SwarmResult) -> None:
+    def _keep(self, one: Try, found: Callable[[], SwarmResult]) -> None:
         """Record what came of a try."""
-        name = result.branch
-        self.results[name] = self.swarm.once(f"result {name}", lambda _: result, SwarmResult)
-        self.running.pop(name, None)
-        if self.spec.stop == "first" and self.spec.succeeds(self.results[name].score):
-            self.why = f"{name} succeeded"
-        self.swarm.say(told(self.results[name]))
+        result = self.swarm.once(f"result {one.name}", lambda _: found(), SwarmResult)
+        self.results[one.name] = result
+        self.work.ended(result)
+        self.running.pop(one.name, None)
+        if self.spec.stop == "first" and self.spec.succeeds(result.score):
+            self.why = f"{one.name} succeeded"
+        self.swarm.say(told(result))
         self._show(result.round)
-
-    def _give_up(self) -> None:
-        """What has not ended when the swarm is over has no score."""
-        for one in list(self.running.values()):
-            self._keep(SwarmResult(one.name, one.round, one.command, note=NOT_ENDED))
 
     def _show(self, round: int) -> None:
         self.swarm.teller.show(round, list(self.running), ranked(self.spec, list(self.results.values())))
@@ -189,7 +151,8 @@ class Rounds:
         if self.spec.losers == "keep" or not (lost := sorted(set(names) - self.gone)):
             return
         self.gone |= set(lost)
-        self.swarm.each(self._measure, lost)
+        if self.spec.diffs:
+            self.swarm.each(self._measure, lost)
         if self.spec.losers == "prune":
             self.swarm.prune(lost)
             return
@@ -218,7 +181,10 @@ class Rounds:
     def _outcome(self) -> SwarmOutcome:
         best = self._best()
         winner = best[0].branch if best and self._is_good(best[0]) else ""
-        self.swarm.each(self._measure, sorted(set(self.results) - self.gone))
+        self.swarm.each(
+            self._measure,
+            sorted(set(self.results) - self.gone) if self.spec.diffs else [winner] * bool(winner),
+        )
         if winner:
             self._dispose(set(self.results) - {winner})
         origin = self.swarm.record.answer("origin", SwarmOrigin)
@@ -256,13 +222,16 @@ class Rounds:
             )
         return most if spec.losers == "keep" else min(most, fits - besides)
 
-    def _is_over(self) -> bool:
-        """Is time up? Then that is why it ends."""
+    def _over(self) -> str:
+        """Why the swarm ends before it is done, if it does."""
         left = self._left_s()
-        if left is None or left > 0:
-            return False
-        self.why = self.why or f"{self.spec.within:g} s were over"
-        return True
+        late = f"{self.spec.within:g} s were over" if left is not None and left <= 0 else ""
+        return late or self.work.why_over()
+
+    def _begun(self, number: int) -> bool:
+        """Was anything of a round done already, before the swarm was killed?"""
+        forks = tuple(f"fork {self.swarm.name}-{number}{letter}" for letter in LETTERS)
+        return any(step.startswith(forks) for step in self.swarm.record.steps)
 
     def _left_s(self) -> float | None:
         """How long the swarm may still take."""
@@ -277,6 +246,5 @@ def told(result: SwarmResult) -> str:
     return f"{result.branch}  {score}"
 
 
-def _has_ended(branch: Branch | None) -> bool:
-    """Is there nothing more to wait for?"""
-    return branch is None or branch.scoring is None or branch.state in OVER
+def _branches(tree: Tree) -> dict[str, Branch]:
+    return {branch.name: branch for branch in tree.branches}

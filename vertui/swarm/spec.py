@@ -10,23 +10,25 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from core.codec import decode
+from core.commands import EXIT
 from core.errors import UsageError
 from core.guest.scripts import guest_script
 from core.refs import TRUNK
-from core.verbs import names
 from core.verbs.fork import LONGEST_COMMAND, LONGEST_S, MOST_CHILDREN, Fork
 from vertui.variants import text_of, values_of
 
 Losers = Literal["keep", "pause", "suspend", "prune"]
 Line = Annotated[str, Meta(max_length=LONGEST_COMMAND)]
 Count = Annotated[int, Meta(ge=0, le=MOST_CHILDREN)]
+Cost = Annotated[float, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0, le=LONGEST_S)]
 
 MOST_ROUNDS, MOST_KEPT = 1000, 26  # parents of a round are told apart by a letter
 DRIVERS = ".py"
-EXIT, PYTEST, REGEX = "exit", "pytest", "regex:"
+PYTEST, REGEX = "pytest", "regex:"
 WHERE = re.compile(r" - at `\$\.?(?P<field>[^`]*)`$")
 SUCCESS = 1.0
+OF_COMMANDS = ("command", "variants", "timeout", "secrets", "score", "cost", "cost_limit", "cost_limit_each")
 
 
 class SwarmSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,8 +38,17 @@ class SwarmSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `files` (paths here and in the guest) or something to `prepare`, that is done first, once, in a fork of the base.
     `timeout` is of a command, `within` of the whole swarm, both in seconds; `memory` is MiB that its branches may take
     at once, `at_once` how many of them may be at work. With `stop` first the swarm is over with the first success: a
-    score as good as `target`. The `beam` best tries so far are forked for the next round. `driver` is the text of a
-    program that plays the swarm in place of rounds (see `vertui.swarm.drivers`); a spec's file names its file.
+    score as good as `target`.
+
+    The `beam` best tries so far are forked for the next round, all as often, or with `bandit` more often from where
+    good scores came; so many of its tries are `crossed`: the files of another of the best are applied to them first.
+    `cost` is a pattern that finds in a line what the command has cost until now; what a try may cost, and all of them
+    together, is limited by `cost_limit_each` and `cost_limit`. With `diffs` it is counted what each try changed, and
+    not the winner alone. With `rebase` a winner is promoted also when it is stale: applied to a fork of the trunk.
+
+    `driver` is the text of a program that plays the swarm in place of rounds (see `vertui.swarm.drivers`); a spec's
+    file names its file. `called` is the name of a Python function that is called for each try in place of a command,
+    by the program that has it.
     """
 
     base: Annotated[str, Meta(min_length=1, max_length=200)] = TRUNK
@@ -58,9 +69,17 @@ class SwarmSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stop: Literal["best", "first"] = "best"
     rounds: Annotated[int, Meta(ge=1, le=MOST_ROUNDS)] = 1
     beam: Annotated[int, Meta(ge=1, le=MOST_KEPT)] = 1
+    bandit: bool = False
+    crossed: Count = 0
+    cost: Line = ""
+    cost_limit: Cost | None = None
+    cost_limit_each: Cost | None = None
+    diffs: bool = False
     losers: Losers = "keep"
     promote: bool = False
+    rebase: bool = False
     driver: str = ""
+    called: str = ""
 
     @property
     def tries(self) -> int:
@@ -116,8 +135,6 @@ def make_spec(told: Mapping[str, Any], where: str, directory: Path) -> SwarmSpec
 def rule_of(score: str) -> str:
     """How a swarm's tries are scored, as the engine is told it (see `core.commands.Scoring`)."""
     kind, _, rest = score.partition(":")
-    if score == EXIT:
-        return "echo $((STATUS == 0))"
     if score.startswith(REGEX):
         return shlex.join(guest_script("scored", "regex", rest))
     if kind == PYTEST:
@@ -129,29 +146,56 @@ def _wrong(spec: SwarmSpec) -> str:
     """What makes no sense together; nothing where all does."""
     if spec.driver:
         return "a driver starts its own commands: leave them out" if spec.command or spec.variants else ""
+    return _wrong_work(spec) or _wrong_rounds(spec) or _wrong_value(spec)
+
+
+def _wrong_work(spec: SwarmSpec) -> str:
+    """Of what each try does."""
+    if spec.called:
+        told = [name for name in OF_COMMANDS if getattr(spec, name) != getattr(SwarmSpec(), name)]
+        return f"{told[0]} is of a command, and a function is called here: leave it out" if told else ""
     if not spec.command and not spec.variants:
         return "give a command, or variants"
     if spec.command and spec.variants:
         return "give one command for all, or variants: not both"
     if spec.variants and spec.n not in (0, len(spec.variants)):
         return f"n is {spec.n} and there are {len(spec.variants)} variants: leave n out"
+    if (spec.cost_limit, spec.cost_limit_each) != (None, None) and not spec.cost:
+        return (
+            "a limit of costs needs cost, a pattern that finds in a line of output what was spent until then"
+        )
+    return ""
+
+
+def _wrong_rounds(spec: SwarmSpec) -> str:
+    """Of how they follow each other."""
     if spec.beam > spec.tries:
         return f"beam is {spec.beam}, and a round has {spec.tries} tries"
-    if spec.losers in ("pause", "suspend") and spec.losers not in names():
-        return f"this vertui has no verb `{spec.losers}`: keep losers, or prune them"
-    return _wrong_value(spec)
+    if (spec.bandit or spec.crossed) and (spec.beam < 2 or spec.rounds < 2):
+        what = "a bandit shares a round's tries among" if spec.bandit else "a crossed try is of two of"
+        return f"{what} the best of earlier ones: give a beam of 2 or more, and 2 rounds or more"
+    if spec.rebase and not spec.promote:
+        return "only a winner that is promoted is rebased: give promote as well"
+    if spec.crossed > spec.tries:
+        return f"{spec.crossed} tries are to be crossed, and a round has {spec.tries}"
+    return ""
 
 
 def _wrong_value(spec: SwarmSpec) -> str:
     """What a value says that cannot be."""
     try:
         _ = Fork(spec.base, egress=spec.egress).reach
-        if spec.score.startswith(REGEX):
-            re.compile(spec.score.removeprefix(REGEX))
     except UsageError as error:
         return str(error)
-    except re.error as error:
-        return f"score: '{spec.score}' is no pattern: {error}"
+    patterns = {
+        "cost": spec.cost,
+        "score": spec.score.removeprefix(REGEX) if spec.score.startswith(REGEX) else "",
+    }
+    for field, pattern in patterns.items():
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            return f"{field}: '{pattern}' is no pattern: {error}"
     if not spec.score:
         return "score is empty: leave it out, or give printed, exit, pytest, regex:PATTERN or a command"
     return ""

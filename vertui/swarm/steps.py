@@ -15,6 +15,7 @@ from msgspec import Struct
 from core.errors import Conflict, DaemonStopped, DaemonUnavailable, GuestFailed, NotFound, VertuiError
 from core.model import BranchState, Child, ExecRequest, Tree
 from core.naming import filled
+from core.verbs.apply import Apply
 from core.verbs.base import Verb
 from core.verbs.fork import Fork
 from core.verbs.prune import Prune
@@ -56,6 +57,19 @@ class SwarmTeller(Protocol):
 
     def show(self, round: int, running: Sequence[str], results: Sequence[SwarmResult]) -> None:
         """Which tries are at work, and what came of the others, best first."""
+
+
+class SilentBoard:
+    """Shows nothing."""
+
+    def say(self, line: str) -> None:
+        """It is in the record."""
+
+    def show(self, round: int, running: Sequence[str], results: Sequence[SwarmResult]) -> None:
+        """So is this."""
+
+    def close(self) -> None:
+        """There is nothing to leave."""
 
 
 class Swarm:
@@ -123,6 +137,11 @@ class Swarm:
         """Run a command in a branch to its end."""
         return self.printed(branch, self.start(branch, command, timeout=timeout))
 
+    def apply(self, source: str, branch: str) -> str:
+        """Bring what one branch changed of its files into another, three-way; why that cannot be, or nothing."""
+        verb = Apply(source, branch)
+        return self.once(f"apply {source} to {branch}", lambda step: self._applied(step, verb), str)
+
     def prune(self, names: Iterable[str], *, now: bool = False) -> None:
         """Prune branches, into the trash or for good; those that are gone already are no matter."""
         if not (wanted := tuple(names)):
@@ -163,10 +182,11 @@ class Swarm:
             self.record.add(step, found := take(step))
         return found
 
-    def do(self, step: str, verb: Verb[A]) -> A:
-        """A verb's answer. It is asked for anew where a daemon left it unfinished when it ended, and where it is in
-        conflict with what goes on: with a guest too busy to be frozen, or with somebody else's prune.
+    def do(self, step: str, verb: Verb[A], *, waits: bool = True) -> A:
+        """A verb's answer. It is asked for anew where a daemon left it unfinished when it ended, and, if it `waits`,
+        where it is in conflict with what goes on: with a guest too busy to be frozen, or with somebody else's prune.
         """
+        passing = (Conflict,) if waits else ()
         for left in reversed(range(ATTEMPTS)):
             key = self.record.key(step)
             try:
@@ -175,7 +195,7 @@ class Swarm:
                 raise
             except VertuiError as error:
                 self.record.refuse(step, str(error))
-                if not left or not (type(error) is VertuiError or isinstance(error, Conflict)):
+                if not left or not (type(error) is VertuiError or isinstance(error, passing)):
                     raise
             time.sleep(AGAIN_S)
         raise AssertionError("the last attempt raises")
@@ -213,6 +233,17 @@ class Swarm:
         failed = BranchState.FAILED
         children = [Child(one.name, one.state is not failed, one.reason) for one in found]
         return _into(found[0].parent or "", children)
+
+    def _applied(self, step: str, verb: Apply) -> str:
+        try:
+            self.do(step, verb, waits=False)
+        except AnswerLost:
+            pass
+        except DaemonUnavailable:
+            raise
+        except VertuiError as error:
+            return str(error)
+        return ""
 
     def _pruned(self, step: str, names: tuple[str, ...], *, now: bool) -> bool:
         try:
