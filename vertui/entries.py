@@ -1,11 +1,17 @@
-"""Commands in a journal as people read them."""
+"""Entries of a journal, and commands in it, as people read them."""
 
 import shlex
 
-from core.journal.entry import JournalExec
+from core.journal.entry import JournalEntry, JournalExec
 from vertui.text import millis, printable
 
 TRIED = "~"  # stands at an entry whose work the branch's machine does not have
+
+
+def author_of(entry: JournalEntry) -> str:
+    """Who says or did it; `planner (guest)` of what was said inside, where anybody can call himself so."""
+    author = printable(entry.author) or "-"
+    return f"{author} (guest)" if entry.guest else author
 
 
 def words_of(ran: JournalExec) -> str:

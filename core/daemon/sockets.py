@@ -12,18 +12,21 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from core.codec import decode
 from core.daemon.relay import follow, follow_console
 from core.daemon.wire import AttachStart, ConsoleStart, ExecStart
-from core.engine import authority, scoring, secrets
+from core.engine import authority, endings, scoring, secrets
 from core.engine.context import Engine
 from core.engine.fate import followed
 from core.engine.glance import glance
+from core.engine.journals import AUTHOR
 from core.engine.live import Live
 from core.engine.operations import note
-from core.engine.recording import CommandRecord
+from core.engine.recording import LONGEST_AUTHOR, CommandRecord
+from core.engine.unattended import UnattendedCommand
 from core.engine.wake import wake_named
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.client import AgentClient
 from core.guest.sealed import exec_sealed
 from core.guest.streams import CommandStream
+from core.journal.entry import JournalExec
 from core.model import ExecRequest
 from core.patience import patient
 
@@ -67,6 +70,10 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
     agent = await engine.agent(request.branch)
     if request.again and not agent.knows_keys:
         raise GuestFailed(f"whether the command was started is not known: `vertui ps {request.branch}`")
+    if request.argv[0].split(" ")[0] == "vertui-note" and not agent.takes_notes:
+        raise GuestFailed(
+            "its image is of an earlier version, without vertui-note: `vertui image build` makes a new one"
+        )
     line = len(request.argv) == 1 and any(blank in request.argv[0] for blank in " \t\n")
     handed, env = secrets.handed(engine, request.secrets), request.env
     head = engine.branch(request.branch).head
@@ -103,6 +110,8 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
     engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
     if await _recorded(socket, stream, record, owner=not request.outlives):
         engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
+    elif engine.live.get(live.branch) is live and not request.lossless:  # it is left running
+        endings.expect(engine, _left(engine, live.branch, head, request, stream.id))
     if engine.listened:  # its end is shown at once
         await glance(live)
         engine.shows_other(live.branch)
@@ -113,7 +122,9 @@ async def _attach(engine: Engine, live: Live, socket: WebSocket, request: Attach
     agent = await engine.agent(request.branch)
     offsets = (request.stdout_offset, request.stderr_offset)
     stream = await agent.attach(request.id, *offsets, owner_s=OWNER_S * request.owner)
-    record = await _taken_up(engine, live, agent, request) if request.owner else None
+    record = None
+    if request.owner and engine.unattended.take(live.branch, request.id):
+        record = await _taken_up(engine, live, agent, request)
     await _recorded(socket, stream, record, owner=request.owner)
 
 
@@ -127,6 +138,17 @@ async def _taken_up(
             if begun.id == request.id:
                 return CommandRecord.taken_up(engine.journals, live.branch, head, begun)
     return None
+
+
+def _left(engine: Engine, branch: str, head: str, request: ExecRequest, number: int) -> UnattendedCommand:
+    """A command whose client has left, as its entry tells that it was begun."""
+    begun = JournalExec(
+        request.argv, number, request.cwd or "", tuple(sorted({*request.env, *request.secrets})),
+        request.user or "", tty=request.tty,
+    )  # fmt: skip
+    author, recorded = request.author[:LONGEST_AUTHOR] or AUTHOR, request.recorded
+    mark = engine.journals.mark(branch)
+    return UnattendedCommand(branch, begun, author, head, mark, "none" if request.tty else recorded)
 
 
 async def _recorded(

@@ -14,6 +14,7 @@
     secrets   values handed to commands                   scrub     files wiped before a commit
     scoring   what commands score                         tally     how far a verb is that does much
     journals  what was said and done in branches          recording commands, as journals have them
+    guest_notes  what programs inside say         endings   how commands ended that nobody follows (`unattended`)
     attending work for branches that events name, one task for each
 
 A verb is a function of the Engine. Its docstring says what it requires, does on success, and leaves on failure.

@@ -18,6 +18,7 @@ from core.engine.start import StartState
 from core.engine.tally import DoneCount
 from core.engine.warm import end_warm
 from core.errors import Damaged, VertuiError
+from core.journal.entry import JournalExec
 from core.model import BranchState, Child, Commit
 from core.ports import PortSpec
 from core.reach import Reach, without_groups
@@ -188,6 +189,7 @@ class Children:
         started = await (await live.agent()).exec(command, timeout_s=self.wanted.terms.timeout_s)
         await started.detach()
         live.may_work = True
+        live.begun = JournalExec((command,), started.id)
         if rule := self.wanted.rules.get(row.name):
             scoring.expect(self.engine, row.id, started.id, rule)
 

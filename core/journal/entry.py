@@ -22,6 +22,7 @@ class EntryKind(StrEnum):
     NOTE = "note"
     SCORE = "score"
     RESTORE = "restore"
+    WAIT = "wait"
 
 
 KINDS = frozenset(EntryKind)
@@ -59,13 +60,16 @@ class PackedBody(Struct, frozen=True):
 
 
 class NewEntry(Struct, frozen=True):
-    """What is to be appended: all of an entry that its place in a chain does not say."""
+    """What is to be appended: all of an entry that its place in a chain does not say. It is a `guest`'s when a program
+    inside said it.
+    """
 
     kind: str
     body: str
     author: str = ""
     commit: str = ""
     key: str = ""
+    guest: bool = False
     exec: JournalExec | None = None
     tries: Ranges | None = None
 
@@ -76,7 +80,8 @@ class JournalEntry(Struct, frozen=True, omit_defaults=True):
 
     Of a long body, `body` is the beginning unless all was asked for, `body_bytes` its length and `body_hash` BLAKE3 of
     it; it lies `apart`. `raw` is the line itself of an entry that a newer version wrote, is of a kind that is not known
-    here, or is not whole. `key` is of the request that made it. `exec` tells of a command.
+    here, or is not whole. `key` is of the request that made it. `exec` tells of a command. A `guest`'s entry is what a
+    program inside said by `vertui-note`: also who says it is its word alone.
 
     An entry is `tried` when the branch's machine was taken back to before it. `tries` are all these, as an entry of
     kind restore tells them; `mark` is the number of the newest of that kind up to here, 0 for none.
@@ -95,6 +100,7 @@ class JournalEntry(Struct, frozen=True, omit_defaults=True):
     body_hash: str = ""
     apart: PackedBody | None = None
     key: str = ""
+    guest: bool = False
     exec: JournalExec | None = None
     tries: Ranges | None = None
     mark: int = 0

@@ -10,7 +10,7 @@ import typer
 from core.codec import encode
 from core.errors import DaemonUnavailable, Damaged
 from core.journal.entry import JournalCheck, JournalEntry
-from vertui.entries import TRIED, end_of, words_of
+from vertui.entries import TRIED, author_of, end_of, words_of
 from vertui.options import BranchName, Json, new_app
 from vertui.output import clip, line_width, say_json
 from vertui.session import connect
@@ -46,7 +46,8 @@ def show(
     """Show a branch's journal, with what its parents' had when it was forked.
 
     An entry a line: number, time, kind, author (- for none), body (⏎ between its lines). A ~ marks what was tried: the
-    branch's machine was taken back to before that, by `restore`. What a newer vertui wrote is shown as it is.
+    branch's machine was taken back to before that, by `restore`. What a program inside said by `vertui-note` has an
+    author "(guest)". What a newer vertui wrote is shown as it is.
     """
     _say(connect().journal(branch, first=first or 0, count=count or 0, whole=whole), json=json, whole=whole)
 
@@ -167,5 +168,6 @@ def line_of(entry: JournalEntry, *, lines: bool = True) -> str:
         more = f"…  ({counted(entry.body_bytes, 'byte')})"
     body = " ⏎ ".join(map(printable, entry.body.removesuffix("\n").split("\n"))) if lines else ""
     what = f"{words_of(entry.exec)}  {end_of(entry.exec)}" if entry.exec else body
-    author = printable(entry.author) or "-"
-    return f"{entry.seq:>6}{sign} {at}  {printable(entry.kind):<11}  {author}  {what}{more}".rstrip()
+    return (
+        f"{entry.seq:>6}{sign} {at}  {printable(entry.kind):<11}  {author_of(entry)}  {what}{more}".rstrip()
+    )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LONGEST_BODY = 1 << 20  # characters
 MOST_LINES = 1000  # as many as a request that is sent again is known by
 EntryKindName = Literal[
-    "message", "tool_call", "tool_result", "exec", "commit", "fork", "promote", "note", "score"
+    "message", "tool_call", "tool_result", "exec", "commit", "fork", "promote", "note", "score", "wait"
 ]
 
 
