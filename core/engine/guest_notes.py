@@ -78,14 +78,16 @@ def _row(engine: Engine, branch: str) -> BranchRow | None:
 
 async def _listen(paces: dict[str, NotePace], engine: Engine, branch: str) -> None:
     """Until the branch runs no more; that it runs again is an event."""
-    pace, again_s = paces.setdefault(branch, NotePace()), AGAIN_S
+    pace, again_s, heard = paces.setdefault(branch, NotePace()), AGAIN_S, False
     while _row(engine, branch) is not None:
         live = engine.live[branch]
         try:
             agent = await live.agent()
-            again_s = AGAIN_S
-            await agent.noted()
+            if not (heard and agent.takes_notes):  # else what it told of was not taken yet
+                await agent.noted()
+            heard = True
             await _take_all(engine, live, agent, pace)
+            again_s, heard = AGAIN_S, False
         except VertuiError:
             await asyncio.sleep(again_s)
             again_s = min(2 * again_s, LONGEST_AGAIN_S)

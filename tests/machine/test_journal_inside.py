@@ -18,7 +18,9 @@ def test_programs_inside_write_into_the_journal_and_a_forks_commands_tell_how_th
         ("message", "planner", "try it twice", True), ("note", "root", "more\n", True),
     ]  # fmt: skip
     who = "setpriv --reuid=65534 --clear-groups"
-    assert main.text(f"{who} vertui-note --waiting; vertui-note --kind exec x 2>&1 | tail -n 1").startswith("entry ")
+    assert main.text(f"{who} vertui-note --waiting; vertui-note --kind exec x 2>&1 | tail -n 1").startswith(
+        "entry "
+    )
     command = "vertui-note 'here is {name}'; echo out; exit 3"
     forked = client.do(Fork("main", n=2, prefix="c", command=command))
     for child in forked.children:

@@ -23,7 +23,7 @@ class Guest:
     """What is inside. `ticks` is what its processes did; one that is `stubborn` cannot be frozen. The owner of the key
     `admitted` may log in. `sockets` are whose, by protocol and port: pid and name. `commands` are command lines, by
     name. `notes` are what its programs have said and wait for, as `note` answers; `acknowledged` are the numbers that
-    they were told, and `refused` the problems.
+    they were told, and `refused` the problems. Its agent is as old as its `protocol`.
     """
 
     hostname: str = ""
@@ -38,6 +38,7 @@ class Guest:
     notes: list[dict[str, Any]] = field(default_factory=list)
     acknowledged: list[tuple[str, int]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    protocol: int = wire.PROTOCOL
 
     @classmethod
     def of(cls, devices: bytes) -> "Guest":
@@ -145,7 +146,8 @@ class Port:
 
     def _said(self, frame: wire.Frame) -> bytes:
         if frame.type == wire.HELLO:
-            return wire.hello_reply(frame.payload) + (wire.frame(wire.NOTED, 0) if self.guest.notes else b"")
+            noted = wire.frame(wire.NOTED, 0) if self.guest.notes else b""
+            return wire.hello_reply(frame.payload, self.guest.protocol) + noted
         if frame.type != wire.REQUEST:
             return b""
         try:

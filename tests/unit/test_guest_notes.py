@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.daemon import streams
+from core.daemon.client import Client
 from core.engine import guest_notes
 from core.engine.guest_notes import BURST_S, BYTES_PER_S, NOTES_PER_S, NotePace
 from core.engine.journals import Journals
@@ -24,13 +26,17 @@ from core.guest.agent.notes import MOST_WAITING
 from core.guest.answers import NotePiece
 from core.guest.client import AgentClient
 from core.guest.notes import put_together
+from core.home import Home, find_home
 from core.journal.check import check
 from core.journal.entry import JournalEntry
+from core.model import ExecRequest
 from core.verbs.fork import Fork
-from tests.guests import SOON_S
+from tests.guests import SOON_S, Ran, collect
 from tests.twins.engine import Twins, twin_engine
+from tests.twins.served import served
 from tests.unit.agents import Line, connected
 from tests.unit.test_journal import Full
+from vertui.cli import main
 
 HOSTILE = "a\x1b[2J\u202e[bold]\nx"
 
@@ -231,6 +237,43 @@ async def test_a_note_that_waits_at_a_fork_is_one_of_each_child_and_pausing_lose
         await twins.do("resume", "main")
         await answered(twins, "main")
         assert [entry.kind for entry in await told(twins, "main")] == ["fork", "note"]
+
+
+async def test_a_verb_that_takes_long_delays_a_note_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest_notes, "MOST_PAUSES", 1)
+    async with listening() as twins:
+        async with twins.engine.changing:
+            twins.machine("main").say("meanwhile")
+            await asyncio.sleep(0.2)
+            assert twins.machine("main").guest.notes and not await told(twins, "main")
+        await answered(twins, "main")
+        assert [entry.body for entry in await told(twins, "main")] == ["meanwhile"]
+
+
+async def test_an_image_of_before_is_told_of_and_a_guests_word_is_shown_as_such(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with listening() as twins:
+        home = find_home(str(twins.engine.home.root))
+        home.make_runtime()
+        twins.engine.home = Home(home.root, home.runtime)
+        monkeypatch.setenv("VERTUI_HOME", str(home.root))
+        twins.machine("main").say(HOSTILE, "message", "you\x1b[2J")
+        await answered(twins, "main")
+        async with served(twins) as client:
+            assert await asyncio.to_thread(main, ["journal", "show", "main"]) == 0
+            assert "  message      you\\x1b[2J (guest)  a\\x1b[2J\\u202e[bold] ⏎ x" in capsys.readouterr().out
+            live = twins.engine.live[twins.engine.branch("main").id]
+            twins.machine("main").guest.protocol = 3
+            await (await live.agent()).close()
+            for words in (("vertui-note", "x"), ("vertui-note x",)):
+                with pytest.raises(GuestFailed, match="of an earlier version, without vertui-note"):
+                    await asyncio.to_thread(_run, client, ExecRequest("main", words))
+
+
+def _run(client: Client, request: ExecRequest) -> Ran:
+    with streams.run(client.home, request) as stream:
+        return collect(stream)
 
 
 async def moves(twins: Twins, rng: random.Random, count: int) -> None:
