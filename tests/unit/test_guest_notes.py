@@ -49,16 +49,23 @@ def saying(line: Line, text: bytes, timeout_s: float = SOON_S) -> "asyncio.Task[
     return asyncio.create_task(said)
 
 
+async def noted(client: AgentClient) -> None:
+    async with asyncio.timeout(SOON_S):
+        await client.noted()
+
+
 async def test_a_note_of_any_length_comes_whole_and_waits_for_its_answer(line: Line) -> None:
+    async with connected(line):  # it has begun to listen
+        pass
     for text in (b"", b"plan", "ü\0".encode() * (program.MOST_BYTES // 3)):
         said = saying(line, text)
         async with connected(line) as client:
-            await client.noted()
+            await noted(client)
             found = await client.note()
             assert found is not None and found.text.encode() == text
             assert (found.kind, found.author) == ("message", "planner") and not said.done()
         async with connected(line) as client:  # a line that broke before the answer: it is told of again
-            await client.noted()
+            await noted(client)
             assert await client.note() == found
             await client.answer_note(found.id, 7)
             assert await said == 7 and await client.note() is None
@@ -67,7 +74,7 @@ async def test_a_note_of_any_length_comes_whole_and_waits_for_its_answer(line: L
 
 async def test_what_prevents_it_is_said_and_who_leaves_is_forgotten(line: Line, client: AgentClient) -> None:
     said = saying(line, b"plan")
-    await client.noted()
+    await noted(client)
     found = await client.note()
     assert found is not None
     await client.answer_note(found.id, 0, "the disk is full")
@@ -87,7 +94,7 @@ async def test_a_frozen_guest_is_heard_when_it_is_thawed(line: Line, client: Age
     await asyncio.sleep(0.2)
     assert await client.ping() is True and not said.done()
     await client.thaw()
-    await client.noted()
+    await noted(client)
     found = await client.note()
     assert found is not None
     await client.answer_note(found.id, 3)
@@ -113,7 +120,7 @@ async def test_whatever_is_said_to_the_agent_it_answers_or_hangs_up(line: Line, 
     assert await client.note() is None  # all places are taken, and the agent answers the host
     for one in idle:
         one.close()
-    await client.noted()
+    await noted(client)
     found = await client.note()
     assert found is not None and found.text == "after them"
     await client.answer_note(found.id, 1)

@@ -28,8 +28,8 @@ MOST_BYTES = 1 << 20
 LONGEST_AUTHOR, LONGEST_KIND = 200, 40
 KINDS = ("message", "tool_call", "tool_result", "note", "wait")
 TIMEOUT_S, LONGEST_S = 60.0, 1e6
-STARTING_S = 5.0
-"""An agent that ended is started anew by then."""
+STARTING_S = 15.0
+"""An agent that ended is started anew by then, on a host with much to do too."""
 
 PAUSE_S = 0.1
 UNKNOWN = "it may have been written"
