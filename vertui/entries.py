@@ -1,4 +1,4 @@
-"""What a journal has as people read it."""
+"""Entries of a journal, and commands in it, as people read them."""
 
 import shlex
 import time
@@ -8,6 +8,12 @@ from core.journal.entry import JournalEntry, JournalExec
 from vertui.text import counted, millis, printable
 
 TRIED = "~"  # stands at an entry whose work the branch's machine does not have
+
+
+def author_of(entry: JournalEntry) -> str:
+    """Who says or did it; `planner (guest)` of what was said inside, where anybody can call himself so."""
+    author = printable(entry.author) or "-"
+    return f"{author} (guest)" if entry.guest else author
 
 
 def words_of(ran: JournalExec) -> str:
@@ -38,5 +44,6 @@ def line_of(entry: JournalEntry, *, lines: bool = True) -> str:
         more = f"…  ({counted(entry.body_bytes, 'byte')})"
     body = " ⏎ ".join(map(printable, entry.body.removesuffix("\n").split("\n"))) if lines else ""
     what = f"{words_of(entry.exec)}  {end_of(entry.exec)}" if entry.exec else body
-    author = printable(entry.author) or "-"
-    return f"{entry.seq:>6}{sign} {at}  {printable(entry.kind):<11}  {author}  {what}{more}".rstrip()
+    return (
+        f"{entry.seq:>6}{sign} {at}  {printable(entry.kind):<11}  {author_of(entry)}  {what}{more}".rstrip()
+    )

@@ -47,6 +47,7 @@ def _line(branch: str, trace: str, first: JournalEntry, last: JournalEntry) -> s
         "vertui.seq": first.seq,
         "vertui.commit": first.commit,
         "vertui.tried": first.tried,
+        "vertui.guest": first.guest or None,
     }
     span = {
         "traceId": trace[:TRACE_CHARS],

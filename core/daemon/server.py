@@ -20,7 +20,18 @@ from core.daemon.door import behind_door
 from core.daemon.listening import Listening, add_listening
 from core.daemon.peers import BACKLOG, HttpServer
 from core.daemon.sockets import add_streams
-from core.engine import checkpoints, clocks, handover, hearing, names, scoring, settings, suspend
+from core.engine import (
+    checkpoints,
+    clocks,
+    endings,
+    guest_notes,
+    handover,
+    hearing,
+    names,
+    scoring,
+    settings,
+    suspend,
+)
 from core.engine.context import Engine
 from core.engine.news import Announcer
 from core.engine.operations import note
@@ -108,7 +119,7 @@ async def serve(home: Home, pulse: Pulse) -> None:
         _tidy(engine), handover.watch(engine), clocks.watch(engine), Announcer(engine).tell(),
         engine.outside.watch(), names.answer_names(engine), hearing.hear(engine), engine.swapper.serve(),
         engine.weights.watch(), scoring.watch(engine), suspend.watch(engine), checkpoints.watch(engine),
-        engine.journals.keep(),
+        engine.journals.keep(), guest_notes.watch(engine), endings.watch(engine),
         pulse.beat(look_after_socket),
     )  # fmt: skip
     background = [asyncio.create_task(each) for each in work]

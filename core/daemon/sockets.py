@@ -11,18 +11,21 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from core.codec import decode
 from core.daemon.relay import follow, follow_console
 from core.daemon.wire import AttachStart, ConsoleStart, ExecStart
-from core.engine import scoring
+from core.engine import endings, scoring
 from core.engine.beginning import begin
 from core.engine.context import Engine
 from core.engine.fate import followed
 from core.engine.glance import glance
+from core.engine.journals import AUTHOR
 from core.engine.live import Live
 from core.engine.operations import note
-from core.engine.recording import CommandRecord
+from core.engine.recording import LONGEST_AUTHOR, CommandRecord
+from core.engine.unattended import UnattendedCommand
 from core.engine.wake import wake_named
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.client import AgentClient
 from core.guest.streams import CommandStream
+from core.journal.entry import JournalExec
 from core.model import ExecRequest
 from core.patience import patient
 
@@ -81,6 +84,10 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
     agent = await engine.agent(request.branch)
     if request.again and not agent.knows_keys:
         raise GuestFailed(f"whether the command was started is not known: `vertui ps {request.branch}`")
+    if request.argv[0].split(" ")[0] == "vertui-note" and not agent.takes_notes:
+        raise GuestFailed(
+            "its image is of an earlier version, without vertui-note: `vertui image build` makes a new one"
+        )
     head = engine.branch(request.branch).head
     stream = await begin(engine, live, request, owner_s=0 if request.outlives else OWNER_S)
     if request.inner:
@@ -101,6 +108,8 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
     if ended:
         engine.acting.ends(live.branch)
         engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
+    elif engine.live.get(live.branch) is live and not request.lossless:  # it is left running
+        endings.expect(engine, _left(engine, live.branch, head, request, stream.id))
     if engine.listened:  # its end is shown at once
         await glance(live)
         engine.shows_other(live.branch)
@@ -111,7 +120,9 @@ async def _attach(engine: Engine, live: Live, socket: WebSocket, request: Attach
     agent = await engine.agent(request.branch)
     offsets = (request.stdout_offset, request.stderr_offset)
     stream = await agent.attach(request.id, *offsets, owner_s=OWNER_S * request.owner)
-    record = await _taken_up(engine, live, agent, request) if request.owner else None
+    record = None
+    if request.owner and engine.unattended.take(live.branch, request.id):
+        record = await _taken_up(engine, live, agent, request)
     if record:
         record.pass_over(stream.stdin_sent)
     with contextlib.nullcontext() if request.looks else engine.acting.command(live.branch):
@@ -128,6 +139,18 @@ async def _taken_up(
             if begun.id == request.id:
                 return CommandRecord.taken_up(engine.journals, live.branch, head, begun, request.asked)
     return None
+
+
+def _left(engine: Engine, branch: str, head: str, request: ExecRequest, number: int) -> UnattendedCommand:
+    """A command whose client has left, as its entry tells that it was begun."""
+    begun = JournalExec(
+        request.argv, number, request.cwd or "", tuple(sorted({*request.env, *request.secrets})),
+        request.user or "", tty=request.tty, timeout_s=request.timeout_s,
+        secrets=tuple(sorted(request.secrets.items())), left=True,
+    )  # fmt: skip
+    author, recorded = request.author[:LONGEST_AUTHOR] or AUTHOR, request.recorded
+    mark = engine.journals.mark(branch)
+    return UnattendedCommand(branch, begun, author, head, mark, "none" if request.tty else recorded)
 
 
 async def _recorded(

@@ -14,6 +14,7 @@
     secrets   values handed to commands                   scrub     files wiped before a commit
     scoring   what commands score                         tally     how far a verb is that does much
     journals  what was said and done in branches          recording commands, as journals have them
+    guest_notes  what programs inside say         endings   how commands ended that nobody follows (`unattended`)
     attending work for branches that events name, one task for each
     acting    what was done in branches                   checkpoints, thinning, policing: commits made by themselves
     recovery  a branch from its head and its journal      replay: recorded commands run again

@@ -18,6 +18,7 @@ from core.engine.start import StartState
 from core.engine.tally import DoneCount
 from core.engine.warm import end_warm
 from core.errors import Damaged, VertuiError
+from core.journal.entry import JournalExec
 from core.model import BranchState, Child, Commit
 from core.ports import PortSpec
 from core.reach import Reach, without_groups
@@ -189,6 +190,7 @@ class Children:
         await started.detach()
         live.may_work = True
         self.engine.acting.acts(row.id)
+        live.begun = JournalExec((command,), started.id, left=True)
         if rule := self.wanted.rules.get(row.name):
             scoring.expect(self.engine, row.id, started.id, rule)
 

@@ -26,6 +26,7 @@ from core.engine.members import Members
 from core.engine.reaping import Reaping
 from core.engine.seams import HotCommits, OpenPorts, SecretSwapper, StalledBranches, WayOut, Weights
 from core.engine.sleepers import Sleepers
+from core.engine.unattended import Unattended
 from core.errors import Conflict, NotFound
 from core.graph import kept
 from core.guest.client import AgentClient
@@ -98,6 +99,7 @@ class Engine:
     reaping: Reaping = field(default_factory=Reaping)
     acting: Acting = field(default_factory=Acting)
     sleepers: Sleepers = field(default_factory=Sleepers)
+    unattended: Unattended = field(default_factory=Unattended)
     waking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WAKING))
     requests: dict[str, str] = field(default_factory=dict)  # at work: what each request id asks for
     answers: dict[str, asyncio.Task[Any]] = field(default_factory=dict)  # what they will be answered

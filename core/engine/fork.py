@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.catalog_values import BranchRow
-from core.engine import handing, letting, start
+from core.engine import endings, handing, letting, start
 from core.engine.capture import make_hot, shoot
 from core.engine.change import Change
 from core.engine.children import NO_TERMS, Children, Terms, Wanted, listed
 from core.engine.context import Engine
 from core.engine.hot import Shot
-from core.engine.journals import Forkpoint
+from core.engine.journals import AUTHOR, Forkpoint
 from core.engine.live import Live
 from core.engine.members import LastFork
 from core.engine.memory import check_room
@@ -27,14 +27,17 @@ from core.engine.publish import published_of
 from core.engine.spares import Running, running
 from core.engine.tally import counting, in_mebibytes
 from core.engine.transfer import check_trusted, trusted
+from core.engine.unattended import UnattendedCommand
 from core.errors import Conflict, VertuiError
+from core.journal.entry import JournalExec
 from core.mirrors import Mirrors
-from core.model import BranchState, Child, Commit, Forked
+from core.model import Child, Commit, Forked
 from core.naming import children_commands, children_names
 from core.refs import Ref, check_new
 from core.startable import unquiesced
 from core.store.values import MEMORY
 
+NOTHING = JournalExec(())  # was begun
 NOT_YET = ""  # the commit of children that are loaded before theirs is made; a crash removes them
 
 
@@ -149,9 +152,12 @@ async def fork(
         record.inverse = Change(prune=ids, heads=made.heads, keep=keep, heads_from=stand)
         seen = made.commit.journal_position if point.branch is None else made.journal
         at = Forkpoint(teller, seen, with_journal, made.commit.id, summary)
-        failed = BranchState.FAILED
-        begun = {row.id: None if row.state is failed else commands.get(row.name) for row in rows}
+        begun = {row.id: engine.live[row.id].begun if row.id in engine.live else NOTHING for row in rows}
         await engine.journals.forked(at, begun)
+        for branch, started in begun.items():
+            if started.argv:
+                mark = engine.journals.mark(branch)
+                endings.expect(engine, UnattendedCommand(branch, started, AUTHOR, made.commit.id, mark))
         children = await published_of(engine, made.children, terms.ports)
     pause = (made.commit.pause_ms, made.commit.felt_pause_ms) if live else (0.0, 0.0)
     return Forked(made.commit, children, record.id, *pause)

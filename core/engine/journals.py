@@ -91,6 +91,12 @@ class Journals:
             return self.writer.open(branch).tip.seq
         return 0
 
+    def mark(self, branch: str) -> int:
+        """The number of the newest entry of kind restore of a branch's journal; 0 for none."""
+        with suppress(VertuiError):
+            return self.writer.open(branch).tip.mark
+        return 0
+
     def durable(self, branch: str) -> int:
         """The number of the last one that is on disk."""
         with suppress(VertuiError):
@@ -103,7 +109,7 @@ class Journals:
         if last > most:
             raise UsageError(f"the journal has no entry {last}: {most} is its last")
 
-    async def forked(self, of: Forkpoint, children: Mapping[str, str | None]) -> None:
+    async def forked(self, of: Forkpoint, children: Mapping[str, JournalExec]) -> None:
         """Let children's journals begin where their parent's stood, and tell of the commands they were started with.
         Waits only for what their machines know of and is not on disk yet, and that is rare.
         """
@@ -122,9 +128,8 @@ class Journals:
                     self.writer.begin(replace(head, journal=child), kept=last != known)
                 if last > seen:
                     await self._set_back(child, seen, of.commit, "forked from")
-                if command:
-                    ran = JournalExec((command,), left=True)
-                    self.writer.note(child, NewEntry(EntryKind.EXEC, "", AUTHOR, of.commit, exec=ran))
+                if command.argv:
+                    self.writer.note(child, NewEntry(EntryKind.EXEC, "", AUTHOR, of.commit, exec=command))
             if of.parent:
                 self.note(of.parent, EntryKind.FORK, of.summary, of.commit)
 

@@ -18,6 +18,7 @@ from core.errors import Conflict, GuestFailed, MachineFailed, VertuiError
 from core.guest.client import AgentClient
 from core.guest.clock import PROMPT_S, set_clock
 from core.guest.connection import Line
+from core.journal.entry import JournalExec
 from core.machine.protocol import Machine
 from core.names import spelled
 from core.network.protocol import Network
@@ -165,6 +166,7 @@ class Live:
         self.guests = 1  # how many it has had: one that is restored gets another
         self.last: LastCommand | None = None  # as it was when somebody last looked
         self.busy = Busy()
+        self.begun = JournalExec(())  # the command that its fork began in it; no words for none
         self.may_work = True  # whether a command may have done anything since then
         self._agent: AgentClient | None = None
         self._connecting = asyncio.Lock()

@@ -88,12 +88,14 @@ def _is_of_former(entry: JournalEntry, mark: JournalEntry | None) -> bool:
 
 def _commands(there: Iterable[JournalEntry]) -> tuple[JournalEntry, ...]:
     """Each once: one that was followed under two daemons has two entries, the first with how it was asked for, the
-    second with its end.
+    second with its end. So has one that was left running: it is left so again, whenever it ended.
     """
     found: list[JournalEntry] = []
     for entry in there:
         ran = entry.exec
         if entry.kind != EntryKind.EXEC or ran is None:
+            continue
+        if ran.command and any(e.exec and e.exec.left and e.exec.command == ran.command for e in found):
             continue
         begun = next((e for e in found if _goes_on(e, ran)), None)
         if begun is None or begun.exec is None:

@@ -7,6 +7,7 @@
     client         AgentClient: every request the agent answers; `answers` are these as values, each field checked
     sealed         a command started with variables that the agent does not see
     identity       what makes a forked machine distinct
+    notes          what programs of the guest say for the journal, put together
     clock          a guest's clock, corrected from outside
     scripts/       programs handed to a guest's python3 as text
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from core.codec import decode
 from core.errors import GuestFailed
 from core.guest.agent import wire
+from core.guest.agent.note import MOST_BYTES
 from core.model import Command, Process
 from core.names import spelled
 
@@ -81,6 +82,16 @@ class SocketOwner(Struct):
 
     pid: Number = 0
     name: Annotated[str, Meta(max_length=64)] = ""
+
+
+class NotePiece(Struct):
+    """The answer to `note`: the note that waits longest, and some of its text in base64; no id when none waits."""
+
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{0,32}\Z")] = ""
+    kind: Annotated[str, Meta(max_length=64)] = ""
+    author: Annotated[str, Meta(max_length=256)] = ""
+    size: Annotated[int, Meta(ge=0, le=MOST_BYTES)] = 0
+    data: str = ""
 
 
 class CommandStarted(Struct):

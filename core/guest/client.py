@@ -14,6 +14,7 @@ from core.guest import answers
 from core.guest.agent import wire
 from core.guest.connection import Connection, Fields, Line, request_frame
 from core.guest.identity import Identity
+from core.guest.notes import GuestNote, put_together
 from core.guest.streams import UNKNOWN, CommandStream
 from core.model import Command, Process
 from core.names import spelled
@@ -64,6 +65,11 @@ class AgentClient:
     def knows_keys(self) -> bool:
         """Does this agent know a request that is made again? That of an image of an earlier version does not."""
         return self._connection.protocol > 1
+
+    @property
+    def takes_notes(self) -> bool:
+        """Does this agent take what programs have to say for the journal?"""
+        return self._connection.protocol > 3
 
     @property
     def lost(self) -> bool:
@@ -223,6 +229,23 @@ class AgentClient:
         told = await self._request(answers.SocketOwner, "owner", fields, deadline_s=deadline_s)
         name = told.name.encode(errors="backslashreplace")  # the guest may say anything
         return max(0, told.pid), spelled(name)
+
+    async def noted(self) -> None:
+        """Wait until a program of the guest's has said something for the journal, since this was asked last.
+        GuestFailed when the line is lost.
+        """
+        await self._connection.noted.wait()
+        if self.lost:
+            raise GuestFailed("the line to the guest was closed")
+        self._connection.noted.clear()
+
+    async def note(self) -> GuestNote | None:
+        """The note that waits longest, None when none does. It waits until it is answered."""
+        return await put_together(lambda at: self.request(answers.NotePiece, "note", at=at))
+
+    async def answer_note(self, id: str, seq: int, problem: str = "") -> None:
+        """Tell who said a note that it is on disk as this entry, or what prevents that (0)."""
+        await self.request(answers.Done, "noted", id=id, seq=seq, problem=problem)
 
     async def processes(self) -> list[Process]:
         """What runs, without kernel threads; at most 500."""

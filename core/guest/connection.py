@@ -17,7 +17,7 @@ from core.guest.answers import malformed
 from core.patience import patient
 
 READ_BYTES = 64 * 1024
-PROTOCOLS = (wire.PROTOCOL, 2, 1)
+PROTOCOLS = (wire.PROTOCOL, 3, 2, 1)
 """What is spoken here; images made by an earlier version hold an agent that knows fewer frames or requests."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.3, 1.0
@@ -46,6 +46,9 @@ class Connection:
         self._failure: GuestFailed | None = None
         self._lane = asyncio.Lock()
         self.protocol = wire.PROTOCOL
+        self.noted = (
+            asyncio.Event()
+        )  # a program of the guest's has something for the journal, or the line is lost
         self._open = asyncio.Event()
         self._open.set()
         self._holds = 0
@@ -108,7 +111,9 @@ class Connection:
                         raise GuestFailed(
                             "the guest's agent was started again: what it was doing is not known to it"
                         )
-                    if frame.channel in self._channels:
+                    if frame.type == wire.NOTED:
+                        self.noted.set()
+                    elif frame.channel in self._channels:
                         self._channels[frame.channel][0](frame)
                 data = await self._read()
         except wire.WireError as error:
@@ -120,6 +125,7 @@ class Connection:
         if self._failure is None:
             self._failure = failure
             self._open.set()
+            self.noted.set()
             self._writer.close()
             for _, fail in list(self._channels.values()):
                 fail(failure)

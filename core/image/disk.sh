@@ -18,6 +18,8 @@ done
 install -m 644 "$guest/inittab" "$tree/etc/inittab"
 ln -s /usr/bin/python3 "$ours/vertui-agent" # whoever ends every `python3` does not mean the agent
 cp -R "$guest/agent" "$ours/agent"
+chmod 755 "$ours" "$ours/agent" "$ours/agent/note.py" # for any user, also out of sources that are private
+ln -sfT ../lib/vertui/agent/note.py "$tree/usr/bin/vertui-note"
 find "$ours/agent" -name __pycache__ -prune -exec rm -rf {} +
 # Unchecked: the agent's pages are the same in every image and no start compares times.
 chroot "$tree" python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/vertui/agent

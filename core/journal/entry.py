@@ -71,7 +71,7 @@ class JournalExec(Struct, frozen=True, omit_defaults=True):
 
 class NewEntry(Struct, frozen=True):
     """What is to be appended: all of an entry that its place in a chain does not say. `given` is what its command was
-    given, packed.
+    given, packed. It is a `guest`'s when a program inside said it.
     """
 
     kind: str
@@ -79,6 +79,7 @@ class NewEntry(Struct, frozen=True):
     author: str = ""
     commit: str = ""
     key: str = ""
+    guest: bool = False
     exec: JournalExec | None = None
     tries: Ranges | None = None
     lost: bool = False
@@ -91,7 +92,8 @@ class JournalEntry(Struct, frozen=True, omit_defaults=True):
 
     Of a long body, `body` is the beginning unless all was asked for, `body_bytes` its length and `body_hash` BLAKE3 of
     it; it lies `apart`. `raw` is the line itself of an entry that a newer version wrote, is of a kind that is not known
-    here, or is not whole. `key` is of the request that made it. `exec` tells of a command.
+    here, or is not whole. `key` is of the request that made it. `exec` tells of a command. A `guest`'s entry is what a
+    program inside said by `vertui-note`: also who says it is its word alone.
 
     An entry is `tried` when the branch's machine was taken back to before it. `tries` are all these, as an entry of
     kind restore tells them; `mark` is the number of the newest of that kind up to here, 0 for none. One of that kind
@@ -111,6 +113,7 @@ class JournalEntry(Struct, frozen=True, omit_defaults=True):
     body_hash: str = ""
     apart: PackedBody | None = None
     key: str = ""
+    guest: bool = False
     exec: JournalExec | None = None
     tries: Ranges | None = None
     lost: bool = False

@@ -50,6 +50,8 @@ def entry_line(entry: JournalEntry) -> tuple[str, bytes]:
         fields |= {"body_bytes": entry.body_bytes, "body_hash": entry.body_hash}
         fields["apart"] = encode(entry.apart)
     fields |= {"commit": entry.commit, "key": entry.key}
+    if entry.guest:
+        fields["guest"] = True
     if entry.exec is not None:
         fields["exec"] = encode(entry.exec)
     if entry.tries is not None:

@@ -196,7 +196,7 @@ class JournalWriter:
         tip, seq, apart = segment.tip, segment.tip.seq + 1, b""
         wanted = JournalEntry(
             seq, max(time.time(), tip.time), new.kind, new.author, new.body, new.commit, tip.hash, "", key=new.key,
-            exec=new.exec, tries=new.tries, lost=new.lost,
+            guest=new.guest, exec=new.exec, tries=new.tries, lost=new.lost,
             mark=seq if new.kind == EntryKind.RESTORE else tip.mark,
         )  # fmt: skip
         if len(body := new.body.encode(errors="surrogatepass")) > INLINE_BYTES:

@@ -4,7 +4,9 @@ A guest is part of its machine's state, as a real one is: captured with it, and 
 """
 
 import asyncio
+import base64
 import json
+import secrets
 import time
 from binascii import crc32
 from contextlib import suppress
@@ -20,7 +22,8 @@ NO_PROGRAM = "there are no programs in this guest"
 class Guest:
     """What is inside. `ticks` is what its processes did; one that is `stubborn` cannot be frozen. The owner of the key
     `admitted` may log in. `sockets` are whose, by protocol and port: pid and name. `commands` are command lines, by
-    name.
+    name. `notes` are what its programs have said and wait for, as `note` answers; `acknowledged` are the numbers that
+    they were told, and `refused` the problems. Its agent is as old as its `protocol`.
     """
 
     hostname: str = ""
@@ -32,6 +35,10 @@ class Guest:
     admitted: str = ""
     sockets: dict[str, tuple[int, str]] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    acknowledged: list[tuple[str, int]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    protocol: int = wire.PROTOCOL
 
     @classmethod
     def of(cls, devices: bytes) -> "Guest":
@@ -62,6 +69,11 @@ class Guest:
             case "owner":
                 pid, name = self.sockets.get(f"{request['protocol']} {request['port']}", (0, ""))
                 return {"pid": pid, "name": name}
+            case "note":
+                return self.notes[0] if self.notes else {}
+            case "noted":
+                self._answered(request)
+                return {}
             case "ps":
                 return {"commands": [], "left_out": 0}
             case "processes":
@@ -74,6 +86,14 @@ class Guest:
     def _process(self, pid: int, name: str) -> dict[str, Any]:
         command = self.commands.get(name, name)
         return {"pid": pid, "ppid": 1, "user": "root", "rss_bytes": 0, "command": command}
+
+    def _answered(self, request: dict[str, Any]) -> None:
+        for note in [note for note in self.notes if note["id"] == request["id"]]:
+            self.notes.remove(note)
+            if request["seq"]:
+                self.acknowledged.append((note["id"], request["seq"]))
+            else:
+                self.refused.append(request["problem"])
 
     def _become(self, request: dict[str, Any]) -> dict[str, Any]:
         self.hostname, self.generation = request["hostname"], request["generation"]
@@ -90,11 +110,13 @@ class Port:
         self.guest = Guest()
         self._running = running
         self._lines: set[asyncio.Task[None] | None] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer who connects, until either side hangs up."""
         line = asyncio.current_task()
         self._lines.add(line)
+        self._writers.add(writer)
         frames = wire.Frames(strict=False)
         try:
             with suppress(ConnectionError, asyncio.CancelledError):
@@ -104,7 +126,17 @@ class Port:
                         writer.write(self._said(frame))
         finally:
             self._lines.discard(line)
+            self._writers.discard(writer)
             writer.transport.abort()
+
+    def say(self, text: str, kind: str = "note", author: str = "planner") -> str:
+        """Have a program say a note, which waits until it is answered; its id."""
+        id, data = secrets.token_hex(8), text.encode()
+        told = {"id": id, "kind": kind, "author": author, "size": len(data)}
+        self.guest.notes.append({**told, "data": base64.b64encode(data).decode()})
+        for writer in self._writers:
+            writer.write(wire.frame(wire.NOTED, 0))
+        return id
 
     def hang_up(self) -> None:
         """End every line."""
@@ -114,7 +146,8 @@ class Port:
 
     def _said(self, frame: wire.Frame) -> bytes:
         if frame.type == wire.HELLO:
-            return wire.hello_reply(frame.payload)
+            noted = wire.frame(wire.NOTED, 0) if self.guest.notes else b""
+            return wire.hello_reply(frame.payload, self.guest.protocol) + noted
         if frame.type != wire.REQUEST:
             return b""
         try:

@@ -43,6 +43,10 @@ class TwinMachine:
         """What runs in it."""
         return self._port.guest
 
+    def say(self, text: str, kind: str = "note", author: str = "planner") -> str:
+        """Have a program of its guest's say a note; its id."""
+        return self._port.say(text, kind, author)
+
     @property
     def agent_socket(self) -> Path:
         """Where the guest's agent is reached."""

@@ -31,7 +31,7 @@ async def test_a_journal_is_read_followed_and_shown_whole() -> None:
                 await until_seen(pilot, "journal · main", "planner  say [bold]\\u202e it", "commit", "works")
                 await follows(twins, pilot)
                 await twins.do("restore", "main", point)
-                await until_seen(pilot, "     3~ exec", "restored to")
+                await until_seen(pilot, "     4~ exec", "restored to")
                 await pilot.press("g", "enter")
                 await until(pilot, lambda: isinstance(pilot.app.screen, ReadDialog))
                 await until_seen(pilot, "second line", "planner")
@@ -50,6 +50,8 @@ async def say(twins: Twins, new: NewEntry) -> None:
 async def follows(twins: Twins, pilot: Pilot[None]) -> None:
     """What comes is shown, and the cursor stays at the end; a command with its output."""
     ran = JournalExec(("pytest", "-q"), 7, "/work", ("K",), exit=1, duration_ms=1200.0)
+    await say(twins, NewEntry("wait", "for a person", "vertui", guest=True))
+    await until_seen(pilot, "wait        vertui (guest)  for a person")
     await say(twins, NewEntry(EntryKind.EXEC, "1 failed\n", exec=ran))
     await until_seen(pilot, "pytest -q  exit 1, 1.2 s")
     await pilot.press("enter")

@@ -14,7 +14,7 @@ from core.guest.streams import CommandExit, CommandOutput, CommandStream, Stream
 from tests.guests import reached
 
 ROOT = Path(__file__).parents[2]
-AGENT = """
+AGENT = r"""
 import os
 import sys
 from core.guest.agent.cgroup import WorkGroup
@@ -23,7 +23,9 @@ from core.guest.agent.server import Server
 class Unset(Clock):
     def set(self, unix_time_ns): pass  # this is the host's own
 os.set_inheritable(int(sys.argv[1]), False)
-Server(int(sys.argv[1]), WorkGroup(sys.argv[2]), Unset()).run()
+server = Server(int(sys.argv[1]), WorkGroup(sys.argv[2]), Unset())
+server.listen_for_notes(f"\0vertui-test-{os.getpid()}")
+server.run()
 """
 MEGABYTE = 1 << 20
 HALF_WINDOW = wire.WINDOW_BYTES // 2
@@ -46,6 +48,11 @@ class Line:
         self._turn = asyncio.Lock()
         self.agent_end, self._end = socket.socketpair()
         self._end.setblocking(False)
+
+    @property
+    def note_address(self) -> str:
+        """Where the agent takes notes."""
+        return f"\0vertui-test-{self.agent_pid}"
 
     async def __aenter__(self) -> "Line":
         self._server = await asyncio.start_unix_server(self._serve, self.path)

@@ -202,7 +202,7 @@ async def test_an_agent_of_an_earlier_version_is_understood(tmp_path: Path) -> N
         guest = asyncio.create_task(earlier(line.agent_end))
         async with connected(line) as client:
             assert await client.ping() is False
-            assert not client.knows_keys
+            assert not client.knows_keys and not client.takes_notes
             with pytest.raises(GuestFailed, match="of an earlier version, without ssh"):
                 await client.admit("ssh-ed25519 AAAA")
         guest.cancel()

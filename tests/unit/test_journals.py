@@ -19,7 +19,7 @@ from core.engine.rebuild import find_manifests, rebuild_catalog
 from core.errors import DaemonUnavailable, Damaged, UsageError
 from core.files import Files
 from core.home import Home, find_home
-from core.journal.entry import NewEntry
+from core.journal.entry import JournalExec, NewEntry
 from core.journal.segment import file_of, segments
 from core.model import BranchState
 from core.verbs.fork import Fork
@@ -108,7 +108,7 @@ async def test_neither_fork_nor_commit_waits_for_a_journals_disk() -> None:
         assert await told(client, "other") == [("commit", "works")]
         keeping.cancel()
         at = Forkpoint(engine.branch("main").id, None, None, engine.branch("main").head, "fork")
-        await engine.journals.forked(at, {engine.branch("b2").id: "make 2"})
+        await engine.journals.forked(at, {engine.branch("b2").id: JournalExec(("make 2",), 1)})
         [*_, started] = await ask(lambda: list(client.journal("b2")))
         assert started.exec and started.exec.argv == ("make 2",)
 

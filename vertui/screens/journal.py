@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from core.errors import VertuiError
 from core.journal.entry import EntryKind, JournalEntry
 from vertui import theme
-from vertui.entries import TRIED, end_of, words_of
+from vertui.entries import TRIED, author_of, end_of, words_of
 from vertui.guest_text import clean
 from vertui.messages import Printed
 from vertui.plain import entitle
@@ -180,7 +180,7 @@ def _draw(entry: JournalEntry, width: int) -> Text:
     colour = theme.FAINT if entry.tried else COLOURS.get(entry.kind, theme.MUTED)
     left = Text(f"{entry.seq:>6}{TRIED if entry.tried else ' '} ", style=theme.FAINT)
     left.append(f"{printable(entry.kind):<11} ", f"bold {colour}").append(
-        f"{printable(entry.author) or '-'}  ", theme.MUTED
+        f"{author_of(entry)}  ", theme.MUTED
     )
     left.append(_said(entry), theme.FAINT if entry.tried else theme.TEXT)
     clock = time.strftime("%d %b %H:%M:%S", time.localtime(entry.time))
@@ -198,7 +198,7 @@ def _said(entry: JournalEntry) -> str:
 
 def _whole(entry: JournalEntry) -> Iterator[Text]:
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.time))
-    head = (entry.kind, entry.author, at, short(entry.commit), "tried" if entry.tried else "")
+    head = (entry.kind, author_of(entry), at, short(entry.commit), "tried" if entry.tried else "")
     yield Text("  ".join(printable(word) for word in head if word), style=theme.MUTED)
     if ran := entry.exec:
         yield Text(f"$ {words_of(ran)}", style=theme.BRIGHT)

@@ -1,7 +1,7 @@
 """The agent: the one process of ours inside the guest. Python 3.11 standard library only.
 
 The image holds this directory as a package of its own (`/usr/lib/vertui/agent`, started by its `__main__`);
-on the host only `wire` is imported. Modules therefore import each other relatively.
+on the host only `wire` and the bounds of `note` are imported. Modules therefore import each other relatively.
 
     wire        frames: what both ends of the port speak
     port        the virtio-serial port: connected or not, never spinning, never blocking
@@ -21,6 +21,7 @@ on the host only `wire` is imported. Modules therefore import each other relativ
     clock       the guest's clock, kept with the host's
     processes   what runs and how the machine fares, for the UI
     ssh         sshd, started per connection
+    notes       what programs say for the journal, kept until the host has it; `note` is how they say it: `vertui-note`
 
 The keeper (`keeper.sh`), which init starts, starts the agent, also one that ended while the guest was frozen. Both are
 in the cgroup `agent`; init and all else is born in `work`, or wherever the guest puts it, and stands still when frozen.

@@ -21,6 +21,7 @@ def main() -> None:
     work = cgroup.WorkGroup(kernel.open_filesystem("cgroup2"), keeper)
     agent = server.Server(port.open_port(), work, clock.Clock())
     agent.listen_for_ssh()
+    agent.listen_for_notes()
     gc.freeze()  # what is there stays: to look at it again and again would change the pages it lies on in every fork
     agent.run()
 

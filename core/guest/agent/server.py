@@ -17,6 +17,8 @@ from .disk import RootDisk
 from .freezer import FreezeFailed
 from .loop import READ, Poller, Timers
 from .mounts import Mounts
+from .note import ADDRESS
+from .notes import Notes
 from .port import Port
 from .spawn import BadRequest, Exec
 from .ssh import SSHD, SshListener, admit
@@ -55,6 +57,7 @@ class Server:
         self._commands: dict[int, Command] = {}
         self._attachments: dict[int, Attachment] = {}
         self._last_number = 0
+        self._notes: Notes | None = None
         self._frames = wire.Frames(strict=False)
         self._port = Port(port_fd, self._outer, self._line_timers, self._received, self._line_lost)
         self._requests: dict[str, Callable[[int, Request], object]] = {
@@ -71,6 +74,8 @@ class Server:
             "clock": self._read_clock,
             "admit": self._admit,
             "owner": self._owner,
+            "note": self._note,
+            "noted": self._noted,
             "processes": self._processes,
             "stats": self._stats,
             "ping": self._ping,
@@ -81,6 +86,11 @@ class Server:
         with suppress(OSError):
             if os.access(SSHD, os.X_OK):
                 SshListener(self._work, self._inner)
+
+    def listen_for_notes(self, address: str = ADDRESS) -> None:
+        """Take notes as well, unless somebody has the address."""
+        with suppress(OSError):
+            self._notes = Notes(self._inner, self._timers, self._tell_of_notes, address)
 
     def run(self) -> None:
         """Serve for ever."""
@@ -148,6 +158,8 @@ class Server:
                 self._port.clear()
                 self._line_lost()
                 self._port.send(wire.hello_reply(frame.payload))
+                if self._notes:
+                    self._tell_of_notes()
             elif frame.type == wire.REQUEST:
                 allow(REQUEST_S)
                 try:
@@ -329,6 +341,18 @@ class Server:
 
     def _owner(self, channel: int, request: Request) -> object:
         return owners.owner_of(str(request["protocol"]), int(request["port"]))
+
+    def _tell_of_notes(self) -> None:
+        self._port.send(wire.frame(wire.NOTED, 0))
+
+    def _note(self, channel: int, request: Request) -> object:
+        return self._notes.first(int(request["at"])) if self._notes else {}
+
+    def _noted(self, channel: int, request: Request) -> object:
+        if self._notes:
+            said = {"seq": int(request["seq"])} if request["seq"] else {"problem": str(request["problem"])}
+            self._notes.answer(str(request["id"]), said)
+        return {}
 
     def _processes(self, channel: int, request: Request) -> object:
         return wire.bounded("processes", processes.processes(self._bounded))

@@ -11,7 +11,8 @@ An agent that starts says `START`: a host that had greeted an earlier one learns
 
 `STDIN_ACK` says how much of its input a command has taken, `STDIN_SHUT` that it takes no more; `OUTPUT_ACK` says how
 much of what was sent has reached whoever reads it. `CANCEL` gives a request up: one that was not begun is dropped; with
-`KILL` the command that it has started ends.
+`KILL` the command that it has started ends. `NOTED` says that a program of the guest's has something for the journal,
+which the host then asks for.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PROTOCOL = 3
+PROTOCOL = 4
 NONCE_BYTES = 16
 
 HELLO, HELLO_REPLY, REQUEST, REPLY, ERROR, STDIN, STDIN_ACK, STDOUT, STDERR, OUTPUT_ACK, EXIT, START = range(
     1, 13
 )
-STDIN_SHUT, CANCEL = 13, 14
+STDIN_SHUT, CANCEL, NOTED = 13, 14, 15
 KILL = b"kill"
 
 HEADER = struct.Struct("<BII")
