@@ -25,14 +25,8 @@ from core.journal.entry import EntryKind, JournalEntry, NewEntry
 from core.model import BranchState, Event
 
 LOOKED_BACK = 200  # of a journal's newest entries, when a daemon starts
-AT_ONCE_BYTES, PAUSE_S = (
-    64 * 1024,
-    0.1,
-)  # of output between two pauses: what is printed faster the guest drops
-AGAIN_S, LONGEST_AGAIN_S = (
-    2.0,
-    60.0,
-)  # until a line to a guest that broke is tried again, at first and at most
+AT_ONCE_BYTES, PAUSE_S = 64 * 1024, 0.1  # of output between two pauses: what comes faster the guest drops
+AGAIN_S, LONGEST_AGAIN_S = 2.0, 60.0  # until a line that broke is tried again, at first and at most
 
 
 def expect(engine: Engine, command: UnattendedCommand) -> None:
@@ -121,7 +115,8 @@ async def _write_end(engine: Engine, agent: AgentClient, command: UnattendedComm
         if isinstance(item, CommandExit):
             lasted = next((one.lasted_ms for one in await agent.ps() if one.id == number), None)
             ended = replace(
-                command.begun, left=False, exit=item.code, timed_out=item.timed_out, duration_ms=round(lasted or 0.0, 2),
+                command.begun, left=True, exit=item.code, timed_out=item.timed_out,
+                duration_ms=round(lasted or 0.0, 2),
                 stdout_bytes=item.stdout_bytes, stderr_bytes=item.stderr_bytes,
             )  # fmt: skip
             if engine.unattended.get(command.id) is command:  # its client has not come back

@@ -31,10 +31,7 @@ KINDS = (EntryKind.NOTE, EntryKind.MESSAGE, EntryKind.TOOL_CALL, EntryKind.TOOL_
 NOTES_PER_S, BYTES_PER_S = 20, 64 * 1024  # a branch's pace, in the long run: who says more waits
 BURST_S = 30.0  # what was not said in this time may be said at once
 LOOKED_BACK = 64  # entries: what was written down and not acknowledged is among the last
-AGAIN_S, LONGEST_AGAIN_S = (
-    0.5,
-    60.0,
-)  # until a line to a guest that broke is tried again, at first and at most
+AGAIN_S, LONGEST_AGAIN_S = 0.5, 60.0  # until a line that broke is tried again, at first and at most
 PAUSE_S, MOST_PAUSES = 0.05, 600  # while a branch's journal is not told yet what its machine begins from
 
 logger = logging.getLogger(__name__)

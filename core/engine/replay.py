@@ -95,7 +95,7 @@ def _commands(there: Iterable[JournalEntry]) -> tuple[JournalEntry, ...]:
         ran = entry.exec
         if entry.kind != EntryKind.EXEC or ran is None:
             continue
-        if ran.command and any(e.exec and e.exec.left and e.exec.command == ran.command for e in found):
+        if ran.left and ran.exit is not None:
             continue
         begun = next((e for e in found if _goes_on(e, ran)), None)
         if begun is None or begun.exec is None:

@@ -41,7 +41,8 @@ class JournalExec(Struct, frozen=True, omit_defaults=True):
     """A command that was run; what it printed is the body of its entry. `env` are the names of the variables it was
     given, `secrets` those of them that were given a secret, with its name; `stdin_hash` and `output_hash` BLAKE3 of its
     input and of stdout and stderr (in this order), which are empty where not all of that was seen. `exit` is None when
-    its client `left` it running, or hung up, or it was `cut` off: the line to its guest was lost.
+    its client `left` it running, or hung up, or it was `cut` off: the line to its guest was lost. How a command ended
+    that was `left` to itself is another entry, with its `exit`.
 
     What it was `given` besides lies with the bodies, for a replay alone (`core.journal.means`). Of a `partial` one it
     is not known how it was asked for: its client came back to it under another daemon, or it was found in a commit.

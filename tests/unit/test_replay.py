@@ -75,6 +75,16 @@ async def test_a_command_followed_under_two_daemons_is_one(tmp_path: Path) -> No
     assert one.exec and (one.exec.cwd, one.exec.exit, one.exec.partial) == ("/work", 3, False)
 
 
+async def test_the_end_of_a_command_left_to_itself_is_not_run_again(tmp_path: Path) -> None:
+    with engine_of(tmp_path) as engine:
+        put(engine, "b1", BranchState.LOST)
+        server, hung_up = ran(7, left=True), ran(8)
+        ends = [ran(7, left=True, exit=143), ran(8, left=True, exit=129), ran(3, left=True, exit=0)]
+        await engine.journals.append("b1", [server, hung_up, *ends])
+        found = replayable(engine.journals.chain("b1"), 0, 0, 5).commands
+    assert [(one.exec.command, one.exec.exit) for one in found if one.exec] == [(7, None), (8, None)]
+
+
 def test_ranges_are_merged() -> None:
     assert merged([(5, 7), (1, 2), (3, 4), (6, 9), (11, 11)]) == ((1, 9), (11, 11))
 
