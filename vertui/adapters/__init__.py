@@ -3,6 +3,7 @@
 starts.py          starts that come together, as one fork
 mini_swe_agent.py  its environments
 inspect_ai.py      its sandboxes
+harbor.py          its environments, on Python 3.12
 
-Nothing else of vertui imports them, and each of the last two imports the package that it is for.
+Nothing else of vertui imports them, and each of the last three imports the package that it is for.
 """
