@@ -3,12 +3,31 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
+from core.errors import MachineFailed
 from core.guest.client import AgentClient
 from tests.guests import SOON_S
 from tests.twins.engine import Twins, twin_engine
 from tests.twins.served import served
 from vertui.sdk import AsyncVertui, connect
+
+
+class OneFails:
+    """A hypervisor whose second machine from now on does not start."""
+
+    def __init__(self, real: Any) -> None:
+        self._real, self._asked = real, 0
+
+    async def start(self, *given: Any) -> Any:
+        """The real one's, but once."""
+        self._asked += 1
+        if self._asked == 2:
+            raise MachineFailed("QEMU ended at once")
+        return await self._real.start(*given)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
 
 
 @asynccontextmanager

@@ -74,7 +74,7 @@ async def over_http(v: AsyncVertui) -> AsyncIterator[Client]:
 
     [at] = await asyncio.to_thread(open_port, v.blocking.client, "agent")
     environment = {**os.environ, URL: at.url, TOKEN: at.token, "VERTUI_AUTHOR": "planner"}
-    argv = [sys.executable, "-m", "vertui", "mcp", "--http", "0", "--json"]
+    argv = [sys.executable, "-m", "vertui", "mcp", "--http", "127.0.0.2:0", "--json"]
     process = await asyncio.create_subprocess_exec(
         *argv, env=environment, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )

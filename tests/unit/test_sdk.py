@@ -17,7 +17,7 @@ from core.model import BranchState
 from core.verbs import load, names
 from core.verbs.base import NODES, fields_of, help_of, identifier
 from core.verbs.prune import Prune
-from tests.unit.reached import reached, until
+from tests.unit.reached import OneFails, reached, until
 from vertui.sdk import AsyncBranch, AsyncVertui, SyncBranch, SyncVertui, connect
 from vertui.sdk.methods import Method
 from vertui.sdk.swarming import SwarmAsked
@@ -32,23 +32,6 @@ LATE = {
     "numpy",
     "pydantic",
 }  # what is not paid for before it is used
-
-
-class OneFails:
-    """A hypervisor whose second machine from now on does not start."""
-
-    def __init__(self, real: Any) -> None:
-        self._real, self._asked = real, 0
-
-    async def start(self, *given: Any) -> Any:
-        """The real one's, but once."""
-        self._asked += 1
-        if self._asked == 2:
-            raise MachineFailed("QEMU ended at once")
-        return await self._real.start(*given)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
 
 
 @pytest.mark.parametrize("name", names())

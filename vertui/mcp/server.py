@@ -11,6 +11,7 @@ from typing import Any
 import mcp.types as types
 from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from uvicorn import Config
 from uvicorn import Server as HttpServing
@@ -124,11 +125,24 @@ async def serve_stdio(v: AsyncVertui) -> None:
 
 def serve_http(v: AsyncVertui, listener: socket.socket, token: str) -> None:
     """At a listener of this machine, for bearers of the token, until a signal."""
-    app = BearerGate(server_of(v).streamable_http_app(streamable_http_path=PATH), token)
+    app = http_app(v, listener.getsockname()[0], token)
     config = Config(
         app, log_config=None, log_level="error", access_log=False, server_header=False, lifespan="on"
     )
     asyncio.run(HttpServing(config).serve([listener]))
+
+
+def http_app(v: AsyncVertui, address: str, token: str) -> BearerGate:
+    """What answers at an address of this machine. Who calls it by a name that is none of this machine's is turned away,
+    as a page of somebody else's would that a browser here shows.
+    """
+    own = f"[{address}]" if ":" in address else address
+    names = sorted({"127.0.0.1", "localhost", "[::1]", own})
+    security = TransportSecuritySettings(
+        allowed_hosts=[f"{name}:*" for name in names], allowed_origins=[f"http://{name}:*" for name in names]
+    )
+    app = server_of(v).streamable_http_app(streamable_http_path=PATH, transport_security=security)
+    return BearerGate(app, token)
 
 
 class BearerGate:
