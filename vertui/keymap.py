@@ -2,7 +2,7 @@
 
 `keys.toml` in `$XDG_CONFIG_HOME/vertui` (`~/.config/vertui`), and over it the one in the home, give actions other keys:
 
-    fork = "F"
+    fork = "f5"
     watch = ["w", "ctrl+w"]
 
 What is wrong there is told and costs that line alone: each action keeps a key, and no key does two things. Keys that
@@ -46,6 +46,7 @@ ELSEWHERE = {
     "exclamation_mark": "what is noise", "circumflex_accent": "compare with the first or the base",
     "percent_sign": "mark the others", "m": "compare memory too", "M": "bring a change into a branch",
     "C": "when each line came", "a": "type into commands", "ctrl+c": "interrupt commands",
+    "ctrl+k": "check what is stored", "ctrl+t": "pack it anew",
     "ctrl+r": "read again", "ctrl+s": "save to a file", "ctrl+o": "open in the pager", "ctrl+e": "open in the editor",
     "ctrl+y": "copy as command, of what is being filled in",
 }  # fmt: skip
@@ -65,8 +66,11 @@ ALIKE = {
     "z": "folds and unfolds",
     "Z": "folds and unfolds all",
     "d": "compares, and leaves the comparison",
-    "r": "brings back: what is paused, ended, in the trash, or did not start",
-    "x": "takes away: branches and commits, an image, what is in the trash",
+    "r": "brings back: what is paused, interrupted, ended, in the trash, or did not start",
+    "x": "takes away: branches and commits, an image, a secret, a token, what is in the trash, what nothing needs",
+    "U": "does once more: what was undone, a swarm",
+    "X": "ends what goes on: an image's build, the playing of a swarm",
+    "plus": "begins one more: a machine, a swarm, a secret, a token",
     "J": "scrolls the pane beside",
 }
 """Actions' keys that other screens have for the same thing done to something else."""

@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.text import Text
 from textual.app import App
 from textual.content import Content
+from textual.events import Paste
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
@@ -21,6 +22,7 @@ from vertui.text import printable
 Shown = str | Text
 T = TypeVar("T")
 _TITLES: WeakKeyDictionary[Widget, dict[str, object]] = WeakKeyDictionary()  # as they were given last
+TOLD_S = 8.0
 CONTROL_PICTURES = 0x2400  # U+2400 … U+241F are pictures of the control characters 0 … 31
 
 
@@ -117,12 +119,53 @@ class TextInput(Input):
         self.placeholder = printable(text)
 
     @property
+    def answer(self) -> str:
+        """What is meant: blanks around it are nobody's."""
+        return self.value.strip()
+
+    @property
     def _value(self) -> Text:
         """What Textual draws. No highlighter could make it: a rich Text drops bells and backspaces at once."""
         return Text(_pictures(self.value), no_wrap=True, overflow="ignore", end="")
 
     def _position_to_cell(self, position: int) -> int:
         return cell_len(_pictures(self.value[:position]))
+
+
+class UnseenInput(TextInput):
+    """A field for what nobody is to see: a dot a character. Nothing of it gets to the clipboard."""
+
+    def __init__(self, value: str = "", *, hint: str = "", id: str | None = None) -> None:
+        super().__init__(value, hint=hint, id=id)
+        self.password = True
+
+    @property
+    def answer(self) -> str:
+        """All of it."""
+        return self.value
+
+    @property
+    def _value(self) -> Text:
+        return Text("•" * len(self.value), no_wrap=True, overflow="ignore", end="")
+
+    def _position_to_cell(self, position: int) -> int:
+        return position
+
+    def _on_paste(self, event: Paste) -> None:
+        """Textual would keep the first line of several, and nobody would see that."""
+        event.prevent_default()
+        event.stop()
+        text = event.text.rstrip("\r\n")
+        if "\n" in text or "\r" in text:
+            toast(self.app, "a value of several lines is for the command line, from a file", TOLD_S)
+        else:
+            self.replace(text, *self.selection)
+
+    def action_copy(self) -> None:
+        """Nothing is copied."""
+
+    def action_cut(self) -> None:
+        """Nor cut."""
 
 
 def _pictures(text: str) -> str:

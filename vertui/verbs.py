@@ -87,6 +87,12 @@ class Verbs(FirstSteps, Moves):
 
         self._app.push_screen(BoardScreen(selection.refs if len(selection.marked) > 1 else ()))
 
+    def swarms(self, selection: Selection) -> None:
+        """Open the swarms."""
+        from vertui.screens.swarms import SwarmsScreen
+
+        self._app.push_screen(SwarmsScreen())
+
     def shell(self, selection: Selection) -> None:
         """Open a shell in a terminal of its own, or show the one that is open."""
         from vertui.screens.terminals import open_shell
@@ -154,6 +160,24 @@ class Verbs(FirstSteps, Moves):
         from vertui.screens.images import ImagesScreen
 
         self._app.push_screen(ImagesScreen())
+
+    def store(self, selection: Selection) -> None:
+        """Open the store."""
+        from vertui.screens.store import StoreScreen
+
+        self._app.push_screen(StoreScreen())
+
+    def secrets(self, selection: Selection) -> None:
+        """Open the secrets."""
+        from vertui.screens.secrets import SecretsScreen
+
+        self._app.push_screen(SecretsScreen())
+
+    def tokens(self, selection: Selection) -> None:
+        """Open the tokens."""
+        from vertui.screens.tokens import TokensScreen
+
+        self._app.push_screen(TokensScreen())
 
     def log(self, selection: Selection) -> None:
         """Open the operation log."""

@@ -87,6 +87,17 @@ WORDS = (
         ("score", "board"),
     ),
     Explained(
+        "swarm",
+        "many ways tried at once in forks of one state: each has a command, which scores it; the best is kept, or "
+        "forked again",
+        ("swarms",),
+    ),
+    Explained(
+        "secret",
+        "a value that commands are given by its name: it is in no commit, and no screen shows it",
+        ("secrets",),
+    ),
+    Explained(
         "hot and sealed",
         "a hot commit ◆ lies in memory and can be forked already, a sealed one ○ is safe on disk",
     ),

@@ -150,16 +150,16 @@ async def test_folders_fold_and_files_are_found(tmp_path: Path) -> None:
 
 
 async def test_keys_that_were_moved_fold_and_search_there_too(tmp_path: Path) -> None:
-    (tmp_path / "keys.toml").write_text('fold = "Y"\nfold_all = "F"\nfilter = "#"\n')
+    (tmp_path / "keys.toml").write_text('fold = "f5"\nfold_all = "f6"\nfilter = "f7"\n')
     async with comparing(tmp_path) as pilot:
-        await until_seen(pilot, "big.bin", "# search", "Y/F fold")
-        await pilot.press("z", "Z", "F")
+        await until_seen(pilot, "big.bin", "f7 search", "f5/f6 fold")
+        await pilot.press("z", "Z", "f6")
         await until_seen(pilot, "▸ srv/")
-        await pilot.press("F")
+        await pilot.press("f6")
         await until_seen(pilot, "▾ srv/")
-        await pilot.press("j", "j", "j", "Y")
+        await pilot.press("j", "j", "j", "f5")
         await until_seen(pilot, "▸ srv/")
-        await pilot.press("number_sign", *"hosts")
+        await pilot.press("f7", *"hosts")
         await until_seen(pilot, "/hosts · 1 file")
 
 

@@ -120,30 +120,30 @@ async def test_files_that_are_broken_are_told_at_the_start_and_in_help(tmp_path:
     home = tmp_path / "home"
     home.mkdir()
     (home / "screen.json").write_text("{")
-    (home / "keys.toml").write_text('frok = "F"\nfork = "F"\n')
+    (home / "keys.toml").write_text('frok = "f5"\nfork = "f5"\n')
     async with at_home(home) as pilot:
         await until_seen(pilot, "how the screen was left cannot be", "screen.json.broken")
         await pilot.press("question_mark")
         await until_seen(pilot, "frok: there is no such action")
         await pilot.press("escape", "f")
-        await pilot.press("F")
+        await pilot.press("f5")
         await until(pilot, lambda: isinstance(pilot.app.screen, FormDialog))
         await pilot.press("escape")
-        await until_seen(pilot, " F fork ")
+        await until_seen(pilot, " f5 fork ")
 
 
 async def test_a_key_that_is_moved_is_moved_on_every_screen(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    (home / "keys.toml").write_text('watch = "Y"\nscore = "w"\n')
+    (home / "keys.toml").write_text('watch = "f5"\nscore = "w"\n')
     async with at_home(home) as pilot:
         await pilot.press("B")
-        await until_seen(pilot, "Y watch", "w score")
+        await until_seen(pilot, "f5 watch", "w score")
         await pilot.press("w")
         await until(pilot, lambda: isinstance(pilot.app.screen, FormDialog))
-        await pilot.press("escape", "Y")
+        await pilot.press("escape", "f5")
         await until(pilot, lambda: isinstance(pilot.app.screen, WatchScreen))
-        await pilot.press("Y")
+        await pilot.press("f5")
         await until(pilot, lambda: isinstance(pilot.app.screen, BoardScreen))
     async with at_home(tmp_path / "other") as pilot:
         await until_seen(pilot, " w watch ")

@@ -17,11 +17,15 @@ def told(directory: Path, text: str) -> Keymap:
 
 
 def test_keys_are_given_by_sign_or_name(tmp_path: Path) -> None:
-    given = 'fork = "F"\nwatch = ["w", "ctrl+w"]\n"copy as command" = "#"\nhelp = "f6"\ncommit = "f"\n'
+    given = (
+        'fork = "f5"\nwatch = ["w", "ctrl+w"]\n"copy as command" = "f7"\nswarms = "f9"\ntrash = "#"\nhelp = "f6"\n'
+        'commit = "f"\n'
+    )
     keymap = told(tmp_path, given)
     assert keymap.problems == ()
     assert keymap.keys == {
-        "fork": "F", "watch": "w,ctrl+w", "copy": "number_sign", "help": "f6,question_mark", "commit": "f",
+        "fork": "f5", "watch": "w,ctrl+w", "copy": "f7", "help": "f6,question_mark", "commit": "f",
+        "swarms": "f9", "trash": "number_sign",
     }  # fmt: skip
 
 
@@ -29,27 +33,27 @@ def test_the_homes_file_wins_and_none_is_needed(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     home = tmp_path / "home"
     assert read_keymap(key_files(home)) == Keymap({})
-    for directory, key in ((tmp_path / "config" / "vertui", "F"), (home, "Y")):
+    for directory, key in ((tmp_path / "config" / "vertui", "f5"), (home, "f6")):
         directory.mkdir(parents=True)
         (directory / "keys.toml").write_text(f'fork = "{key}"\ndiff = "{key.lower()}{key.lower()}"\n')
     keymap = read_keymap(key_files(home))
-    assert keymap.keys == {"fork": "Y"}
+    assert keymap.keys == {"fork": "f6"}
     assert [problem.partition(" (")[0] for problem in keymap.problems] == [
-        f"diff: there is no key '{key}': give it as F, ?, f5 or ctrl+w" for key in ("ff", "yy")
+        f"diff: there is no key '{key}': give it as F, ?, f5 or ctrl+w" for key in ("f5f5", "f6f6")
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('frok = "F"', "frok: there is no such action, did you mean fork?"),
+        ('frok = "f5"', "frok: there is no such action, did you mean fork?"),
         ("fork = 7", 'fork: give a key as "F", or several as ["F", "ctrl+f"]'),
-        ('fork = ["F", ""]', "fork: give a key as"),
+        ('fork = ["f5", ""]', "fork: give a key as"),
         (
             'fork = "c"',
             "fork = c, which is the key of commit: give commit another one first: f stays its key",
         ),
-        ('fork = "F"\nwatch = "F"', "watch = F, which fork has been given: w stays its key"),
+        ('fork = "f5"\nwatch = "f5"', "watch = f5, which fork has been given: w stays its key"),
         (
             'fork = "c"\ncommit = "?"',
             "fork = c, which is the key of commit: give commit another one first: f stays",
@@ -65,7 +69,7 @@ def test_what_is_wrong_is_one_line_and_the_old_key_stays(tmp_path: Path, text: s
     keymap = told(tmp_path, f"{text}\n")
     assert any(problem in line for line in keymap.problems), keymap.problems
     assert not any("\n" in line or "\x1b" in line for line in keymap.problems)
-    assert keymap.keys.get("fork") in (None, "F")
+    assert keymap.keys.get("fork") in (None, "f5")
 
 
 def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ LOOKING = {
     "watch", "board", "diff", "open", "images", "log", "journal", "trash", "mark", "range", "unmark", "filter", "trunk",
     "parent", "child", "next_sibling", "previous_sibling", "best", "letters", "fold", "fold_all", "sort", "turn",
     "freeze", "scroll", "view", "menu", "copy", "palette", "themes", "picture", "help", "quit",
-    "unread", "words", "tour", "earlier", "later", "ssh",
+    "unread", "words", "tour", "earlier", "later", "ssh", "swarms", "store", "secrets", "tokens",
 }  # fmt: skip
 """What changes no machine: all else is a verb, or as one."""
 

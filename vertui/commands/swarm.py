@@ -253,6 +253,17 @@ def resume(name: Name, rebase: Rebase = False, yes: Yes = False, json: Json = Fa
         _play(found, rebase=rebase, yes=yes, json=json)
 
 
+@swarm.command("stop")
+def stop(name: Name) -> None:
+    """End the process that plays a swarm; its branches stay, and `swarm resume` goes on with it.
+
+    Commands in the branches run on."""
+    from vertui.swarm import stopping
+
+    stopping.stop(own_home(), name)
+    print(f"{name} is played no more: `vertui swarm resume {name}` goes on")
+
+
 @swarm.command("rerun")
 def rerun(name: Name, new: NewName = None, yes: Yes = False, json: Json = False) -> None:
     """Run a swarm's spec once more, from the commit it began with."""

@@ -142,7 +142,7 @@ class FormDialog(Dialog[Answers]):
 
     @property
     def _answers(self) -> Answers:
-        return {field.id: self.query_one(f"#{field.id}", TextInput).value.strip() for field in self._fields}
+        return {field.id: self.query_one(f"#{field.id}", TextInput).answer for field in self._fields}
 
     def _fault(self, answers: Answers) -> str | None:
         """What is wrong with them; the field that it is gets the focus."""

@@ -26,16 +26,16 @@ class ReadDialog(Dialog[None]):
         bound("help", "leave"),
     ]
 
-    def __init__(self, title: Shown, lines: Sequence[Text]) -> None:
+    def __init__(self, title: Shown, lines: Sequence[Text], hints: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__()
-        self._title, self._lines = title, lines
+        self._title, self._lines, self._hints = title, lines, hints
 
     def compose(self) -> ComposeResult:
         """The lines and the keys."""
         with Vertical(classes="box tall") as box:
             entitle(box, self._title)
             yield LineView(id="reading")
-            yield KeyHints(("j/k", "scroll"), ("esc", "leave"))
+            yield KeyHints(*self._hints, ("j/k", "scroll"), ("esc", "leave"))
 
     def on_mount(self) -> None:
         """Show them."""

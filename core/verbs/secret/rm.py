@@ -23,7 +23,7 @@ class Rm(Verb[Operation]):
     name: SecretName
 
     examples: ClassVar = ("vertui secret rm TOKEN",)
-    screen: ClassVar = Absent("secrets have no screen: `vertui secret ls` lists their names")
+    screen: ClassVar = Absent("the screen of secrets forgets them")
 
     async def carry_out(self, engine: Engine, request_id: str) -> Operation:
         from core.engine import secrets

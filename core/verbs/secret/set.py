@@ -54,7 +54,7 @@ class Set(Verb[Operation]):
         "vertui secret set TOKEN",
         "vertui secret set GH_TOKEN --for api.github.com --for github.com < token",
     )
-    screen: ClassVar = Absent("its value is typed unseen, at a shell")
+    screen: ClassVar = Absent("the screen of secrets sets them")
 
     def refuse(self, shown: Shown) -> Refusal | None:
         try:

@@ -17,7 +17,7 @@ class Compact(Verb[int]):
 
     examples: ClassVar = ("vertui store compact",)
     counts: ClassVar = True
-    screen: ClassVar = Absent("nothing that the screen shows changes")
+    screen: ClassVar = Absent("the screen of the store does it")
 
     async def carry_out(self, engine: Engine, request_id: str) -> int:
         from core.engine import upkeep

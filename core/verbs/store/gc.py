@@ -27,7 +27,7 @@ class Gc(Planned[int]):
 
     examples: ClassVar = ("vertui store gc", "vertui store gc --dry-run")
     counts: ClassVar = True
-    screen: ClassVar = Absent("nothing that the screen shows changes")
+    screen: ClassVar = Absent("the screen of the store does it")
 
     asks: ClassVar = False
 

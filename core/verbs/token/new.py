@@ -34,7 +34,7 @@ class New(Verb[Operation]):
     ] = ""
 
     examples: ClassVar = ("vertui token new laptop", "umask 077 && vertui token new ci > ci.token")
-    screen: ClassVar = Absent("a token is printed once, at a shell")
+    screen: ClassVar = Absent("the screen of tokens makes them, and shows each once")
 
     def refuse(self, shown: Shown) -> Refusal | None:
         if len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"):

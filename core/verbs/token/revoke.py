@@ -23,7 +23,7 @@ class Revoke(Verb[Operation]):
     name: Annotated[str, Given("The token's name.", "NAME"), Short]
 
     examples: ClassVar = ("vertui token revoke laptop",)
-    screen: ClassVar = Absent("tokens have no screen: `vertui token ls` lists them")
+    screen: ClassVar = Absent("the screen of tokens revokes them")
 
     async def carry_out(self, engine: Engine, request_id: str) -> Operation:
         from core.engine import tokens
