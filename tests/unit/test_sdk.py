@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound, UsageError
+from core.errors import Conflict, DaemonUnavailable, GuestFailed, NotFound, UsageError
 from core.guest.client import AgentClient
 from core.model import BranchState
 from core.verbs import load, names

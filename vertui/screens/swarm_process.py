@@ -165,9 +165,11 @@ def promote_winner(app: BaseApp, glance: SwarmGlance) -> None:
             with records.go_on(home, name) as record:
                 if record.ended is None:
                     raise Conflict(f"{name} has not ended: nothing has won yet")
-                outcome = promote(Swarm(record, hands, Unheard()), record.ended.outcome, agree)
+                outcome = promote(
+                    Swarm(record, hands, Unheard()), record.ended.outcome, agree, rebase=record.spec.rebase
+                )
                 record.end(outcome)
-                return outcome.winner
+                return outcome.rebased or outcome.winner
         finally:
             hands.close()
 
