@@ -242,7 +242,7 @@ WRITTEN = (
     Action("journal", "quotation_mark", "journal", "what was said and done in the branch", JOURNAL, _one_branch),
     Action("store", "F", "store", "what images, branches and commits take; freeing, checking",
             _plain("vertui store du")),
-    Action("secrets", "Y", "secrets", "values that commands are given, by name; adding one",
+    Action("secrets", "f8", "secrets", "values that commands are given, by name; adding one",
             _plain("vertui secret ls")),
     Action("tokens", "grave_accent", "tokens", "who is let in by the daemon's port; adding one",
             _plain("vertui token ls")),

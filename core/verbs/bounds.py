@@ -52,6 +52,8 @@ def may_be(field: Asked) -> str:
         return "true or false"
     if int in types and bounds.ge is not None:
         return f"a whole number from {bounds.ge} to {bounds.le}"
+    if float in types and bounds.ge is not None:
+        return f"a number from {bounds.ge} to {bounds.le}"
     if float in types and bounds.gt is not None:
         return f"a number of more than {bounds.gt} and at most {bounds.le}"
     if int in types or float in types:

@@ -16,7 +16,7 @@ from vertui.stage.scenes import play
 pytestmark = pytest.mark.skipif(not full(), reason="scripts/test --all: it takes a minute or two")
 
 
-MOVED = 'fork = "F"\nmark = "#"\nwatch = "Y"\nturn = "ctrl+t"\nundo = "f6"\n'
+MOVED = 'fork = "f5"\nmark = "f7"\nwatch = "f9"\nturn = "ctrl+t"\nundo = "f6"\n'
 
 
 @pytest.mark.parametrize(("keep", "keys"), [(False, ""), (True, MOVED)])

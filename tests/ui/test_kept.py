@@ -30,7 +30,7 @@ from vertui.ui import VertuiApp
 
 VALUE = " s3cr3t-value "
 SIZES = [(40, 12), (80, 24), *(((120, 36), (200, 50)) if wholly() else ())]
-KEYS = {"secrets": "Y", "tokens": "grave_accent", "store": "F"}
+KEYS = {"secrets": "f8", "tokens": "grave_accent", "store": "F"}
 SPACE = {
     "commits": [{"commit": "3f2a11" * 10, "logical_bytes": 1 << 28, "stored_bytes": 9 << 20, "shared_bytes": 7 << 20,
                  "unique_bytes": 2 << 20}],
@@ -64,7 +64,7 @@ async def typed_for_good(pilot: Pilot[None], key: str, name: str) -> None:
 async def test_secrets_tokens_and_the_store_by_keys() -> None:
     async with engine_shown() as (twins, pilot):
         app = app_of(pilot)
-        await pilot.press("Y", "plus")
+        await pilot.press("f8", "plus")
         asked = await form(pilot)
         asked.query_one("#name", TextInput).value = "my token"
         asked.query_one("#value", UnseenInput).focus()

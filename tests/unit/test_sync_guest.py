@@ -23,6 +23,7 @@ from fastapi.responses import JSONResponse, Response
 from core.codec import encode
 from core.daemon import streams
 from core.daemon.sockets import add_streams
+from core.engine.acting import Acting
 from core.engine.context import Engine
 from core.engine.sleepers import Sleepers
 from core.errors import Conflict
@@ -44,13 +45,16 @@ class OneGuest:
     agents: AgentClient
     refused: str = ""
     sleepers: Sleepers = field(default_factory=Sleepers)
+    acting: Acting = field(default_factory=Acting)
 
     @property
     def catalog(self) -> Any:
         return self
 
     def machine(self, name: str) -> Any:
-        return SimpleNamespace(guests=0, lost=False, branch="1", followed=nullcontext)
+        return SimpleNamespace(
+            guests=0, lost=False, branch="1", followed=nullcontext, agent=lambda: self.agent(name)
+        )
 
     def branch(self, name: str) -> Any:
         return SimpleNamespace(id=name, name=name, head="", state=BranchState.RUNNING, deleted=None)

@@ -58,6 +58,7 @@ def _of_type(type_: Any, field: Asked) -> st.SearchStrategy[Any]:
     if type_ is float:
         least, most = field.bounds.gt, field.bounds.le
         beyond = least is not None
+        least = least if beyond else field.bounds.ge
         return st.floats(least, most, exclude_min=beyond, allow_nan=False, allow_infinity=False)
     if type_ is bool:
         return st.booleans()

@@ -254,14 +254,17 @@ def resume(name: Name, rebase: Rebase = False, yes: Yes = False, json: Json = Fa
 
 
 @swarm.command("stop")
-def stop(name: Name) -> None:
+def stop(name: Name, json: Json = False) -> None:
     """End the process that plays a swarm; its branches stay, and `swarm resume` goes on with it.
 
     Commands in the branches run on."""
     from vertui.swarm import stopping
 
     stopping.stop(own_home(), name)
-    print(f"{name} is played no more: `vertui swarm resume {name}` goes on")
+    if json:
+        say_json({"name": name})
+    else:
+        print(f"{name} is played no more: `vertui swarm resume {name}` goes on")
 
 
 @swarm.command("rerun")
