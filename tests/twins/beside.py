@@ -1,7 +1,7 @@
 """The engine on twins beside the model: asked as the daemon asks it, and what both say kept for comparison."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
@@ -94,9 +94,22 @@ class Beside(RuleBasedStateMachine):
 
     def one(self, pick: int, *states: str) -> str:
         """A branch's id, preferably in such a state."""
-        all_ = list(self.model.world.branches)
+        all_ = self.aged(self.model.world.branches)
         wanted = [id for id in all_ if self.model.world.branches[id].state in states] or all_
         return wanted[pick % len(wanted)]
+
+    def aged(self, ids: Iterable[str]) -> list[str]:
+        """Branches and commits, the oldest first. Ids are random, and with them the order of sets of them, but the same
+        choices are to be the same sequence.
+        """
+        catalog = self.engine.catalog
+        rows = (
+            row
+            for deleted in (False, True)
+            for row in (*catalog.branches(deleted=deleted), *catalog.commits(deleted=deleted))
+        )
+        made = {row.id: row.created for row in rows}
+        return sorted(ids, key=made.__getitem__)
 
     def free(self, *names: str) -> bool:
         """Has nobody such a name?"""

@@ -11,6 +11,22 @@ from vertui.adapters.starts import Starts, pruned, warm
 from vertui.sdk import AsyncVertui
 
 
+class StartsLater:
+    """A hypervisor that starts nothing until it may."""
+
+    def __init__(self, real: Any) -> None:
+        self._real, self.asked, self.may = real, asyncio.Event(), asyncio.Event()
+
+    async def start(self, *given: Any) -> Any:
+        """The real one's, once it may."""
+        self.asked.set()
+        await self.may.wait()
+        return await self._real.start(*given)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
 async def forks(v: AsyncVertui) -> int:
     return [operation.verb for operation in await v.log()].count("fork")
 
@@ -37,9 +53,11 @@ async def test_one_that_does_not_start_and_one_that_nobody_waits_for() -> None:
         assert isinstance(failed, MachineFailed) and "did not start: QEMU ended at once" in str(failed)
 
         before = len(await v.branches())
+        twins.engine.hypervisor = starting = StartsLater(twins.hypervisor)
         asked = [asyncio.create_task(starts.child()) for _ in range(2)]
-        await until(lambda: more_than(v, before))
+        await starting.asked.wait()
         asked[0].cancel()
+        starting.may.set()
         await asyncio.wait(asked)
         await until(lambda: as_many(v, before + 1))
         assert (await asked[1]).ok
@@ -47,10 +65,6 @@ async def test_one_that_does_not_start_and_one_that_nobody_waits_for() -> None:
         for asked_for in (Starts(v, "nobody", "try-").child(), warm(v, "nobody", "")):
             with pytest.raises(NotFound, match="nobody"):
                 await asked_for
-
-
-async def more_than(v: AsyncVertui, count: int) -> bool:
-    return len(await v.branches()) > count
 
 
 async def as_many(v: AsyncVertui, count: int) -> bool:

@@ -74,7 +74,7 @@ class Verbs(Beside):
     def fork_a_commit(self, pick: int, n: int, name: str) -> None:
         if not (commits := self.model.world.commits):
             return
-        commit = [*commits][pick % len(commits)]
+        commit = self.aged(commits)[pick % len(commits)]
         label = commits[commit].branch
         parent = next((i for i, b in self.model.world.branches.items() if b.name == label), None)
         names = [name] if n == 1 else [f"{name}{number}" for number in range(1, n + 1)]
@@ -142,7 +142,7 @@ class Verbs(Beside):
     def restore(self, pick: int, which: int) -> None:
         id = self.one(pick)
         branch, before = self.model.world.branches[id], self.model.world
-        commit = [*before.commits][which % len(before.commits)]
+        commit = self.aged(before.commits)[which % len(before.commits)]
         expected = self.captured(id, "before restore") if branch.state in RUNS else (None, None)
         if self.ask(before.commits[commit].image == branch.image, "restore", branch.name, commit):
             _, commits = self.learned(id, *expected)
@@ -154,7 +154,7 @@ class Verbs(Beside):
     @rule(pick=PICK, name=st.sampled_from(["good", "w1", "b"]))
     def tag(self, pick: int, name: str) -> None:
         commits = self.model.world.commits
-        commit = [*commits][pick % len(commits)]
+        commit = self.aged(commits)[pick % len(commits)]
         if self.ask(self.free(name), "tag", commit, name):
             tagged = replace(commits[commit], tags=(*commits[commit].tags, name))
             self.model.become(self.model.world.having({}, {commit: tagged}), "tag")
@@ -250,12 +250,12 @@ class Verbs(Beside):
     @rule(pick=PICK, now=st.booleans())
     def prune_a_commit(self, pick: int, now: bool) -> None:
         commits = self.model.world.commits
-        commit = [*commits][pick % len(commits)]
+        commit = self.aged(commits)[pick % len(commits)]
         heads = {branch.head for branch in self.model.world.branches.values()}
         self.prune_all(set(), {commit}, commit not in heads | self.model.goldens, now=now)
 
     def prune_all(self, ids: set[str], commits: set[str], allowed: bool, *, now: bool) -> None:
-        names = [self.model.world.branches[id].name for id in ids]
+        names = [self.model.world.branches[id].name for id in self.aged(ids)]
         saved = {} if now else self.saving(ids)
         if not self.ask(allowed, "prune", (*names, *commits), now):
             return
@@ -300,7 +300,7 @@ class Verbs(Beside):
     @precondition(lambda self: self.model.trash.branches or self.model.trash.commits)
     @rule(pick=PICK)
     def take_out_of_the_trash(self, pick: int) -> None:
-        model, entries = self.model, [*self.model.trash.branches, *self.model.trash.commits]
+        model, entries = self.model, self.aged([*self.model.trash.branches, *self.model.trash.commits])
         entry = entries[pick % len(entries)]
         if (branch := model.trash.branches.get(entry)) is None:
             assert self.ask(True, "trash restore", entry)
