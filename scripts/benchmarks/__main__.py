@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what to measure (all); speed: {', '.join(SPEED)}",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document, with every sample")
-    parser.add_argument("--markdown", action="store_true", help="the README's table")
+    parser.add_argument("--markdown", action="store_true", help="the table of assets/figures.md")
     parser.add_argument(
         "--check",
         action="store_true",
