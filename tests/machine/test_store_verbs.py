@@ -151,7 +151,8 @@ def test_sizes_settings_and_a_dry_run(main: Guest) -> None:
     succeeded("config", "store.level", "9")
     assert succeeded("config", "store.level") == "9\n"
     succeeded("config", "store.level", "--unset")
-    assert [s.value for s in client.settings()] == [s.default for s in client.settings()]
+    others = [one for one in client.settings() if one.key != "policy.default"]  # tests' homes have another
+    assert [one.value for one in others] == [one.default for one in others]
     with pytest.raises(UsageError):
         client.change_setting("store.level", "loud")
     assert vertui("config", "store.colour").returncode == 4
