@@ -31,6 +31,7 @@ class Policy(Verb[Policed]):
     head, what a branch or several commits were made from, what has a tag and what undo may need are kept. Children of a
     fork inherit the policy. --every counts from the first command after a commit; what a guest does by itself is
     noticed from a minute after. --idle also waits until nothing is connected with it and its processors do little.
+    --waiting is for `vertui-note --waiting` inside, and `journal append --kind wait`.
 
     Where nobody has said anything it is what `vertui config` says: when idle for 30 s, and every 10 min of change.
     """
@@ -47,9 +48,7 @@ class Policy(Verb[Policed]):
         Annotated[int, Meta(ge=1 << 20, le=1 << 40)] | None,
         Given("When so much of its memory has changed.", "SIZE", kind=Kind.SIZE, default="never", rare=True),
     ] = None
-    waiting: Annotated[bool, Given("When its agent says that it waits: `journal append --kind wait`.")] = (
-        False
-    )
+    waiting: Annotated[bool, Given("When its agent says that it waits.")] = False
     manual: Annotated[bool, Given("Never by itself.")] = False
     default: Annotated[bool, Given("As the home says.", rare=True)] = False
     keep_last: Annotated[Kept, Given("Keep the newest N of them.", "N", rare=True)] = KEEP_LAST

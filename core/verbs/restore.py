@@ -27,7 +27,7 @@ class Restore(Verb[Branch]):
     commit: Annotated[
         Annotated[str, Short] | None,
         Given(
-            "A commit, or any REF; without one the last asked for.",
+            "A commit, or a REF; without one the last asked for.",
             "COMMIT",
             kind=Kind.COMMIT,
             argument=True,

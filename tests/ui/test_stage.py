@@ -104,7 +104,7 @@ class Doing(StagedApp):
 async def test_the_scenes_press_keys_that_were_moved(tmp_path: Path) -> None:
     acted = ", ".join(re.findall(r"\.act\(([^)]*)\)", Path(scenes.__file__).read_text()))
     actions = dict.fromkeys(re.findall(r"\w+", acted))
-    moved = {action: f"f{number}" for number, action in enumerate(actions, 5)}
+    moved = {action: f"f{number}" for number, action in enumerate(actions, 9)}
     keys = tmp_path / "no-config" / "vertui" / "keys.toml"
     keys.parent.mkdir(parents=True)
     keys.write_text("".join(f'{action} = "{key}"\n' for action, key in moved.items()))

@@ -230,6 +230,6 @@ def _lines(path: Path, data: bytes) -> list[SwarmLine]:
             lines.append(decode(SwarmLine, json.loads(line)))  # type: ignore[arg-type]
         except (ValueError, RecursionError) as error:
             raise Damaged(
-                f"{path}, line {number} is not what was written, or by a newer vertui: {error}"
+                f"{path.name}, line {number} is not what was written, or by a newer vertui: {error}"
             ) from error
     return lines
