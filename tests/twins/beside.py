@@ -103,12 +103,10 @@ class Beside(RuleBasedStateMachine):
         choices are to be the same sequence.
         """
         catalog = self.engine.catalog
-        rows = (
-            row
-            for deleted in (False, True)
-            for row in (*catalog.branches(deleted=deleted), *catalog.commits(deleted=deleted))
-        )
-        made = {row.id: row.created for row in rows}
+        made = dict[str, float]()
+        for deleted in (False, True):
+            made |= {row.id: row.created for row in catalog.branches(deleted=deleted)}
+            made |= {row.id: row.created for row in catalog.commits(deleted=deleted)}
         return sorted(ids, key=made.__getitem__)
 
     def free(self, *names: str) -> bool:
