@@ -270,16 +270,23 @@ def _left_without(engine: Engine, commits: Collection[str]) -> list[BranchRow]:
 
 
 def _still(engine: Engine, plan: Plan) -> Change:
-    """The plan's change, when it would be the same plan now."""
+    """The plan's change, when it would be the same plan now. Commits that branches got by themselves since go along; of
+    those that were to go with branches some may have been thinned out.
+    """
     rows = [engine.branch(name) for name in plan.branches]
-    orphans = {commit.id for commit in only_of(engine, {row.id for row in rows})}
-    if not orphans <= set(plan.commits):
-        raise Conflict("there are new commits since this plan was shown: make it again")
+    new = {commit.id: commit for commit in only_of(engine, {row.id for row in rows})}
     for commit in plan.commits:
-        engine.catalog.commit(commit)
+        new.pop(commit, None)
+    if any(commit.checkpoint is Trigger.NONE for commit in new.values()):
+        raise Conflict("there are new commits since this plan was shown: make it again")
+    there = {row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted)}
+    if not rows:
+        for commit in plan.commits:
+            engine.catalog.commit(commit)
     for row in rows:
         check_started(row)
-    return Change(prune=tuple(row.id for row in rows), hide=plan.commits)
+    hide = tuple(commit for commit in plan.commits if commit in there)
+    return Change(prune=tuple(row.id for row in rows), hide=(*hide, *new))
 
 
 async def _prune_now(engine: Engine, plan: Plan) -> None:

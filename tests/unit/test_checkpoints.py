@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from core.checkpoints import CheckpointPolicy, Trigger
 from core.engine import checkpoints, policing, settings
 from core.engine.checkpoints import Occasion, WatchedBranch, checkpoint, wanted
+from core.engine.context import new_id
+from core.engine.plans import execute, plan_prune
 from core.engine.stirring import Stirring
 from core.engine.thinning import not_kept, thin
 from core.journal.entry import EntryKind, JournalExec, NewEntry
@@ -208,6 +210,32 @@ async def test_a_commit_of_the_same_state_is_somebodys_from_then_on() -> None:
         mine = await twins.do("commit", "main", "works")
         assert not mine.added and mine.commit.id == its.id
         assert (mine.commit.message, mine.commit.checkpoint) == ("works", Trigger.NONE)
+
+
+async def test_a_plan_goes_on_over_what_nobody_asked_for() -> None:
+    """A branch is committed by itself, and an older such commit thinned out, between a plan and a yes."""
+    async with watched(exec=True, keep_last=1, hourly=0) as twins:
+        engine = twins.engine
+
+        async def commits_itself() -> str:
+            head = engine.branch("main").head
+            engine.acting.ends(works(twins))
+            async with asyncio.timeout(SOON_S):
+                while (now := engine.branch("main").head) == head:
+                    await asyncio.sleep(0.01)
+            await engine.sealer.all_sealed()
+            return now
+
+        former = await commits_itself()
+        plan = plan_prune(engine, ["main"], now=False)
+        await commits_itself()
+        await commits_itself()
+        thin(engine, engine.branch("main"), CheckpointPolicy(exec=True, keep_last=1, hourly=0))
+        assert former in plan.commits and former not in {one.id for one in engine.catalog.commits()}
+        await execute(engine, new_id(), plan.id)
+        assert engine.catalog.branches() == [] and made(twins) == []
+        await twins.do("undo")
+        assert engine.branch("main")
 
 
 async def test_what_a_policy_keeps_is_kept_and_what_is_named() -> None:
