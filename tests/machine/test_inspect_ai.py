@@ -45,6 +45,7 @@ def scripted(told: list[Any], *_: Any) -> ModelOutput:
     return output
 
 
+@pytest.mark.filterwarnings("default")  # what is deprecated in its libraries is its own
 async def test_an_evaluation(client: Client, main: Guest, tmp_path: Path) -> None:
     config = VertuiSandboxConfig(ref="main", setup="echo warm > warm", home=str(client.home.root))
     names = [f"sample-{number}" for number in range(SAMPLES)]
