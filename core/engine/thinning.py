@@ -24,7 +24,11 @@ ID = re.compile(r"[0-9a-f]{40}")
 
 
 def thin(engine: Engine, row: BranchRow, policy: CheckpointPolicy) -> int:
-    """Remove those of a branch's commits that its policy does not keep; how many."""
+    """Remove those of a branch's commits that its policy does not keep; how many. None while a verb is at work, which
+    may have taken note of them: the next time they go.
+    """
+    if engine.changing.locked():
+        return 0
     going = not_kept(made_by_itself(engine, row), policy, time.time())
     named = _named(engine) if going else set[str]()
     going = [c for c in going if c.id not in named and c.state is not CommitState.HOT]
