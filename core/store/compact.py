@@ -204,7 +204,12 @@ def _chosen(owner: Owner, live: Mapping[int, int], room_bytes: float) -> list[in
     """Packs worth rewriting, the sparsest first, as far as what is live in them has room; external ones are not
     rewritten.
     """
-    sizes = {number: held for number in live if (held := _held(owner, number))}
+    ours = (
+        number
+        for number, path in owner.reader.shelf.paths().items()
+        if number in live and not source_of(path)
+    )
+    sizes = {number: held for number in ours if (held := _held(owner, number))}
     dead = sum(held - live[number] for number, held in sizes.items())
     bearable, chosen, small = MOST_DEAD * sum(sizes.values()), list[int](), list[int]()
     for number in sorted(sizes, key=lambda number: live[number] / sizes[number]):
@@ -220,10 +225,9 @@ def _chosen(owner: Owner, live: Mapping[int, int], room_bytes: float) -> list[in
 
 
 def _held(owner: Owner, number: int) -> int:
-    """How many pages a pack of ours holds; 0 of an image's files, and of one that cannot be read."""
+    """How many pages a pack holds; 0 of one that cannot be read."""
     with contextlib.suppress(Damaged):
-        if not source_of(owner.reader.shelf.paths()[number]):
-            return len(owner.reader.shelf.pack(number).outline.ids)
+        return len(owner.reader.shelf.pack(number).outline.ids)
     return 0
 
 
