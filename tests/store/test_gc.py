@@ -159,15 +159,6 @@ def test_after_a_compaction_little_is_dead(bench: Bench) -> None:
     assert bench.store.compact() == 0, "it is done"
 
 
-def test_compaction_passes_over_a_pack_that_is_lost(bench: Bench) -> None:
-    kept = bench.commit({page: content(1 + page) for page in range(9)}, {})
-    marked = bench.store.mark(bench.states)
-    for path in bench.store.reader.layout.list_packs().values():
-        path.unlink()
-    store = PackStore(bench.home)
-    assert store.would_free(marked) == store.compact() == 0 and kept in store.commits()
-
-
 def held(bench: Bench) -> int:
     """How many pages the packs hold, dead or alive."""
     shelf = bench.store.reader.shelf
