@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,20 @@ DEAD_SHARE = 1 / 16  # a pack that pages were gathered from stays while no more 
 NOTHING = np.empty(0, np.uint64)
 
 
+@dataclass(frozen=True)
+class Filling:
+    """How many pages of a pack are needed, and how many it holds; what it takes on the disk."""
+
+    live: int
+    held: int
+    size_bytes: int
+
+    @property
+    def live_bytes(self) -> float:
+        """About what its needed pages take."""
+        return self.size_bytes * self.live / self.held
+
+
 def compact(owner: Owner, told: Told = nobody, room_bytes: float = math.inf) -> int:
     """Rewrite packs that are mostly dead, or many small ones, as one; and the sparsest of the others, until little of
     all is dead. So many bytes may be written before any comes back. The bytes freed; a damaged pack stays as it is.
@@ -35,7 +49,7 @@ def compact(owner: Owner, told: Told = nobody, room_bytes: float = math.inf) -> 
     """
     with owner.keeping:
         with owner.sealing:
-            chosen = _sound(owner, sorted(_chosen(owner, _live(owner.index), room_bytes)))
+            chosen = _sound(owner, sorted(_chosen(_filled(owner, _live(owner.index)), room_bytes)))
         freed = done = 0
         for batch in _batches(owner, chosen):
             with owner.sealing:
@@ -48,8 +62,9 @@ def would_free(owner: Owner, live: Ids, room_bytes: float = math.inf) -> int:
     """About how many bytes `compact` would free were these the pages that are needed."""
     with owner.keeping, owner.sealing:
         used = with_references(owner, owner.index.everything, live)
-        counts = _live(owner.index, used)
-        return int(sum(_dead_bytes(owner, one, counts[one]) for one in _chosen(owner, counts, room_bytes)))
+        packs = _filled(owner, _live(owner.index, used))
+        chosen = (packs[number] for number in _chosen(packs, room_bytes))
+        return int(sum(pack.size_bytes - pack.live_bytes for pack in chosen))
 
 
 def gather(owner: Owner, lists: Mapping[str, Rows]) -> None:
@@ -200,28 +215,41 @@ def _add(owner: Owner, writer: PackWriter, ids: Ids, told: Told = nobody) -> Non
         told(at + len(part), len(ids))
 
 
-def _chosen(owner: Owner, live: Mapping[int, int], room_bytes: float) -> list[int]:
-    """Packs worth rewriting, the sparsest first, as far as what is live in them has room; external ones are not
-    rewritten.
-    """
+def _chosen(packs: Mapping[int, Filling], room_bytes: float) -> list[int]:
+    """Packs worth rewriting, as far as what is live in them has room."""
+    worth = worth_rewriting(packs)
+    copied = np.cumsum([packs[number].live_bytes for number in worth])
+    return worth[: int(np.searchsorted(copied, room_bytes, "right"))]
+
+
+def _filled(owner: Owner, live: Mapping[int, int]) -> dict[int, Filling]:
+    """Every pack that may be rewritten, with how many of its pages are live: none that lies in an image's files."""
     ours = (
         number
         for number, path in owner.reader.shelf.paths().items()
         if number in live and not source_of(path)
     )
-    sizes = {number: held for number in ours if (held := _held(owner, number))}
-    dead = sum(held - live[number] for number, held in sizes.items())
-    bearable, chosen, small = MOST_DEAD * sum(sizes.values()), list[int](), list[int]()
-    for number in sorted(sizes, key=lambda number: live[number] / sizes[number]):
-        alive, held = live[number], sizes[number]
-        if alive < LIVE_SHARE * held or dead > bearable:
+    return {
+        number: Filling(live[number], held, owner.reader.shelf.pack(number).size_bytes)
+        for number in ours
+        if (held := _held(owner, number))
+    }
+
+
+def worth_rewriting(packs: Mapping[int, Filling]) -> list[int]:
+    """Packs to write as one, the sparsest first. Once that is done, none of what there is then is worth it."""
+    held = sum(pack.held for pack in packs.values())
+    dead = held - sum(pack.live for pack in packs.values())
+    chosen, small = list[int](), list[int]()
+    for number, pack in sorted(packs.items(), key=lambda item: item[1].live / item[1].held):
+        if pack.live < LIVE_SHARE * pack.held or dead > MOST_DEAD * held:
             chosen.append(number)
-            dead -= held - alive
-        elif _size(owner, number) < SMALL_BYTES:
+            dead -= pack.held - pack.live
+            held -= pack.held - pack.live
+        elif pack.size_bytes < SMALL_BYTES:
             small.append(number)
-    worth = chosen + (small if len(small) >= MANY_SMALL else [])
-    copied = np.cumsum([_size(owner, number) - _dead_bytes(owner, number, live[number]) for number in worth])
-    return worth[: int(np.searchsorted(copied, room_bytes, "right"))]
+    made = 1 if chosen else 0  # it may be small too
+    return chosen + (small if len(small) + made >= MANY_SMALL else [])
 
 
 def _held(owner: Owner, number: int) -> int:
@@ -233,11 +261,6 @@ def _held(owner: Owner, number: int) -> int:
 
 def _size(owner: Owner, number: int) -> int:
     return owner.reader.shelf.pack(number).size_bytes
-
-
-def _dead_bytes(owner: Owner, number: int, live: int) -> float:
-    """About what the other pages of a pack take, of which so many are live."""
-    return _size(owner, number) * (1 - live / _held(owner, number))
 
 
 def _sound(owner: Owner, numbers: list[int]) -> list[int]:

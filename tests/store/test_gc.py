@@ -6,8 +6,11 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from core.errors import NotFound
+from core.store.compact import MANY_SMALL, Filling, worth_rewriting
 from core.store.layout import source_of
 from core.store.packs import PackStore
 from core.store.values import DISK, MEMORY
@@ -193,3 +196,26 @@ def test_the_index_is_made_again_from_the_packs(bench: Bench) -> None:
     bench.store = store
     bench.commit({9: content(99)}, {})
     assert PackStore(bench.home).check(100) == []
+
+
+def filling(live: int, dead: int, page_bytes: int = 400) -> Filling:
+    return Filling(live, live + dead, (live + dead) * page_bytes)
+
+
+FILLINGS = st.builds(
+    filling, st.integers(1, 400), st.integers(0, 3) | st.integers(0, 400), st.sampled_from((400, 4096))
+)
+
+
+@given(st.lists(FILLINGS, max_size=12))
+@example([filling(100, 0)] * (MANY_SMALL - 1) + [filling(10, 30)])
+@example([filling(100, 8)] * 4 + [filling(100, 90)])
+def test_once_packs_are_rewritten_no_more_are_worth_it(filled: list[Filling]) -> None:
+    """Else every gc would move what the one before it left. As CI saw: seven small packs, and what was made beside."""
+    packs = dict(enumerate(filled))
+    chosen = worth_rewriting(packs)
+    left = {number: pack for number, pack in packs.items() if number not in chosen}
+    if chosen:
+        live = sum(packs[number].live for number in chosen)
+        left[len(packs)] = Filling(live, live, int(sum(packs[number].live_bytes for number in chosen)))
+    assert worth_rewriting(left) == []
