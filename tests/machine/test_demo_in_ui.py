@@ -4,21 +4,27 @@ nothing but the image.
 
 import asyncio
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from core.daemon.client import Client
 from core.home import Home
 from tests.conftest import full
+from vertui.keymap import read_keymap
 from vertui.stage.app import StagedApp
 from vertui.stage.scenes import play
 
-pytestmark = pytest.mark.skipif(not full(), reason="scripts/test --all: it takes a minute or two")
+MOVED = 'fork = "f5"\nmark = "f7"\nwatch = "f9"\nturn = "f10"\nundo = "f6"\n'
 
 
-MOVED = 'fork = "f5"\nmark = "f7"\nwatch = "f9"\nturn = "ctrl+t"\nundo = "f6"\n'
+def test_the_other_keys_are_free(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text(MOVED)
+    assert read_keymap([file]).problems == ()
 
 
+@pytest.mark.skipif(not full(), reason="scripts/test --all: it takes a minute or two")
 @pytest.mark.parametrize(("keep", "keys"), [(False, ""), (True, MOVED)])
 def test_it_plays_to_its_end(home: Home, client: Client, *, keep: bool, keys: str) -> None:
     file = home.root / "keys.toml"
