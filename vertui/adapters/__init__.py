@@ -6,4 +6,7 @@ inspect_ai.py      its sandboxes
 harbor.py          its environments, on Python 3.12
 
 Nothing else of vertui imports them, and each of the last three imports the package that it is for.
+
+Ray is not among them: its sandboxes (`ray.experimental.sandbox`, alpha as of Ray 2.60) have an abstract backend, but the
+runtime makes gVisor's by name, and there is no way to give it another.
 """
