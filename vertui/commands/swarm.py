@@ -167,8 +167,9 @@ def run(
 ) -> None:
     """Fork a state into N tries, run a command in each, score them, and rank them.
 
-    What a spec's file says, an option says otherwise; its fields are called as the options are. A score is the exit
-    status (1 for success), the last number that is printed, the share of tests that pass, the last match of a pattern
+    What a spec's file says, an option says otherwise. Its fields are called as the options are, with _ for - (at_once),
+    and variants, files, secrets; its paths are from where it lies. A score is the exit status (1 for success, and
+    without one nothing wins), the last number that is printed, the share of tests that pass, the last match of a pattern
     (or its first group), or what a command prints in the branch afterwards. Of pytest a report in JUnit's XML may be
     named, as in pytest:report.xml.
 
