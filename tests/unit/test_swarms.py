@@ -192,6 +192,26 @@ async def test_a_winner_is_promoted_unless_the_trunk_went_on() -> None:
         assert here.twins.engine.branch("one-on-trunk1").parent == here.twins.engine.branch("three-2").head
 
 
+async def test_a_winner_of_what_the_trunk_was_once_is_stale_by_what_it_did_since() -> None:
+    async with swarming(lambda *_: 1.0) as here:
+        spec = SwarmSpec(base="main", command="work", promote=True)
+
+        def played(name: str, spec: SwarmSpec) -> SwarmOutcome | None:
+            here.run(name, spec)
+            with records.go_on(here.home, name) as record:
+                return finish(record, here.hands(), SilentBoard(), lambda plan: None)
+
+        began = (await asyncio.to_thread(here.run, "one", spec)).origin
+        here.twins.machine("main").guest.ticks += 1
+        await here.twins.do("commit", "main", "later")
+        for base in (began, f"{began[:8]}", "main~1"):
+            with pytest.raises(Conflict, match=r"stale: main has commits since .*; nothing was promoted"):
+                await asyncio.to_thread(played, f"again{len(base)}", replace(spec, base=base))
+        head = here.twins.engine.branch("main").head
+        assert (await asyncio.to_thread(played, "newest", replace(spec, base=head))) is not None
+        assert here.trunk() == "newest-1"
+
+
 def unnamed(outcome: SwarmOutcome) -> list[tuple[object, ...]]:
     """All results without the swarm's name."""
     return [
