@@ -13,12 +13,13 @@ from rich.console import Console
 
 from core.checkpoints import Trigger
 from core.engine.checkpoints import Occasion, checkpoint, policy_of
-from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
+from core.errors import Conflict, Damaged, NoRoom, NotFound, UsageError, VertuiError
 from core.guest.client import AgentClient
 from core.guest.scripts import guest_script
 from core.home import Home
 from tests.conftest import full
 from tests.unit.reached import reached
+from tests.unit.test_journals import asked
 from tests.unit.swarming import Killed, swarming
 from vertui.cli import main
 from vertui.swarm import record as records
@@ -79,6 +80,8 @@ async def test_rounds_fork_the_best_again_of_what_was_made_ready_and_losers_are_
         assert here.names() == {"main", "beam-3a2", "few-3"}
         with pytest.raises(NoRoom, match=r"memory of 1 MiB is for 0 branches.*losers pruned"):
             await asyncio.to_thread(here.run, "none", replace(few, memory=1))
+        with pytest.raises(NotFound, match="no secret 'MISSING'"):
+            await asyncio.to_thread(here.run, "none", replace(few, secrets=("MISSING=TOKEN",)))
         assert records.swarms(here.home) == ["beam", "few"], (
             "what was refused at its first step leaves nothing"
         )
