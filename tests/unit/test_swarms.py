@@ -137,6 +137,52 @@ async def test_the_first_success_ends_it_and_so_does_time() -> None:
         )
 
 
+async def test_nothing_that_failed_wins_where_scores_tell_no_more_than_that() -> None:
+    async with swarming(lambda branch, _: float(branch == "two-2")) as here:
+        spec = SwarmSpec(base="main", command="work", n=2, losers="prune")
+        outcome = await asyncio.to_thread(here.run, "one", spec)
+        assert (outcome.winner, outcome.why) == ("", "no try succeeded")
+        assert here.names() == {"main", "one-1"}, "the best of them stays"
+        assert (await asyncio.to_thread(here.run, "two", spec)).winner == "two-2"
+        called = SwarmSpec(base="main", n=2, called="work")
+        outcome = await asyncio.to_thread(here.run, "three", called, None, lambda *_: -1.0)
+        assert outcome.winner == "three-1", "what a function answers is more"
+
+
+async def test_who_cannot_be_asked_is_told_how_it_is_promoted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with asked() as (twins, _):
+        home, catalog = twins.engine.home, twins.engine.catalog
+        monkeypatch.setenv("VERTUI_HOME", str(home.root))
+        monkeypatch.setattr("sys.stdin", io.StringIO())
+
+        async def run(*argv: str) -> tuple[int, str]:
+            status = await asyncio.to_thread(main, ["swarm", *argv])
+            printed.append((said := capsys.readouterr()).out)
+            return status, said.err
+
+        printed: list[str] = []
+        said = "vertui: --json asks nothing: add --yes, by which the winner is promoted\n"
+        assert await run("run", "--command", "a", "--promote", "--json") == (2, said)
+        assert records.swarms(home) == [], "before it begins"
+        await twins.do("fork", "main", 1, "b")
+        spec = SwarmSpec(base="main", command="a", promote=True)
+        with records.begin(home, "won", spec) as record:
+            record.end(SwarmOutcome(winner="b"))
+        assert await run("resume", "won", "--json") == (2, said)
+        status, error = await run("resume", "won")
+        assert status == Conflict.exit_status and "`vertui swarm resume won --yes` promotes" in error
+        assert (await run("resume", "won", "--json", "--yes"))[0] == 0
+        assert catalog.branch(catalog.setting("trunk") or "").name == "b"
+        assert (await run("resume", "won", "--json"))[0] == 0, "nothing is left to be asked"
+        with records.begin(home, "lost", spec) as record:
+            record.end(SwarmOutcome(why="no try succeeded"))
+        status, error = await run("resume", "lost", "--json", "--yes")
+        assert status == Conflict.exit_status and "nothing of lost can be promoted: no try succeeded" in error
+        assert json.loads(printed[-1])["why"] == "no try succeeded", "a program is told nevertheless"
+
+
 async def test_what_was_scored_while_nobody_played_counts_also_when_time_is_up() -> None:
     async with swarming(in_rounds) as here:
         spec = replace(BEAM, rounds=2, within=600, losers="keep")

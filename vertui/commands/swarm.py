@@ -294,11 +294,21 @@ def _play(record: "SwarmRecord", *, rebase: bool = False, yes: bool, json: bool)
     from vertui.swarm.hands import Hands
     from vertui.swarm.playing import finish, play
 
+    promoted = record.ended is not None and record.ended.outcome.promoted
+    if json and not yes and not promoted and (rebase or record.spec.promote):
+        raise UsageError("--json asks nothing: add --yes, by which the winner is promoted")
+
     def ask(plan: Plan) -> None:
         if not json:
             show_plan(plan)
-        if not yes:
-            agree(plan)
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            again = f"vertui swarm resume {record.name}{' --rebase' * rebase} --yes"
+            raise Conflict(
+                f"promote asks first and there is no terminal to ask at: `{again}` promotes the winner"
+            )
+        agree(plan)
 
     hands = Hands(Client(connect().endpoint, starts=False))
     try:
@@ -306,10 +316,13 @@ def _play(record: "SwarmRecord", *, rebase: bool = False, yes: bool, json: bool)
             outcome = play(record, hands, board)
         if not json:
             _say_outcome(outcome)
-        done = finish(record, hands, board, ask, rebase=rebase)
-        if json:
-            say_json(done or outcome)
-        elif done:
+        done: SwarmOutcome | None = None
+        try:
+            done = finish(record, hands, board, ask, rebase=rebase)
+        finally:  # what came of it is told, also where nothing is promoted
+            if json:
+                say_json(done or outcome)
+        if done and not json:
             print(f"{done.rebased or done.winner} is the trunk")
     finally:
         hands.close()
