@@ -33,6 +33,7 @@ swarm = new_app()
 app.add_typer(swarm, name="swarm")
 
 HEADER = ("", "BRANCH", "SCORE", "ROUND", "EXIT", "TIME", "COST", "FILES", "LINES", "NOTE")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 LETTERS = re.compile(r"[^a-z0-9-]+")
 
 
@@ -89,7 +90,7 @@ def run(
         str | None,
         _option("--base", "REF", "What is forked; @trunk without it.", autocompletion=offer_names(Kind.REF)),
     ] = None,
-    n: Annotated[int | None, _option("-n", "N", "How many tries a round has.")] = None,
+    n: Annotated[int | None, _option("-n", "N", "How many tries a round has.", min=1)] = None,
     command: Annotated[
         str | None, _option("--command", "CMD", "Run in each; {i}, {name} are its own.")
     ] = None,
@@ -104,7 +105,8 @@ def run(
         str | None, _option("--prepare", "CMD", "Run this first, once, before the fork.")
     ] = None,
     egress: Annotated[
-        list[str] | None, _option("--egress", "off|open|RULE", "What tries may reach outside.")
+        list[str] | None,
+        _option("--egress", "off|open|RULE", "What tries may reach outside; what the base may, without it."),
     ] = None,
     secrets: Annotated[
         list[str] | None,
@@ -183,6 +185,13 @@ def run(
     Losers that are kept run on. A swarm that was killed goes on with `swarm resume`; its commands have run on
     meanwhile. With --promote the winner becomes the trunk, unless the trunk did anything since the swarm began. With
     --rebase a fork of the trunk becomes it then, to which the winner's files were applied.
+
+    \b
+    Examples:
+      vertui swarm run -n 8 --command './train --seed {i}' --score printed
+      vertui swarm run --variant @tries.txt --stop first --within 600 --losers prune
+      vertui swarm run assets/swarms/repair.toml --promote
+      vertui swarm run assets/swarms/search.toml --rounds 6
     """
     options = {
         "base": base, "n": n, "command": command, "variants": variants, "files": _pairs(files), "prepare": prepare,
@@ -206,11 +215,14 @@ def ls(json: Json = False) -> None:
     if json:
         say_json(found)
         return
+    if not found:
+        print("there are no swarms: `vertui swarm run` begins one")
+        return
     rows = [
         (
             one.name,
             one.state,
-            one.base,
+            short(one.base) if COMMIT.fullmatch(one.base) else one.base,
             str(one.results or ""),
             one.winner or one.answer,
             age(time.time() - one.begun),
@@ -372,8 +384,10 @@ def _say_outcome(outcome: SwarmOutcome) -> None:
     if outcome.why:
         print(printable(outcome.why))
     if outcome.winner:
+        began = short(outcome.forked or outcome.origin)
         print(
-            f"winner: {outcome.winner}  (`vertui diff {short(outcome.forked or outcome.origin)} {outcome.winner}`)"
+            f"winner: {outcome.winner}  (`vertui diff {began} {outcome.winner}`,"
+            f" `vertui journal show {outcome.winner}`)"
         )
 
 
