@@ -7,7 +7,6 @@ from pathlib import Path
 
 from minisweagent.agents.default import DefaultAgent
 from minisweagent.models.test_models import DeterministicModel, make_output
-
 from vertui.adapters.mini_swe_agent import DONE, VertuiEnvironment, VertuiEnvironmentConfig
 from vertui.sdk import SyncBranch, connect
 
@@ -26,9 +25,13 @@ def attempt(branch: SyncBranch, number: int, project: str = PROJECT) -> float:
         ("Does that help?", TEST),
         ("That is what I can do.", f"echo {DONE}; cat slots/calendar.py"),
     )
-    model = DeterministicModel(outputs=[make_output(said, [{"command": command}]) for said, command in script])
+    model = DeterministicModel(
+        outputs=[make_output(said, [{"command": command}]) for said, command in script]
+    )
     environment = VertuiEnvironment.of(branch, VertuiEnvironmentConfig(cwd=project))
-    agent = DefaultAgent(model, environment, system_template="You repair projects.", instance_template="{{task}}")
+    agent = DefaultAgent(
+        model, environment, system_template="You repair projects.", instance_template="{{task}}"
+    )
     agent.run("The project's tests fail: repair it.")
     told = json.loads(branch.exec(TEST, cwd=project).stdout.strip().rpartition("\n")[2])
     return float(told["passed"] / told["total"])

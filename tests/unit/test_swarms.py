@@ -19,8 +19,8 @@ from core.guest.scripts import guest_script
 from core.home import Home
 from tests.conftest import full
 from tests.unit.reached import reached
-from tests.unit.test_journals import asked
 from tests.unit.swarming import Killed, swarming
+from tests.unit.test_journals import asked
 from vertui.cli import main
 from vertui.swarm import record as records
 from vertui.swarm.board import table_of

@@ -171,9 +171,9 @@ def run(
 
     What a spec's file says, an option says otherwise. Its fields are called as the options are, with _ for - (at_once),
     and variants, files, secrets; its paths are from where it lies. A score is the exit status (1 for success, and
-    without one nothing wins), the last number that is printed, the share of tests that pass, the last match of a pattern
-    (or its first group), or what a command prints in the branch afterwards. Of pytest a report in JUnit's XML may be
-    named, as in pytest:report.xml.
+    without one nothing wins), the last number that is printed, the share of tests that pass, the last match of a
+    pattern (or its first group), or what a command prints in the branch afterwards. Of pytest a report in JUnit's XML
+    may be named, as in pytest:report.xml.
 
     In later rounds all of the best are forked as often; with --bandit those more often from which good scores came,
     their own and their children's (UCB1). To --crossed tries, forked from one of the best, the files of another one are

@@ -72,10 +72,8 @@ def _origin(swarm: Swarm, commit: str) -> SwarmOrigin:
         return SwarmOrigin(commit)
     base = swarm.record.spec.base
     shown = Shown(tree).branch(base)
-    if shown is None:
-        is_trunk = base == TRUNK or commit in _line(tree.commits, trunk.head)
-    else:
-        is_trunk = shown.id == trunk.id
+    is_trunk = base == TRUNK or (shown is not None and shown.id == trunk.id)
+    is_trunk |= shown is None and commit in _line(tree.commits, trunk.head)
     head = commit if is_trunk else nearest_asked(trunk.head, tree.commits)
     return SwarmOrigin(commit, trunk.id, head, is_trunk)
 

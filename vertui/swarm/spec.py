@@ -29,7 +29,13 @@ DRIVERS = ".py"
 PYTEST, REGEX = "pytest", "regex:"
 WHERE = re.compile(r" - at `\$\.?(?P<field>[^`]*)`$")
 TYPE = re.compile(r"`(?P<type>\w+)(?: \| null)?`")
-TYPES = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "array": "a list"}
+TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "array": "a list",
+}
 UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
 SUCCESS = 1.0
 OF_COMMANDS = ("command", "variants", "timeout", "secrets", "score", "cost", "cost_limit", "cost_limit_each")
@@ -239,7 +245,9 @@ def _plainly(error: str) -> str:
     if (unknown := UNKNOWN.fullmatch(told)) and not field:
         known = SwarmSpec.__struct_fields__
         near = get_close_matches(unknown["field"], known, n=1)
-        return f"there is no '{unknown['field']}': " + (f"did you mean {near[0]}?" if near else f"give {', '.join(known)}")
+        return f"there is no '{unknown['field']}': " + (
+            f"did you mean {near[0]}?" if near else f"give {', '.join(known)}"
+        )
     hint = get_type_hints(SwarmSpec).get(field)
     if get_origin(hint) is Literal:
         return f"{field}: give {' or '.join(get_args(hint))}"
