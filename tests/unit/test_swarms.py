@@ -165,6 +165,9 @@ async def test_who_cannot_be_asked_is_told_how_it_is_promoted(
         printed: list[str] = []
         said = "vertui: --json asks nothing: add --yes, by which the winner is promoted\n"
         assert await run("run", "--command", "a", "--promote", "--json") == (2, said)
+        status, error = await run("run", "--command", "a", "--memory", "1M")
+        assert status == NoRoom.exit_status and "memory of 1 MiB is for 0 branches" in error
+        assert "'much' is no size" in (await run("run", "--command", "a", "--memory", "much"))[1]
         assert records.swarms(home) == [], "before it begins"
         await twins.do("fork", "main", 1, "b")
         spec = SwarmSpec(base="main", command="a", promote=True)
@@ -416,7 +419,7 @@ def test_a_record_is_one_process_s_and_a_torn_line_was_never_written(home: Home)
         ({"command": "a", "speed": 1}, "there is no 'speed': give base, command, variants, n, "),
         ({"variant": ["a"]}, r"there is no 'variant': did you mean variants\?"),
         ({"command": "a", "losers": "eat"}, "losers: give keep or pause or suspend or prune"),
-        ({"command": "a", "beam": 2}, "beam is 2, and a round has 1 tries"),
+        ({"command": "a", "beam": 2}, "beam is 2, and 1 are tried in a round"),
         ({"command": "a", "egress": ["???"]}, r"\?\?\?"),
         ({"command": "a", "score": "regex:("}, "is no pattern"),
         ({"command": "a", "cost": "("}, r"cost: '\(' is no pattern"),

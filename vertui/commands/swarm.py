@@ -20,6 +20,7 @@ from vertui.completion import offer_names
 from vertui.options import Json, Yes, new_app
 from vertui.output import Cell, Row, say_json, say_table, warn
 from vertui.session import agree, connect, own_home, show_plan
+from vertui.sizes import parse_size
 from vertui.swarm import record as records
 from vertui.swarm.results import SwarmOutcome, SwarmResult
 from vertui.swarm.spec import SwarmSpec, make_spec, read_spec
@@ -118,7 +119,9 @@ def run(
     within: Annotated[
         float | None, _option("--within", "SECONDS", "End the swarm after so long, with its best.")
     ] = None,
-    memory: Annotated[int | None, _option("--memory", "MIB", "What its branches may take at once.")] = None,
+    memory: Annotated[
+        str | None, _option("--memory", "SIZE", "What its branches may take at once: 4G, or a number of MiB.")
+    ] = None,
     at_once: Annotated[
         int | None, _option("--at-once", "N", "How many tries may be at work at once.")
     ] = None,
@@ -195,7 +198,7 @@ def run(
     """
     options = {
         "base": base, "n": n, "command": command, "variants": variants, "files": _pairs(files), "prepare": prepare,
-        "egress": egress, "secrets": secrets, "timeout": timeout, "within": within, "memory": memory,
+        "egress": egress, "secrets": secrets, "timeout": timeout, "within": within, "memory": _mib(memory),
         "at_once": at_once, "score": score, "lowest": lowest or None, "target": target, "stop": stop, "rounds": rounds,
         "beam": beam, "bandit": bandit or None, "crossed": crossed, "cost": cost, "cost_limit": cost_limit,
         "cost_limit_each": cost_limit_each, "diffs": diffs or None, "losers": losers, "promote": promote or None,
@@ -471,6 +474,12 @@ def _pairs(files: list[str] | None) -> dict[str, str]:
     if wrong := next((here for here, _, there in pairs if not (here and there)), None):
         raise UsageError(f"--file {wrong}: give HERE=THERE, a path here and one in the guest")
     return {here: there for here, _, there in pairs}
+
+
+def _mib(text: str | None) -> int | None:
+    if text is None:
+        return None
+    return int(text) if text.isdecimal() else max(1, parse_size(text) >> 20)
 
 
 def _free(stem: str) -> str:
