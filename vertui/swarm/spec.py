@@ -184,7 +184,9 @@ def _wrong_work(spec: SwarmSpec) -> str:
 def _wrong_rounds(spec: SwarmSpec) -> str:
     """Of how they follow each other."""
     if spec.beam > spec.tries:
-        return f"beam is {spec.beam}, and {spec.tries} are tried in a round: give a smaller beam, or more tries"
+        return (
+            f"beam is {spec.beam}, and {spec.tries} are tried in a round: give a smaller beam, or more tries"
+        )
     if (spec.bandit or spec.crossed) and (spec.beam < 2 or spec.rounds < 2):
         what = "a bandit shares a round's tries among" if spec.bandit else "a crossed try is of two of"
         return f"{what} the best of earlier ones: give a beam of 2 or more, and 2 rounds or more"
