@@ -48,7 +48,8 @@ def _(branch: Branch) -> None:
     score = f"score {number(branch.score)}" if branch.score is not None else ""
     parts = (branch.name, str(branch.state), branch.address or "", "(trunk)" if branch.trunk else "", score)
     print("  ".join(part for part in parts if part))
-    for text in filter(None, (branch.reason or branch.note, left_of(branch))):
+    idle = f"suspended when idle for {branch.idle_s} s" if branch.idle_s else ""
+    for text in filter(None, (branch.reason or branch.note, left_of(branch), idle)):
         print(f"  {printable(text)}")
 
 

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import ModuleType
@@ -156,6 +157,14 @@ def test_the_swarms_that_come_along(main: Guest) -> None:
     assert heights == sorted(heights, reverse=True) and heights[3] < heights[0]
     scores = [[one["score"] for one in told["results"]] for told in (first, again)]
     assert scores[0] == scores[1], "what is run again from the same commit comes to the same"
+
+
+@pytest.mark.skipif(not full(), reason="what each agent does is the sample, in tests/unit/test_adapters.py")
+def test_agents_repair_the_demos_project(main: Guest) -> None:
+    pytest.importorskip("minisweagent")
+    done = subprocess.run([sys.executable, ASSETS / "agents.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "agents-2 won" in done.stdout, done
+    assert {branch.name for branch in main.client.tree().branches} == {"main", "agents-2"}
 
 
 @pytest.mark.skipif(not full(), reason="the engine's twins are the sample")

@@ -3,6 +3,8 @@ that says what it is told to.
 """
 
 import asyncio
+import importlib.util
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from core.guest.client import AgentClient
 from tests.unit.reached import reached
 from vertui.adapters.mini_swe_agent import DONE, VertuiEnvironment, VertuiEnvironmentConfig
 from vertui.sdk import SyncBranch
+
+ASSETS = Path(__file__).parents[2] / "assets"
 
 
 async def test_an_environment_is_a_branch(client: AgentClient, tmp_path: Path) -> None:
@@ -58,3 +62,21 @@ async def test_its_agent_works_in_a_branch(client: AgentClient, tmp_path: Path) 
 
     async with reached(client) as (_, v):
         await asyncio.to_thread(attempt, await asyncio.to_thread(v.blocking.branch, "main"))
+
+
+async def test_the_swarm_of_agents_repairs_the_demos_project(client: AgentClient, tmp_path: Path) -> None:
+    pytest.importorskip("minisweagent.models.test_models")
+    spec = importlib.util.spec_from_file_location("agents", ASSETS / "swarms" / "agents.py")
+    assert spec and spec.loader
+    agents = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(agents)
+
+    def attempt(branch: SyncBranch, number: int) -> float:
+        there = shutil.copytree(ASSETS / "demo", tmp_path / str(number))
+        score: float = agents.attempt(branch, number, str(there / "project"))
+        return score
+
+    async with reached(client) as (_, v):
+        main = await asyncio.to_thread(v.blocking.branch, "main")
+        scores = [await asyncio.to_thread(attempt, main, number) for number in (1, 2, 3)]
+    assert scores[1] == 1 > max(scores[0], scores[2])

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 
 from core.checkpoints import CheckpointPolicy, Trigger
@@ -17,7 +18,7 @@ from core.engine.plans import execute, plan_prune
 from core.engine.stirring import Stirring
 from core.engine.thinning import not_kept, thin
 from core.journal.entry import EntryKind, JournalExec, NewEntry
-from core.model import Commit, CommitState
+from core.model import PAGE_BYTES, Commit, CommitState
 from tests.twins.engine import Twins, twin_engine
 
 SOON_S = 20.0
@@ -355,6 +356,30 @@ async def test_what_a_branch_was_suspended_as_is_thinned_too() -> None:
             while twins.engine.acting.thinned < 1:
                 await asyncio.sleep(0.01)
         assert [commit.id for commit in made(twins)] == [second.id, twins.engine.branch("main").head]
+
+
+async def test_when_so_much_of_it_has_changed_since_its_head() -> None:
+    with twin_engine() as twins:
+        twins.begin()
+        try:
+            await twins.do("up", None, "main")
+            await twins.do("policy", "main", bytes=2 * PAGE_BYTES)
+            engine, one, row = twins.engine, WatchedBranch(), twins.engine.branch("main")
+            live, head = engine.live[row.id], engine.catalog.commit(row.head)
+
+            async def is_due() -> bool:
+                return await checkpoints._is_due(engine, row, live, Trigger.BYTES, one)
+
+            assert wanted(engine, row, head, one, time.monotonic())[0] is Trigger.BYTES
+            assert not await is_due(), "it begins with what is unlike its base already"
+            await live.machine.own(np.array([8], np.uint32))
+            assert not await is_due(), "half of it"
+            await live.machine.own(np.array([9], np.uint32))
+            assert await is_due()
+            trigger, due = wanted(engine, row, head, one, now := time.monotonic())
+            assert trigger is Trigger.NONE and due > now, "that is looked at now and then"
+        finally:
+            await twins.close()
 
 
 async def test_every_so_often_while_it_changes_alone() -> None:

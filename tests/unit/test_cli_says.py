@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from core.checkpoints import CheckpointPolicy, Policed, Price
 from core.crash import CrashDisk
 from core.daemon.client import GOES_ON
 from core.home import Home, find_home
@@ -21,6 +22,7 @@ from tests.diffs import diff_of
 from tests.stand_in import standing_in
 from tests.ui.trees import DEMO
 from vertui.cli import main
+from vertui.widgets.detail import detail
 
 Run = Callable[..., tuple[int, str, str]]
 COMMIT = replace(DEMO.commits[0], id="3fa9c1d2" * 5, branch="main", message="m", changed_pages=1)
@@ -107,6 +109,26 @@ def test_help_has_words_for_every_value(capsys: pytest.CaptureFixture[str]) -> N
     for verb in ("exec", "log", "daemon logs"):
         main([*verb.split(), "--help"])
         assert not {"<str>", "<int", "<float"} & set(capsys.readouterr().out.split())
+
+
+def test_a_policy_is_told_in_words_with_its_price(run: Run) -> None:
+    policy = CheckpointPolicy(True, 600.0, 30.0, 64 << 20, True, keep_last=5, hourly=2)
+    told = Policed("main", policy, own=True, price=Price(3, 6.0, 1 << 20, 4.0))
+    assert run("policy", "main", policy=told)[1] == (
+        "main  committed after each command, when its agent says that it waits, when idle for 30 s, when 64 MiB have"
+        " changed, every 600 s while it changes\n"
+        "keeps the newest 5, one an hour of the last 2 hours\n"
+        "price of the newest 3: paused 6.0 ms, 1.0M added each; of late 4 an hour: 24 ms, 4.0M\n"
+    )
+    never = Policed("main", CheckpointPolicy(), own=False, price=Price())
+    assert run("policy", "main", policy=never)[1] == "main  committed never by itself  (as the home says)\n"
+
+
+def test_that_a_branch_is_suspended_when_idle_is_told(run: Run) -> None:
+    main = replace(DEMO.branches[0], idle_s=300)
+    _, said, _ = run("suspend", main.name, "--when-idle", "300", suspend=main)
+    assert said.endswith("\n  suspended when idle for 300 s\n")
+    assert "when idle for 300 s" in "\n".join(line.plain for line in detail(DEMO, main, (), (), 100))
 
 
 def test_what_a_machine_left_that_died_is_named_and_booted_from(run: Run) -> None:

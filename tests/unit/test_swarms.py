@@ -13,13 +13,14 @@ from rich.console import Console
 
 from core.checkpoints import Trigger
 from core.engine.checkpoints import Occasion, checkpoint, policy_of
-from core.errors import Conflict, Damaged, NoRoom, UsageError, VertuiError
+from core.errors import Conflict, Damaged, NoRoom, NotFound, UsageError, VertuiError
 from core.guest.client import AgentClient
 from core.guest.scripts import guest_script
 from core.home import Home
 from tests.conftest import full
 from tests.unit.reached import reached
 from tests.unit.swarming import Killed, swarming
+from tests.unit.test_journals import asked
 from vertui.cli import main
 from vertui.swarm import record as records
 from vertui.swarm.board import table_of
@@ -79,6 +80,8 @@ async def test_rounds_fork_the_best_again_of_what_was_made_ready_and_losers_are_
         assert here.names() == {"main", "beam-3a2", "few-3"}
         with pytest.raises(NoRoom, match=r"memory of 1 MiB is for 0 branches.*losers pruned"):
             await asyncio.to_thread(here.run, "none", replace(few, memory=1))
+        with pytest.raises(NotFound, match="no secret 'MISSING'"):
+            await asyncio.to_thread(here.run, "none", replace(few, secrets=("MISSING=TOKEN",)))
         assert records.swarms(here.home) == ["beam", "few"], (
             "what was refused at its first step leaves nothing"
         )
@@ -132,6 +135,55 @@ async def test_the_first_success_ends_it_and_so_does_time() -> None:
             "0.3 s were over",
             True,
         )
+
+
+async def test_nothing_that_failed_wins_where_scores_tell_no_more_than_that() -> None:
+    async with swarming(lambda branch, _: float(branch == "two-2")) as here:
+        spec = SwarmSpec(base="main", command="work", n=2, losers="prune")
+        outcome = await asyncio.to_thread(here.run, "one", spec)
+        assert (outcome.winner, outcome.why) == ("", "no try succeeded")
+        assert here.names() == {"main", "one-1"}, "the best of them stays"
+        assert (await asyncio.to_thread(here.run, "two", spec)).winner == "two-2"
+        called = SwarmSpec(base="main", n=2, called="work")
+        outcome = await asyncio.to_thread(here.run, "three", called, None, lambda *_: -1.0)
+        assert outcome.winner == "three-1", "what a function answers is more"
+
+
+async def test_who_cannot_be_asked_is_told_how_it_is_promoted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with asked() as (twins, _):
+        home, catalog = twins.engine.home, twins.engine.catalog
+        monkeypatch.setenv("VERTUI_HOME", str(home.root))
+        monkeypatch.setattr("sys.stdin", io.StringIO())
+
+        async def run(*argv: str) -> tuple[int, str]:
+            status = await asyncio.to_thread(main, ["swarm", *argv])
+            printed.append((said := capsys.readouterr()).out)
+            return status, said.err
+
+        printed: list[str] = []
+        said = "vertui: --json asks nothing: add --yes, by which the winner is promoted\n"
+        assert await run("run", "--command", "a", "--promote", "--json") == (2, said)
+        status, error = await run("run", "--command", "a", "--memory", "1M")
+        assert status == NoRoom.exit_status and "memory of 1 MiB is for 0 branches" in error
+        assert "'much' is no size" in (await run("run", "--command", "a", "--memory", "much"))[1]
+        assert records.swarms(home) == [], "before it begins"
+        await twins.do("fork", "main", 1, "b")
+        spec = SwarmSpec(base="main", command="a", promote=True)
+        with records.begin(home, "won", spec) as record:
+            record.end(SwarmOutcome(winner="b"))
+        assert await run("resume", "won", "--json") == (2, said)
+        status, error = await run("resume", "won")
+        assert status == Conflict.exit_status and "`vertui swarm resume won --yes` promotes" in error
+        assert (await run("resume", "won", "--json", "--yes"))[0] == 0
+        assert catalog.branch(catalog.setting("trunk") or "").name == "b"
+        assert (await run("resume", "won", "--json"))[0] == 0, "nothing is left to be asked"
+        with records.begin(home, "lost", spec) as record:
+            record.end(SwarmOutcome(why="no try succeeded"))
+        status, error = await run("resume", "lost", "--json", "--yes")
+        assert status == Conflict.exit_status and "nothing of lost can be promoted: no try succeeded" in error
+        assert json.loads(printed[-1])["why"] == "no try succeeded", "a program is told nevertheless"
 
 
 async def test_what_was_scored_while_nobody_played_counts_also_when_time_is_up() -> None:
@@ -190,6 +242,26 @@ async def test_a_winner_is_promoted_unless_the_trunk_went_on() -> None:
         assert done is not None and (done.winner, done.rebased) == ("one-2", "one-on-trunk1")
         assert here.trunk() == "one-on-trunk1" and "one-2 to one-on-trunk1" in here.commands.applied.values()
         assert here.twins.engine.branch("one-on-trunk1").parent == here.twins.engine.branch("three-2").head
+
+
+async def test_a_winner_of_what_the_trunk_was_once_is_stale_by_what_it_did_since() -> None:
+    async with swarming(lambda *_: 1.0) as here:
+        spec = SwarmSpec(base="main", command="work", promote=True)
+
+        def played(name: str, spec: SwarmSpec) -> SwarmOutcome | None:
+            here.run(name, spec)
+            with records.go_on(here.home, name) as record:
+                return finish(record, here.hands(), SilentBoard(), lambda plan: None)
+
+        began = (await asyncio.to_thread(here.run, "one", spec)).origin
+        here.twins.machine("main").guest.ticks += 1
+        await here.twins.do("commit", "main", "later")
+        for base in (began, f"{began[:8]}", "main~1"):
+            with pytest.raises(Conflict, match=r"stale: main has commits since .*; nothing was promoted"):
+                await asyncio.to_thread(played, f"again{len(base)}", replace(spec, base=base))
+        head = here.twins.engine.branch("main").head
+        assert (await asyncio.to_thread(played, "newest", replace(spec, base=head))) is not None
+        assert here.trunk() == "newest-1"
 
 
 def unnamed(outcome: SwarmOutcome) -> list[tuple[object, ...]]:
@@ -340,9 +412,14 @@ def test_a_record_is_one_process_s_and_a_torn_line_was_never_written(home: Home)
     [
         ({}, "swarm: give a command, or variants"),
         ({"command": "a", "variants": ["b"]}, "not both"),
-        ({"command": "a", "n": -1}, "n: Expected"),
-        ({"command": "a", "speed": 1}, "unknown field `speed`"),
-        ({"command": "a", "beam": 2}, "beam is 2, and a round has 1 tries"),
+        ({"command": "a", "n": -1}, "n: give a whole number >= 0"),
+        ({"command": "a", "timeout": 0}, "timeout: give a number > 0"),
+        ({"command": "a", "within": "long"}, "within: give a number, got a text"),
+        ({"command": "a", "files": {"nowhere": "/root"}}, "files: there is no .*/nowhere"),
+        ({"command": "a", "speed": 1}, "there is no 'speed': give base, command, variants, n, "),
+        ({"variant": ["a"]}, r"there is no 'variant': did you mean variants\?"),
+        ({"command": "a", "losers": "eat"}, "losers: give keep or pause or suspend or prune"),
+        ({"command": "a", "beam": 2}, "beam is 2, and 1 are tried in a round"),
         ({"command": "a", "egress": ["???"]}, r"\?\?\?"),
         ({"command": "a", "score": "regex:("}, "is no pattern"),
         ({"command": "a", "cost": "("}, r"cost: '\(' is no pattern"),
@@ -358,6 +435,26 @@ def test_a_record_is_one_process_s_and_a_torn_line_was_never_written(home: Home)
 def test_what_makes_no_sense_is_said_in_a_line(told: dict[str, object], wrong: str) -> None:
     with pytest.raises(UsageError, match=wrong):
         make_spec(told, "swarm", Path())
+
+
+def test_what_an_option_says_takes_the_place_of_what_a_spec_does_and_its_paths_are_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    for directory, lines in ((there, "theirs\n"), (here, "ours\nmore\n")):
+        directory.mkdir()
+        (directory / "tries.txt").write_text(lines)
+        (directory / "data").touch()
+    (there / "a.toml").write_text('files = {"data" = "/root/data"}\nvariants = ["@tries.txt"]\nn = 1\n')
+    monkeypatch.chdir(here)
+    path = Path("..", "there", "a.toml")
+    spec = read_spec(path, {})
+    assert (spec.variants, spec.files) == (("theirs",), {str(there / "data"): "/root/data"})
+    spec = read_spec(path, {"files": {"data": "/root/data"}, "variants": ["@tries.txt"]})
+    assert (spec.variants, spec.files, spec.n) == (("ours", "more"), {str(here / "data"): "/root/data"}, 0)
+    assert read_spec(path, {"command": "a", "n": 2}).variants == ()
+    with pytest.raises(UsageError, match="nobody-here/tries leads nowhere"):
+        read_spec(path, {"variants": ["@~nobody-here/tries"]})
 
 
 def test_the_specs_that_come_along_are_read() -> None:
@@ -423,4 +520,4 @@ def test_swarms_are_listed_and_shown(
     assert main(["swarm", "show", "none"]) == 4
     assert capsys.readouterr().err == "vertui: there is no swarm none: `vertui swarm ls` lists them\n"
     assert main(["swarm", "run", "--command", "a", "--losers", "eat"]) == 2
-    assert "losers: Invalid enum value 'eat'" in capsys.readouterr().err
+    assert "losers: give keep or pause" in capsys.readouterr().err

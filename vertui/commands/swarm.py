@@ -20,6 +20,7 @@ from vertui.completion import offer_names
 from vertui.options import Json, Yes, new_app
 from vertui.output import Cell, Row, say_json, say_table, warn
 from vertui.session import agree, connect, own_home, show_plan
+from vertui.sizes import parse_size
 from vertui.swarm import record as records
 from vertui.swarm.results import SwarmOutcome, SwarmResult
 from vertui.swarm.spec import SwarmSpec, make_spec, read_spec
@@ -33,6 +34,7 @@ swarm = new_app()
 app.add_typer(swarm, name="swarm")
 
 HEADER = ("", "BRANCH", "SCORE", "ROUND", "EXIT", "TIME", "COST", "FILES", "LINES", "NOTE")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 LETTERS = re.compile(r"[^a-z0-9-]+")
 
 
@@ -89,7 +91,7 @@ def run(
         str | None,
         _option("--base", "REF", "What is forked; @trunk without it.", autocompletion=offer_names(Kind.REF)),
     ] = None,
-    n: Annotated[int | None, _option("-n", "N", "How many tries a round has.")] = None,
+    n: Annotated[int | None, _option("-n", "N", "How many tries a round has.", min=1)] = None,
     command: Annotated[
         str | None, _option("--command", "CMD", "Run in each; {i}, {name} are its own.")
     ] = None,
@@ -104,7 +106,8 @@ def run(
         str | None, _option("--prepare", "CMD", "Run this first, once, before the fork.")
     ] = None,
     egress: Annotated[
-        list[str] | None, _option("--egress", "off|open|RULE", "What tries may reach outside.")
+        list[str] | None,
+        _option("--egress", "off|open|RULE", "What tries may reach outside; what the base may, without it."),
     ] = None,
     secrets: Annotated[
         list[str] | None,
@@ -116,7 +119,9 @@ def run(
     within: Annotated[
         float | None, _option("--within", "SECONDS", "End the swarm after so long, with its best.")
     ] = None,
-    memory: Annotated[int | None, _option("--memory", "MIB", "What its branches may take at once.")] = None,
+    memory: Annotated[
+        str | None, _option("--memory", "SIZE", "What its branches may take at once: 4G, or a number of MiB.")
+    ] = None,
     at_once: Annotated[
         int | None, _option("--at-once", "N", "How many tries may be at work at once.")
     ] = None,
@@ -167,10 +172,11 @@ def run(
 ) -> None:
     """Fork a state into N tries, run a command in each, score them, and rank them.
 
-    What a spec's file says, an option says otherwise; its fields are called as the options are. A score is the exit
-    status (1 for success), the last number that is printed, the share of tests that pass, the last match of a pattern
-    (or its first group), or what a command prints in the branch afterwards. Of pytest a report in JUnit's XML may be
-    named, as in pytest:report.xml.
+    What a spec's file says, an option says otherwise. Its fields are called as the options are, with _ for - (at_once),
+    and variants, files, secrets; its paths are from where it lies. A score is the exit status (1 for success, and
+    without one nothing wins), the last number that is printed, the share of tests that pass, the last match of a
+    pattern (or its first group), or what a command prints in the branch afterwards. Of pytest a report in JUnit's XML
+    may be named, as in pytest:report.xml.
 
     In later rounds all of the best are forked as often; with --bandit those more often from which good scores came,
     their own and their children's (UCB1). To --crossed tries, forked from one of the best, the files of another one are
@@ -182,10 +188,17 @@ def run(
     Losers that are kept run on. A swarm that was killed goes on with `swarm resume`; its commands have run on
     meanwhile. With --promote the winner becomes the trunk, unless the trunk did anything since the swarm began. With
     --rebase a fork of the trunk becomes it then, to which the winner's files were applied.
+
+    \b
+    Examples:
+      vertui swarm run -n 8 --command './train --seed {i}' --score printed
+      vertui swarm run --variant @tries.txt --stop first --within 600 --losers prune
+      vertui swarm run assets/swarms/repair.toml --promote
+      vertui swarm run assets/swarms/search.toml --rounds 6
     """
     options = {
         "base": base, "n": n, "command": command, "variants": variants, "files": _pairs(files), "prepare": prepare,
-        "egress": egress, "secrets": secrets, "timeout": timeout, "within": within, "memory": memory,
+        "egress": egress, "secrets": secrets, "timeout": timeout, "within": within, "memory": _mib(memory),
         "at_once": at_once, "score": score, "lowest": lowest or None, "target": target, "stop": stop, "rounds": rounds,
         "beam": beam, "bandit": bandit or None, "crossed": crossed, "cost": cost, "cost_limit": cost_limit,
         "cost_limit_each": cost_limit_each, "diffs": diffs or None, "losers": losers, "promote": promote or None,
@@ -205,11 +218,14 @@ def ls(json: Json = False) -> None:
     if json:
         say_json(found)
         return
+    if not found:
+        print("there are no swarms: `vertui swarm run` begins one")
+        return
     rows = [
         (
             one.name,
             one.state,
-            one.base,
+            short(one.base) if COMMIT.fullmatch(one.base) else one.base,
             str(one.results or ""),
             one.winner or one.answer,
             age(time.time() - one.begun),
@@ -293,11 +309,21 @@ def _play(record: "SwarmRecord", *, rebase: bool = False, yes: bool, json: bool)
     from vertui.swarm.hands import Hands
     from vertui.swarm.playing import finish, play
 
+    promoted = record.ended is not None and record.ended.outcome.promoted
+    if json and not yes and not promoted and (rebase or record.spec.promote):
+        raise UsageError("--json asks nothing: add --yes, by which the winner is promoted")
+
     def ask(plan: Plan) -> None:
         if not json:
             show_plan(plan)
-        if not yes:
-            agree(plan)
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            again = f"vertui swarm resume {record.name}{' --rebase' * rebase} --yes"
+            raise Conflict(
+                f"promote asks first and there is no terminal to ask at: `{again}` promotes the winner"
+            )
+        agree(plan)
 
     hands = Hands(Client(connect().endpoint, starts=False))
     try:
@@ -305,10 +331,13 @@ def _play(record: "SwarmRecord", *, rebase: bool = False, yes: bool, json: bool)
             outcome = play(record, hands, board)
         if not json:
             _say_outcome(outcome)
-        done = finish(record, hands, board, ask, rebase=rebase)
-        if json:
-            say_json(done or outcome)
-        elif done:
+        done: SwarmOutcome | None = None
+        try:
+            done = finish(record, hands, board, ask, rebase=rebase)
+        finally:  # what came of it is told, also where nothing is promoted
+            if json:
+                say_json(done or outcome)
+        if done and not json:
             print(f"{done.rebased or done.winner} is the trunk")
     finally:
         hands.close()
@@ -358,8 +387,10 @@ def _say_outcome(outcome: SwarmOutcome) -> None:
     if outcome.why:
         print(printable(outcome.why))
     if outcome.winner:
+        began = short(outcome.forked or outcome.origin)
         print(
-            f"winner: {outcome.winner}  (`vertui diff {short(outcome.forked or outcome.origin)} {outcome.winner}`)"
+            f"winner: {outcome.winner}  (`vertui diff {began} {outcome.winner}`,"
+            f" `vertui journal show {outcome.winner}`)"
         )
 
 
@@ -443,6 +474,12 @@ def _pairs(files: list[str] | None) -> dict[str, str]:
     if wrong := next((here for here, _, there in pairs if not (here and there)), None):
         raise UsageError(f"--file {wrong}: give HERE=THERE, a path here and one in the guest")
     return {here: there for here, _, there in pairs}
+
+
+def _mib(text: str | None) -> int | None:
+    if text is None:
+        return None
+    return int(text) if text.isdecimal() else max(1, parse_size(text) >> 20)
 
 
 def _free(stem: str) -> str:

@@ -1,11 +1,13 @@
 """What a swarm's tries are forked from: its base, or a fork of that in which something was made ready first."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
 from msgspec import Struct
 
 from core.errors import GuestFailed, NotFound
+from core.model import Commit
 from core.refs import TRUNK
 from core.startable import nearest_asked
 from core.verbs.shown import Shown
@@ -14,7 +16,8 @@ from vertui.swarm.steps import Swarm
 
 class SwarmOrigin(Struct, frozen=True):
     """Where a swarm began: the commit of its base, and the trunk then, by its id, with its head or the nearest commit
-    before it that somebody asked for; "" where there was none. `is_trunk` tells whether the base was the trunk.
+    before it that somebody asked for; "" where there was none. `is_trunk` tells whether the base was the trunk, or a
+    commit that it comes from: then what the trunk did since that commit counts.
     """
 
     commit: str
@@ -70,8 +73,20 @@ def _origin(swarm: Swarm, commit: str) -> SwarmOrigin:
     base = swarm.record.spec.base
     shown = Shown(tree).branch(base)
     is_trunk = base == TRUNK or (shown is not None and shown.id == trunk.id)
+    is_trunk |= shown is None and commit in _line(tree.commits, trunk.head)
     head = commit if is_trunk else nearest_asked(trunk.head, tree.commits)
     return SwarmOrigin(commit, trunk.id, head, is_trunk)
+
+
+def _line(commits: Iterable[Commit], head: str) -> set[str]:
+    """A commit and all that it comes from."""
+    parents = {one.id: one.parents for one in commits}
+    waiting, found = [head], set[str]()
+    while waiting:
+        if (one := waiting.pop()) not in found:
+            found.add(one)
+            waiting += parents.get(one, ())
+    return found
 
 
 def _put(swarm: Swarm, here: str, branch: str, there: str, _: str) -> bool:

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from core.commands import Command
 from core.daemon.client import Client
 from core.daemon.streams import STDOUT
 from core.diff.result import DiffSize
-from core.errors import Conflict, GuestFailed, VertuiError
+from core.errors import Conflict, GuestFailed, NotFound, VertuiError
 from core.model import ExecRequest, OperationState, Plan, Tree
 from core.verbs.base import Planned, Verb
 from vertui.compare.noise import RULES
@@ -62,6 +62,12 @@ class Hands:
     def execute(self, plan: Plan, key: str) -> None:
         """Do it."""
         self.client.execute(plan, key)
+
+    def check_secrets(self, names: Collection[str]) -> None:
+        """NotFound for one that there is not."""
+        known = {secret.name for secret in self.client.secrets()} if names else set[str]()
+        if missing := next((name for name in names if name not in known), None):
+            raise NotFound(f"no secret '{missing[:40]}': `vertui secret ls` lists those there are")
 
     def start(self, request: ExecRequest) -> int:
         """Start a command that goes on without us; its number in its guest."""

@@ -25,6 +25,8 @@ def play(
     if record.ended is not None:
         return record.ended.outcome
     swarm = Swarm(record, hands, teller)
+    if not record.steps:
+        hands.check_secrets(record.spec.given_secrets.values())
     outcome = play_driver(swarm, drive) if drive or record.spec.driver else _rounds(swarm, call).play()
     record.end(outcome)
     return outcome

@@ -8,6 +8,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from core.commands import EXIT
 from core.errors import DaemonUnavailable, NoRoom, VertuiError
 from core.model import Branch, Tree
 from core.verbs import load
@@ -197,8 +198,9 @@ class Rounds:
         return next(iter(self.commits.values()), "")
 
     def _is_good(self, result: SwarmResult) -> bool:
-        """Good enough to win?"""
-        return self.spec.stop == "best" or self.spec.succeeds(result.score)
+        """Good enough to win? None that failed is, where scores tell no more than that."""
+        by_exit = self.spec.score == EXIT and not self.spec.called
+        return self.spec.succeeds(result.score) or (self.spec.stop == "best" and not by_exit)
 
     # -- limits ----------------------------------------------------------------------------------------------
 

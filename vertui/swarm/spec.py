@@ -4,8 +4,9 @@ import re
 import shlex
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from msgspec import Meta, Struct
 
@@ -27,6 +28,15 @@ MOST_ROUNDS, MOST_KEPT = 1000, 26  # parents of a round are told apart by a lett
 DRIVERS = ".py"
 PYTEST, REGEX = "pytest", "regex:"
 WHERE = re.compile(r" - at `\$\.?(?P<field>[^`]*)`$")
+TYPE = re.compile(r"`(?P<type>\w+)(?: \| null)?`")
+TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "array": "a list",
+}
+UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
 SUCCESS = 1.0
 OF_COMMANDS = ("command", "variants", "timeout", "secrets", "score", "cost", "cost_limit", "cost_limit_each")
 
@@ -102,17 +112,20 @@ class SwarmSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def read_spec(path: Path, options: Mapping[str, Any]) -> SwarmSpec:
-    """The spec of a file, with options in place of what it says. A file of Python is a driver. UsageError says what is
-    wrong with it.
+    """The spec of a file, with options in place of what it says: their paths are from here, its own from where it is.
+    A file of Python is a driver. UsageError says what is wrong with it.
     """
-    text = text_of(path)
+    text, given = text_of(path), _from_here(options)
     if path.suffix == DRIVERS:
-        return make_spec({"driver": text, **options}, str(path), path.parent)
+        return make_spec({"driver": text, **given}, str(path), path.parent)
     try:
         told = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}") from error
-    return make_spec({**told, **options}, str(path), path.parent)
+    others = {"command": ("variants",), "variants": ("command", "n")}
+    left_out = {other for field in given.keys() & others for other in others[field]}
+    kept = {field: value for field, value in told.items() if field not in left_out}
+    return make_spec({**kept, **given}, str(path), path.parent)
 
 
 def make_spec(told: Mapping[str, Any], where: str, directory: Path) -> SwarmSpec:
@@ -125,9 +138,10 @@ def make_spec(told: Mapping[str, Any], where: str, directory: Path) -> SwarmSpec
     found["variants"] = values_of(_placed(one, directory) for one in spec.variants)
     if spec.driver.endswith(DRIVERS):
         found["driver"] = text_of(directory / spec.driver)
-    found["files"] = {str((directory / here).resolve()): there for here, there in spec.files.items()}
+    found["files"] = {str(_from(directory, here).resolve()): there for here, there in spec.files.items()}
     spec = decode(SwarmSpec, found)
-    if wrong := _wrong(spec):
+    missing = (f"files: there is no {here}" for here in spec.files if not Path(here).exists())
+    if wrong := next(missing, "") or _wrong(spec):
         raise UsageError(f"{where}: {wrong}")
     return spec
 
@@ -170,7 +184,9 @@ def _wrong_work(spec: SwarmSpec) -> str:
 def _wrong_rounds(spec: SwarmSpec) -> str:
     """Of how they follow each other."""
     if spec.beam > spec.tries:
-        return f"beam is {spec.beam}, and a round has {spec.tries} tries"
+        return (
+            f"beam is {spec.beam}, and {spec.tries} are tried in a round: give a smaller beam, or more tries"
+        )
     if (spec.bandit or spec.crossed) and (spec.beam < 2 or spec.rounds < 2):
         what = "a bandit shares a round's tries among" if spec.bandit else "a crossed try is of two of"
         return f"{what} the best of earlier ones: give a beam of 2 or more, and 2 rounds or more"
@@ -201,14 +217,41 @@ def _wrong_value(spec: SwarmSpec) -> str:
     return ""
 
 
+def _from_here(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options whose paths are whole."""
+    given, here = dict(options), Path.cwd()
+    if "files" in given:
+        given["files"] = {str(_from(here, path)): there for path, there in given["files"].items()}
+    if "variants" in given:
+        given["variants"] = [_placed(one, here) for one in given["variants"]]
+    return given
+
+
 def _placed(variant: str, directory: Path) -> str:
     """With the file that it names found from a directory."""
     names_file = variant.startswith("@") and not variant.startswith("@@")
-    return f"@{directory / variant[1:]}" if names_file else variant
+    return f"@{_from(directory, variant[1:])}" if names_file else variant
+
+
+def _from(directory: Path, path: str) -> Path:
+    try:
+        return directory / Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path} leads nowhere: there is no such user") from error
 
 
 def _plainly(error: str) -> str:
     """A failure of msgspec's, its field in front."""
     found = WHERE.search(error)
-    told = WHERE.sub("", error)
-    return f"{found['field']}: {told}" if found and found["field"] else told
+    told, field = WHERE.sub("", error), found["field"] if found else ""
+    if (unknown := UNKNOWN.fullmatch(told)) and not field:
+        known = SwarmSpec.__struct_fields__
+        near = get_close_matches(unknown["field"], known, n=1)
+        return f"there is no '{unknown['field']}': " + (
+            f"did you mean {near[0]}?" if near else f"give {', '.join(known)}"
+        )
+    hint = get_type_hints(SwarmSpec).get(field)
+    if get_origin(hint) is Literal:
+        return f"{field}: give {' or '.join(get_args(hint))}"
+    told = TYPE.sub(lambda found: TYPES.get(found["type"], found[0]), told).replace("Expected", "give")
+    return f"{field}: {told}" if field else told

@@ -67,6 +67,7 @@ def _branch(tree: Tree, branch: Branch, width: int) -> Iterable[Text]:
         ),
         "image": _image(tree, branch.image),
         "born": _moment(branch.created),
+        "suspended": f"when idle for {branch.idle_s} s" if branch.idle_s else "",
     }
     yield from _facts(facts, width)
     if branch.crash:

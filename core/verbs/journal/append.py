@@ -50,7 +50,10 @@ class Append(Verb[JournalEntry]):
 
     branch: BranchName
     body: Annotated[str, Given("What was said or done.", kind=Kind.INPUT), Meta(max_length=LONGEST_BODY)]
-    kind: Annotated[EntryKindName, Given("What it is.", "KIND")] = "message"
+    kind: Annotated[
+        EntryKindName,
+        Given("message, tool_call, tool_result, note, wait; or exec, commit, fork, promote, score.", "KIND"),
+    ] = "message"
     author: Annotated[str, Given("Who says or did it.", env="VERTUI_AUTHOR"), Short] = ""
     lines: Annotated[bool, Given("Each line is an entry, as JSON.", flags=("--jsonl",))] = False
 
