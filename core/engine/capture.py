@@ -251,7 +251,8 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
     wakes = [row.id] if row.state is BranchState.SUSPENDED else []
     async with operation(engine, request_id, "resume", f"resume {row.name}", wakes=wakes) as record:
         if live is None:
-            return await _start_from_what_is_left(engine, row, record)
+            with engine.journals.beginning(row.id):
+                return await _start_from_what_is_left(engine, row, record)
         resumed = await resume_live(engine, live)
         record.inverse = Change(pause=(row.id,))
         return resumed

@@ -103,12 +103,13 @@ async def _bring_back(engine: Engine, way: WayBack, record: RunningOperation, *,
         return
     if start.id != row.head:
         engine.catalog.change_branch(row.id, head=start.id)
-    try:
-        await start_again(engine, engine.catalog.branch(row.id))
-    except BaseException:
-        engine.catalog.change_branch(row.id, head=row.head)
-        raise
-    await engine.journals.went_back(row.id, start, how="recovered from", always=False, lost=True)
+    with engine.journals.beginning(row.id):
+        try:
+            await start_again(engine, engine.catalog.branch(row.id))
+        except BaseException:
+            engine.catalog.change_branch(row.id, head=row.head)
+            raise
+        await engine.journals.went_back(row.id, start, how="recovered from", always=False, lost=True)
 
 
 async def _replayed(
