@@ -101,6 +101,13 @@ async def free(engine: Engine) -> int:
         return freed + await asyncio.to_thread(engine.store.gc, frozenset(keep | engine.bases()), told)
 
 
+async def free_thinned(engine: Engine) -> None:
+    """Free what commits took that were thinned out, if any were since."""
+    if thinned := engine.acting.thinned:
+        await free(engine)
+        engine.acting.thinned -= thinned
+
+
 async def expire(engine: Engine) -> None:
     """Remove what has been in the trash longer than the grace period."""
     old = [entry for entry in entries(engine) if entry.expires < time.time()]
