@@ -11,7 +11,9 @@ import pytest
 
 from core.daemon import server
 from core.engine import trash
+from core.engine.unattended import UnattendedCommand
 from core.errors import NoRoom
+from core.journal.entry import JournalExec
 from tests.twins.engine import Twins, twin_engine
 
 SOON_S = 20.0
@@ -65,3 +67,16 @@ async def test_work_that_was_to_go_on_for_ever_does_not_end_unheard(caplog: pyte
         await asyncio.gather(task, return_exceptions=True)
         await asyncio.sleep(0)
     assert "watch" in caplog.text and "KeyError: 'branch'" in caplog.text
+
+
+async def test_nothing_is_kept_of_a_branch_that_is_gone_for_good() -> None:
+    async with home() as twins:
+        engine = twins.engine
+        await twins.do("fork", "main", 1, "b")
+        row = engine.branch("b")
+        engine.unattended.add(UnattendedCommand(row.id, JournalExec(("true",), 1), "planner", "c0ffee", 0))
+        await twins.do("prune", ("b",), now=True)
+        engine.acting.acts(row.id)  # as whoever followed a command there does
+        await trash.free(engine)
+        assert row.id not in engine.acting._signs
+        assert not any(engine.unattended.all())
