@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from fastapi import FastAPI
@@ -44,7 +44,7 @@ from core.engine.recover import recover, watch
 from core.engine.sealing import Sealer
 from core.engine.stalls import Stalls
 from core.engine.swapper import Swappers
-from core.engine.trash import expire, free
+from core.engine.trash import expire, free_thinned
 from core.engine.weights import MachineWeights
 from core.errors import Conflict, VertuiError
 from core.files import disk_error, file_bytes
@@ -123,6 +123,8 @@ async def serve(home: Home, pulse: Pulse) -> None:
         pulse.beat(look_after_socket),
     )  # fmt: skip
     background = [asyncio.create_task(each) for each in work]
+    for task in background:
+        task.add_done_callback(told_of)
     pool = Pool(engine)
     pool.start()
     _spare_collections()
@@ -175,16 +177,20 @@ def _add_stop(app: FastAPI, engine: Engine, server: HttpServer, listening: Liste
         return Stopping()
 
 
+def told_of(task: asyncio.Task[None]) -> None:
+    """Of work that is done for ever: it is a mistake of ours that it has ended, and nobody waits for it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("%s has ended", task.get_coro(), exc_info=error)
+
+
 async def _tidy(engine: Engine) -> None:
+    parts: tuple[Callable[[Engine], Awaitable[None]], ...] = (expire, forget, free_thinned)
     while True:
         for path in engine.home.log.glob("*.log"):
             await asyncio.to_thread(shorten, path)
-        with contextlib.suppress(VertuiError):
-            await expire(engine)
-            await forget(engine)
-            if engine.acting.thinned:
-                engine.acting.thinned = 0
-                await free(engine)
+        for part in parts:
+            with contextlib.suppress(VertuiError):  # one that cannot be done keeps no other from it
+                await part(engine)
         await asyncio.sleep(EXPIRE_EVERY_S)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
@@ -16,16 +17,13 @@ from core.engine.beginning import begin
 from core.engine.context import Engine
 from core.engine.fate import followed
 from core.engine.glance import glance
-from core.engine.journals import AUTHOR
 from core.engine.live import Live
 from core.engine.operations import note
-from core.engine.recording import LONGEST_AUTHOR, CommandRecord
-from core.engine.unattended import UnattendedCommand
+from core.engine.recording import CommandRecord
 from core.engine.wake import wake_named
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.client import AgentClient
 from core.guest.streams import CommandStream
-from core.journal.entry import JournalExec
 from core.model import ExecRequest
 from core.patience import patient
 
@@ -91,10 +89,9 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
     head = engine.branch(request.branch).head
     stream = await begin(engine, live, request, owner_s=0 if request.outlives else OWNER_S)
     if request.inner:
-        if await follow(socket, stream, owner=not request.outlives):
-            await agent.release(stream.id)
-        if request.stdin:  # what only reads gets no input
-            engine.acting.acts(live.branch)
+        with _acts(engine, live, unless=not request.stdin):  # what only reads gets no input
+            if await follow(socket, stream, owner=not request.outlives):
+                await agent.release(stream.id)
         return
     record = CommandRecord(engine.journals, live.branch, head, request, stream.id)
     async with _hung_up_on_error(stream):
@@ -108,8 +105,8 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
     if ended:
         engine.acting.ends(live.branch)
         engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
-    elif engine.live.get(live.branch) is live and not request.lossless:  # it is left running
-        endings.expect(engine, _left(engine, live.branch, head, request, stream.id))
+    elif not request.lossless:
+        _leave(engine, live, record)
     if engine.listened:  # its end is shown at once
         await glance(live)
         engine.shows_other(live.branch)
@@ -125,8 +122,10 @@ async def _attach(engine: Engine, live: Live, socket: WebSocket, request: Attach
         record = await _taken_up(engine, live, agent, request)
     if record:
         record.pass_over(stream.stdin_sent)
-    with contextlib.nullcontext() if request.looks else engine.acting.command(live.branch):
-        await _recorded(socket, stream, record, owner=request.owner)
+    with _acts(engine, live, unless=request.looks):
+        ended = await _recorded(socket, stream, record, owner=request.owner)
+    if record and not ended and not (request.asked and request.asked.lossless):
+        _leave(engine, live, record)
 
 
 async def _taken_up(
@@ -141,16 +140,15 @@ async def _taken_up(
     return None
 
 
-def _left(engine: Engine, branch: str, head: str, request: ExecRequest, number: int) -> UnattendedCommand:
-    """A command whose client has left, as its entry tells that it was begun."""
-    begun = JournalExec(
-        request.argv, number, request.cwd or "", tuple(sorted({*request.env, *request.secrets})),
-        request.user or "", tty=request.tty, timeout_s=request.timeout_s,
-        secrets=tuple(sorted(request.secrets.items())), left=True,
-    )  # fmt: skip
-    author, recorded = request.author[:LONGEST_AUTHOR] or AUTHOR, request.recorded
-    mark = engine.journals.mark(branch)
-    return UnattendedCommand(branch, begun, author, head, mark, "none" if request.tty else recorded)
+def _leave(engine: Engine, live: Live, record: CommandRecord) -> None:
+    """Have the end of a command written down whose client has left, if it runs on."""
+    if engine.live.get(live.branch) is live:
+        endings.expect(engine, record.unattended())
+
+
+def _acts(engine: Engine, live: Live, *, unless: bool) -> AbstractContextManager[None]:
+    """A command does something to the branch in the body."""
+    return contextlib.nullcontext() if unless else engine.acting.command(live.branch)
 
 
 async def _recorded(

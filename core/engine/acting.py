@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -104,9 +104,9 @@ class Acting:
         signs = self.of(branch)
         signs.captured, signs.captured_at, signs.changed_at = signs.newest, time.time(), -math.inf
 
-    def forget(self, branch: str) -> None:
-        """Of a branch that is no more."""
-        self._signs.pop(branch, None)
+    def keep(self, branches: Collection[str]) -> None:
+        """Those of all others are of branches that are no more."""
+        self._signs = {branch: signs for branch, signs in self._signs.items() if branch in branches}
 
     @contextmanager
     def apart(self, branch: str) -> Iterator[None]:

@@ -115,11 +115,10 @@ async def _go_on(stack: contextlib.AsyncExitStack, began: float) -> float:
 
 async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
     """Capture a branch's machine."""
-    image, seen, began = engine.image(row.image), engine.acting.of(row.id).newest, time.time()
+    image, seen, begun = engine.image(row.image), engine.acting.of(row.id).newest, time.time()
     engine.journals.last(row.id)  # read, if it is to be, before anything stands still
     shot = await freeze_and_read(engine, live, image.id, image.spec)
-    engine.acting.captured(row.id, seen, began)
-    return replace(shot, journal=engine.journals.last(row.id))
+    return replace(shot, journal=engine.journals.last(row.id), seen=seen, begun=begun)
 
 
 async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:
@@ -136,9 +135,10 @@ async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> 
             asyncio.to_thread(engine.store.identify, shot.captured, (head.id,)),
             engine.journals.writer.flush([row.id]),
         )
-        if identified.state_id == head.state_id:
-            return head
-        return await engine.sealer.add(row, shot, identified, message)
+        if identified.state_id != head.state_id:
+            head = await engine.sealer.add(row, shot, identified, message)
+        engine.acting.captured(row.id, shot.seen, shot.begun)
+        return head
 
 
 async def save(engine: Engine, live: Live, message: str, checkpoint: Trigger = Trigger.NONE) -> Commit:
@@ -251,7 +251,8 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
     wakes = [row.id] if row.state is BranchState.SUSPENDED else []
     async with operation(engine, request_id, "resume", f"resume {row.name}", wakes=wakes) as record:
         if live is None:
-            return await _start_from_what_is_left(engine, row, record)
+            with engine.journals.beginning(row.id):
+                return await _start_from_what_is_left(engine, row, record)
         resumed = await resume_live(engine, live)
         record.inverse = Change(pause=(row.id,))
         return resumed

@@ -24,11 +24,11 @@ WITH_MACHINE = (BranchState.RUNNING, BranchState.PAUSED)
 RUNS = Was(BranchState.RUNNING, "")
 
 
-async def apply(engine: Engine, change: Change, *, again: bool = False) -> Change:
+async def apply(engine: Engine, change: Change, *, again: bool = False, lost: bool = False) -> Change:
     """Make a change and return its inverse. Refused whole, with the reason, before anything is changed.
 
     `again` is for undo and redo. They commit the machines they end only to keep their state; these commits are nobody's
-    work, and go into the trash.
+    work, and go into the trash. What branches that are taken back had done is `lost` where it is to be replayed.
     """
     _check(engine, change)
     change = replace(change, heads=_steps(engine, change))
@@ -68,7 +68,7 @@ async def apply(engine: Engine, change: Change, *, again: bool = False) -> Chang
     for branch in change.resume:
         await capture.resume_live(engine, engine.live[branch])
     for branch, commit in change.back.items():
-        await engine.journals.went_back(branch, engine.catalog.commit(commit), how="restored to")
+        await engine.journals.went_back(branch, engine.catalog.commit(commit), how="restored to", lost=lost)
     _tell(engine, change, inverse)
     shown_again = (commit for commit in left if commit not in in_trash | slept_as)
     return replace(inverse, show=(*inverse.show, *shown_again))

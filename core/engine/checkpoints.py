@@ -140,10 +140,6 @@ def _look(engine: Engine, watched: defaultdict[str, WatchedBranch], quiet_s: flo
     for branch in watched.keys() - engine.live.keys():
         if watched[branch].at_work is None:
             del watched[branch]
-            with suppress(NotFound):
-                if engine.catalog.branch(branch).deleted is None:
-                    continue
-            engine.acting.forget(branch)
     for branch in engine.live:
         one = watched[branch]
         if one.at_work is None and (branch in named or one.due <= now):

@@ -126,7 +126,7 @@ def _beginning(engine: Engine, branch: str) -> bool:
     """
     fork = engine.catalog.branch(branch).fork
     forking = fork is not None and engine.catalog.operation(fork).state is OperationState.INTENT
-    return forking or engine.changing.locked() or "resume" in engine.requests.values()
+    return forking or engine.changing.locked() or engine.journals.is_beginning(branch)
 
 
 async def written_down(engine: Engine, branch: str, note: GuestNote) -> tuple[int, str]:

@@ -60,8 +60,12 @@ async def _heard(engine: Engine, heard: Heard, one: Tried) -> None:
 
 
 async def _woken(engine: Engine, live: Live, name: str, one: Tried) -> bool:
-    """Have a branch that a linked one looks for run; does it? If so, its own guest answers what is sent again."""
+    """Have a branch that a linked one looks for run; does it? If so, its own guest answers what is sent again. Where it
+    is being woken already nobody waits here as well: what is sent again finds it awake, or has it woken anew.
+    """
     row, by = engine.catalog.named(name), engine.catalog.name_of(live.branch)
+    if row is not None and row.id in engine.sleepers.waking:
+        return True
     try:
         if row is not None:
             await wake_linked(engine, row.id, f"{by} came to its port {one.target[1]}")

@@ -59,7 +59,7 @@ class Journals:
     def __init__(self, directory: Path, catalog: Catalog, files: Files = os_files) -> None:
         self.writer = JournalWriter(directory, self._origin, files)
         self._directory, self._catalog = directory, catalog
-        self._ending = False
+        self._beginning, self._ending = set[str](), False
 
     async def keep(self) -> None:
         """Write what verbs noted, a moment after it was."""
@@ -164,6 +164,19 @@ class Journals:
         if last > seen:
             told += f": {last} is tried" if last == seen + 1 else f": {seen + 1} to {last} are tried"
         self.writer.note(branch, NewEntry(EntryKind.RESTORE, told, AUTHOR, commit, tries=now, lost=lost))
+
+    @contextmanager
+    def beginning(self, branch: str) -> Iterator[None]:
+        """In the body a branch's machine is started, and what it begins from written down."""
+        self._beginning.add(branch)
+        try:
+            yield
+        finally:
+            self._beginning.discard(branch)
+
+    def is_beginning(self, branch: str) -> bool:
+        """May it not be written down yet what a branch's machine begins from?"""
+        return branch in self._beginning
 
     def sweep(self) -> None:
         """Remove the journals of branches that are gone for good, unless a chain leads through them."""

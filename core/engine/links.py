@@ -52,11 +52,15 @@ async def settle(engine: Engine) -> None:
 
 
 async def look_for_asleep(engine: Engine) -> None:
-    """Hear of it when somebody sends something to a linked branch that is suspended, as the catalog says now."""
-    if theirs := peers(engine.catalog.links()):
-        rows = [row for row in engine.catalog.branches() if row.state is BranchState.SUSPENDED]
-        wanted = frozenset(row.number for row in rows if row.id in theirs)
-        await asyncio.to_thread(engine.network.set_asleep, wanted)
+    """Hear of it when somebody sends something to a linked branch that is suspended, as the catalog says now. Where the
+    hub cannot be told, the next change tells it.
+    """
+    async with engine.sleepers.told:
+        if theirs := peers(engine.catalog.links()):
+            rows = [row for row in engine.catalog.branches() if row.state is BranchState.SUSPENDED]
+            wanted = frozenset(row.number for row in rows if row.id in theirs)
+            with contextlib.suppress(VertuiError):
+                await asyncio.to_thread(engine.network.set_asleep, wanted)
 
 
 @asynccontextmanager
@@ -70,11 +74,11 @@ async def moved(engine: Engine, change: Change) -> AsyncIterator[None]:
     try:
         engine.reach("link.let")
         yield
-        await look_for_asleep(engine)
     except BaseException:
         with contextlib.suppress(VertuiError):  # the next change, or the next daemon, makes it so
             await asyncio.to_thread(engine.network.set_pairs, before)
         raise
+    await look_for_asleep(engine)
 
 
 def _pairs(engine: Engine, change: Change) -> frozenset[Pair]:

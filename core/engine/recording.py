@@ -10,6 +10,7 @@ from blake3 import blake3
 
 from core.commands import Recorded
 from core.engine.journals import AUTHOR, Journals
+from core.engine.unattended import UnattendedCommand
 from core.guest.streams import CommandExit, CommandOutput, StreamName
 from core.journal.entry import EntryKind, JournalExec, NewEntry
 from core.journal.means import MeansPacker
@@ -122,6 +123,7 @@ class CommandRecord(SeenCommand):
     ) -> None:
         super().__init__(request, command)
         self._journals, self._branch, self._head = journals, branch, head
+        self._author = request.author[:LONGEST_AUTHOR] or AUTHOR
         self._means = MeansPacker(request.env) if not request.tty and request.recorded != "none" else None
         self._written = False
 
@@ -158,11 +160,16 @@ class CommandRecord(SeenCommand):
         if self._written:
             return
         self._written = True
-        author = self._request.author[:LONGEST_AUTHOR] or AUTHOR
         given = self._means.finish() if self._means else b""
         text, told = self._excerpt.text(), self.told()
-        new = NewEntry(EntryKind.EXEC, text, author, self._head, exec=told, given=given)
+        new = NewEntry(EntryKind.EXEC, text, self._author, self._head, exec=told, given=given)
         self._journals.writer.note(self._branch, new)
+
+    def unattended(self) -> UnattendedCommand:
+        """Itself once its client has left, and its entry is written: as that tells of it."""
+        recorded = "none" if self._request.tty else self._request.recorded
+        mark = self._journals.mark(self._branch)
+        return UnattendedCommand(self._branch, self.told(), self._author, self._head, mark, recorded)
 
     async def kept(self) -> None:
         """Wait until its entry is on disk: whoever hears of its end may count on that, whatever dies next. One that

@@ -41,8 +41,9 @@ async def recover(
     """Start a branch from its head, or the nearest of that's ancestors that is not gone; with `replay` run again what
     the journal has after that, up to the first command that ends otherwise, or with `outputs` prints something else.
 
-    A machine that it has is committed first, and undo brings that back. On failure the branch is as it was; what stops
-    a replay is no failure.
+    A machine that it has is committed first, and undo brings that back. On failure the branch is as it was, unless its
+    machine ends in the middle of a replay: then it is lost, and can be recovered again. What stops a replay is no
+    failure.
     """
     row = engine.branch(name)
     check_started(row)
@@ -58,7 +59,7 @@ async def recover(
     summary = f"recover {row.name} from {way.start.id[:12]}"
     replayed, wakes = row if replay else None, [row.id] if row.state is BranchState.SUSPENDED else []
     async with operation(engine, request_id, "recover", summary, wakes=wakes, replayed=replayed) as record:
-        await _bring_back(engine, way, record)
+        await _bring_back(engine, way, record, lost=replay)
         taken_up, steps = await _replayed(engine, way, outputs=outputs) if replay else ((), ())
         if replay:
             record.summary = f"{summary}: {_summed(steps)}"
@@ -91,21 +92,24 @@ async def _way(engine: Engine, row: BranchRow) -> WayBack:
     return WayBack(row, start, found, tuple(after), max(0, tip.seq - seen - MOST_SHOWN))
 
 
-async def _bring_back(engine: Engine, way: WayBack, record: RunningOperation) -> None:
-    """Have the branch run from the commit, whether it has a machine now or not."""
+async def _bring_back(engine: Engine, way: WayBack, record: RunningOperation, *, lost: bool) -> None:
+    """Have the branch run from the commit, whether it has a machine now or not. What that had done is `lost` where it
+    is to be replayed: also by who recovers the branch again, should its machine or the daemon end in the middle of it.
+    """
     row, start = way.row, way.start
     if row.id in engine.live:
         async with engine.changing:
-            record.inverse = await apply(engine, Change(back={row.id: start.id}))
+            record.inverse = await apply(engine, Change(back={row.id: start.id}), lost=lost)
         return
     if start.id != row.head:
         engine.catalog.change_branch(row.id, head=start.id)
-    try:
-        await start_again(engine, engine.catalog.branch(row.id))
-    except BaseException:
-        engine.catalog.change_branch(row.id, head=row.head)
-        raise
-    await engine.journals.went_back(row.id, start, how="recovered from", always=False, lost=True)
+    with engine.journals.beginning(row.id):
+        try:
+            await start_again(engine, engine.catalog.branch(row.id))
+        except BaseException:
+            engine.catalog.change_branch(row.id, head=row.head)
+            raise
+        await engine.journals.went_back(row.id, start, how="recovered from", always=False, lost=True)
 
 
 async def _replayed(

@@ -88,7 +88,8 @@ def _is_of_former(entry: JournalEntry, mark: JournalEntry | None) -> bool:
 
 def _commands(there: Iterable[JournalEntry]) -> tuple[JournalEntry, ...]:
     """Each once: one that was followed under two daemons has two entries, the first with how it was asked for, the
-    second with its end. So has one that was left running: it is left so again, whenever it ended.
+    second with its end and with how much input it got in all. One that was left running has two as well: it is left so
+    again, whenever it ended.
     """
     found: list[JournalEntry] = []
     for entry in there:
@@ -102,7 +103,10 @@ def _commands(there: Iterable[JournalEntry]) -> tuple[JournalEntry, ...]:
             found.append(entry)
             continue
         found.remove(begun)
-        whole = replace(begun.exec, exit=ran.exit, timed_out=ran.timed_out, left=ran.left, output_hash="")
+        whole = replace(
+            begun.exec, exit=ran.exit, timed_out=ran.timed_out, left=ran.left, output_hash="",
+            stdin_bytes=ran.stdin_bytes,
+        )  # fmt: skip
         found.append(replace(begun, exec=whole))
     return tuple(found)
 
@@ -195,10 +199,10 @@ class Replay:
             try:
                 end, why = await self._again(entry, ran, inside=ran.command > 0 and ran.command in known)
             except TimeoutError:
-                took_s = ran.duration_ms / 1000
+                what, took_s = "taken its input" if ran.left else "ended", ran.duration_ms / 1000
                 end, why = (
                     StepEnd.OTHER,
-                    f"it has not ended in {_limit_s(ran):.0f} s, and had in {took_s:.1f} s",
+                    f"it has not {what} in {_limit_s(ran):.0f} s, and had in {took_s:.1f} s",
                 )
             except VertuiError as error:
                 if self.live.lost:  # what was run again went with the machine
@@ -225,18 +229,19 @@ class Replay:
             seen = SeenCommand(request, ran.command)
             stream = await begin(self.engine, self.live, request, owner_s=0 if ran.left else OWNER_S)
             self.live.may_work = True
-        if ran.left:
-            if means and means.stdin:
-                await stream.write_stdin(means.stdin)
-                await stream.eof()
-            await stream.detach()
-            return StepEnd.LEFT, "as it had been, it was started and left"
+        stdin = means.stdin if means else b""
         try:
             async with asyncio.timeout(_limit_s(ran)):
-                await _follow(stream, seen, means.stdin if means else b"")
+                if not ran.left:
+                    await _follow(stream, seen, stdin)
+                elif stdin:
+                    await _give(stream, stdin)
         except TimeoutError:
             await stream.hang_up()
             raise
+        if ran.left:
+            await stream.detach()
+            return StepEnd.LEFT, "as it had been, it was started and left"
         return _compared(ran, seen.told(), outputs=self.outputs)
 
 
@@ -296,12 +301,7 @@ def _request(name: str, ran: JournalExec, means: CommandMeans) -> ExecRequest:
 
 async def _follow(stream: CommandStream, seen: SeenCommand, stdin: bytes) -> None:
     """Until the command's end. It is given what it has not got yet of its input."""
-
-    async def give() -> None:
-        await stream.write_stdin(stdin[stream.stdin_sent :])
-        await stream.eof()
-
-    giving = asyncio.create_task(give())
+    giving = asyncio.create_task(_give(stream, stdin))
     try:
         async for item in stream:
             seen.said(item)
@@ -310,6 +310,11 @@ async def _follow(stream: CommandStream, seen: SeenCommand, stdin: bytes) -> Non
     finally:
         giving.cancel()
         await asyncio.gather(giving, return_exceptions=True)
+
+
+async def _give(stream: CommandStream, stdin: bytes) -> None:
+    await stream.write_stdin(stdin[stream.stdin_sent :])
+    await stream.eof()
 
 
 def _limit_s(ran: JournalExec) -> float:

@@ -138,6 +138,7 @@ class Sealer:
         with catalog.transaction():
             catalog.change_branch(branch, head=former)
             catalog.delete_commit(commit)
+        self._engine.acting.acts(branch)  # what it had done is in no commit again
         self._engine.publish("commit", commit, f"commit {commit[:12]} was taken back")
 
     async def resume(self, holdings: Holdings) -> None:

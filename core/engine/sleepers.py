@@ -18,6 +18,8 @@ class Sleepers:
     """Being started for who needs them."""
     tired: dict[str, float] = field(default_factory=dict)
     """Until when guests do not wake those that did not start for one (monotonic)."""
+    told: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the hub is told which linked ones are suspended: the last that is told is what is so."""
     resting: bool = False
 
     @contextmanager

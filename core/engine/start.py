@@ -1,7 +1,6 @@
 """Machines out of commits: loaded, continued, and made distinct before anything but the agent runs in them."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from core.engine.live import CONNECT_DEADLINE_S, FREEZE_S, Live
 from core.engine.members import Warm
 from core.engine.transfer import check_trusted
 from core.engine.warm import end_machine, end_warm, start_warm
-from core.errors import GuestFailed, MachineFailed, VertuiError
+from core.errors import GuestFailed, MachineFailed
 from core.guest.client import AgentClient
 from core.guest.identity import make_identity
 from core.model import BranchState, Image
@@ -212,13 +211,8 @@ async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -
             engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
             raise
     engine.sleepers.resting = False  # somebody goes on
-    await _look_for_asleep(engine)
+    await links.look_for_asleep(engine)
     return engine.catalog.branch(row.id)
-
-
-async def _look_for_asleep(engine: Engine) -> None:
-    with contextlib.suppress(VertuiError):  # the next change makes it so
-        await links.look_for_asleep(engine)
 
 
 async def end(engine: Engine, live: Live) -> None:
@@ -234,7 +228,7 @@ async def end(engine: Engine, live: Live) -> None:
     live.ended = True
 
     async def ended() -> None:
-        await _look_for_asleep(engine)  # before its network is taken apart
+        await links.look_for_asleep(engine)  # before its network is taken apart
         await live.leave()
         await end_machine(engine, live.machine)
 

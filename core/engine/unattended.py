@@ -3,7 +3,7 @@ their branches' journals all the same, and this is what is known of them until t
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from core.commands import Recorded
@@ -56,6 +56,10 @@ class Unattended:
         self._commands.pop(command.id, None)
         if written:
             self._ended.append(command.id)
+
+    def keep(self, branches: Collection[str]) -> None:
+        """Those of all others are gone with them."""
+        self._commands = {id: one for id, one in self._commands.items() if one.branch in branches}
 
     def take(self, branch: str, number: int) -> bool:
         """Its client is back, and writes its end down itself; unless that was done, which is False."""

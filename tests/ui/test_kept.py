@@ -81,7 +81,11 @@ async def test_secrets_tokens_and_the_store_by_keys() -> None:
         await typed_for_good(pilot, "x", "TOKEN")
         await until_seen(pilot, "there are no secrets: + sets one")
         await pilot.press("escape", "grave_accent", "plus")
-        await form(pilot)
+        asked = await form(pilot)
+        asked.query_one("#name", TextInput).value = "my laptop"
+        await pilot.press("ctrl+y")
+        await until(pilot, lambda: app.clipboard == "vertui token new 'my laptop'")
+        asked.query_one("#name", TextInput).value = ""
         await pilot.press(*"laptop", "enter")
         await until(pilot, lambda: isinstance(app.screen, ReadDialog))
         await pilot.press("y", "escape")

@@ -5,9 +5,10 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import pytest
 from msgspec.structs import replace
 
 from core.checkpoints import CheckpointPolicy, Trigger
@@ -17,6 +18,7 @@ from core.engine.context import new_id
 from core.engine.plans import execute, plan_prune
 from core.engine.stirring import Stirring
 from core.engine.thinning import not_kept, thin
+from core.errors import NoRoom
 from core.journal.entry import EntryKind, JournalExec, NewEntry
 from core.model import PAGE_BYTES, Commit, CommitState
 from tests.twins.engine import Twins, twin_engine
@@ -81,6 +83,40 @@ async def test_after_a_command_when_idle_and_when_its_agent_waits() -> None:
         assert price.count == 3 and price.an_hour > 0
         log = twins.engine.catalog.operations()
         assert [one.verb for one in log] == ["policy", "up"], "it is no operation"
+
+
+class FullOnce:
+    """A holder or store that has no room the first time."""
+
+    def __init__(self, real: Any, method: str) -> None:
+        self._real, self._method, self.refused = real, method, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return self._refuse if name == self._method and not self.refused else getattr(self._real, name)
+
+    def _refuse(self, *_: Any, **__: Any) -> None:
+        self.refused += 1
+        raise NoRoom("there is no room")
+
+
+async def test_one_that_fails_is_made_later_without_another_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "AGAIN_S", 0.05)
+    async with watched(exec=True) as twins:
+        twins.engine.held = full = cast(Any, FullOnce(twins.held, "keep"))
+        twins.engine.acting.ends(works(twins))
+        [its] = await soon(twins, 1)
+        assert its.checkpoint is Trigger.EXEC and full.refused
+
+
+async def test_what_is_taken_back_is_to_be_committed_again() -> None:
+    async with watched(manual=True) as twins:
+        signs = twins.engine.acting.of(works(twins))
+        twins.engine.store = cast(Any, FullOnce(twins.store, "put"))
+        with pytest.raises(NoRoom):
+            await twins.do("commit", "main")
+        assert signs.changed
+        await twins.do("commit", "main")
+        assert not signs.changed
 
 
 async def test_nothing_by_itself_when_manual_paused_or_replayed() -> None:

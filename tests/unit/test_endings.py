@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from core.daemon import streams
 from core.engine import endings
 from core.engine.journals import AUTHOR, Journals
 from core.engine.unattended import Unattended, UnattendedCommand
 from core.guest.client import AgentClient
 from core.journal.entry import EntryKind, JournalEntry, JournalExec, NewEntry
+from core.model import ExecRequest
 from tests.twins.engine import Twins
+from tests.unit.reached import reached
 from tests.unit.test_scoring import ended, trunk
 
 Watched = tuple[Twins, str]
@@ -104,6 +107,50 @@ async def test_a_client_that_is_back_tells_of_the_end_itself_and_only_once(clien
         assert not twins.engine.unattended.take(branch, quick.command), "its end is written down"
         await asyncio.sleep(0.7)
         assert [entry.exec and entry.exec.argv for entry in await told(twins, branch)] == [("true",)]
+
+
+async def test_a_client_that_is_back_and_leaves_again_leaves_the_end_to_the_daemon(
+    client: AgentClient,
+) -> None:
+    async with reached(client) as (twins, v):
+        branch, endpoint = twins.engine.branch("main").id, v.blocking.client.endpoint
+        watching = asyncio.create_task(endings.watch(twins.engine))
+        one = await begun(client, "sleep 0.5; exit 6")
+
+        def leaves() -> None:
+            asked = ExecRequest("main", one.argv, author="planner", cwd="/tmp")
+            stream = streams.attach(endpoint, "main", one.command, owner=True, asked=asked)
+            assert isinstance(next(iter(stream)), streams.Started)
+            stream.leave()
+
+        await asyncio.to_thread(leaves)
+        async with asyncio.timeout(60):
+            while len(entries := await told(twins, branch)) < 2:
+                await asyncio.sleep(0.01)
+        assert [(entry.author, entry.exec and entry.exec.cwd) for entry in entries] == [
+            ("planner", "/tmp")
+        ] * 2
+        assert [entry.exec and (entry.exec.left, entry.exec.exit) for entry in entries] == [
+            (True, None),
+            (True, 6),
+        ]
+        await ended(watching)
+
+
+async def test_a_command_of_vertuis_own_that_is_given_something_changes_its_branch_from_then_on(
+    client: AgentClient,
+) -> None:
+    async with reached(client) as (twins, v):
+        branch, endpoint = twins.engine.branch("main").id, v.blocking.client.endpoint
+
+        def changes(*, stdin: bool) -> bool:
+            asked = ExecRequest("main", ("sleep", "60"), stdin=stdin, inner=True)
+            with streams.run(endpoint, asked) as stream:
+                assert isinstance(next(iter(stream)), streams.Started)
+                return twins.engine.acting.of(branch).changed
+
+        assert not await asyncio.to_thread(changes, stdin=False)
+        assert await asyncio.to_thread(changes, stdin=True)
 
 
 async def test_a_machine_taken_back_has_no_command_of_before(client: AgentClient) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from core.daemon import streams
 from core.daemon.client import Client
-from core.engine import guest_notes
+from core.engine import capture, guest_notes, recovery, start
 from core.engine.guest_notes import BURST_S, BYTES_PER_S, NOTES_PER_S, NotePace
 from core.engine.journals import Journals
 from core.errors import GuestFailed
@@ -106,6 +106,9 @@ async def test_whatever_is_said_to_the_agent_it_answers_or_hangs_up(line: Line, 
         (b"\xff\n", "does not say what it is"),
         (b"[]\n", "does not say what it is"),
         (b'{"size": "x", "kind": "a", "author": "b"}\n', "does not say what it is"),
+        (b'{"size": 1e999, "kind": "a", "author": "b"}\n', "does not say what it is"),
+        (b'{"size": NaN, "kind": "a", "author": "b"}\n', "does not say what it is"),
+        (b"[" * 4000 + b"\n", "does not say what it is"),
         (b'{"size": 99999999, "kind": "a", "author": "b"}\n', "bytes at most"),
         (b'{"size": 1, "kind": "a", "author": "b"}\nmore', "more was said"),
         (b"x" * 5000, "too long to say"),
@@ -257,6 +260,39 @@ async def test_a_verb_that_takes_long_delays_a_note_and_loses_none(monkeypatch: 
         assert [entry.body for entry in await told(twins, "main")] == ["meanwhile"]
 
 
+async def test_what_waits_in_a_commit_is_said_after_its_branch_was_brought_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when it takes long to write down from where the branch goes on."""
+    started = start.start_again
+
+    async def slowly(*given: Any, **more: Any) -> Any:
+        row = await started(*given, **more)
+        await asyncio.sleep(0.5)
+        return row
+
+    monkeypatch.setattr(guest_notes, "AGAIN_S", 0.01)
+    for verb, module in (("resume", capture), ("recover", recovery)):
+        monkeypatch.setattr(module, "start_again", slowly)
+        async with listening() as twins:
+            await twins.do("pause", "main")
+            twins.machine("main").say("which way?")
+            await twins.do("commit", "main")
+            await twins.do("journal append", "main", "lost")
+            await twins.crash("main")
+            await twins.do(verb, "main")
+            await answered(twins, "main")
+            kinds = [(one.kind, one.tried) for one in await told(twins, "main")]
+            assert kinds[-2:] == [("restore", False), ("note", False)], verb
+
+
+async def test_a_note_waits_for_no_other_branch_that_is_brought_back_nor_for_a_replay() -> None:
+    async with listening() as twins:
+        with twins.engine.working("r", "resume"), twins.engine.working("s", "recover"):
+            twins.machine("main").say("meanwhile")
+            await answered(twins, "main")
+
+
 async def test_an_image_of_before_is_told_of_and_a_guests_word_is_shown_as_such(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -308,7 +344,7 @@ async def moves(twins: Twins, rng: random.Random, count: int) -> None:
                 twins.engine.journals = Journals(twins.engine.home.journal, twins.engine.catalog)
             case 3:
                 await twins.crash(name)
-                await twins.do("resume", name)
+                await twins.do(rng.choice(("resume", "recover")), name)
             case 5:
                 await twins.do("fork", name, rng.randrange(1, 3), f"c{step}x")
             case 6 if points:

@@ -109,3 +109,7 @@ async def test_samples_come_from_one_commit(
         with pytest.raises(PrerequisiteError) as told:
             await kind.sample_init("task", "nobody", {})
         assert "vertui: no " in told.value.message and not VertuiSandbox._begun
+        with pytest.raises(PrerequisiteError) as told:
+            await kind.task_init("startup", VertuiSandboxConfig(ref="main", setup="make"))
+        assert "there are no programs in this guest" in told.value.message
+        assert [branch.name for branch in await v.branches()] == ["main"], "what was set up is not left"

@@ -1,7 +1,8 @@
 """Links, on an engine of twins: the hub lets those talk to each other whom the catalog links, whatever was done."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from core.engine.context import FAULT
 from core.engine.names import names_at
 from core.engine.news import Announcer
 from core.engine.recover import recover
-from core.errors import Conflict, NotFound, UsageError, VertuiError
+from core.errors import Conflict, NoRoom, NotFound, UsageError, VertuiError
 from core.model import Branch, BranchState
 from core.network.addresses import GUEST_ADDRESS, Pair, address_of
 from tests.twins.engine import Twins, twin_engine
+
+SOON_S = 20.0
 
 
 @asynccontextmanager
@@ -68,6 +71,37 @@ async def test_each_is_linked_with_each_and_unlinked_from_some_or_all() -> None:
         assert await linked(twins) == {"b1 main", "b2 main", "b3 main"}
         await twins.do("unlink", ("main",))
         assert await linked(twins) == set()
+
+
+async def test_whom_the_hub_is_told_of_last_is_who_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes to tell it; and where it cannot be told, a link that was made stays."""
+    async with home() as twins:
+        hub, first, go_on = twins.hub, threading.Event(), threading.Event()
+        told = hub.set_asleep
+
+        def slowly(indexes: Collection[int]) -> None:
+            if not first.is_set():
+                first.set()
+                go_on.wait(SOON_S)
+            told(indexes)
+
+        def full(indexes: Collection[int]) -> None:
+            raise NoRoom("there is no room for a set")
+
+        await twins.do("link", ("main", "b1", "b2"))
+        with monkeypatch.context() as patch:
+            patch.setattr(hub, "set_asleep", slowly)
+            one = asyncio.create_task(twins.do("suspend", "b1"))
+            await asyncio.to_thread(first.wait, SOON_S)
+            other = asyncio.create_task(twins.do("suspend", "b2"))
+            await asyncio.sleep(0.2)
+            go_on.set()
+            await asyncio.gather(one, other)
+        assert hub.asleep == {twins.engine.branch(name).number for name in ("b1", "b2")}
+        with monkeypatch.context() as patch:
+            patch.setattr(hub, "set_asleep", full)
+            await twins.do("link", ("main", "b3"))
+        assert "b3 main" in await linked(twins)
 
 
 async def test_what_makes_no_sense_is_one_clear_line() -> None:

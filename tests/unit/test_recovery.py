@@ -2,15 +2,17 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 
 from core.catalog_values import Intent
 from core.engine.recover import MACHINE, end_half_replayed, recover
-from core.errors import GuestFailed
+from core.errors import Conflict, GuestFailed
 from core.journal.entry import EntryKind, JournalExec, NewEntry
 from core.model import BranchState, CommitState
 from tests.twins.engine import twin_engine
+from tests.twins.guest import Guest
 from tests.unit.test_journals import ask, asked
 from vertui.cli import main
 
@@ -66,6 +68,34 @@ async def test_one_that_runs_is_committed_first_and_undo_brings_it_back() -> Non
         await twins.do("undo")
         journal = await ask(lambda: list(client.journal("main")))
         assert [entry.kind for entry in journal][-2:] == ["restore", "restore"]
+
+
+async def test_one_that_ran_is_replayed_again_when_its_machine_ends_in_the_middle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = Guest.answer
+
+    def dies(guest: Guest, request: dict[str, Any]) -> dict[str, Any]:
+        if request["op"] != "exec":
+            return answer(guest, request)
+        machine = twins.machine("main")
+        machine.end()
+        twins.held.ended(f"{MACHINE}{machine.id}", -9)
+        raise ConnectionResetError
+
+    async with asked() as (twins, client):
+        await twins.do("commit", "main", "works")
+        await twins.engine.journals.append(twins.engine.branch("main").id, [RAN])
+        with monkeypatch.context() as patch:
+            patch.setattr(Guest, "answer", dies)
+            with pytest.raises(Conflict):
+                await ask(lambda: client.recover("main", replay=True))
+        assert twins.engine.branch("main").state is BranchState.LOST
+        done = await ask(lambda: client.recover("main", replay=True, dry_run=True))
+        assert [step.argv for step in done.steps] == [("make", "all")]
+        await ask(lambda: client.recover("main"))
+        done = await ask(lambda: client.recover("main", replay=True, dry_run=True))
+        assert [step.argv for step in done.steps] == [("make", "all")], "nobody has taken it back"
 
 
 async def test_a_replay_that_the_daemon_died_in_is_begun_again() -> None:

@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
+from msgspec.structs import replace
 
+from core.engine import replay as replaying
 from core.engine.live import Live
 from core.engine.recording import CommandRecord
 from core.engine.recovery import merged
 from core.engine.replay import CUT_OFF, InCommit, Replay, Replayable, ahead, replayable
 from core.engine.stirring import commands_left
+from core.guest.agent.wire import WINDOW_BYTES
 from core.guest.client import AgentClient
 from core.guest.streams import CommandExit
 from core.journal.entry import EntryKind, JournalExec, NewEntry, Ranges
+from core.journal.means import MeansPacker
 from core.journal.recovered import ReplayStep, StepEnd
 from core.model import BranchState, ExecRequest
 from tests.twins.engine import Twins, twin_engine
@@ -73,6 +78,23 @@ async def test_a_command_followed_under_two_daemons_is_one(tmp_path: Path) -> No
         [other, one] = replayable(engine.journals.chain("b1"), 0, 0, 3).commands
     assert other.exec and other.exec.command == 8
     assert one.exec and (one.exec.cwd, one.exec.exit, one.exec.partial) == ("/work", 3, False)
+
+
+async def test_what_a_client_sent_after_a_daemon_had_died_is_not_left_out(tmp_path: Path) -> None:
+    """Its entry has what was sent before, and a replay would end there."""
+    begun, ended = ran(7, stdin_bytes=4), ran(7, exit=0, stdin_bytes=9)
+    with engine_of(tmp_path) as engine:
+        put(engine, "b1", BranchState.LOST)
+        await engine.journals.append("b1", [replace(begun, given=given(b"four")), ended])
+        chain = engine.journals.chain("b1")
+        [step] = ahead(chain, replayable(chain, 0, 0, 2), 0.0)
+    assert (step.end, step.why) == (StepEnd.HELD, "of its input, 9 bytes, not all is kept")
+
+
+def given(stdin: bytes) -> bytes:
+    packer = MeansPacker({})
+    packer.add(stdin)
+    return packer.finish()
 
 
 async def test_the_end_of_a_command_left_to_itself_is_not_run_again(tmp_path: Path) -> None:
@@ -175,6 +197,22 @@ async def test_it_stops_where_a_command_ends_otherwise_or_cannot_be_run_as_it_wa
             assert [(step.seq, step.why) for step in steps] == [(1, why)] and not (
                 tmp_path / "after"
             ).exists()
+
+
+async def test_one_that_was_left_and_does_not_take_its_input_is_not_waited_for_for_ever(
+    client: AgentClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaying, "LEAST_S", 0.5)
+    async with trunk(client) as (twins, live):
+        much = bytes(2 * WINDOW_BYTES)
+        left = JournalExec(
+            ("sleep", "60"), 9, left=True, stdin_bytes=len(much), stdin_hash=blake3(much).hexdigest()
+        )
+        new = NewEntry(EntryKind.EXEC, "", exec=left, given=given(much))
+        await twins.engine.journals.append(live.branch, [new])
+        async with asyncio.timeout(20):
+            _, [step] = await again(twins, live)
+        assert (step.end, step.why) == (StepEnd.OTHER, "it has not taken its input in 0 s, and had in 0.0 s")
 
 
 async def test_what_was_cut_off_by_the_end_of_its_machine_is_named_and_not_run(

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -184,8 +185,37 @@ async def test_who_comes_by_a_link_wakes_it_and_who_is_not_linked_does_not(
         assert woken == [*["wake b2: b1 looked it up"] * 2, "wake b2: b1 came to its port 80"]
 
 
+async def test_who_knocks_often_while_one_wakes_takes_nobody_s_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with home() as twins:
+        start, go_on = twins.hypervisor.start, asyncio.Event()
+
+        async def slowly(*given: Any) -> Any:
+            await go_on.wait()
+            return await start(*given)
+
+        twins.hub.guests_at = ""
+        await twins.do("fork", "main", 2)
+        await twins.do("link", ("b1", "b2"))
+        number, other = (twins.engine.branch(name).number for name in ("b1", "b2"))
+        await twins.do("suspend", "b2")
+        monkeypatch.setattr(twins.hypervisor, "start", slowly)
+        knock = Tried((address_of(number), 9), (address_of(other), 80), "tcp")
+        heard = twins.hub.heard = HeardOnce([knock] * 2 * hearing.MOST_ASKED)
+        listening = asyncio.create_task(hearing.hear(twins.engine))
+        async with asyncio.timeout(SOON_S):
+            while heard.left:
+                await asyncio.sleep(0.01)
+            go_on.set()
+            while state(twins, "b2") is not BranchState.RUNNING or twins.engine.sleepers.waking:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # whoever waited for that has been told
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        assert not heard.refused and len(logged(twins, "wake")) == 1
+
+
 class HeardOnce:
-    """A hub's word on what was tried, once."""
+    """A hub's word on what was tried, once, one after the other."""
 
     def __init__(self, tried: list[Tried]) -> None:
         self._tried, self.refused = tried, list[Tried]()
@@ -196,9 +226,14 @@ class HeardOnce:
         """Always readable."""
         return self._readable
 
+    @property
+    def left(self) -> int:
+        """How many were not read yet."""
+        return len(self._tried)
+
     def read(self) -> list[Tried]:
-        """What is left."""
-        tried, self._tried = self._tried, []
+        """The next."""
+        tried, self._tried = self._tried[:1], self._tried[1:]
         return tried
 
     def reset(self, one: Tried) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import math
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,11 +26,12 @@ from vertui.cli import main
 from vertui.swarm import record as records
 from vertui.swarm.board import table_of
 from vertui.swarm.costs import CostMeter
+from vertui.swarm.glance import glance_or_trouble
 from vertui.swarm.hands import Hands
 from vertui.swarm.playing import finish, play
 from vertui.swarm.results import SwarmOutcome, SwarmResult
 from vertui.swarm.spec import SwarmSpec, make_spec, read_spec, rule_of
-from vertui.swarm.steps import SilentBoard, Swarm
+from vertui.swarm.steps import ForkedInto, SilentBoard, Swarm
 from vertui.swarm.tries import shared
 
 ASSETS = Path(__file__).parents[2] / "assets" / "swarms"
@@ -348,16 +350,18 @@ async def test_a_function_is_called_with_each_branch_and_once_where_its_answer_i
         calls.append(branch)
         if number == 3:
             raise ValueError("no way")
-        return None if number == 4 else number
+        return {4: None, 5: math.nan, 6: math.inf}.get(number, number)
 
     async with swarming(lambda *_: 1.0) as here:
-        spec = SwarmSpec(base="main", n=4, called="work", losers="prune")
+        spec = SwarmSpec(base="main", n=6, called="work", losers="prune")
         outcome, deaths = await here.killed("calls", spec, work)
         assert deaths >= 2 and outcome.winner == "calls-2" and here.names() == {"main", "calls-2"}
         notes = {one.branch: one.note for one in outcome.results if one.score is None}
         assert notes == {
             "calls-3": "not scored: ValueError: no way",
             "calls-4": "not scored: the function answered nothing",
+            "calls-5": "not scored: the function answered nan",
+            "calls-6": "not scored: the function answered inf",
         }
         assert here.twins.engine.branch("calls-2").score == 2 and set(calls) == set(notes) | {
             "calls-1",
@@ -400,6 +404,10 @@ def test_a_record_is_one_process_s_and_a_torn_line_was_never_written(home: Home)
         key = record.key("fork t-")
         record.add("two", 2)
     assert (records.look(home, "s").answer("two", int), records.look(home, "s").key("fork t-")) == (2, key)
+    said = "step 'fork s-' is not what was written, or by a newer vertui: "
+    with pytest.raises(Damaged, match=said):
+        records.look(home, "s").answer("fork s-", ForkedInto)
+    assert said in glance_or_trouble(home, "s").trouble, "who looks at all swarms sees the others"
     with pytest.raises(Conflict, match="there is a swarm s already"), records.begin(home, "s", BEAM):
         pass
     path.write_bytes(path.read_bytes() + b"{}\n")

@@ -94,11 +94,14 @@ class Samples:
     @classmethod
     async def _set_up(cls, v: AsyncVertui, config: VertuiSandboxConfig) -> Samples:
         child = await Starts(v, config.ref, PREFIX).child()
-        done = await child.exec(config.setup, cwd=config.cwd, user=config.user or "root")
-        if done.exit != 0:
+        try:
+            done = await child.exec(config.setup, cwd=config.cwd, user=config.user or "root")
+            if done.exit != 0:
+                raise _prerequisite(f"setup ended with {done.exit}: {(done.stderr or done.stdout)[-SHOWN:]}")
+            return cls(v, await warm(v, child.name, "inspect_ai: set up"), [child])
+        except BaseException:
             await pruned(v, [child])
-            raise _prerequisite(f"setup ended with {done.exit}: {(done.stderr or done.stdout)[-SHOWN:]}")
-        return cls(v, await warm(v, child.name, "inspect_ai: set up"), [child])
+            raise
 
     async def child(self) -> AsyncBranch:
         """A branch for one sample."""

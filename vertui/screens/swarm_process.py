@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -21,23 +21,12 @@ from vertui.plain import toast
 from vertui.screens.plan import Answer, plan_dialog
 from vertui.swarm import record as records
 from vertui.swarm.glance import SwarmGlance, glance_at, player_of
-from vertui.swarm.results import SwarmResult
 from vertui.text import printable
 
 VERTUI = "vertui"
 LOOK_S = 0.05  # between two looks for the first step of a swarm that begins
 MOST_SAID = 4096  # bytes of what it says at its end
 ON_A_PAGE = "a page starts no program where it is served: begin swarms there, at a shell"
-
-
-class Unheard:
-    """Who looks on reads the record."""
-
-    def say(self, line: str) -> None:
-        """It is not heard."""
-
-    def show(self, round: int, running: Sequence[str], results: Sequence[SwarmResult]) -> None:
-        """Nor is this seen."""
 
 
 class NotAgreed(VertuiError):
@@ -157,7 +146,7 @@ def promote_winner(app: BaseApp, glance: SwarmGlance) -> None:
 
     def work() -> str:
         from vertui.swarm.hands import Hands
-        from vertui.swarm.steps import Swarm
+        from vertui.swarm.steps import SilentBoard, Swarm
         from vertui.swarm.winning import promote
 
         hands = Hands(app.client)
@@ -166,7 +155,10 @@ def promote_winner(app: BaseApp, glance: SwarmGlance) -> None:
                 if record.ended is None:
                     raise Conflict(f"{name} has not ended: nothing has won yet")
                 outcome = promote(
-                    Swarm(record, hands, Unheard()), record.ended.outcome, agree, rebase=record.spec.rebase
+                    Swarm(record, hands, SilentBoard()),
+                    record.ended.outcome,
+                    agree,
+                    rebase=record.spec.rebase,
                 )
                 record.end(outcome)
                 return outcome.rebased or outcome.winner

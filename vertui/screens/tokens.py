@@ -11,6 +11,7 @@ from textual.binding import BindingType
 
 from core.model import Operation
 from core.tokens import Token, digest, new_token
+from core.verbs.base import command_line
 from core.verbs.token.new import New
 from core.verbs.token.revoke import Revoke
 from vertui import theme
@@ -58,7 +59,7 @@ class TokensScreen(KeptScreen[Token]):
             "make a token",
             (Field("name", "name", "", "as after who gets it: laptop", needed),),
             "Make",
-            command=lambda answers: f"vertui token new {answers['name']}",
+            command=lambda answers: command_line(New(answers["name"])),
             do=lambda answers: self._do(form, answers),
         )
         self.app.push_screen(form)

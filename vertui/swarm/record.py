@@ -95,9 +95,15 @@ class SwarmRecord:
         return blake2s(f"{self.begun.id}\0{step}\0{attempt}".encode(), digest_size=16).hexdigest()
 
     def answer(self, step: str, cls: type[T]) -> T | None:
-        """A step's answer; None of one that is still to be taken."""
-        found = self.steps.get(step)
-        return None if found is None else decode(cls, found.answer)
+        """A step's answer; None of one that is still to be taken. Damaged when it is of another shape."""
+        if (found := self.steps.get(step)) is None:
+            return None
+        try:
+            return decode(cls, found.answer)
+        except ValueError as error:
+            raise Damaged(
+                f"{self.path.name}, step '{step}' is not what was written, or by a newer vertui: {error}"
+            ) from error
 
     def add(self, step: str, answer: object) -> None:
         """A step was taken."""

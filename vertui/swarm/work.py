@@ -1,5 +1,6 @@
 """What a try does in its branch: a command there, or a call of a Python function here."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -167,7 +168,11 @@ class CallWork:
         try:
             answer = self._call(one.name, one.number)
             score = None if answer is None else float(answer)
-            note = "not scored: the function answered nothing" if score is None else ""
+            if score is None or not math.isfinite(score):
+                score, note = (
+                    None,
+                    f"not scored: the function answered {'nothing' if score is None else score}",
+                )
         except DaemonUnavailable:
             raise
         except Exception as error:

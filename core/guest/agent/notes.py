@@ -136,7 +136,7 @@ class Notes:
         try:
             said = json.loads(line)
             size, kind, author = int(said["size"]), str(said["kind"]), str(said["author"])
-        except (ValueError, LookupError, TypeError, RecursionError):
+        except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
             self._reply(note, {"problem": "it does not say what it is"})
             return False
         if not 0 <= size <= MOST_BYTES:
