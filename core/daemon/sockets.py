@@ -101,7 +101,7 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
     live.may_work = True
     engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
     with engine.acting.command(live.branch):
-        ended = await _recorded(socket, stream, record, owner=not request.outlives)
+        ended = await _recorded(engine, socket, stream, record, owner=not request.outlives)
     if ended:
         engine.acting.ends(live.branch)
         engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
@@ -123,7 +123,7 @@ async def _attach(engine: Engine, live: Live, socket: WebSocket, request: Attach
     if record:
         record.pass_over(stream.stdin_sent)
     with _acts(engine, live, unless=request.looks):
-        ended = await _recorded(socket, stream, record, owner=request.owner)
+        ended = await _recorded(engine, socket, stream, record, owner=request.owner)
     if record and not ended and not (request.asked and request.asked.lossless):
         _leave(engine, live, record)
 
@@ -152,13 +152,15 @@ def _acts(engine: Engine, live: Live, *, unless: bool) -> AbstractContextManager
 
 
 async def _recorded(
-    socket: WebSocket, stream: CommandStream, record: CommandRecord | None, *, owner: bool
+    engine: Engine, socket: WebSocket, stream: CommandStream, record: CommandRecord | None, *, owner: bool
 ) -> bool:
     """Be between a command and its client, and have the journal told how that went; has it ended?"""
-    try:
-        return await follow(socket, stream, owner=owner, record=record)
-    finally:
-        if record:
+    if record is None:
+        return await follow(socket, stream, owner=owner)
+    with engine.unattended.followed(record.running):
+        try:
+            return await follow(socket, stream, owner=owner, record=record)
+        finally:
             record.close()
 
 

@@ -118,7 +118,11 @@ async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
     image, seen, begun = engine.image(row.image), engine.acting.of(row.id).newest, time.time()
     engine.journals.last(row.id)  # read, if it is to be, before anything stands still
     shot = await freeze_and_read(engine, live, image.id, image.spec)
-    return replace(shot, journal=engine.journals.last(row.id), seen=seen, begun=begun)
+    journal, commands = (
+        engine.journals.last(row.id),
+        engine.unattended.running(row.id, engine.journals.mark(row.id)),
+    )
+    return replace(shot, journal=journal, commands=commands, seen=seen, begun=begun)
 
 
 async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:

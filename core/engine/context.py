@@ -8,7 +8,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -251,6 +251,14 @@ class Engine:
         if live is None:
             raise no_machine(row)
         return live
+
+    def running(self, branch: str) -> Live | None:
+        """The machine of a branch, by its id, while it runs; None while it does not, or is no more."""
+        with suppress(NotFound):
+            row = self.catalog.branch(branch)
+            if row.state is BranchState.RUNNING and row.deleted is None:
+                return self.live.get(branch)
+        return None
 
     def awake(self, name: str) -> Live:
         """The machine of a branch whose guest runs; Conflict says what lets it run."""

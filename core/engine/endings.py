@@ -14,15 +14,14 @@ from msgspec.structs import replace
 
 from core.engine.attending import attend
 from core.engine.context import Engine
-from core.engine.live import Live
 from core.engine.recording import KEPT_BYTES, Excerpt
 from core.engine.unattended import UnattendedCommand
-from core.errors import GuestFailed, NotFound, VertuiError
+from core.errors import GuestFailed, VertuiError
 from core.guest.client import AgentClient
 from core.guest.streams import CommandExit
 from core.journal.chain import ChainStretch, newest
 from core.journal.entry import EntryKind, JournalEntry, NewEntry
-from core.model import BranchState, Event
+from core.model import Event
 
 LOOKED_BACK = 200  # of a journal's newest entries, when a daemon starts
 AT_ONCE_BYTES, PAUSE_S = 64 * 1024, 0.1  # of output between two pauses: what comes faster the guest drops
@@ -73,23 +72,14 @@ def _to_follow(engine: Engine, event: Event | None) -> list[str]:
     return [
         command.id
         for command in engine.unattended.all()
-        if (named is None or command.branch == named.id) and _live(engine, command) is not None
+        if (named is None or command.branch == named.id) and engine.running(command.branch)
     ]
-
-
-def _live(engine: Engine, command: UnattendedCommand) -> Live | None:
-    """The machine that runs a command, None when it does not run."""
-    with suppress(NotFound):
-        row = engine.catalog.branch(command.branch)
-        if row.state is BranchState.RUNNING and row.deleted is None:
-            return engine.live.get(row.id)
-    return None
 
 
 async def _follow(engine: Engine, id: str) -> None:
     """Until its end is written down, or its branch runs no more: that it does again is an event."""
     again_s = AGAIN_S
-    while (command := engine.unattended.get(id)) and (live := _live(engine, command)):
+    while (command := engine.unattended.get(id)) and (live := engine.running(command.branch)):
         if engine.journals.mark(command.branch) != command.mark:
             engine.unattended.end(command, written=False)
             return

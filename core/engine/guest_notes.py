@@ -12,18 +12,17 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 
-from core.catalog_values import BranchRow
 from core.engine.attending import attend
 from core.engine.context import Engine
 from core.engine.live import Live
-from core.errors import GuestFailed, NoRoom, NotFound, VertuiError
+from core.errors import GuestFailed, NoRoom, VertuiError
 from core.guest.client import AgentClient
 from core.guest.notes import GuestNote
 from core.journal.entry import EntryKind, NewEntry
-from core.model import BranchState, Event, OperationState
+from core.model import Event, OperationState
 
 KINDS = (EntryKind.NOTE, EntryKind.MESSAGE, EntryKind.TOOL_CALL, EntryKind.TOOL_RESULT, EntryKind.WAIT)
 """What may be said from inside."""
@@ -60,24 +59,15 @@ async def watch(engine: Engine) -> None:
 def _running(engine: Engine, event: Event | None) -> list[str]:
     """Of the branch that an event names, or of all, those that run."""
     if event is None:
-        return [branch for branch in engine.live if _row(engine, branch)]
+        return [branch for branch in engine.live if engine.running(branch)]
     named = engine.catalog.named(event.subject) if event.kind == "branch" else None
-    return [named.id] if named is not None and _row(engine, named.id) else []
-
-
-def _row(engine: Engine, branch: str) -> BranchRow | None:
-    with suppress(NotFound):
-        row = engine.catalog.branch(branch)
-        if row.state is BranchState.RUNNING and row.deleted is None and branch in engine.live:
-            return row
-    return None
+    return [named.id] if named is not None and engine.running(named.id) else []
 
 
 async def _listen(paces: dict[str, NotePace], engine: Engine, branch: str) -> None:
     """Until the branch runs no more; that it runs again is an event."""
     pace, again_s, heard = paces.setdefault(branch, NotePace()), AGAIN_S, False
-    while _row(engine, branch) is not None:
-        live = engine.live[branch]
+    while live := engine.running(branch):
         try:
             agent = await live.agent()
             if not (heard and agent.takes_notes):  # else what it told of was not taken yet

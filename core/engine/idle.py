@@ -11,9 +11,8 @@ from collections.abc import Callable
 from core.engine.busy import Busy
 from core.engine.context import Engine
 from core.engine.live import Live
-from core.errors import NotFound, VertuiError
+from core.errors import VertuiError
 from core.machine.protocol import Machine
-from core.model import BranchState
 
 BUSY_PERCENT = 10  # of a core: who takes more is at work; an idle guest's timers take 1 to 3 under emulation
 LOOKS = 4  # while it becomes idle
@@ -40,7 +39,7 @@ async def waited(engine: Engine, branch: str, wanted_s: Callable[[], float]) -> 
     """
     busy, since = Busy(), time.monotonic()
     known: Machine | None = None
-    while (live := _running(engine, branch)) is not None and (wanted := wanted_s()):
+    while (live := engine.running(branch)) is not None and (wanted := wanted_s()):
         now, percent = time.monotonic(), busy.look(live.machine.pid)
         if live.machine is not known or percent >= BUSY_PERCENT or await _goes_on(engine, live):
             known, since = live.machine, now
@@ -62,11 +61,3 @@ async def _goes_on(engine: Engine, live: Live) -> bool:
         return live.network.info.address in await asyncio.to_thread(engine.network.connected)
     except VertuiError:  # it cannot be told, and nobody is to be cut off
         return True
-
-
-def _running(engine: Engine, branch: str) -> Live | None:
-    try:
-        runs = engine.catalog.branch(branch).state is BranchState.RUNNING
-    except NotFound:
-        return None
-    return engine.live.get(branch) if runs else None

@@ -155,6 +155,22 @@ class CommandRecord(SeenCommand):
         if isinstance(item, CommandExit):
             self.close()
 
+    def unattended(self) -> UnattendedCommand:
+        """The command as one that nobody follows, of whose end nothing is known."""
+        request = self._request
+        begun = JournalExec(
+            request.argv, self._command, request.cwd or "", tuple(sorted({*request.env, *request.secrets})),
+            request.user or "", tty=request.tty, timeout_s=request.timeout_s,
+            secrets=tuple(sorted(request.secrets.items())), left=True, partial=self._partial,
+        )  # fmt: skip
+        recorded = "none" if request.tty else request.recorded
+        mark = self._journals.mark(self._branch)
+        return UnattendedCommand(self._branch, begun, self._author, self._head, mark, recorded)
+
+    def running(self) -> UnattendedCommand | None:
+        """The same, until it is written down."""
+        return None if self._written else self.unattended()
+
     def close(self) -> None:
         """Write it down, unless that was done; idempotent."""
         if self._written:
@@ -164,12 +180,6 @@ class CommandRecord(SeenCommand):
         text, told = self._excerpt.text(), self.told()
         new = NewEntry(EntryKind.EXEC, text, self._author, self._head, exec=told, given=given)
         self._journals.writer.note(self._branch, new)
-
-    def unattended(self) -> UnattendedCommand:
-        """Itself once its client has left, and its entry is written: as that tells of it."""
-        recorded = "none" if self._request.tty else self._request.recorded
-        mark = self._journals.mark(self._branch)
-        return UnattendedCommand(self._branch, self.told(), self._author, self._head, mark, recorded)
 
     async def kept(self) -> None:
         """Wait until its entry is on disk: whoever hears of its end may count on that, whatever dies next. One that

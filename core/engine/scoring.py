@@ -7,7 +7,6 @@ with it. Nothing is asked of a guest at work: its agent says when the command ha
 import asyncio
 import math
 import re
-from contextlib import suppress
 from functools import partial
 
 from core.catalog_values import BranchRow
@@ -19,11 +18,11 @@ from core.engine.glance import glance
 from core.engine.guests import output_of
 from core.engine.live import Live
 from core.engine.operations import note
-from core.errors import GuestFailed, NotFound, VertuiError
+from core.errors import GuestFailed, VertuiError
 from core.guest.client import AgentClient
 from core.guest.streams import CommandExit, CommandOutput, CommandStream, StreamName
 from core.journal.entry import EntryKind
-from core.model import BranchState, Event
+from core.model import Event
 from core.patience import patient
 
 TAIL_BYTES = 4096  # of output: the last number stands in its last lines
@@ -71,11 +70,7 @@ async def _score(engine: Engine, branch: str) -> None:
 
 
 def _pending(engine: Engine, branch: str) -> BranchRow | None:
-    with suppress(NotFound):
-        row = engine.catalog.branch(branch)
-        runs = row.state is BranchState.RUNNING and row.deleted is None and branch in engine.live
-        return row if runs else None
-    return None
+    return engine.catalog.branch(branch) if engine.running(branch) else None
 
 
 async def _judged(live: Live, scoring: Scoring) -> Judgement:

@@ -91,14 +91,13 @@ async def purge(engine: Engine, commits: Iterable[str]) -> None:
 
 async def free(engine: Engine) -> int:
     """Free what no machine and no commit, in the trash or not, needs, and what is known of branches that are gone, such
-    as their journals; bytes freed of the former.
+    as their journals; bytes freed.
     """
     await let_go(engine)
-    engine.journals.sweep()
     there = {row.id for deleted in (False, True) for row in engine.catalog.branches(deleted=deleted)}
     engine.acting.keep(there)
     engine.unattended.keep(there)
-    freed = engine.collect_layers()
+    freed = engine.journals.sweep() + engine.collect_layers()
     keep = {row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted)}
     with counting(engine, "freeing what nothing needs") as told:
         return freed + await asyncio.to_thread(engine.store.gc, frozenset(keep | engine.bases()), told)

@@ -14,15 +14,18 @@ from typing import Any, ParamSpec, TypeVar
 import pytest
 
 from core.daemon.client import Client
+from core.engine import upkeep
 from core.engine.journals import Forkpoint, Journals
 from core.engine.rebuild import find_manifests, rebuild_catalog
+from core.engine.unattended import UnattendedCommand
 from core.errors import DaemonUnavailable, Damaged, UsageError
 from core.files import Files
 from core.home import Home, find_home
 from core.journal.entry import JournalExec, NewEntry
-from core.journal.segment import file_of, segments
+from core.journal.segment import bodies_of, file_of, segments
 from core.model import BranchState
 from core.verbs.fork import Fork
+from core.verbs.store.gc import Gc
 from tests.guests import SOON_S
 from tests.twins.engine import Twins, twin_engine
 from tests.twins.served import served
@@ -31,6 +34,7 @@ from vertui.cli import main
 
 P = ParamSpec("P")
 T = TypeVar("T")
+MIB = 1 << 20
 HOSTILE = "a\x1b[2J\u202e[bold]\nx"
 
 
@@ -108,7 +112,9 @@ async def test_neither_fork_nor_commit_waits_for_a_journals_disk() -> None:
         assert await told(client, "other") == [("commit", "works")]
         keeping.cancel()
         at = Forkpoint(engine.branch("main").id, None, None, engine.branch("main").head, "fork")
-        await engine.journals.forked(at, {engine.branch("b2").id: JournalExec(("make 2",), 1)})
+        child = engine.branch("b2").id
+        begun = UnattendedCommand(child, JournalExec(("make 2",), 1), "x", at.commit, 0)
+        await engine.journals.forked(at, {child: [begun]})
         [*_, started] = await ask(lambda: list(client.journal("b2")))
         assert started.exec and started.exec.argv == ("make 2",)
 
@@ -193,6 +199,26 @@ async def test_a_journal_shares_its_branchs_fate_and_stays_while_a_child_needs_i
                     engine.journals = Journals(home, engine.catalog)  # as a new daemon has them
                     engine.journals.sweep()
                     assert {*ids.values()} <= set(segments(home))
+
+
+async def test_what_journals_take_is_told_and_what_a_crash_left_of_them_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with asked() as (twins, client):
+        monkeypatch.setenv("VERTUI_HOME", str(twins.engine.home.root))
+        await ask(client.journal_append, "main", "z" * 9000)
+        home, main_ = twins.engine.home.journal, twins.engine.branch("main").id
+        before = (await ask(client.store_space)).journals_bytes
+        assert before >= file_of(home, main_).stat().st_size + bodies_of(home, main_).stat().st_size
+        bodies_of(home, "gone").write_bytes(bytes(3 * MIB))  # a crash came before its entry was written
+        file_of(home, "gone too").write_bytes(bytes(MIB))
+        assert (await ask(client.store_space)).journals_bytes == before + 4 * MIB
+        assert await ask(main, ["store", "du"]) == 0 and ", journals 4.0M," in capsys.readouterr().out
+        plan = await upkeep.plan_gc(twins.engine)
+        assert plan.frees_bytes == 4 * MIB and "journals" in " ".join(plan.lines)
+        assert await ask(client.do, Gc()) == 4 * MIB
+        assert (await ask(client.store_space)).journals_bytes == before
+        assert await told(client, "main", whole=True) == [("message", "z" * 9000)]
 
 
 async def test_what_a_lost_catalog_leaves_of_journals_no_sweep_takes() -> None:

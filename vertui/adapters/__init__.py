@@ -7,6 +7,6 @@ harbor.py          its environments, on Python 3.12
 
 Nothing else of vertui imports them, and each of the last three imports the package that it is for.
 
-Ray is not among them: its sandboxes (`ray.experimental.sandbox`, alpha as of Ray 2.60) have an abstract backend, but the
+Ray is not among them: its sandboxes (`ray.experimental.sandbox`, alpha in Ray 2.60) have an abstract backend, but their
 runtime makes gVisor's by name, and there is no way to give it another.
 """
