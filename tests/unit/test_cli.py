@@ -1,6 +1,7 @@
 """The command line as a process: every verb has its help, every mistake is one line, and reading stays light."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from vertui.commands.exec import _leave
 from vertui.commands.group import WRITTEN, app
 from vertui.streaming import Follower
 
+README = Path(__file__).parents[2] / "README.md"
 HEAVY = (
     "textual", "rich", "pydantic", "numpy", "networkx", "fastapi", "uvicorn", "websockets", "asyncio",
     "pyroute2", "psutil", "cachetools",
@@ -109,6 +111,11 @@ def test_every_verb_answers_programs() -> None:
             whole = f"{name} {word}".strip()
             answers = any("--json" in parameter.opts for parameter in command.params)
             assert answers != (whole in TALKS), whole
+
+
+def test_the_readme_names_those_that_do_not() -> None:
+    [told] = re.findall(r"every verb but (.*?) has `--json`", README.read_text(), re.DOTALL)
+    assert {*re.findall(r"`([^`]+)`", told)} == TALKS
 
 
 @pytest.mark.parametrize("argv", [["ls"], ["up"], ["exec", "b1", "--", "true"], ["cp", "x", "b1:"], ["undo"]])
