@@ -96,7 +96,7 @@ class OperationRow:
     finished: float | None
     error: str
     intent: Intent
-    inverse: dict[str, Any]
+    inverse: dict[str, object]
     result: Any
 
     def shown(self) -> Operation:

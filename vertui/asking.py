@@ -111,7 +111,7 @@ def _left(verb: type[Verb[Any]]) -> Iterator[Asked]:
             yield field
 
 
-def _targets(verb: type[Verb[Any]], nodes: tuple[Node, ...]) -> list[dict[str, Any]]:
+def _targets(verb: type[Verb[Any]], nodes: tuple[Node, ...]) -> list[dict[str, str | tuple[str, ...]]]:
     """What the selection gives to each verb to be made."""
     field = _node_field(verb)
     if field is None:

@@ -17,7 +17,7 @@ INTERNAL, FAILED = 1, 2  # OTLP's numbers of a span's kind, and of its status
 CALL_IDS = ("tool_call_id", "call_id", "id")  # what harnesses call it, in JSON
 NAMES = ("name", "tool", "tool_name")
 
-Span = dict[str, Any]
+Span = dict[str, object]
 
 
 def lines_of(branch: str, entries: Iterable[JournalEntry]) -> Iterator[str]:

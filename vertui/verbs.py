@@ -147,11 +147,11 @@ class Verbs(FirstSteps, Moves):
 
     def undo(self, selection: Selection) -> None:
         """Show what would be taken back."""
-        self._look_back("undo", OperationState.DONE)
+        self._look_back(Undo(), OperationState.DONE)
 
     def redo(self, selection: Selection) -> None:
         """Show what would be done again."""
-        self._look_back("redo", OperationState.UNDONE)
+        self._look_back(Redo(), OperationState.UNDONE)
 
     # -- screens and view ------------------------------------------------------------------------------------
 
@@ -307,12 +307,13 @@ class Verbs(FirstSteps, Moves):
 
         self._app.call(f"planning to {entry.label} {what}", lambda: self._app.client.plan(verb), show)
 
-    def _look_back(self, verb: str, state: OperationState) -> None:
+    def _look_back(self, asked: Undo | Redo, state: OperationState) -> None:
         """Show what would be done to what, by name, and do it."""
+        verb = name_of(type(asked))
 
         def find() -> tuple[Operation, list[str]] | None:
             able = [one for one in self._app.client.log() if one.undoable and one.state is state]
-            if verb == "redo":  # of what was undone the oldest was undone last
+            if isinstance(asked, Redo):  # of what was undone the oldest was undone last
                 able.reverse()
             return (able[0], self._app.client.turned(able[0].id)) if able else None
 
@@ -321,8 +322,8 @@ class Verbs(FirstSteps, Moves):
                 self._main.say(f"{verb}: there is nothing to {verb}")
                 return
             operation, lines = found
-            back = {"undo": ("redo", "does it again"), "redo": ("undo", "takes it back")}[verb]
-            footing = Text(f"{BY_ID[back[0]].key_label} {back[1]}", style=theme.GREEN)
+            other, back = ("redo", "does it again") if isinstance(asked, Undo) else ("undo", "takes it back")
+            footing = Text(f"{BY_ID[other].key_label} {back}", style=theme.GREEN)
             head = f"{verb} #{operation.id}: {operation.summary or operation.verb}"
             sections = (PlanSection("what it does", len(lines)),)
             dialog = PlanDialog(
@@ -337,8 +338,7 @@ class Verbs(FirstSteps, Moves):
 
         def act(said: Answer | None) -> None:
             if said is Answer.DO:
-                made = Undo() if verb == "undo" else Redo()
-                self._app.call(f"{verb}ing", lambda: self._app.client.do(made))
+                self._app.call(f"{verb}ing", lambda: self._app.client.do(asked))
 
         self._app.call(f"looking for what to {verb}", find, show)
 

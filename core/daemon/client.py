@@ -446,8 +446,7 @@ def _request(verb: Verb[Any]) -> Any:
     """A verb as it is sent, with what this process brings to it: a variable of the environment gives what is not given,
     and a path may be of any bytes.
     """
-    brought: dict[str, Any] = encode(verb.brought())
-    return encode(verb) | dict(_changed(verb)) | brought
+    return encode(verb) | dict(_changed(verb)) | encode(verb.brought())
 
 
 def _changed(verb: Verb[Any]) -> Iterator[tuple[str, Any]]:

@@ -80,7 +80,7 @@ def refuse(engine: Engine, record: RunningOperation, error: VertuiError) -> None
     _finish(engine, record, OperationState.FAILED, undoable=False, **_failure(error))
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
+def _failure(error: BaseException) -> dict[str, object]:
     """What is written of how an operation failed: of a refusal its kind, which nothing else has."""
     if isinstance(error, VertuiError):
         return {"error": str(error), "result": {"kind": type(error).__name__}}

@@ -57,8 +57,8 @@ async def exec_sealed(
 @asynccontextmanager
 async def _holder(agent: AgentClient) -> AsyncIterator[CommandStream]:
     """A process whose output and input are a way to another one, beside that one's own."""
-    options: dict[str, Any] = {"stdin": True, "lossless": True, "inner": True, "timeout_s": HOLDER_S}
-    holder = await agent.exec(("sleep", "infinity"), **options)
+    asleep = ("sleep", "infinity")
+    holder = await agent.exec(asleep, stdin=True, lossless=True, inner=True, timeout_s=HOLDER_S)
     try:
         if holder.again is None:
             raise GuestFailed(

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from blake3 import blake3
 from msgspec.structs import replace
@@ -49,7 +49,7 @@ def unpacked(body: PackedBody, data: bytes) -> bytes | None:
 
 def entry_line(entry: JournalEntry) -> tuple[str, bytes]:
     """The hash of an entry that has none yet, and its line."""
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "v": VERSION, "seq": entry.seq, "time": entry.time, "kind": entry.kind, "author": entry.author,
         "body": entry.body[:SHOWN_CHARS] if entry.body_hash else entry.body,
     }  # fmt: skip
@@ -118,7 +118,7 @@ def is_whole(line: bytes) -> bool:
     return parted == PARTED and end == END and _digest(line[:-TAIL_BYTES]) == hash_in(line)
 
 
-def hashed_line(fields: dict[str, Any]) -> tuple[str, bytes]:
+def hashed_line(fields: Mapping[str, object]) -> tuple[str, bytes]:
     """The hash of fields, and the line of both."""
     payload = json.dumps(fields, separators=(",", ":")).encode()[:-1]
     hash_ = _digest(payload)
@@ -129,7 +129,7 @@ def _digest(payload: bytes) -> str:
     return blake3(payload).hexdigest()
 
 
-def _fields(line: bytes) -> dict[str, Any] | None:
+def _fields(line: bytes) -> dict[str, object] | None:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
@@ -137,7 +137,7 @@ def _fields(line: bytes) -> dict[str, Any] | None:
     return fields if isinstance(fields, dict) else None
 
 
-def _decoded(cls: type[T], fields: dict[str, Any]) -> T | None:
+def _decoded(cls: type[T], fields: Mapping[str, object]) -> T | None:
     try:
         return decode(cls, fields)
     except ValueError:

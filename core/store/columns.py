@@ -26,6 +26,8 @@ U64, U32, BYTES, ROWS = ("<u8", 1), ("<u4", 1), ("|u1", 1), ("|u1", 2)
 Kinds = Mapping[str, tuple[str, int]]
 """By name, a column's type and dimensions."""
 Arrays = Mapping[str, NDArray[Any]]
+Facts = dict[str, Any]
+"""As they were written; whoever reads them looks whether they are what they should be."""
 
 
 def encode(facts: Mapping[str, Any], arrays: Arrays) -> bytes:
@@ -39,7 +41,7 @@ def encode(facts: Mapping[str, Any], arrays: Arrays) -> bytes:
 
 def decode(
     data: bytes | memoryview, kinds: Kinds, most_bytes: int = LARGEST_BYTES
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+) -> tuple[Facts, dict[str, NDArray[Any]]]:
     """Facts and arrays again. ValueError when these are not the bytes that were encoded, or arrays of other kinds."""
     body = memoryview(data)[32:]
     if blake3(body).digest() != bytes(data[:32]):

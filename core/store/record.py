@@ -6,7 +6,6 @@ magic (8) | BLAKE3 of the manifest (32) | its length (u32) | manifest (JSON) | s
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import zstandard
 from blake3 import blake3
@@ -15,7 +14,7 @@ from core.codec import decode, encode
 from core.errors import Damaged, NotFound
 from core.files import read_error
 from core.store import tables
-from core.store.columns import LARGEST_BYTES
+from core.store.columns import LARGEST_BYTES, Facts
 from core.store.expand import expand
 from core.store.values import Manifest
 
@@ -104,7 +103,7 @@ def parse_record(data: bytes | memoryview, name: str) -> Record:
     return Record(manifest, sections)
 
 
-def facts_of(data: bytes | memoryview, most_bytes: int = LARGEST_HEAD) -> tuple[dict[str, Any], int]:
+def facts_of(data: bytes | memoryview, most_bytes: int = LARGEST_HEAD) -> tuple[Facts, int]:
     """What a record's head says, and where that ends. ValueError when it is not what was written."""
     end = HEADER_BYTES + int.from_bytes(data[40:HEADER_BYTES], "little")
     if end > HEADER_BYTES + most_bytes:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 MANY = 10_000  # values of one field, where no bound is given
+Brought = dict[str, Any]
 
 
 class Kind(Enum):
@@ -177,7 +178,7 @@ class Verb(Generic[A]):
         """What it will make and take, in a line, for a form to show while it is filled in; empty for nothing to say."""
         return ""
 
-    def brought(self) -> dict[str, Any]:
+    def brought(self) -> Brought:
         """Fields that only the process of who asks knows; they are looked up as the verb is sent."""
         return {}
 

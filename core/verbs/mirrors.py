@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from core import mirrors
 from core.model import BranchState
-from core.verbs.base import Absent, Given, Kind, Verb
+from core.verbs.base import Absent, Brought, Given, Kind, Verb
 from core.verbs.fields import BranchName, not_in
 from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
@@ -38,7 +38,7 @@ class Mirrors(Verb[mirrors.HandedMirrors]):
     def refuse(self, shown: Shown) -> Refusal | None:
         return not_in(shown, self.branch, BranchState.RUNNING)
 
-    def brought(self) -> dict[str, Any]:
+    def brought(self) -> Brought:
         return {} if self.handed is not None else looked_up(self.which)
 
     async def carry_out(self, engine: Engine, request_id: str) -> mirrors.HandedMirrors:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from core.errors import NotFound, UsageError
 from core.mirrors import Mirrors
 from core.model import Branch
-from core.verbs.base import Entry, Given, Kind, Verb
+from core.verbs.base import Brought, Entry, Given, Kind, Verb
 from core.verbs.fields import Short, no_image, taken
 from core.verbs.refusal import Refusal
 from core.verbs.shown import Shown
@@ -58,7 +58,7 @@ class Up(Verb[Branch]):
             return no_image(self.image)
         return taken(shown, self.name)
 
-    def brought(self) -> dict[str, Any]:
+    def brought(self) -> Brought:
         if self.handed is not None:
             return {}
         wanted = self.mirrors or os.environ.get(FROM_HOST) or "host"
@@ -73,7 +73,7 @@ class Up(Verb[Branch]):
         return await inspect.branch(engine, row)
 
 
-def looked_up(wanted: str) -> dict[str, Any]:
+def looked_up(wanted: str) -> Brought:
     """What a host hands in, as a field `handed`; none where nothing is to be."""
     if wanted == NONE:
         return {}

@@ -13,7 +13,7 @@ MOST_TIMES = 1.5
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 11 of the store: what it says of speed."""
+    """Pauses and forks at the beginning and at the end."""
     report = Report("commits in a row of one running branch")
     with lab("chain") as found:
         found.client.up("base", "main")

@@ -13,7 +13,7 @@ ANSWER_TIMED = "request sent to the answer: durable, identity confirmed"
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 3, and what a fork of a commit costs when nothing was made ready for it."""
+    """With a spare that waits, and where nothing was made ready for it."""
     report = Report("fork of a commit into one")
     with lab("commits") as found:
         if not found.await_spares():

@@ -21,7 +21,7 @@ WORLDLY, PAIRS, MOST = 8, 15, 1.1  # children; forks with and without, by turns;
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 2."""
+    """Into one and into several, and what the parent feels of it."""
     report = Report("live fork of a running branch into N")
     with lab("fork") as found:
         found.client.up("base", "main")

@@ -41,7 +41,7 @@ class Counting(threading.Thread):
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 8."""
+    """Its pauses and forks on both sides of that, and what the hand-over itself takes."""
     size = QUICK_MB if quick else CHANGED_MB
     report = Report(f"a trunk that has changed {size} MB over its life")
     with lab("handover") as found:

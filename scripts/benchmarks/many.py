@@ -13,7 +13,7 @@ LS_MUST_MS = 1000.0
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 7."""
+    """How soon all of them run, and what those take that do nothing."""
     many, idle = (16, 8) if quick else (MANY, IDLE)
     report = Report(f"{many} branches of one commit at once")
     with lab("many") as found:

@@ -14,7 +14,7 @@ TIMED = "proportional set size (smaps_rollup), each process of the fork"
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 4."""
+    """What one of several siblings takes, by what it has done."""
     report = Report(f"memory of a branch, one of {SIBLINGS + 1} siblings")
     with lab("memory") as found:
         found.client.up("base", "main")

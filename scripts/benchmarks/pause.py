@@ -16,7 +16,7 @@ FELT_MUST_MS = 30.0
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 1: pause and felt pause by pages changed; a commit's hot and sealed ends beside them."""
+    """Pause and felt pause by pages changed; a commit's hot and sealed ends beside them."""
     report = Report("pause of a running guest at a commit")
     with lab("pause") as found:
         found.client.up("base", "main")

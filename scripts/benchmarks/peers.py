@@ -38,7 +38,7 @@ class Counts:
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 5, and every other way that runs here; one that does not is named with its error."""
+    """Ours and every other way that runs here; one that does not is named with its error."""
     report = Report("peers: the same guest by other means")
     counts = Counts(QUICK_N, 2, 1, 1, 3) if quick else Counts()
     image = base_image()

@@ -23,7 +23,7 @@ STEP = 'echo "step $N" >> /root/log; python3 -c \'print(len(open("/root/log").re
 
 
 def add_resumed(report: Report, quick: bool) -> None:
-    """Must hold 2 of durable agents, its first part."""
+    """Both ways from the same commit."""
     with lab("resuming") as found:
         found.client.up("base", "main")
         base = found.client.commit("main", "base").commit.id

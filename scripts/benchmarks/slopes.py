@@ -22,7 +22,7 @@ SETTLED_COMMITS = 3  # after which the engine may have put a better base under a
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 9."""
+    """The three slopes, each of a line through pauses."""
     report = Report("slopes of the pause")
     few = 5 if quick else SAMPLES
     with lab("slopes", "base", "small", "large") as found:

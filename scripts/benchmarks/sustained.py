@@ -12,7 +12,7 @@ CONFIRMED = 240.0, 600.0
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 6. Starts running are counted by the forks' own clocks, the rest of a start left out: the client's
+    """Starts running are counted by the forks' own clocks, the rest of a start left out: the client's
     answer comes only once a child is confirmed."""
     report = Report(f"starts a minute, sustained for {LASTS_S:.0f} s")
     with lab("sustained") as found:

@@ -38,7 +38,7 @@ WAITING_S = 3.0  # until a guest has started that
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 4, and what exec carries."""
+    """The tree the first time and again, edits that are followed, and what exec and cp carry."""
     files = FILES // (20 if quick else 1)
     report = Report(f"{files:,} files, {files * FILE_BYTES / MB:.0f} MB, by `sync`")
     with lab("sync") as found, tempfile.TemporaryDirectory() as directory:

@@ -50,7 +50,7 @@ CURSOR = "│▌"  # beside the frame: a score is drawn by such signs, too
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 1 and 2 of the UI."""
+    """All of that, one after the other."""
     report = Report(f"the UI with {COMMITS:,} commits and {BRANCHES} branches")
     with _long_history() as home:
         _add_frames(report, home, 2 if quick else FRAMES)

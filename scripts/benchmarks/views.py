@@ -23,7 +23,7 @@ KILL_EVERY_S = 1.0
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 3 and 12 of the store."""
+    """Cold forks, and the slowest answers after the server was killed."""
     report = Report("pages of stored commits")
     with lab("views") as found:
         for key in ("pool.machines", "pool.spares"):

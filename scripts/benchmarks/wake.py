@@ -24,7 +24,7 @@ IDLE_S = 1  # that the many are to be idle for: nobody watches them, as they do 
 
 
 def measure(quick: bool) -> Report:
-    """Must hold 3 of durable agents."""
+    """How soon who needs one is served, and what many of them take."""
     report, samples = Report("suspended branches"), 3 if quick else SAMPLES
     with lab("wake") as found:
         found.client.up("base", "main")

@@ -90,7 +90,6 @@ async def test_another_size_needs_no_second_debian(image: Path, cache: Path, tmp
 @pytest.mark.parametrize("delay_s", [0.5, 3.0, 9.0] if full() else [0.5, 6.0])
 async def test_interrupted_leaves_nothing(tmp_path: Path, delay_s: float) -> None:
     (tmp_path / "out").mkdir()
-    mounts = Path("/proc/self/mountinfo").read_text()
     build = asyncio.create_task(
         build_files(Recipe(), tmp_path / "out", tmp_path / "cache", lambda step, fraction: None)
     )
@@ -100,7 +99,7 @@ async def test_interrupted_leaves_nothing(tmp_path: Path, delay_s: float) -> Non
         await asyncio.wait_for(build, 10)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["lock"]
     assert list((tmp_path / "out").iterdir()) == []
-    assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
     assert subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True).stdout == b""
 
 

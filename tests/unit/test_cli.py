@@ -133,6 +133,11 @@ def test_every_verb_answers_programs() -> None:
     assert told and set(re.findall(r"`([a-z -]+)`", told[1])) == TALKS
 
 
+def test_the_readme_names_those_that_do_not() -> None:
+    [told] = re.findall(r"every verb but (.*?) has `--json`", README.read_text(), re.DOTALL)
+    assert {*re.findall(r"`([^`]+)`", told)} == TALKS
+
+
 @pytest.mark.parametrize("argv", [["ls"], ["up"], ["exec", "b1", "--", "true"], ["cp", "x", "b1:"], ["undo"]])
 def test_a_daemon_that_cannot_start_is_one_line(home: Path, argv: list[str]) -> None:
     done = vertui(home, *argv)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from core.daemon import streams
 from core.engine import endings
@@ -100,14 +101,19 @@ async def test_the_next_daemon_finds_what_has_not_ended_and_keeps_none_of_its_ou
         await ended(watching)
 
 
-async def test_a_client_that_is_back_tells_of_the_end_itself_and_only_once(client: AgentClient) -> None:
+async def test_a_client_that_is_back_tells_of_the_end_itself_and_only_once(
+    client: AgentClient, tmp_path: Path
+) -> None:
+    goes = tmp_path / "goes"
     async with watched(client) as (twins, branch):
-        slow, quick = await begun(client, "sleep 0.5"), await begun(client, "true")
+        slow = await begun(client, f"until [ -e {goes} ]; do sleep 0.05; done")
+        quick = await begun(client, "true")
         for one in (slow, quick):
             endings.expect(twins.engine, left(branch, one))
         assert twins.engine.unattended.take(branch, slow.command)
         await all_ended(twins)
         assert not twins.engine.unattended.take(branch, quick.command), "its end is written down"
+        goes.touch()
         await asyncio.sleep(0.7)
         assert [entry.exec and entry.exec.argv for entry in await told(twins, branch)] == [("true",)]
 

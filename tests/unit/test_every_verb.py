@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any, TypeVar
 
 import pytest
@@ -10,9 +11,11 @@ import typer
 
 from core.daemon.api import make_app
 from core.daemon.client import Client
+from core.daemon.shown import EngineShown
 from core.model import Operation
 from core.verbs import all_verbs, load, names
 from core.verbs.base import (
+    NODES,
     Absent,
     Entry,
     Kind,
@@ -25,6 +28,7 @@ from core.verbs.base import (
     name_of,
     path_of,
 )
+from core.verbs.shown import Shown
 from tests.twins.engine import Twins, twin_engine
 from tests.twins.model import World
 from tests.twins.served import served
@@ -67,6 +71,7 @@ BESIDE: dict[tuple[str, str], Any] = {
     ("image egress", "mode"): "open",
     ("resume", "branch"): "paused",
     ("journal append", "body"): "said",
+    ("mirrors", "which"): "host",
     ("score", "score"): 0.5,
     ("secret rm", "name"): "KNOWN",
     ("secret set", "name"): "TOKEN",
@@ -173,6 +178,30 @@ def like(world: World) -> World:
 def test_what_it_did_is_taken_back_and_done_again(name: str) -> None:
     with twin_engine() as twins:
         asyncio.run(round_trip(twins, request_of(name)))
+
+
+NAMED = ("main", "b1", "paused", "@trunk", "b1~1", "gone", "nobody", "base", "b1@crash")
+
+
+async def one_rule(twins: Twins) -> None:
+    twins.begin()
+    try:
+        await peopled(twins)
+        async with served(twins) as client:
+            seen, enforced = Shown(await asyncio.to_thread(client.tree)), EngineShown(twins.engine)
+            for request in map(request_of, names()):
+                nodes = [field for field in fields_of(type(request)) if field.given.kind in NODES]
+                for field, name in product(nodes, NAMED):
+                    value = (name,) if field.takes_many else name
+                    asked = replace(request, **{field.name: value})  # type: ignore[type-var]
+                    assert asked.refuse(seen) == asked.refuse(enforced), asked
+    finally:
+        await twins.close()
+
+
+def test_what_is_refused_is_the_same_on_a_screen_and_in_the_daemon() -> None:
+    with twin_engine() as twins:
+        asyncio.run(one_rule(twins))
 
 
 @pytest.mark.parametrize("verb", list(all_verbs()), ids=names())

@@ -201,6 +201,20 @@ def test_text_becomes_a_title_or_label_in_one_place() -> None:
             assert name not in SETTERS, f"{path}:{getattr(node, 'lineno', '?')}: use vertui.plain for {name}"
 
 
+MOST_LOOSE = 20  # what libraries of others take and give, JSON that is passed on, and the guest's agent
+
+
+def test_values_have_types() -> None:
+    loose = [
+        str(path.relative_to(ROOT))
+        for top in ("core", "vertui")
+        for path in (ROOT / top).rglob("*.py")
+        for line in path.read_text().split("\n")
+        if "dict[str, Any]" in line
+    ]
+    assert len(loose) <= MOST_LOOSE, loose
+
+
 def test_only_a_newline_ends_a_line() -> None:
     """str.splitlines also breaks at form feeds, NEL and U+2028, and bytes.splitlines at a carriage return."""
     for top in ("core", "vertui"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -100,6 +101,13 @@ async def between(client: Socket, command: Command, *, owner: bool = True) -> bo
         return await follow(cast(WebSocket, client), cast(CommandStream, command), owner=owner)
 
 
+async def until(good: Callable[[], bool]) -> None:
+    """Let the others of this loop go on until it is so."""
+    async with asyncio.timeout(SOON_S):
+        while not good():
+            await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize(
     ("message", "owner", "left"),
     [
@@ -137,16 +145,16 @@ async def test_a_client_knows_what_became_of_its_signal(lost: bool) -> None:
     client, command = Socket(said('{"signal": 2, "key": "a"}')), Command()
     command.lost = lost
     following = asyncio.create_task(between(client, command))
-    await asyncio.sleep(0.05)
+    await until(lambda: len(client.told) == 3 + lost)
     following.cancel()
     assert command.left == ["signal 2 a"]
     assert client.told[2:] == [{"notice": "the line is lost"}] * lost + [{"signalled": "a"}]
 
 
 async def test_a_daemon_that_ends_leaves_the_command_to_its_owner() -> None:
-    command = Command()
-    following = asyncio.create_task(between(Socket(), command))
-    await asyncio.sleep(0.05)
+    command, client = Command(), Socket()
+    following = asyncio.create_task(between(client, command))
+    await until(lambda: bool(client.told))
     following.cancel()
     with pytest.raises(asyncio.CancelledError):
         await following
@@ -156,7 +164,7 @@ async def test_a_daemon_that_ends_leaves_the_command_to_its_owner() -> None:
 async def test_what_is_taken_while_a_client_is_greeted_is_told() -> None:
     client = Socket()
     following = asyncio.create_task(between(client, Command()))
-    await asyncio.sleep(0.05)
+    await until(lambda: len(client.told) == 2)
     following.cancel()
     assert client.told == [{"started": 7, "stdin": [5, 3]}, {"taken": 4}]
 
@@ -211,7 +219,7 @@ async def test_a_record_is_told_of_all_that_passes() -> None:
 async def test_who_follows_a_console_is_told_of_its_end() -> None:
     console = Console()
     following = asyncio.create_task(follow_console(cast(WebSocket, Socket()), console))
-    await asyncio.sleep(0.05)
+    await until(lambda: bool(console._viewers))
     await console.close()
     with pytest.raises(GuestFailed, match="console"):
         async with asyncio.timeout(SOON_S):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from core.commands import EXIT, PRINTED
 from core.engine import scoring
@@ -83,7 +84,10 @@ async def test_what_is_printed_is_the_score_and_the_note_says_why_there_is_none(
         await ended(watching)
 
 
-async def test_the_next_daemon_goes_on_and_a_score_of_somebodys_stays(client: AgentClient) -> None:
+async def test_the_next_daemon_goes_on_and_a_score_of_somebodys_stays(
+    client: AgentClient, tmp_path: Path
+) -> None:
+    goes = tmp_path / "goes"
     async with trunk(client) as twins:
         watching = asyncio.create_task(scoring.watch(twins.engine))
         await begun(twins, client, "sleep 0.3; echo 7", PRINTED, None)
@@ -91,8 +95,9 @@ async def test_the_next_daemon_goes_on_and_a_score_of_somebodys_stays(client: Ag
         await ended(watching)
         watching = asyncio.create_task(scoring.watch(twins.engine))
         assert await scored(twins) == (7.0, "")
-        await begun(twins, client, "sleep 0.2; echo 8", PRINTED, None)
+        await begun(twins, client, f"until [ -e {goes} ]; do sleep 0.05; done; echo 8", PRINTED, None)
         await twins.do("score", "main", 0.5, "mine")
+        goes.touch()
         await asyncio.sleep(0.4)
         assert await scored(twins) == (0.5, "mine")
         row, journals = twins.engine.branch("main"), twins.engine.journals

@@ -115,6 +115,10 @@ async def test_commands_and_files(client: AgentClient, tmp_path: Path) -> None:
         assert await base.read(where) == bytes(range(256)) * 4096
         with pytest.raises(GuestFailed, match=r"no/where: .*No such file"):
             await base.read("no/where")
+        await base.upload(where, str(tmp_path / "copy"))
+        assert (tmp_path / "copy").stat().st_size == 256 * 4096
+        listed = [one for one in await v.log() if one.verb == "exec"]
+        assert len(listed) == len(await base.ps()) == 4, "files go by no command of anybody's"
         told = [entry async for entry in base.journal() if entry.exec]
         assert [entry.exec.exit for entry in told if entry.exec] == [3, 0, 0, 124]
         assert {entry.author for entry in told} == {"tester"}

@@ -20,6 +20,7 @@ from core.errors import VertuiError
 from vertui.sdk import SyncBranch, connect
 
 DONE = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
+Told = dict[str, Any]  # as the protocol has it
 
 
 class VertuiEnvironmentConfig(BaseModel):
@@ -57,7 +58,7 @@ class VertuiEnvironment:
         """So many ways to go on from here, each in a machine of its own. MachineFailed where one did not start."""
         return [type(self).of(child, self.config) for child in self.branch.fork(n)]
 
-    def execute(self, action: dict[str, Any], cwd: str = "", *, timeout: int | None = None) -> dict[str, Any]:
+    def execute(self, action: Told, cwd: str = "", *, timeout: int | None = None) -> Told:
         """Run a command; its output, stdout and stderr as they came, and exit status."""
         limit = timeout or self.config.timeout
         argv = ["bash", "-c", f"exec 2>&1\n{action.get('command', '')}"]
@@ -71,11 +72,11 @@ class VertuiEnvironment:
         _check_done(output)
         return output
 
-    def get_template_vars(self, **given: Any) -> dict[str, Any]:
+    def get_template_vars(self, **given: Any) -> Told:
         """What templates may name: the configuration, and the guest as `uname` has it."""
         return {**self.config.model_dump(), **self._guest, **given}
 
-    def serialize(self) -> dict[str, Any]:
+    def serialize(self) -> Told:
         """What a trajectory says of it."""
         kind = f"{type(self).__module__}.{type(self).__name__}"
         config = self.config.model_dump(mode="json")
@@ -96,13 +97,13 @@ class VertuiEnvironment:
         return dict(zip(names, told, strict=False)) | {"node": self.branch.name}
 
 
-def _failed(output: str, kind: str, why: str) -> dict[str, Any]:
+def _failed(output: str, kind: str, why: str) -> Told:
     told = f"An error occurred while executing the command: {why}"
     extra = {"exception_type": kind, "exception": why}
     return {"output": output, "returncode": -1, "exception_info": told, "extra": extra}
 
 
-def _check_done(output: dict[str, Any]) -> None:
+def _check_done(output: Told) -> None:
     first, _, submission = output["output"].lstrip().partition("\n")
     if first.strip() == DONE and output["returncode"] == 0:
         from minisweagent.exceptions import Submitted  # which takes seconds, and long was there

@@ -34,7 +34,7 @@ class Desk:
         async with self._reported(key, report, wanted=verb.counts):
             return await away(partial(self.v.blocking.do, verb, key))
 
-    async def planned(self, verb: Planned[Any]) -> dict[str, Any]:
+    async def planned(self, verb: Planned[Any]) -> dict[str, object]:
         """What a verb would do, and the token that has it done."""
         plan = await self.v.plan(verb)
         self._plans[plan.id] = plan

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from core.errors import NotFound
 from vertui.mcp.toolbox import Toolbox
+from vertui.mcp.verb_tools import Given
 
 TREE = "vertui://tree"
 OF_BRANCH = {
@@ -41,7 +42,7 @@ async def read(toolbox: Toolbox, address: str) -> str:
     return await _told(toolbox, found[2], {"branch": unquote(found[1])})
 
 
-async def _told(toolbox: Toolbox, tool: str, given: dict[str, Any]) -> str:
+async def _told(toolbox: Toolbox, tool: str, given: Given) -> str:
     async def unreported(*_: Any) -> None:
         """Nobody is told how far it is."""
 

@@ -111,7 +111,7 @@ def _offered(tool: AgentTool) -> types.Tool:
     )
 
 
-def _result(told: dict[str, Any], *, is_error: bool = False) -> types.CallToolResult:
+def _result(told: dict[str, object], *, is_error: bool = False) -> types.CallToolResult:
     text = types.TextContent(type="text", text=json.dumps(told))
     return types.CallToolResult(content=[text], structured_content=told, is_error=is_error)
 

@@ -22,7 +22,7 @@ class Toolbox:
         made = [*map(of_verb, CARRIED_OUT), *map(of_planned, PLANNED), *OTHERS]
         self.tools: dict[str, AgentTool] = {tool.name: tool for tool in made}
 
-    async def call(self, name: str, given: Given, report: Report) -> dict[str, Any]:
+    async def call(self, name: str, given: Given, report: Report) -> dict[str, object]:
         """A tool's answer, as JSON has it. NotFound for a tool that there is not."""
         tool = self.tools.get(name)
         if tool is None:
@@ -32,7 +32,7 @@ class Toolbox:
             answer = encode(await tool.run(self._desk, given, report))
         except (TypeError, AttributeError) as error:  # of another type than its schema says
             raise UsageError(f"{name}: an argument is not what it may be: {error}") from error
-        told: dict[str, Any] = shown(answer if isinstance(answer, dict) else {"answer": answer})
+        told: dict[str, object] = shown(answer if isinstance(answer, dict) else {"answer": answer})
         return told
 
 

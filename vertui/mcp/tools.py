@@ -54,7 +54,7 @@ async def _read_file(desk: Desk, given: Given, _: Report) -> Any:
     data = await branch.read(given["path"])
     first, most = given.get("first_byte", 0), given.get("most_bytes", FILE_BYTES)
     part = data[first : first + most]
-    told: dict[str, Any] = {"size_bytes": len(data), "first_byte": first, "bytes": len(part)}
+    told = {"size_bytes": len(data), "first_byte": first, "bytes": len(part)}
     try:
         return told | {"text": part.decode()}
     except UnicodeDecodeError:

@@ -86,7 +86,7 @@ def arguments_of(answers: Answers) -> tuple[str, ...]:
 
 def spec_of(answers: Answers) -> SwarmSpec:
     """The spec that they make. UsageError says what is wrong with it."""
-    given: dict[str, Any] = {field: answers[field] for field in OPTIONS if answers[field]}
+    given: dict[str, object] = {field: answers[field] for field in OPTIONS if answers[field]}
     if answers["n"]:
         given["n"] = int(answers["n"])
     if answers["variants"]:
