@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from msgspec.structs import replace
 from rich.style import Style
 from textual.pilot import Pilot
 
@@ -147,6 +148,16 @@ async def test_a_key_that_is_moved_is_moved_on_every_screen(tmp_path: Path) -> N
         await until(pilot, lambda: isinstance(pilot.app.screen, BoardScreen))
     async with at_home(tmp_path / "other") as pilot:
         await until_seen(pilot, " w watch ")
+
+
+async def test_a_word_names_the_key_that_helps_as_it_is_moved(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "keys.toml").write_text('score = "f6"\n')
+    unscored = replace(DEMO, branches=tuple(replace(one, score=None) for one in DEMO.branches))
+    async with at_home(home, unscored) as pilot:
+        await pilot.press("asterisk")
+        await until_seen(pilot, "no branch has a score: f6 gives one")
 
 
 async def test_a_theme_is_found_in_the_palette_and_seen_before_it_is_kept(tmp_path: Path) -> None:
