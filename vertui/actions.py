@@ -263,7 +263,7 @@ WRITTEN = (
     Action("later", "greater_than_sign", "on in time", "an operation later each time, at last now", refuse=_is_now),
     Action("fold", "z", "fold", "fold or unfold the run or siblings at the cursor"),
     Action("fold_all", "Z", "fold all", "unfold everything, fold everything, only what is long"),
-    Action("sort", "equals_sign", "sort", "sort siblings by score, name, state, changed, memory, age"),
+    Action("sort", "equals_sign", "sort", "sort siblings by score, name, state, exit, changed, memory, cpu, age"),
     Action("turn", "tilde", "turn round", "sort siblings the other way round"),
     Action("unread", "full_stop", "next unread", "go to the next branch that did what you have not seen",
             refuse=_no_machine),

@@ -28,21 +28,35 @@ class Column(StrEnum):
     SCORE = "score"
     NAME = "name"
     STATE = "state"
+    EXIT = "exit"
     CHANGED = "changed"
     MEMORY = "memory"
+    CPU = "cpu"
     AGE = "age"
 
 
 STATES = [state for kind in (BranchState, CommitState) for state in kind]
-HIGHEST_FIRST = (Column.SCORE, Column.CHANGED, Column.MEMORY)
+HIGHEST_FIRST = (Column.SCORE, Column.CHANGED, Column.MEMORY, Column.CPU)
+
+
+def _outcome(node: Node) -> int | None:
+    """0 for a command that ended well, 1 for one that runs, and by its exit status one that ended badly."""
+    if not isinstance(node, Branch) or node.last is None:
+        return None
+    code = node.last.exit_code
+    return 1 if code is None else code and 1 + abs(code)
+
+
 VALUES: dict[Column, Callable[[Node], Value | None]] = {
     Column.SCORE: lambda node: node.score if isinstance(node, Branch) else None,
     Column.NAME: lambda node: natural(node.name if isinstance(node, Branch) else short(node.id)),
     Column.STATE: lambda node: STATES.index(node.state),
+    Column.EXIT: _outcome,
     Column.CHANGED: lambda node: (
         (node.changed_bytes if isinstance(node, Branch) else node.stored_bytes) or None
     ),
     Column.MEMORY: lambda node: (node.memory_bytes or None) if isinstance(node, Branch) else None,
+    Column.CPU: lambda node: node.cpu_percent if isinstance(node, Branch) and node.pid else None,
     Column.AGE: lambda node: -node.created,
 }
 

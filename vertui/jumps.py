@@ -24,7 +24,7 @@ NOWHERE = {
     Jump.CHILD: "nothing is above this",
     Jump.NEXT: "there is no sibling after this one",
     Jump.PREVIOUS: "there is no sibling before this one",
-    Jump.BEST: "no branch has a score: S gives one",
+    Jump.BEST: "no branch has a score",
     Jump.TRUNK: "there is no trunk yet",
 }
 """Why there is nowhere to go."""

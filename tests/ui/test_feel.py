@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from msgspec.structs import replace
 from rich.style import Style
 from textual.pilot import Pilot
 
@@ -149,6 +150,16 @@ async def test_a_key_that_is_moved_is_moved_on_every_screen(tmp_path: Path) -> N
         await until_seen(pilot, " w watch ")
 
 
+async def test_a_word_names_the_key_that_helps_as_it_is_moved(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "keys.toml").write_text('score = "f6"\n')
+    unscored = replace(DEMO, branches=tuple(replace(one, score=None) for one in DEMO.branches))
+    async with at_home(home, unscored) as pilot:
+        await pilot.press("asterisk")
+        await until_seen(pilot, "no branch has a score: f6 gives one")
+
+
 async def test_a_theme_is_found_in_the_palette_and_seen_before_it_is_kept(tmp_path: Path) -> None:
     async with at_home(tmp_path / "home") as pilot:
         app = app_of(pilot)
@@ -268,6 +279,34 @@ async def test_what_took_long_says_how_long_it_will_take(show: Show) -> None:
         await until_seen(pilot, "forking b1, about ")
         lets.set()
         await until(pilot, lambda: not app.jobs)
+
+
+async def test_a_word_about_a_key_is_seen_wherever_it_is_pressed(tmp_path: Path) -> None:
+    home = Home(tmp_path, tmp_path / "r")
+    with standing_in(home, {"/v1/log": []}):
+        async with at_home(tmp_path) as pilot:
+            for screen in ("l", "B"):
+                for key, verb in (("u", "undo"), ("U", "redo")):
+                    await pilot.press(screen)
+                    await until(pilot, lambda: app_of(pilot).screen is not app_of(pilot).main)
+                    await pilot.press(key)
+                    await until_seen(pilot, f"{verb}: there is nothing to {verb}")
+                    await pilot.press("escape")
+                    app_of(pilot).clear_notifications()
+
+
+async def test_what_takes_long_is_said_on_every_screen(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        app, lets = app_of(pilot), threading.Event()
+        await pilot.press("B")
+        await until(pilot, lambda: isinstance(app.screen, BoardScreen))
+        app.call("pruning b1", lets.wait)
+        await until_seen(pilot, "◌ pruning b1…", "esc back")
+        app.push_screen(TrashScreen())
+        app.call("pruning b2", lets.wait)
+        await until_seen(pilot, "◌ pruning b1…", "esc back")
+        lets.set()
+        await until(pilot, lambda: "pruning" not in text_of(app))
 
 
 ELSEWHERE = (

@@ -13,6 +13,7 @@ from tests.ui.looks import app_of, text_of, until, until_seen
 from tests.ui.test_keys import until_selected
 from tests.ui.trees import DEMO, NOON, HandMadeFeed, branch, commit
 from tests.unit.test_tree_folds import fanned, line
+from vertui.columns import Column
 from vertui.folds import FoldRow
 from vertui.lanes import LaneRow
 from vertui.screens.letters import labels
@@ -102,7 +103,7 @@ async def test_siblings_are_sorted_by_keys(show: Show) -> None:
         await pilot.press("tilde")
         await until_seen(pilot, "by score, backwards")
         assert names() == ["b1", "b2", "b3", "b4"]
-        await pilot.press(*("equals_sign",) * 6)
+        await pilot.press(*("equals_sign",) * len(Column))
         await until(pilot, lambda: app_of(pilot).main.tree_view.sorting.by is None)
         await pilot.press("tilde")
         await until_seen(pilot, "= sorts siblings first")

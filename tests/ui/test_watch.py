@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 from rich.style import Style
 from textual.app import App
 from textual.events import Key
@@ -19,7 +20,7 @@ from textual.pilot import Pilot
 
 from core.daemon.streams import Exit, Output, Started, StreamMessage
 from core.errors import DaemonUnavailable
-from core.model import Command
+from core.model import Command, ExecRequest
 from tests.conftest import full
 from tests.hostile import TEXTS
 from tests.ui.conftest import Show
@@ -29,6 +30,7 @@ from tests.ui.trees import DEMO, NOON, HandMadeFeed, Told, event
 from vertui.feed import Offsets, Printing
 from vertui.guest_text import clean
 from vertui.plain import TextInput
+from vertui.screens.dialogs import FormDialog
 from vertui.screens.grid import arrange
 from vertui.screens.watch import WatchScreen
 from vertui.widgets.pane import OutputPane
@@ -328,6 +330,34 @@ async def test_exec_shows_its_output_in_the_grid(show: Show) -> None:
         await until_seen(pilot, "$ make", "ran it", "exit 0")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is app_of(pilot).main)
+
+
+class Asked(Streams):
+    """Keeps what it is asked to run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests = list[ExecRequest]()
+
+    def run(self, request: ExecRequest) -> Printing:
+        """As ever."""
+        self.requests.append(request)
+        return super().run(request)
+
+
+@pytest.mark.parametrize("from_grid", [False, True])
+async def test_all_that_the_form_asks_for_reaches_every_branch(show: Show, *, from_grid: bool) -> None:
+    feed = Asked()
+    async with show(feed) as pilot:
+        await pilot.press("space", "j", "space", *("w" if from_grid else ""), "e")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FormDialog))
+        await pilot.press(*"make", "tab", "y", "tab", "9", "tab", *"printed", "enter")
+        await until(pilot, lambda: len(feed.requests) == 2)
+    first, second = sorted(feed.requests, key=lambda request: request.branch, reverse=True)
+    assert first.key != second.key, "one request, sent twice, would run once"
+    wanted = ExecRequest("main", ("make",), stdin=True, timeout_s=9.0, score="printed", outlives=True)
+    assert first == replace(wanted, key=first.key)
+    assert second == replace(wanted, branch="b2", key=second.key)
 
 
 # -- at full speed ---------------------------------------------------------------------------------------------

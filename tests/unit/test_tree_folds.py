@@ -7,13 +7,14 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
+from core.commands import LastCommand
 from core.model import Branch, BranchState, Commit, Tree
 from tests.ui.trees import DEMO, NOON, branch, commit, full, many
 from vertui.columns import DRAWN, Column, Sorting, fitting
 from vertui.folds import WIDEST_FAN, Fold, FoldKind, FoldRow, Folds, Row, fold_at, lay_out
 from vertui.jumps import Jump, target
 from vertui.lanes import LaneRow, rows
-from vertui.selection import key_of
+from vertui.selection import Node, key_of
 from vertui.strands import Strands
 
 
@@ -191,6 +192,20 @@ def test_siblings_are_sorted_by_a_column_and_backwards() -> None:
     assert sorted_names(Sorting(Column.NAME, reverse=True)) == ["b4", "b3", "b2", "b1", "b1"]
     assert sorted_names(Sorting(Column.STATE))[-2:] == ["b3", "b4"], "paused, failed"
     assert sorted_names(Sorting(Column.CHANGED))[-2:] == ["b3", "b4"], "they have no machine"
+
+
+def test_siblings_are_sorted_by_how_their_commands_ended_and_how_busy_they_are() -> None:
+    ends = {"failed": 127, "good": 0, "bad": 1, "works": None}
+    some: list[Node] = [branch("silent", "3f2a11", BranchState.PAUSED)]
+    for busy, (name, code) in enumerate(ends.items()):
+        last = LastCommand(1, "make", NOON, exit_code=code)
+        some.append(branch(name, "3f2a11", last=last, cpu_percent=busy))
+
+    def names(sorting: Sorting) -> list[str]:
+        return [one.name for one in sorting.sort(some, lambda node: node) if isinstance(one, Branch)]
+
+    assert names(Sorting(Column.EXIT)) == ["good", "works", "bad", "failed", "silent"]
+    assert names(Sorting(Column.CPU)) == ["works", "bad", "good", "failed", "silent"]
 
 
 def test_the_key_goes_through_all_columns_and_back_to_none() -> None:

@@ -64,7 +64,7 @@ def exec_form(app: BaseApp, refs: tuple[str, ...], list_names: List = names_in) 
                   line=partial(CommandLine, suggestions)),
             Field("input", "takes input", "n", "y: a types into it", _yes_or_no),
             Field("timeout", "time limit", hint="in seconds: it is killed then", check=_limit),
-            Field("score", "score rule", hint="printed, or a command to run when it has ended"),
+            Field("score", "score rule", hint="exit, printed, or a command run when it has ended"),
         ),
         "Run",
         command=partial(_as_command, refs),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import IO, ClassVar, cast
 
+from msgspec.structs import replace
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Grid
@@ -14,7 +15,7 @@ from textual.events import DescendantFocus
 from textual.message import Message
 
 from core.errors import VertuiError
-from core.model import Command, ExecRequest
+from core.model import Command, ExecRequest, new_key
 from vertui.actions import BY_ID
 from vertui.base import TOAST_S
 from vertui.feed import Feed, News
@@ -161,7 +162,7 @@ class WatchScreen(VertuiScreen):
         if feed is None:
             return
         for pane in self._panes:
-            own = ExecRequest(pane.watched.branch, request.argv, stdin=request.stdin, outlives=True)
+            own = replace(request, branch=pane.watched.branch, outlives=True, key=new_key())
             pane.watched.run(feed, own, self._notify)
             pane.update()
 

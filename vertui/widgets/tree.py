@@ -301,7 +301,8 @@ class TreeView(RowList[Row]):
         """Go where a jump leads; why not, if it leads nowhere."""
         node = target(self._strands, self.current, jump)
         if node is None:
-            return NOWHERE[jump]
+            helps = f": {BY_ID['score'].key_label} gives one" if jump is Jump.BEST else ""
+            return f"{NOWHERE[jump]}{helps}"
         return "" if self.go_to_node(node) else _hidden()
 
     # -- letters to jump by ------------------------------------------------------------------------------------
