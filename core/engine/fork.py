@@ -155,9 +155,9 @@ async def fork(
         at = Forkpoint(teller, seen, with_journal, made.commit.id, summary)
         begun = {row.id: _begun(engine, row.id, made) for row in rows}
         await engine.journals.forked(at, begun)
-        for branch, commands in begun.items():
-            for command in commands:
-                endings.expect(engine, replace(command, mark=engine.journals.mark(branch)))
+        for branch, going_on in begun.items():
+            for one in going_on:
+                endings.expect(engine, replace(one, mark=engine.journals.mark(branch)))
         children = await published_of(engine, made.children, terms.ports)
     pause = (made.commit.pause_ms, made.commit.felt_pause_ms) if live else (0.0, 0.0)
     return Forked(made.commit, children, record.id, *pause)

@@ -129,8 +129,6 @@ def test_every_verb_answers_programs() -> None:
             whole = f"{name} {word}".strip()
             answers = any("--json" in parameter.opts for parameter in command.params)
             assert answers != (whole in TALKS), whole
-    told = re.search(r"every verb but ([^;]*?) has `--json`", README.read_text())
-    assert told and set(re.findall(r"`([a-z -]+)`", told[1])) == TALKS
 
 
 def test_the_readme_names_those_that_do_not() -> None:

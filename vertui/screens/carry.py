@@ -143,7 +143,9 @@ class Carry:
 
         fields = [
             Field("to", "to branch", begin["to"], "a running branch", check=needed),
-            Field("prefer", "prefer", begin["prefer"], "where both changed: ours or theirs", check=_wrong_side),
+            Field(
+                "prefer", "prefer", begin["prefer"], "where both changed: ours or theirs", check=_wrong_side
+            ),
         ]
         if path:
             fields.append(Field("lines", "lines", begin["lines"], "12-20: what changed in these alone"))

@@ -9,7 +9,7 @@ from rich.text import Text
 from core.errors import VertuiError
 from core.model import Branch, Forked
 from core.naming import MemoryRoom
-from core.verbs.base import Entry, Verb, command_line
+from core.verbs.base import Asked, Entry, Verb, command_line
 from core.verbs.fork import Fork
 from core.verbs.shown import Shown
 from vertui import asking, theme
@@ -138,7 +138,7 @@ def _field(question: asking.Question) -> Field:
     )  # fmt: skip
 
 
-def hint_of(field: asking.Asked) -> str:
+def hint_of(field: Asked) -> str:
     """What is asked for, and where there is room for it what may be typed."""
     given, typed = field.given, ""
     if bool in field.types:
