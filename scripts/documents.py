@@ -22,7 +22,7 @@ from vertui.commands.group import app  # noqa: E402
 PAGE, README = ROOT / "assets" / "man" / "vertui.1", ROOT / "README.md"
 TABLE = re.compile(r"(?<=<!-- verbs -->\n).*?(?=<!-- /verbs -->\n)", re.DOTALL)
 DATE = re.compile(r'^\.TH VERTUI 1 "([^"]*)"', re.MULTILINE)
-WIDTH = 72  # of a line of the page's source, before some characters are written as several
+WIDTH = 78  # of a line of the page's source: mandoc warns of more than 80 bytes, and a first dot takes two
 ENVIRONMENT = {
     "VERTUI_HOME": "Where state lives; $XDG_DATA_HOME/vertui, or ~/.local/share/vertui, without it.",
     "VERTUI_URL": "A daemon's port, as http://127.0.0.1:7080, to which all verbs go in place of the home's socket.",
@@ -155,7 +155,8 @@ def _paragraphs(*texts: str | None) -> str:
 
 
 def _lines(text: str) -> str:
-    return "".join(f"{_text(line)}\n" for line in wrap(text, WIDTH, break_long_words=False))
+    lines = wrap(_text(text), WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "".join(f"\\&{line}\n" if line.startswith(".") else f"{line}\n" for line in lines)
 
 
 def _text(text: str) -> str:
