@@ -22,7 +22,7 @@ from vertui.commands.group import app  # noqa: E402
 PAGE, README = ROOT / "assets" / "man" / "vertui.1", ROOT / "README.md"
 TABLE = re.compile(r"(?<=<!-- verbs -->\n).*?(?=<!-- /verbs -->\n)", re.DOTALL)
 DATE = re.compile(r'^\.TH VERTUI 1 "([^"]*)"', re.MULTILINE)
-WIDTH = 78  # of a line of the page's source
+WIDTH = 78  # of a line of the page's source: mandoc warns of more than 80 bytes, and a first dot takes two
 ENVIRONMENT = {
     "VERTUI_HOME": "Where state lives; $XDG_DATA_HOME/vertui, or ~/.local/share/vertui, without it.",
     "VERTUI_URL": "A daemon's port, as http://127.0.0.1:7080, to which all verbs go in place of the home's socket.",
@@ -155,24 +155,17 @@ def _paragraphs(*texts: str | None) -> str:
 
 
 def _lines(text: str) -> str:
-    lines = wrap(_characters(text), WIDTH, break_long_words=False, break_on_hyphens=False)
-    return "".join(f"{_no_request(line)}\n" for line in lines)
+    lines = wrap(_text(text), WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "".join(f"\\&{line}\n" if line.startswith(".") else f"{line}\n" for line in lines)
 
 
 def _text(text: str) -> str:
-    """A line that roff takes as it is, in ASCII."""
-    return _no_request(_characters(text))
-
-
-def _no_request(line: str) -> str:
-    return f"\\&{line}" if line.startswith(".") else line
-
-
-def _characters(text: str) -> str:
+    """Text that roff takes as it is, in ASCII."""
     named = {
         "\\": "\\e", "-": "\\-", '"': "\\(dq", "`": "\\(ga", "'": "\\(aq", "~": "\\(ti", "^": "\\(ha",
     }  # fmt: skip
-    return "".join(named.get(char) or (char if char.isascii() else f"\\[u{ord(char):04X}]") for char in text)
+    safe = "".join(named.get(char) or (char if char.isascii() else f"\\[u{ord(char):04X}]") for char in text)
+    return f"\\&{safe}" if safe.startswith(".") else safe
 
 
 def main(arguments: list[str]) -> int:
