@@ -30,7 +30,8 @@ class Question:
         try:
             value = meant(self.field, text)
         except UsageError as error:
-            return str(error) if self.field.given.kind is Kind.LINES else may_be(self.field)
+            told = self.field.given.kind is Kind.LINES or bool in self.field.types
+            return str(error) if told else may_be(self.field)
         except ValueError:
             return may_be(self.field)
         return wrong_with(self.field, value).partition(": ")[2]

@@ -102,7 +102,7 @@ class Fork(Verb[Forked]):
     ] = None
     score: Annotated[
         Annotated[str, Meta(max_length=LONGEST_COMMAND)] | None,
-        Given("Score each child by what is printed.", "exit|printed|CMD", label="score rule"),
+        Given("How each child is scored.", "exit|printed|CMD", label="score rule"),
     ] = None
     trust: Annotated[
         bool, Given("Let an imported commit start: QEMU loads its devices' state.", rare=True)

@@ -18,6 +18,7 @@ from tests.ui.trees import DEMO, HandMadeFeed
 from vertui import ui
 from vertui.actions import ACTIONS, LEAST_FIT
 from vertui.asking import questions
+from vertui.screens.verb_form import hint_of
 from vertui.selection import NOTHING, Selection
 from vertui.ui import VertuiApp
 
@@ -90,10 +91,25 @@ def test_hints_and_keys_of_dialogs_fit_into_them() -> None:
         if isinstance(verb.screen, Entry):
             for question in questions(verb, Selection()):
                 assert question.field.name not in others
-                hint = question.field.given.help
-                assert question.answer or len(hint) <= FIELD_WIDTH, f"{verb.__name__}: {hint}"
+                assert len(hint_of(question.field)) <= FIELD_WIDTH, f"{verb.__name__}: {question.field.name}"
             variant = verb.screen.variant or ("", "")
             assert len(f" ~  {variant[1]}  j/k scroll  ←/→ choose  esc leave ") <= PLAN_WIDTH, variant
+
+
+async def test_a_form_says_what_may_be_typed_also_where_something_is_typed_already(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO), SMALL) as pilot:
+        await pilot.press("ampersand")
+        await until_seen(pilot, "100", "From 1 to 10000.")
+        await pilot.press("escape", "f")
+        await until_seen(pilot, "seconds: End a child's command", "off|open|RULE: ", "exit|printed|CMD: ")
+        await pilot.press("escape", "E")
+        await until_seen(pilot, "y: Say the same of all branches", "off, open, allow or add with rules")
+        await pilot.press("tab")
+        await until(pilot, lambda: "allow or add with rules" not in text_of(app_of(pilot)))
+        await pilot.press("tab", *"true", "enter")
+        await until_seen(pilot, "siblings: y or n")
+        await pilot.press("ctrl+u", "y", "enter")
+        await until_seen(pilot, "the daemon is stopped")
 
 
 async def test_the_palette_finds_words(show: Show) -> None:

@@ -89,6 +89,17 @@ class FormDialog(Dialog[Answers]):
     def on_input_changed(self) -> None:
         """Say what is typed comes to."""
         self.retell()
+        self._explain()
+
+    def on_descendant_focus(self) -> None:
+        """Another field, with something else to be typed."""
+        self._explain()
+
+    def _explain(self) -> None:
+        """Say at the border what a field is for whose own hint is hidden by what is in it."""
+        typed = next((field for field in self._fields if self.focused and self.focused.id == field.id), None)
+        hidden = typed is not None and bool(self._answers[typed.id])
+        entitle(self.query_one(".box"), below=typed.hint if typed and hidden else "")
 
     def on_input_submitted(self) -> None:
         """Enter."""

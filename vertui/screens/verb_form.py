@@ -9,7 +9,7 @@ from rich.text import Text
 from core.errors import VertuiError
 from core.model import Branch, Forked
 from core.naming import MemoryRoom
-from core.verbs.base import Entry, Verb, command_line
+from core.verbs.base import Asked, Entry, Verb, command_line
 from core.verbs.fork import Fork
 from core.verbs.shown import Shown
 from vertui import asking, theme
@@ -20,6 +20,7 @@ from vertui.screens.dialogs import Answers, Field, FormDialog
 from vertui.selection import Selection
 from vertui.text import printable
 
+LONGEST_HINT = 51  # characters that a field has room for
 MOST_SHOWN = 40  # of those that a verb makes: where there are more, they are counted
 
 
@@ -132,6 +133,19 @@ def _progress(made: list[Branch]) -> Text:
 def _field(question: asking.Question) -> Field:
     given = question.field.given
     return Field(
-        question.field.name, given.label or question.field.name, question.answer, given.help,
+        question.field.name, given.label or question.field.name, question.answer, hint_of(question.field),
         lambda text: question.wrong(text) or None,
     )  # fmt: skip
+
+
+def hint_of(field: Asked) -> str:
+    """What is asked for, and where there is room for it what may be typed."""
+    given, typed = field.given, ""
+    if bool in field.types:
+        typed = "y"
+    elif "|" in given.metavar or "[" in given.metavar:
+        typed = given.metavar
+    elif given.metavar == "SECONDS" and "second" not in given.help:
+        typed = "seconds"
+    hint = f"{typed}: {given.help}"
+    return hint if typed and len(hint) <= LONGEST_HINT else given.help
