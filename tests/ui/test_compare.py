@@ -29,6 +29,7 @@ from vertui import ui
 from vertui.actions import BY_ID
 from vertui.screens.carry import command_of, safe_name
 from vertui.screens.comparing import SETTLE_S
+from vertui.screens.dialogs import FormDialog
 from vertui.screens.diff import DiffScreen
 from vertui.screens.matrix import MatrixScreen
 from vertui.selection import NOTHING, Selection
@@ -407,3 +408,22 @@ async def test_a_patch_is_saved_and_a_file_applied(tmp_path: Path) -> None:
         await pilot.press("right", "enter")
         await until(pilot, lambda: len(bodies) > 1)
     assert json.loads(bodies[-1])["lines"] == "5-5"
+
+
+async def test_what_was_typed_to_apply_a_file_outlives_a_refusal(tmp_path: Path) -> None:
+    refused, bodies = [None, Applied((), (), ())], list[bytes]()
+    answers = {"/v1/diff": SOME, "/v1/patch": APP, "/v1/apply": lambda path: refused.pop(0)}
+    async with comparing(tmp_path, answers, bodies=bodies) as pilot:
+        await pilot.press("slash", *"app.py", "enter", "G", "M")
+        await until_seen(pilot, "apply /srv/app.py of b1")
+        await pilot.press(*"b2", "tab", *"ours", "tab", *"5-5", "enter")
+        await until_seen(pilot, "into b2")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: isinstance(app_of(pilot).screen, FormDialog))
+        assert len(bodies) == 1
+        await pilot.press("enter")
+        await until_seen(pilot, "into b2")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: len(bodies) == 2)
+    sent = json.loads(bodies[-1])
+    assert (sent["target"], sent["prefer"], sent["lines"]) == ("b2", "ours", "5-5")

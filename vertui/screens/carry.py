@@ -15,6 +15,7 @@ from typing import IO, Literal
 from rich.text import Text
 
 from core.diff.result import FileDiff
+from core.errors import VertuiError
 from core.files import disk_error
 from core.model import Applied
 from core.tar import Pieces
@@ -120,6 +121,12 @@ class Carry:
 
     def apply(self, path: str, lines: str = "") -> None:
         """Ask which branch is to have it, all or some `lines` of it, say what that means, and do it."""
+        running = {branch.name for branch in self._app.selection.newest.branches}
+        to = self._a if self._a in running else ""
+        self._ask(path, {"to": to, "prefer": "", "lines": lines})
+
+    def _ask(self, path: str, begin: Answers) -> None:
+        """Begin with these answers; what was refused is asked for again with what was typed."""
         what = path or "everything"
         shown = Shown(self._app.selection.newest)
 
@@ -132,30 +139,35 @@ class Carry:
 
         def go(answers: Answers | None) -> None:
             if answers is not None:
-                self._confirm(verb(answers), what)
+                self._confirm(verb(answers), what, partial(self._ask, path, begin | answers))
 
-        running = {branch.name for branch in self._app.selection.newest.branches}
-        to = self._a if self._a in running else ""
         fields = [
-            Field("to", "to branch", to, "a running branch", check=needed),
-            Field("prefer", "prefer", "", "where both changed: ours or theirs", check=_wrong_side),
+            Field("to", "to branch", begin["to"], "a running branch", check=needed),
+            Field(
+                "prefer", "prefer", begin["prefer"], "where both changed: ours or theirs", check=_wrong_side
+            ),
         ]
         if path:
-            fields.append(Field("lines", "lines", lines, "12-20: what changed in these alone"))
+            fields.append(Field("lines", "lines", begin["lines"], "12-20: what changed in these alone"))
         self._app.push_screen(FormDialog(f"apply {what} of {self._b}", tuple(fields), "Apply", rule), go)
 
-    def _confirm(self, verb: Apply, what: str) -> None:
+    def _confirm(self, verb: Apply, what: str, again: Callable[[], None]) -> None:
         what = f"{what}, lines {verb.lines}" if verb.lines else what
         lines = [f"{what}: what {verb.source} did since the commit that both come from, into {verb.target}"]
         winner = {"ours": verb.target, "theirs": verb.source, None: ""}[verb.prefer]
         listed = "what both changed in different ways is listed, and then nothing is done"
         lines.append(f"where both changed the same, {winner} wins" if winner else listed)
         footing = Text("nothing brings it back: commit the branch first", style=f"bold {theme.RED}")
+        here = self._app.screen
+
+        def failed(error: VertuiError) -> None:
+            if self._app.screen is here:
+                again()
 
         def answer(said: Answer | None) -> None:
             if said is Answer.DO:
                 doing = f"applying {what} of {verb.source} to {verb.target}"
-                self._app.call(doing, lambda: self._app.client.do(verb), partial(self._applied, verb))
+                self._app.call(doing, lambda: self._app.client.do(verb), partial(self._applied, verb), failed)
 
         self._app.push_screen(PlanDialog("apply", tuple(lines), footing, "Apply"), answer)
 
