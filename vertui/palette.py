@@ -9,6 +9,7 @@ from textual.command import DiscoveryHit, Hit, Provider
 from vertui.actions import ACTIONS, LEAST_FIT, Action
 from vertui.base import BaseApp
 from vertui.plain import plain
+from vertui.screens.base import VertuiScreen
 from vertui.themes import THEMES
 
 
@@ -33,10 +34,16 @@ class ActionProvider(Provider):
                 yield Hit(1.0, label, wear, help=plain(worn.about))  # type: ignore[arg-type]
 
     def _act(self, action: Action) -> Callable[[], None]:
-        return partial(self._vertui.act, action.id)
+        here = self._doing(action)
+        return partial(here.action_do if here else self._vertui.act, action.id)
+
+    def _doing(self, action: Action) -> VertuiScreen | None:
+        """The screen that the palette was opened on, if it does this to what is selected there."""
+        screen = self.screen
+        return screen if isinstance(screen, VertuiScreen) and action.id in screen.done_here else None
 
     def _words(self, action: Action) -> str:
-        reason = action.refuse(self._vertui.selection)
+        reason = action.refuse((self._doing(action) or self._vertui).selection)
         return f"{action.key_label}  {action.help}" + (f" · not now: {reason}" if reason else "")
 
     @property

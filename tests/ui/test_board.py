@@ -15,11 +15,13 @@ from tests.stand_in import standing_in
 from tests.ui.conftest import Show
 from tests.ui.looks import app_of, until, until_looks, until_seen
 from tests.ui.trees import DEMO, NOON, HandMadeFeed, branch, event, full, many
+from vertui.actions import BY_ID
 from vertui.screens.board import BoardScreen
 from vertui.screens.dialogs import FormDialog
 from vertui.screens.watch import WatchScreen
 from vertui.selection import NOTHING
 from vertui.ui import VertuiApp
+from vertui.widgets.lines import LineView
 
 
 class Commands(HandMadeFeed):
@@ -135,6 +137,29 @@ async def test_verbs_act_on_what_is_marked(show: Show) -> None:
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, BoardScreen))
         assert board(pilot).selection.refs == ("b2", "b1")
+
+
+async def test_the_palette_acts_on_what_is_selected_here(show: Show) -> None:
+    async with show(Commands()) as pilot:
+        await opened(pilot)
+        await pilot.press("colon", *"rename the")
+        await until_seen(pilot, "R  rename the branch")
+        await pilot.press("enter")
+        await until_seen(pilot, "rename b2")
+        await pilot.press("escape", "space", "space", "colon", *"rename the")
+        await until_seen(pilot, "not now: takes one, 2 are marked")
+        await pilot.press("enter")
+        await until_seen(pilot, "scoreboard", "rename: takes one, 2 are marked")
+
+
+async def test_a_question_mark_tells_of_all_that_is_done_here(show: Show) -> None:
+    async with show(Commands()) as pilot:
+        await opened(pilot)
+        await pilot.press("question_mark")
+        await until_seen(pilot, "keys", "sort by")
+        told = pilot.app.screen.query_one(LineView).text
+        assert all(f"{BY_ID[action].key_label:<10}" in told for action in BoardScreen.done_here)
+        assert BY_ID["suspend"].help in told and BY_ID["help"].help not in told
 
 
 async def test_what_each_changed_is_asked_once_of_those_on_the_screen(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What all screens share: how text longer than its box is moved, and a way to their keys."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import wraps
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
@@ -13,6 +13,7 @@ from core.errors import VertuiError
 from vertui.actions import BY_ID
 from vertui.base import BaseApp
 from vertui.feed import News
+from vertui.selection import Selection
 from vertui.widgets.footer import KeyHints
 
 A = TypeVar("A")
@@ -61,6 +62,9 @@ def bound(action: str, does: str = "") -> Binding:
 class _Shared:
     """Methods of screens and dialogs alike. They scroll by force: a scrollbar that is not drawn yet stops nothing."""
 
+    done_here: ClassVar[Collection[str]] = ()
+    """Actions that are done here to what is selected here, by their keys and from the palette."""
+
     @property
     def vertui(self) -> BaseApp:
         """The app, as what it is to a screen."""
@@ -106,8 +110,10 @@ class _Shared:
 
     def action_help(self) -> None:
         """Show the keys of this screen."""
-        hints = cast(Widget, self).query(KeyHints)
-        self.vertui.show_keys([hint for line in hints for hint in line.hints])
+        hints = [hint for line in cast(Widget, self).query(KeyHints) for hint in line.hints]
+        told = {key for key, _ in hints}
+        others = (action for action in map(BY_ID.__getitem__, self.done_here) if action.key_label not in told)
+        self.vertui.show_keys([*hints, *((action.key_label, action.help) for action in others)])
 
 
 class VertuiScreen(_Shared, Screen[None]):
@@ -123,6 +129,15 @@ class VertuiScreen(_Shared, Screen[None]):
         bound("palette", "app.command_palette"),
         bound("picture", "app.picture"),
     ]
+
+    @property
+    def selection(self) -> Selection:
+        """What actions act on."""
+        return self.vertui.selection
+
+    def action_do(self, action: str) -> None:
+        """Do an action, or say why it cannot be."""
+        self.vertui.act(action)
 
     def action_start_daemon(self) -> None:
         """Start the daemon that somebody stopped."""

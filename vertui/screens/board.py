@@ -63,6 +63,7 @@ class Heading(Widget):
 class BoardScreen(VertuiScreen):
     """Of all branches, or of those that are named."""
 
+    done_here = DONE_HERE
     BINDINGS: ClassVar[list[BindingType]] = [
         *(bound(action) for action in DONE_HERE),
         Binding("escape", "back", show=False),

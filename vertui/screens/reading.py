@@ -48,7 +48,7 @@ class ReadDialog(Dialog[None]):
 
 def keys_dialog(hints: Iterable[tuple[str, str]]) -> ReadDialog:
     """Keys and what they do, one a line."""
-    always = [(BY_ID[id].key_label, BY_ID[id].help) for id in ("start", "palette", "picture", "help")]
+    always = [(BY_ID[id].key_label, BY_ID[id].help) for id in ("start", "palette", "picture")]
     lines = [
         Text.assemble((f"{key:<10}", f"bold {theme.TEAL}"), (words, theme.TEXT))
         for key, words in (*hints, *always)

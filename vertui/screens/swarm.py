@@ -27,6 +27,7 @@ DONE_HERE = ("watch", "exec", "shell", "score", "prune", "pause", "suspend", "co
 class SwarmScreen(SwarmPlaying):
     """Keys of the registry act on the branch under the cursor."""
 
+    done_here = DONE_HERE
     BINDINGS: ClassVar[list[BindingType]] = [
         bound("swarms", "app.pop_screen"),
         *(bound(action) for action in DONE_HERE),
@@ -110,6 +111,12 @@ class SwarmScreen(SwarmPlaying):
         row = self._list.current
         return by_name(self.vertui.selection.newest.branches).get(row.name) if row else None
 
+    @property
+    def selection(self) -> Selection:
+        """What actions act on."""
+        now = self.vertui.selection
+        return Selection(now.newest, self._branch, (), now.connected, self.vertui.read_only)
+
     def on_row_list_moved(self) -> None:
         """What was said was of another."""
         self._say("", theme.RED)
@@ -120,10 +127,9 @@ class SwarmScreen(SwarmPlaying):
 
     def action_do(self, action: str) -> None:
         """An action of the registry, on the branch of the try under the cursor."""
-        if (branch := self._here(BY_ID[action].label)) is None:
+        if self._here(BY_ID[action].label) is None:
             return
-        now = self.vertui.selection
-        selection = Selection(now.newest, branch, (), now.connected, self.vertui.read_only)
+        selection = self.selection
         if reason := BY_ID[action].refuse(selection):
             self.say_trouble(f"{BY_ID[action].label}: {reason}")
         else:
