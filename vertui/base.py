@@ -201,6 +201,12 @@ class BaseApp(App[None]):
         self.say(f"✗ {printable(text)}", theme.RED)
         toast(self, text, TOAST_S, title=f"{doing} failed" if doing else "")
 
+    def tell(self, text: str) -> None:
+        """A word in the event line, and in a corner where another screen covers that."""
+        self.say(text)
+        if len(self.screen_stack) > 1:
+            toast(self, text, TOAST_S, error=False)
+
     def may_change(self) -> bool:
         """Is this more than a screen to look at? Says so when not."""
         if self.read_only:
@@ -235,6 +241,13 @@ class BaseApp(App[None]):
     def _show_jobs(self, jobs: tuple[str, ...]) -> None:
         self.jobs = jobs
         self.show_jobs(tuple(f"{job}{self._expected(job)}" for job in jobs))
+
+    @property
+    def lasting(self) -> tuple[str, ...]:
+        """What is being done for longer than a moment, as it is said."""
+        since = time.monotonic() - LONG_S
+        lasting = (job for job in self.jobs if self._begun.get(job, since) <= since)
+        return tuple(f"{job}{self._expected(job)}" for job in lasting)
 
     def _expected(self, job: str) -> str:
         """How long it will take, where that is known and long enough to be waited for."""
@@ -271,4 +284,4 @@ class BaseApp(App[None]):
             return
         self.refresh()
         if status:
-            self.say(f"{name} ended with status {status}")
+            self.tell(f"{name} ended with status {status}")

@@ -20,7 +20,7 @@ from core.model import Event
 from core.patience import patient
 from vertui import theme, themes
 from vertui.actions import BY_ID
-from vertui.base import TOAST_S, BaseApp, told
+from vertui.base import LONG_S, TOAST_S, BaseApp, told
 from vertui.explain import WordProvider
 from vertui.feed import Feed, News
 from vertui.heeding import heed_hang_up, heeded
@@ -158,6 +158,7 @@ class VertuiApp(BaseApp):
                 screen.hear(news)
             for hints in screen.query(KeyHints):
                 hints.trouble = self.trouble
+        self._show_lasting()
 
     # -- from the beginning to the end -------------------------------------------------------------------------
 
@@ -215,6 +216,16 @@ class VertuiApp(BaseApp):
     def show_jobs(self, jobs: tuple[str, ...]) -> None:
         """Say what runs."""
         self.main.show_jobs(jobs)
+        self._show_lasting()
+        if jobs:
+            self.set_timer(LONG_S, self._show_lasting)
+
+    def _show_lasting(self) -> None:
+        """Where the event line is covered what takes long is said beside the keys."""
+        for screen in self.screen_stack:
+            if isinstance(screen, VertuiScreen) and not screen.says_jobs:
+                for hints in screen.query(KeyHints):
+                    hints.jobs = self.lasting
 
     def act(self, action: str) -> None:
         """Do an action on what is selected, or say why it cannot be."""

@@ -288,7 +288,7 @@ class Verbs(FirstSteps, Moves):
                 self._app.call(what, partial(self._app.client.do, verb))
 
     def _plan(self, verb: Planned[Any], entry: Entry) -> None:
-        """Show what it would do; `n` shows its variant."""
+        """Show what it would do; a key shows its variant."""
         flag, variant = entry.variant or ("", "")
         varied = bool(flag) and getattr(verb, flag)
         what = asking.subject(verb)
@@ -318,7 +318,7 @@ class Verbs(FirstSteps, Moves):
 
         def show(found: tuple[Operation, list[str]] | None) -> None:
             if found is None:
-                self._main.say(f"{verb}: there is nothing to {verb}")
+                self._app.tell(f"{verb}: there is nothing to {verb}")
                 return
             operation, lines = found
             back = {"undo": ("redo", "does it again"), "redo": ("undo", "takes it back")}[verb]

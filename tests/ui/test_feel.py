@@ -281,6 +281,34 @@ async def test_what_took_long_says_how_long_it_will_take(show: Show) -> None:
         await until(pilot, lambda: not app.jobs)
 
 
+async def test_a_word_about_a_key_is_seen_wherever_it_is_pressed(tmp_path: Path) -> None:
+    home = Home(tmp_path, tmp_path / "r")
+    with standing_in(home, {"/v1/log": []}):
+        async with at_home(tmp_path) as pilot:
+            for screen in ("l", "B"):
+                for key, verb in (("u", "undo"), ("U", "redo")):
+                    await pilot.press(screen)
+                    await until(pilot, lambda: app_of(pilot).screen is not app_of(pilot).main)
+                    await pilot.press(key)
+                    await until_seen(pilot, f"{verb}: there is nothing to {verb}")
+                    await pilot.press("escape")
+                    app_of(pilot).clear_notifications()
+
+
+async def test_what_takes_long_is_said_on_every_screen(show: Show) -> None:
+    async with show(HandMadeFeed(DEMO)) as pilot:
+        app, lets = app_of(pilot), threading.Event()
+        await pilot.press("B")
+        await until(pilot, lambda: isinstance(app.screen, BoardScreen))
+        app.call("pruning b1", lets.wait)
+        await until_seen(pilot, "◌ pruning b1…", "esc back")
+        app.push_screen(TrashScreen())
+        app.call("pruning b2", lets.wait)
+        await until_seen(pilot, "◌ pruning b1…", "esc back")
+        lets.set()
+        await until(pilot, lambda: "pruning" not in text_of(app))
+
+
 ELSEWHERE = (
     (ImagesScreen, ("plus", "b", "x")), (TrashScreen, ("r", "x", "enter")), (LogScreen, ("u", "U")),
     (lambda: WatchScreen(("b1",)), ("a", "e", "ctrl+c")), (BoardScreen, ("x", "S", "P", "f", "e", "s", "H")),

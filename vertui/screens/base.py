@@ -120,6 +120,7 @@ class VertuiScreen(_Shared, Screen[None]):
     """A full screen. `takes_keys`: programs in it get all keys but its own."""
 
     takes_keys = False
+    says_jobs = False  # what is being done, by itself
     # Textual draws all of a screen anew at each; the two that look otherwise have seen to that themselves
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     VERTICAL_BREAKPOINTS = HEIGHTS

@@ -23,6 +23,7 @@ from vertui.widgets.rows import RowList, columns
 class ImagesScreen(VertuiScreen):
     """Builds, starts and removes images; shows how far a build is."""
 
+    says_jobs = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "app.pop_screen", show=False),
         bound("images", "app.pop_screen"),

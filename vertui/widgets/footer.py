@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from vertui import theme
 from vertui.actions import ACTIONS, BY_ID, Action
+from vertui.plain import cut
 from vertui.selection import Selection
 from vertui.text import printable
 
@@ -60,13 +61,15 @@ def _part(action: Action, refused: bool) -> Text:
 
 
 class KeyHints(Widget):
-    """The footer of a dialog or a screen of its own: keys and what they do there, and that the daemon is away.
+    """The footer of a dialog or a screen of its own: keys and what they do there, that the daemon is away, and what is
+    being done for longer than a moment.
 
     A key of the registry is given as `{fork}`, by its id: it is shown as what it is moved to. Keys that do not fit are
     left out, the last never: ? tells of all.
     """
 
     trouble: reactive[str] = reactive("", layout=False)
+    jobs: reactive[tuple[str, ...]] = reactive((), layout=False)
 
     def __init__(self, *hints: tuple[str, str]) -> None:
         super().__init__()
@@ -87,6 +90,8 @@ class KeyHints(Widget):
         text = Text(no_wrap=True)
         if self.trouble:
             text.append(f" ✗ {printable(self.trouble)} ", theme.RED)
+        for job in self.jobs[:1]:
+            text.append_text(cut(Text(f" ◌ {printable(job)}… ", style=theme.TEAL), self.size.width // 2))
         parts = [
             Text.assemble((f" {key} ", f"bold {theme.TEAL}"), (f"{label} ", theme.MUTED))
             for key, label in self.hints
