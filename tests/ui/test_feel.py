@@ -34,7 +34,11 @@ from vertui.screens.diff import DiffScreen
 from vertui.screens.images import ImagesScreen
 from vertui.screens.log import LogScreen
 from vertui.screens.saving import fill_new, save_as, wrong_name
+from vertui.screens.secrets import SecretsScreen
+from vertui.screens.store import StoreScreen
+from vertui.screens.swarms import SwarmsScreen
 from vertui.screens.themes import ThemesDialog
+from vertui.screens.tokens import TokensScreen
 from vertui.screens.trash import TrashScreen
 from vertui.screens.watch import WatchScreen
 from vertui.selection import NOTHING
@@ -312,7 +316,8 @@ async def test_what_takes_long_is_said_on_every_screen(show: Show) -> None:
 ELSEWHERE = (
     (ImagesScreen, ("plus", "b", "x")), (TrashScreen, ("r", "x", "enter")), (LogScreen, ("u", "U")),
     (lambda: WatchScreen(("b1",)), ("a", "e", "ctrl+c")), (BoardScreen, ("x", "S", "P", "f", "e", "s", "H")),
-    (lambda: DiffScreen("main", "b1"), ("M",)),
+    (lambda: DiffScreen("main", "b1"), ("M",)), (StoreScreen, ("x", "ctrl+t")), (SecretsScreen, ("plus",)),
+    (TokensScreen, ("plus",)), (SwarmsScreen, ("plus",)),
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.screen import Screen
@@ -113,6 +114,19 @@ async def test_a_verb_that_cannot_run_says_why(show: Show) -> None:
         await pilot.press("space", "g", "space", "f")
         await until_seen(pilot, "fork: takes one, 2 are marked")
         assert app_of(pilot).screen is app_of(pilot).main
+
+
+@pytest.mark.parametrize(("key", "screen"), [("x", ()), ("P", ("B", "space", "space"))])
+async def test_what_a_line_has_no_room_for_is_told_in_a_corner(
+    show: Show, key: str, screen: tuple[str, ...]
+) -> None:
+    for width, told in ((40, 1), (120, 0)):
+        async with show(HandMadeFeed(DEMO), (width, 24)) as pilot:
+            await pilot.press(*screen, key, key)
+            await until_seen(pilot, {"x": "prune: main is the trunk", "P": "promote: takes one, 2"}[key])
+            words = [one.message for one in app_of(pilot)._notifications]
+            assert len(words) == told, words
+            assert all(word.endswith(("before pruning it", "esc clears the marks")) for word in words)
 
 
 async def test_enter_on_the_first_screen_begins(show: Show) -> None:

@@ -1,9 +1,11 @@
 """What all screens share: how text longer than its box is moved, and a way to their keys."""
 
+import time
 from collections.abc import Callable, Collection, Iterable
 from functools import wraps
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
+from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.reactive import Reactive
 from textual.screen import ModalScreen, Screen
@@ -11,9 +13,11 @@ from textual.widget import Widget
 
 from core.errors import VertuiError
 from vertui.actions import BY_ID
-from vertui.base import BaseApp
+from vertui.base import TOAST_S, BaseApp
 from vertui.feed import News
+from vertui.plain import toast
 from vertui.selection import Selection
+from vertui.text import printable
 from vertui.widgets.footer import KeyHints
 
 A = TypeVar("A")
@@ -120,6 +124,7 @@ class VertuiScreen(_Shared, Screen[None]):
     """A full screen. `takes_keys`: programs in it get all keys but its own."""
 
     takes_keys = False
+    _cut = ("", 0.0)  # what was said in a corner last, and when
     says_jobs = False  # what is being done, by itself
     # Textual draws all of a screen anew at each; the two that look otherwise have seen to that themselves
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
@@ -135,6 +140,15 @@ class VertuiScreen(_Shared, Screen[None]):
     def selection(self) -> Selection:
         """What actions act on."""
         return self.vertui.selection
+
+    def tell_cut(self, text: str) -> None:
+        """Say in a corner, too, what a line of the screen has no room for: what helps stands at its end."""
+        before, now = self._cut, time.monotonic()
+        if cell_len(printable(text)) + 2 > self.size.width and (
+            text != before[0] or now - before[1] > TOAST_S
+        ):
+            self._cut = text, now
+            toast(self.app, text, TOAST_S, error=False)
 
     def action_do(self, action: str) -> None:
         """Do an action, or say why it cannot be."""

@@ -349,7 +349,8 @@ class BoardScreen(VertuiScreen):
     def action_do(self, action: str) -> None:
         """An action of the registry, on what is marked here."""
         reason = BY_ID[action].refuse(self.selection)
-        self.query_one("#said", Words).say(f"{BY_ID[action].label}: {reason}" if reason else "")
+        self.query_one("#said", Words).say(why := f"{BY_ID[action].label}: {reason}" if reason else "")
+        self.tell_cut(why)
         if not reason:
             self.vertui.perform(action, self.selection)
 

@@ -310,7 +310,8 @@ class MainScreen(VertuiScreen):
         self.say("")
         selection = self.selection
         if reason := BY_ID[action].refuse(selection):
-            self.say(f"{BY_ID[action].label}: {reason}")
+            self.say(why := f"{BY_ID[action].label}: {reason}")
+            self.tell_cut(why)
         else:
             self.vertui.perform(action, selection)
 

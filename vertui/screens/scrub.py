@@ -15,7 +15,7 @@ from core.daemon.mirror import as_it_was
 from core.errors import NotFound, VertuiError
 from core.looking_back import Stride, Then
 from core.model import TrashEntry, Tree
-from vertui.base import BaseApp
+from vertui.base import BaseApp, told
 from vertui.feed import News
 from vertui.plain import entitle
 from vertui.selection import Node
@@ -134,7 +134,7 @@ class Scrub:
         def fail(error: VertuiError) -> None:
             if visit == self._visit:
                 self._wanted.clear()
-                self._main.say(f"{'' if isinstance(error, NotFound) else '✗ '}{error}")
+                self._main.say(f"{'' if isinstance(error, NotFound) else '✗ '}{told(error)}")
 
         app.ask(work, come, fail)
 
