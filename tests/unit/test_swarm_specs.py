@@ -1,4 +1,6 @@
-"""A swarm's spec: what it may say, what an option says in its place, and how a number is found to score a try."""
+"""What a swarm is to try is read from files and options, and told where it makes no sense; its rules of scores find a
+number.
+"""
 
 import subprocess
 from pathlib import Path

@@ -142,7 +142,8 @@ async def test_nothing_that_failed_wins_where_scores_tell_no_more_than_that() ->
         outcome = await asyncio.to_thread(here.run, "one", spec)
         assert (outcome.winner, outcome.why) == ("", "no try succeeded")
         assert here.names() == {"main", "one-1"}, "the best of them stays"
-        assert (await asyncio.to_thread(here.run, "two", spec)).winner == "two-2"
+        outcome = await asyncio.to_thread(here.run, "two", replace(spec, losers="suspend"))
+        assert outcome.winner == "two-2" and here.twins.engine.branch("two-1").state == "suspended"
         called = SwarmSpec(base="main", n=2, called="work")
         outcome = await asyncio.to_thread(here.run, "three", called, None, lambda *_: -1.0)
         assert outcome.winner == "three-1", "what a function answers is more"
