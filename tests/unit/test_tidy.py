@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,20 +13,9 @@ from core.engine import trash
 from core.engine.unattended import UnattendedCommand
 from core.errors import NoRoom
 from core.journal.entry import JournalExec
-from tests.twins.engine import Twins, twin_engine
+from tests.unit.test_crash_disks import home
 
 SOON_S = 20.0
-
-
-@asynccontextmanager
-async def home() -> AsyncIterator[Twins]:
-    with twin_engine() as twins:
-        twins.begin()
-        try:
-            await twins.do("up")
-            yield twins
-        finally:
-            await twins.close()
 
 
 def raising(error: Exception) -> Callable[..., Any]:
