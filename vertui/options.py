@@ -1,5 +1,7 @@
 """Arguments and options that several verbs share."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,3 +51,18 @@ class AfterDashes(TyperCommand):
     def collect_usage_pieces(self, ctx: "Context") -> list[str]:
         """With the part behind the dashes."""
         return [*super().collect_usage_pieces(ctx), "-- CMD"]
+
+
+def lacking(command: Any, argv: Sequence[str]) -> str:
+    """What a command line may lack that has words which are not ours, and another command in it: the dashes before that
+    one, or quotes around it. "" for nothing.
+    """
+    ours = argv[: argv.index("--")] if "--" in argv else argv
+    if isinstance(command, AfterDashes) and ours == argv:
+        return "; options of the command to run stand behind --"
+    for option in command.params:
+        words = (option.metavar or "").split("|")
+        given = (word for name, word in pairwise(ours) if name in option.opts)
+        if "CMD" in words and any(word not in words and " " not in word for word in given):
+            return f"; a command of several words stands in quotes behind {option.opts[0]}"
+    return ""

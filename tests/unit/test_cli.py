@@ -69,6 +69,14 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     assert not said.err
 
 
+DASHES = "; options of the command to run stand behind -- (see `vertui exec --help`)"
+QUOTES = "; a command of several words stands in quotes behind --exec (see `vertui fork --help`)"
+SWARM_QUOTES = (
+    "; a command of several words stands in quotes behind --command (see `vertui swarm run --help`)"
+)
+MORE = "got unexpected extra argument(s)"
+
+
 @pytest.mark.parametrize(
     ("argv", "status", "line"),
     [
@@ -76,6 +84,16 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         (["forl"], 2, "there is no verb 'forl': did you mean fork? (see `vertui --help`)"),
         (["fork"], 2, "missing argument 'REF' (see `vertui fork --help`)"),
         (["ls", "--nonsense"], 2, "no such option: --nonsense (see `vertui ls --help`)"),
+        (["exec", "main", "vertui-note", "--waiting"], 2, f"no such option: --waiting{DASHES}"),
+        (
+            ["exec", "main", "--nonsense", "--", "ls"],
+            2,
+            "no such option: --nonsense (see `vertui exec --help`)",
+        ),
+        (["fork", "main", "--exec", "make", "-j4"], 2, f"{MORE} (-j4){QUOTES}"),
+        (["swarm", "run", "--command", "make", "-j4"], 2, f"no such option: -j{SWARM_QUOTES}"),
+        (["fork", "main", "--exec", "make -j4", "b"], 2, f"{MORE} (b) (see `vertui fork --help`)"),
+        (["fork", "main", "--score", "exit", "-j4"], 2, f"{MORE} (-j4) (see `vertui fork --help`)"),
         (["daemon", "status"], 11, "the daemon is not running: any verb starts it"),
     ],
 )

@@ -13,7 +13,7 @@ from core import VERSION
 from core.errors import UsageError
 from core.verbs import names
 from vertui.derived import Carry, command_of, named
-from vertui.options import From, new_app
+from vertui.options import From, lacking, new_app
 from vertui.output import warn
 
 if TYPE_CHECKING:
@@ -227,14 +227,16 @@ def invoke(argv: Sequence[str]) -> int:
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except typer.TyperException as error:
-        raise UsageError(_usage(error)) from error
+        raise UsageError(_usage(error, argv)) from error
     return result if isinstance(result, int) else 0
 
 
-def _usage(error: typer.TyperException) -> str:
+def _usage(error: typer.TyperException, argv: Sequence[str]) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "vertui"
     text = error.format_message().rstrip(".")
     for theirs, ours in NUMBERS.items():
         text = text.replace(theirs, ours)
+    if context and getattr(error, "param", None) is None:
+        text += lacking(context.command, argv)
     return f"{text[:1].lower()}{text[1:]} (see `{path} --help`)"
