@@ -40,6 +40,7 @@ class StoreSpace(Struct, frozen=True):
     layers_bytes: int = 0
     crash_bytes: int = 0
     cache_bytes: int = 0
+    journals_bytes: int = 0
     logs_bytes: int = 0
     reserve_bytes: int = 0
 

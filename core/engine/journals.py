@@ -27,7 +27,7 @@ from core.journal.entry import (
     NewEntry,
     Ranges,
 )
-from core.journal.segment import remove, segments, set_aside
+from core.journal.segment import remove, segments, set_aside, taken_bytes
 from core.journal.writer import JournalWriter
 from core.model import Commit
 
@@ -165,11 +165,17 @@ class Journals:
             told += f": {last} is tried" if last == seen + 1 else f": {seen + 1} to {last} are tried"
         self.writer.note(branch, NewEntry(EntryKind.RESTORE, told, AUTHOR, commit, tries=now, lost=lost))
 
-    def sweep(self) -> None:
-        """Remove the journals of branches that are gone for good, unless a chain leads through them."""
+    def sweep(self) -> int:
+        """Remove the journals of branches that are gone for good, unless a chain leads through them; bytes freed."""
+        freed = self.left_bytes()
         for branch in self._left():
             remove(self._directory, branch)
 
+        return freed
+
+    def left_bytes(self) -> int:
+        """What `sweep` would free."""
+        return sum(taken_bytes(self._directory, branch) for branch in self._left())
     def set_aside(self) -> int:
         """Keep the journals of branches that the catalog has lost where no sweep looks; how many."""
         left = self._left()

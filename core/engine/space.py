@@ -20,6 +20,7 @@ def taken(engine: Engine) -> dict[str, int]:
         "images_bytes": tree_bytes(home.images),
         "layers_bytes": tree_bytes(home.layers),
         "cache_bytes": tree_bytes(home.cache),
+        "journals_bytes": tree_bytes(home.journal),
         "logs_bytes": tree_bytes(home.log),
         "reserve_bytes": tree_bytes(home.reserve),
     }

@@ -91,11 +91,10 @@ async def purge(engine: Engine, commits: Iterable[str]) -> None:
 
 async def free(engine: Engine) -> int:
     """Free what no machine and no commit, in the trash or not, needs, and journals of branches that are gone; bytes
-    freed of the former.
+    freed.
     """
     await let_go(engine)
-    engine.journals.sweep()
-    freed = engine.collect_layers()
+    freed = engine.journals.sweep() + engine.collect_layers()
     keep = {row.id for deleted in (False, True) for row in engine.catalog.commits(deleted=deleted)}
     with counting(engine, "freeing what nothing needs") as told:
         return freed + await asyncio.to_thread(engine.store.gc, frozenset(keep | engine.bases()), told)

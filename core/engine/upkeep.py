@@ -86,8 +86,10 @@ async def plan_gc(engine: Engine, *, cache: bool = False) -> Plan:
     lines += ["packs go that hold no page any commit needs"] if marked.frees_bytes else []
     lines += ["packs are written anew of which little is needed"] if sparse else []
     lines += ["disk layers go that no machine has"] if layers else []
+    journals = engine.journals.left_bytes()
+    lines += ["journals go that no branch has any more"] if journals else []
     cleared, more = await space.clearing(engine, cache=cache)
-    frees, lines = marked.frees_bytes + sparse + layers + cleared, lines + more
+    frees, lines = marked.frees_bytes + sparse + layers + journals + cleared, lines + more
     return Plan(
         "", "store gc", (), marked.leftover, frees, False, tuple(lines) or ("there is nothing to free",)
     )

@@ -24,6 +24,9 @@ What holds
       machine may know of, counted at the instant of its capture.
     - One process writes a home's journals, the daemon; numbers are given on its event loop. So two who append at once
       get two numbers, and one chain.
+    - Bodies are no pages of the store, which are a commit's and come to disk behind it: a body is on disk when its
+      append is answered, for one flush beside that of the lines, and goes with its branch. Of the last ones that are
+      equal in a branch, one is stored.
     - The fields `v`, `seq`, `parent_hash` and `hash`, the first two at the beginning and the last at the end of a line,
       are of every version. What else a newer version writes is kept, checked and shown as it is.
 """

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from blake3 import blake3
@@ -24,10 +25,16 @@ GIVEN = b'"given":{'  # in those of commands that were given what no entry tells
 T = TypeVar("T")
 
 
-def with_body(entry: JournalEntry, body: bytes, place: int) -> tuple[JournalEntry, bytes]:
-    """An entry whose long body lies apart, at this place, and what is to lie there."""
-    data = ZstdCompressor(level=LEVEL).compress(body)
-    return replace(entry, body_bytes=len(body), body_hash=_digest(body), apart=laid(data, place)), data
+def with_body(
+    entry: JournalEntry, body: bytes, place: int, known: Mapping[str, PackedBody]
+) -> tuple[JournalEntry, bytes]:
+    """An entry whose long body lies apart, at this place, and what is to lie there: nothing for one that is `known`, by
+    its hash, to lie somewhere already.
+    """
+    hash_ = _digest(body)
+    data = b"" if hash_ in known else ZstdCompressor(level=LEVEL).compress(body)
+    apart = known.get(hash_) or laid(data, place)
+    return replace(entry, body_bytes=len(body), body_hash=hash_, apart=apart), data
 
 
 def laid(data: bytes, place: int) -> PackedBody:

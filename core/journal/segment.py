@@ -62,8 +62,13 @@ def bodies_of(directory: Path, branch: str) -> Path:
 
 
 def segments(directory: Path) -> list[str]:
-    """The branches that have a segment."""
-    return [path.name.removesuffix(ENDING) for path in listed(directory, f"*{ENDING}")]
+    """The branches that have a segment, or its bodies alone, when a crash came between the two."""
+    return sorted({path.stem for ending in (ENDING, BODIES) for path in listed(directory, f"*{ending}")})
+
+
+def taken_bytes(directory: Path, branch: str) -> int:
+    """How long a branch's segment and bodies are."""
+    return file_bytes(file_of(directory, branch)) + file_bytes(bodies_of(directory, branch))
 
 
 def remove(directory: Path, branch: str, files: Files = os_files) -> None:

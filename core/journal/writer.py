@@ -14,12 +14,13 @@ from msgspec.structs import replace
 
 from core.errors import Damaged, NoRoom, VertuiError
 from core.files import Files, file_bytes, os_files
-from core.journal.entry import EntryKind, JournalEntry, JournalHead, NewEntry
+from core.journal.entry import EntryKind, JournalEntry, JournalHead, NewEntry, PackedBody
 from core.journal.record import INLINE_BYTES, entry_line, head_line, laid, with_body
 from core.journal.segment import RECENT, Tip, bodies_of, file_of, found_tip, head_of, opened
 from core.room import no_room
 
 BATCH_BYTES = 512 * 1024  # of a segment, written at once: what a crash tears is looked for in twice as much
+BODIES_KNOWN = 64  # of a segment, the last long ones: one of them that is said again is not stored again
 AT_ONCE = 8  # segments that are written side by side: their flushes are one for the filesystem, mostly
 WRITERS = ThreadPoolExecutor(AT_ONCE, "journal")
 """No other's threads: what makes machines run must not wait for a disk."""
@@ -52,14 +53,16 @@ class QueuedLine:
 
 @dataclass
 class OpenSegment:
-    """A segment: its end on disk, its end with all that waits, and by request the entries that were asked for last.
-    `named` tells whether this process has made its name durable.
+    """A segment: its end on disk, its end with all that waits, by request the entries that were asked for last, and by
+    hash where the last long `bodies` lie of those that this process wrote. `named` tells whether that has made its name
+    durable.
     """
 
     head: JournalHead
     durable: Tip
     tip: Tip
     keys: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    bodies: OrderedDict[str, PackedBody] = field(default_factory=OrderedDict)
     waiting: list[QueuedLine] = field(default_factory=list)
     named: bool = False
     writing: asyncio.Task[None] | None = None
@@ -69,6 +72,13 @@ class OpenSegment:
         self.keys[key] = seq
         while len(self.keys) > RECENT:
             self.keys.popitem(last=False)
+
+    def lies(self, hash_: str, body: PackedBody) -> None:
+        """Where the body of that hash lies, once what waits is written."""
+        self.bodies[hash_] = body
+        self.bodies.move_to_end(hash_)
+        while len(self.bodies) > BODIES_KNOWN:
+            self.bodies.popitem(last=False)
 
     def written(self) -> "asyncio.Future[None]":
         """What tells of the line that was queued last: lines are written in order, and fail with those before them."""
@@ -200,7 +210,9 @@ class JournalWriter:
             mark=seq if new.kind == EntryKind.RESTORE else tip.mark,
         )  # fmt: skip
         if len(body := new.body.encode(errors="surrogatepass")) > INLINE_BYTES:
-            wanted, apart = with_body(wanted, body, tip.bodies)
+            wanted, apart = with_body(wanted, body, tip.bodies, segment.bodies)
+            if wanted.apart:
+                segment.lies(wanted.body_hash, wanted.apart)
         if new.exec and new.given:
             place = tip.bodies + len(apart)
             wanted = replace(wanted, exec=replace(new.exec, given=laid(new.given, place)))
@@ -275,9 +287,9 @@ class JournalWriter:
                 if not segment.named or (bodies and not start.bodies):
                     files.fsync(self.directory)
         except VertuiError:
-            with contextlib.suppress(VertuiError):
-                files.cut(path, start.size)
-                files.cut(apart, start.bodies)
+            for file, size in ((path, start.size), (apart, start.bodies)):
+                with contextlib.suppress(VertuiError):  # the first of them may not be there yet
+                    files.cut(file, size)
             raise
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -19,8 +20,8 @@ from core.journal.chain import ChainStretch, entries, holding, newest
 from core.journal.check import check
 from core.journal.entry import JournalCheck, JournalEntry, JournalHead, NewEntry
 from core.journal.record import INLINE_BYTES, hashed_line
-from core.journal.segment import file_of, remove
-from core.journal.writer import JournalWriter
+from core.journal.segment import bodies_of, file_of, remove
+from core.journal.writer import BODIES_KNOWN, JournalWriter
 from tests.guests import SOON_S
 from tests.twins.engine import in_memory
 
@@ -193,13 +194,37 @@ async def test_on_a_full_disk_nothing_is_left_half_written(home: Path) -> None:
     told = await asyncio.gather(*(add(writer, "b1", str(n)) for n in range(5)), return_exceptions=True)
     assert all(isinstance(one, NoRoom) and "\n" not in str(one) for one in told)
     assert file_of(home, "b1").read_bytes() == data
+    noise = "".join(map(str, Random(1).choices(range(10), k=9000)))  # no packing makes little of it
+    for branch in ("b3", "b1"):  # the first has nothing yet
+        with pytest.raises(NoRoom):
+            await add(writer, branch, noise)
+        assert bodies_of(home, branch).stat().st_size == 0
     with pytest.raises(NoRoom):
         await add(writer, "b2", "z" * 9000)  # the body fits, packed, and the line does not
     disk.room = 1 << 20
     await add(writer, "b2", "y" * 9000)
     assert check("b2", chain_of(writer, "b2")) == JournalCheck("b2", 1)
-    assert (await add(writer, "b1", "room again")).seq == 3
+    assert (await add(writer, "b1", "room again", noise)).seq == 4
+    assert check("b1", chain_of(writer, "b1")) == JournalCheck("b1", 4)
+    assert bodies(writer, "b1")[-1] == noise
+
+
+async def test_a_long_body_that_is_said_again_is_stored_once(home: Path) -> None:
+    writer, long = writer_of(home), "z" * 9000
+    await add(writer, "b1", long, "short", long)
+    once = bodies_of(home, "b1").stat().st_size
+    await add(writer, "b1", long)
+    assert bodies_of(home, "b1").stat().st_size == once
+    await add(writer, "b1", "y" * 9000)
+    said = [long, "short", long, long, "y" * 9000]
+    assert bodies(writer_of(home), "b1") == said and bodies_of(home, "b1").stat().st_size > once
+    others = [f"{n} {long}" for n in range(BODIES_KNOWN)]
+    await add(writer, "b1", *others, long)
+    assert bodies(writer, "b1") == [*said, *others, long] and len(writer.open("b1").bodies) == BODIES_KNOWN
     assert check("b1", chain_of(writer, "b1")).problem == ""
+    data = bodies_of(home, "b1").read_bytes()
+    bodies_of(home, "b1").write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    assert check("b1", chain_of(writer, "b1")).seq == 1
 
 
 async def test_one_entry_is_found_among_many_without_reading_the_rest(home: Path) -> None:

@@ -14,16 +14,18 @@ from typing import Any, ParamSpec, TypeVar
 import pytest
 
 from core.daemon.client import Client
+from core.engine import upkeep
 from core.engine.journals import Forkpoint, Journals
 from core.engine.rebuild import find_manifests, rebuild_catalog
 from core.errors import DaemonUnavailable, Damaged, UsageError
 from core.files import Files
 from core.home import Home, find_home
 from core.journal.entry import JournalExec, NewEntry
-from core.journal.segment import file_of, segments
+from core.journal.segment import bodies_of, file_of, segments
 from core.model import BranchState
 from core.verbs.fork import Fork
 from tests.guests import SOON_S
+from core.verbs.store.gc import Gc
 from tests.twins.engine import Twins, twin_engine
 from tests.twins.served import served
 from tests.unit.engines import engine_of, put
@@ -32,6 +34,7 @@ from vertui.cli import main
 P = ParamSpec("P")
 T = TypeVar("T")
 HOSTILE = "a\x1b[2J\u202e[bold]\nx"
+MIB = 1 << 20
 
 
 @asynccontextmanager
@@ -198,6 +201,26 @@ async def test_a_journal_shares_its_branchs_fate_and_stays_while_a_child_needs_i
 async def test_what_a_lost_catalog_leaves_of_journals_no_sweep_takes() -> None:
     async with asked() as (twins, client):
         await ask(client.journal_append, "main", "said")
+async def test_what_journals_take_is_told_and_what_a_crash_left_of_them_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with asked() as (twins, client):
+        monkeypatch.setenv("VERTUI_HOME", str(twins.engine.home.root))
+        await ask(client.journal_append, "main", "z" * 9000)
+        home, main_ = twins.engine.home.journal, twins.engine.branch("main").id
+        before = (await ask(client.store_space)).journals_bytes
+        assert before >= file_of(home, main_).stat().st_size + bodies_of(home, main_).stat().st_size
+        bodies_of(home, "gone").write_bytes(bytes(3 * MIB))  # a crash came before its entry was written
+        file_of(home, "gone too").write_bytes(bytes(MIB))
+        assert (await ask(client.store_space)).journals_bytes == before + 4 * MIB
+        assert await ask(main, ["store", "du"]) == 0 and ", journals 4.0M," in capsys.readouterr().out
+        plan = await upkeep.plan_gc(twins.engine)
+        assert plan.frees_bytes == 4 * MIB and "journals" in " ".join(plan.lines)
+        assert await ask(client.do, Gc()) == 4 * MIB
+        assert (await ask(client.store_space)).journals_bytes == before
+        assert await told(client, "main", whole=True) == [("message", "z" * 9000)]
+
+
         branch = twins.engine.branch("main").id
         twins.engine.catalog.delete_branch(branch)
         assert any(

@@ -57,7 +57,7 @@ def du(json: Json = False) -> None:
     left = f" ({size(space.crash_bytes)} of crash disks)" if space.crash_bytes else ""
     print(
         f"beside them: images {size(space.images_bytes)}, disk layers of machines {size(space.layers_bytes)}"
-        f"{left}, cache {size(space.cache_bytes)},"
+        f"{left}, cache {size(space.cache_bytes)}, journals {size(space.journals_bytes)},"
         f" logs {size(space.logs_bytes)}, reserve {size(space.reserve_bytes)}"
     )
 

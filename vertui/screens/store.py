@@ -213,10 +213,12 @@ def problem_line(problem: StoreProblem) -> str:
 def _beside(space: StoreSpace) -> str:
     parts = {
         "images": space.images_bytes, "disk layers": space.layers_bytes, "cache": space.cache_bytes,
-        "logs": space.logs_bytes, "reserve": space.reserve_bytes,
+        "journals": space.journals_bytes, "logs": space.logs_bytes, "reserve": space.reserve_bytes,
     }  # fmt: skip
     crash = f", {size(space.crash_bytes)} of these layers crash disks" if space.crash_bytes else ""
-    return "beside it: " + ", ".join(f"{name} {size(count)}" for name, count in parts.items()) + crash
+    return (
+        "beside it: " + ", ".join(f"{name} {size(count)}" for name, count in parts.items() if count) + crash
+    )
 
 
 def _shown_columns(width: int) -> int:
