@@ -29,8 +29,9 @@ def command_words(argv: Sequence[str]) -> str:
 def end_of(ran: JournalExec) -> str:
     """How it ended: `exit 1, 13 ms`."""
     if ran.exit is None:
-        return "not followed to its end"
-    return f"{'timed out' if ran.timed_out else f'exit {ran.exit}'}, {millis(ran.duration_ms)}"
+        return "inherited, runs on by itself" if ran.inherited else "not followed to its end"
+    inherited = ", inherited" if ran.inherited else ""
+    return f"{'timed out' if ran.timed_out else f'exit {ran.exit}'}, {millis(ran.duration_ms)}{inherited}"
 
 
 def line_of(entry: JournalEntry, *, lines: bool = True) -> str:

@@ -16,16 +16,13 @@ from core.engine.beginning import begin
 from core.engine.context import Engine
 from core.engine.fate import followed
 from core.engine.glance import glance
-from core.engine.journals import AUTHOR
 from core.engine.live import Live
 from core.engine.operations import note
-from core.engine.recording import LONGEST_AUTHOR, CommandRecord
-from core.engine.unattended import UnattendedCommand
+from core.engine.recording import CommandRecord
 from core.engine.wake import wake_named
 from core.errors import GuestFailed, UsageError, VertuiError
 from core.guest.client import AgentClient
 from core.guest.streams import CommandStream
-from core.journal.entry import JournalExec
 from core.model import ExecRequest
 from core.patience import patient
 
@@ -104,12 +101,12 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
     live.may_work = True
     engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
     with engine.acting.command(live.branch):
-        ended = await _recorded(socket, stream, record, owner=not request.outlives)
+        ended = await _recorded(engine, socket, stream, record, owner=not request.outlives)
     if ended:
         engine.acting.ends(live.branch)
         engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
     elif engine.live.get(live.branch) is live and not request.lossless:  # it is left running
-        endings.expect(engine, _left(engine, live.branch, head, request, stream.id))
+        endings.expect(engine, record.unattended())
     if engine.listened:  # its end is shown at once
         await glance(live)
         engine.shows_other(live.branch)
@@ -126,7 +123,7 @@ async def _attach(engine: Engine, live: Live, socket: WebSocket, request: Attach
     if record:
         record.pass_over(stream.stdin_sent)
     with contextlib.nullcontext() if request.looks else engine.acting.command(live.branch):
-        await _recorded(socket, stream, record, owner=request.owner)
+        await _recorded(engine, socket, stream, record, owner=request.owner)
 
 
 async def _taken_up(
@@ -141,26 +138,16 @@ async def _taken_up(
     return None
 
 
-def _left(engine: Engine, branch: str, head: str, request: ExecRequest, number: int) -> UnattendedCommand:
-    """A command whose client has left, as its entry tells that it was begun."""
-    begun = JournalExec(
-        request.argv, number, request.cwd or "", tuple(sorted({*request.env, *request.secrets})),
-        request.user or "", tty=request.tty, timeout_s=request.timeout_s,
-        secrets=tuple(sorted(request.secrets.items())), left=True,
-    )  # fmt: skip
-    author, recorded = request.author[:LONGEST_AUTHOR] or AUTHOR, request.recorded
-    mark = engine.journals.mark(branch)
-    return UnattendedCommand(branch, begun, author, head, mark, "none" if request.tty else recorded)
-
-
 async def _recorded(
-    socket: WebSocket, stream: CommandStream, record: CommandRecord | None, *, owner: bool
+    engine: Engine, socket: WebSocket, stream: CommandStream, record: CommandRecord | None, *, owner: bool
 ) -> bool:
     """Be between a command and its client, and have the journal told how that went; has it ended?"""
-    try:
-        return await follow(socket, stream, owner=owner, record=record)
-    finally:
-        if record:
+    if record is None:
+        return await follow(socket, stream, owner=owner)
+    with engine.unattended.followed(record.running):
+        try:
+            return await follow(socket, stream, owner=owner, record=record)
+        finally:
             record.close()
 
 

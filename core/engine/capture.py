@@ -119,7 +119,8 @@ async def shoot(engine: Engine, live: Live, row: BranchRow) -> Shot:
     engine.journals.last(row.id)  # read, if it is to be, before anything stands still
     shot = await freeze_and_read(engine, live, image.id, image.spec)
     engine.acting.captured(row.id, seen, began)
-    return replace(shot, journal=engine.journals.last(row.id))
+    commands = engine.unattended.running(row.id, engine.journals.mark(row.id))
+    return replace(shot, journal=engine.journals.last(row.id), commands=commands)
 
 
 async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> Commit:

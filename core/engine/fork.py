@@ -8,8 +8,11 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
+
+from msgspec.structs import replace as replaced
 
 from core.catalog_values import BranchRow
 from core.engine import endings, handing, letting, start
@@ -29,7 +32,6 @@ from core.engine.tally import counting, in_mebibytes
 from core.engine.transfer import check_trusted, trusted
 from core.engine.unattended import UnattendedCommand
 from core.errors import Conflict, VertuiError
-from core.journal.entry import JournalExec
 from core.mirrors import Mirrors
 from core.model import Child, Commit, Forked
 from core.naming import children_commands, children_names
@@ -37,20 +39,20 @@ from core.refs import Ref, check_new
 from core.startable import unquiesced
 from core.store.values import MEMORY
 
-NOTHING = JournalExec(())  # was begun
 NOT_YET = ""  # the commit of children that are loaded before theirs is made; a crash removes them
 
 
 @dataclass(frozen=True)
 class Made:
     """A fork's commit and children, and the head that its branch had, by its id; of a machine that was captured the
-    last entry of its journal then.
+    last entry of its journal then, and the commands that it was in the middle of.
     """
 
     commit: Commit
     children: tuple[Child, ...]
     heads: dict[str, str]
     journal: int | None = None
+    commands: tuple[UnattendedCommand, ...] = ()
 
 
 class ForkSource(Protocol):
@@ -152,15 +154,25 @@ async def fork(
         record.inverse = Change(prune=ids, heads=made.heads, keep=keep, heads_from=stand)
         seen = made.commit.journal_position if point.branch is None else made.journal
         at = Forkpoint(teller, seen, with_journal, made.commit.id, summary)
-        begun = {row.id: engine.live[row.id].begun if row.id in engine.live else NOTHING for row in rows}
+        begun = {row.id: _begun(engine, row.id, made) for row in rows}
         await engine.journals.forked(at, begun)
-        for branch, started in begun.items():
-            if started.argv:
-                mark = engine.journals.mark(branch)
-                endings.expect(engine, UnattendedCommand(branch, started, AUTHOR, made.commit.id, mark))
+        for one in chain.from_iterable(begun.values()):
+            endings.expect(engine, replace(one, mark=engine.journals.mark(one.branch)))
         children = await published_of(engine, made.children, terms.ports)
     pause = (made.commit.pause_ms, made.commit.felt_pause_ms) if live else (0.0, 0.0)
     return Forked(made.commit, children, record.id, *pause)
+
+
+def _begun(engine: Engine, branch: str, made: Made) -> list[UnattendedCommand]:
+    """What runs in a child by itself: what its parent was in the middle of, and what it was started with."""
+    if (live := engine.live.get(branch)) is None:
+        return []
+    found = [
+        replace(one, branch=branch, commit=made.commit.id, begun=replaced(one.begun, inherited=True))
+        for one in made.commands
+    ]
+    own = UnattendedCommand(branch, live.begun, AUTHOR, made.commit.id, 0)
+    return [*found, own] if own.begun.argv else found
 
 
 def _journal_of(engine: Engine, point: Ref) -> str:
@@ -210,7 +222,7 @@ class OfMachine:
             told = await children.make_distinct(awake, committing)
             commit = await committing
             engine.sealer.shorten(commit.id, captured.layers)
-            return Made(commit, told, {parent.id: parent.head}, shot.journal)
+            return Made(commit, told, {parent.id: parent.head}, shot.journal, shot.commands)
         except BaseException:
             made = (await asyncio.gather(committing, return_exceptions=True))[0] if committing else None
             await children.discard()

@@ -15,6 +15,7 @@ import numpy as np
 
 from core.checkpoints import Trigger
 from core.codec import decode, encode
+from core.engine.unattended import UnattendedCommand
 from core.errors import NoRoom
 from core.files import memory_file
 from core.model import PAGE_BYTES, MachineSpec
@@ -31,7 +32,8 @@ class Shot:
     """A captured state, still in RAM. `pause_ms` is how long its machine stood still, `felt_ms` how long its guest felt
     that: known once it runs again. Whoever holds the machine's lock waits for `felt_ms` before letting go of it.
     `unfrozen` says why the state is not quiesced, "" when it is; `journal` is the last entry of the branch's journal
-    that was there then, `checkpoint` why it was captured, if that was by itself.
+    that was there then, `commands` those that ran in the guest, `checkpoint` why it was captured, if that was by
+    itself.
     """
 
     captured: Captured
@@ -39,6 +41,7 @@ class Shot:
     felt_ms: asyncio.Task[float]
     unfrozen: str = ""
     journal: int = 0
+    commands: tuple[UnattendedCommand, ...] = ()
     checkpoint: Trigger = Trigger.NONE
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from core.catalog import Catalog
 from core.catalog_values import BranchRow
+from core.engine.unattended import UnattendedCommand
 from core.errors import NotFound, UsageError, VertuiError
 from core.files import Files, os_files
 from core.journal.chain import ChainStretch, entries, entry_at, holding, newest, shared, tries
@@ -22,7 +23,6 @@ from core.journal.entry import (
     EntryKind,
     JournalCheck,
     JournalEntry,
-    JournalExec,
     JournalHead,
     NewEntry,
     Ranges,
@@ -109,8 +109,8 @@ class Journals:
         if last > most:
             raise UsageError(f"the journal has no entry {last}: {most} is its last")
 
-    async def forked(self, of: Forkpoint, children: Mapping[str, JournalExec]) -> None:
-        """Let children's journals begin where their parent's stood, and tell of the commands they were started with.
+    async def forked(self, of: Forkpoint, children: Mapping[str, Sequence[UnattendedCommand]]) -> None:
+        """Let children's journals begin where their parent's stood, and tell of the commands that run in them.
         Waits only for what their machines know of and is not on disk yet, and that is rare.
         """
         with _stopping_nobody():
@@ -123,13 +123,14 @@ class Journals:
             if last:
                 head = await asyncio.to_thread(_head_at, self.chain(of.parent), last)
             known = self._catalog.commit(of.commit).journal_position
-            for child, command in children.items():
+            for child, commands in children.items():
                 if last or known:
                     self.writer.begin(replace(head, journal=child), kept=last != known)
                 if last > seen:
                     await self._set_back(child, seen, of.commit, "forked from")
-                if command.argv:
-                    self.writer.note(child, NewEntry(EntryKind.EXEC, "", AUTHOR, of.commit, exec=command))
+                for one in commands:
+                    new = NewEntry(EntryKind.EXEC, "", one.author, of.commit, exec=one.begun)
+                    self.writer.note(child, new)
             if of.parent:
                 self.note(of.parent, EntryKind.FORK, of.summary, of.commit)
 
@@ -170,12 +171,12 @@ class Journals:
         freed = self.left_bytes()
         for branch in self._left():
             remove(self._directory, branch)
-
         return freed
 
     def left_bytes(self) -> int:
         """What `sweep` would free."""
         return sum(taken_bytes(self._directory, branch) for branch in self._left())
+
     def set_aside(self) -> int:
         """Keep the journals of branches that the catalog has lost where no sweep looks; how many."""
         left = self._left()

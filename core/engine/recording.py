@@ -10,6 +10,7 @@ from blake3 import blake3
 
 from core.commands import Recorded
 from core.engine.journals import AUTHOR, Journals
+from core.engine.unattended import UnattendedCommand
 from core.guest.streams import CommandExit, CommandOutput, StreamName
 from core.journal.entry import EntryKind, JournalExec, NewEntry
 from core.journal.means import MeansPacker
@@ -122,6 +123,7 @@ class CommandRecord(SeenCommand):
     ) -> None:
         super().__init__(request, command)
         self._journals, self._branch, self._head = journals, branch, head
+        self._author = request.author[:LONGEST_AUTHOR] or AUTHOR
         self._means = MeansPacker(request.env) if not request.tty and request.recorded != "none" else None
         self._written = False
 
@@ -153,15 +155,30 @@ class CommandRecord(SeenCommand):
         if isinstance(item, CommandExit):
             self.close()
 
+    def unattended(self) -> UnattendedCommand:
+        """The command as one that nobody follows, of whose end nothing is known."""
+        request = self._request
+        begun = JournalExec(
+            request.argv, self._command, request.cwd or "", tuple(sorted({*request.env, *request.secrets})),
+            request.user or "", tty=request.tty, timeout_s=request.timeout_s,
+            secrets=tuple(sorted(request.secrets.items())), left=True, partial=self._partial,
+        )  # fmt: skip
+        recorded = "none" if request.tty else request.recorded
+        mark = self._journals.mark(self._branch)
+        return UnattendedCommand(self._branch, begun, self._author, self._head, mark, recorded)
+
+    def running(self) -> UnattendedCommand | None:
+        """The same, until it is written down."""
+        return None if self._written else self.unattended()
+
     def close(self) -> None:
         """Write it down, unless that was done; idempotent."""
         if self._written:
             return
         self._written = True
-        author = self._request.author[:LONGEST_AUTHOR] or AUTHOR
         given = self._means.finish() if self._means else b""
         text, told = self._excerpt.text(), self.told()
-        new = NewEntry(EntryKind.EXEC, text, author, self._head, exec=told, given=given)
+        new = NewEntry(EntryKind.EXEC, text, self._author, self._head, exec=told, given=given)
         self._journals.writer.note(self._branch, new)
 
     async def kept(self) -> None:

@@ -88,14 +88,15 @@ def _is_of_former(entry: JournalEntry, mark: JournalEntry | None) -> bool:
 
 def _commands(there: Iterable[JournalEntry]) -> tuple[JournalEntry, ...]:
     """Each once: one that was followed under two daemons has two entries, the first with how it was asked for, the
-    second with its end. So has one that was left running: it is left so again, whenever it ended.
+    second with its end. So has one that was left running: it is left so again, whenever it ended. One that was
+    inherited goes on in the commit.
     """
     found: list[JournalEntry] = []
     for entry in there:
         ran = entry.exec
         if entry.kind != EntryKind.EXEC or ran is None:
             continue
-        if ran.left and ran.exit is not None:
+        if ran.inherited or (ran.left and ran.exit is not None):
             continue
         begun = next((e for e in found if _goes_on(e, ran)), None)
         if begun is None or begun.exec is None:

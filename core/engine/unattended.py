@@ -1,9 +1,11 @@
-"""Commands that run on without a client: a fork began them, or their client has left. Their ends are to be written into
-their branches' journals all the same, and this is what is known of them until then.
+"""Commands that run on without a client: a fork began them, their client has left, or is their parent's in a fork's
+children. Their ends are to be written into their branches' journals all the same, and this is what is known of them
+until then.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from core.commands import Recorded
@@ -37,6 +39,7 @@ class Unattended:
     """Those of all branches. Lives on the event loop."""
 
     _commands: dict[str, UnattendedCommand] = field(default_factory=dict)
+    _followed: list[Callable[[], UnattendedCommand | None]] = field(default_factory=list)
     _ended: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_ENDED))
 
     def add(self, command: UnattendedCommand) -> None:
@@ -50,6 +53,24 @@ class Unattended:
     def all(self) -> Iterator[UnattendedCommand]:
         """Those whose ends are still to be written down."""
         return iter([*self._commands.values()])
+
+    @contextmanager
+    def followed(self, told: Callable[[], UnattendedCommand | None]) -> Iterator[None]:
+        """In the body a client follows a command and has its end written down. What it would be without that client is
+        `told`; None once its end is known.
+        """
+        self._followed.append(told)
+        try:
+            yield
+        finally:
+            self._followed.remove(told)
+
+    def running(self, branch: str, mark: int) -> tuple[UnattendedCommand, ...]:
+        """All that a branch's machine is in the middle of, followed or not, as they would be without a client. The
+        journal's mark tells of those before it that they are gone.
+        """
+        found = (*self._commands.values(), *(told() for told in self._followed))
+        return tuple(one for one in found if one and one.branch == branch and one.mark == mark)
 
     def end(self, command: UnattendedCommand, *, written: bool) -> None:
         """It has ended, and that was written down; or there is no such command any more. Idempotent."""

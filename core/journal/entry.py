@@ -44,6 +44,8 @@ class JournalExec(Struct, frozen=True, omit_defaults=True):
     its client `left` it running, or hung up, or it was `cut` off: the line to its guest was lost. How a command ended
     that was `left` to itself is another entry, with its `exit`.
 
+    One that is `inherited` was begun in the branch that this one was forked from, and runs on here by itself.
+
     What it was `given` besides lies with the bodies, for a replay alone (`core.journal.means`). Of a `partial` one it
     is not known how it was asked for: its client came back to it under another daemon, or it was found in a commit.
     """
@@ -68,6 +70,7 @@ class JournalExec(Struct, frozen=True, omit_defaults=True):
     left: bool = False
     partial: bool = False
     cut: bool = False
+    inherited: bool = False
 
 
 class NewEntry(Struct, frozen=True):

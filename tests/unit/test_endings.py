@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from core.engine import endings
 from core.engine.journals import AUTHOR, Journals
+from core.engine.recording import CommandRecord
+from core.engine.replay import replayable
 from core.engine.unattended import Unattended, UnattendedCommand
 from core.guest.client import AgentClient
 from core.journal.entry import EntryKind, JournalEntry, JournalExec, NewEntry
+from core.model import ExecRequest
 from tests.twins.engine import Twins
+from tests.unit.reached import reached, until
 from tests.unit.test_scoring import ended, trunk
 
 Watched = tuple[Twins, str]
@@ -113,3 +118,112 @@ async def test_a_machine_taken_back_has_no_command_of_before(client: AgentClient
         endings.expect(twins.engine, left(branch, one))
         await all_ended(twins)
         assert [entry.kind for entry in await told(twins, branch)] == ["restore"]
+
+
+@asynccontextmanager
+async def in_the_middle(client: AgentClient) -> AsyncIterator[tuple[Twins, str, str, CommandRecord]]:
+    """A trunk that was forked in the middle of two commands, one of which is followed; its id and the child's, and the
+    record of that command. The child's agent is the trunk's, as if it had been in the machine that was copied.
+    """
+    async with trunk(client) as twins:
+        engine, parent = twins.engine, twins.engine.branch("main")
+        endings.expect(engine, left(parent.id, await begun(client, "sleep 0.5; echo alone; exit 4")))
+        asked = ExecRequest("main", ("sh", "-c", "sleep 0.5; echo followed"), cwd="/", author="builder")
+        stream = await client.exec(asked.argv, cwd=asked.cwd)
+        record = CommandRecord(engine.journals, parent.id, parent.head, asked, stream.id)
+        with engine.unattended.followed(record.running):
+            assert (await twins.do("fork", "main", 1, "child")).children[0].ok
+        child = engine.branch("child")
+        own, engine.live[child.id]._agent = engine.live[child.id]._agent, client
+        try:
+            yield twins, parent.id, child.id, record
+        finally:
+            await stream.detach()
+            engine.live[child.id]._agent = own
+
+
+async def test_a_child_tells_of_the_ends_of_what_its_parent_was_in_the_middle_of(client: AgentClient) -> None:
+    async with in_the_middle(client) as (twins, parent, child, record):
+        engine = twins.engine
+        watching = asyncio.create_task(endings.watch(engine))
+        await all_ended(twins)
+        entries = await told(twins, child)
+        assert [entry.exec and (entry.exec.inherited, entry.exec.exit) for entry in entries[:2]] == [
+            (True, None)
+        ] * 2
+        assert {entry.commit for entry in entries} == {engine.branch("child").parent}
+        ends = [
+            (one.author, one.body, one.exec.inherited, one.exec.exit, one.exec.cwd)
+            for one in entries[2:]
+            if one.exec
+        ]
+        assert sorted(ends) == [("builder", "followed\n", True, 0, "/"), ("planner", "alone\n", True, 4, "")]
+        assert not replayable(engine.journals.chain(child), 0, 0, len(entries)).commands, (
+            "the commit has them"
+        )
+        [alone] = [one.exec for one in await told(twins, parent) if one.exec]
+        assert (alone.exit, alone.inherited) == (4, False)
+        record.close()
+        assert not engine.unattended.running(parent, 0) and not engine.unattended.running(child, 0)
+        await ended(watching)
+
+
+async def test_the_next_daemon_tells_of_them_as_well(client: AgentClient) -> None:
+    async with in_the_middle(client) as (twins, _, child, _):
+        engine = twins.engine
+        await engine.journals.writer.flush()
+        engine.journals = Journals(engine.home.journal, engine.catalog)
+        engine.unattended = Unattended()
+        watching = asyncio.create_task(endings.watch(engine))
+        async with asyncio.timeout(60):
+            while len(entries := await told(twins, child)) < 4:
+                await asyncio.sleep(0.01)
+        ends = [one.exec for one in entries[2:] if one.exec]
+        assert sorted((one.exit, one.inherited) for one in ends) == [(0, True), (4, True)]
+        await ended(watching)
+
+
+async def test_a_fork_in_the_middle_of_exec(client: AgentClient) -> None:
+    async with reached(client) as (twins, v):
+        base = await v.branch("main")
+        async with base.run("read x; exit $x", stdin=True) as running:
+            await until(lambda: asyncio.sleep(0, running.command is not None))
+            await base.fork(1, prefix="child")
+            await running.write(b"5\n")
+            assert (await running.wait()).exit == 5
+        await base.fork(1, prefix="later")
+        ran = {
+            name: [one.exec for one in await told(twins, twins.engine.branch(name).id) if one.exec]
+            for name in ("main", "child", "later")
+        }
+        [own], [inherited], [before] = ran.values()
+        assert (own.exit, own.inherited) == (5, False) and before == own
+        assert (inherited.argv, inherited.command, inherited.exit) == (own.argv, own.command, None)
+        assert inherited.inherited and inherited.left
+
+
+async def test_what_has_ended_or_is_of_a_former_machine_is_inherited_by_nobody(client: AgentClient) -> None:
+    async with trunk(client) as twins:
+        engine, branch = twins.engine, twins.engine.branch("main").id
+        one = await begun(client, "true")
+        record = CommandRecord(engine.journals, branch, "", ExecRequest("main", ("true",)), one.command)
+        with engine.unattended.followed(record.running):
+            record.close()  # its entry is on its way to the disk
+            endings.expect(engine, replace(left(branch, one), mark=7))
+            await twins.do("fork", "main", 1, "child")
+        child = engine.branch("child").id
+        [entry] = await told(twins, child)
+        assert entry.exec and not entry.exec.inherited and not engine.unattended.running(child, 0)
+
+
+async def test_a_branch_runs_or_has_no_machine_to_ask(client: AgentClient) -> None:
+    async with trunk(client) as twins:
+        engine, row = twins.engine, twins.engine.branch("main")
+        assert engine.running(row.id) is engine.live[row.id] and engine.running("nobody") is None
+        await twins.do("pause", "main")
+        assert engine.running(row.id) is None
+        await twins.do("resume", "main")
+        await twins.do("fork", "main", 1, "child")
+        child = engine.branch("child").id
+        await twins.do("prune", ("child",))
+        assert engine.running(child) is None and engine.running(row.id)

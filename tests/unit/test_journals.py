@@ -17,6 +17,7 @@ from core.daemon.client import Client
 from core.engine import upkeep
 from core.engine.journals import Forkpoint, Journals
 from core.engine.rebuild import find_manifests, rebuild_catalog
+from core.engine.unattended import UnattendedCommand
 from core.errors import DaemonUnavailable, Damaged, UsageError
 from core.files import Files
 from core.home import Home, find_home
@@ -24,8 +25,8 @@ from core.journal.entry import JournalExec, NewEntry
 from core.journal.segment import bodies_of, file_of, segments
 from core.model import BranchState
 from core.verbs.fork import Fork
-from tests.guests import SOON_S
 from core.verbs.store.gc import Gc
+from tests.guests import SOON_S
 from tests.twins.engine import Twins, twin_engine
 from tests.twins.served import served
 from tests.unit.engines import engine_of, put
@@ -33,8 +34,8 @@ from vertui.cli import main
 
 P = ParamSpec("P")
 T = TypeVar("T")
-HOSTILE = "a\x1b[2J\u202e[bold]\nx"
 MIB = 1 << 20
+HOSTILE = "a\x1b[2J\u202e[bold]\nx"
 
 
 @asynccontextmanager
@@ -111,7 +112,9 @@ async def test_neither_fork_nor_commit_waits_for_a_journals_disk() -> None:
         assert await told(client, "other") == [("commit", "works")]
         keeping.cancel()
         at = Forkpoint(engine.branch("main").id, None, None, engine.branch("main").head, "fork")
-        await engine.journals.forked(at, {engine.branch("b2").id: JournalExec(("make 2",), 1)})
+        child = engine.branch("b2").id
+        begun = UnattendedCommand(child, JournalExec(("make 2",), 1), "x", at.commit, 0)
+        await engine.journals.forked(at, {child: [begun]})
         [*_, started] = await ask(lambda: list(client.journal("b2")))
         assert started.exec and started.exec.argv == ("make 2",)
 
@@ -198,9 +201,6 @@ async def test_a_journal_shares_its_branchs_fate_and_stays_while_a_child_needs_i
                     assert {*ids.values()} <= set(segments(home))
 
 
-async def test_what_a_lost_catalog_leaves_of_journals_no_sweep_takes() -> None:
-    async with asked() as (twins, client):
-        await ask(client.journal_append, "main", "said")
 async def test_what_journals_take_is_told_and_what_a_crash_left_of_them_goes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,6 +221,9 @@ async def test_what_journals_take_is_told_and_what_a_crash_left_of_them_goes(
         assert await told(client, "main", whole=True) == [("message", "z" * 9000)]
 
 
+async def test_what_a_lost_catalog_leaves_of_journals_no_sweep_takes() -> None:
+    async with asked() as (twins, client):
+        await ask(client.journal_append, "main", "said")
         branch = twins.engine.branch("main").id
         twins.engine.catalog.delete_branch(branch)
         assert any(

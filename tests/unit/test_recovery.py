@@ -54,16 +54,20 @@ async def test_lost_branches_come_back_and_what_came_after_is_shown(
         assert status == 0 and json.loads(out)[0]["branch"]["state"] == "running"
 
 
-async def test_one_that_runs_is_committed_first_and_undo_brings_it_back() -> None:
+@pytest.mark.parametrize("replay", [False, True])
+async def test_one_that_runs_is_committed_first_and_undo_brings_it_back(replay: bool) -> None:
     async with asked() as (twins, client):
         head = (await twins.do("commit", "main", "works")).commit.id
-        done = await ask(lambda: client.recover("main"))
+        twins.machine("main").guest.commands["worked"] = "since"
+        done = await ask(lambda: client.recover("main", replay=replay))
+        assert not twins.machine("main").guest.commands
         assert done.commit == head == twins.engine.branch("main").head
         [saved] = [one for one in twins.engine.catalog.commits() if one.message == "before restore"]
         assert saved.parents == (head,) and saved.state is CommitState.SEALED
         [operation] = [one for one in twins.engine.catalog.operations() if one.verb == "recover"]
         assert operation.undoable
         await twins.do("undo")
+        assert twins.machine("main").guest.commands == {"worked": "since"}
         journal = await ask(lambda: list(client.journal("main")))
         assert [entry.kind for entry in journal][-2:] == ["restore", "restore"]
 
