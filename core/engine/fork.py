@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 from msgspec.structs import replace as replaced
@@ -155,9 +156,8 @@ async def fork(
         at = Forkpoint(teller, seen, with_journal, made.commit.id, summary)
         begun = {row.id: _begun(engine, row.id, made) for row in rows}
         await engine.journals.forked(at, begun)
-        for branch, going_on in begun.items():
-            for one in going_on:
-                endings.expect(engine, replace(one, mark=engine.journals.mark(branch)))
+        for one in chain.from_iterable(begun.values()):
+            endings.expect(engine, replace(one, mark=engine.journals.mark(one.branch)))
         children = await published_of(engine, made.children, terms.ports)
     pause = (made.commit.pause_ms, made.commit.felt_pause_ms) if live else (0.0, 0.0)
     return Forked(made.commit, children, record.id, *pause)

@@ -46,9 +46,9 @@ def show(
     """Show a branch's journal, with what its parents' had when it was forked.
 
     An entry a line: number, time, kind, author (- for none), body (⏎ between its lines). A ~ marks what was tried: the
-    branch's machine was taken back to before that, by `restore`. What a program inside said by `vertui-note` has an
-    author "(guest)". A command that ran when a branch was forked runs on in the children: its end there is an entry
-    named inherited. What a newer vertui wrote is shown as it is.
+    branch's machine was taken back to before that, by `restore`. A command that ran when a branch was forked runs on in
+    the children: its end there is an entry named inherited. What a program inside said by `vertui-note` has an author
+    "(guest)". What a newer vertui wrote is shown as it is.
     """
     _say(connect().journal(branch, first=first or 0, count=count or 0, whole=whole), json=json, whole=whole)
 
