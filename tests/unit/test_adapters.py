@@ -5,13 +5,18 @@ that says what it is told to.
 import asyncio
 import importlib.util
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.daemon.endpoint import TOKEN, URL
 from core.guest.client import AgentClient
+from tests.twins.served import open_port
 from tests.unit.reached import reached
+from tests.unit.test_driven_by_programs import configured
+from vertui.adapters import mini_swe_agent
 from vertui.adapters.mini_swe_agent import DONE, VertuiEnvironment, VertuiEnvironmentConfig
 from vertui.sdk import SyncBranch
 
@@ -42,6 +47,24 @@ async def test_an_environment_is_a_branch(client: AgentClient, tmp_path: Path) -
     async with reached(client) as (_, v):
         branches = [await asyncio.to_thread(v.blocking.branch, "main") for _ in range(2)]
         await asyncio.to_thread(attempt, *branches)
+
+
+async def test_what_is_configured_is_an_attempt_in_a_branch_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    yaml: Any = pytest.importorskip("yaml")
+    environments: Any = pytest.importorskip("minisweagent.environments")
+    [line] = configured("mini-swe-agent")
+    shown = textwrap.dedent((mini_swe_agent.__doc__ or "").split("\n\n")[1])
+    told = yaml.safe_load(shown)["environment"]
+    assert yaml.safe_load(line).items() <= told.items()
+    async with reached() as (_, v):
+        [at] = await asyncio.to_thread(open_port, v.blocking.client, "harness")
+        monkeypatch.setenv(URL, at.url)
+        monkeypatch.setenv(TOKEN, at.token)
+        made = await asyncio.to_thread(environments.get_environment, told)
+        assert type(made) is VertuiEnvironment and made.branch.name == "b1"
+        assert (made.config.branch, made.config.cwd) == ("main", "/root/project")
 
 
 async def test_its_agent_works_in_a_branch(client: AgentClient, tmp_path: Path) -> None:

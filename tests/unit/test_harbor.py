@@ -3,12 +3,14 @@ its task's policy, and what Harbor's base class does of itself works in it.
 """
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from core.daemon.endpoint import TOKEN, URL
 from core.guest.client import AgentClient
@@ -16,9 +18,13 @@ from core.reach import ReachMode
 from tests.twins.engine import Twins
 from tests.twins.served import open_port
 from tests.unit.reached import reached
+from tests.unit.test_driven_by_programs import configured
 
 pytest.importorskip("harbor", reason="Harbor is not installed: pip install 'vertui[harbor]', on Python 3.12")
 
+from harbor.cli.jobs import build_job_config
+from harbor.cli.main import app
+from harbor.environments.factory import EnvironmentFactory
 from harbor.models.task.config import EnvironmentConfig, NetworkMode, NetworkPolicy
 from harbor.models.trial.paths import TrialPaths
 
@@ -76,6 +82,25 @@ async def test_a_trial_is_a_branch(
         await trials[1].stop(delete=False)
         await asyncio.gather(*(trials[at].stop(delete=True) for at in (0, 2)))
         assert [branch.name for branch in await v.branches()] == ["main", trials[1].branch.name]
+
+
+def test_the_line_of_the_readme_makes_one(tmp_path: Path) -> None:
+    [line] = [code for code in configured("harbor") if code.startswith("harbor ")]
+    verb, *words = shlex.split(line.replace("...", f"--path {tmp_path}"))[1:]
+    group: Any = typer.main.get_command(app)
+    command = group.commands[verb]
+    options = {name: option for option in command.params for name in option.opts}
+    assert not [word for word in words if word.startswith("-") and options[word].hidden], "it is deprecated"
+    asked = build_job_config(**command.make_context(verb, words).params).environment
+    given = {
+        "environment_dir": tmp_path,
+        "environment_name": "task",
+        "session_id": "trial",
+        "trial_paths": TrialPaths(trial_dir=tmp_path / "trial"),
+        "task_env_config": EnvironmentConfig(),
+    }
+    made = EnvironmentFactory.create_environment_from_config(asked, **given)
+    assert type(made) is BranchEnvironment and made.ref == "main"
 
 
 async def work(trial: Any, place: Path) -> None:

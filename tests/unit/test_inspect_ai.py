@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -14,10 +15,15 @@ from core.daemon.endpoint import TOKEN, URL
 from core.guest.client import AgentClient
 from tests.twins.served import open_port
 from tests.unit.reached import reached
+from tests.unit.test_driven_by_programs import configured
 
 pytest.importorskip("inspect_ai", reason="inspect_ai is not installed: pip install 'vertui[inspect-ai]'")
 
+from inspect_ai import Task
+from inspect_ai._cli.eval import eval_command
+from inspect_ai._cli.util import parse_sandbox
 from inspect_ai._util.error import PrerequisiteError
+from inspect_ai.dataset import Sample
 from inspect_ai.util._sandbox.environment import SandboxUnavailableError
 from inspect_ai.util._sandbox.limits import OutputLimitExceededError, override_max_exec_output_size
 from inspect_ai.util._sandbox.registry import registry_find_sandboxenv
@@ -71,6 +77,16 @@ async def test_what_its_checks_leave_out(sandbox_env: VertuiSandbox) -> None:
         await sandbox_env.exec(["true"])
     with pytest.raises(SandboxUnavailableError, match="no branch 'nobody'"):
         await sandbox_env.read_file("crlf")
+
+
+def test_what_the_readme_configures_is_a_branch() -> None:
+    asked, line = configured("inspect-ai")
+    task = eval(asked.replace("...", "dataset"), {"Task": Task, "dataset": [Sample(input="x")]})
+    words = shlex.split(line)
+    assert words[:2] == ["inspect", "eval"]
+    typed = parse_sandbox(eval_command.make_context("eval", words[2:]).params["sandbox"])
+    assert task.sandbox == typed and (typed.type, typed.config) == ("vertui", "main")
+    assert VertuiSandboxConfig.of(typed.config).ref == "main"
 
 
 async def test_samples_come_from_one_commit(

@@ -1,6 +1,6 @@
 """An environment of Harbor that is a branch: trials that start together are one fork of a machine that is ready.
 
-    harbor run … --environment-import-path vertui.adapters.harbor:BranchEnvironment --ek ref=main
+    harbor run … --env vertui.adapters.harbor:BranchEnvironment --ek ref=main
 
 The protocol is `harbor.environments.base.BaseEnvironment` of 0.26, for Python 3.12. No Dockerfile is built: what
 a task's environment is to be, `ref` is already.
