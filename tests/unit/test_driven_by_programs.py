@@ -66,7 +66,7 @@ def test_what_an_entry_point_names_is_there() -> None:
 
 
 async def test_verbs_are_methods_as_they_are_shown() -> None:
-    calls = [code for code in CODE.findall(paragraph("Every verb below is a typed method")) if "(" in code]
+    calls = [code for code in CODE.findall(paragraph("Fork, commit, undo and the like")) if "(" in code]
     assert sorted(calls)[-1] == "v.undo()"
     async with reached() as (_, v):
         [kid] = await (await v.branch("main")).fork()
@@ -75,7 +75,7 @@ async def test_verbs_are_methods_as_they_are_shown() -> None:
 
 
 def test_tools_for_agents_are_added_as_they_are() -> None:
-    said = paragraph("Agents are offered the same")
+    said = paragraph("Agents are offered much of that")
     [added] = re.findall("`claude mcp add ([^`]+)`", said)
     assert shlex.split(added) == ["vertui", "--", "vertui", "mcp"]
     assert f"{COUNT} tools by `vertui mcp`" in said
