@@ -33,17 +33,17 @@ class ActionProvider(Provider):
                 label, wear = matcher.highlight(f"theme: {worn.name}"), partial(self._vertui.wear, worn)
                 yield Hit(1.0, label, wear, help=plain(worn.about))  # type: ignore[arg-type]
 
-    def _act(self, action: Action) -> Callable[[], None]:
-        here = self._doing(action)
-        return partial(here.action_do if here else self._vertui.act, action.id)
-
-    def _doing(self, action: Action) -> VertuiScreen | None:
-        """The screen that the palette was opened on, if it does this to what is selected there."""
+    def _act(self, action: Action) -> Callable[[], object]:
+        """What its key does on the screen that the palette was opened on."""
         screen = self.screen
-        return screen if isinstance(screen, VertuiScreen) and action.id in screen.done_here else None
+        if isinstance(screen, VertuiScreen) and (way := screen.way_of(action.id)):
+            return partial(screen.run_action, way)
+        return partial(self._vertui.act, action.id)
 
     def _words(self, action: Action) -> str:
-        reason = action.refuse((self._doing(action) or self._vertui).selection)
+        screen = self.screen
+        here = screen if isinstance(screen, VertuiScreen) and action.id in screen.done_here else self._vertui
+        reason = action.refuse(here.selection)
         return f"{action.key_label}  {action.help}" + (f" · not now: {reason}" if reason else "")
 
     @property

@@ -150,6 +150,11 @@ async def test_the_palette_acts_on_what_is_selected_here(show: Show) -> None:
         await until_seen(pilot, "not now: takes one, 2 are marked")
         await pilot.press("enter")
         await until_seen(pilot, "scoreboard", "rename: takes one, 2 are marked")
+        await pilot.press("colon", *"mark the node, so")
+        await until_seen(pilot, "so that verbs act on all marked")
+        await pilot.press("enter")
+        await until(pilot, lambda: len(board(pilot).selection.marked) == 3)
+        assert not app_of(pilot).main.selection.marked
 
 
 async def test_a_question_mark_tells_of_all_that_is_done_here(show: Show) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable
 from functools import wraps
+from itertools import chain
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 from rich.cells import cell_len
@@ -67,7 +68,7 @@ class _Shared:
     """Methods of screens and dialogs alike. They scroll by force: a scrollbar that is not drawn yet stops nothing."""
 
     done_here: ClassVar[Collection[str]] = ()
-    """Actions that are done here to what is selected here, by their keys and from the palette."""
+    """Actions that are done here to what is selected here."""
 
     @property
     def vertui(self) -> BaseApp:
@@ -140,6 +141,11 @@ class VertuiScreen(_Shared, Screen[None]):
     def selection(self) -> Selection:
         """What actions act on."""
         return self.vertui.selection
+
+    def way_of(self, action: str) -> str:
+        """What the key of an action does here, as Textual has it; "" where it has none here."""
+        own = chain.from_iterable(self._bindings.key_to_bindings.values())
+        return next((binding.action for binding in own if binding.id == action), "")
 
     def tell_cut(self, text: str) -> None:
         """Say in a corner, too, what a line of the screen has no room for: what helps stands at its end."""
