@@ -24,6 +24,9 @@ from inspect_ai.util._sandbox import self_check
 from vertui.adapters.inspect_ai import VertuiSandbox, VertuiSandboxConfig
 from vertui.sdk import connect
 
+pytestmark = pytest.mark.filterwarnings("default")
+"""What its libraries have deprecated, and leave open until it is collected in a later test, is their own."""
+
 SAMPLES = 3
 REFUSED = {  # to others than root
     "test_read_file_not_allowed",
@@ -45,7 +48,6 @@ def scripted(told: list[Any], *_: Any) -> ModelOutput:
     return output
 
 
-@pytest.mark.filterwarnings("default")  # what is deprecated in its libraries is its own
 async def test_an_evaluation(client: Client, main: Guest, tmp_path: Path) -> None:
     config = VertuiSandboxConfig(ref="main", setup="echo warm > warm", home=str(client.home.root))
     names = [f"sample-{number}" for number in range(SAMPLES)]
