@@ -25,7 +25,7 @@ SIZE = (120, 36)
 
 @asynccontextmanager
 async def beginning() -> AsyncIterator[Twins]:
-    """main (1), forked into b1 and b2 (2), b1 called bee (3), b2 pruned (4)."""
+    """main (1), forked into b1 and b2 (2), b1 called wasp (3), b2 pruned (4)."""
     with twin_engine() as twins:
         twins.begin()
         telling = asyncio.create_task(Announcer(twins.engine).tell())
@@ -33,7 +33,7 @@ async def beginning() -> AsyncIterator[Twins]:
             await twins.do("up")
             await twins.do("fork", "main", 2)
             await twins.engine.sealer.all_sealed()
-            await twins.do("rename", "b1", "bee")
+            await twins.do("rename", "b1", "wasp")
             await twins.do("prune", ("b2",))
             await twins.engine.sealer.all_sealed()
             yield twins
@@ -83,13 +83,13 @@ async def is_printed(client: Client, capsys: pytest.CaptureFixture[str]) -> None
             return out.out + out.err
 
         assert "● b2" in await said("tree", "--at", "3") and "● b2" not in await said("tree")
-        assert "bee" in await said("ls", "--at", "3") and "bee" not in await said("ls", "--at", "2")
+        assert "wasp" in await said("ls", "--at", "3") and "wasp" not in await said("ls", "--at", "2")
         assert "no operation 99" in await said("ls", "--at", "99", status=4)
 
 
 async def is_walked_through_and_only_looked_at(twins: Twins, pilot: Pilot[None]) -> None:
     app = app_of(pilot)
-    await until(pilot, lambda: names(pilot) == ["main", "bee"])
+    await until(pilot, lambda: names(pilot) == ["main", "wasp"])
     await pilot.press("space", "greater_than_sign")
     await until_seen(pilot, "this is now: < goes back", "1 marked", "httpd")
     cursor = node(pilot)
@@ -97,7 +97,7 @@ async def is_walked_through_and_only_looked_at(twins: Twins, pilot: Pilot[None])
     await until_seen(
         pilot, "as it was after #3 rename", "1 step back", "− b2", "in the trash", "tree as it was"
     )
-    assert names(pilot) == ["main", "bee", "b2"] and not app.main.tree_view.marked
+    assert names(pilot) == ["main", "wasp", "b2"] and not app.main.tree_view.marked
     assert "httpd" not in text_of(app)
     assert {(one.pid, one.address, one.memory_bytes) for one in app.main.shown.branches} == {(None, None, 0)}
     for action in ACTIONS:
@@ -106,27 +106,27 @@ async def is_walked_through_and_only_looked_at(twins: Twins, pilot: Pilot[None])
     await pilot.press("x")
     await until_seen(pilot, "prune: the tree is shown as it was")
     await twins.do("score", "main", 0.5)
-    await twins.do("fork", "bee", 1, "later")
+    await twins.do("fork", "wasp", 1, "later")
     await until_seen(pilot, "≠ main  score none → 0.5", "+ later")
-    assert at(pilot) == 3 and names(pilot) == ["main", "bee", "b2"]
+    assert at(pilot) == 3 and names(pilot) == ["main", "wasp", "b2"]
     go_to(pilot, "b2")
     await pilot.press("d")
     await until_seen(pilot, "diff: b2 or its head of then", "is there no more")
     await walk(pilot, "<", lambda: at(pilot) == 2)
     assert names(pilot) == ["main", "b1", "b2"]
     go_to(pilot, "b1")
-    await until_seen(pilot, "now called bee", "d compares its files then and now")
+    await until_seen(pilot, "now called wasp", "d compares its files then and now")
     head = app.main.shown.branches[1].head
     await pilot.press("d")
     await until(pilot, lambda: isinstance(app.screen, DiffScreen))
-    await until_seen(pilot, f"{head[:8]} → bee")
+    await until_seen(pilot, f"{head[:8]} → wasp")
     await pilot.press("escape")
     await walk(pilot, "<", lambda: at(pilot) == 1)
     await pilot.press("<")
     await until_seen(pilot, "no operation ended before this")
     assert at(pilot) == 1 and names(pilot) == ["main"]
     await walk(pilot, ">", lambda: at(pilot) == 0)
-    assert names(pilot) == ["main", "bee", "later"] and app.main.shown.branches[0].score == 0.5
+    assert names(pilot) == ["main", "wasp", "later"] and app.main.shown.branches[0].score == 0.5
     assert node(pilot) == cursor and app.main.tree_view.marked
     assert "as it was" not in text_of(app)
     await pilot.press("l")
@@ -146,7 +146,7 @@ async def is_walked_through_and_only_looked_at(twins: Twins, pilot: Pilot[None])
 async def log_leads_to_what_it_tells_of(pilot: Pilot[None]) -> None:
     """A rename to the branch, a fork to its child; a prune has left nothing."""
     app = app_of(pilot)
-    for done, wanted in (("rename b1 to bee", "bee"), ("fork bee into later", "later"), ("prune b2", "")):
+    for done, wanted in (("rename b1 to wasp", "wasp"), ("fork wasp into later", "later"), ("prune b2", "")):
         await pilot.press("l")
         await until_seen(pilot, "go to what it changed", "rename")
         log = app.screen.query_one(RowList)
@@ -161,6 +161,6 @@ async def log_leads_to_what_it_tells_of(pilot: Pilot[None]) -> None:
 async def test_the_tree_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     async with beginning() as twins, served(twins) as client:
         await is_printed(client, capsys)
-        twins.machine("bee").guest.sockets["tcp 80"] = 7, "httpd"
+        twins.machine("wasp").guest.sockets["tcp 80"] = 7, "httpd"
         async with VertuiApp(client.home).run_test(size=SIZE) as pilot:
             await is_walked_through_and_only_looked_at(twins, pilot)
