@@ -1,6 +1,7 @@
 """The watch grid: what branches print, live and side by side, with its colours and without its control."""
 
 import asyncio
+import copy
 import gc
 import random
 import re
@@ -27,7 +28,7 @@ from tests.ui.conftest import Show
 from tests.ui.floods import NINE, Flood
 from tests.ui.looks import app_of, text_of, until, until_looks, until_seen
 from tests.ui.trees import DEMO, NOON, HandMadeFeed, Told, event
-from vertui.feed import Offsets, Printing
+from vertui.feed import Feed, Offsets, Printing
 from vertui.guest_text import clean
 from vertui.plain import TextInput
 from vertui.screens.dialogs import FormDialog
@@ -36,6 +37,7 @@ from vertui.screens.watch import WatchScreen
 from vertui.widgets.pane import OutputPane
 from vertui.widgets.scrollback import KEPT_BYTES, STDERR, STDOUT, Scrollback
 from vertui.widgets.sgr import styled
+from vertui.widgets.watched import WatchedCommand
 
 RED_LINE = "\x1b[1;31mFAILED\x1b[0m test_totals \x1b]0;evil\x07\x1b[2J\x1b[38;5;208mslow\x1b[m"
 
@@ -235,6 +237,26 @@ async def test_a_service_that_runs_on_hides_no_later_command(show: Show) -> None
         await until_seen(pilot, "$ make test", "✓", "held at")
         await pilot.press("G")
         await until_seen(pilot, "serving", "and ser", "tested", "exit 0")
+
+
+def test_what_was_started_here_stays_until_one_goes_on_without_it() -> None:
+    feed, watched, ended = Streams(b1=[printed("of another\n")]), WatchedCommand("b1"), threading.Event()
+    watched.run(cast(Feed, feed), ExecRequest("b1", ("make",)), ended.set)
+    while watched.exit_code is None:
+        assert ended.wait(5.0)
+        ended.clear()
+        watched.take()
+    own = Command(9, ("make",), 300, NOON, exit_code=0, lasted_ms=10_000.0)
+    beside = replace(own, id=10, argv=("touch",), started=NOON + 1, lasted_ms=1.0)
+    for others, shown in (
+        ([beside], "make"),
+        ([replace(beside, exit_code=None)], "touch"),
+        ([beside, replace(beside, id=11, argv=("ls",), started=NOON + 11)], "ls"),
+    ):
+        again = copy.copy(watched)
+        again.look(cast(Feed, feed), [own, *others], ended.set)
+        assert again.command == shown
+        again.leave()
 
 
 async def test_looking_back_holds_and_the_end_follows(show: Show) -> None:

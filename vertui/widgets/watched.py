@@ -116,11 +116,11 @@ class WatchedCommand:
         self._follow(Tail(opened, notify, self._turn))
 
     def look(self, feed: Feed, commands: list[Command], notify: Notify) -> None:
-        """Watch the newest command, or the one that was started here as long as it runs; where that is watched already,
-        go on with it if it is not followed any more.
+        """Watch the newest command, but the one that was started here until one goes on without it; where that is
+        watched already, go on with it if it is not followed any more.
         """
-        own = (one for one in commands if self._own and one.id == self.id and one.exit_code is None)
-        last = next(own, None) or newest(commands)
+        own = next((one for one in commands if self._own and one.id == self.id), None)
+        last = newest(one for one in commands if own in (None, one) or _goes_on(one, own))
         self.trouble = "" if last else f"no command was started here: {BY_ID['exec'].key_label} runs one"
         if last is None or (self.follows and not self._is_older_than(last)):
             return
@@ -196,6 +196,13 @@ class WatchedCommand:
     def _follow(self, tail: Tail) -> None:
         self._tail = tail
         tail.start()
+
+
+def _goes_on(other: Command, own: Command) -> bool:
+    """Was it started later, and does it run, or was it started, when the other had ended?"""
+    if own.exit_code is None or other.id < own.id:
+        return False
+    return other.exit_code is None or other.started >= own.started + (own.lasted_ms or 0.0) / 1000
 
 
 def _end(tail: Tail) -> str:
