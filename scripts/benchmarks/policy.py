@@ -12,11 +12,15 @@ from core.model import ExecRequest
 
 POLICIES: dict[str, dict[str, Any]] = {
     "manual": {"manual": True},
+    "as it is without being asked for": {"default": True},
     "after each command": {"exec": True},
     "every 5 s": {"every": 5.0},
     "idle 2 s": {"idle": 2.0},
+    "by 8 MiB": {"bytes": 8 << 20},
+    "when its agent waits": {"waiting": True},
 }
-SETTLED_S = 4.0  # after the last command: an idle one is committed meanwhile
+SETTLED_S = 4.0  # after the last command, and after an idle one is due
+WAITS_EVERY = 5  # commands: then its agent says that it waits, whatever the policy
 
 
 @dataclass(frozen=True)
@@ -65,19 +69,22 @@ def _measured(
     """How long its commands took, without the thinking."""
     client, took_s = found.client, 0.0
     client.fork(base, 1, "tried")
-    client.policy("tried", **policy)
-    for _ in range(QUICK if quick else workload.steps):
+    client.policy("tried", **policy, **({} if {"manual", "default"} & {*policy} else {"keep_last": 1000}))
+    steps = QUICK if quick else workload.steps
+    for step in range(1, steps + 1):
         began = time.monotonic()
         with streams.run(found.home, ExecRequest("tried", ("sh", "-c", workload.line))) as stream:
             for _ in stream:
                 pass
         took_s += time.monotonic() - began
+        if step % WAITS_EVERY == 0:
+            found.text("tried", "vertui-note", "--waiting")
         time.sleep(workload.think_s)
-    time.sleep(SETTLED_S)
+    policed = client.policy("tried")
+    time.sleep(policed.policy.idle_s + SETTLED_S)
     price = client.policy("tried").price
-    steps = QUICK if quick else workload.steps
     timed = (
-        f"{price.count} kept; pause felt {price.felt_pause_ms:g} ms, {price.stored_bytes / 1e6:.2f} MB each"
+        f"{price.count} made; pause felt {price.felt_pause_ms:g} ms, {price.stored_bytes / 1e6:.2f} MB each"
     )
     report.add(title, took_s * 1000 / steps, "ms", timed=f"a command of {steps}; {timed}")
     if plain_s:
