@@ -180,7 +180,7 @@ def _add_reads(app: Application, engine: Engine) -> None:
 
     @app.get("/v1/events")
     async def events() -> EventLines:
-        queue = engine.subscribe()
+        queue = engine.events.subscribe()
 
         async def lines() -> AsyncIterator[bytes]:
             try:
@@ -188,7 +188,7 @@ def _add_reads(app: Application, engine: Engine) -> None:
                 while (event := await queue.get()) is not None:
                     yield json.dumps(encode(event)).encode() + b"\n"
             finally:
-                engine.unsubscribe(queue)
+                engine.events.unsubscribe(queue)
 
         return EventLines(lines())
 

@@ -52,9 +52,9 @@ class Listening:
             if self._socket is not None:
                 here, its_port = self._socket.getsockname()[:2]
                 if here == address and port in (0, its_port):
-                    return Listens(self._engine.listening)
+                    return Listens(self._engine.admission.listening)
                 raise Conflict(
-                    f"the daemon listens at {self._engine.listening} already: `--listen off` first"
+                    f"the daemon listens at {self._engine.admission.listening} already: `--listen off` first"
                 )
             if not tokens(self._engine):
                 raise Conflict("nobody could come in, there is no token: `vertui token new NAME` makes one")
@@ -65,8 +65,8 @@ class Listening:
                 made.close()
                 raise
             await self._server.listen(self._known(made))
-        note(self._engine, "daemon", f"listens at {self._engine.listening} for bearers of tokens")
-        return Listens(self._engine.listening)
+        note(self._engine, "daemon", f"listens at {self._engine.admission.listening} for bearers of tokens")
+        return Listens(self._engine.admission.listening)
 
     async def close(self) -> Listens:
         """Listen no more, and hang up on whoever came; nothing happens when there is no port."""
@@ -75,12 +75,12 @@ class Listening:
                 await asyncio.to_thread(self._engine.held.drop, KEY)
                 self._server.close(self._socket)
                 self._engine.admission.turn_out()
-                note(self._engine, "daemon", f"listens at {self._engine.listening} no more")
-                self._socket, self._engine.listening = None, ""
+                note(self._engine, "daemon", f"listens at {self._engine.admission.listening} no more")
+                self._socket, self._engine.admission.listening = None, ""
         return Listens()
 
     def _known(self, made: socket.socket) -> socket.socket:
-        self._socket, self._engine.listening = made, url_of(*made.getsockname()[:2])
+        self._socket, self._engine.admission.listening = made, url_of(*made.getsockname()[:2])
         return made
 
 

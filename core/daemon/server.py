@@ -42,6 +42,7 @@ from core.engine.ports import Ports
 from core.engine.rebuild import find_manifests, rebuild_catalog
 from core.engine.recover import recover, watch
 from core.engine.sealing import Sealer
+from core.engine.seams import Tasks
 from core.engine.stalls import Stalls
 from core.engine.swapper import Swappers
 from core.engine.trash import expire, free_thinned
@@ -82,9 +83,10 @@ def make_engine(home: Home, reserve: Reserve) -> Engine:
     views = FuseViews(home, held)
     machines = QemuHypervisor(home, held)
     engine = Engine(home, Catalog(home.catalog), store, held, machines, network, views, reserve)
-    engine.sealer, engine.stalls, engine.outside = Sealer(engine), Stalls(engine), Pasta(engine)
-    engine.ports, engine.swapper = Ports(engine, PorterPorts(held)), Swappers(engine)
-    engine.weights = MachineWeights(engine)
+    engine.tasks = Tasks(
+        Sealer(engine), Stalls(engine), Ports(engine, PorterPorts(held)), Pasta(engine), MachineWeights(engine),
+        Swappers(engine),
+    )  # fmt: skip
     return engine
 
 
@@ -117,8 +119,8 @@ async def serve(home: Home, pulse: Pulse) -> None:
 
     work = (
         _tidy(engine), handover.watch(engine), clocks.watch(engine), Announcer(engine).tell(),
-        engine.outside.watch(), names.answer_names(engine), hearing.hear(engine), engine.swapper.serve(),
-        engine.weights.watch(), scoring.watch(engine), suspend.watch(engine), checkpoints.watch(engine),
+        engine.tasks.outside.watch(), names.answer_names(engine), hearing.hear(engine), engine.tasks.swapper.serve(),
+        engine.tasks.weights.watch(), scoring.watch(engine), suspend.watch(engine), checkpoints.watch(engine),
         engine.journals.keep(), guest_notes.watch(engine), endings.watch(engine),
         pulse.beat(look_after_socket),
     )  # fmt: skip
@@ -134,15 +136,15 @@ async def serve(home: Home, pulse: Pulse) -> None:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        await engine.sleepers.stop()
+        await engine.machines.sleepers.stop()
         await pool.close()
         await engine.journals.writer.flush()
-        await engine.sealer.stop()
-        await engine.stalls.stop()
-        await engine.ports.stop()
-        engine.outside.leave()
+        await engine.tasks.sealer.stop()
+        await engine.tasks.stalls.stop()
+        await engine.tasks.ports.stop()
+        engine.tasks.outside.leave()
         home.daemon_socket.unlink(missing_ok=True)
-        await asyncio.gather(*(live.leave() for live in engine.live.values()))
+        await asyncio.gather(*(live.leave() for live in engine.machines.live.values()))
         engine.catalog.close()
 
 

@@ -43,4 +43,4 @@ class EngineShown(Shown):
     @cached_property
     def ports(self) -> Sequence[PublishedPort]:
         """The published ports, oldest first."""
-        return self._engine.ports.shown()
+        return self._engine.tasks.ports.shown()

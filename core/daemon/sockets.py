@@ -99,15 +99,15 @@ async def _execute(engine: Engine, live: Live, socket: WebSocket, request: ExecS
         if request.score:
             scoring.expect(engine, live.branch, stream.id, request.score)
     live.may_work = True
-    engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
+    engine.events.publish("branch", request.branch, f"{request.branch}: command {stream.id} started")
     with engine.acting.command(live.branch):
         ended = await _recorded(engine, socket, stream, record, owner=not request.outlives)
     if ended:
         engine.acting.ends(live.branch)
-        engine.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
+        engine.events.publish("branch", request.branch, f"{request.branch}: command {stream.id} ended")
     elif not request.lossless:
         _leave(engine, live, record)
-    if engine.listened:  # its end is shown at once
+    if engine.events.listened:  # its end is shown at once
         await glance(live)
         engine.shows_other(live.branch)
 
@@ -142,7 +142,7 @@ async def _taken_up(
 
 def _leave(engine: Engine, live: Live, record: CommandRecord) -> None:
     """Have the end of a command written down whose client has left, if it runs on."""
-    if engine.live.get(live.branch) is live:
+    if engine.machines.live.get(live.branch) is live:
         endings.expect(engine, record.unattended())
 
 

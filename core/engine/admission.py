@@ -32,6 +32,7 @@ class Admission:
 
     def __init__(self, path: Path) -> None:
         self.tokens = KeptFile(path, KeptToken, "remove it, and make new tokens")
+        self.listening = ""  # the URL of the port by which others come, while there is one
         self._inside: dict[object, tuple[str, HangUp]] = {}
 
     def bearer(self, token: str) -> str | None:

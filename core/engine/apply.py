@@ -67,7 +67,7 @@ async def apply(
         engine.acting.acts(row.id)
         changes = "1 change" if len(found.steps) == 1 else f"{len(found.steps)} changes"
         record.summary = f"apply {changes} of {source} to {row.name}"
-    engine.publish("branch", row.name, record.summary)
+    engine.events.publish("branch", row.name, record.summary)
     return Applied(
         tuple(spelled(step.path) for step in found.steps),
         tuple(map(str, found.clashes)),

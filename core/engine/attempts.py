@@ -23,7 +23,7 @@ OWNER_S = patient(0.5)
 
 def live_at(engine: Engine, address: str) -> Live | None:
     """The branch's machine at an address of the hub's."""
-    every = (live for live in engine.live.values() if live.branch)
+    every = (live for live in engine.machines.live.values() if live.branch)
     return next((live for live in every if live.network.info.address == address), None)
 
 
@@ -64,7 +64,7 @@ async def _owner(live: Live, protocol: str, port: int) -> tuple[int, str]:
 
 async def tell_refused(engine: Engine, counted: Mapping[int, Traffic]) -> None:
     """Tell of what branches were refused since the last look."""
-    now = {live: counted.get(live.network.index, Traffic()).refused for live in engine.live.values()}
+    now = {live: counted.get(live.network.index, Traffic()).refused for live in engine.machines.live.values()}
     other = [live for live, refused in now.items() if refused != live.refused.seen and live.branch]
     found = await asyncio.to_thread(engine.network.refused) if other else {}
     for live in other:
@@ -90,5 +90,5 @@ def _say(engine: Engine, live: Live, one: Attempt) -> None:
     one = live.refused.newest = live.refused.with_process(one)
     with suppress(NotFound):  # the branch is gone meanwhile
         name, by = engine.catalog.branch(live.branch).name, f", tried by {one.process}" if one.process else ""
-        engine.publish("branch", name, f"{name} may not reach {spelled(one.to)}{by}", refused=one)
+        engine.events.publish("branch", name, f"{name} may not reach {spelled(one.to)}{by}", refused=one)
         engine.shows_other(live.branch)

@@ -28,7 +28,7 @@ async def attend(engine: Engine, whom: Whom, work: Work) -> None:
 
 async def _follow(engine: Engine, waiting: Waiting, whom: Whom, work: Work) -> None:
     """Until the queue of events ends, as it does when this falls behind."""
-    queue = engine.subscribe(own=True)
+    queue = engine.events.subscribe(own=True)
     event = None
     try:
         while True:
@@ -39,7 +39,7 @@ async def _follow(engine: Engine, waiting: Waiting, whom: Whom, work: Work) -> N
             if (event := await queue.get()) is None:
                 return
     finally:
-        engine.unsubscribe(queue)
+        engine.events.unsubscribe(queue)
 
 
 def _forget(waiting: Waiting, branch: str, _: asyncio.Task[None]) -> None:

@@ -76,7 +76,7 @@ async def shorten(engine: Engine, commit: str, layers: tuple[str, ...]) -> None:
                 await asyncio.to_thread(chains.keep, engine, live)
 
     with engine.needing(commit, *layers):  # until machines lie on it: its row may go meanwhile
-        await asyncio.gather(*(one(live) for live in list(engine.live.values())))
+        await asyncio.gather(*(one(live) for live in list(engine.machines.live.values())))
     engine.collect_layers()
 
 

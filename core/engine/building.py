@@ -62,7 +62,7 @@ class BuildWatch:
         """Tell how far it is, to whoever has just come as well."""
         if self._now is not None:
             told = self._progress(self._now)
-            self._engine.publish("progress", self._image, str(self._now), self._whole, progress=told)
+            self._engine.events.publish("progress", self._image, str(self._now), self._whole, progress=told)
 
     async def tell_on(self) -> None:
         """Tell it for as long as the build is at work."""

@@ -140,7 +140,7 @@ async def make_hot(engine: Engine, row: BranchRow, shot: Shot, message: str) -> 
             engine.journals.writer.flush([row.id]),
         )
         if identified.state_id != head.state_id:
-            head = await engine.sealer.add(row, shot, identified, message)
+            head = await engine.tasks.sealer.add(row, shot, identified, message)
         engine.acting.captured(row.id, shot.seen, shot.begun)
         return head
 
@@ -173,7 +173,7 @@ async def commit(
     which it must run; if one cannot be, that is the failure.
     """
     row, live, began = engine.branch(name), engine.machine(name), time.perf_counter()
-    await engine.sealer.room(live)
+    await engine.tasks.sealer.room(live)
     async with operation(engine, request_id, "commit", f"commit {row.name}") as record:
         async with live.lock, wiped_first(live, scrub):
             head = engine.catalog.branch(row.id).head
@@ -188,7 +188,7 @@ async def commit(
         if scrub:
             record.summary += f", {len(scrub)} files scrubbed before"
     hot_ms = (time.perf_counter() - began) * 1000
-    engine.publish("branch", row.name, record.summary)
+    engine.events.publish("branch", row.name, record.summary)
     if wait:
         try:
             made = await _sealed(engine, row.id, made, head)
@@ -210,9 +210,9 @@ def _asked_for(engine: Engine, made: Commit, message: str) -> Commit:
 async def _sealed(engine: Engine, branch: str, made: Commit, former: str) -> Commit:
     """The commit once it is on disk. One that cannot get there is taken back, unless something was made of it."""
     try:
-        await engine.sealer.sealed(made.id)
+        await engine.tasks.sealer.sealed(made.id)
     except VertuiError:
-        await engine.sealer.retract(branch, made.id, former)
+        await engine.tasks.sealer.retract(branch, made.id, former)
         raise
     return engine.catalog.commit(made.id)
 
@@ -247,9 +247,9 @@ async def resume(engine: Engine, request_id: str, name: str) -> BranchRow:
     row = engine.branch(name)
     if refusal := resumable(row.shown(), engine.commits()):
         raise Conflict(refusal)
-    live = engine.live.get(row.id)
+    live = engine.machines.live.get(row.id)
     if live is not None and live.stall.is_set():
-        resumed = await engine.stalls.resume(live)
+        resumed = await engine.tasks.stalls.resume(live)
         if not live.paused:  # else it was paused as well, and is resumed below
             return resumed
     wakes = [row.id] if row.state is BranchState.SUSPENDED else []
@@ -305,26 +305,26 @@ async def suspend_all(engine: Engine, request_id: str, *, now: bool) -> None:
 
     Hot commits are sealed first. If one machine cannot be committed, all keep running and the error says why.
     """
-    summary = f"suspend {len(engine.live)} branches"
-    async with operation(engine, request_id, "suspend", summary), engine.sleepers.at_rest():
-        machines = list(engine.live.values())
+    summary = f"suspend {len(engine.machines.live)} branches"
+    async with operation(engine, request_id, "suspend", summary), engine.machines.sleepers.at_rest():
+        machines = list(engine.machines.live.values())
         if now:
             with contextlib.suppress(VertuiError):
-                await engine.sealer.all_sealed()
+                await engine.tasks.sealer.all_sealed()
         else:
             tally = DoneCount(engine, "committing what is suspended", len(machines))
             await asyncio.gather(*(_save_last(engine, live, tally) for live in machines))
-            await engine.sealer.all_sealed()
+            await engine.tasks.sealer.all_sealed()
         state = BranchState.STOPPED if now else BranchState.SUSPENDED
         reason = "stopped uncommitted; its head is its last commit" if now else ""
         for live in (live for live in machines if not live.ended):
             engine.set_branch(live.branch, state=state, reason=reason, machine=None)
         await asyncio.gather(*(end(engine, live) for live in machines))
-        await engine.reaping.done()
+        await engine.machines.reaping.done()
 
 
 async def _save_last(engine: Engine, live: Live, tally: DoneCount) -> None:
-    await engine.sealer.room(live)
+    await engine.tasks.sealer.room(live)
     async with live.lock:
         if not live.ended:
             await save(engine, live, "suspend", Trigger.SUSPEND)

@@ -42,31 +42,31 @@ async def apply(engine: Engine, change: Change, *, again: bool = False, lost: bo
         _check(engine, change)  # again: a branch that had no machine may have been resumed meanwhile
     back = {branch: await _take_back(engine, change, branch) for branch in change.back}
     for branch in change.suspend:
-        await fall_asleep(engine, engine.live[branch])
+        await fall_asleep(engine, engine.machines.live[branch])
     reaches = await egress.move_all(engine, change.reaches)
     async with links.moved(engine, change):
         with engine.catalog.transaction():
             inverse = replace(_apply_rows(engine, change), back=back, states=states, reaches=reaches)
             saved = {branch: engine.catalog.branch(branch).head for branch in ending} | back
             inverse = replace(inverse, lead={b: head for b, head in heads.items() if head != saved[b]})
-    await engine.ports.settle()
-    engine.weights.settle()
+    await engine.tasks.ports.settle()
+    engine.tasks.weights.settle()
     await _end_pruned(engine, change.prune)
     if change.prune:
         engine.reach("prune.ended")
     await _start_restored(engine, change)
     for branch in change.wake:
-        await engine.sleepers.settled(branch)
-        if branch not in engine.live:  # else somebody has needed it meanwhile
+        await engine.machines.sleepers.settled(branch)
+        if branch not in engine.machines.live:  # else somebody has needed it meanwhile
             paused = branch in change.states and change.states[branch].state is BranchState.PAUSED
             await start.start_again(engine, engine.catalog.branch(branch), paused=paused)
     slept_as = {engine.catalog.branch(branch).head for branch in change.wake}  # redo makes others
     with engine.catalog.transaction():
         left = _lead(engine, change, list(back.values()) if again else [])
     for branch in change.pause:
-        await capture.pause_live(engine, engine.live[branch])
+        await capture.pause_live(engine, engine.machines.live[branch])
     for branch in change.resume:
-        await capture.resume_live(engine, engine.live[branch])
+        await capture.resume_live(engine, engine.machines.live[branch])
     for branch, commit in change.back.items():
         await engine.journals.went_back(branch, engine.catalog.commit(commit), how="restored to", lost=lost)
     _tell(engine, change, inverse)
@@ -88,14 +88,14 @@ def _lead(engine: Engine, change: Change, saved: list[str]) -> list[str]:
     left = []
     for branch, head in change.lead.items():
         kept = engine.catalog.commit(engine.catalog.branch(branch).head)
-        if branch in engine.live and head in kept.parents:
+        if branch in engine.machines.live and head in kept.parents:
             engine.catalog.change_branch(branch, head=head)
             left.append(kept.id)
     loose = {commit.id for commit in unreachable(engine, change.keep)} if left or saved else set()
     for commit in (*left, *saved):
         if commit in loose:
             engine.catalog.mark_commit(commit, time.time())
-            engine.publish("commit", commit, f"commit {commit[:12]}")
+            engine.events.publish("commit", commit, f"commit {commit[:12]}")
     return [commit for commit in left if commit in loose]
 
 
@@ -111,7 +111,7 @@ def _check(engine: Engine, change: Change) -> None:
         if taken.get(name, branch) != branch:
             raise Conflict(f"the name '{name}' is taken by another branch: rename that one first")
     for branch in (*change.pause, *change.resume, *change.suspend):
-        if branch not in engine.live:
+        if branch not in engine.machines.live:
             raise Conflict(f"branch {engine.catalog.branch(branch).name} has no machine any more")
 
 
@@ -133,10 +133,10 @@ async def _commit_first(engine: Engine, branches: tuple[str, ...]) -> None:
     tally = DoneCount(engine, "committing what goes", len(branches))
 
     async def one(branch: str) -> None:
-        await engine.sleepers.settled(branch)
-        live = engine.live.get(branch)
+        await engine.machines.sleepers.settled(branch)
+        live = engine.machines.live.get(branch)
         if live is not None:
-            await engine.sealer.room(live)
+            await engine.tasks.sealer.room(live)
             async with live.lock:
                 await capture.save(engine, live, "before prune")
         tally.one()
@@ -150,7 +150,7 @@ async def _take_back(engine: Engine, change: Change, branch: str) -> str:
 
     On failure the branch is what it was.
     """
-    commit, live = change.back[branch], engine.live.get(branch)
+    commit, live = change.back[branch], engine.machines.live.get(branch)
     state, reason = change.states.get(branch, RUNS)
     row, paused = engine.catalog.branch(branch), state is BranchState.PAUSED
     if state in WITH_MACHINE and live is not None:
@@ -166,7 +166,7 @@ async def _take_back(engine: Engine, change: Change, branch: str) -> str:
     if live is None:
         saved = row.head
     else:
-        await engine.sealer.room(live)
+        await engine.tasks.sealer.room(live)
         async with live.lock:
             saved = (await capture.save(engine, live, "before restore")).id
             await start.end(engine, live)
@@ -288,7 +288,7 @@ def _roots(engine: Engine, without: Collection[str] = ()) -> set[str]:
 
 
 async def _end_pruned(engine: Engine, branches: tuple[str, ...]) -> None:
-    machines = [engine.live[branch] for branch in branches if branch in engine.live]
+    machines = [engine.machines.live[branch] for branch in branches if branch in engine.machines.live]
     await asyncio.gather(*(start.end(engine, live) for live in machines))
     for branch in branches:
         engine.catalog.change_branch(branch, machine=None)
@@ -305,7 +305,7 @@ async def _start_restored(engine: Engine, change: Change) -> None:
         await start.start_again(engine, row, paused=state is BranchState.PAUSED)
         tally.one()
 
-    rows = [engine.catalog.branch(branch) for branch in change.restore if branch not in engine.live]
+    rows = [engine.catalog.branch(branch) for branch in change.restore if branch not in engine.machines.live]
     states = {row.id: change.states[row.id].state if row.id in change.states else row.state for row in rows}
     wanted = {branch: state for branch, state in states.items() if state in WITH_MACHINE}
     tally = DoneCount(engine, "starting what comes back", len(wanted))
@@ -314,12 +314,12 @@ async def _start_restored(engine: Engine, change: Change) -> None:
 
 def _tell(engine: Engine, change: Change, inverse: Change) -> None:
     if change.trunk is not None or change.prune:
-        engine.publish("trunk", change.trunk or "", "the trunk moved")
+        engine.events.publish("trunk", change.trunk or "", "the trunk moved")
     for branch in (
         *change.prune, *change.restore, *change.heads, *change.names, *change.scores, *change.reaches, *change.weights,
         *change.idle, *change.policies, *ends_of((*change.link, *inverse.link)),
     ):  # fmt: skip
         row = engine.catalog.branch(branch)
-        engine.publish("trash" if row.deleted else "branch", row.name, row.name)
+        engine.events.publish("trash" if row.deleted else "branch", row.name, row.name)
     for commit in (*change.hide, *change.show, *change.tags):
-        engine.publish("commit", commit, f"commit {commit[:12]}")
+        engine.events.publish("commit", commit, f"commit {commit[:12]}")

@@ -122,7 +122,7 @@ async def watch(
 
 async def _take_up(engine: Engine) -> None:
     """Of machines that an earlier daemon left, which may have seen more than it committed: its signs were its own."""
-    for live in list(engine.live.values()):
+    for live in list(engine.machines.live.values()):
         with suppress(NotFound):  # it goes meanwhile
             row = engine.catalog.branch(live.branch)
             head = engine.catalog.commit(row.head)
@@ -137,10 +137,10 @@ def _look(engine: Engine, watched: defaultdict[str, WatchedBranch], quiet_s: flo
     named, now = {*engine.acting.named}, time.monotonic()
     engine.acting.named.clear()
     engine.acting.heard.clear()
-    for branch in watched.keys() - engine.live.keys():
+    for branch in watched.keys() - engine.machines.live.keys():
         if watched[branch].at_work is None:
             del watched[branch]
-    for branch in engine.live:
+    for branch in engine.machines.live:
         one = watched[branch]
         if one.at_work is None and (branch in named or one.due <= now):
             _look_at(engine, branch, one, now, quiet_s)
@@ -153,7 +153,7 @@ def _look_at(engine: Engine, branch: str, one: WatchedBranch, now: float, quiet_
         one.due = now + LONGEST_SLEEP_S
         return
     trigger, due = wanted(engine, row, head, one, now)
-    one.busy.look(engine.live[branch].machine.pid)
+    one.busy.look(engine.machines.live[branch].machine.pid)
     if trigger is Trigger.NONE:
         due = min(due, _settles(engine, row, one))
     one.due = max(due, one.not_before)
@@ -175,7 +175,7 @@ def _look_at(engine: Engine, branch: str, one: WatchedBranch, now: float, quiet_
 
 def _settles(engine: Engine, row: BranchRow, one: WatchedBranch) -> float:
     """When it has to be looked at what a branch does by itself before its time for a commit comes; never for most."""
-    live = engine.live[row.id]
+    live = engine.machines.live[row.id]
     if not policy_of(engine, row).every_s or row.state is not BranchState.RUNNING or live.closing:
         return math.inf
     at = one.stirring.settle(engine, row, live)
@@ -187,7 +187,7 @@ def wanted(
 ) -> tuple[Trigger, float]:
     """Why a branch is to be committed, and since or from when; `NONE` and when to look again."""
     policy, signs = policy_of(engine, row), engine.acting.of(row.id)
-    live = engine.live.get(row.id)
+    live = engine.machines.live.get(row.id)
     if live is None or policy.is_manual or not _may(engine, row, live):
         return Trigger.NONE, now + LONGEST_SLEEP_S
     if policy.waits and signs.waits > signs.captured:
@@ -217,7 +217,7 @@ def _may(engine: Engine, row: BranchRow, live: Live) -> bool:
 async def _quiet(engine: Engine, quiet_s: float) -> None:
     """Wait until no verb is at work, but not for ever."""
     until = time.monotonic() + MOST_WAIT_S
-    while (left_s := quiet_s - engine.quiet_s()) > 0 and time.monotonic() < until:
+    while (left_s := quiet_s - engine.verbs.quiet_s()) > 0 and time.monotonic() < until:
         await asyncio.sleep(left_s)
 
 
@@ -225,7 +225,7 @@ async def _commit(engine: Engine, occasion: Occasion, one: WatchedBranch) -> Non
     """Commit a branch, unless there is no need any more; what fails is tried again later."""
     row, made = occasion.row, None
     try:
-        if (live := engine.live.get(row.id)) is not None:
+        if (live := engine.machines.live.get(row.id)) is not None:
             if await _is_due(engine, row, live, occasion.trigger, one):
                 made = await checkpoint(engine, live, occasion)
             elif occasion.trigger is Trigger.TIME:
@@ -233,7 +233,7 @@ async def _commit(engine: Engine, occasion: Occasion, one: WatchedBranch) -> Non
         one.not_before = time.monotonic() + SOON_S
         if made is not None:
             one.not_before = -math.inf
-            await engine.sealer.sealed(made.id)
+            await engine.tasks.sealer.sealed(made.id)
             row = engine.catalog.branch(row.id)
             thin(engine, row, policy_of(engine, row))
     except VertuiError as error:
@@ -314,9 +314,9 @@ async def checkpoint(engine: Engine, live: Live, occasion: Occasion) -> Commit |
 
     Nothing is hot then: what nobody asked for takes no memory where commits cannot be sealed.
     """
-    for hot in engine.sealer.all():
-        await engine.sealer.sealed(hot.id)
-    await engine.sealer.room(live)
+    for hot in engine.tasks.sealer.all():
+        await engine.tasks.sealer.sealed(hot.id)
+    await engine.tasks.sealer.room(live)
     async with live.lock:
         row = engine.catalog.branch(live.branch)
         if not occasion.lasts(engine, row, live):

@@ -81,11 +81,11 @@ class Children:
         cls, engine: Engine, wanted: Wanted, source: StartState, commit: str, parent: BranchRow | None
     ) -> Self:
         """Children of a commit, to be loaded from a source; machines that wait for such children are claimed."""
-        waiting = engine.members.claim(source.image, source.base, commit, len(wanted.names))
+        waiting = engine.machines.members.claim(source.image, source.base, commit, len(wanted.names))
         try:
             rows = _write_rows(engine, wanted, source.image.id, source.base, commit, parent, waiting)
         except BaseException:
-            engine.members.give_back(waiting)
+            engine.machines.members.give_back(waiting)
             raise
         return cls(engine, wanted, rows, _tally(engine, wanted, 2))
 
@@ -136,14 +136,14 @@ class Children:
         """Remove them all: the fork failed as a whole."""
         engine = self.engine
         for row in self.rows:
-            claimed = engine.members.claimed.get(row.machine or "")
+            claimed = engine.machines.members.claimed.get(row.machine or "")
             if claimed:
                 await end_warm(engine, claimed)
-            live = engine.live.get(row.id)
+            live = engine.machines.live.get(row.id)
             if live:
                 await start.end(engine, live)
             engine.catalog.delete_branch(row.id)
-            engine.publish("branch", row.name, f"{row.name} was not started")
+            engine.events.publish("branch", row.name, f"{row.name} was not started")
 
     async def _loaded(self, row: BranchRow, source: StartState) -> Live | VertuiError:
         try:
@@ -236,5 +236,5 @@ def _write_rows(
             )  # fmt: skip
             engine.catalog.put_branch(rows[-1])
     for row in rows:
-        engine.publish("branch", row.name, f"{row.name} is starting")
+        engine.events.publish("branch", row.name, f"{row.name} is starting")
     return rows

@@ -25,7 +25,7 @@ async def watch(engine: Engine) -> None:
     with contextlib.suppress(OSError):  # a kernel that cannot tell
         descriptor = await asyncio.to_thread(clock_jumps)
         try:
-            await follow(lambda: engine.live.values(), descriptor)
+            await follow(lambda: engine.machines.live.values(), descriptor)
         finally:
             os.close(descriptor)
 

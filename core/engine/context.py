@@ -1,70 +1,54 @@
 """What every verb works with: one Engine a home."""
 
-import asyncio
 import logging
 import os
 import signal
-import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from core.catalog import Catalog
 from core.catalog_values import BranchRow
 from core.crash import CrashDisk
-from core.diff.index import PathIndex
 from core.engine.acting import Acting
 from core.engine.admission import Admission
-from core.engine.change import Draft
+from core.engine.events import EventBus
+from core.engine.indexes import PathIndexes
 from core.engine.journals import Journals
 from core.engine.live import Live
-from core.engine.members import Members
-from core.engine.reaping import Reaping
-from core.engine.seams import HotCommits, OpenPorts, SecretSwapper, StalledBranches, WayOut, Weights
-from core.engine.sleepers import Sleepers
+from core.engine.machines import Machines
+from core.engine.seams import Tasks
 from core.engine.unattended import Unattended
+from core.engine.verbs_at_work import VerbsAtWork
 from core.errors import Conflict, NotFound
 from core.graph import kept
 from core.guest.client import AgentClient
 from core.holder.protocol import Held
 from core.home import Home
-from core.image.recipe import Recipe
 from core.machine.protocol import Hypervisor, Layer
-from core.model import BranchState, Changed, Commit, CommitState, Event, Image
+from core.model import BranchState, Commit, CommitState, Image
 from core.network.protocol import BranchNetwork
-from core.progress import BuildProgress
-from core.reach import Attempt
 from core.refs import CRASH, TRUNK, Ref, no_commit, no_crash, resolve, unknown
 from core.room import Reserve
 from core.startable import gone
 from core.store.protocol import PageStore
 from core.store.views.protocol import Views
 
-EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
-WAKING = 8  # guests that get their identities at once: a hundred would all answer too late
 FAULT = "VERTUI_FAULT"  # names a file; crash tests write "STEP=kill" or "STEP=fail" into it, see Engine.reach
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Building:
-    """The image build that is going on: the name, recipe and accelerator that were asked for, its task, and what tells
-    how far it is.
-    """
-
-    wanted: tuple[str, Recipe, str | None]
-    task: asyncio.Task[Image]
-    tell: Callable[[], None] = lambda: None
-
-
-@dataclass
 class Engine:
-    """Catalog, store, machines, networks and events of one home. Lives on the daemon's event loop."""
+    """Catalog, store, machines, networks and events of one home. Lives on the daemon's event loop.
+
+    What one part alone knows is that part's; here is what says of all of them where a REF leads, what must stay, what
+    is free. `tasks` is set once, by who makes them: they work with the engine.
+    """
 
     home: Home
     catalog: Catalog
@@ -74,125 +58,43 @@ class Engine:
     network: BranchNetwork
     views: Views
     reserve: Reserve
-    sealer: HotCommits = field(init=False)
-    stalls: StalledBranches = field(init=False)
-    ports: OpenPorts = field(init=False)
-    outside: WayOut = field(init=False)
-    weights: Weights = field(init=False)
+    indexes: PathIndexes = field(init=False)
+    tasks: Tasks = field(init=False)
     admission: Admission = field(init=False)
     journals: Journals = field(init=False)
-    listening: str = ""  # the URL of the port by which others come, while there is one
-    swapper: SecretSwapper = field(init=False)
-    live: dict[str, Live] = field(default_factory=dict)
-    plans: dict[str, Draft] = field(default_factory=dict)
-    """By their ids: shown, and neither carried out nor refused."""
-    indexes: dict[str, PathIndex] = field(default_factory=dict)
-    """Of images, by their golden commits."""
-    commit_indexes: dict[str, PathIndex] = field(default_factory=dict)
-    """Of other commits, the one used last at the end."""
-    building: Building | None = None
-    booting: Live | None = None
-    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    started: float = field(default_factory=time.time)
-    needed: Counter[str] = field(default_factory=Counter)
-    members: Members = field(default_factory=Members)
-    reaping: Reaping = field(default_factory=Reaping)
+    verbs: VerbsAtWork = field(init=False)
+    machines: Machines = field(default_factory=Machines)
+    events: EventBus = field(default_factory=EventBus)
     acting: Acting = field(default_factory=Acting)
-    sleepers: Sleepers = field(default_factory=Sleepers)
     unattended: Unattended = field(default_factory=Unattended)
-    waking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WAKING))
-    requests: dict[str, str] = field(default_factory=dict)  # at work: what each request id asks for
-    answers: dict[str, asyncio.Task[Any]] = field(default_factory=dict)  # what they will be answered
-    worked: float = 0.0
-    recovered: bool = False
-    _sequence: int = 0
-    _listeners: dict[asyncio.Queue[Event | None], bool] = field(
-        default_factory=dict
-    )  # is it the engine's own?
+    _needed: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.catalog.lent = self.reserve.lent
+        self.indexes = PathIndexes(self.store)
         self.admission = Admission(self.home.tokens)
         self.journals = Journals(self.home.journal, self.catalog)
+        self.verbs = VerbsAtWork(self.machines.members.changed.set)
 
     @contextmanager
     def needing(self, *ids: str) -> Iterator[None]:
         """Keep disk layers and commits from being collected while something is made of them that nothing names yet."""
-        self.needed.update(ids)
+        self._needed.update(ids)
         try:
             yield
         finally:
-            self.needed -= Counter(ids)
-
-    @contextmanager
-    def working(self, request_id: str, asked: str) -> Iterator[None]:
-        """A verb at work: the pool is not refilled meanwhile."""
-        self.requests[request_id] = asked
-        try:
-            yield
-        finally:
-            self.requests.pop(request_id, None)
-            self.worked = time.monotonic()
-            self.members.changed.set()
-
-    def quiet_s(self) -> float:
-        """How long no verb has been at work; a build does not count, it takes minutes."""
-        building = 1 if self.building is not None else 0
-        return 0.0 if len(self.requests) > building else time.monotonic() - self.worked
+            self._needed -= Counter(ids)
 
     # -- events ----------------------------------------------------------------------------------------------
-
-    @property
-    def sequence(self) -> int:
-        """The number of the newest event."""
-        return self._sequence
-
-    @property
-    def listened(self) -> bool:
-        """Is there anybody to tell, outside the engine?"""
-        return not all(self._listeners.values())
-
-    def publish(
-        self,
-        kind: str,
-        subject: str,
-        text: str,
-        fraction: float | None = 0.0,
-        changed: Changed | None = None,
-        progress: BuildProgress | None = None,
-        refused: Attempt | None = None,
-    ) -> None:
-        """Tell every listener; one that does not read is dropped, not waited for."""
-        self._sequence += 1
-        event = Event(self._sequence, kind, subject, text, time.time(), fraction, changed, progress, refused)
-        for queue in list(self._listeners):
-            if queue.qsize() >= EVENTS_WAITING:
-                self.unsubscribe(queue)
-                queue.put_nowait(None)
-            else:
-                queue.put_nowait(event)
 
     def shows_other(self, branch: str) -> None:
         """Tell who shows a branch that something of it has changed that is no row."""
         if self.catalog.on_written:
             self.catalog.on_written({("branches", branch)})
 
-    def subscribe(self, *, own: bool = False) -> asyncio.Queue[Event | None]:
-        """A queue of events from now on; None ends it. For the engine's `own` tasks nothing is looked at that only a
-        reader wants to know.
-        """
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._listeners[queue] = own
-        return queue
-
-    def unsubscribe(self, queue: asyncio.Queue[Event | None]) -> None:
-        """Stop feeding a queue; idempotent."""
-        self._listeners.pop(queue, None)
-
     def end_events(self) -> None:
         """Let every listener's stream end, and every journal's: the daemon is about to."""
-        for queue in self._listeners:
-            queue.put_nowait(None)
+        self.events.end()
         self.journals.end()
 
     def reach(self, step: str) -> None:
@@ -247,7 +149,7 @@ class Engine:
     def machine(self, name: str) -> Live:
         """The live machine of a branch; Conflict says why there is none."""
         row = self.branch(name)
-        live = self.live.get(row.id)
+        live = self.machines.live.get(row.id)
         if live is None:
             raise no_machine(row)
         return live
@@ -257,7 +159,7 @@ class Engine:
         with suppress(NotFound):
             row = self.catalog.branch(branch)
             if row.state is BranchState.RUNNING and row.deleted is None:
-                return self.live.get(branch)
+                return self.machines.live.get(branch)
         return None
 
     def awake(self, name: str) -> Live:
@@ -299,13 +201,10 @@ class Engine:
 
     def bases(self) -> set[str]:
         """The commits that machines, hot commits, crash disks and verbs at work lie on: they stay if pruned."""
-        machines = {
-            base for live in self.live.values() for base in (live.base, live.machine.disk_base) if base
-        }
-        states = [hot.captured for hot in self.sealer.all()]
+        states = [hot.captured for hot in self.tasks.sealer.all()]
         hot = {base for state in states for base in (state.base, state.disk_base) if base}
         left = {row.crash.base for row in self.crashed() if row.crash}
-        return machines | hot | left | {warm.base for warm in self.members} | self.needed.keys()
+        return self.machines.bases | hot | left | self._needed.keys()
 
     def damage(self, commits: Iterable[str]) -> str | None:
         """The damage in these commits that a machine ran into, in words; None when there is none."""
@@ -313,25 +212,23 @@ class Engine:
 
     def collect_layers(self) -> int:
         """Remove disk layers that nothing needs; bytes freed. None goes before recovery has found every machine."""
-        return self.store.collect(self.layers_needed()) if self.recovered else 0
+        return self.store.collect(self.layers_needed()) if self.machines.found else 0
 
     def layers_needed(self) -> frozenset[str]:
         """The disk layers that machines, hot commits, crash disks and verbs at work have."""
-        machines = [live.machine for live in self.live.values()] + [warm.machine for warm in self.members]
-        layers = [layer for machine in machines for layer in machine.layers]
-        hot = [layer for commit in self.sealer.all() for layer in commit.captured.layers]
+        layers = [layer for machine in self.machines for layer in machine.layers]
+        hot = [layer for commit in self.tasks.sealer.all() for layer in commit.captured.layers]
         left = [layer for row in self.crashed() if row.crash for layer in row.crash.layers]
-        return frozenset((*layers, *hot, *left, *self.needed))
+        return frozenset((*layers, *hot, *left, *self._needed))
 
     def free_number(self) -> int:
         """A network number that nobody has: no branch, no machine, nothing being taken apart."""
-        machines = {live.network.index for live in self.live.values()}
-        return self.catalog.free_number(machines | self.members.numbers | self.reaping.numbers)
+        return self.catalog.free_number(self.machines.numbers)
 
     def set_branch(self, branch: str, **changes: object) -> BranchRow:
         """Change a branch's row and tell who shows it."""
         row = self.catalog.change_branch(branch, **changes)
-        self.publish(
+        self.events.publish(
             "branch", row.name, f"{row.name} is {row.state}" + (f": {row.reason}" if row.reason else "")
         )
         return row

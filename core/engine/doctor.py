@@ -24,8 +24,8 @@ def status(engine: Engine) -> DaemonStatus:
     """The daemon and what it holds."""
     holder = engine.held.holdings().pid
     return DaemonStatus(
-        os.getpid(), holder, VERSION, spelled(bytes(engine.home.root)), len(engine.live), engine.started,
-        waiting(engine), engine.listening,
+        os.getpid(), holder, VERSION, spelled(bytes(engine.home.root)), len(engine.machines.live), engine.verbs.since,
+        waiting(engine), engine.admission.listening,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ async def move(engine: Engine, branch: str, reach: Reach) -> Reach:
     """Let a branch reach this from now on, whether it runs or not; what it could reach before. What stays allowed goes
     on. On failure nothing has changed.
     """
-    former, live = engine.catalog.branch(branch).egress, engine.live.get(branch)
+    former, live = engine.catalog.branch(branch).egress, engine.machines.live.get(branch)
     if live is None:
         engine.catalog.change_branch(branch, egress=reach)
         return former
@@ -31,7 +31,7 @@ async def move(engine: Engine, branch: str, reach: Reach) -> Reach:
             await _let(engine, live, former)
             raise
         live.refused.settle(reach)
-    engine.outside.settle()
+    engine.tasks.outside.settle()
     return former
 
 
@@ -57,7 +57,7 @@ async def prepare(engine: Engine, live: Live) -> None:
 
 async def _let(engine: Engine, live: Live, reach: Reach) -> None:
     if reach.mode is not ReachMode.OFF:
-        await engine.outside.open()
+        await engine.tasks.outside.open()
     if reach != live.network.reach:
         await asyncio.to_thread(live.network.set_reach, reach)
 
@@ -65,7 +65,7 @@ async def _let(engine: Engine, live: Live, reach: Reach) -> None:
 async def outward(engine: Engine, name: str) -> Outward:
     """What a branch may reach, what it did, and what it was refused, the latest first."""
     row = engine.branch(name)
-    live = engine.live.get(row.id)
+    live = engine.machines.live.get(row.id)
     if live is None:
         return Outward(row.name, row.egress, Traffic())
     counted, found = await asyncio.gather(traffic(engine), asyncio.to_thread(engine.network.refused))
@@ -75,10 +75,10 @@ async def outward(engine: Engine, name: str) -> Outward:
 
 async def traffic(engine: Engine) -> Mapping[int, Traffic]:
     """What went between each live branch and the outside, by the index of its network."""
-    if not engine.live:
+    if not engine.machines.live:
         return {}
     found = dict(await asyncio.to_thread(engine.network.traffic))
-    for live in engine.live.values():
+    for live in engine.machines.live.values():
         if names := live.refused.count:
             index = live.network.index
             counted = found.get(index, Traffic())

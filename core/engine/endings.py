@@ -32,12 +32,12 @@ def expect(engine: Engine, command: UnattendedCommand) -> None:
     """Have a command's end written down, whenever that is."""
     engine.unattended.add(command)
     row = engine.catalog.branch(command.branch)
-    engine.publish("branch", row.name, f"{row.name}: command {command.begun.command} runs by itself")
+    engine.events.publish("branch", row.name, f"{row.name}: command {command.begun.command} runs by itself")
 
 
 async def watch(engine: Engine) -> None:
     """For ever: write down how commands end. Begins with those that the last daemon knew of."""
-    for branch in list(engine.live):
+    for branch in list(engine.machines.live):
         with suppress(VertuiError):
             await _find(engine, branch)
     await attend(engine, partial(_to_follow, engine), _follow)

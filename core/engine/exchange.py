@@ -37,7 +37,7 @@ async def exchange(engine: Engine, live: Live, commit: str, *, paused: bool) -> 
     with engine.needing(*source.needs):
         await source.devices
         await check_room(engine, 1)
-        await engine.sealer.room(live)
+        await engine.tasks.sealer.room(live)
         async with live.lock, _network_for_two(live):
             row, old = engine.catalog.branch(live.branch), live.machine
             async with _beside(engine, live, row, source) as fresh, stopped(live):
@@ -57,7 +57,7 @@ async def _awake(engine: Engine, live: Live, row: BranchRow, *, paused: bool) ->
     try:
         await (live.pause() if paused else live.thaw())
     except VertuiError as error:
-        engine.publish("branch", row.name, f"{row.name} was restored, and does not answer: {error}")
+        engine.events.publish("branch", row.name, f"{row.name} was restored, and does not answer: {error}")
     with contextlib.suppress(MachineFailed):  # it has ended since, and the row says so or will
         settled(engine, live)
 

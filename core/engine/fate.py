@@ -46,7 +46,7 @@ def _known(engine: Engine, live: Live, name: str, guests: int) -> VertuiError | 
     row = engine.catalog.branch(live.branch)
     if row.deleted is not None:
         return NotFound(f"{row.name} was pruned: `vertui trash restore {row.name}` brings it back")
-    now = engine.live.get(row.id)
+    now = engine.machines.live.get(row.id)
     if now is not None and (now is not live or live.guests != guests):
         return Conflict(f"{row.name} was restored: what ran in it before is gone")
     if now is None and row.state not in ALIVE:

@@ -83,7 +83,7 @@ async def up(
             if not outcome.ok:
                 raise VertuiError(outcome.reason)
             if mirrors is not None and not mirrors.is_empty:
-                await handing.hand_in(engine.live[row.id], mirrors)
+                await handing.hand_in(engine.machines.live[row.id], mirrors)
             await letting.settle_default(engine, row)
         except VertuiError as error:
             await child.discard()
@@ -95,7 +95,7 @@ async def up(
             engine.catalog.set_setting("trunk", row.id)
         record.inverse = Change(prune=(row.id,))
     for line in mirrors.left_out if mirrors else ():
-        engine.publish("branch", name, f"{name}: {line}")
+        engine.events.publish("branch", name, f"{name}: {line}")
     return engine.catalog.branch(row.id)
 
 
@@ -127,7 +127,7 @@ async def fork(
     names = _names(engine, point.branch, n, prefix)
     commands = children_commands(names, command, variants)
     rules = children_commands(names, terms.score, ())
-    live = engine.live.get(engine.branch(point.branch).id) if point.branch else None
+    live = engine.machines.live.get(engine.branch(point.branch).id) if point.branch else None
     summary = f"fork {ref} into {listed(names)}"
     teller = _journal_of(engine, point)
     if with_journal is not None:
@@ -146,7 +146,7 @@ async def fork(
         elif ready:
             source = OfSpares(point, ready)
         made = await source.children(engine, Wanted(names, commands, record.id, began, terms, rules))
-        engine.members.last_fork = LastFork(live.branch if live else None, made.commit.id)
+        engine.machines.members.last_fork = LastFork(live.branch if live else None, made.commit.id)
         rows = [row for row in (engine.catalog.named(child.name) for child in made.children) if row]
         keep = () if live else (point.commit,)
         stand = dict.fromkeys(made.heads, made.commit.id)
@@ -165,7 +165,7 @@ async def fork(
 
 def _begun(engine: Engine, branch: str, made: Made) -> list[UnattendedCommand]:
     """What runs in a child by itself: what its parent was in the middle of, and what it was started with."""
-    if (live := engine.live.get(branch)) is None:
+    if (live := engine.machines.live.get(branch)) is None:
         return []
     found = [
         replace(one, branch=branch, commit=made.commit.id, begun=replaced(one.begun, inherited=True))
@@ -190,7 +190,7 @@ class OfMachine:
 
     async def children(self, engine: Engine, wanted: Wanted) -> Made:
         """Freeze it, read what it changed, and let it go on; make children of that."""
-        await engine.sealer.room(self.live)
+        await engine.tasks.sealer.room(self.live)
         async with self.live.lock:
             row = engine.catalog.branch(self.live.branch)
             shot = await shoot(engine, self.live, row)
@@ -221,13 +221,13 @@ class OfMachine:
             committing = asyncio.create_task(self._committed(children, parent, shot))
             told = await children.make_distinct(awake, committing)
             commit = await committing
-            engine.sealer.shorten(commit.id, captured.layers)
+            engine.tasks.sealer.shorten(commit.id, captured.layers)
             return Made(commit, told, {parent.id: parent.head}, shot.journal, shot.commands)
         except BaseException:
             made = (await asyncio.gather(committing, return_exceptions=True))[0] if committing else None
             await children.discard()
             if isinstance(made, Commit):
-                await engine.sealer.retract(parent.id, made.id, parent.head)
+                await engine.tasks.sealer.retract(parent.id, made.id, parent.head)
             raise
 
     async def _committed(self, children: Children, parent: BranchRow, shot: Shot) -> Commit:
@@ -273,7 +273,7 @@ class OfStored:
     async def children(self, engine: Engine, wanted: Wanted) -> Made:
         """Load each from the commit."""
         if self.eager:
-            await engine.sealer.sealed(self.point.commit)  # a hot commit has no view
+            await engine.tasks.sealer.sealed(self.point.commit)  # a hot commit has no view
             what = f"reading the memory of commit {self.point.commit[:12]}"
             with counting(engine, what, spell=in_mebibytes) as read:
                 await engine.views.hydrate(self.point.commit, MEMORY, read)
@@ -290,7 +290,7 @@ class OfStored:
                 await children.discard()
                 raise
         if source.layers:
-            engine.sealer.shorten(commit.id, source.layers)
+            engine.tasks.sealer.shorten(commit.id, source.layers)
         return Made(commit, told, {})
 
 

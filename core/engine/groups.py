@@ -51,7 +51,7 @@ async def expanded(engine: Engine, branch: str, rules: Sequence[str]) -> tuple[s
 
 
 async def _servers(engine: Engine, branch: str, group: str) -> Sequence[str]:
-    live = engine.live.get(engine.branch(branch).id)
+    live = engine.machines.live.get(engine.branch(branch).id)
     told = b""
     if live is not None:
         with contextlib.suppress(VertuiError):

@@ -59,7 +59,7 @@ async def watch(engine: Engine) -> None:
 def _running(engine: Engine, event: Event | None) -> list[str]:
     """Of the branch that an event names, or of all, those that run."""
     if event is None:
-        return [branch for branch in engine.live if engine.running(branch)]
+        return [branch for branch in engine.machines.live if engine.running(branch)]
     named = engine.catalog.named(event.subject) if event.kind == "branch" else None
     return [named.id] if named is not None and engine.running(named.id) else []
 
@@ -116,7 +116,7 @@ def _beginning(engine: Engine, branch: str) -> bool:
     """
     fork = engine.catalog.branch(branch).fork
     forking = fork is not None and engine.catalog.operation(fork).state is OperationState.INTENT
-    return forking or engine.changing.locked() or engine.journals.is_beginning(branch)
+    return forking or engine.verbs.changing.locked() or engine.journals.is_beginning(branch)
 
 
 async def written_down(engine: Engine, branch: str, note: GuestNote) -> tuple[int, str]:

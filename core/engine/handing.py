@@ -82,7 +82,7 @@ async def change(engine: Engine, request_id: str, name: str, mirrors: Mirrors | 
         stay = await take_back(live)
         if mirrors is not None and not mirrors.is_empty:
             await hand_in(live, mirrors)
-    engine.publish("branch", row.name, f"{row.name}: mirrors {what}")
+    engine.events.publish("branch", row.name, f"{row.name}: mirrors {what}")
     return HandedMirrors(row.name, mirrors is not None, stay)
 
 

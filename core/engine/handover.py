@@ -63,10 +63,10 @@ async def hand_over(engine: Engine, request_id: str, name: str) -> HandedOver:
         rebase_ms, felt_ms, pages = await _hand_over(engine, live, row)
         record.summary = f"{summary}: {pages} pages were unlike it, {rebase_ms:.0f} ms"
         done = HandedOver(row.name, row.head, record.id, pages, round(rebase_ms, 2), round(felt_ms, 2))
-    engine.weights.settle()
+    engine.tasks.weights.settle()
     engine.acting.tell(row.id)
     engine.catalog.change_operation(record.id, result=encode(done))
-    engine.publish("branch", row.name, record.summary)
+    engine.events.publish("branch", row.name, record.summary)
     return done
 
 
@@ -220,13 +220,15 @@ def _headed(engine: Engine, commit: str) -> list[str]:
         return []
     rows = engine.catalog.branches() if made.state is CommitState.SEALED else []
     return [
-        row.id for row in rows if row.head == commit and row.name == made.branch and row.id in engine.live
+        row.id
+        for row in rows
+        if row.head == commit and row.name == made.branch and row.id in engine.machines.live
     ]
 
 
 async def _when_idle(engine: Engine, branch: str) -> None:
     await _idle(engine, branch)
-    live = engine.live.get(branch)
+    live = engine.machines.live.get(branch)
     with contextlib.suppress(VertuiError):  # the log says why, and the next commit tries again
         if live is not None and await _due(engine, live):
             await hand_over(engine, new_key(), engine.catalog.branch(branch).name)
@@ -237,7 +239,7 @@ async def _idle(engine: Engine, branch: str) -> None:
     quiet, deadline = 0, time.monotonic() + MOST_WAIT_S
     while quiet < 2 and time.monotonic() < deadline:
         await asyncio.sleep(IDLE_S)
-        live = engine.live.get(branch)
+        live = engine.machines.live.get(branch)
         busy = (live is not None and live.lock.locked()) or engine.catalog.operations(
             1, OperationState.INTENT
         )

@@ -64,11 +64,11 @@ async def _woken(engine: Engine, live: Live, name: str, one: Tried) -> bool:
     is being woken already nobody waits here as well: what is sent again finds it awake, or has it woken anew.
     """
     row, by = engine.catalog.named(name), engine.catalog.name_of(live.branch)
-    if row is not None and row.id in engine.sleepers.waking:
+    if row is not None and row.id in engine.machines.sleepers.waking:
         return True
     try:
         if row is not None:
             await wake_linked(engine, row.id, f"{by} came to its port {one.target[1]}")
     except VertuiError:
         return False
-    return row is not None and row.id in engine.live
+    return row is not None and row.id in engine.machines.live

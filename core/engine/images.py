@@ -15,12 +15,13 @@ from core.engine import touched
 from core.engine.bases import make_layer
 from core.engine.building import BuildWatch
 from core.engine.capture import freeze_and_read
-from core.engine.context import Building, Engine, new_id
+from core.engine.context import Engine, new_id
 from core.engine.live import Live
 from core.engine.operations import operation
 from core.engine.sealing import put_commit
 from core.engine.stalls import ROOM_BYTES
 from core.engine.tally import counting
+from core.engine.verbs_at_work import Building
 from core.errors import Conflict, DaemonUnavailable, GuestFailed, MachineFailed, NotFound, VertuiError
 from core.files import sync_directory, write_atomic
 from core.guest.identity import make_identity
@@ -63,17 +64,17 @@ async def build_image(
     built already, this waits for that build and has its outcome.
     """
     check_name(name)
-    if engine.building is None:
+    if engine.verbs.building is None:
         task = asyncio.create_task(_build_alone(engine, request_id, name, recipe, accelerator))
-        engine.building = Building((name, recipe, accelerator), task)
-    elif engine.building.wanted != (name, recipe, accelerator):
-        other = engine.building.wanted[0]
+        engine.verbs.building = Building((name, recipe, accelerator), task)
+    elif engine.verbs.building.wanted != (name, recipe, accelerator):
+        other = engine.verbs.building.wanted[0]
         raise Conflict(
             f"image {other} is being built, one at a time: wait for it, or ask for the same and end that by Ctrl-C"
         )
     else:
-        engine.building.tell()  # whoever joins sees where it stands
-    return await asyncio.shield(engine.building.task)
+        engine.verbs.building.tell()  # whoever joins sees where it stands
+    return await asyncio.shield(engine.verbs.building.task)
 
 
 async def _build_alone(
@@ -92,16 +93,16 @@ async def _build_alone(
             f"the build of image {name} was interrupted: nothing of it is left but downloads"
         ) from None
     finally:
-        engine.building = None
+        engine.verbs.building = None
 
 
 async def cancel_build(engine: Engine) -> None:
     """Interrupt the build that is going on, for all who wait for it, and return when nothing of it is left; Conflict
     when there is none.
     """
-    if engine.building is None:
+    if engine.verbs.building is None:
         raise Conflict("no image is being built")
-    task = engine.building.task
+    task = engine.verbs.building.task
     task.cancel()
     await asyncio.wait([task])
 
@@ -156,8 +157,8 @@ async def _build(
     engine: Engine, name: str, recipe: Recipe, image: str, accelerator: str | None, porter: int
 ) -> Image:
     watch = BuildWatch(engine, name)
-    if engine.building:
-        engine.building.tell = watch.tell
+    if engine.verbs.building:
+        engine.verbs.building.tell = watch.tell
     work = engine.home.images / f".{image}.tmp"
     await asyncio.to_thread(engine.store.forget_image, image)
     shutil.rmtree(work, ignore_errors=True)
@@ -172,7 +173,7 @@ async def _build(
         telling.cancel()
         shutil.rmtree(work, ignore_errors=True)
     await asyncio.to_thread(watch.keep)
-    engine.publish("image", name, f"image {name} is ready")
+    engine.events.publish("image", name, f"image {name} is ready")
     return made
 
 
@@ -243,12 +244,12 @@ async def _booted(engine: Engine, spec: MachineSpec, work: Path) -> AsyncIterato
             await asyncio.to_thread(make_layer, engine, work, layer)
             tap = network.tap_fd or -1
             machine = await engine.hypervisor.start(new_id(), spec, empty, tap, engine.layer(layer), boot)
-            live = engine.booting = Live("", machine, network)
+            live = engine.machines.booting = Live("", machine, network)
             try:
                 await _boot(engine, live, work, BOOT_DEADLINES_S.get(spec.accelerator, LONGEST_BOOT_S))
                 yield live
             finally:
-                engine.booting = None
+                engine.machines.booting = None
                 await live.close()
 
 
@@ -378,7 +379,7 @@ async def remove_image(engine: Engine, image_id: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         (engine.home.images / image_id).rename(gone)
         await asyncio.to_thread(shutil.rmtree, gone)
-    engine.publish("image", image.name, f"image {image.name} was removed")
+    engine.events.publish("image", image.name, f"image {image.name} was removed")
 
 
 def image_bytes(engine: Engine, image: Image) -> int:

@@ -24,14 +24,21 @@ Looks = dict[str, tuple[int, int, int, int]]
 
 async def tree(engine: Engine) -> Tree:
     """Branches with their machines' figures, commits with their nearest kept ancestors, images, the trunk."""
-    sequence, moment, trunk = engine.sequence, engine.catalog.moment, engine.catalog.setting("trunk")
+    sequence, moment, trunk = engine.events.sequence, engine.catalog.moment, engine.catalog.setting("trunk")
     rows = engine.catalog.branches()
     counted, linked = await egress.traffic(engine), links.shown(engine)
     branches = await asyncio.gather(*(branch(engine, row, trunk, counted, linked) for row in rows))
     name = next((row.name for row in rows if row.id == trunk), None)
     ready = await asyncio.to_thread(waiting, engine)
     return Tree(
-        tuple(branches), engine.commits(), images(engine), name, ready, sequence, engine.ports.shown(), moment
+        tuple(branches),
+        engine.commits(),
+        images(engine),
+        name,
+        ready,
+        sequence,
+        engine.tasks.ports.shown(),
+        moment,
     )
 
 
@@ -59,7 +66,7 @@ async def branch(
         row.shown(), trunk=row.id == (trunk or engine.catalog.setting("trunk")), links=linked.get(row.id, ()),
         parent_branch=engine.catalog.name_of(row.parent_branch),
     )  # fmt: skip
-    live = engine.live.get(row.id)
+    live = engine.machines.live.get(row.id)
     if live is None:
         return shown
     info = live.network.info

@@ -50,7 +50,7 @@ async def settle(engine: Engine, row: BranchRow, wanted: Reach | None) -> None:
 
 
 def _refused(engine: Engine, row: BranchRow) -> str:
-    live = engine.live.get(row.id)
+    live = engine.machines.live.get(row.id)
     if live is None or live.refused.newest is None:
         raise Conflict(
             f"{row.name} was refused nothing that is still refused: name what it is to reach, HOST[:PORT[/udp]]"

@@ -17,7 +17,7 @@ async def link(engine: Engine, request_id: str, names: Sequence[str]) -> Linked:
 
     None of them may be starting: should that fail, its row goes, and the next branch gets its address.
     """
-    async with engine.changing:
+    async with engine.verbs.changing:
         rows, linked = _rows(engine, names), {row.ends for row in engine.catalog.links()}
         for row in rows:
             check_started(row)
@@ -33,7 +33,7 @@ async def unlink(engine: Engine, request_id: str, names: Sequence[str]) -> Linke
     """Let none of these branches talk to another one of them any more, or one alone to nobody: what is open between
     them is cut. On failure nothing changed.
     """
-    async with engine.changing:
+    async with engine.verbs.changing:
         rows = _rows(engine, names)
         ids = {row.id for row in rows}
         left = tuple(row for row in engine.catalog.links() if len(row.ends & ids) == min(len(ids), 2))

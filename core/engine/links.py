@@ -55,7 +55,7 @@ async def look_for_asleep(engine: Engine) -> None:
     """Hear of it when somebody sends something to a linked branch that is suspended, as the catalog says now. Where the
     hub cannot be told, the next change tells it.
     """
-    async with engine.sleepers.told:
+    async with engine.machines.sleepers.told:
         if theirs := peers(engine.catalog.links()):
             rows = [row for row in engine.catalog.branches() if row.state is BranchState.SUSPENDED]
             wanted = frozenset(row.number for row in rows if row.id in theirs)

@@ -46,14 +46,17 @@ async def image_egress(engine: Engine, request_id: str, name: str, reach: Reach 
     """Say what branches of an image may reach at first; None for what the home says. On failure nothing changed."""
     image = engine.image(name)
     said = "default" if reach is None else in_words(reach)
-    async with engine.changing, operation(engine, request_id, "image egress", f"{image.name}: egress {said}"):
+    async with (
+        engine.verbs.changing,
+        operation(engine, request_id, "image egress", f"{image.name}: egress {said}"),
+    ):
         engine.catalog.set_image_egress(image.id, reach)
-    engine.publish("image", image.name, f"image {image.name}: egress {said}")
+    engine.events.publish("image", image.name, f"image {image.name}: egress {said}")
     return engine.image(image.id)
 
 
 async def changed(engine: Engine, request_id: str, verb: str, summary: str, change: Change) -> Operation:
     """Make a change as one operation of the log, which undo takes back."""
-    async with engine.changing, operation(engine, request_id, verb, summary) as record:
+    async with engine.verbs.changing, operation(engine, request_id, verb, summary) as record:
         record.inverse = await apply(engine, change)
     return engine.catalog.operation(record.id).shown()

@@ -30,7 +30,7 @@ def pss_bytes(pid: int) -> int:
 async def room(engine: Engine, ref: str) -> MemoryRoom:
     """What a child of this REF would take, and what there is."""
     branch = engine.resolve(ref).branch
-    live = engine.live.get(engine.branch(branch).id) if branch else None
+    live = engine.machines.live.get(engine.branch(branch).id) if branch else None
     changed = await live.machine.changed_bytes() if live else 0
     return MemoryRoom(CHILD_BYTES + changed, int(available_bytes() * BUDGET_SHARE))
 
@@ -44,8 +44,8 @@ async def check_room(engine: Engine, n: int, live: Live | None = None) -> None:
         if n * (each + spec.memory_bytes) <= free:  # to look what it has changed takes a millisecond
             return
         each += await live.machine.changed_bytes()
-    if n * each > free and engine.members.waiting:  # what waits goes first when memory is short
-        await asyncio.gather(*(end_warm(engine, warm) for warm in list(engine.members.waiting)))
+    if n * each > free and engine.machines.members.waiting:  # what waits goes first when memory is short
+        await asyncio.gather(*(end_warm(engine, warm) for warm in list(engine.machines.members.waiting)))
         free = int(available_bytes() * BUDGET_SHARE)
     if n * each > free:
         raise NoRoom(

@@ -57,14 +57,14 @@ class Announcer:
                 await self._tell_written()
             except TimeoutError:
                 self._looked, self._looked_waiting = {}, {}
-                if self._engine.listened:
+                if self._engine.events.listened:
                     began = time.process_time()
                     share = BUSY_SHARE if await self._tell_figures() else FIGURES_SHARE
                     pause = max(FIGURES_S, (time.process_time() - began) / share)
                 looked = time.monotonic()
 
     def _note(self, written: set[tuple[str, str]]) -> None:
-        if self._engine.listened and any(table not in UNSEEN for table, _ in written):
+        if self._engine.events.listened and any(table not in UNSEEN for table, _ in written):
             self._written |= written
             self._wakes.set()
 
@@ -80,7 +80,7 @@ class Announcer:
 
     async def _tell_figures(self) -> bool:
         """Look what machines take and do, and tell what changed; whether any is at work."""
-        live = self._engine.live
+        live = self._engine.machines.live
         rows = [row for row in self._engine.catalog.branches() if row.id in live]
         running = [live[row.id] for row in rows if row.state is BranchState.RUNNING]
         await asyncio.gather(*map(glance, running))
@@ -93,7 +93,7 @@ class Announcer:
         ]
         other = [one for one in shown if self._figures.get(one.id) != _figures(one)]
         ready = await asyncio.to_thread(waiting, self._engine, self._looked_waiting)
-        if other or _seen(ready) != _seen(self._waiting) or self._engine.ports.shown() != self._ports:
+        if other or _seen(ready) != _seen(self._waiting) or self._engine.tasks.ports.shown() != self._ports:
             await self._publish(other, (), None, ())
         return any(one.cpu_percent >= BUSY_PERCENT for one in shown)
 
@@ -108,10 +108,10 @@ class Announcer:
         self._figures |= {one.id: _figures(one) for one in shown}
         self._waiting = await asyncio.to_thread(waiting, engine, self._looked_waiting)
         trunk = engine.catalog.name_of(engine.catalog.setting("trunk"))
-        ports = engine.ports.shown()
+        ports = engine.tasks.ports.shown()
         told, self._ports = None if ports == self._ports else ports, ports
         changed = Changed(shown, tuple(commits), images, gone, trunk, self._waiting, told, self._moment)
-        engine.publish("tree", "", "", changed=changed)
+        engine.events.publish("tree", "", "", changed=changed)
 
     def _linked_otherwise(self) -> set[str]:
         """The branches that are linked with others than when this was asked last, or with such of other names."""

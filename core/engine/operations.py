@@ -54,7 +54,7 @@ async def operation(
     `replayed` a branch in which it runs again what was done.
     """
     branch, machine = (replayed.id, replayed.machine) if replayed else ("", None)
-    intent = Intent(tuple(names), plan, engine.requests.get(request_id, ""), tuple(wakes), branch, machine)
+    intent = Intent(tuple(names), plan, engine.verbs.asked.get(request_id, ""), tuple(wakes), branch, machine)
     try:
         record = RunningOperation(
             engine.catalog.begin(request_id, verb, summary, intent, time.time()), summary
@@ -95,7 +95,7 @@ def note(engine: Engine, verb: str, summary: str) -> None:
     with engine.catalog.transaction():
         number = engine.catalog.begin(new_key(), verb, summary, Intent(), now)
         engine.catalog.change_operation(number, state=OperationState.DONE, finished=now)
-    engine.publish("operation", str(number), f"{verb} {summary}")
+    engine.events.publish("operation", str(number), f"{verb} {summary}")
 
 
 async def once(engine: Engine, request_id: str, asked: str, run: Callable[[], Awaitable[T]]) -> Any:
@@ -104,11 +104,11 @@ async def once(engine: Engine, request_id: str, asked: str, run: Callable[[], Aw
 
     The run goes on when its client hangs up: a verb is not left half done because nobody waits for it.
     """
-    if engine.requests.get(request_id, asked) != asked:
+    if engine.verbs.asked.get(request_id, asked) != asked:
         raise Conflict(
-            f"request id {request_id} is that of a {engine.requests[request_id]} at work: take another"
+            f"request id {request_id} is that of a {engine.verbs.asked[request_id]} at work: take another"
         )
-    if (at_work := engine.answers.get(request_id)) is not None:
+    if (at_work := engine.verbs.answers.get(request_id)) is not None:
         return await asyncio.shield(at_work)
     earlier = engine.catalog.requested(request_id)
     if earlier is not None and earlier.was_refused:
@@ -116,8 +116,8 @@ async def once(engine: Engine, request_id: str, asked: str, run: Callable[[], Aw
         earlier = None
     if earlier is None:
         answer = asyncio.create_task(_answered(engine, request_id, asked, run))
-        engine.answers[request_id] = answer
-        answer.add_done_callback(lambda _: engine.answers.pop(request_id, None))
+        engine.verbs.answers[request_id] = answer
+        answer.add_done_callback(lambda _: engine.verbs.answers.pop(request_id, None))
         return await asyncio.shield(answer)
     if earlier.intent.asked not in ("", asked):
         raise Conflict(
@@ -136,7 +136,7 @@ async def once(engine: Engine, request_id: str, asked: str, run: Callable[[], Aw
 
 async def _answered(engine: Engine, request_id: str, asked: str, run: Callable[[], Awaitable[T]]) -> Any:
     REQUEST.set(request_id)  # of this task alone, and what it starts
-    with engine.working(request_id, asked):
+    with engine.verbs.working(request_id, asked):
         result = json.loads(json.dumps(encode(await run())))
     begun = engine.catalog.requested(request_id)
     if begun is not None:
@@ -154,4 +154,4 @@ def _finish(engine: Engine, record: RunningOperation, state: OperationState, **c
         )
     outcome = record.summary + (f": {changes['error']}" if "error" in changes else "")
     logger.info("operation %d %s: %s", record.id, state, outcome)
-    engine.publish("operation", str(record.id), outcome)
+    engine.events.publish("operation", str(record.id), outcome)

@@ -68,7 +68,7 @@ class Pasta:
                 await (self.open() if self._is_needed() else self._end())
             except VertuiError as error:
                 logger.warning("%s", error)
-                self._engine.publish("branch", "", str(error))
+                self._engine.events.publish("branch", "", str(error))
                 wait_s = AGAIN_S
 
     def leave(self) -> None:
@@ -77,7 +77,9 @@ class Pasta:
 
     def _is_needed(self) -> bool:
         rows = self._engine.catalog.branches()
-        return any(row.id in self._engine.live and row.egress.mode is not ReachMode.OFF for row in rows)
+        return any(
+            row.id in self._engine.machines.live and row.egress.mode is not ReachMode.OFF for row in rows
+        )
 
     async def _find(self) -> None:
         """The one that runs, maybe since an earlier daemon."""

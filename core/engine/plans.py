@@ -37,7 +37,7 @@ async def plan_promote(engine: Engine, name: str, prune_losers: bool) -> Plan:
         head = f"the trunk: {old_row.name} → {winner.name}"
         moves = [f"the trunk moves from {old_row.name} to {winner.name}; {old_row.name} stays a branch"]
         missing, files = await _lacks(engine, winner, old_row)
-    ports = [port for port in engine.ports.shown() if port.branch == TRUNK]
+    ports = [port for port in engine.tasks.ports.shown() if port.branch == TRUNK]
     moves += [
         f"{place(port)} leads to port {guest_side(port)} of {winner.name} from then on" for port in ports
     ]
@@ -81,7 +81,7 @@ def _counted(count: int, one: str, many: str) -> str:
 def _closing(engine: Engine, branches: Sequence[BranchRow]) -> list[str]:
     """What is said of the ports and links of branches that are pruned."""
     names, linked = {row.name for row in branches}, links.shown(engine)
-    ports = [port for port in engine.ports.shown() if port.branch in names]
+    ports = [port for port in engine.tasks.ports.shown() if port.branch in names]
     lines = [
         f"{place(port)}, which leads to port {guest_side(port)} of {port.branch}, closes" for port in ports
     ]
@@ -99,7 +99,7 @@ async def _lacks(engine: Engine, winner: BranchRow, old: BranchRow) -> tuple[lis
     if base is None:
         return [f"{winner.name} and {old.name} have no commit in common"], ()
     commits = [c for c in graph.between(winner.head, old.head) if c.checkpoint is Trigger.NONE]
-    if old.id not in engine.live and engine.catalog.commit(old.head).state is CommitState.GONE:
+    if old.id not in engine.machines.live and engine.catalog.commit(old.head).state is CommitState.GONE:
         return [f"{old.name} is gone with what it did: it was still in memory when the host died"], ()
     changed = await compare.diff(engine, base, old.name)
     files = tuple(entry.path for entry in changed.entries)
@@ -150,7 +150,7 @@ def plan_prune(engine: Engine, targets: Sequence[str], now: bool) -> Plan:
             ]),
         ]
     )  # fmt: skip
-    machines = sum(row.id in engine.live for row in branches)
+    machines = sum(row.id in engine.machines.live for row in branches)
     head = ", ".join(
         _counted(count, one, many)
         for count, one, many in (
@@ -238,21 +238,21 @@ def kept(
     engine: Engine, plan: Plan, carry_out: Callable[[], Awaitable[Change | None]], summary: str = ""
 ) -> Plan:
     """Remember a plan, how it is carried out and what the log says of it, until that is done."""
-    engine.plans[plan.id] = Draft(plan, carry_out, summary or _summary(plan))
-    while len(engine.plans) > PLANS_KEPT:
-        engine.plans.pop(next(iter(engine.plans)))
+    engine.verbs.plans[plan.id] = Draft(plan, carry_out, summary or _summary(plan))
+    while len(engine.verbs.plans) > PLANS_KEPT:
+        engine.verbs.plans.pop(next(iter(engine.verbs.plans)))
     return plan
 
 
 async def execute(engine: Engine, request_id: str, plan_id: str) -> Operation:
     """Carry a plan out, once. Conflict when it was executed, or when what it was made for has changed."""
-    draft = engine.plans.pop(plan_id, None)
+    draft = engine.verbs.plans.pop(plan_id, None)
     if draft is None:
         raise Conflict("this plan was carried out or forgotten: make it again")
     plan = draft.plan
     with engine.reserve.lent():
         async with (
-            engine.changing,
+            engine.verbs.changing,
             operation(engine, request_id, plan.verb, draft.summary, plan=plan) as record,
         ):
             record.inverse = await draft.carry_out()
@@ -291,19 +291,19 @@ def _still(engine: Engine, plan: Plan) -> Change:
 
 async def _prune_now(engine: Engine, plan: Plan) -> None:
     change = _still(engine, plan)
-    await engine.sealer.drop(change.hide)
+    await engine.tasks.sealer.drop(change.hide)
     with engine.catalog.transaction():
         if engine.catalog.setting("trunk") in change.prune:
             engine.catalog.set_setting("trunk", None)
-        machines = [engine.live[branch] for branch in change.prune if branch in engine.live]
+        machines = [engine.machines.live[branch] for branch in change.prune if branch in engine.machines.live]
         for branch in (*change.prune, *(row.id for row in _left_without(engine, change.hide))):
             engine.catalog.delete_branch(branch)
         for commit in change.hide:
             engine.catalog.delete_commit(commit)
-    await engine.ports.settle()
+    await engine.tasks.ports.settle()
     await links.settle(engine)
     for live in machines:
         await start.end(engine, live)
     await purge(engine, change.hide)
     for name in plan.branches:
-        engine.publish("branch", name, f"{name} was pruned for good")
+        engine.events.publish("branch", name, f"{name} was pruned for good")

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from core.catalog_values import BranchRow
-from core.diff.filesystem import FINDING, index_of
 from core.diff.index import PathIndex
 from core.engine.context import Engine, new_id
 from core.engine.live import Live
@@ -19,8 +18,6 @@ from core.errors import Conflict
 from core.model import Image
 from core.progress import Begin, uncounted
 from core.store.table_disk import TableDisk
-
-MOST_COMMIT_INDEXES = 8  # fork points compared with again and again
 
 
 @dataclass(frozen=True)
@@ -55,10 +52,10 @@ async def states_of(engine: Engine, refs: Sequence[str]) -> AsyncIterator[list[S
 async def _state(engine: Engine, ref: str) -> AsyncIterator[State]:
     found = engine.resolve_disk(ref)
     row = engine.branch(found.branch) if found.branch else None
-    live = engine.live.get(row.id) if row else None
+    live = engine.machines.live.get(row.id) if row else None
     ref = ref[:12] if ref == found.commit else ref  # it is told to people
     if live is None and not found.crash:
-        await engine.sealer.sealed(found.commit)
+        await engine.tasks.sealer.sealed(found.commit)
         engine.check_there(engine.catalog.commit(found.commit))
     with ExitStack() as needs:
         if row and found.crash:
@@ -126,19 +123,5 @@ async def _pin(engine: Engine, commit: str, needs: ExitStack) -> None:
 
 
 def known_paths(engine: Engine, state: State, begin: Begin = uncounted) -> PathIndex:
-    """The index a comparison with `state` starts from: that of its image, made once, or of the commit itself.
-
-    Called in several threads without a lock: the interpreter interrupts no single step on the shared dictionaries.
-    """
-    golden = state.image.golden
-    base = engine.indexes.get(golden)
-    if base is None:
-        base = engine.indexes[golden] = PathIndex(engine.store.disk(golden), begin(FINDING))
-    if state.commit in ("", golden):
-        return base
-    found = engine.commit_indexes.pop(state.commit, None)
-    found = found or index_of(engine.store.disk(state.commit), base, begin)
-    engine.commit_indexes[state.commit] = found
-    for commit in list(engine.commit_indexes)[:-MOST_COMMIT_INDEXES]:
-        engine.commit_indexes.pop(commit, None)
-    return found
+    """The index a comparison with `state` starts from: that of its image, or of the commit itself."""
+    return engine.indexes.of(state.image.golden, state.commit, begin)

@@ -27,7 +27,7 @@ def policed(engine: Engine, name: str) -> Policed:
     """The policy that a branch has, and its price."""
     row = engine.branch(name)
     made = [c for c in made_by_itself(engine, row) if c.checkpoint is not Trigger.SUSPEND][:LOOKED_AT]
-    price = price_of(made, engine.acting.of(row.id).commits, time.time(), engine.started)
+    price = price_of(made, engine.acting.of(row.id).commits, time.time(), engine.verbs.since)
     return Policed(row.name, policy_of(engine, row), row.policy is not None, price)
 
 

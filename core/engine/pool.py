@@ -50,7 +50,7 @@ class Pool:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._members = engine.members
+        self._members = engine.machines.members
         self._refused: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -64,7 +64,7 @@ class Pool:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await asyncio.gather(*(end_warm(self._engine, warm) for warm in list(self._members)))
-        await self._engine.reaping.done()
+        await self._engine.machines.reaping.done()
 
     async def _keep(self) -> None:
         while True:
@@ -77,7 +77,7 @@ class Pool:
 
     async def _step(self) -> float:
         """End or make one machine; how long to wait before the next step, in seconds."""
-        quiet_s = self._engine.quiet_s()
+        quiet_s = self._engine.verbs.quiet_s()
         if quiet_s < MACHINES_AFTER_S:
             return MACHINES_AFTER_S - quiet_s
         wanted = wanted_by(self._engine)
@@ -140,15 +140,19 @@ class Pool:
 
 def wanted_by(engine: Engine) -> PoolTarget:
     """What the trunk, the last fork and the settings want."""
-    last = engine.members.last_fork
+    last = engine.machines.members.last_fork
     trunk = engine.catalog.setting("trunk")
-    mapped = [engine.live[branch] for branch in (trunk, last and last.branch) if branch in engine.live]
+    mapped = [
+        engine.machines.live[branch]
+        for branch in (trunk, last and last.branch)
+        if branch in engine.machines.live
+    ]
     parents = {live.base: live for live in mapped if live.base}
     bases = {base: engine.catalog.branch(live.branch).image for base, live in parents.items()}
     heads = [engine.catalog.branch(trunk).head] if trunk and not _suspended(engine, trunk) else []
     likely = _forkable(engine, [*(image.golden for image in engine.catalog.images()[-1:]), *heads])
     forked = _forkable(engine, [last.commit] if last else [])
-    if last and last.branch not in engine.live:
+    if last and last.branch not in engine.machines.live:
         bases |= forked
     share = -(-settings.value(engine, "pool.machines") // max(len(bases), 1))
     spares = settings.value(engine, "pool.spares")
@@ -204,10 +208,10 @@ def waiting(engine: Engine, looked: dict[str, int] | None = None) -> Waiting:
     """What waits, and what it takes. Blocks for a millisecond for each machine, unless `looked` has its bytes by its
     id, where they are added.
     """
-    found, looked = list(engine.members.waiting), {} if looked is None else looked
+    found, looked = list(engine.machines.members.waiting), {} if looked is None else looked
     spares = sum(warm.commit is not None for warm in found)
     for warm in found:
         if warm.machine.id not in looked:
             looked[warm.machine.id] = pss_bytes(warm.machine.pid)
     memory = sum(looked[warm.machine.id] for warm in found)
-    return Waiting(len(found) - spares, spares, memory, len(engine.members.reserved))
+    return Waiting(len(found) - spares, spares, memory, len(engine.machines.members.reserved))

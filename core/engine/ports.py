@@ -197,7 +197,7 @@ class Ports:
 
     def _way(self, row: PortRow) -> Way:
         """To its branch's machine as it is now; NoWay when there is none."""
-        live = self._engine.live.get(self._target(row))
+        live = self._engine.machines.live.get(self._target(row))
         if live is None:
             raise NoWay
         return way_to(live, row.guest_port)
@@ -211,7 +211,7 @@ class Ports:
         except VertuiError as error:
             said = f"{name} is suspended and does not start: {error}"
             raise NoWay(page(HTTPStatus.SERVICE_UNAVAILABLE, said)) from error
-        live = self._engine.live.get(branch)
+        live = self._engine.machines.live.get(branch)
         if live is None:
             names = " ".join(sorted(row.name for row in self._engine.catalog.branches()))
             raise NoWay(page(HTTPStatus.NOT_FOUND, f"no branch '{name}' runs; there are: {names or 'none'}"))
@@ -228,7 +228,7 @@ class Ports:
 
     def _tell(self, branch: str, text: str) -> None:
         name = self._engine.catalog.name_of(branch) or branch
-        self._engine.publish("branch", name, f"{name}: {text}")
+        self._engine.events.publish("branch", name, f"{name}: {text}")
 
 
 def wanted(engine: Engine) -> list[PortRow]:

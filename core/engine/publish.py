@@ -42,9 +42,9 @@ async def proxy(engine: Engine, request_id: str, port: int, address: str) -> Pub
 
 async def unpublish(engine: Engine, request_id: str, verb: str, ports: Sequence[PublishedPort]) -> Published:
     """Let nobody in by these any more, and cut off who is."""
-    shown = zip(wanted(engine), engine.ports.shown(), strict=True)
+    shown = zip(wanted(engine), engine.tasks.ports.shown(), strict=True)
     ids = tuple(row.id for row, port in shown if port in ports)
-    async with engine.changing, operation(engine, request_id, verb, _summary(verb, ports)) as record:
+    async with engine.verbs.changing, operation(engine, request_id, verb, _summary(verb, ports)) as record:
         record.inverse = await apply(engine, Change(unpublish=ids))
     return Published(tuple(ports), record.id, open=False)
 
@@ -70,7 +70,7 @@ async def published_of(
         ]
     told: dict[str, list[PublishedPort]] = {}
     with contextlib.suppress(VertuiError):  # the catalog takes no more rows: the children run all the same
-        for port in await engine.ports.add(wishes, whole=False):
+        for port in await engine.tasks.ports.add(wishes, whole=False):
             name = engine.catalog.name_of(port.branch) or port.branch
             told.setdefault(name, []).append(port.shown(name))
     return tuple(replace(child, ports=tuple(told.get(child.name, ()))) for child in children)
@@ -78,7 +78,7 @@ async def published_of(
 
 async def ports_of(engine: Engine, name: str) -> list[GuestPort]:
     """A branch's published ports, and those that a program in its guest listens on, as far as the guest tells."""
-    row, live = engine.branch(name), engine.live.get(engine.branch(name).id)
+    row, live = engine.branch(name), engine.machines.live.get(engine.branch(name).id)
     trunk = engine.catalog.name_of(engine.catalog.setting("trunk"))
     found = []
     if live is not None:
@@ -88,7 +88,7 @@ async def ports_of(engine: Engine, name: str) -> list[GuestPort]:
     for (port, protocol), ways in groupby(found, key=lambda one: (one.port, one.protocol)):
         widest = max(ways, key=lambda one: not one.address.startswith(INNER))
         heard[port, protocol] = GuestPort(port, PortProtocol(protocol), widest.address, widest.command)
-    for published in leading_to(row.name, trunk, engine.ports.shown()):
+    for published in leading_to(row.name, trunk, engine.tasks.ports.shown()):
         key = published.guest_port, published.protocol.value
         known = heard.get(key) or GuestPort(published.guest_port, published.protocol)
         heard[key] = replace(known, published=published)
@@ -100,8 +100,8 @@ async def _published(
 ) -> Published:
     wanted = " ".join(str(wish.guest_port or wish.host_ports[0]) for wish in wishes)
     summary = " ".join(filter(None, (verb, branch, wanted)))
-    async with engine.changing, operation(engine, request_id, verb, summary) as record:
-        rows = await engine.ports.add(wishes)
+    async with engine.verbs.changing, operation(engine, request_id, verb, summary) as record:
+        rows = await engine.tasks.ports.add(wishes)
         name = engine.catalog.name_of(rows[0].branch) or rows[0].branch
         ports = tuple(row.shown(name) for row in rows)
         record.summary, record.inverse = _summary(verb, ports), Change(unpublish=_ids(rows))

@@ -37,7 +37,7 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
     tell("recovering: what is to be read")
     holdings = engine.held.holdings()
     await asyncio.to_thread(engine.views.start, holdings)
-    await engine.sealer.resume(holdings)
+    await engine.tasks.sealer.resume(holdings)
     rows = {f"{MACHINE}{row.machine}": row for row in engine.catalog.branches() if row.machine}
     for key in holdings.children:
         if key.startswith(MACHINE) and key not in rows:
@@ -55,7 +55,9 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
         tell(f"recovering: {done} of {len(found)} machines")
         await step
     tell("recovering: what is left of the last one")
-    await asyncio.to_thread(engine.network.sweep, {live.network.index for live in engine.live.values()})
+    await asyncio.to_thread(
+        engine.network.sweep, {live.network.index for live in engine.machines.live.values()}
+    )
     await links.settle(engine)
     for operation in unfinished:
         reason = "the daemon ended while this was at work: what was not whole was removed, try again"
@@ -64,9 +66,9 @@ async def recover(engine: Engine, tell: Callable[[str], None]) -> None:
         )
     if unfinished:
         _remove_unborn(engine, begun)
-    engine.recovered = True
-    await engine.ports.settle()
-    engine.outside.settle()
+    engine.machines.found = True
+    await engine.tasks.ports.settle()
+    engine.tasks.outside.settle()
     _sweep_files(engine, holdings)
 
 
@@ -106,7 +108,7 @@ async def _recover_branch(
         except VertuiError as error:
             engine.held.kill(key)
             await crashes.keep(engine, row, chains.chain_of(engine, row.machine or ""))
-            if live := engine.live.get(row.id):
+            if live := engine.machines.live.get(row.id):
                 await end(engine, live)
             engine.set_branch(row.id, state=BranchState.LOST, reason=str(error), machine=None)
 
@@ -145,12 +147,12 @@ async def _adopt(engine: Engine, row: BranchRow, pid: int) -> None:
     except VertuiError:
         os.close(namespace)
         raise
-    live = engine.live[row.id] = Live(row.id, machine, network, base_commit)
+    live = engine.machines.live[row.id] = Live(row.id, machine, network, base_commit)
     chains.keep(engine, live)  # one that an older vertui started has none
     await asyncio.to_thread(network.set_reach, row.egress)
     await live.console.open(machine.console_socket)
     if stalled:
-        engine.stalls.found(live)
+        engine.tasks.stalls.found(live)
     elif paused:
         await live.found_paused(quiesced=row.quiesced)
     else:
@@ -173,16 +175,18 @@ def watch(engine: Engine) -> None:
     def on_exit(key: str, status: int) -> None:
         if key == NURSERY_KEY:
             later(engine.views.nursery_ended())
-        live = next((live for live in engine.live.values() if f"{MACHINE}{live.machine.id}" == key), None)
+        live = next(
+            (live for live in engine.machines.live.values() if f"{MACHINE}{live.machine.id}" == key), None
+        )
         if live is not None and not live.closing:
             later(_ended(engine, live, status))
-        warm = engine.members.find(key.removeprefix(MACHINE))
+        warm = engine.machines.members.find(key.removeprefix(MACHINE))
         if warm is not None:
             later(end_warm(engine, warm))
-            engine.members.changed.set()
+            engine.machines.members.changed.set()
 
     engine.held.watch(on_exit)
-    engine.hypervisor.watch(engine.stalls.met)
+    engine.hypervisor.watch(engine.tasks.stalls.met)
 
 
 async def _ended(engine: Engine, live: Live, status: int) -> None:
@@ -235,12 +239,12 @@ def _sweep_files(engine: Engine, holdings: Holdings) -> None:
     for leftover in engine.home.images.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
     engine.collect_layers()
-    machines = {live.machine.id for live in engine.live.values()}
+    machines = {live.machine.id for live in engine.machines.live.values()}
     for path in engine.home.machines.glob("*"):
         if path.stem not in machines:
             path.unlink(missing_ok=True)
     chains.sweep(engine, machines)
-    needed = {f"net:{live.network.index}" for live in engine.live.values()}
+    needed = {f"net:{live.network.index}" for live in engine.machines.live.values()}
     needed |= {f"{PORT}{row.id}" for row in wanted(engine)}
     for key in holdings.kept:
         if key.startswith(("net:", PORT)) and key not in needed:

@@ -63,7 +63,7 @@ async def recover(
         taken_up, steps = await _replayed(engine, way, outputs=outputs) if replay else ((), ())
         if replay:
             record.summary = f"{summary}: {_summed(steps)}"
-    engine.publish("branch", row.name, record.summary)
+    engine.events.publish("branch", row.name, record.summary)
     return await _answer(engine, way, steps=steps, taken_up=taken_up)
 
 
@@ -97,8 +97,8 @@ async def _bring_back(engine: Engine, way: WayBack, record: RunningOperation, *,
     is to be replayed: also by who recovers the branch again, should its machine or the daemon end in the middle of it.
     """
     row, start = way.row, way.start
-    if row.id in engine.live:
-        async with engine.changing:
+    if row.id in engine.machines.live:
+        async with engine.verbs.changing:
             record.inverse = await apply(engine, Change(back={row.id: start.id}), lost=lost)
         return
     if start.id != row.head:

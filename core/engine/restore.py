@@ -22,6 +22,6 @@ async def restore(engine: Engine, request_id: str, name: str, ref: str | None) -
     if commit.image != row.image:
         raise Conflict(f"commit {commit.id[:12]} is of another image than {row.name}: fork it instead")
     summary = f"restore {row.name} to {commit.id[:12]}"
-    async with engine.changing, operation(engine, request_id, "restore", summary) as record:
+    async with engine.verbs.changing, operation(engine, request_id, "restore", summary) as record:
         record.inverse = await apply(engine, Change(back={row.id: commit.id}))
     return engine.catalog.branch(row.id)

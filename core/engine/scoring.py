@@ -41,7 +41,7 @@ LONGEST_REASON = 200
 def expect(engine: Engine, branch: str, command: int, rule: str) -> None:
     """Have a command of a branch's guest score it when it ends."""
     row = engine.catalog.change_branch(branch, scoring=Scoring(command, rule))
-    engine.publish("branch", row.name, f"{row.name}: command {command} scores it when it ends")
+    engine.events.publish("branch", row.name, f"{row.name}: command {command} scores it when it ends")
 
 
 async def watch(engine: Engine) -> None:
@@ -57,14 +57,14 @@ def _to_score(engine: Engine, event: Event | None) -> list[str]:
     else:
         named = catalog.named(event.subject) if event.kind == "branch" else None
         rows = [named] if named is not None else []
-    return [row.id for row in rows if row.scoring is not None and row.id in engine.live]
+    return [row.id for row in rows if row.scoring is not None and row.id in engine.machines.live]
 
 
 async def _score(engine: Engine, branch: str) -> None:
     """Until it is scored, or does not run any more; that it runs again is an event."""
     while (row := _pending(engine, branch)) is not None and row.scoring is not None:
         try:
-            _write(engine, row, await _judged(engine.live[branch], row.scoring))
+            _write(engine, row, await _judged(engine.machines.live[branch], row.scoring))
         except VertuiError:
             await asyncio.sleep(AGAIN_S)
 
@@ -150,4 +150,4 @@ def _write(engine: Engine, row: BranchRow, judged: Judgement) -> None:
     note(engine, "score", f"{now.name}: {told}")
     if judged.score is not None:
         engine.journals.note(row.id, EntryKind.SCORE, f"{judged.score:g}", now.head)
-    engine.publish("branch", now.name, f"{now.name}: {told}")
+    engine.events.publish("branch", now.name, f"{now.name}: {told}")

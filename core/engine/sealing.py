@@ -139,7 +139,7 @@ class Sealer:
             catalog.change_branch(branch, head=former)
             catalog.delete_commit(commit)
         self._engine.acting.acts(branch)  # what it had done is in no commit again
-        self._engine.publish("commit", commit, f"commit {commit[:12]} was taken back")
+        self._engine.events.publish("commit", commit, f"commit {commit[:12]} was taken back")
 
     async def resume(self, holdings: Holdings) -> None:
         """Go on with the commits that an earlier daemon left hot. One that the holder has no copy of is gone."""
@@ -210,7 +210,7 @@ class Sealer:
                 each.tell(failure)
             if said != (said := str(failure)):
                 line = f"commit {waiting.hot.id[:12]} stays hot for now: {failure}"
-                self._engine.publish("commit", waiting.hot.id, line)
+                self._engine.events.publish("commit", waiting.hot.id, line)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(AGAIN_S):  # wait_for loses a cancel that comes with more to do
                     await self._more.wait()
@@ -235,7 +235,7 @@ class Sealer:
         engine.reach("seal.stored")
         row = engine.catalog.commit(hot.id)
         engine.catalog.put_commit(replace(row, state=CommitState.SEALED, stored_bytes=stored))
-        engine.publish("commit", hot.id, f"{hot.label.branch}: commit {hot.id[:12]} is sealed")
+        engine.events.publish("commit", hot.id, f"{hot.label.branch}: commit {hot.id[:12]} is sealed")
         self.shorten(hot.id, hot.captured.layers)
 
     async def _shorten(self, commit: str, layers: tuple[str, ...]) -> None:
@@ -269,5 +269,7 @@ def put_commit(
     )
     engine.catalog.put_commit(commit)
     engine.catalog.mark_commit(commit.id, None)  # the same state was committed before, and taken back
-    engine.publish("commit", commit.id, f"{label.branch or commit.image}: commit {commit.id[:12]} is {state}")
+    engine.events.publish(
+        "commit", commit.id, f"{label.branch or commit.image}: commit {commit.id[:12]} is {state}"
+    )
     return commit

@@ -1,4 +1,4 @@
-"""What the verbs ask of what works in the background, as protocols: `Engine` has one of each."""
+"""What the verbs ask of what works in the background, as protocols: `Engine.tasks` has one of each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -137,3 +137,15 @@ class Weights(Protocol):
 
     async def watch(self) -> None:
         """For ever: as that is so."""
+
+
+@dataclass
+class Tasks:
+    """One of each."""
+
+    sealer: HotCommits
+    stalls: StalledBranches
+    ports: OpenPorts
+    outside: WayOut
+    weights: Weights
+    swapper: SecretSwapper

@@ -99,7 +99,7 @@ async def put(
     whom = f" for {' '.join(map(spelled, now.sites))}" if now.sites else ""
     async with operation(engine, request_id, "secret set", f"secret set {name}{whom}") as record:
         _file(engine).write(kept | {name: now})
-    engine.swapper.settle()
+    engine.tasks.swapper.settle()
     return engine.catalog.operation(record.id).shown()
 
 
@@ -111,7 +111,7 @@ async def remove(engine: Engine, request_id: str, name: str) -> Operation:
             raise _none(name)
         del kept[name]
         _file(engine).write(kept)
-    engine.swapper.settle()
+    engine.tasks.swapper.settle()
     return engine.catalog.operation(record.id).shown()
 
 

@@ -102,7 +102,7 @@ def use(engine: Engine) -> None:
     """Let the settings take effect."""
     level, frame_pages = value(engine, "store.level"), value(engine, "store.frame-pages")
     engine.store.tune(level=level, frame_pages=frame_pages)
-    engine.members.changed.set()
+    engine.machines.members.changed.set()
     engine.acting.heard.set()
     ours.setLevel(LEVELS[value(engine, "log.level")])
 

@@ -27,12 +27,12 @@ async def running(engine: Engine, commit: str, count: int, began: float) -> Asyn
     Their processes are frozen and their links down. Those that were given to no branch are ended when the body is left.
     After a crash, the daemon's recovery ends those that no row names.
     """
-    spares = engine.members.claim_spares(commit, count) if engine.members.roomy else []
+    spares = engine.machines.members.claim_spares(commit, count) if engine.machines.members.roomy else []
     try:
         children = await _run_all(spares, began)
         yield children if len(children) == count else []
     finally:
-        left = [warm for warm in spares if engine.members.claimed.get(warm.machine.id) is warm]
+        left = [warm for warm in spares if engine.machines.members.claimed.get(warm.machine.id) is warm]
         await asyncio.gather(*(end_warm(engine, warm) for warm in left))
 
 

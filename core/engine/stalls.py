@@ -80,7 +80,10 @@ class Stalls:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _met(self, machine: str) -> None:
-        lives = [*self._engine.live.values(), *([self._engine.booting] if self._engine.booting else [])]
+        lives = [
+            *self._engine.machines.live.values(),
+            *([self._engine.machines.booting] if self._engine.machines.booting else []),
+        ]
         for live in lives:
             with contextlib.suppress(VertuiError):
                 if live.machine.id == machine and await live.machine.is_stalled():

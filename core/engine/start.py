@@ -52,7 +52,7 @@ def source_of(engine: Engine, commit_id: str) -> StartState:
     engine.check_there(commit)
     check_trusted(commit)
     image = engine.image(commit.image)
-    if hot := engine.sealer.hot(commit_id):
+    if hot := engine.tasks.sealer.hot(commit_id):
         return source_in_ram(image, hot.captured)
     touched.store_ahead(engine, image, commit_id)
     devices = asyncio.create_task(asyncio.to_thread(engine.store.devices, commit_id))
@@ -75,7 +75,7 @@ async def load(engine: Engine, row: BranchRow, source: StartState) -> Live:
 
     On failure nothing is left of it.
     """
-    warm = engine.members.claimed.pop(row.machine or "", None)
+    warm = engine.machines.members.claimed.pop(row.machine or "", None)
     if warm is None:
         warm = await _new(engine, row, source)
     elif warm.commit is None:
@@ -95,10 +95,10 @@ async def _new(engine: Engine, row: BranchRow, source: StartState) -> Warm:
 
 def give(engine: Engine, row: BranchRow, warm: Warm) -> Live:
     """Make a loaded machine the branch's."""
-    engine.members.claimed.pop(warm.machine.id, None)
+    engine.machines.members.claimed.pop(warm.machine.id, None)
     if row.base != warm.base:
         engine.catalog.change_branch(row.id, base=warm.base)
-    live = engine.live[row.id] = Live(row.id, warm.machine, warm.network, warm.base)
+    live = engine.machines.live[row.id] = Live(row.id, warm.machine, warm.network, warm.base)
     chains.keep(engine, live)
     return live
 
@@ -157,7 +157,7 @@ async def take_identity(
 ) -> None:
     """Give a guest its identity, and have it confirm that. Its processes are frozen before, unless they are already."""
     await live.console.open(live.machine.console_socket)
-    async with engine.waking:
+    async with engine.machines.waking:
         agent = await live.connect(within_s)
         if not quiesced:
             await _freeze_late(engine, name, agent)
@@ -171,14 +171,16 @@ async def _freeze_late(engine: Engine, name: str, agent: AgentClient) -> None:
     try:
         await agent.freeze(FREEZE_S)
     except GuestFailed as error:
-        engine.publish("branch", name, f"{name} runs, and some of it ran before it was distinct: {error}")
+        engine.events.publish(
+            "branch", name, f"{name} runs, and some of it ran before it was distinct: {error}"
+        )
 
 
 def settled(engine: Engine, live: Live) -> None:
     """Write down that a branch has begun to run, or is paused before it did. MachineFailed if it has ended since."""
     if live.ended:
         raise MachineFailed("its machine ended as soon as it ran")
-    engine.weights.settle()
+    engine.tasks.weights.settle()
     engine.acting.began_anew(live.branch)
     if live.paused:
         engine.catalog.change_branch(live.branch, started=time.time())
@@ -198,7 +200,7 @@ async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -
     as it was.
     """
     source = source_of(engine, row.head)
-    with engine.sleepers.turn(row.id):
+    with engine.machines.sleepers.turn(row.id):
         starting = engine.set_branch(
             row.id, state=BranchState.STARTING, reason="", machine=new_id(), base=source.base
         )
@@ -210,7 +212,7 @@ async def start_again(engine: Engine, row: BranchRow, *, paused: bool = False) -
         except BaseException:
             engine.set_branch(row.id, state=row.state, reason=row.reason, machine=None)
             raise
-    engine.sleepers.resting = False  # somebody goes on
+    engine.machines.sleepers.resting = False  # somebody goes on
     await links.look_for_asleep(engine)
     return engine.catalog.branch(row.id)
 
@@ -220,9 +222,9 @@ async def end(engine: Engine, live: Live) -> None:
 
     Its network is taken apart afterwards, in the background.
     """
-    engine.live.pop(live.branch, None)
-    engine.outside.settle()
-    engine.weights.settle()
+    engine.machines.live.pop(live.branch, None)
+    engine.tasks.outside.settle()
+    engine.tasks.weights.settle()
     if live.ended:
         return
     live.ended = True
@@ -232,4 +234,4 @@ async def end(engine: Engine, live: Live) -> None:
         await live.leave()
         await end_machine(engine, live.machine)
 
-    await engine.reaping.end(engine.held, live.network, ended())
+    await engine.machines.reaping.end(engine.held, live.network, ended())

@@ -48,9 +48,9 @@ async def fall_asleep(
     """Suspend a machine; what makes it run again as it was. Conflict if somebody needs it after all, as `unless` tells
     once no more can come.
     """
-    await engine.sealer.room(live)
+    await engine.tasks.sealer.room(live)
     async with live.lock:
-        with engine.sleepers.turn(live.branch):
+        with engine.machines.sleepers.turn(live.branch):
             row = engine.catalog.branch(live.branch)
             if live.ended or live.closing:
                 raise no_machine(row)
@@ -82,7 +82,9 @@ def _to_watch(engine: Engine, event: Event | None) -> list[str]:
         named = engine.catalog.named(event.subject) if event.kind == "branch" else None
         rows = [named] if named is not None else []
     return [
-        row.id for row in rows if row.idle_s and row.state is BranchState.RUNNING and row.id in engine.live
+        row.id
+        for row in rows
+        if row.idle_s and row.state is BranchState.RUNNING and row.id in engine.machines.live
     ]
 
 
@@ -90,7 +92,7 @@ async def _when_idle(engine: Engine, branch: str) -> None:
     while (live := await idle.waited(engine, branch, partial(_wanted_s, engine, branch))) is not None:
         name, idle_s, used = engine.catalog.branch(branch).name, _wanted_s(engine, branch), live.used
         reason, request_id = f"idle for {idle_s} s", new_key()
-        with suppress(VertuiError), engine.working(request_id, "suspend"):  # the log says why
+        with suppress(VertuiError), engine.verbs.working(request_id, "suspend"):  # the log says why
             async with operation(engine, request_id, "suspend", f"suspend {name}: {reason}"):
                 await fall_asleep(engine, live, reason, partial(_used_since, live, used))
             row = engine.catalog.branch(branch)

@@ -71,7 +71,7 @@ class DoneCount:
 
     def _publish(self, text: str, fraction: float | None) -> None:
         if key := REQUEST.get():
-            self._engine.publish("progress", key, text, fraction)
+            self._engine.events.publish("progress", key, text, fraction)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def thin(engine: Engine, row: BranchRow, policy: CheckpointPolicy) -> int:
     """Remove those of a branch's commits that its policy does not keep; how many. None while a verb is at work, which
     may have taken note of them: the next time they go.
     """
-    if engine.changing.locked():
+    if engine.verbs.changing.locked():
         return 0
     going = not_kept(made_by_itself(engine, row), policy, time.time())
     named = _named(engine) if going else set[str]()
@@ -39,7 +39,7 @@ def thin(engine: Engine, row: BranchRow, policy: CheckpointPolicy) -> int:
             engine.catalog.delete_commit(commit.id)
     for commit in going:
         engine.store.release(commit.id)
-        engine.publish("commit", commit.id, f"{row.name}: commit {commit.id[:12]} was thinned out")
+        engine.events.publish("commit", commit.id, f"{row.name}: commit {commit.id[:12]} was thinned out")
     engine.acting.thinned += len(going)
     return len(going)
 

@@ -22,7 +22,7 @@ PIECE_BYTES = 1 << 20
 async def export(engine: Engine, ref: str) -> AsyncIterator[AsyncIterator[bytes]]:
     """A commit as one self-contained file, in pieces; a branch stands for its head."""
     wanted = engine.resolve(ref).commit
-    await engine.sealer.sealed(wanted)
+    await engine.tasks.sealer.sealed(wanted)
     commit = engine.catalog.commit(wanted)
     engine.check_there(commit)
     with engine.store.staging() as path:
@@ -53,7 +53,7 @@ async def import_(engine: Engine, request_id: str, file: AsyncIterable[bytes], *
                 commit = trusted(engine, commit.id)
         record.summary = f"import {commit.id[:12]}" + ("" if added else ": it is here already")
         record.inverse = Change(hide=(commit.id,)) if added else None
-    engine.publish("commit", commit.id, record.summary)
+    engine.events.publish("commit", commit.id, record.summary)
     return Imported(commit, added, stored)
 
 

@@ -47,7 +47,7 @@ async def restore(engine: Engine, request_id: str, wanted: str) -> Operation:
     entry = matching[0]
     change = Change(restore=(entry.id,)) if entry.kind == "branch" else Change(show=(entry.id,))
     async with (
-        engine.changing,
+        engine.verbs.changing,
         operation(engine, request_id, "trash restore", f"restore {entry.name}") as record,
     ):
         record.inverse = await apply(engine, change)
@@ -68,14 +68,14 @@ async def empty(engine: Engine, branches: Iterable[str], commits: Iterable[str])
     """Remove for good what of these branches and commits is still in the trash."""
     branches = {row.id for row in engine.catalog.branches(deleted=True)} & set(branches)
     commits = {commit.id for commit in engine.catalog.commits(deleted=True)} & set(commits)
-    await engine.sealer.drop(commits)
+    await engine.tasks.sealer.drop(commits)
     with engine.catalog.transaction():
         for branch in branches:
             engine.catalog.delete_branch(branch)
         for commit in commits:
             engine.catalog.delete_commit(commit)
     await purge(engine, commits)
-    engine.publish("trash", "", "the trash was emptied")
+    engine.events.publish("trash", "", "the trash was emptied")
 
 
 async def purge(engine: Engine, commits: Iterable[str]) -> None:

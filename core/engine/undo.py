@@ -33,7 +33,10 @@ async def _turn(
     engine: Engine, request_id: str, verb: str, row: OperationRow, state: OperationState
 ) -> Operation:
     summary, change = f"{verb} {row.id}: {row.summary}", decode(Change, row.inverse)
-    async with engine.changing, operation(engine, request_id, verb, summary, wakes=change.wake) as record:
+    async with (
+        engine.verbs.changing,
+        operation(engine, request_id, verb, summary, wakes=change.wake) as record,
+    ):
         if reason := why_lost(engine, change):
             engine.catalog.change_operation(row.id, undoable=False)
             raise Conflict(f"{reason}; the next `vertui {verb}` passes over {row.id} ({row.summary})")

@@ -70,7 +70,7 @@ async def gc(engine: Engine, request_id: str, *, cache: bool = False) -> int:
     """
     with engine.reserve.lent():
         async with operation(engine, request_id, "store gc", "store gc"):
-            async with engine.changing:
+            async with engine.verbs.changing:
                 cleared = await space.clear(engine, cache=cache)
             return cleared + await free(engine) + await _rewritten(engine, _room(engine))
 
@@ -97,14 +97,14 @@ async def plan_gc(engine: Engine, *, cache: bool = False) -> Plan:
 
 async def rebuild(engine: Engine, request_id: str) -> list[str]:
     """Make the store's index again from its packs, and the catalog's missing rows from manifests; what was found."""
-    async with engine.changing, operation(engine, request_id, "store rebuild", "store check --rebuild"):
+    async with engine.verbs.changing, operation(engine, request_id, "store rebuild", "store check --rebuild"):
         with counting(engine, "making the index again") as told:
             await asyncio.to_thread(engine.store.rebuild, told)
         with counting(engine, "finding commits again") as told:
             found = await asyncio.to_thread(find_manifests, engine.store, told)
         lines = rebuild_catalog(engine, found)
     for kind in ("image", "branch", "commit"):
-        engine.publish(kind, "", "the catalog was made again")
+        engine.events.publish(kind, "", "the catalog was made again")
     return lines
 
 

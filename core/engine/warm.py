@@ -22,17 +22,17 @@ async def start_warm(
 
     On failure nothing is left of it.
     """
-    await engine.reaping.done(number)
+    await engine.machines.reaping.done(number)
     network = await asyncio.to_thread(engine.network.create, number)
     layer = new_id()
     with engine.needing(layer, base):
         try:
             started = await _started(engine, image, base, network, layer, machine or new_id(), boot)
         except BaseException:
-            engine.reaping.begin(engine.held, network)
+            engine.machines.reaping.begin(engine.held, network)
             engine.store.layer_path(layer).unlink(missing_ok=True)
             raise
-        warm = engine.members.claimed[started.id] = Warm(started, network, image, base)
+        warm = engine.machines.members.claimed[started.id] = Warm(started, network, image, base)
     try:
         await asyncio.to_thread(engine.held.keep, f"net:{number}", network.namespace_fd)
     except BaseException:
@@ -55,13 +55,13 @@ async def _started(
 
 async def end_warm(engine: Engine, warm: Warm) -> None:
     """End a machine of no branch and what belongs to it; idempotent, never fails."""
-    if warm in engine.members.waiting:
-        engine.members.waiting.remove(warm)
-    engine.members.claimed.pop(warm.machine.id, None)
+    if warm in engine.machines.members.waiting:
+        engine.machines.members.waiting.remove(warm)
+    engine.machines.members.claimed.pop(warm.machine.id, None)
     if warm.ended:
         return
     warm.ended = True
-    await engine.reaping.end(engine.held, warm.network, end_machine(engine, warm.machine))
+    await engine.machines.reaping.end(engine.held, warm.network, end_machine(engine, warm.machine))
 
 
 async def end_machine(engine: Engine, machine: Machine) -> None:
@@ -75,7 +75,7 @@ async def end_machine(engine: Engine, machine: Machine) -> None:
 async def let_go(engine: Engine) -> None:
     """End the machines that wait on a commit which no row names and no branch's machine maps: nothing else keeps it."""
     rows = {commit.id for deleted in (False, True) for commit in engine.catalog.commits(deleted=deleted)}
-    kept = rows | {live.base for live in engine.live.values() if live.base}
-    for warm in list(engine.members.waiting):
+    kept = rows | {live.base for live in engine.machines.live.values() if live.base}
+    for warm in list(engine.machines.members.waiting):
         if warm.base not in kept:
             await end_warm(engine, warm)

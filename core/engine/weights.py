@@ -52,10 +52,10 @@ class MachineWeights:
             await asyncio.sleep(AGAIN_S)
 
     def _wanted(self) -> Weighed:
-        rows = [row for row in self._engine.catalog.branches() if row.id in self._engine.live]
+        rows = [row for row in self._engine.catalog.branches() if row.id in self._engine.machines.live]
         if all(row.weight == USUAL_WEIGHT for row in rows):
             return {}
-        machines = ((self._engine.live[row.id].machine, row.weight) for row in rows)
+        machines = ((self._engine.machines.live[row.id].machine, row.weight) for row in rows)
         return {machine.id: (machine.pid, weight) for machine, weight in machines}
 
     def _place(self, wanted: Weighed) -> None:
@@ -73,7 +73,7 @@ class MachineWeights:
 
 async def weigh(engine: Engine, request_id: str, name: str, weight: int) -> Operation:
     """Have a branch weigh so much from now on, whether it runs or not. Unsupported where the host cannot."""
-    engine.weights.check()
+    engine.tasks.weights.check()
     row = engine.branch(name)
     change = Change(weights={row.id: weight})
     return await marks.changed(engine, request_id, "weigh", f"weigh {row.name} {weight}", change)

@@ -53,5 +53,5 @@ class Proxy(Verb[Published]):
 
         if not self.off:
             return await publish.proxy(engine, request_id, self.port, self.bind)
-        there = proxy_of(engine.ports.shown())
+        there = proxy_of(engine.tasks.ports.shown())
         return await publish.unpublish(engine, request_id, "proxy --off", [there] if there else [])

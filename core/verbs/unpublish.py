@@ -71,5 +71,5 @@ class Unpublish(Verb[Published]):
     async def carry_out(self, engine: Engine, request_id: str) -> Published:
         from core.engine import publish
 
-        ports = self.meant(engine.ports.shown())
+        ports = self.meant(engine.tasks.ports.shown())
         return await publish.unpublish(engine, request_id, "unpublish", ports)

@@ -29,7 +29,7 @@ async def begun(twins: Twins, jobs: socket.socket) -> AsyncIterator[None]:
     engine, hub = twins.engine, HubNetwork()
     hub.prepare()
     twins.held.keep(porter.KEY, jobs.fileno())
-    outside = engine.outside = Pasta(engine)
+    outside = engine.tasks.outside = Pasta(engine)
     engine.network = hub
     twins.begin()
     background = [asyncio.create_task(outside.watch()), asyncio.create_task(answer_names(engine))]
@@ -61,7 +61,7 @@ class Behind:
     def of(self, name: str) -> Guest:
         """A branch's."""
         if name not in self._guests:
-            live = self._engine.live[self._engine.branch(name).id]
+            live = self._engine.machines.live[self._engine.branch(name).id]
             self._guests[name] = self._stack.enter_context(Guest(live.network))
         return self._guests[name]
 

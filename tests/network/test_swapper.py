@@ -210,8 +210,8 @@ def test_a_proxy_of_ours_lets_nobody_further_than_the_rules() -> None:
         async def run(twins: Twins) -> None:
             twins.held = twins.engine.held = Starting()
             async with begun(twins, jobs):
-                twins.engine.swapper = Swappers(twins.engine)
-                serving = asyncio.create_task(twins.engine.swapper.serve())
+                twins.engine.tasks.swapper = Swappers(twins.engine)
+                serving = asyncio.create_task(twins.engine.tasks.swapper.serve())
                 await play(twins)
                 [started] = swappers()
                 told = confined(started)

@@ -45,7 +45,7 @@ def engine_with_a_porter(path: str = os.environ["PATH"]) -> Iterator[Engine]:
         engine.home.log.mkdir()
         engine.held, engine.network = held, hub
         put(engine, "main", BranchState.RUNNING)
-        engine.live["main"] = cast(Any, "its machine")
+        engine.machines.live["main"] = cast(Any, "its machine")
         yield engine
     os.kill(pid, signal.SIGKILL)
     jobs.close()
@@ -101,7 +101,7 @@ async def life(engine: Engine) -> None:
         engine.catalog.change_branch("main", egress=of_mode("open", ()))
         outside.settle()
         await becomes(True)
-        engine.live.clear()
+        engine.machines.live.clear()
         outside.settle()
         await becomes(False)
     finally:

@@ -56,7 +56,7 @@ class Beside(RuleBasedStateMachine):
     def teardown(self) -> None:
         """The past is as it was, nothing is left that nobody needs, and the catalog is whole."""
         try:
-            self.run(self.engine.sealer.all_sealed())
+            self.run(self.engine.tasks.sealer.all_sealed())
             self.run(self.stood.check())
             self.run(self.twins.close())
             engine = self.engine

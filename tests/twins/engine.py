@@ -20,9 +20,11 @@ from core.daemon.shown import EngineShown
 from core.diff.index import PathIndex
 from core.engine import settings
 from core.engine.context import Engine
+from core.engine.indexes import PathIndexes
 from core.engine.ports import Ports
 from core.engine.recover import watch
 from core.engine.sealing import Sealer
+from core.engine.seams import Tasks
 from core.engine.stalls import Stalls
 from core.engine.start import end
 from core.engine.transfer import restored_row
@@ -98,6 +100,12 @@ class TwinSwapper:
         """Nor is anybody let in."""
 
 
+def twin_tasks(engine: Engine, host: TwinHost) -> Tasks:
+    """Those that work on the engine are real, those that work on a host are not."""
+    ports = Ports(engine, host)
+    return Tasks(Sealer(engine), Stalls(engine), ports, TwinOutside(), TwinWeights(), TwinSwapper())
+
+
 @dataclass
 class Twins:
     """An engine and what it stands on."""
@@ -114,14 +122,14 @@ class Twins:
         """On the running loop, as the daemon does once it has recovered."""
         settings.use(self.engine)
         watch(self.engine)
-        self.engine.recovered = True
+        self.engine.machines.found = True
 
     async def ask(self, verb: Verb[A]) -> A:
         """What a verb answers; its own refusal is raised first."""
         if refusal := verb.refuse(EngineShown(self.engine)):
             raise refusal.error()
         request_id = uuid.uuid4().hex
-        with self.engine.working(request_id, name_of(type(verb))):
+        with self.engine.verbs.working(request_id, name_of(type(verb))):
             return await verb.carry_out(self.engine, request_id)
 
     async def do(self, name: str, /, *given: Any, **options: Any) -> Any:
@@ -156,23 +164,23 @@ class Twins:
 
     def machine(self, name: str) -> TwinMachine:
         """The machine of a branch."""
-        return self.hypervisor.machines[self.engine.live[self.engine.branch(name).id].machine.id]
+        return self.hypervisor.machines[self.engine.machines.live[self.engine.branch(name).id].machine.id]
 
     async def crash(self, name: str) -> None:
         """A branch's machine ends by itself, and the engine has accounted for it."""
         machine, row = self.machine(name), self.engine.branch(name)
         machine.end()
         self.held.ended(f"machine:{machine.id}", -9)
-        while row.id in self.engine.live or self.engine.branch(name).machine:
+        while row.id in self.engine.machines.live or self.engine.branch(name).machine:
             await asyncio.sleep(0)
 
     async def close(self) -> None:
         """End everything; what is left of the machines shows in `held` and `hub` afterwards."""
-        await self.engine.sealer.stop()
-        await self.engine.stalls.stop()
-        await self.engine.ports.stop()
-        await asyncio.gather(*(end(self.engine, live) for live in list(self.engine.live.values())))
-        await self.engine.reaping.done()
+        await self.engine.tasks.sealer.stop()
+        await self.engine.tasks.stalls.stop()
+        await self.engine.tasks.ports.stop()
+        await asyncio.gather(*(end(self.engine, live) for live in list(self.engine.machines.live.values())))
+        await self.engine.machines.reaping.done()
 
 
 @contextmanager
@@ -186,10 +194,9 @@ def twin_engine() -> Iterator[Twins]:
         held, hub, store, host = TwinHeld(), TwinHub(), TwinStore(home.root, made.kept), TwinHost()
         views, hypervisor = TwinViews(home, store), TwinHypervisor(home, held)
         catalog, reserve = Catalog(home.catalog), NoReserve(home.reserve, lambda: 0)
-        engine = Engine(home, catalog, store, held, hypervisor, hub, views, reserve, indexes=made.indexes)
-        engine.sealer, engine.stalls, engine.outside = Sealer(engine), Stalls(engine), TwinOutside()
-        engine.ports, engine.swapper = Ports(engine, host), TwinSwapper()
-        engine.weights = TwinWeights()
+        engine = Engine(home, catalog, store, held, hypervisor, hub, views, reserve)
+        engine.indexes = PathIndexes(store, made.indexes)
+        engine.tasks = twin_tasks(engine, host)
         for number, (golden, kept) in enumerate(made.kept.items()):
             catalog.put_commit(restored_row(engine, kept.manifest))
             catalog.put_image(Image(kept.manifest.image, IMAGES[number], SPEC, golden, 1.0 + number))

@@ -30,7 +30,7 @@ class Stood:
             )
             for row in catalog.branches()
         )  # fmt: skip
-        ports = tuple(replace(port, reason="") for port in self._engine.ports.shown())
+        ports = tuple(replace(port, reason="") for port in self._engine.tasks.ports.shown())
         images, name = tuple(catalog.images()), next((one.name for one in branches if one.trunk), None)
         return Tree(branches, self._engine.commits(), images, name, ports=ports, moment=catalog.moment)
 

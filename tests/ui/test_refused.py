@@ -9,7 +9,7 @@ from tests.ui.looks import app_of, until, until_seen
 
 async def is_refused(twins: Twins, branch: str, name: str, process: tuple[int, str]) -> None:
     """A program of the guest's asks for a name that its rule does not let it."""
-    live = twins.engine.live[twins.engine.branch(branch).id]
+    live = twins.engine.machines.live[twins.engine.branch(branch).id]
     twins.machine(branch).guest.sockets["udp 4000"] = process
     asker = names_at(twins.engine, live.network.info.address)
     assert asker is not None and not await asker.may_ask(name, 4000, "udp")

@@ -32,10 +32,10 @@ async def beginning() -> AsyncIterator[Twins]:
         try:
             await twins.do("up")
             await twins.do("fork", "main", 2)
-            await twins.engine.sealer.all_sealed()
+            await twins.engine.tasks.sealer.all_sealed()
             await twins.do("rename", "b1", "wasp")
             await twins.do("prune", ("b2",))
-            await twins.engine.sealer.all_sealed()
+            await twins.engine.tasks.sealer.all_sealed()
             yield twins
         finally:
             telling.cancel()

@@ -11,13 +11,10 @@ from msgspec.structs import replace
 from core.catalog import Catalog
 from core.catalog_values import BranchRow
 from core.engine.context import Engine
-from core.engine.ports import Ports
-from core.engine.sealing import Sealer
-from core.engine.stalls import Stalls
 from core.home import find_home
 from core.model import BranchState, Commit, CommitState, Image, MachineSpec
 from core.room import Reserve
-from tests.twins.engine import TwinOutside, TwinSwapper
+from tests.twins.engine import twin_tasks
 
 SPEC = MachineSpec("pc-q35-7.2", "Nehalem-v1", "tcg", 1 << 29, 1, 1 << 30)
 GOLDEN, HEAD = "ab" * 20, "cd" * 20
@@ -30,8 +27,7 @@ def engine_of(directory: Path, reserve: type[Reserve] = Reserve) -> Iterator[Eng
     home.root.mkdir()
     catalog, none = Catalog(home.catalog), cast(Any, None)
     engine = Engine(home, catalog, none, none, none, none, none, reserve(home.reserve, lambda: 0))
-    engine.sealer, engine.stalls, engine.outside = Sealer(engine), Stalls(engine), TwinOutside()
-    engine.ports, engine.swapper = Ports(engine, none), TwinSwapper()
+    engine.tasks = twin_tasks(engine, none)
     golden = Commit(GOLDEN, "ef" * 20, (), "", "base-1", "golden", 1.5, CommitState.SEALED, True)
     catalog.put_commit(golden)
     head = replace(golden, id=HEAD, parents=(GOLDEN,), branch="main", state=CommitState.HOT)

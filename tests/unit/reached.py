@@ -37,7 +37,7 @@ async def reached(agent: AgentClient | None = None) -> AsyncIterator[tuple[Twins
         twins.begin()
         try:
             await twins.do("up")
-            [live] = twins.engine.live.values()
+            [live] = twins.engine.machines.live.values()
             own = live._agent
             live._agent = agent or own
             try:

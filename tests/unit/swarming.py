@@ -79,9 +79,9 @@ class Commands:
         if row.scoring is not None:
             code = 0 if score is not None else 137
             last = LastCommand(row.scoring.command, "sh", 0.0, code, lasted_ms=5.0)
-            self.engine.live[row.id].last = last
+            self.engine.machines.live[row.id].last = last
             self.engine.catalog.change_branch(row.id, scoring=None, score=score, note=note)
-        self.engine.publish("branch", branch, f"{branch}: scored")
+        self.engine.events.publish("branch", branch, f"{branch}: scored")
 
 
 class TwinHands(Hands):

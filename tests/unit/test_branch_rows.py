@@ -26,9 +26,9 @@ def test_a_branch_that_is_starting_is_left_to_who_starts_it(tmp_path: Path) -> N
 def test_a_commit_that_was_the_head_already_is_not_taken_back(tmp_path: Path) -> None:
     with engine_of(tmp_path) as engine:
         put(engine, "main", BranchState.RUNNING, HEAD)
-        asyncio.run(engine.sealer.retract("main", HEAD, HEAD))
+        asyncio.run(engine.tasks.sealer.retract("main", HEAD, HEAD))
         assert engine.catalog.branch("main").head == HEAD
         assert {commit.id for commit in engine.catalog.commits()} == {GOLDEN, HEAD}
-        asyncio.run(engine.sealer.retract("main", HEAD, GOLDEN))
+        asyncio.run(engine.tasks.sealer.retract("main", HEAD, GOLDEN))
         assert engine.catalog.branch("main").head == GOLDEN
         assert {commit.id for commit in engine.catalog.commits()} == {GOLDEN}

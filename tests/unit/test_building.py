@@ -17,7 +17,7 @@ class Builds:
     """Builds in one home, each at the same pace, and what of them was told: the whole's fraction, and the rest."""
 
     def __init__(self, directory: Path) -> None:
-        self.home = SimpleNamespace(builds=directory / "builds.json")
+        self.home, self.events = SimpleNamespace(builds=directory / "builds.json"), self
         self.told: list[tuple[float, BuildProgress]] = []
         self.now = 0.0
 

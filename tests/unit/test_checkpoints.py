@@ -69,7 +69,7 @@ async def test_after_a_command_when_idle_and_when_its_agent_waits() -> None:
         acting, branch = twins.engine.acting, works(twins)
         [idle] = await soon(twins, 1)
         assert (idle.checkpoint, idle.id) == (Trigger.IDLE, twins.engine.branch("main").head)
-        with twins.engine.live[branch].followed(), acting.command(branch):
+        with twins.engine.machines.live[branch].followed(), acting.command(branch):
             works(twins)
             await asyncio.sleep(0.3)
             assert made(twins) == [idle], "it is not idle while a command runs"
@@ -142,7 +142,7 @@ async def test_what_somebody_does_first_makes_it_needless() -> None:
     """While it waits for its turn somebody commits the branch, says never, replays, or works in what was idle."""
     async with watched(manual=True) as twins:
         engine, row = twins.engine, twins.engine.branch("main")
-        live, head = engine.live[row.id], row.head
+        live, head = engine.machines.live[row.id], row.head
 
         def found(trigger: Trigger) -> Occasion:
             now = engine.branch("main")
@@ -170,7 +170,7 @@ async def test_what_somebody_does_first_makes_it_needless() -> None:
 async def test_one_that_has_begun_is_made_to_its_end() -> None:
     async with watched(manual=True) as twins:
         engine, main = twins.engine, twins.machine("main")
-        row, live = engine.branch("main"), engine.live[engine.branch("main").id]
+        row, live = engine.branch("main"), engine.machines.live[engine.branch("main").id]
         timed = Occasion(Trigger.TIME, row, checkpoints.policy_of(engine, row), 0)
         main.guest.ticks += 1
         begun = asyncio.create_task(checkpoint(engine, live, timed))
@@ -189,7 +189,7 @@ async def test_who_waits_or_reads_changes_nothing() -> None:
         await asyncio.sleep(0.3)
         assert not made(twins)
         works(twins)
-        address = twins.engine.live[twins.engine.branch("main").id].network.info.address
+        address = twins.engine.machines.live[twins.engine.branch("main").id].network.info.address
         assert await soon(twins, 1)
         twins.hub.connections = frozenset({address})
         works(twins)
@@ -260,7 +260,7 @@ async def test_a_plan_goes_on_over_what_nobody_asked_for() -> None:
             async with asyncio.timeout(SOON_S):
                 while (now := engine.branch("main").head) == head:
                     await asyncio.sleep(0.01)
-            await engine.sealer.all_sealed()
+            await engine.tasks.sealer.all_sealed()
             return now
 
         former = await commits_itself()
@@ -357,7 +357,7 @@ async def test_what_it_does_by_itself_is_told_once_it_has_settled() -> None:
         twins.begin()
         await twins.do("up", None, "main")
         engine, stirring = twins.engine, Stirring(lambda pid: used[0])
-        row, live = engine.branch("main"), engine.live[engine.branch("main").id]
+        row, live = engine.branch("main"), engine.machines.live[engine.branch("main").id]
 
         def stirs(*, cpu_s: float = 0.0, writes: bool = False) -> bool:
             used[0] += cpu_s
@@ -401,7 +401,7 @@ async def test_when_so_much_of_it_has_changed_since_its_head() -> None:
             await twins.do("up", None, "main")
             await twins.do("policy", "main", bytes=2 * PAGE_BYTES)
             engine, one, row = twins.engine, WatchedBranch(), twins.engine.branch("main")
-            live, head = engine.live[row.id], engine.catalog.commit(row.head)
+            live, head = engine.machines.live[row.id], engine.catalog.commit(row.head)
 
             async def is_due() -> bool:
                 return await checkpoints._is_due(engine, row, live, Trigger.BYTES, one)
@@ -432,7 +432,7 @@ async def test_every_so_often_while_it_changes_alone() -> None:
             one.unchanged_at = now
             trigger, due = wanted(engine, engine.branch("main"), head, one, now)
             assert trigger is Trigger.NONE and 59 < due - now < 61
-            live = engine.live[row.id]
+            live = engine.machines.live[row.id]
             assert not await checkpoints._is_due(engine, row, live, Trigger.TIME, one), (
                 "nobody has done anything"
             )

@@ -63,18 +63,18 @@ def write(twins: Twins, path: str, branch: str = "main") -> None:
 async def die_with_the_daemon(twins: Twins, name: str) -> None:
     """The machine ends while nobody looks; a new daemon finds that out."""
     machine, row = twins.machine(name), twins.engine.branch(name)
-    await twins.engine.live.pop(row.id).leave()
+    await twins.engine.machines.live.pop(row.id).leave()
     machine.end()
     twins.held.ended(f"machine:{machine.id}", -9)
-    twins.engine.recovered = False
+    twins.engine.machines.found = False
     await recover(twins.engine, lambda _: None)
 
 
 async def settled(twins: Twins) -> None:
     """Every commit is sealed, and machines lie on them."""
-    await twins.engine.sealer.all_sealed()
+    await twins.engine.tasks.sealer.all_sealed()
     async with asyncio.timeout(60):
-        while any(len(live.machine.layers) > 1 for live in twins.engine.live.values()):
+        while any(len(live.machine.layers) > 1 for live in twins.engine.machines.live.values()):
             await asyncio.sleep(0.01)
 
 
@@ -138,8 +138,8 @@ async def test_a_daemon_that_ended_with_the_machine_finds_it(
             (tmp_path / "fault").write_text("seal.begun=fail")
             monkeypatch.setenv(FAULT, str(tmp_path / "fault"))
             await twins.do("commit", "main", wait=False)
-            await twins.engine.sealer.stop()
-            twins.engine.sealer = Sealer(twins.engine)
+            await twins.engine.tasks.sealer.stop()
+            twins.engine.tasks.sealer = Sealer(twins.engine)
             for key in [key for key in twins.held.holdings().kept if key.startswith("hot:")]:
                 twins.held.drop(key)
         await die_with_the_daemon(twins, "main")
@@ -151,7 +151,7 @@ async def test_a_daemon_that_ended_with_the_machine_finds_it(
 
 async def test_a_layer_that_a_machine_was_about_to_write_is_known_before() -> None:
     async with home() as twins:
-        live = twins.engine.live[twins.engine.branch("main").id]
+        live = twins.engine.machines.live[twins.engine.branch("main").id]
         made: list[chains.DiskChain | None] = []
         prepared = twins.machine("main").prepared
 
@@ -190,7 +190,7 @@ async def test_nothing_is_written_of_a_machine_that_ends_meanwhile(
         (tmp_path / "fault").write_text("seal.begun=fail")
         await twins.do("commit", "main", wait=False)
         row = twins.engine.branch("main")
-        live = twins.engine.live[row.id]
+        live = twins.engine.machines.live[row.id]
         async with live.lock:
             shortening = asyncio.create_task(shorten(twins.engine, row.head, live.machine.layers[:-1]))
             await asyncio.sleep(0)

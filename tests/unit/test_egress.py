@@ -44,7 +44,7 @@ def on_twins(body: Body) -> None:
 def reach_of(twins: Twins, name: str) -> Reach | None:
     """What a branch's network lets out; it is what its row says."""
     row = twins.engine.branch(name)
-    found = twins.engine.live[row.id].network.reach
+    found = twins.engine.machines.live[row.id].network.reach
     assert found == row.egress
     return found
 
@@ -92,7 +92,7 @@ class Broken(TwinOutside):
 async def without_a_way_out(twins: Twins) -> None:
     await twins.do("up")
     await twins.do("fork", "main", 1)
-    twins.engine.outside = Broken()
+    twins.engine.tasks.outside = Broken()
     with pytest.raises(Unsupported):
         await twins.do("egress", "main", "open")
     assert reach_of(twins, "main") == NOWHERE
@@ -134,8 +134,8 @@ def told_of(queue: asyncio.Queue[Event | None]) -> list[str]:
 
 async def refusals(twins: Twins) -> None:
     await twins.do("up")
-    live = twins.engine.live[twins.engine.branch("main").id]
-    queue = twins.engine.subscribe()
+    live = twins.engine.machines.live[twins.engine.branch("main").id]
+    queue = twins.engine.events.subscribe()
     asker = names_at(twins.engine, live.network.info.address)
     assert isinstance(asker, Names) and names_at(twins.engine, "10.77.99.99") is None
     twins.machine("main").guest.sockets["udp 4321"] = (7, "curl\n")
@@ -253,8 +253,8 @@ def test_the_port_that_is_wanted_is_told_by_a_command_line_or_by_configuration()
 
 async def told_by_a_command(twins: Twins) -> None:
     await twins.do("up")
-    live = twins.engine.live[twins.engine.branch("main").id]
-    queue, guest = twins.engine.subscribe(), twins.machine("main").guest
+    live = twins.engine.machines.live[twins.engine.branch("main").id]
+    queue, guest = twins.engine.events.subscribe(), twins.machine("main").guest
     asker = names_at(twins.engine, live.network.info.address)
     assert asker is not None
     guest.sockets |= {"udp 1": (7, "curl"), "udp 2": (8, "http")}
@@ -280,7 +280,7 @@ async def adding(twins: Twins) -> None:
         await twins.do("egress", "main", "add")
     await twins.do("fork", "main", 3)
     await twins.do("fork", "b1", 1, "below")
-    live = twins.engine.live[twins.engine.branch("b1").id]
+    live = twins.engine.machines.live[twins.engine.branch("b1").id]
     asker = names_at(twins.engine, live.network.info.address)
     assert asker is not None and not await asker.may_ask("c.org", 1, "udp")
     await twins.do("egress", "b2", "allow", ("a.org:80",))
@@ -293,7 +293,7 @@ async def adding(twins: Twins) -> None:
     assert live.refused.newest is None
     await twins.do("undo")
     assert reach_of(twins, "b1") == NOWHERE and reach_of(twins, "b2") == RULE
-    network = twins.engine.live[twins.engine.branch("b3").id].network
+    network = twins.engine.machines.live[twins.engine.branch("b3").id].network
     network.close()
     with pytest.raises(VertuiError):
         await twins.do("egress", "b1", "allow", ("e.org",), True)

@@ -185,12 +185,12 @@ async def in_the_middle(client: AgentClient) -> AsyncIterator[tuple[Twins, str, 
         with engine.unattended.followed(record.running):
             assert (await twins.do("fork", "main", 1, "child")).children[0].ok
         child = engine.branch("child")
-        own, engine.live[child.id]._agent = engine.live[child.id]._agent, client
+        own, engine.machines.live[child.id]._agent = engine.machines.live[child.id]._agent, client
         try:
             yield twins, parent.id, child.id, record
         finally:
             await stream.detach()
-            engine.live[child.id]._agent = own
+            engine.machines.live[child.id]._agent = own
 
 
 async def test_a_child_tells_of_the_ends_of_what_its_parent_was_in_the_middle_of(client: AgentClient) -> None:
@@ -270,7 +270,7 @@ async def test_what_has_ended_or_is_of_a_former_machine_is_inherited_by_nobody(c
 async def test_a_branch_runs_or_has_no_machine_to_ask(client: AgentClient) -> None:
     async with trunk(client) as twins:
         engine, row = twins.engine, twins.engine.branch("main")
-        assert engine.running(row.id) is engine.live[row.id] and engine.running("nobody") is None
+        assert engine.running(row.id) is engine.machines.live[row.id] and engine.running("nobody") is None
         await twins.do("pause", "main")
         assert engine.running(row.id) is None
         await twins.do("resume", "main")

@@ -114,7 +114,7 @@ async def peopled(twins: Twins) -> None:
     await twins.do("prune", ("gone",))
     await twins.do("secret set", "KNOWN", "a value")
     await twins.do("token new", "known", 64 * "1")
-    await twins.engine.sealer.all_sealed()
+    await twins.engine.tasks.sealer.all_sealed()
 
 
 def carried_out(client: Client, request: Verb[Any]) -> None:

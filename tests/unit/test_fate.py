@@ -23,7 +23,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     """A branch `b1` with a machine that has no line to its guest."""
     with engine_of(tmp_path) as engine:
         put(engine, "b1", BranchState.RUNNING)
-        engine.live["b1"] = lineless()
+        engine.machines.live["b1"] = lineless()
         yield engine
 
 
@@ -32,7 +32,7 @@ def lineless() -> Live:
 
 
 def end(engine: Engine, state: BranchState, reason: str = "") -> None:
-    del engine.live["b1"]
+    del engine.machines.live["b1"]
     engine.catalog.change_branch("b1", state=state, reason=reason)
 
 
@@ -57,11 +57,11 @@ def lose(engine: Engine) -> None:
 
 
 def resume(engine: Engine) -> None:
-    engine.live["b1"] = lineless()
+    engine.machines.live["b1"] = lineless()
 
 
 def restore(engine: Engine) -> None:
-    engine.live["b1"].guests += 1
+    engine.machines.live["b1"].guests += 1
 
 
 ENDS: dict[Callable[[Engine], None], tuple[type[VertuiError], str]] = {

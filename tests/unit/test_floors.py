@@ -1,5 +1,7 @@
 """Imports go down and never in a circle, and `scripts/check` says so of one that does not."""
 
+import ast
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -11,9 +13,12 @@ import grimp
 import networkx as nx
 import pytest
 
+from core.engine.context import Engine
+
 ROOT = Path(__file__).parents[2]
 LINTER = Path(sys.executable).with_name("lint-imports")
 DOWN = "core: imports go down"
+MOST_PARTS = 17  # of an engine
 CIRCLE = "No package and no module imports in a circle"
 LATER = "def later() -> None:\n    import core.daemon.client\n"
 TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from core.engine.context import Engine\n"
@@ -84,3 +89,18 @@ def test_the_map_draws_the_floors() -> None:
 
 def test_check_asks_the_linter() -> None:
     assert "lint-imports" in (ROOT / "scripts/check").read_text()
+
+
+def test_the_engine_is_few_parts_and_nobody_puts_others_in_their_place() -> None:
+    public = [field.name for field in dataclasses.fields(Engine) if not field.name.startswith("_")]
+    assert len(public) <= MOST_PARTS, public
+    written = {
+        (path.relative_to(ROOT).as_posix(), node.attr)
+        for path in (ROOT / "core").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del)
+        if ast.unparse(node.value).endswith("engine")
+    }
+    assert written == {("core/daemon/server.py", "tasks")}, (
+        "only who makes them, as they work with the engine"
+    )

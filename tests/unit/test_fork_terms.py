@@ -16,7 +16,7 @@ from tests.twins.engine import Twins, twin_engine
 def reach(twins: Twins, name: str) -> str:
     """What a branch's network lets out; it is what its row says."""
     row = twins.engine.branch(name)
-    assert twins.engine.live[row.id].network.reach == row.egress
+    assert twins.engine.machines.live[row.id].network.reach == row.egress
     return in_words(row.egress)
 
 
@@ -57,10 +57,10 @@ async def whose_command_cannot_start(twins: Twins) -> None:
     [child] = (await twins.do("fork", "main", 1, command="make", timeout_s=2.0, score="printed")).children
     row = twins.engine.branch(child.name)
     assert not child.ok and "no programs" in child.reason and row.state is BranchState.FAILED
-    assert row.scoring is None and row.id not in twins.engine.live
-    await twins.engine.reaping.done()
+    assert row.scoring is None and row.id not in twins.engine.machines.live
+    await twins.engine.machines.reaping.done()
     assert (
-        len(twins.engine.live)
+        len(twins.engine.machines.live)
         == 1
         == len([one for one in twins.held.holdings().children if "machine:" in one])
     )

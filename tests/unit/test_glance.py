@@ -71,8 +71,8 @@ async def test_what_machines_do_is_told_once() -> None:
     with twin_engine() as twins:
         twins.begin()
         await twins.do("up")
-        queue, announcer = twins.engine.subscribe(), Announcer(twins.engine)
-        (live,) = twins.engine.live.values()
+        queue, announcer = twins.engine.events.subscribe(), Announcer(twins.engine)
+        (live,) = twins.engine.machines.live.values()
         await announcer._tell_figures()
         while not queue.empty():
             queue.get_nowait()

@@ -252,7 +252,7 @@ async def test_a_note_that_waits_at_a_fork_is_one_of_each_child_and_pausing_lose
 async def test_a_verb_that_takes_long_delays_a_note_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest_notes, "MOST_PAUSES", 1)
     async with listening() as twins:
-        async with twins.engine.changing:
+        async with twins.engine.verbs.changing:
             twins.machine("main").say("meanwhile")
             await asyncio.sleep(0.2)
             assert twins.machine("main").guest.notes and not await told(twins, "main")
@@ -288,7 +288,7 @@ async def test_what_waits_in_a_commit_is_said_after_its_branch_was_brought_back(
 
 async def test_a_note_waits_for_no_other_branch_that_is_brought_back_nor_for_a_replay() -> None:
     async with listening() as twins:
-        with twins.engine.working("r", "resume"), twins.engine.working("s", "recover"):
+        with twins.engine.verbs.working("r", "resume"), twins.engine.verbs.working("s", "recover"):
             twins.machine("main").say("meanwhile")
             await answered(twins, "main")
 
@@ -306,7 +306,7 @@ async def test_an_image_of_before_is_told_of_and_a_guests_word_is_shown_as_such(
         async with served(twins) as client:
             assert await asyncio.to_thread(main, ["journal", "show", "main"]) == 0
             assert "  message      you\\x1b[2J (guest)  a\\x1b[2J\\u202e[bold] ⏎ x" in capsys.readouterr().out
-            live = twins.engine.live[twins.engine.branch("main").id]
+            live = twins.engine.machines.live[twins.engine.branch("main").id]
             twins.machine("main").guest.protocol = 3
             await (await live.agent()).close()
             for words in (("vertui-note", "x"), ("vertui-note x",)):
@@ -323,7 +323,7 @@ async def moves(twins: Twins, rng: random.Random, count: int) -> None:
     """Notes and verbs side by side in any order."""
     points: list[str] = []
     for step in range(count):
-        names = [row.name for row in twins.engine.catalog.branches() if row.id in twins.engine.live]
+        names = [row.name for row in twins.engine.catalog.branches() if row.id in twins.engine.machines.live]
         name = rng.choice(names)
         for _ in range(rng.randrange(4)):
             twins.machine(rng.choice(names)).say(f"{step}")
@@ -362,7 +362,7 @@ async def test_a_machine_knows_of_just_the_notes_that_are_not_tried_in_its_journ
     async with listening() as twins:
         await moves(twins, random.Random(seed), 25)
         for row in twins.engine.catalog.branches():
-            if row.id not in twins.engine.live:
+            if row.id not in twins.engine.machines.live:
                 continue
             await answered(twins, row.name)
             known = [tuple(one) for one in twins.machine(row.name).guest.acknowledged]

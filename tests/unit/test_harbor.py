@@ -47,7 +47,7 @@ def environment(place: Path, mode: str = "no-network", **options: Any) -> Any:
 @contextmanager
 def programs(twins: Twins, agent: AgentClient) -> Iterator[None]:
     """All guests have the real agent meanwhile."""
-    lives = [(live, live._agent) for live in twins.engine.live.values()]
+    lives = [(live, live._agent) for live in twins.engine.machines.live.values()]
     for live, _ in lives:
         live._agent = agent
     try:

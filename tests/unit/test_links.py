@@ -181,7 +181,7 @@ async def test_names_are_those_of_linked_branches_and_ones_own() -> None:
         await twins.crash("b1")
         assert found(twins, "main", "b1") == address_of(number)  # it may get a machine again
         await twins.do("resume", "b1")
-        assert twins.engine.live[twins.engine.branch("b1").id].network.index == number
+        assert twins.engine.machines.live[twins.engine.branch("b1").id].network.index == number
         assert await linked(twins) == {"b1 main"}
 
 
@@ -223,7 +223,7 @@ async def test_the_next_daemon_makes_it_as_the_catalog_says() -> None:
 
 async def test_who_listens_is_told_of_links_and_of_names_in_them() -> None:
     async with home() as twins:
-        queue, announcer = twins.engine.subscribe(), Announcer(twins.engine)
+        queue, announcer = twins.engine.events.subscribe(), Announcer(twins.engine)
         first = await inspect.tree(twins.engine)
         mirror, telling = Mirror(lambda: first), asyncio.create_task(announcer.tell())
         assert mirror.tree == first

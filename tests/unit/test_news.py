@@ -63,7 +63,7 @@ async def test_of_a_fork_each_machine_is_looked_at_once_and_only_when_it_runs(lo
     async with daemon() as twins:
         await twins.do("up")
         looks.clear()
-        queue = twins.engine.subscribe()
+        queue = twins.engine.events.subscribe()
         forking = asyncio.create_task(twins.do("fork", "main", 3))
         running: dict[str, int] = {}
         while len(running) < 4:
@@ -75,7 +75,7 @@ async def test_of_a_fork_each_machine_is_looked_at_once_and_only_when_it_runs(lo
                 else:
                     assert not branch.memory_bytes
         await forking
-        twins.engine.unsubscribe(queue)
+        twins.engine.events.unsubscribe(queue)
     assert set(running.values()) == {1 << 20}
     assert set(looks.values()) == {1}
 
@@ -88,9 +88,9 @@ async def test_one_who_reads_while_much_happens_is_told_anew_what_machines_take(
     async with daemon() as twins:
         await twins.do("up")
         looks.clear()
-        queue = twins.engine.subscribe()
+        queue = twins.engine.events.subscribe()
         async with asyncio.timeout(30):
             while max(looks.values(), default=0) < 3:
                 twins.engine.set_branch(twins.engine.branch("main").id, reason=str(looks.total()))
                 await asyncio.sleep(0.005)
-        twins.engine.unsubscribe(queue)
+        twins.engine.events.unsubscribe(queue)

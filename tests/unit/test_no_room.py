@@ -66,11 +66,11 @@ async def filled_after(twins: Twins, name: str, writes: int) -> bool:
 async def settled(twins: Twins) -> None:
     """All that began has ended, one way or the other."""
     engine = twins.engine
-    await engine.sealer.all_sealed()
-    await engine.reaping.done()
+    await engine.tasks.sealer.all_sealed()
+    await engine.machines.reaping.done()
     for row in engine.catalog.branches():
         assert row.state is not BranchState.STARTING, row
-        assert (row.machine is not None) == (row.id in engine.live), row
+        assert (row.machine is not None) == (row.id in engine.machines.live), row
     assert engine.catalog.operations(state=OperationState.INTENT) == []
 
 

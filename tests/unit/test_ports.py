@@ -49,7 +49,7 @@ async def home() -> AsyncIterator[Twins]:
 
 def there(twins: Twins) -> dict[tuple[str, int], int]:
     """The published ports, by branch and guest's port; each is open unless it says why not."""
-    shown = twins.engine.ports.shown()
+    shown = twins.engine.tasks.ports.shown()
     for port in shown:
         assert listening(twins.host, port.address, port.host_port, port.protocol) == (not port.reason), port
     return {(port.branch, port.guest_port): port.host_port for port in shown}
@@ -166,10 +166,10 @@ async def test_ports_of_the_pruned_close_and_come_back_if_they_are_free(
         await twins.do("redo")
         with host_port(twins.host, 3000):
             await twins.do("trash restore", "b1")
-            [port] = twins.engine.ports.shown()
+            [port] = twins.engine.tasks.ports.shown()
             assert port.reason and port.host_port == 3000
         async with asyncio.timeout(60):
-            while twins.engine.ports.shown()[0].reason:
+            while twins.engine.tasks.ports.shown()[0].reason:
                 await asyncio.sleep(0.01)
         assert there(twins) == {("b1", 3000): 3000}
         await twins.do("prune", ("b1",), True)
@@ -198,9 +198,9 @@ async def test_ports_of_the_trunk_are_its_own_wherever_it_is() -> None:
         await twins.do("publish", "@trunk", ("3000",))
         with pytest.raises(NotFound, match=r"those of @trunk: `vertui unpublish @trunk`"):
             await twins.do("unpublish", "main")
-        led = [port.branch for port in leading_to("b1", "main", twins.engine.ports.shown())]
+        led = [port.branch for port in leading_to("b1", "main", twins.engine.tasks.ports.shown())]
         await twins.do("promote", "b1")
-        assert led == [] and [*leading_to("b1", "b1", twins.engine.ports.shown())]
+        assert led == [] and [*leading_to("b1", "b1", twins.engine.tasks.ports.shown())]
         await twins.do("unpublish", "@trunk", ("3000",))
         assert there(twins) == {}
 
@@ -224,7 +224,7 @@ async def test_the_proxy_is_one_and_closes() -> None:
             await twins.do("proxy")
         assert not any(child.ports for child in (await twins.do("fork", "main", 1)).children)
         await twins.do("proxy", off=True)
-        assert proxy_of(twins.engine.ports.shown()) is None
+        assert proxy_of(twins.engine.tasks.ports.shown()) is None
         await twins.do("undo")
         assert there(twins) == {(PROXY, 0): 7071}
 
@@ -234,13 +234,13 @@ async def test_a_daemon_that_starts_again_has_the_same_sockets_and_drops_the_oth
         await twins.do("publish", "main", ("3000", "3001"))
         [first, second] = twins.engine.catalog.ports()
         with waiting(twins, first.host_port) as visitor:  # in the backlog of a socket that nobody serves
-            await twins.engine.ports.stop()
+            await twins.engine.tasks.ports.stop()
             visitor.sendall(b"words")
             stray = os.memfd_create("stray")
             twins.held.keep("port:stray", stray)
             twins.held.drop(f"port:{second.id}")  # as after a start of the host
             os.close(stray)
-            twins.engine.ports = Ports(twins.engine, twins.host)
+            twins.engine.tasks.ports = Ports(twins.engine, twins.host)
             await recover(twins.engine, lambda _: None)
             kept = {key for key in twins.held.holdings().kept if key.startswith("port:")}
             assert kept == {f"port:{first.id}", f"port:{second.id}"}

@@ -114,11 +114,11 @@ async def test_a_replay_that_the_daemon_died_in_is_begun_again() -> None:
                 "it was not taken back yet: it has what nobody committed"
             )
             engine.catalog.begin("r", "recover", "recover main", Intent(replayed=row.id), time.time())
-            live = engine.live.pop(row.id)  # this daemon has not adopted it yet
+            live = engine.machines.live.pop(row.id)  # this daemon has not adopted it yet
             await recover(engine, lambda _: None)
             found = engine.branch("main")
             assert found.state is BranchState.LOST and "recover --replay main" in found.reason
-            assert found.machine is None and row.id not in engine.live
+            assert found.machine is None and row.id not in engine.machines.live
             await live.close()
         finally:
             await twins.close()

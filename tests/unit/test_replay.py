@@ -117,7 +117,7 @@ async def trunk(client: AgentClient) -> AsyncIterator[tuple[Twins, Live]]:
     with twin_engine() as twins:
         twins.begin()
         await twins.do("up")
-        (live,) = twins.engine.live.values()
+        (live,) = twins.engine.machines.live.values()
         own, live._agent = live._agent, client
         try:
             yield twins, live

@@ -17,7 +17,7 @@ async def trunk(client: AgentClient) -> AsyncIterator[Twins]:
     with twin_engine() as twins:
         twins.begin()
         await twins.do("up")
-        (live,) = twins.engine.live.values()
+        (live,) = twins.engine.machines.live.values()
         own, live._agent = live._agent, client
         try:
             yield twins
@@ -74,7 +74,7 @@ async def test_what_is_printed_is_the_score_and_the_note_says_why_there_is_none(
         for script, rule, timeout_s, told in cases:
             await begun(twins, client, script, rule, timeout_s)
             assert await scored(twins) == told, (script, rule)
-            (live,) = twins.engine.live.values()
+            (live,) = twins.engine.machines.live.values()
             ran = next(one for one in await client.ps() if one.exit_code is not None)
             assert live.last and (live.last.id, live.last.exit_code) == (ran.id, ran.exit_code)
             assert live.last.lasted_ms == ran.lasted_ms is not None, "how it ended is told with the score"

@@ -59,8 +59,8 @@ class Nothing(Reserve):
 def stalled(engine: Engine, machine: Stalled, name: str = "main") -> Live:
     """A branch that stands still."""
     put(engine, name, BranchState.RUNNING)
-    live = engine.live[name] = Live(name, cast(Machine, machine), cast(Network, Linked()))
-    engine.stalls.found(live)
+    live = engine.machines.live[name] = Live(name, cast(Machine, machine), cast(Network, Linked()))
+    engine.tasks.stalls.found(live)
     assert engine.catalog.branch(name).state is BranchState.PAUSED
     return live
 
@@ -70,7 +70,7 @@ async def until(engine: Engine, true: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not true():
             await asyncio.sleep(0.05)
-    await engine.stalls.stop()
+    await engine.tasks.stalls.stop()
 
 
 @pytest.mark.parametrize("reserve", [Reserve, Nothing])

@@ -48,7 +48,7 @@ async def home() -> AsyncIterator[Twins]:
             await twins.do("up")
             yield twins
         finally:
-            await twins.engine.sleepers.stop()
+            await twins.engine.machines.sleepers.stop()
             await twins.close()
 
 
@@ -99,7 +99,7 @@ async def test_nothing_of_it_is_left_but_its_commit_and_undo_starts_it_as_it_was
         await twins.do("pause", "main")
         head, ticks = twins.engine.branch("main").head, twins.machine("main").guest.ticks
         asleep = await twins.do("suspend", "main")
-        await twins.engine.reaping.done()
+        await twins.engine.machines.reaping.done()
         held, commit = twins.held.holdings(), twins.engine.catalog.commit(asleep.head)
         assert asleep.state is BranchState.SUSPENDED and commit.parents == (head,)
         assert commit.state is CommitState.SEALED and commit.message == "suspend"
@@ -107,7 +107,7 @@ async def test_nothing_of_it_is_left_but_its_commit_and_undo_starts_it_as_it_was
         async with asyncio.timeout(SOON_S):  # the sealer may look at them still
             while twins.store.layers():
                 await asyncio.sleep(0.01)
-        assert not twins.engine.live and twins.hub.list() == ()
+        assert not twins.engine.machines.live and twins.hub.list() == ()
         await twins.do("undo")
         assert (state(twins), twins.engine.branch("main").head) == (BranchState.PAUSED, head)
         assert twins.machine("main").guest.ticks == ticks + 1 and asleep.head not in twins.world().commits
@@ -171,11 +171,11 @@ async def test_who_comes_by_a_link_wakes_it_and_who_is_not_linked_does_not(
             patch.setattr(twins.hypervisor, "start", no_machine)
             for _ in range(3):
                 assert await looked_up("b2") == (address_of(other),)
-        twins.engine.sleepers.tired.clear()
+        twins.engine.machines.sleepers.tired.clear()
         heard = twins.hub.heard = HeardOnce([Tried((address_of(number), 9), (address_of(other), 80), "tcp")])
         listening = asyncio.create_task(hearing.hear(twins.engine))
         async with asyncio.timeout(SOON_S):
-            while state(twins, "b2") is not BranchState.RUNNING or twins.engine.sleepers.waking:
+            while state(twins, "b2") is not BranchState.RUNNING or twins.engine.machines.sleepers.waking:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.01)  # whoever waited for that has been told
         listening.cancel()
@@ -206,7 +206,7 @@ async def test_who_knocks_often_while_one_wakes_takes_nobody_s_place(monkeypatch
             while heard.left:
                 await asyncio.sleep(0.01)
             go_on.set()
-            while state(twins, "b2") is not BranchState.RUNNING or twins.engine.sleepers.waking:
+            while state(twins, "b2") is not BranchState.RUNNING or twins.engine.machines.sleepers.waking:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.01)  # whoever waited for that has been told
         listening.cancel()
@@ -290,7 +290,7 @@ async def test_who_comes_while_it_is_suspended_waits_and_it_stands_still_meanwhi
 
         monkeypatch.setattr(twins.store, "put", slowly)
         suspending = asyncio.create_task(twins.do("suspend", "main"))
-        while not twins.engine.sealer.all():
+        while not twins.engine.tasks.sealer.all():
             await asyncio.sleep(0.005)
         visit = asyncio.create_task(asked(twins, 3000))
         await asyncio.sleep(0.05)
@@ -325,7 +325,7 @@ async def test_one_that_cannot_be_suspended_runs_on_and_one_that_cannot_be_woken
                 state(twins) is BranchState.SUSPENDED and reason == "does not wake: no process can be started"
             )
         assert await asked(twins, 3000) == b"heard words"
-        await twins.engine.sleepers.stop()
+        await twins.engine.machines.sleepers.stop()
         await twins.do("suspend", "main")
         assert await asked(twins, 3000) == b"", "the daemon is about to end"
 
@@ -360,7 +360,7 @@ async def test_it_is_suspended_once_nothing_has_gone_on_for_so_long(monkeypatch:
     async with home() as twins:
         watching = asyncio.create_task(suspend.watch(twins.engine))
         try:
-            live = next(iter(twins.engine.live.values()))
+            live = next(iter(twins.engine.machines.live.values()))
             for begin in (followed, visited, connected, loaded):
                 async with begin(twins, live):
                     await twins.do("suspend", "main", when_idle=50)
@@ -430,7 +430,7 @@ async def test_two_hundred_that_are_suspended_take_next_to_nothing_and_are_watch
         taken, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert taken < MOST_BYTES
-        await twins.engine.reaping.done()
+        await twins.engine.machines.reaping.done()
         before = asyncio.all_tasks()
         watching = asyncio.create_task(suspend.watch(twins.engine))
         await asyncio.sleep(0.05)

@@ -224,7 +224,7 @@ async def test_a_winner_is_promoted_unless_the_trunk_went_on() -> None:
         engine, main = here.twins.engine, here.twins.engine.branch("main")
         here.twins.machine("main").guest.ticks += 1
         by_itself = Occasion(Trigger.TIME, main, policy_of(engine, main), 0)
-        assert await checkpoint(engine, engine.live[main.id], by_itself), "which nobody asked for"
+        assert await checkpoint(engine, engine.machines.live[main.id], by_itself), "which nobody asked for"
         done = await asyncio.to_thread(promoted, "three")
         assert done is not None and done.promoted and here.trunk() == "three-2"
         assert await asyncio.to_thread(promoted, "three") is None, "once"

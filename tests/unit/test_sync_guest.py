@@ -25,7 +25,7 @@ from core.daemon import streams
 from core.daemon.sockets import add_streams
 from core.engine.acting import Acting
 from core.engine.context import Engine
-from core.engine.sleepers import Sleepers
+from core.engine.machines import Machines
 from core.errors import Conflict
 from core.guest.client import AgentClient
 from core.home import Home
@@ -44,7 +44,7 @@ class OneGuest:
 
     agents: AgentClient
     refused: str = ""
-    sleepers: Sleepers = field(default_factory=Sleepers)
+    machines: Machines = field(default_factory=Machines)
     acting: Acting = field(default_factory=Acting)
 
     @property

@@ -12,6 +12,7 @@ import pytest
 
 from core.disk.qcow2 import ChainDisk
 from core.engine import tally as module
+from core.engine.indexes import PathIndexes
 from core.engine.tally import REQUEST, DoneCount, in_mebibytes
 from core.model import Event, new_key
 from core.verbs.fork import Fork
@@ -38,7 +39,7 @@ def taken(queue: "asyncio.Queue[Event | None]") -> list[Event]:
 
 def test_it_is_told_late_and_seldom_and_how_long_it_will_take() -> None:
     with twin_engine() as twins:
-        queue, now = twins.engine.subscribe(), [0.0]
+        queue, now = twins.engine.events.subscribe(), [0.0]
         token = REQUEST.set("key")
         counted = DoneCount(twins.engine, "committing", 10, lambda: now[0])
         for at in (0.3, 0.6, 1.2, 1.3, 1.5, 2.4):
@@ -70,7 +71,7 @@ async def test_each_verb_that_counts_tells_who_asked_for_it(monkeypatch: pytest.
     with twin_engine() as twins:
         twins.begin()
         await twins.do("up")
-        queue = twins.engine.subscribe()
+        queue = twins.engine.events.subscribe()
         async with served(twins) as client:
 
             async def all_told(work: Callable[..., object], *given: Any) -> dict[str, list[float]]:
@@ -128,14 +129,17 @@ async def test_a_diff_tells_what_it_finds_and_reads_and_compares(
     debugfs(new, "rm one", "rm two", f"write {text} one", f"write {text} two")
     overlay = as_overlay(old, new)
     with twin_engine() as twins:
-        twins.engine.indexes, changed = {}, set[str]()  # other disks than all twins have
+        twins.engine.indexes, changed = (
+            PathIndexes(twins.store),
+            set[str](),
+        )  # other disks than all twins have
         monkeypatch.setattr(
             twins.store, "disk", lambda asked, layers=(): ChainDisk(old, [overlay] * (asked in changed))
         )
         await twins.do("up")
         commit = (await twins.do("fork", "main", 1)).commit.id
         changed.add(commit)
-        queue = twins.engine.subscribe()
+        queue = twins.engine.events.subscribe()
         async with served(twins) as client:
             diff = await asyncio.to_thread(client.diff, f"{commit}~1", commit, "key", lines=True)
             events = taken(queue)

@@ -38,7 +38,7 @@ def test_a_fork_is_distinct_and_awake() -> None:
         guests = [twins.machine(name).guest for name in ("main", "b1", "b2", "b3")]
         assert [guest.hostname for guest in guests] == ["main", "b1", "b2", "b3"]
         assert len({guest.generation for guest in guests}) == 4 and not any(guest.frozen for guest in guests)
-        await twins.engine.sealer.all_sealed()
+        await twins.engine.tasks.sealer.all_sealed()
         shown = await tree(twins.engine)
         assert {branch.state for branch in shown.branches} == {BranchState.RUNNING}
         assert {commit.state for commit in shown.commits} == {CommitState.SEALED}
@@ -193,13 +193,13 @@ def test_machines_that_wait_become_children() -> None:
         pool.start()
         try:
             async with asyncio.timeout(SOON_S):
-                while not any(warm.commit == head for warm in engine.members.waiting):
+                while not any(warm.commit == head for warm in engine.machines.members.waiting):
                     await asyncio.sleep(0.01)
-            spares = {warm.machine.id for warm in engine.members.waiting if warm.commit == head}
+            spares = {warm.machine.id for warm in engine.machines.members.waiting if warm.commit == head}
             await twins.do("fork", head, 1, "child")
             assert twins.machine("child").id in spares and twins.machine("child").guest.hostname == "child"
         finally:
             await pool.close()
-        assert not engine.members.waiting and len(twins.hub.list()) == 2
+        assert not engine.machines.members.waiting and len(twins.hub.list()) == 2
 
     played(scene)

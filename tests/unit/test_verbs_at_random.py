@@ -199,7 +199,7 @@ class Verbs(Beside):
 
     @invariant()
     def machines_reach_what_their_rows_say(self) -> None:
-        for id, live in self.engine.live.items():
+        for id, live in self.engine.machines.live.items():
             assert live.network.reach == self.engine.catalog.branch(id).egress
 
     @precondition(lambda self: self.model.world.branches)
@@ -434,7 +434,7 @@ class Verbs(Beside):
     @invariant()
     def machines_are_those_of_branches_and_distinct(self) -> None:
         running = {id: b for id, b in self.model.world.branches.items() if b.state in RUNS}
-        assert self.engine.live.keys() == running.keys()
+        assert self.engine.machines.live.keys() == running.keys()
         guests = {id: self.twins.machine(branch.name).guest for id, branch in running.items()}
         assert len({guest.generation for guest in guests.values()}) == len(guests)
         for id, guest in guests.items():

@@ -63,7 +63,7 @@ def test_what_the_host_lacks_is_said_in_a_line(host: Path) -> None:
 async def weighing(twins: Twins, host: Path) -> None:
     groups = Fake("vertui-1", host)
     groups.top = host / "groups" / "user.slice"
-    twins.engine.weights = weights = MachineWeights(twins.engine, groups)
+    twins.engine.tasks.weights = weights = MachineWeights(twins.engine, groups)
     watching = asyncio.create_task(weights.watch())
     await twins.do("up")
     await twins.do("fork", "main", 2)
@@ -73,7 +73,10 @@ async def weighing(twins: Twins, host: Path) -> None:
         """The weight of each branch's machine, and whether its process is there."""
         found = {}
         for row in twins.engine.catalog.branches():
-            group, live = groups.top / "vertui-1" / (row.machine or ""), twins.engine.live.get(row.id)
+            group, live = (
+                groups.top / "vertui-1" / (row.machine or ""),
+                twins.engine.machines.live.get(row.id),
+            )
             with suppress(OSError):
                 if live and (group / "cgroup.procs").read_text() == f"{live.machine.pid}\n":
                     found[row.name] = (group / "io.weight").read_text().strip().removeprefix("default ")
@@ -123,7 +126,7 @@ def test_a_host_that_cannot_refuses_and_nothing_is_written_down(tmp_path: Path) 
         twins.begin()
         try:
             await twins.do("up")
-            twins.engine.weights = MachineWeights(twins.engine, Cgroups("vertui-1", tmp_path))
+            twins.engine.tasks.weights = MachineWeights(twins.engine, Cgroups("vertui-1", tmp_path))
             with pytest.raises(Unsupported, match="weights need cgroup v2"):
                 await twins.do("weigh", "main", 300)
             assert twins.engine.branch("main").weight == 100
