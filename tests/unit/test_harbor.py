@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from core.daemon.endpoint import TOKEN, URL
+from core.errors import NotFound
 from core.guest.client import AgentClient
 from core.reach import ReachMode
 from tests.twins.engine import Twins
@@ -82,6 +83,10 @@ async def test_a_trial_is_a_branch(
         await trials[1].stop(delete=False)
         await asyncio.gather(*(trials[at].stop(delete=True) for at in (0, 2)))
         assert [branch.name for branch in await v.branches()] == ["main", trials[1].branch.name]
+        unknown = environment(tmp_path, ref="nobody")
+        with pytest.raises(NotFound, match="no branch"):
+            await unknown.start(False)
+        await unknown.stop(delete=True)
 
 
 def test_the_line_of_the_readme_makes_one(tmp_path: Path) -> None:

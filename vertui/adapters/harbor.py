@@ -96,8 +96,8 @@ class BranchEnvironment(BaseEnvironment):
             raise
 
     async def stop(self, delete: bool) -> None:
-        """Remove it for good, or have it stay."""
-        if delete:
+        """Remove it for good, or have it stay. Harbor asks for it also where there was none to start from."""
+        if delete and "branch" in vars(self):
             await pruned(self.branch.vertui, [self.branch])
 
     async def exec(
