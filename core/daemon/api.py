@@ -37,6 +37,7 @@ from core.engine import (
     trash,
 )
 from core.engine.context import Engine
+from core.engine.events import Interest
 from core.engine.operations import once
 from core.errors import UsageError, VertuiError
 from core.inward import GuestPort
@@ -179,8 +180,8 @@ def _add_reads(app: Application, engine: Engine) -> None:
         return await doctor.findings(engine)
 
     @app.get("/v1/events")
-    async def events() -> EventLines:
-        queue = engine.events.subscribe()
+    async def events(*, figures: bool = True) -> EventLines:
+        queue = engine.events.subscribe(Interest.FIGURES if figures else Interest.CHANGES)
 
         async def lines() -> AsyncIterator[bytes]:
             try:

@@ -186,9 +186,11 @@ class Client:
         """The last 64 KiB the machine's console printed. Guest bytes: escape before showing."""
         return self._ask("GET", f"/v1/branches/{quote(branch)}/console")
 
-    def events(self) -> "EventStream":
-        """Events from now on: whatever happens after this call returns is among them."""
-        return EventStream(self.endpoint)
+    def events(self, *, figures: bool = True) -> "EventStream":
+        """Events from now on: whatever happens after this call returns is among them. Without `figures` nobody asks
+        guests what they do for this listener.
+        """
+        return EventStream(self.endpoint, figures=figures)
 
     def journal(self, branch: str, *, follow: bool = False, **asked: Any) -> LineStream[JournalEntry]:
         """Entries of a branch's journal, oldest first; with `follow` those that come as well, while the daemon lives.
@@ -407,8 +409,8 @@ class _Lost(DaemonUnavailable):
 class EventStream(LineStream[Event]):
     """Events as they happen, until `close`; DaemonUnavailable when the daemon goes away."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint, "/v1/events", Event, IDLE, endless=True)
+    def __init__(self, endpoint: Endpoint, *, figures: bool = True) -> None:
+        super().__init__(endpoint, f"/v1/events?{_query(figures=figures)}", Event, IDLE, endless=True)
 
 
 def _read(connection: DaemonConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 
 from core.engine.context import Engine
+from core.engine.events import Interest
 from core.model import Event
 
 Whom = Callable[[Event | None], Iterable[str]]
@@ -28,7 +29,7 @@ async def attend(engine: Engine, whom: Whom, work: Work) -> None:
 
 async def _follow(engine: Engine, waiting: Waiting, whom: Whom, work: Work) -> None:
     """Until the queue of events ends, as it does when this falls behind."""
-    queue = engine.events.subscribe(own=True)
+    queue = engine.events.subscribe(Interest.NONE)
     event = None
     try:
         while True:

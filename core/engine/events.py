@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from enum import IntEnum
 
 from core.model import Changed, Event
 from core.progress import BuildProgress
@@ -10,12 +11,22 @@ from core.reach import Attempt
 EVENTS_WAITING = 1000  # a client that reads nothing for this many events is dropped
 
 
+class Interest(IntEnum):
+    """What is looked at for a listener alone: of the engine's own tasks nothing, of others what has changed, or what
+    machines take and do as well, for which guests are asked.
+    """
+
+    NONE = 0
+    CHANGES = 1
+    FIGURES = 2
+
+
 class EventBus:
     """The events since the daemon's start, by number, and those who listen. Lives on the event loop."""
 
     def __init__(self) -> None:
         self._sequence = 0
-        self._listeners: dict[asyncio.Queue[Event | None], bool] = {}  # is it the engine's own?
+        self._listeners: dict[asyncio.Queue[Event | None], Interest] = {}
 
     @property
     def sequence(self) -> int:
@@ -25,7 +36,12 @@ class EventBus:
     @property
     def listened(self) -> bool:
         """Is there anybody to tell, outside the engine?"""
-        return not all(self._listeners.values())
+        return any(self._listeners.values())
+
+    @property
+    def watched(self) -> bool:
+        """Does anybody look on while machines work?"""
+        return Interest.FIGURES in self._listeners.values()
 
     def publish(
         self,
@@ -47,12 +63,10 @@ class EventBus:
             else:
                 queue.put_nowait(event)
 
-    def subscribe(self, *, own: bool = False) -> asyncio.Queue[Event | None]:
-        """A queue of events from now on; None ends it. For the engine's `own` tasks nothing is looked at that only a
-        reader wants to know.
-        """
+    def subscribe(self, interest: Interest = Interest.FIGURES) -> asyncio.Queue[Event | None]:
+        """A queue of events from now on; None ends it."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._listeners[queue] = own
+        self._listeners[queue] = interest
         return queue
 
     def unsubscribe(self, queue: asyncio.Queue[Event | None]) -> None:

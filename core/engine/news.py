@@ -57,7 +57,7 @@ class Announcer:
                 await self._tell_written()
             except TimeoutError:
                 self._looked, self._looked_waiting = {}, {}
-                if self._engine.events.listened:
+                if self._engine.events.watched:
                     began = time.process_time()
                     share = BUSY_SHARE if await self._tell_figures() else FIGURES_SHARE
                     pause = max(FIGURES_S, (time.process_time() - began) / share)

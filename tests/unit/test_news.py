@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core.engine import handover, inspect, news, pool
+from core.engine.events import Interest
+from core.engine.live import Live
 from core.engine.news import Announcer
 from core.model import BranchState
 from tests.twins.engine import Twins, twin_engine
@@ -78,6 +80,35 @@ async def test_of_a_fork_each_machine_is_looked_at_once_and_only_when_it_runs(lo
         twins.engine.events.unsubscribe(queue)
     assert set(running.values()) == {1 << 20}
     assert set(looks.values()) == {1}
+
+
+@pytest.mark.parametrize("interest", Interest)
+async def test_guests_are_asked_only_for_who_looks_on(
+    interest: Interest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news, "FIGURES_S", 0.02)
+    monkeypatch.setattr(news, "FIGURES_SHARE", 1.0)
+    asked = asyncio.Event()
+
+    async def ask(live: Live) -> None:
+        asked.set()
+
+    monkeypatch.setattr(news, "glance", ask)
+    async with daemon() as twins:
+        await twins.do("up")
+        asked.clear()
+        queue = twins.engine.events.subscribe(interest)
+        await twins.do("score", "main", 0.5)
+        async with asyncio.timeout(30):
+            while interest is not Interest.NONE:
+                event = await queue.get()
+                if event and event.changed and [one.score for one in event.changed.branches] == [0.5]:
+                    break
+            if interest is Interest.FIGURES:
+                await asked.wait()
+        await asyncio.sleep(0.1)  # five times as long as it takes to be asked
+        assert asked.is_set() == (interest is Interest.FIGURES)
+        twins.engine.events.unsubscribe(queue)
 
 
 async def test_one_who_reads_while_much_happens_is_told_anew_what_machines_take(

@@ -63,7 +63,7 @@ class TreeFollower:
     def _listen(self) -> None:
         while not self._closed:
             try:
-                self._stream = self._client.events()
+                self._stream = self._client.events(figures=False)  # a try's guest has its work to do
                 self._told.put(None)
                 for event in self._stream:
                     self._told.put(event)
