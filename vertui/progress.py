@@ -28,7 +28,7 @@ def tallied(client: Client) -> Iterator[str]:
 @contextmanager
 def progress(client: Client, subject: str) -> Iterator[None]:
     """Show progress events of `subject` until the block ends."""
-    events = client.events()
+    events = client.events(figures=False)
     thread = threading.Thread(target=_show, args=(events, subject))
     thread.start()
     try:

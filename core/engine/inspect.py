@@ -31,15 +31,9 @@ async def tree(engine: Engine) -> Tree:
     name = next((row.name for row in rows if row.id == trunk), None)
     ready = await asyncio.to_thread(waiting, engine)
     return Tree(
-        tuple(branches),
-        engine.commits(),
-        images(engine),
-        name,
-        ready,
-        sequence,
-        engine.tasks.ports.shown(),
+        tuple(branches), engine.commits(), images(engine), name, ready, sequence, engine.tasks.ports.shown(),
         moment,
-    )
+    )  # fmt: skip
 
 
 def images(engine: Engine) -> tuple[Image, ...]:

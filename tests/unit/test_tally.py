@@ -129,10 +129,8 @@ async def test_a_diff_tells_what_it_finds_and_reads_and_compares(
     debugfs(new, "rm one", "rm two", f"write {text} one", f"write {text} two")
     overlay = as_overlay(old, new)
     with twin_engine() as twins:
-        twins.engine.indexes, changed = (
-            PathIndexes(twins.store),
-            set[str](),
-        )  # other disks than all twins have
+        twins.engine.indexes = PathIndexes(twins.store)  # other disks than all twins have
+        changed = set[str]()
         monkeypatch.setattr(
             twins.store, "disk", lambda asked, layers=(): ChainDisk(old, [overlay] * (asked in changed))
         )

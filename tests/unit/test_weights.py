@@ -73,10 +73,8 @@ async def weighing(twins: Twins, host: Path) -> None:
         """The weight of each branch's machine, and whether its process is there."""
         found = {}
         for row in twins.engine.catalog.branches():
-            group, live = (
-                groups.top / "vertui-1" / (row.machine or ""),
-                twins.engine.machines.live.get(row.id),
-            )
+            group = groups.top / "vertui-1" / (row.machine or "")
+            live = twins.engine.machines.live.get(row.id)
             with suppress(OSError):
                 if live and (group / "cgroup.procs").read_text() == f"{live.machine.pid}\n":
                     found[row.name] = (group / "io.weight").read_text().strip().removeprefix("default ")
